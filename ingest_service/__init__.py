@@ -1,0 +1,1 @@
+"""The thin service that turns uploads and events into raw Delta rows."""

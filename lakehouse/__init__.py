@@ -1,0 +1,1 @@
+"""The lake: contracts, storage, control database, privacy, training sets and the `eta` command."""

@@ -1,0 +1,132 @@
+"""Arrow schemas of the tables that the ingestion service writes: the single source.
+
+Every table is partitioned by `tenant_id` first. Raw tables use `ingest_date`, not the event's date:
+one upload of history would otherwise make a thousand partitions.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
+PRICE: Final = pa.decimal128(18, 4)
+
+CONTEXT: Final = pa.struct(
+    [
+        pa.field("device_type", pa.string()),
+        pa.field("location", pa.string()),
+        pa.field("session_id", pa.string()),
+    ]
+)
+
+_PROVENANCE: Final = (
+    pa.field("known_at", TIMESTAMP, nullable=False),
+    pa.field("source", pa.string(), nullable=False),
+    pa.field("batch_id", pa.string(), nullable=False),
+    pa.field("source_ref", pa.string(), nullable=False),
+)
+
+_KEYS: Final = (
+    pa.field("tenant_id", pa.string(), nullable=False),
+    pa.field("ingest_date", pa.date32(), nullable=False),
+)
+
+INTERACTIONS: Final = pa.schema(
+    [
+        *_KEYS,
+        pa.field("event_id", pa.string(), nullable=False),
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("interaction_type", pa.string(), nullable=False),
+        pa.field("event_time", TIMESTAMP, nullable=False),
+        pa.field("rating", pa.float64()),
+        pa.field("context", CONTEXT),
+        *_PROVENANCE,
+    ]
+)
+
+ITEMS: Final = pa.schema(
+    [
+        *_KEYS,
+        pa.field("event_id", pa.string(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("title", pa.string()),
+        pa.field("category", pa.string()),
+        pa.field("price", PRICE),
+        pa.field("available_from", TIMESTAMP),
+        pa.field("is_active", pa.bool_()),
+        pa.field("attributes", pa.string()),  # a JSON object as text
+        pa.field("updated_at", TIMESTAMP, nullable=False),  # the catalogue's, else known_at
+        *_PROVENANCE,
+    ]
+)
+
+QUARANTINE: Final = pa.schema(
+    [
+        *_KEYS,
+        pa.field("data_type", pa.string(), nullable=False),
+        pa.field("raw", pa.binary(), nullable=False),
+        pa.field(
+            "reasons",
+            pa.list_(
+                pa.struct(
+                    [
+                        pa.field("code", pa.string()),
+                        pa.field("field", pa.string()),
+                        pa.field("message", pa.string()),
+                    ]
+                )
+            ),
+            nullable=False,
+        ),
+        pa.field("schema_version", pa.int32(), nullable=False),
+        *_PROVENANCE,
+    ]
+)
+
+INGEST_LEDGER: Final = pa.schema(
+    [
+        *_KEYS,
+        pa.field("data_type", pa.string(), nullable=False),
+        pa.field("received", pa.int64(), nullable=False),
+        pa.field("stored", pa.int64(), nullable=False),
+        pa.field("duplicate", pa.int64(), nullable=False),
+        pa.field("quarantined", pa.int64(), nullable=False),
+        pa.field("suppressed", pa.int64(), nullable=False),
+        *_PROVENANCE,
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """A table that delta-rs writes: where it stands, its shape and its statistics columns.
+
+    `stats_columns` are the only columns whose minimum and maximum enter the Delta log. None of
+    them identifies a person: what stands in the log outlives the row (see docs/adr).
+    """
+
+    schema_name: str
+    name: str
+    schema: pa.Schema
+    stats_columns: tuple[str, ...]
+    partition_by: tuple[str, ...] = ("tenant_id", "ingest_date")
+
+    @property
+    def path(self) -> str:
+        """Location below the lake's root."""
+        return f"{self.schema_name}/{self.name}"
+
+    @property
+    def full_name(self) -> str:
+        """`schema.table`, as SQL knows it."""
+        return f"{self.schema_name}.{self.name}"
+
+
+RAW_INTERACTIONS: Final = TableSpec("raw", "interactions", INTERACTIONS, ("event_time", "known_at"))
+RAW_ITEMS: Final = TableSpec("raw", "items", ITEMS, ("updated_at", "known_at"))
+RAW_QUARANTINE: Final = TableSpec("raw", "quarantine", QUARANTINE, ("known_at",))
+OPS_INGEST_LEDGER: Final = TableSpec("ops", "ingest_ledger", INGEST_LEDGER, ("known_at",))
+
+SERVICE_TABLES: Final = (RAW_INTERACTIONS, RAW_ITEMS, RAW_QUARANTINE, OPS_INGEST_LEDGER)

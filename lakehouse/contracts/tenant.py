@@ -1,0 +1,116 @@
+"""One typed model of what a tenant decides: time range, label types, how its files are read."""
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from lakehouse.errors import EtaError
+
+TENANT_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+TenantId = Annotated[str, StringConstraints(pattern=TENANT_ID_PATTERN)]
+
+
+class DataType(StrEnum):
+    """The kinds of file a tenant may send."""
+
+    INTERACTIONS = "interactions"
+    ITEMS = "items"
+
+
+class InteractionType(StrEnum):
+    """The contract's interaction types, weakest wish first."""
+
+    VIEW = "view"
+    CLICK = "click"
+    LIKE = "like"
+    PURCHASE = "purchase"
+    DISLIKE = "dislike"
+
+
+def check_tenant_id(tenant_id: str) -> str:
+    """Return `tenant_id` if it may stand in a path and in SQL; raise `EtaError` otherwise."""
+    if re.fullmatch(TENANT_ID_PATTERN, tenant_id) is None:
+        raise EtaError(
+            "the tenant id is not valid",
+            remedy="use 1 to 63 lower-case letters, digits, '-' or '_', a letter or digit first",
+        )
+    return tenant_id
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TimestampFormat(_Model):
+    """How a timestamp column is written.
+
+    `unit` `iso` reads ISO 8601 (no offset means UTC); `s`, `ms`, `us` read a number since the epoch;
+    `format` (strptime) wins over the unit.
+    """
+
+    unit: Literal["iso", "s", "ms", "us"] = "ms"
+    format: str | None = None
+
+
+class SourceMapping(_Model):
+    """How one kind of file becomes contract columns, so that a real file needs no editing.
+
+    `columns`: contract field → column of the file (fields left out keep their own name; one column
+    may feed several fields). `values`: contract field → {value in the file → contract value}; a
+    value without an entry is kept as it stands. `constants`: contract field → value for every row.
+    """
+
+    columns: dict[str, str] = Field(default_factory=dict)
+    values: dict[str, dict[str, str]] = Field(default_factory=dict)
+    constants: dict[str, str] = Field(default_factory=dict)
+    timestamps: dict[str, TimestampFormat] = Field(default_factory=dict)
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+
+
+class TimeRange(_Model):
+    """Half-open range [start, end) in which an event time is believed; naive times are UTC."""
+
+    start: datetime = datetime(2020, 1, 1, tzinfo=UTC)
+    end: datetime = datetime(2030, 1, 1, tzinfo=UTC)
+
+    @model_validator(mode="after")
+    def _ordered_and_aware(self) -> Self:
+        for name in ("start", "end"):
+            moment: datetime = getattr(self, name)
+            if moment.tzinfo is None:
+                object.__setattr__(self, name, moment.replace(tzinfo=UTC))
+        if self.start >= self.end:
+            raise ValueError("time_range: start must lie before end")
+        return self
+
+
+class TenantSettings(_Model):
+    """Everything a tenant may set; every field has the product's default.
+
+    `sources` maps a mapping's name to it; an upload that names none uses `default`, which exists
+    even when it is not given (contract column names, epoch milliseconds, commas).
+    """
+
+    time_range: TimeRange = Field(default_factory=TimeRange)
+    positive_types: frozenset[InteractionType] = frozenset(
+        {InteractionType.CLICK, InteractionType.PURCHASE, InteractionType.LIKE}
+    )
+    negative_types: frozenset[InteractionType] = frozenset({InteractionType.DISLIKE})
+    sources: dict[str, SourceMapping] = Field(default_factory=dict)
+
+    def mapping(self, name: str | None) -> SourceMapping:
+        """Return the source mapping called `name`; raise `EtaError` when the tenant has none."""
+        wanted = name or "default"
+        found = self.sources.get(wanted)
+        if found is not None:
+            return found
+        if wanted == "default":
+            return SourceMapping()
+        known = ", ".join(sorted(self.sources)) or "none"
+        raise EtaError(
+            f"the tenant has no source mapping of that name (it has: {known})",
+            remedy="add it with `eta tenants set TENANT --settings FILE`, or leave the name out",
+        )

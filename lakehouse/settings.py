@@ -1,0 +1,71 @@
+"""Where everything lives; the only module of `lakehouse` that reads the environment."""
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lakehouse.errors import EtaError
+
+PROJECT_FILE = "dbt_project.yml"
+
+
+def find_project_dir(start: Path | None = None) -> Path:
+    """Return the nearest folder at or above `start` (default: here) with a `dbt_project.yml`.
+
+    Raises `EtaError` when there is none.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return folder
+    raise EtaError(
+        f"no {PROJECT_FILE} in {here} or above it",
+        remedy="run the command inside a checkout of the project, or set ETA_PROJECT_DIR to one",
+    )
+
+
+class LakeSettings(BaseSettings):
+    """Settings of the lake, each an environment variable `ETA_<NAME>`, all with local defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="ETA_", extra="ignore")
+
+    project_dir: Path = Field(default_factory=find_project_dir)
+    """Folder of `dbt_project.yml`."""
+    home: Path | None = None
+    """Folder of everything local: lake, control database, spool. Default: `.eta` in the project."""
+    lake_uri: str | None = None
+    """Root of the Delta tables: a folder or an object-store URL. Default: `lake` in the home."""
+    database_url: str | None = None
+    """SQLAlchemy URL of the control database. Default: SQLite in the home."""
+    storage_options: dict[str, str] = Field(default_factory=dict)
+    """Object-store options (JSON) handed to delta-rs, credentials included; never logged."""
+    cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "eta")
+    """Downloaded jars and launchers, shared between projects."""
+
+    @cached_property
+    def home_dir(self) -> Path:
+        """The home as an absolute path."""
+        return (self.home or self.project_dir / ".eta").absolute()
+
+    @cached_property
+    def lake(self) -> str:
+        """Absolute path or URL of the lake, without a trailing slash."""
+        uri = self.lake_uri or str(self.home_dir / "lake")
+        return uri.rstrip("/") if "://" in uri else str(Path(uri).absolute())
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the lake is a folder of this machine."""
+        return "://" not in self.lake
+
+    @cached_property
+    def control_url(self) -> str:
+        """SQLAlchemy URL of the control database."""
+        return self.database_url or f"sqlite:///{self.home_dir / 'control.db'}"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Folder for request bodies on their way in."""
+        return self.home_dir / "spool"
