@@ -1,0 +1,1 @@
+"""Who may send what: tenants, their settings, API keys and jobs, in one small SQL database."""

@@ -1,0 +1,145 @@
+"""How the control database is reached: URLs, SQLite's modes, and read and write transactions."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from lakehouse.errors import EtaError
+
+BUSY_SECONDS: Final = 15
+"""How long a SQLite writer waits for another process's write; ours take milliseconds."""
+
+_WRITES: Final = "eta_writes"
+
+
+class Connections:
+    """Opens transactions on one database; safe to share between threads.
+
+    A SQLite write transaction takes its lock at the start (`begin immediate`): one that reads
+    first and writes later would be refused at once, without waiting, when another process wrote
+    in between.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writing = engine.execution_options(**{_WRITES: True})
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a local SQLite file."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that writes: committed at the end of the block, or not at all."""
+        with self._writing.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def connect(url: str) -> Connections:
+    """Prepare connections to `url`; creates the folder and file of a SQLite database.
+
+    Raises `EtaError` for a URL or a driver that cannot be used. The URL may hold a password, so
+    no message repeats it.
+    """
+    target = _target(url)
+    try:
+        if target.get_backend_name() != "sqlite":
+            return Connections(create_engine(target, pool_pre_ping=True))
+        _create_file(Path(str(target.database)))
+        engine = create_engine(target, connect_args={"timeout": BUSY_SECONDS})
+    except (ImportError, NoSuchModuleError) as error:
+        raise EtaError(
+            f"the driver of the control database is not installed ({type(error).__name__})",
+            remedy="for PostgreSQL add it with `uv pip install 'psycopg[binary]'`",
+        ) from error
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return Connections(engine)
+
+
+def _target(url: str) -> URL:
+    try:
+        target = make_url(url)
+    except ArgumentError as error:
+        raise EtaError(
+            "the URL of the control database cannot be read",
+            remedy="set ETA_DATABASE_URL to sqlite:////absolute/path.db or "
+            "postgresql://user:password@host/name",
+        ) from error
+    if target.get_backend_name() not in ("sqlite", "postgresql"):
+        raise EtaError(
+            "the control database is kept in SQLite or PostgreSQL only",
+            remedy="set ETA_DATABASE_URL to a URL that begins with sqlite or postgresql",
+        )
+    if target.get_backend_name() == "sqlite" and target.database in (None, "", ":memory:"):
+        raise EtaError(
+            "the control database cannot live in memory: several processes share it",
+            remedy="name a file, as in sqlite:////absolute/path.db",
+        )
+    if target.drivername == "postgresql":
+        return target.set(drivername="postgresql+psycopg")
+    return target
+
+
+def _create_file(path: Path) -> None:
+    """Create the file readable by its owner alone; SQLite gives its side files the same mode."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise EtaError(
+            f"the control database {path} cannot be opened ({error.strerror})",
+            remedy="make its folder writable, or set ETA_HOME or ETA_DATABASE_URL to another place",
+        ) from error
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by `_begin_sqlite`, DDL included
+    connection.execute("pragma foreign_keys = on")
+    _use_write_ahead_log(connection)
+
+
+def _use_write_ahead_log(connection: Any) -> None:
+    """Switch to WAL once; SQLite does not wait for its lock here, so two first starts could meet."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("begin immediate" if writes else "begin")
+
+
+def unreachable(error: DBAPIError | sqlite3.Error) -> EtaError:
+    """The error for a database that does not answer; the driver's words may hold the URL."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return EtaError(
+        f"the control database does not answer ({type(cause).__name__})",
+        remedy="check that it runs, that it is a database, and that ETA_DATABASE_URL names it",
+    )

@@ -1,0 +1,118 @@
+"""The control database as the service and the command line see it."""
+
+import secrets
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Self
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.control.connection import Connections, connect, unreachable
+from lakehouse.control.jobs import Job, JobNotFound, Jobs
+from lakehouse.control.keys import SCOPES, ApiKey, KeyNotFound, KeyRecord, Keys, NewKey
+from lakehouse.control.schema import HEAD
+from lakehouse.control.tenants import Tenant, TenantExists, TenantNotFound, Tenants
+from lakehouse.control.upgrade import revision, upgrade
+from lakehouse.errors import EtaError
+
+__all__ = [
+    "SCOPES",
+    "ApiKey",
+    "ControlDatabase",
+    "Job",
+    "JobNotFound",
+    "KeyNotFound",
+    "KeyRecord",
+    "NewKey",
+    "Tenant",
+    "TenantExists",
+    "TenantNotFound",
+]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
+
+
+class ControlDatabase:
+    """Tenants, settings, keys and jobs; one object serves every thread of a process.
+
+    Each call is one transaction, visible to every process when it returns.
+    """
+
+    def __init__(
+        self, connections: Connections, clock: Callable[[], datetime], new_id: Callable[[], str]
+    ) -> None:
+        self._connections = connections
+        self.tenants = Tenants(connections, clock)
+        self.keys = Keys(connections, clock, new_id)
+        self.jobs = Jobs(connections, clock, new_id)
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        clock: Callable[[], datetime] = _now,
+        new_id: Callable[[], str] = _new_id,
+    ) -> Self:
+        """Open the database at `url` (SQLAlchemy); `new_id` gives letters, digits and `-` only.
+
+        A SQLite database is created and migrated; several processes may do so at once. Any other
+        must be migrated already, since its migrations belong to a deployment's steps: `EtaError`
+        names the command.
+        """
+        connections = connect(url)
+        try:
+            _bring_to_head(connections)
+        except (DBAPIError, sqlite3.Error) as error:
+            connections.close()
+            raise unreachable(error) from error
+        except EtaError:
+            connections.close()
+            raise
+        return cls(connections, clock, new_id)
+
+    def tenant_settings(self, tenant_id: str) -> TenantSettings:
+        """Return the tenant's newest settings; raises `TenantNotFound`."""
+        return self.tenants.settings(tenant_id)
+
+    def set_tenant_settings(self, tenant_id: str, settings: TenantSettings) -> int:
+        """Store a new version of the settings and return its number; raises `TenantNotFound`."""
+        return self.tenants.set_settings(tenant_id, settings)
+
+    def authenticate(self, presented_key: str) -> ApiKey | None:
+        """Return the key that was presented, None when it is unknown, wrong or revoked."""
+        return self.keys.authenticate(presented_key)
+
+    def ping(self) -> None:
+        """Ask the database for an answer; raises `EtaError` when there is none."""
+        try:
+            with self._connections.read() as connection:
+                connection.execute(text("select 1"))
+        except (DBAPIError, sqlite3.Error) as error:
+            raise unreachable(error) from error
+
+    def close(self) -> None:
+        """Close every connection; the object is of no use afterwards."""
+        self._connections.close()
+
+
+def _bring_to_head(connections: Connections) -> None:
+    with connections.read() as connection:
+        found = revision(connection)
+    if found == HEAD:
+        return
+    if not connections.is_sqlite:
+        raise EtaError(
+            f"the control database stands at revision {found}, this version needs {HEAD}",
+            remedy="run `eta db upgrade`, or the newest version of eta when that finds it unknown",
+        )
+    upgrade(connections)

@@ -1,0 +1,166 @@
+"""Jobs: what a client may ask about after its request was taken in."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, insert, or_, select, update
+
+from lakehouse.control import schema
+from lakehouse.control.connection import Connections
+from lakehouse.control.owner import Owner, is_dead, this_process
+from lakehouse.control.tenants import TenantNotFound
+from lakehouse.errors import EtaError
+
+RUNNING: Final = "running"
+FINAL_STATES: Final = frozenset({"succeeded", "failed", "refused"})
+
+_JOB_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+_OWNER_LOST: Final = {
+    "error": "the process that ran the job has ended",
+    "remedy": "send the same batch again: rows that were stored are not stored twice",
+}
+
+
+class JobNotFound(EtaError):
+    """No job has this id."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no job of that id", remedy="check the id that the upload answered with"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of work of one tenant; `result` is what it reported at its end."""
+
+    job_id: str
+    tenant_id: str
+    kind: str
+    batch_id: str
+    state: str
+    created_at: datetime
+    finished_at: datetime | None
+    result: dict[str, Any] | None
+
+
+class Jobs:
+    """The jobs of one control database. Callers compare `tenant_id` with the key's."""
+
+    def __init__(
+        self, connections: Connections, clock: Callable[[], datetime], new_id: Callable[[], str]
+    ) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._new_id = new_id
+
+    def start(self, tenant_id: str, kind: str, batch_id: str) -> str:
+        """Record a running job of this process and return its id; raises `TenantNotFound`."""
+        owner = this_process()
+        job_id = self._new_id()
+        known = select(schema.tenants.c.tenant_id).where(schema.tenants.c.tenant_id == tenant_id)
+        with self._connections.write() as connection:
+            if connection.execute(known).first() is None:
+                raise TenantNotFound(tenant_id)
+            connection.execute(
+                insert(schema.jobs).values(
+                    job_id=job_id,
+                    tenant_id=tenant_id,
+                    kind=kind,
+                    batch_id=batch_id,
+                    state=RUNNING,
+                    created_at=self._clock(),
+                    is_owner_lost=False,
+                    owner_host=owner.host,
+                    owner_space=owner.space,
+                    owner_pid=owner.pid,
+                    owner_started=owner.started,
+                )
+            )
+        return job_id
+
+    def finish(self, job_id: str, state: str, result: dict[str, Any]) -> None:
+        """End a job in `state`, one of `FINAL_STATES`.
+
+        A job that `recover` gave up may still be finished by its owner; any other finished job
+        stays as it is and `EtaError` is raised. Raises `JobNotFound`.
+        """
+        if state not in FINAL_STATES:
+            raise ValueError(f"{state!r} is not one of {sorted(FINAL_STATES)}")
+        table = schema.jobs
+        is_open = or_(table.c.state == RUNNING, table.c.is_owner_lost)
+        with self._connections.write() as connection:
+            done = connection.execute(
+                update(table)
+                .where(table.c.job_id == job_id, is_open)
+                .values(state=state, result=result, finished_at=self._clock(), is_owner_lost=False)
+            )
+        if done.rowcount == 0:
+            self.get(job_id)
+            raise EtaError("the job has ended already", remedy="start a new job for a new attempt")
+
+    def get(self, job_id: str) -> Job:
+        """Return the job; raises `JobNotFound`, whatever text is asked for."""
+        if not _JOB_ID.fullmatch(job_id):
+            raise JobNotFound
+        with self._connections.read() as connection:
+            row = connection.execute(
+                select(schema.jobs).where(schema.jobs.c.job_id == job_id)
+            ).first()
+        if row is None:
+            raise JobNotFound
+        return _job(row)
+
+    def list(self, tenant_id: str, *, limit: int = 100) -> tuple[Job, ...]:
+        """Return the tenant's newest jobs, newest first."""
+        table = schema.jobs
+        query = (
+            select(table)
+            .where(table.c.tenant_id == tenant_id)
+            .order_by(table.c.created_at.desc(), table.c.job_id.desc())
+            .limit(limit)
+        )
+        with self._connections.read() as connection:
+            return tuple(_job(row) for row in connection.execute(query))
+
+    def recover(self) -> int:
+        """Mark the running jobs of dead processes of this host as failed; return how many.
+
+        Jobs of other hosts are left alone: whether those live cannot be seen from here.
+        """
+        table = schema.jobs
+        with self._connections.write() as connection:
+            running = connection.execute(select(table).where(table.c.state == RUNNING)).all()
+            lost = [row.job_id for row in running if is_dead(_owner(row))]
+            for job_id in lost:
+                connection.execute(
+                    update(table)
+                    .where(table.c.job_id == job_id, table.c.state == RUNNING)
+                    .values(
+                        state="failed",
+                        result=_OWNER_LOST,
+                        finished_at=self._clock(),
+                        is_owner_lost=True,
+                    )
+                )
+        return len(lost)
+
+
+def _owner(row: Row[Any]) -> Owner:
+    return Owner(row.owner_host, row.owner_space, row.owner_pid, row.owner_started)
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(
+        row.job_id,
+        row.tenant_id,
+        row.kind,
+        row.batch_id,
+        row.state,
+        row.created_at,
+        row.finished_at,
+        row.result,
+    )

@@ -1,0 +1,188 @@
+"""API keys: made once, shown once, stored as a hash, revoked at once."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy.exc import OperationalError
+
+from lakehouse.control import schema
+from lakehouse.control.connection import Connections
+from lakehouse.control.tenants import TenantNotFound
+from lakehouse.errors import EtaError
+
+SCOPES: Final = frozenset({"ingest", "read", "admin"})
+
+LAST_USED_EVERY: Final = timedelta(minutes=1)
+"""How exact `last_used_at` is: a key in constant use costs one write in this time."""
+
+_SECRET_BYTES: Final = 32
+_KEY: Final = re.compile(r"eta_(?P<key_id>[A-Za-z0-9-]{1,64})_[A-Za-z0-9_-]{43}", re.ASCII)
+_NO_HASH: Final = "0" * 64
+
+
+class KeyNotFound(EtaError):
+    """No API key has this id."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no API key of that id",
+            remedy="see `eta keys list`; the id is the part between `eta_` and the second `_`",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key that was accepted: whose it is and what it may do."""
+
+    key_id: str
+    tenant_id: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made; `secret` is the whole text to send and is stored nowhere."""
+
+    key_id: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """What is known of a key, without its secret; `last_used_at` is exact to a minute."""
+
+    key_id: str
+    tenant_id: str
+    scopes: frozenset[str]
+    created_at: datetime
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class Keys:
+    """The API keys of one control database."""
+
+    def __init__(
+        self, connections: Connections, clock: Callable[[], datetime], new_id: Callable[[], str]
+    ) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._new_id = new_id
+
+    def create(self, tenant_id: str, scopes: Collection[str] = frozenset({"ingest"})) -> NewKey:
+        """Make a key `eta_<key_id>_<random>`; this is the only time its secret can be read.
+
+        Raises `TenantNotFound`, and `EtaError` for scopes other than `SCOPES`.
+        """
+        _check_scopes(scopes)
+        key_id = self._new_id()
+        secret = f"eta_{key_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
+        known = select(schema.tenants.c.tenant_id).where(schema.tenants.c.tenant_id == tenant_id)
+        with self._connections.write() as connection:
+            if connection.execute(known).first() is None:
+                raise TenantNotFound(tenant_id)
+            connection.execute(
+                insert(schema.api_keys).values(
+                    key_id=key_id,
+                    tenant_id=tenant_id,
+                    key_hash=key_hash(secret),
+                    scopes=sorted(scopes),
+                    created_at=self._clock(),
+                )
+            )
+        return NewKey(key_id, secret)
+
+    def list(self, tenant_id: str) -> tuple[KeyRecord, ...]:
+        """Return the tenant's keys, oldest first, the revoked ones too."""
+        table = schema.api_keys
+        query = select(table).where(table.c.tenant_id == tenant_id)
+        with self._connections.read() as connection:
+            rows = connection.execute(query.order_by(table.c.created_at, table.c.key_id))
+            return tuple(_record(row) for row in rows)
+
+    def revoke(self, key_id: str) -> None:
+        """Refuse the key from now on, in every process; revoking again changes nothing.
+
+        Raises `KeyNotFound`.
+        """
+        table = schema.api_keys
+        with self._connections.write() as connection:
+            found = connection.execute(select(table).where(table.c.key_id == key_id)).first()
+            if found is None:
+                raise KeyNotFound
+            connection.execute(
+                update(table)
+                .where(table.c.key_id == key_id, table.c.revoked_at.is_(None))
+                .values(revoked_at=self._clock())
+            )
+
+    def authenticate(self, presented: str) -> ApiKey | None:
+        """Return the key that was presented, None when it is unknown, wrong or revoked.
+
+        The hash is computed and compared in constant time whether or not the id is known, so the
+        time taken does not tell which ids exist.
+        """
+        shape = _KEY.fullmatch(presented)
+        if shape is None:
+            return None
+        table = schema.api_keys
+        with self._connections.read() as connection:
+            row = connection.execute(select(table).where(table.c.key_id == shape["key_id"])).first()
+        stored = _NO_HASH if row is None else row.key_hash
+        is_same = hmac.compare_digest(stored, key_hash(presented))
+        if row is None or not is_same or row.revoked_at is not None:
+            return None
+        self._note_use(row)
+        return ApiKey(row.key_id, row.tenant_id, frozenset(row.scopes))
+
+    def _note_use(self, row: Row[Any]) -> None:
+        now = self._clock()
+        before = now - LAST_USED_EVERY
+        if row.last_used_at is not None and row.last_used_at > before:
+            return
+        table = schema.api_keys
+        is_stale = or_(table.c.last_used_at.is_(None), table.c.last_used_at <= before)
+        try:
+            with self._connections.write() as connection:
+                connection.execute(
+                    update(table)
+                    .where(table.c.key_id == row.key_id, is_stale)
+                    .values(last_used_at=now)
+                )
+        except OperationalError:
+            return  # a busy database must not refuse a good key; the next request notes its use
+
+
+def key_hash(secret: str) -> str:
+    """Return the SHA-256 of a key, in hex.
+
+    A slow, salted hash protects secrets that can be guessed. These hold 256 random bits: nobody
+    can try them all, however fast the hash, and a slow one would cost every request its time.
+    """
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _check_scopes(scopes: Collection[str]) -> None:
+    if not scopes or not SCOPES.issuperset(scopes):
+        raise EtaError(
+            "the scopes of an API key are not valid",
+            remedy=f"give one or more of: {', '.join(sorted(SCOPES))}",
+        )
+
+
+def _record(row: Row[Any]) -> KeyRecord:
+    return KeyRecord(
+        row.key_id,
+        row.tenant_id,
+        frozenset(row.scopes),
+        row.created_at,
+        row.revoked_at,
+        row.last_used_at,
+    )

@@ -1,0 +1,97 @@
+"""The control database's tables, for queries; the migrations create them.
+
+`HEAD` is written here so that opening a database need not import alembic: the service opens one at
+every start and the command line at every command. A test compares it, and every table, with what
+the migrations make.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+)
+from sqlalchemy.types import TypeDecorator
+
+HEAD: Final = "0001"
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware UTC time; SQLite keeps no offset, so it is put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn any aware time into UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """Return an aware UTC time."""
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+metadata = MetaData()
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("tenant_id", String(63), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+tenant_settings = Table(
+    "tenant_settings",
+    metadata,
+    Column("tenant_id", String(63), ForeignKey("tenants.tenant_id"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("document", JSON, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", String(64), primary_key=True),
+    Column("tenant_id", String(63), ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("key_hash", String(64), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("revoked_at", UtcTime),
+    Column("last_used_at", UtcTime),
+    Index("ix_api_keys_tenant_id", "tenant_id"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", String(64), primary_key=True),
+    Column("tenant_id", String(63), ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("kind", String(63), nullable=False),
+    Column("batch_id", String(200), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("result", JSON(none_as_null=True)),
+    Column("is_owner_lost", Boolean, nullable=False),
+    Column("owner_host", String(300), nullable=False),
+    Column("owner_space", String(200), nullable=False),
+    Column("owner_pid", Integer, nullable=False),
+    Column("owner_started", String(40), nullable=False),
+    Index("ix_jobs_tenant_id_created_at", "tenant_id", "created_at"),
+    Index("ix_jobs_state", "state"),
+)

@@ -1,0 +1,171 @@
+"""Tenants and the versions of their settings."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from lakehouse.contracts.tenant import TENANT_ID_PATTERN, TenantSettings, check_tenant_id
+from lakehouse.control import schema
+from lakehouse.control.connection import Connections
+from lakehouse.errors import EtaError
+
+
+class TenantNotFound(EtaError):
+    """No tenant has this id."""
+
+    def __init__(self, tenant_id: str) -> None:
+        super().__init__(
+            f"there is no tenant {tenant_id[:63]!r}",
+            remedy="see `eta tenants list`; add it with `eta tenants add TENANT`",
+        )
+
+
+class TenantExists(EtaError):
+    """A tenant has this id already."""
+
+    def __init__(self, tenant_id: str) -> None:
+        super().__init__(
+            f"there is a tenant {tenant_id!r} already",
+            remedy="choose another id, or change its settings with `eta tenants set TENANT`",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A customer: the unit that data, keys and settings belong to."""
+
+    tenant_id: str
+    name: str
+    created_at: datetime
+
+
+class Tenants:
+    """The tenants of one control database."""
+
+    def __init__(self, connections: Connections, clock: Callable[[], datetime]) -> None:
+        self._connections = connections
+        self._clock = clock
+
+    def add(
+        self, tenant_id: str, *, name: str | None = None, settings: TenantSettings | None = None
+    ) -> Tenant:
+        """Add a tenant with its first settings, both or neither.
+
+        Raises `TenantExists`, and `EtaError` for an id that may not stand in a path.
+        """
+        check_tenant_id(tenant_id)
+        tenant = Tenant(tenant_id, name or tenant_id, self._clock())
+        with self._connections.write() as connection:
+            try:
+                connection.execute(
+                    insert(schema.tenants).values(
+                        tenant_id=tenant_id, name=tenant.name, created_at=tenant.created_at
+                    )
+                )
+            except IntegrityError as error:
+                raise TenantExists(tenant_id) from error
+            self._insert_settings(connection, tenant_id, 1, settings or TenantSettings())
+        return tenant
+
+    def list(self) -> tuple[Tenant, ...]:
+        """Return every tenant, by id."""
+        query = select(schema.tenants).order_by(schema.tenants.c.tenant_id)
+        with self._connections.read() as connection:
+            return tuple(_tenant(row) for row in connection.execute(query))
+
+    def get(self, tenant_id: str) -> Tenant:
+        """Return the tenant; raises `TenantNotFound`."""
+        found = self._find(tenant_id)
+        if found is None:
+            raise TenantNotFound(tenant_id)
+        return found
+
+    def exists(self, tenant_id: str) -> bool:
+        """Whether there is such a tenant; any text may be asked for."""
+        return self._find(tenant_id) is not None
+
+    def settings(self, tenant_id: str) -> TenantSettings:
+        """Return the newest settings; raises `TenantNotFound`."""
+        found = None
+        if re.fullmatch(TENANT_ID_PATTERN, tenant_id):
+            with self._connections.read() as connection:
+                found = _newest_settings(connection, tenant_id)
+        if found is None:
+            raise TenantNotFound(tenant_id)
+        return _stored_settings(found.document)
+
+    def set_settings(self, tenant_id: str, settings: TenantSettings) -> int:
+        """Store a new version of the settings and return its number; older ones are kept.
+
+        Settings equal to the newest ones add no version. Raises `TenantNotFound`.
+        """
+        check_tenant_id(tenant_id)
+        with self._connections.write() as connection:
+            lock = select(schema.tenants.c.tenant_id).where(schema.tenants.c.tenant_id == tenant_id)
+            connection.execute(lock.with_for_update())
+            newest = _newest_settings(connection, tenant_id)
+            if newest is None:
+                raise TenantNotFound(tenant_id)
+            version: int = newest.version
+            if newest.document == settings_document(settings):
+                return version
+            self._insert_settings(connection, tenant_id, version + 1, settings)
+            return version + 1
+
+    def _find(self, tenant_id: str) -> Tenant | None:
+        if re.fullmatch(TENANT_ID_PATTERN, tenant_id) is None:
+            return None
+        query = select(schema.tenants).where(schema.tenants.c.tenant_id == tenant_id)
+        with self._connections.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _tenant(row)
+
+    def _insert_settings(
+        self, connection: Connection, tenant_id: str, version: int, settings: TenantSettings
+    ) -> None:
+        connection.execute(
+            insert(schema.tenant_settings).values(
+                tenant_id=tenant_id,
+                version=version,
+                document=settings_document(settings),
+                updated_at=self._clock(),
+            )
+        )
+
+
+def settings_document(settings: TenantSettings) -> dict[str, Any]:
+    """Return the settings as JSON values, every default written out, sets in order.
+
+    Defaults are written out so that a later version's defaults do not change a tenant's data.
+    """
+    document = settings.model_dump(mode="json")
+    for name in type(settings).model_fields:
+        if isinstance(getattr(settings, name), frozenset):
+            document[name] = sorted(document[name])
+    return document
+
+
+def _newest_settings(connection: Connection, tenant_id: str) -> Row[Any] | None:
+    table = schema.tenant_settings
+    query = select(table.c.version, table.c.document).where(table.c.tenant_id == tenant_id)
+    return connection.execute(query.order_by(table.c.version.desc()).limit(1)).first()
+
+
+def _stored_settings(document: dict[str, Any]) -> TenantSettings:
+    try:
+        return TenantSettings.model_validate(document)
+    except ValidationError as error:
+        raise EtaError(
+            "the tenant's stored settings do not fit this version",
+            remedy="store them anew with `eta tenants set TENANT --settings FILE`",
+        ) from error
+
+
+def _tenant(row: Row[Any]) -> Tenant:
+    return Tenant(row.tenant_id, row.name, row.created_at)
