@@ -98,6 +98,19 @@ INGEST_LEDGER: Final = pa.schema(
     ]
 )
 
+# Append-only: the newest version of a tenant counts. A null means the project's default.
+TENANT_SETTINGS: Final = pa.schema(
+    [
+        pa.field("tenant_id", pa.string(), nullable=False),
+        pa.field("version", pa.int64(), nullable=False),
+        pa.field("positive_types", pa.list_(pa.string())),
+        pa.field("negative_types", pa.list_(pa.string())),
+        pa.field("seed", pa.int64()),
+        pa.field("negatives_per_positive", pa.int32()),
+        pa.field("known_at", TIMESTAMP, nullable=False),
+    ]
+)
+
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
@@ -112,6 +125,7 @@ class TableSpec:
     schema: pa.Schema
     stats_columns: tuple[str, ...]
     partition_by: tuple[str, ...] = ("tenant_id", "ingest_date")
+    has_change_feed: bool = True
 
     @property
     def path(self) -> str:
@@ -128,5 +142,14 @@ RAW_INTERACTIONS: Final = TableSpec("raw", "interactions", INTERACTIONS, ("event
 RAW_ITEMS: Final = TableSpec("raw", "items", ITEMS, ("updated_at", "known_at"))
 RAW_QUARANTINE: Final = TableSpec("raw", "quarantine", QUARANTINE, ("known_at",))
 OPS_INGEST_LEDGER: Final = TableSpec("ops", "ingest_ledger", INGEST_LEDGER, ("known_at",))
+OPS_TENANT_SETTINGS: Final = TableSpec(
+    "ops", "tenant_settings", TENANT_SETTINGS, ("version",), partition_by=("tenant_id",)
+)
 
-SERVICE_TABLES: Final = (RAW_INTERACTIONS, RAW_ITEMS, RAW_QUARANTINE, OPS_INGEST_LEDGER)
+SERVICE_TABLES: Final = (
+    RAW_INTERACTIONS,
+    RAW_ITEMS,
+    RAW_QUARANTINE,
+    OPS_INGEST_LEDGER,
+    OPS_TENANT_SETTINGS,
+)

@@ -90,15 +90,17 @@ class TimeRange(_Model):
 class TenantSettings(_Model):
     """Everything a tenant may set; every field has the product's default.
 
+    `positive_types`, `negative_types`, `seed` and `negatives_per_positive` shape the training set;
+    left out, the variables of the same names in `dbt_project.yml` count.
     `sources` maps a mapping's name to it; an upload that names none uses `default`, which exists
     even when it is not given (contract column names, epoch milliseconds, commas).
     """
 
     time_range: TimeRange = Field(default_factory=TimeRange)
-    positive_types: frozenset[InteractionType] = frozenset(
-        {InteractionType.CLICK, InteractionType.PURCHASE, InteractionType.LIKE}
-    )
-    negative_types: frozenset[InteractionType] = frozenset({InteractionType.DISLIKE})
+    positive_types: frozenset[InteractionType] | None = None
+    negative_types: frozenset[InteractionType] | None = None
+    seed: int | None = None
+    negatives_per_positive: Annotated[int, Field(ge=0, le=1000)] | None = None
     sources: dict[str, SourceMapping] = Field(default_factory=dict)
 
     def mapping(self, name: str | None) -> SourceMapping:

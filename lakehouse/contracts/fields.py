@@ -1,0 +1,95 @@
+"""The contract's fields per data type: what kind each is, whether it is required, how long.
+
+The validator, the mapping check, the documentation and the row-by-row reference of the tests all
+read this list, so a field is added in one place.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+from lakehouse.contracts.tenant import DataType
+
+ID_LENGTH: Final = 512
+TITLE_LENGTH: Final = 4_096
+ATTRIBUTES_LENGTH: Final = 65_536
+
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2262, 1, 1, tzinfo=UTC)
+"""Times outside [EARLIEST, LATEST) are not read alike by all engines (calendars, nanoseconds)."""
+
+
+class FieldKind(StrEnum):
+    """How the text of a field is read."""
+
+    TEXT = "text"
+    INTERACTION_TYPE = "interaction_type"
+    TIMESTAMP = "timestamp"
+    NUMBER = "number"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    JSON_OBJECT = "json_object"
+
+
+@dataclass(frozen=True, slots=True)
+class ContractField:
+    """A field as senders know it; `stored_as` is its column in the tables when that differs."""
+
+    name: str
+    kind: FieldKind
+    required: bool = False
+    max_length: int = ID_LENGTH
+    stored_as: str = ""
+    tenant_range: bool = False
+    """Whether the tenant's time range applies (else only the range every engine can read)."""
+    in_payload: bool = True
+    """Whether the field is part of what an event says, and so of its identity."""
+
+    @property
+    def column(self) -> str:
+        """Name of the column that holds the field."""
+        return self.stored_as or self.name
+
+
+INTERACTION_FIELDS: Final = (
+    ContractField("event_id", FieldKind.TEXT, in_payload=False),
+    ContractField("user_id", FieldKind.TEXT, required=True),
+    ContractField("item_id", FieldKind.TEXT, required=True),
+    ContractField("interaction_type", FieldKind.INTERACTION_TYPE, required=True),
+    ContractField(
+        "timestamp",
+        FieldKind.TIMESTAMP,
+        required=True,
+        stored_as="event_time",
+        tenant_range=True,
+    ),
+    ContractField("rating", FieldKind.NUMBER),
+    ContractField("device_type", FieldKind.TEXT),
+    ContractField("location", FieldKind.TEXT),
+    ContractField("session_id", FieldKind.TEXT),
+)
+
+ITEM_FIELDS: Final = (
+    ContractField("item_id", FieldKind.TEXT, required=True),
+    ContractField("title", FieldKind.TEXT, max_length=TITLE_LENGTH),
+    ContractField("category", FieldKind.TEXT),
+    ContractField("price", FieldKind.DECIMAL),
+    ContractField("available_from", FieldKind.TIMESTAMP),
+    ContractField("is_active", FieldKind.BOOLEAN),
+    ContractField("attributes", FieldKind.JSON_OBJECT, max_length=ATTRIBUTES_LENGTH),
+    ContractField("updated_at", FieldKind.TIMESTAMP),
+)
+
+CONTEXT_FIELDS: Final = ("device_type", "location", "session_id")
+
+FIELDS: Final[dict[DataType, tuple[ContractField, ...]]] = {
+    DataType.INTERACTIONS: INTERACTION_FIELDS,
+    DataType.ITEMS: ITEM_FIELDS,
+}
+
+SUBJECT_COLUMN: Final[dict[DataType, str | None]] = {
+    DataType.INTERACTIONS: "user_id",
+    DataType.ITEMS: None,
+}
+"""The column that names a person, where there is one."""

@@ -1,0 +1,112 @@
+"""Which column of the file feeds which contract field, decided once per file, before any row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from lakehouse.contracts.fields import FIELDS, ContractField
+from lakehouse.contracts.reasons import FileFault
+from lakehouse.contracts.tenant import DataType, SourceMapping
+from lakehouse.errors import EtaError
+
+
+class FileRefusedError(EtaError):
+    """A whole file cannot be taken; nothing of it is stored.
+
+    `line` is the line of the file the fault stands on (from 1), where there is one; `columns` are
+    the columns it is about.
+    """
+
+    def __init__(
+        self,
+        code: FileFault,
+        message: str,
+        *,
+        remedy: str,
+        line: int | None = None,
+        columns: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.code = code
+        self.line = line
+        self.columns = tuple(columns)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSource:
+    """Where a field's text comes from: a column of the file or a constant, then a value map."""
+
+    field: ContractField
+    column: str | None
+    constant: str | None
+    values: dict[str, str]
+
+    @property
+    def label(self) -> str:
+        """What to call the place in a report: the file's own column where there is one."""
+        return self.column or self.field.name
+
+    def text(self) -> pl.Expr:
+        """The field's text, after the value map, as a string expression over the file's columns."""
+        if self.column is None:
+            found = pl.lit(self.constant, dtype=pl.String)
+        else:
+            found = pl.col(self.column)
+        if self.values:
+            found = found.replace(list(self.values), list(self.values.values()))
+        return found
+
+
+def resolve(
+    data_type: DataType, mapping: SourceMapping, columns: Sequence[str]
+) -> tuple[FieldSource, ...]:
+    """Return the source of every field that the file or the mapping provides.
+
+    A constant wins over a column. Columns that feed nothing are ignored. Raises
+    `FileRefusedError` naming every required field that has no source, every mapped column that
+    the file lacks, and every mapping entry for a field that the contract does not have.
+    """
+    fields = FIELDS[data_type]
+    _refuse_unknown_fields(fields, mapping)
+    present = set(columns)
+    sources: list[FieldSource] = []
+    missing: dict[str, str] = {}
+    for field in fields:
+        column = mapping.columns.get(field.name, field.name)
+        values = mapping.values.get(field.name, {})
+        if field.name in mapping.constants:
+            sources.append(FieldSource(field, None, mapping.constants[field.name], values))
+        elif column in present:
+            sources.append(FieldSource(field, column, None, values))
+        elif field.required or field.name in mapping.columns:
+            missing[field.name] = column
+    if missing:
+        raise _missing_columns(missing)
+    return tuple(sources)
+
+
+def _missing_columns(missing: dict[str, str]) -> FileRefusedError:
+    named = [
+        column if column == field else f"{column} (for {field})"
+        for field, column in missing.items()
+    ]
+    return FileRefusedError(
+        FileFault.MISSING_COLUMNS,
+        f"the file lacks these columns: {', '.join(named)}",
+        remedy="add them, or name the file's own columns in a source mapping of the tenant",
+        columns=list(missing.values()),
+    )
+
+
+def _refuse_unknown_fields(fields: tuple[ContractField, ...], mapping: SourceMapping) -> None:
+    known = {field.name for field in fields}
+    named = {*mapping.columns, *mapping.values, *mapping.constants, *mapping.timestamps}
+    unknown = sorted(named - known)
+    if unknown:
+        raise FileRefusedError(
+            FileFault.UNKNOWN_MAPPED_FIELD,
+            f"the source mapping names fields that this data type lacks: {', '.join(unknown)}",
+            remedy=f"use these: {', '.join(field.name for field in fields)}",
+            columns=unknown,
+        )

@@ -1,0 +1,237 @@
+"""How the text of a field becomes its value: polars expressions, one small reader per kind.
+
+Identifiers and other texts are kept exactly as sent. Times, numbers, booleans and interaction
+types are read without the white space around them. Null means the field has no value.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import polars as pl
+
+from lakehouse.contracts.fields import EARLIEST, LATEST, ContractField, FieldKind
+from lakehouse.contracts.reasons import ReasonCode
+from lakehouse.contracts.tenant import InteractionType, TimeRange, TimestampFormat
+
+UTC_MICROSECONDS: Final = pl.Datetime("us", "UTC")
+PRICE_DTYPE: Final = pl.Decimal(18, 4)
+
+_MICROSECONDS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
+_TRUE: Final = ("true", "t", "yes", "y", "1")
+_FALSE: Final = ("false", "f", "no", "n", "0")
+_ISO: Final = (
+    r"^(?<date>\d{4}-\d{2}-\d{2})"
+    r"(?:[Tt ](?<hour>\d{2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,](?<fraction>\d{1,9}))?)?"
+    r"(?:[Zz]|(?<sign>[+-])(?<offset_hour>\d{2}):?(?<offset_minute>\d{2})?)?)?$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A way for a field to be wrong: true where `is_bad`."""
+
+    code: ReasonCode
+    is_bad: pl.Expr
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A field's value and everything that can be wrong with it."""
+
+    value: pl.Expr
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadContext:
+    """What the tenant decides about reading a field."""
+
+    time_range: TimeRange
+    timestamp: TimestampFormat
+
+
+def is_blank(text: pl.Expr) -> pl.Expr:
+    """True where the text is null, empty or white space only."""
+    return text.is_null() | (text.str.strip_chars().str.len_bytes() == 0)
+
+
+def read_field(field: ContractField, text: pl.Expr, context: ReadContext) -> Reading:
+    """Return how `text` is read as `field`; every check is false where the field has no text,
+    but for `missing_value`."""
+    reading = _READERS[field.kind](field, text, context)
+    if not field.required:
+        return reading
+    missing = Check(ReasonCode.MISSING_VALUE, is_blank(text), f"{field.name} is missing")
+    return Reading(reading.value, (missing, *reading.checks))
+
+
+def check_format(timestamp: TimestampFormat) -> str | None:
+    """Return why a strptime format cannot be used, None when it can."""
+    if timestamp.format is None:
+        return None
+    try:
+        pl.select(_strptime(pl.lit("x"), timestamp.format))
+    except pl.exceptions.PolarsError as error:
+        return str(error).splitlines()[0]
+    return None
+
+
+def _text(field: ContractField, text: pl.Expr, _: ReadContext) -> Reading:
+    value = text if field.required else pl.when(~is_blank(text)).then(text)
+    return Reading(value, (_too_long(field, text),))
+
+
+def _too_long(field: ContractField, text: pl.Expr) -> Check:
+    return Check(
+        ReasonCode.VALUE_TOO_LONG,
+        (text.str.len_chars() > field.max_length).fill_null(False),
+        f"{field.name} is longer than {field.max_length} characters",
+    )
+
+
+def _interaction_type(field: ContractField, text: pl.Expr, _: ReadContext) -> Reading:
+    stripped = text.str.strip_chars()
+    known = [kind.value for kind in InteractionType]
+    check = Check(
+        ReasonCode.UNKNOWN_INTERACTION_TYPE,
+        ~is_blank(text) & ~stripped.is_in(known),
+        f"{field.name} is none of {', '.join(known)}",
+    )
+    return Reading(stripped, (check,))
+
+
+def _number(field: ContractField, text: pl.Expr, _: ReadContext) -> Reading:
+    value = text.str.strip_chars().cast(pl.Float64, strict=False)
+    check = Check(
+        ReasonCode.BAD_NUMBER,
+        ~is_blank(text) & ~value.is_finite().fill_null(False),
+        f"{field.name} is not a finite number",
+    )
+    return Reading(value + 0.0, (check,))  # -0.0 becomes 0.0: equal numbers, one identity
+
+
+def _decimal(field: ContractField, text: pl.Expr, _: ReadContext) -> Reading:
+    value = text.str.strip_chars().cast(PRICE_DTYPE, strict=False)
+    check = Check(
+        ReasonCode.BAD_NUMBER,
+        ~is_blank(text) & value.is_null(),
+        f"{field.name} is not a decimal number of at most 14 digits before the point",
+    )
+    return Reading(value, (check,))
+
+
+def _boolean(field: ContractField, text: pl.Expr, _: ReadContext) -> Reading:
+    word = text.str.strip_chars().str.to_lowercase()
+    value = pl.when(word.is_in(_TRUE)).then(True).when(word.is_in(_FALSE)).then(False)
+    check = Check(
+        ReasonCode.BAD_BOOLEAN,
+        ~is_blank(text) & value.is_null(),
+        f"{field.name} is not true or false",
+    )
+    return Reading(value, (check,))
+
+
+def _json_object(field: ContractField, text: pl.Expr, _: ReadContext) -> Reading:
+    is_object = text.str.strip_chars_start().str.starts_with("{")
+    is_json = text.str.json_path_match("$").is_not_null()
+    check = Check(
+        ReasonCode.BAD_JSON,
+        ~is_blank(text) & ~(is_object & is_json).fill_null(False),
+        f"{field.name} is not a JSON object",
+    )
+    value = pl.when(~is_blank(text)).then(text)
+    return Reading(value, (check, _too_long(field, text)))
+
+
+def _timestamp(field: ContractField, text: pl.Expr, context: ReadContext) -> Reading:
+    stripped = text.str.strip_chars()
+    timestamp = context.timestamp
+    if timestamp.format is not None:
+        value = _strptime(stripped, timestamp.format)
+        is_readable, how = value.is_not_null(), "in the format of the source mapping"
+    elif timestamp.unit == "iso":
+        value = _iso(stripped)
+        is_readable, how = value.is_not_null(), "in ISO 8601"
+    else:
+        value = _epoch(stripped, _MICROSECONDS[timestamp.unit])
+        is_readable = stripped.cast(pl.Float64, strict=False).is_finite().fill_null(False)
+        how = f"as a number ({timestamp.unit} since 1970-01-01)"
+    start, end = _bounds(field, context.time_range)
+    in_range = value.is_between(_micros(start), _micros(end), closed="left").fill_null(False)
+    checks = (
+        Check(
+            ReasonCode.BAD_TIMESTAMP,
+            ~is_blank(text) & ~is_readable,
+            f"{field.name} is not a time written {how}",
+        ),
+        Check(
+            ReasonCode.TIMESTAMP_OUT_OF_RANGE,
+            ~is_blank(text) & is_readable & ~in_range,
+            f"{field.name} lies outside {start:%Y-%m-%d} to {end:%Y-%m-%d}",
+        ),
+    )
+    return Reading(value.cast(UTC_MICROSECONDS), checks)
+
+
+def _bounds(field: ContractField, time_range: TimeRange) -> tuple[datetime, datetime]:
+    if not field.tenant_range:
+        return EARLIEST, LATEST
+    return max(EARLIEST, time_range.start), min(LATEST, time_range.end)
+
+
+def _micros(moment: datetime) -> int:
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _epoch(text: pl.Expr, scale: int) -> pl.Expr:
+    """Microseconds of a number; null where it is none or too large for 64 bits.
+
+    Whole numbers take the integer way. Others (881250949.0) go through a double, whose 53 bits
+    hold every microsecond until 2255.
+    """
+    limit = (2**63 - 1) // scale
+    whole = text.cast(pl.Int64, strict=False)
+    exact = pl.when(whole.is_between(-limit, limit)).then(whole * scale)
+    scaled = text.cast(pl.Float64, strict=False) * scale
+    fits = scaled.is_finite() & (scaled.abs() < 9.2e18)
+    rounded = pl.when(fits & whole.is_null()).then(scaled.round()).cast(pl.Int64, strict=False)
+    return pl.coalesce(exact, rounded)
+
+
+def _strptime(text: pl.Expr, pattern: str) -> pl.Expr:
+    parsed = text.str.to_datetime(pattern, time_unit="us", strict=False, time_zone="UTC")
+    return parsed.to_physical()
+
+
+def _iso(text: pl.Expr) -> pl.Expr:
+    """Microseconds of an ISO 8601 date or date-time; without an offset it is UTC."""
+    parts = text.str.extract_groups(_ISO).struct
+
+    def number(name: str) -> pl.Expr:
+        return parts.field(name).cast(pl.Int64, strict=False).fill_null(0)
+
+    fraction = parts.field("fraction").str.pad_end(6, "0").str.slice(0, 6)
+    hour, minute, second = number("hour"), number("minute"), number("second")
+    offset = number("offset_hour") * 3_600 + number("offset_minute") * 60
+    signed = pl.when(parts.field("sign") == "-").then(-offset).otherwise(offset)
+    day = parts.field("date").str.to_date("%Y-%m-%d", strict=False).cast(pl.Int32)
+    seconds = day.cast(pl.Int64) * 86_400 + hour * 3_600 + minute * 60 + second - signed
+    valid = (hour < 24) & (minute < 60) & (second < 60)
+    valid &= (number("offset_hour") < 24) & (number("offset_minute") < 60)
+    micros = fraction.cast(pl.Int64, strict=False).fill_null(0)
+    return pl.when(valid).then(seconds * 1_000_000 + micros)
+
+
+_READERS: Final[dict[FieldKind, Callable[[ContractField, pl.Expr, ReadContext], Reading]]] = {
+    FieldKind.TEXT: _text,
+    FieldKind.INTERACTION_TYPE: _interaction_type,
+    FieldKind.TIMESTAMP: _timestamp,
+    FieldKind.NUMBER: _number,
+    FieldKind.DECIMAL: _decimal,
+    FieldKind.BOOLEAN: _boolean,
+    FieldKind.JSON_OBJECT: _json_object,
+}

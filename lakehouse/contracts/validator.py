@@ -1,0 +1,169 @@
+"""The one validator: text columns of any source in, contract rows and every reason out.
+
+It works on whole columns. Rows that are wrong cost more than rows that are right, and a batch
+without a wrong row never leaves the columnar path.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import polars as pl
+
+from lakehouse.contracts.fields import FIELDS, FieldKind
+from lakehouse.contracts.identity import event_ids, payload_text
+from lakehouse.contracts.mapping import FieldSource, FileRefusedError, resolve
+from lakehouse.contracts.parsing import Check, ReadContext, check_format, read_field
+from lakehouse.contracts.reasons import FileFault
+from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings, TimestampFormat
+
+REASON_SCHEMA = pl.Schema(
+    {
+        "row": pl.UInt32,
+        "code": pl.String,
+        "field": pl.String,
+        "column": pl.String,
+        "message": pl.String,
+    }
+)
+
+_DTYPES = {
+    FieldKind.TEXT: pl.String(),
+    FieldKind.INTERACTION_TYPE: pl.String(),
+    FieldKind.JSON_OBJECT: pl.String(),
+    FieldKind.TIMESTAMP: pl.Datetime("us", "UTC"),
+    FieldKind.NUMBER: pl.Float64(),
+    FieldKind.DECIMAL: pl.Decimal(18, 4),
+    FieldKind.BOOLEAN: pl.Boolean(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """What became of a batch of rows.
+
+    `accepted`: every column of the contract (context unnested) plus `row`, the position in the
+    batch, in the batch's order. `payload`: what each accepted row says (see `identity`).
+    `is_state`: marks accepted catalogue rows that came without `updated_at`, None when none did.
+    `reasons`: one row per thing that is wrong, ordered by row, then by field; no accepted row has
+    any, every other row has at least one.
+    """
+
+    accepted: pl.DataFrame
+    payload: pl.Series
+    is_state: pl.Series | None
+    reasons: pl.DataFrame
+
+    @property
+    def rejected_count(self) -> int:
+        """How many rows are not accepted."""
+        return self.reasons["row"].n_unique()
+
+
+class Validator:
+    """Validates batches of one file, request or topic, all with the same columns.
+
+    Raises `FileRefusedError` on construction when a required field has no source or the mapping
+    cannot be used. `validate` never raises for what a row holds.
+    """
+
+    def __init__(
+        self,
+        data_type: DataType,
+        mapping: SourceMapping,
+        settings: TenantSettings,
+        columns: Sequence[str],
+    ) -> None:
+        self.data_type = data_type
+        self._sources = resolve(data_type, mapping, columns)
+        self._contexts = {
+            source.field.name: ReadContext(
+                settings.time_range, mapping.timestamps.get(source.field.name, TimestampFormat())
+            )
+            for source in self._sources
+        }
+        self._refuse_bad_formats()
+        self._checks: list[tuple[FieldSource, Check]] = []
+        self._values: list[pl.Expr] = []
+        for source in self._sources:
+            field = source.field
+            reading = read_field(field, pl.col(field.name), self._contexts[field.name])
+            self._values.append(reading.value.alias(field.column))
+            self._checks.extend((source, check) for check in reading.checks)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the file that are read; the others need not be parsed."""
+        return tuple(dict.fromkeys(s.column for s in self._sources if s.column is not None))
+
+    def validate(self, frame: pl.DataFrame, known_at: datetime) -> Validated:
+        """Validate a batch: `frame` has (at least) `columns`, all strings.
+
+        `known_at` (UTC) becomes the `updated_at` of catalogue rows that have none.
+        """
+        texts = frame.lazy().select(source.text().alias(source.field.name) for source in self._sources)
+        marks = [check.is_bad.alias(f"bad{n}") for n, (_, check) in enumerate(self._checks)]
+        read = texts.select(pl.row_index("row"), *self._values, *marks).collect()
+        values = read.select("row", *(source.field.column for source in self._sources))
+        bad = read.select(pl.col(f"bad{n}") for n in range(len(marks)))
+        wrong = [n for n, series in enumerate(bad.iter_columns()) if series.any()]
+        if wrong:
+            reasons = self._reasons(bad, wrong)
+            values = values.filter(~bad.select(pl.any_horizontal(pl.all())).to_series())
+        else:
+            reasons = REASON_SCHEMA.to_frame()
+        return self._complete(values, reasons, known_at)
+
+    def _complete(
+        self, values: pl.DataFrame, reasons: pl.DataFrame, known_at: datetime
+    ) -> Validated:
+        payload = payload_text(self.data_type, values)
+        is_state = self._states(values)
+        micros = round((known_at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
+        ids = event_ids(payload, micros, is_state)
+        if "event_id" in values.columns:
+            ids = values.select(pl.coalesce("event_id", pl.lit(ids))).to_series().alias("event_id")
+        absent = [
+            pl.lit(None, dtype=_DTYPES[field.kind]).alias(field.column)
+            for field in FIELDS[self.data_type]
+            if field.column not in {*values.columns, "event_id"}
+        ]
+        accepted = values.with_columns(*absent, ids)
+        if is_state is not None:
+            now = pl.lit(known_at).cast(pl.Datetime("us", "UTC"))
+            accepted = accepted.with_columns(pl.col("updated_at").fill_null(now))
+        return Validated(accepted, payload, is_state, reasons)
+
+    def _states(self, values: pl.DataFrame) -> pl.Series | None:
+        if self.data_type is not DataType.ITEMS:
+            return None
+        if "updated_at" not in values.columns:
+            return pl.repeat(True, values.height, dtype=pl.Boolean, eager=True)
+        missing = values["updated_at"].is_null()
+        return missing if missing.any() else None
+
+    def _reasons(self, bad: pl.DataFrame, wrong: Sequence[int]) -> pl.DataFrame:
+        found = []
+        for n in wrong:
+            source, check = self._checks[n]
+            rows = bad[f"bad{n}"].arg_true().cast(pl.UInt32).alias("row")
+            found.append(
+                rows.to_frame().with_columns(
+                    code=pl.lit(check.code.value),
+                    field=pl.lit(source.field.name),
+                    column=pl.lit(source.label),
+                    message=pl.lit(check.message),
+                )
+            )
+        return pl.concat(found).sort("row", maintain_order=True)
+
+    def _refuse_bad_formats(self) -> None:
+        for name, context in self._contexts.items():
+            problem = check_format(context.timestamp)
+            if problem is not None:
+                raise FileRefusedError(
+                    FileFault.UNKNOWN_MAPPED_FIELD,
+                    f"the source mapping's format of {name} cannot be used: {problem}",
+                    remedy="write it with the strftime codes of chrono, for example %d/%m/%Y %H:%M",
+                    columns=[name],
+                )

@@ -1,0 +1,1 @@
+"""What protects a person: the suppression list, erasure, export."""

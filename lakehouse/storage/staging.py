@@ -1,0 +1,208 @@
+"""Rows on their way into a table: written to data files at once, visible only when committed.
+
+A batch is validated while its rows are already streaming into Parquet, so memory does not grow
+with the batch, and its counts are known only at the end. delta-rs' own writer commits when its
+input ends; here the files are written first and committed later, after the ledger. Until then no
+reader sees them, and `discard` deletes them. Files left by a killed process carry the batch id in
+their name and are removed by a full vacuum.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.fs import DeltaStorageHandler
+from deltalake.transaction import AddAction
+
+from lakehouse.contracts.tables import TableSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TARGET_FILE_BYTES: Final = 128 * 1024 * 1024
+ROW_GROUP_ROWS: Final = 262_144
+BATCH_TRANSACTION_VERSION: Final = 1
+MAX_COMMIT_RETRIES: Final = 100
+COMPRESSION: Final = "zstd"
+COMPRESSION_LEVEL: Final = 1
+
+_UNIQUE_COLUMNS: Final = frozenset({"event_id", "source_ref", "event_time", "raw"})
+"""Columns whose values hardly repeat: a dictionary would be built and thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A finished data file: where it is, relative to the table, and what the log says of it."""
+
+    path: str
+    size: int
+    partition_values: dict[str, str]
+    stats: str
+
+
+@dataclass(slots=True)
+class _ColumnStats:
+    null_count: int = 0
+    least: Any = None
+    greatest: Any = None
+
+
+@dataclass(slots=True)
+class _OpenFile:
+    path: str
+    writer: pq.ParquetWriter
+    sink: pa.NativeFile
+    rows: int = 0
+    stats: dict[str, _ColumnStats] = field(default_factory=dict)
+
+
+class StagedRows:
+    """Streams the rows of one batch into data files of one partition of one table.
+
+    Not for several threads. `finish` or `discard` ends it.
+    """
+
+    def __init__(
+        self, table: DeltaTable, spec: TableSpec, tenant_id: str, ingest_date: str, batch_id: str
+    ) -> None:
+        self._spec = spec
+        self._files = _filesystem(table)
+        self._partition = {"tenant_id": tenant_id, "ingest_date": ingest_date}
+        self._stem = (
+            f"tenant_id={tenant_id}/ingest_date={ingest_date}/part-{batch_id}"
+        )
+        self._open: _OpenFile | None = None
+        self._finished: list[StagedFile] = []
+        self.row_count = 0
+
+    def write(self, rows: pa.Table) -> None:
+        """Append rows: the table's columns in its order, without the partition columns."""
+        if rows.num_rows == 0:
+            return
+        if self._open is None:
+            self._open = self._start(rows.schema)
+        current = self._open
+        current.writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+        current.rows += rows.num_rows
+        self.row_count += rows.num_rows
+        for name in self._spec.stats_columns:
+            _observe(current.stats.setdefault(name, _ColumnStats()), rows.column(name))
+        if current.sink.tell() >= TARGET_FILE_BYTES:
+            self._close()
+
+    def finish(self) -> tuple[StagedFile, ...]:
+        """Close the last file and return all of them; nothing is visible yet."""
+        self._close()
+        return tuple(self._finished)
+
+    def discard(self) -> None:
+        """Delete every file; safe to call at any time before the commit, and twice."""
+        self._close()
+        for staged in self._finished:
+            self._files.delete_file(staged.path)
+        self._finished.clear()
+
+    def _start(self, schema: pa.Schema) -> _OpenFile:
+        path = f"{self._stem}-{len(self._finished):05}.zstd.parquet"
+        self._files.create_dir(path.rpartition("/")[0], recursive=True)
+        sink = self._files.open_output_stream(path)
+        repeating = [name for name in schema.names if name not in _UNIQUE_COLUMNS]
+        writer = pq.ParquetWriter(
+            sink,
+            schema,
+            compression=COMPRESSION,
+            compression_level=COMPRESSION_LEVEL,
+            use_dictionary=repeating,
+            write_statistics=list(self._spec.stats_columns),
+            store_schema=False,
+        )
+        return _OpenFile(path, writer, sink)
+
+    def _close(self) -> None:
+        current, self._open = self._open, None
+        if current is None:
+            return
+        current.writer.close()
+        size = current.sink.tell()
+        current.sink.close()
+        self._finished.append(
+            StagedFile(current.path, size, self._partition, _stats_json(current))
+        )
+
+
+def commit_files(
+    table: DeltaTable, spec: TableSpec, files: Sequence[StagedFile], batch_id: str
+) -> None:
+    """Commit files (or none) to a table with the batch's application transaction.
+
+    Conflicts with other appends are retried inside delta-rs; a commit of the same batch by someone
+    else raises `CommitFailedError` and adds nothing.
+    """
+    now = int(datetime.now(UTC).timestamp() * 1_000)
+    actions = [
+        AddAction(staged.path, staged.size, dict(staged.partition_values), now, True, staged.stats)
+        for staged in files
+    ]
+    table.create_write_transaction(
+        actions,
+        "append",
+        table.schema(),
+        list(spec.partition_by),
+        commit_properties=CommitProperties(
+            app_transactions=[Transaction(batch_id, BATCH_TRANSACTION_VERSION)],
+            max_commit_retries=MAX_COMMIT_RETRIES,
+        ),
+    )
+
+
+def is_committed(table: DeltaTable, batch_id: str) -> bool:
+    """Whether the table, at the handle's version, holds the batch."""
+    version = table.transaction_version(batch_id)
+    return version is not None and version >= BATCH_TRANSACTION_VERSION
+
+
+def _filesystem(table: DeltaTable) -> pafs.FileSystem:
+    uri = table.table_uri
+    if uri.startswith("file://") or "://" not in uri:
+        return pafs.SubTreeFileSystem(uri.removeprefix("file://"), pafs.LocalFileSystem())
+    return pafs.PyFileSystem(DeltaStorageHandler.from_table(table._table))
+
+
+def _observe(stats: _ColumnStats, column: pa.ChunkedArray) -> None:
+    stats.null_count += column.null_count
+    extremes = pc.min_max(column).as_py()
+    if extremes["min"] is None:
+        return
+    stats.least = extremes["min"] if stats.least is None else min(stats.least, extremes["min"])
+    greatest = extremes["max"]
+    stats.greatest = greatest if stats.greatest is None else max(stats.greatest, greatest)
+
+
+def _stats_json(current: _OpenFile) -> str:
+    known = {name: stats for name, stats in current.stats.items() if stats.least is not None}
+    return json.dumps(
+        {
+            "numRecords": current.rows,
+            "minValues": {name: _floor(stats.least) for name, stats in known.items()},
+            "maxValues": {name: _ceiling(stats.greatest) for name, stats in known.items()},
+            "nullCount": {name: stats.null_count for name, stats in current.stats.items()},
+        }
+    )
+
+
+def _floor(moment: datetime) -> str:
+    """The log holds milliseconds: round down, so that the least stays a bound."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1_000:03}Z"
+
+
+def _ceiling(moment: datetime) -> str:
+    """Round up, so that the greatest stays a bound for readers that compare exactly."""
+    return _floor(moment + timedelta(microseconds=999))

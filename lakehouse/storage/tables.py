@@ -1,0 +1,84 @@
+"""Opening and creating the tables that the ingestion service writes.
+
+Imported by every dbt start-up, so it imports deltalake only when a table has to be opened or made.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lakehouse.contracts.tables import SERVICE_TABLES, TableSpec
+from lakehouse.settings import LakeSettings
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+LOG_RETENTION: Final = "interval 30 days"
+
+
+def table_location(settings: LakeSettings, spec: TableSpec) -> str:
+    """Return the absolute path or URL of a table."""
+    return f"{settings.lake}/{spec.path}"
+
+
+def table_properties(spec: TableSpec) -> dict[str, str]:
+    """Return the Delta properties of a table.
+
+    `delta.dataSkippingStatsColumns` keeps the values of every other column, identifiers above
+    all, out of `_delta_log`, from where no DELETE would remove them.
+    """
+    properties = {
+        "delta.enableDeletionVectors": "false",
+        "delta.dataSkippingStatsColumns": ",".join(spec.stats_columns),
+        "delta.logRetentionDuration": LOG_RETENTION,
+    }
+    if spec.schema_name == "raw":
+        properties["delta.enableChangeDataFeed"] = "true"
+    return properties
+
+
+def ensure_tables(settings: LakeSettings) -> None:
+    """Create the tables that are missing, empty; the others are left as they are.
+
+    Safe when several processes do it at once: each table is created by one of them. For a local
+    lake whose tables all exist this costs one file look-up per table.
+    """
+    for spec in SERVICE_TABLES:
+        if not _surely_exists(settings, spec):
+            _create(settings, spec)
+
+
+def open_table(settings: LakeSettings, spec: TableSpec) -> DeltaTable:
+    """Return a handle on the newest version of a table, which must exist."""
+    from deltalake import DeltaTable
+
+    return DeltaTable(table_location(settings, spec), storage_options=settings.storage_options)
+
+
+def _surely_exists(settings: LakeSettings, spec: TableSpec) -> bool:
+    if not settings.is_local:
+        return False
+    log = Path(table_location(settings, spec)) / "_delta_log"
+    return (log / f"{0:020}.json").exists() or (log / "_last_checkpoint").exists()
+
+
+def _create(settings: LakeSettings, spec: TableSpec) -> None:
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    location = table_location(settings, spec)
+    if settings.is_local:
+        Path(location).mkdir(parents=True, exist_ok=True)
+    try:
+        DeltaTable.create(
+            location,
+            spec.schema,
+            mode="ignore",
+            partition_by=list(spec.partition_by),
+            configuration=table_properties(spec),
+            storage_options=settings.storage_options,
+        )
+    except DeltaError:
+        if not DeltaTable.is_deltatable(location, settings.storage_options):
+            raise
