@@ -10,7 +10,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+)
 
 from lakehouse.errors import EtaError
 
@@ -18,6 +25,16 @@ BUSY_SECONDS: Final = 15
 """How long a SQLite writer waits for another process's write; ours take milliseconds."""
 
 _WRITES: Final = "eta_writes"
+
+
+class DatabaseUnreachable(EtaError):
+    """The control database does not answer; asking again later may help."""
+
+    def __init__(self, cause: BaseException | None) -> None:
+        super().__init__(  # without the driver's own words, which may hold the URL
+            f"the control database does not answer ({type(cause).__name__})",
+            remedy="check that it runs, that it is a database, and that ETA_DATABASE_URL names it",
+        )
 
 
 class Connections:
@@ -39,19 +56,34 @@ class Connections:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads."""
-        with self.engine.begin() as connection:
+        """A transaction that only reads; raises `DatabaseUnreachable`."""
+        with _answering(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that writes: committed at the end of the block, or not at all."""
-        with self._writing.begin() as connection:
+        """A transaction that writes: committed at the end of the block, or not at all.
+
+        Raises `DatabaseUnreachable`.
+        """
+        with _answering(), self._writing.begin() as connection:
             yield connection
 
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error, (InterfaceError, OperationalError)) or type(error) is DatabaseError:
+            raise DatabaseUnreachable(error.orig) from error
+        raise
+    except sqlite3.Error as error:  # while a connection is prepared, SQLAlchemy wraps nothing
+        raise DatabaseUnreachable(error) from error
 
 
 def connect(url: str) -> Connections:
@@ -134,12 +166,3 @@ def _use_write_ahead_log(connection: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("begin immediate" if writes else "begin")
-
-
-def unreachable(error: DBAPIError | sqlite3.Error) -> EtaError:
-    """The error for a database that does not answer; the driver's words may hold the URL."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return EtaError(
-        f"the control database does not answer ({type(cause).__name__})",
-        remedy="check that it runs, that it is a database, and that ETA_DATABASE_URL names it",
-    )

@@ -1,16 +1,14 @@
 """The control database as the service and the command line see it."""
 
 import secrets
-import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Self
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from lakehouse.contracts.tenant import TenantSettings
-from lakehouse.control.connection import Connections, connect, unreachable
+from lakehouse.control.connection import Connections, DatabaseUnreachable, connect
 from lakehouse.control.jobs import Job, JobNotFound, Jobs
 from lakehouse.control.keys import SCOPES, ApiKey, KeyNotFound, KeyRecord, Keys, NewKey
 from lakehouse.control.schema import HEAD
@@ -22,6 +20,7 @@ __all__ = [
     "SCOPES",
     "ApiKey",
     "ControlDatabase",
+    "DatabaseUnreachable",
     "Job",
     "JobNotFound",
     "KeyNotFound",
@@ -72,10 +71,7 @@ class ControlDatabase:
         connections = connect(url)
         try:
             _bring_to_head(connections)
-        except (DBAPIError, sqlite3.Error) as error:
-            connections.close()
-            raise unreachable(error) from error
-        except EtaError:
+        except BaseException:
             connections.close()
             raise
         return cls(connections, clock, new_id)
@@ -93,12 +89,9 @@ class ControlDatabase:
         return self.keys.authenticate(presented_key)
 
     def ping(self) -> None:
-        """Ask the database for an answer; raises `EtaError` when there is none."""
-        try:
-            with self._connections.read() as connection:
-                connection.execute(text("select 1"))
-        except (DBAPIError, sqlite3.Error) as error:
-            raise unreachable(error) from error
+        """Ask the database for an answer; raises `DatabaseUnreachable` when there is none."""
+        with self._connections.read() as connection:
+            connection.execute(text("select 1"))
 
     def close(self) -> None:
         """Close every connection; the object is of no use afterwards."""

@@ -10,10 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Row, insert, or_, select, update
-from sqlalchemy.exc import OperationalError
 
 from lakehouse.control import schema
-from lakehouse.control.connection import Connections
+from lakehouse.control.connection import Connections, DatabaseUnreachable
 from lakehouse.control.tenants import TenantNotFound
 from lakehouse.errors import EtaError
 
@@ -156,7 +155,7 @@ class Keys:
                     .where(table.c.key_id == row.key_id, is_stale)
                     .values(last_used_at=now)
                 )
-        except OperationalError:
+        except DatabaseUnreachable:
             return  # a busy database must not refuse a good key; the next request notes its use
 
 

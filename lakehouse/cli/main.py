@@ -1,0 +1,41 @@
+"""The entry of the `eta` command; each command module adds itself in one line below."""
+
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli import db, keys, tenants
+from lakehouse.cli.failures import EtaGroup
+
+app = typer.Typer(
+    name="eta",
+    help="From raw behaviour to a training set: ingest, prepare, check and erase.",
+    cls=EtaGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+app.add_typer(tenants.app, name="tenants")
+app.add_typer(keys.app, name="keys")
+app.add_typer(db.app, name="db")
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"eta {version('eta-lakehouse')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    debug: Annotated[
+        bool, typer.Option(envvar="ETA_DEBUG", help="Show the traceback of an error.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Options of every command; `EtaGroup` reads `debug`."""

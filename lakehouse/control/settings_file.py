@@ -1,0 +1,51 @@
+"""Reads a tenant's settings from a YAML or JSON file and says which field is wrong."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import ValidationError
+
+from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.errors import EtaError
+
+_SHOWN: Final = 5
+
+
+def read_settings(path: Path) -> TenantSettings:
+    """Return the settings in the file (JSON is read as YAML, which contains it).
+
+    Raises `EtaError` with the path of every wrong field, never with the field's value.
+    """
+    document = _load(path)
+    try:
+        return TenantSettings.model_validate(document)
+    except ValidationError as error:
+        problems = [f"{_place(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+        raise EtaError(
+            "\n  ".join([f"{path} is not valid:", *problems[:_SHOWN], *more]),
+            remedy="correct these fields; `eta tenants show TENANT` prints a complete example",
+        ) from error
+
+
+def _load(path: Path) -> Any:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EtaError(
+            f"{path} cannot be read ({error.strerror})", remedy="check the path of the file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise EtaError(f"{path} is not UTF-8 text", remedy="save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise EtaError(
+            f"{path} is neither YAML nor JSON{where}", remedy="correct its syntax there"
+        ) from error
+    return {} if document is None else document
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "the whole file"
