@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -74,10 +75,11 @@ class StagedRows:
         self, table: DeltaTable, spec: TableSpec, tenant_id: str, ingest_date: str, batch_id: str
     ) -> None:
         self._spec = spec
-        self._files = _filesystem(table)
+        self._files = table_filesystem(table)
         self._partition = {"tenant_id": tenant_id, "ingest_date": ingest_date}
+        # The token keeps a second attempt at a batch away from the files of the first.
         self._stem = (
-            f"tenant_id={tenant_id}/ingest_date={ingest_date}/part-{batch_id}"
+            f"tenant_id={tenant_id}/ingest_date={ingest_date}/part-{batch_id}-{token_hex(4)}"
         )
         self._open: _OpenFile | None = None
         self._finished: list[StagedFile] = []
@@ -169,7 +171,8 @@ def is_committed(table: DeltaTable, batch_id: str) -> bool:
     return version is not None and version >= BATCH_TRANSACTION_VERSION
 
 
-def _filesystem(table: DeltaTable) -> pafs.FileSystem:
+def table_filesystem(table: DeltaTable) -> pafs.FileSystem:
+    """Return a file system whose root is the table, local or in an object store."""
     uri = table.table_uri
     if uri.startswith("file://") or "://" not in uri:
         return pafs.SubTreeFileSystem(uri.removeprefix("file://"), pafs.LocalFileSystem())

@@ -1,0 +1,162 @@
+"""Where records begin and end in a piece of CSV, and whether it keeps RFC 4180.
+
+Fast CSV parsers are lenient: a short row is padded, a stray quote is taken for text, so that a
+damaged file is stored as if it were whole. Here the positions of quotes, delimiters and line ends
+are found with numpy and checked exactly; what passes, every parser reads alike. The price is about
+0.1 s per million rows.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from lakehouse.contracts.mapping import FileRefusedError
+from lakehouse.contracts.reasons import FileFault
+
+Positions = npt.NDArray[np.int64]
+
+QUOTE: Final = ord('"')
+LINE_FEED: Final = ord("\n")
+CARRIAGE_RETURN: Final = ord("\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Positions in a piece of CSV that starts at the start of a record.
+
+    `quotes`: every quote character. `line_ends`: every line feed. `record_ends`: the line feeds
+    outside quotes.
+    """
+
+    data: bytes
+    quotes: Positions
+    line_ends: Positions
+    record_ends: Positions
+
+    @property
+    def record_starts(self) -> Positions:
+        """First byte of each complete record."""
+        starts = np.empty_like(self.record_ends)
+        starts[:1] = 0
+        starts[1:] = self.record_ends[:-1] + 1
+        return starts
+
+    def line_of(self, position: int) -> int:
+        """How many line feeds stand before `position`."""
+        return int(np.searchsorted(self.line_ends, position))
+
+
+def find_marks(data: bytes) -> Marks:
+    """Find quotes, line ends and record ends."""
+    view = np.frombuffer(data, dtype=np.uint8)
+    line_ends = np.flatnonzero(view == LINE_FEED)
+    if QUOTE not in data:
+        return Marks(data, np.empty(0, dtype=np.int64), line_ends, line_ends)
+    quotes = np.flatnonzero(view == QUOTE)
+    outside = np.searchsorted(quotes, line_ends) % 2 == 0
+    return Marks(data, quotes, line_ends, line_ends[outside])
+
+
+def check_quotes(marks: Marks, delimiter: int, first_line: int, *, is_last: bool) -> None:
+    """Refuse a quote that neither opens, closes nor doubles within a quoted field.
+
+    Counting quotes from the start of a record, the even ones open: they follow a delimiter, a
+    line end or, doubled, the quote just before. The odd ones close: a delimiter, a line end or,
+    doubled, another quote follows.
+    """
+    quotes = marks.quotes
+    if len(quotes) == 0:
+        return
+    view = np.frombuffer(marks.data, dtype=np.uint8)
+    opening, closing = quotes[0::2], quotes[1::2]
+    before = view[np.maximum(opening - 1, 0)]
+    is_open = (opening == 0) | (before == delimiter) | (before == LINE_FEED)
+    is_open[1:] |= opening[1:] - 1 == closing[: len(opening) - 1]
+    after_at = closing + 1
+    after = view[np.minimum(after_at, len(view) - 1)]
+    is_closed = (after_at >= len(view)) | (after == delimiter) | (after == LINE_FEED)
+    is_closed |= _carriage_return_ends_line(view, after_at)
+    is_closed[: len(opening) - 1] |= opening[1:] == after_at[: len(opening) - 1]
+    wrong = np.concatenate([opening[~is_open], closing[~is_closed]])
+    if len(wrong):
+        raise _bad_quote(first_line + marks.line_of(int(wrong.min())), "is out of place")
+    if is_last and len(quotes) % 2 == 1:
+        raise _bad_quote(first_line + marks.line_of(int(quotes[-1])), "is never closed")
+
+
+def check_carriage_returns(marks: Marks, first_line: int) -> None:
+    """Refuse a carriage return outside quotes that no line feed follows."""
+    data = marks.data
+    if b"\r" not in data or data.count(b"\r") == data.count(b"\r\n"):
+        return
+    view = np.frombuffer(data, dtype=np.uint8)
+    returns = np.flatnonzero(view == CARRIAGE_RETURN)
+    following = np.minimum(returns + 1, len(view) - 1)
+    outside = np.searchsorted(marks.quotes, returns) % 2 == 0
+    bare = returns[outside & (view[following] != LINE_FEED)]
+    if len(bare):
+        line = first_line + marks.line_of(int(bare[0]))
+        raise FileRefusedError(
+            FileFault.BARE_CARRIAGE_RETURN,
+            f"line {line} holds a carriage return that ends no line",
+            remedy="write line ends as LF or CRLF, and put quotes around texts that hold others",
+            line=line,
+        )
+
+
+def check_widths(marks: Marks, delimiter: int, columns: int, lines: Positions) -> None:
+    """Refuse a record that has more or fewer fields than the header; `lines` is each one's line."""
+    records = len(marks.record_ends)
+    view = np.frombuffer(marks.data, dtype=np.uint8)
+    found = np.flatnonzero(view == delimiter)
+    if len(marks.quotes):
+        found = found[np.searchsorted(marks.quotes, found) % 2 == 0]
+    wanted = columns - 1
+    if len(found) == records * wanted and _fits(found, marks, wanted):
+        return
+    per_record = np.bincount(np.searchsorted(marks.record_ends, found), minlength=records)
+    bad = int(np.flatnonzero(per_record != wanted)[0])
+    line = int(lines[bad])
+    raise FileRefusedError(
+        FileFault.RAGGED_ROW,
+        f"the record on line {line} has {per_record[bad] + 1} fields, the header has {columns}",
+        remedy="give every record the header's fields, and quote texts that hold the delimiter",
+        line=line,
+    )
+
+
+def blank_records(marks: Marks) -> npt.NDArray[np.bool_]:
+    """True for each record that is an empty line."""
+    lengths = marks.record_ends - marks.record_starts
+    if not len(lengths) or lengths.min() > 1:
+        return np.zeros(len(lengths), dtype=np.bool_)
+    view = np.frombuffer(marks.data, dtype=np.uint8)
+    return (lengths == 0) | ((lengths == 1) & (view[marks.record_starts] == CARRIAGE_RETURN))
+
+
+def _fits(found: Positions, marks: Marks, wanted: int) -> bool:
+    if wanted == 0:
+        return True
+    table = found.reshape(-1, wanted)
+    starts_inside = table[:, 0] >= marks.record_starts
+    ends_inside = table[:, -1] < marks.record_ends
+    return bool(starts_inside.all() and ends_inside.all())
+
+
+def _carriage_return_ends_line(
+    view: npt.NDArray[np.uint8], at: Positions
+) -> npt.NDArray[np.bool_]:
+    here = view[np.minimum(at, len(view) - 1)] == CARRIAGE_RETURN
+    following = view[np.minimum(at + 1, len(view) - 1)] == LINE_FEED
+    return here & (following | (at + 1 >= len(view)))
+
+
+def _bad_quote(line: int, what: str) -> FileRefusedError:
+    return FileRefusedError(
+        FileFault.BAD_QUOTE,
+        f"a quote on line {line} {what}",
+        remedy='put the whole field in quotes and write a quote within it twice ("")',
+        line=line,
+    )

@@ -1,0 +1,217 @@
+"""The newest events of a tenant, as fingerprints, and what they say about arriving rows.
+
+Exact within the window: 24 bytes per event, by default the newest million per tenant and data
+type. What lies further back is stored again and removed by staging, which counts it; so the window
+saves storage and tells senders early, and correctness does not rest on it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from threading import Lock
+from typing import Final, Protocol
+
+import polars as pl
+
+from lakehouse.contracts.tenant import DataType
+
+WINDOW_ROWS: Final = 1_000_000
+TOTAL_ROWS: Final = 2_000_000
+FINGERPRINT_SCHEMA: Final = pl.Schema({"key": pl.UInt128, "payload": pl.UInt64})
+
+
+class Verdict(IntEnum):
+    """What the window says about a row."""
+
+    NEW = 0
+    DUPLICATE = 1
+    CONFLICT = 2
+
+
+class History(Protocol):
+    """Where fingerprints of rows that are in the lake already come from."""
+
+    def unseen(
+        self, tenant_id: str, data_type: DataType, seen: set[str], limit: int
+    ) -> Iterable[pl.DataFrame]:
+        """Yield fingerprints of files not in `seen`, oldest first, the newest `limit` rows or so.
+
+        Adds to `seen` every file that the table has now, and drops those it no longer has.
+        """
+        ...
+
+
+class NoHistory:
+    """A history of nothing, for tests and for sinks without a past."""
+
+    def unseen(
+        self,
+        tenant_id: str,  # noqa: ARG002
+        data_type: DataType,  # noqa: ARG002
+        seen: set[str],  # noqa: ARG002
+        limit: int,  # noqa: ARG002
+    ) -> Iterable[pl.DataFrame]:
+        """Yield nothing."""
+        return ()
+
+
+class BatchWindow:
+    """The window as one batch sees it: the tenant's, plus the batch's own rows so far."""
+
+    def __init__(self, segments: list[pl.DataFrame], limit: int) -> None:
+        self._segments = segments
+        self._limit = limit
+
+    @property
+    def segments(self) -> list[pl.DataFrame]:
+        """Fingerprints, oldest first, at most the limit in all."""
+        return self._segments
+
+    def judge(self, fingerprints: pl.DataFrame, is_state: pl.Series | None = None) -> pl.Series:
+        """Return a `Verdict` per row and remember the new ones.
+
+        Rows of one key are compared in their order. For rows marked by `is_state` another payload
+        is news, not a conflict, and takes the place of the older one.
+        """
+        rows = fingerprints.with_columns(
+            pl.row_index("row"), is_state=pl.lit(False if is_state is None else is_state)
+        )
+        verdicts = self._judge_known(rows)
+        rows = rows.filter(verdicts == Verdict.NEW)
+        if not rows["key"].is_first_distinct().all():
+            repeated = _judge_repeated(rows)
+            verdicts = verdicts.scatter(rows["row"], repeated)
+            rows = rows.filter(repeated == Verdict.NEW)
+        self._remember(rows)
+        return verdicts
+
+    def _judge_known(self, rows: pl.DataFrame) -> pl.Series:
+        verdicts = pl.repeat(Verdict.NEW, rows.height, dtype=pl.UInt8, eager=True)
+        if not self._segments:
+            return verdicts
+        known = pl.concat(self._segments, rechunk=False)
+        # The arriving rows are the smaller side, so the hash table is built over them.
+        hits = known.join(rows, on="key", how="inner", suffix="_new")
+        if not hits.height:
+            return verdicts
+        judged = hits.group_by("row").agg(
+            pl.when((pl.col("payload") == pl.col("payload_new")).any())
+            .then(Verdict.DUPLICATE)
+            .when(pl.col("is_state").first())
+            .then(Verdict.NEW)
+            .otherwise(Verdict.CONFLICT)
+            .cast(pl.UInt8)
+            .alias("verdict")
+        )
+        return verdicts.scatter(judged["row"], judged["verdict"])
+
+    def _remember(self, rows: pl.DataFrame) -> None:
+        if not rows.height:
+            return
+        states = rows.filter("is_state").select("key")
+        if states.height:
+            older = (segment.join(states, on="key", how="anti") for segment in self._segments)
+            self._segments = [segment for segment in older if segment.height]
+        self._segments.append(rows.select("key", "payload"))
+        self._segments = _newest(self._segments, self._limit)
+
+
+class RecentEvents:
+    """One tenant's window of one data type; a batch has it for itself while it runs."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._segments: list[pl.DataFrame] = []
+        self._seen: set[str] = set()
+        self._lock = Lock()
+
+    @property
+    def row_count(self) -> int:
+        """How many events are remembered."""
+        return sum(segment.height for segment in self._segments)
+
+    @contextmanager
+    def batch(
+        self, history: History, tenant_id: str, data_type: DataType
+    ) -> Iterator["BatchSession"]:
+        """Bring the window up to date and lend it to one batch; others of the tenant wait."""
+        with self._lock:
+            self._segments.extend(history.unseen(tenant_id, data_type, self._seen, self._limit))
+            self._segments = _newest(self._segments, self._limit)
+            yield BatchSession(self)
+
+    def window(self) -> BatchWindow:
+        """Return a copy for a batch to write on."""
+        return BatchWindow(list(self._segments), self._limit)
+
+    def publish(self, window: BatchWindow) -> None:
+        """Take over what a committed batch has added."""
+        self._segments = window.segments
+
+
+class BatchSession:
+    """A batch's hold on a window; may be started over."""
+
+    def __init__(self, events: RecentEvents) -> None:
+        self._events = events
+
+    def start(self) -> BatchWindow:
+        """Return the window as it stood before the batch."""
+        return self._events.window()
+
+    def publish(self, window: BatchWindow) -> None:
+        """Keep what the batch added: call it once the batch is committed."""
+        self._events.publish(window)
+
+
+class DedupeWindows:
+    """The windows of all tenants; the least recently used go when the total grows too large."""
+
+    def __init__(self, rows: int = WINDOW_ROWS, total_rows: int = TOTAL_ROWS) -> None:
+        self._rows = rows
+        self._total_rows = max(rows, total_rows)
+        self._windows: OrderedDict[tuple[str, DataType], RecentEvents] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, tenant_id: str, data_type: DataType) -> RecentEvents:
+        """Return the window of a tenant and data type, empty when it was never used or dropped."""
+        with self._lock:
+            key = (tenant_id, data_type)
+            window = self._windows.pop(key, None) or RecentEvents(self._rows)
+            self._windows[key] = window
+            spare = self._total_rows - self._rows
+            while len(self._windows) > 1 and self._others() > spare:
+                self._windows.popitem(last=False)
+            return window
+
+    def _others(self) -> int:
+        windows = list(self._windows.values())
+        return sum(window.row_count for window in windows[:-1])
+
+
+def _newest(segments: list[pl.DataFrame], limit: int) -> list[pl.DataFrame]:
+    excess = sum(segment.height for segment in segments) - limit
+    kept = list(segments)
+    while excess > 0:
+        oldest = kept.pop(0)
+        if oldest.height > excess:
+            kept.insert(0, oldest.slice(excess))
+        excess -= oldest.height
+    return kept
+
+
+def _judge_repeated(rows: pl.DataFrame) -> pl.Series:
+    first = pl.col("payload").first().over("key")
+    is_first = pl.int_range(pl.len()).over("key") == 0
+    is_known = pl.struct("key", "payload").is_first_distinct().not_()
+    verdict = (
+        pl.when(is_first)
+        .then(Verdict.NEW)
+        .when((pl.col("payload") == first) | is_known)
+        .then(Verdict.DUPLICATE)
+        .when(pl.col("is_state"))
+        .then(Verdict.NEW)
+        .otherwise(Verdict.CONFLICT)
+    )
+    return rows.select(verdict.cast(pl.UInt8)).to_series()

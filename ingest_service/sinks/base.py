@@ -1,0 +1,91 @@
+"""What a sink promises, so that every source and every backend agree on it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+from lakehouse.contracts.tenant import DataType
+
+
+@dataclass(frozen=True, slots=True)
+class BatchKey:
+    """A batch: all its rows share these, and are stored together or not at all.
+
+    `batch_id` is unique in the lake and free of anything personal; it names data files and the
+    application transaction. `known_at` is UTC.
+    """
+
+    tenant_id: str
+    data_type: DataType
+    batch_id: str
+    known_at: datetime
+    source: str
+
+    @property
+    def ingest_date(self) -> str:
+        """The partition: the UTC date of `known_at`."""
+        return self.known_at.date().isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of a batch; received = stored + duplicate + quarantined + suppressed."""
+
+    received: int
+    stored: int
+    duplicate: int = 0
+    quarantined: int = 0
+    suppressed: int = 0
+
+    def __post_init__(self) -> None:
+        kept = self.stored + self.duplicate + self.quarantined + self.suppressed
+        if self.received != kept:
+            raise ValueError(f"{self.received} rows received, but {kept} accounted for")
+
+
+class SinkBatch(Protocol):
+    """One batch on its way into the lake, used by one thread at a time.
+
+    Nothing is visible to readers before `commit` returns. Exactly one of `commit` and `abort` ends
+    it.
+    """
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether a batch of this id is in the raw table already: then write nothing."""
+        ...
+
+    def append(self, rows: pa.Table) -> None:
+        """Add rows for the raw table: its columns in order, without the partition columns."""
+        ...
+
+    def quarantine(self, rows: pa.Table) -> None:
+        """Add rows for the quarantine, likewise."""
+        ...
+
+    def commit(self, counts: Counts) -> bool:
+        """Store quarantine, then ledger, then raw, each at most once for this batch id.
+
+        Raw is last and is the authority: the batch happened if and only if raw has it, also when
+        it stores no row. Returns False when another process had already stored the batch; then
+        nothing is added and `counts` are not recorded.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Drop everything; the lake is as if the batch had never begun. Safe to repeat."""
+        ...
+
+
+class Sink(Protocol):
+    """Opens batches and says where tables are."""
+
+    def begin(self, batch: BatchKey) -> SinkBatch:
+        """Open a batch; a batch id that was stored before is told by `is_committed`."""
+        ...
+
+    def location(self, data_type: DataType) -> str:
+        """Path or URL of the raw table of a data type."""
+        ...
