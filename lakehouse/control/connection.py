@@ -95,9 +95,9 @@ def connect(url: str) -> Connections:
     target = _target(url)
     try:
         if target.get_backend_name() != "sqlite":
-            return Connections(create_engine(target, pool_pre_ping=True))
+            return Connections(create_engine(target, pool_pre_ping=True, hide_parameters=True))
         _create_file(Path(str(target.database)))
-        engine = create_engine(target, connect_args={"timeout": BUSY_SECONDS})
+        engine = create_engine(target, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
     except (ImportError, NoSuchModuleError) as error:
         raise EtaError(
             f"the driver of the control database is not installed ({type(error).__name__})",

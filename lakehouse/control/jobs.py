@@ -90,6 +90,7 @@ class Jobs:
         """
         if state not in FINAL_STATES:
             raise ValueError(f"{state!r} is not one of {sorted(FINAL_STATES)}")
+        _check_job_id(job_id)
         table = schema.jobs
         is_open = or_(table.c.state == RUNNING, table.c.is_owner_lost)
         with self._connections.write() as connection:
@@ -104,8 +105,7 @@ class Jobs:
 
     def get(self, job_id: str) -> Job:
         """Return the job; raises `JobNotFound`, whatever text is asked for."""
-        if not _JOB_ID.fullmatch(job_id):
-            raise JobNotFound
+        _check_job_id(job_id)
         with self._connections.read() as connection:
             row = connection.execute(
                 select(schema.jobs).where(schema.jobs.c.job_id == job_id)
@@ -147,6 +147,11 @@ class Jobs:
                     )
                 )
         return len(lost)
+
+
+def _check_job_id(job_id: str) -> None:
+    if not _JOB_ID.fullmatch(job_id):
+        raise JobNotFound
 
 
 def _owner(row: Row[Any]) -> Owner:

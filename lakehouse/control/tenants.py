@@ -140,9 +140,10 @@ class Tenants:
 
 
 def settings_document(settings: TenantSettings) -> dict[str, Any]:
-    """Return the settings as JSON values, every default written out, sets in order.
+    """Return the settings as JSON values, every field written out, sets in order.
 
-    Defaults are written out so that a later version's defaults do not change a tenant's data.
+    Defaults are written out so that a later version's defaults do not change a tenant's data;
+    what is null follows the project's variables.
     """
     document = settings.model_dump(mode="json")
     for name in type(settings).model_fields:
