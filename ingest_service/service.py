@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from ingest_service.csv_files.reader import CsvChunk, CsvFile
+from ingest_service.csv_files.reader import CHUNK_BYTES, CsvChunk, CsvFile
 from ingest_service.dedupe.window import BatchSession, BatchWindow, DedupeWindows, History, Verdict
 from ingest_service.report import ErrorCollector, IngestReport
 from ingest_service.rows import line_refs, quarantine_rows, raw_rows
@@ -66,12 +66,14 @@ class IngestService:
         windows: DedupeWindows,
         suppression: SuppressionList,
         clock: Callable[[], datetime],
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         self._sink = sink
         self._history = history
         self._windows = windows
         self._suppression = suppression
         self._clock = clock
+        self._chunk_bytes = chunk_bytes
 
     def ingest_csv(self, upload: CsvUpload) -> IngestReport:
         """Store a whole file, or nothing of it.
@@ -102,7 +104,7 @@ class IngestService:
         window = session.start()
         run = _BatchRun(upload, key, self._sink.begin(key), window, suppressed)
         try:
-            run.read()
+            run.read(self._chunk_bytes)
             if run.errors.total:
                 run.batch.abort()
                 return self._report(upload, run)
@@ -149,9 +151,11 @@ class _BatchRun:
         self.tally = _Tally()
         self.errors = ErrorCollector()
 
-    def read(self) -> None:
+    def read(self, chunk_bytes: int) -> None:
         upload = self._upload
-        with CsvFile(upload.path, upload.mapping.delimiter) as file:
+        with CsvFile(
+            upload.path, upload.mapping.delimiter, chunk_bytes=chunk_bytes
+        ) as file:
             validator = Validator(
                 upload.data_type, upload.mapping, upload.settings, file.header
             )

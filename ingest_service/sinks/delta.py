@@ -6,7 +6,7 @@ before the raw commit leaves at most ledger and quarantine rows whose batch raw 
 `recover` removes them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Final
@@ -89,14 +89,14 @@ class DeltaSink:
                 ) from error
             return True
 
-    def recover(self, grace: timedelta, now: datetime | None = None) -> int:
+    def recover(self, grace: timedelta, has_ended: Callable[[str, str], bool]) -> int:
         """Remove ledger and quarantine rows of batches that never reached raw; return how many.
 
-        Looks at the batches known in the last 30 days, but not at those younger than `grace`,
-        which may still be in flight in another process: give the longest time between the ledger's
-        commit and raw's.
+        Looks at the batches of the last 30 days. A batch may still be in flight in another
+        process: it is left alone until it is older than `grace`, or `has_ended(tenant, batch)`
+        says that its process has given up.
         """
-        moment = now or datetime.now(UTC)
+        moment = datetime.now(UTC)
         ledger = self.table(OPS_INGEST_LEDGER)
         rows = ledger.to_pyarrow_table(
             columns=["tenant_id", "data_type", "batch_id", "known_at"],
@@ -106,8 +106,10 @@ class DeltaSink:
         lost = [
             row
             for row in rows
-            if row["known_at"] <= moment - grace
-            and not is_committed(raw[row["data_type"]], row["batch_id"])
+            if not is_committed(raw[row["data_type"]], row["batch_id"])
+            and (
+                row["known_at"] <= moment - grace or has_ended(row["tenant_id"], row["batch_id"])
+            )
         ]
         for row in lost:
             for spec in (RAW_QUARANTINE, OPS_INGEST_LEDGER):

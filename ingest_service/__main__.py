@@ -1,0 +1,67 @@
+"""Starts the service: `python -m ingest_service --port 8000`."""
+
+import argparse
+import logging
+import socket
+import sys
+from pathlib import Path
+
+from ingest_service.settings import ServiceSettings, limit_native_threads
+from lakehouse.errors import EtaError
+
+
+def main() -> int:
+    """Serve until told to stop; return the exit code."""
+    limit_native_threads()
+    options = _options()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        _serve(options)
+    except EtaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m ingest_service", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8000, help="port; 0 takes a free one")
+    parser.add_argument(
+        "--port-file", type=Path, help="file to write the port to once requests are served"
+    )
+    return parser.parse_args()
+
+
+def _serve(options: argparse.Namespace) -> None:
+    # polars and arrow read their settings when they are imported, so not before now.
+    import uvicorn
+
+    from ingest_service.api.app import create_app
+    from ingest_service.wiring import build_services
+    from lakehouse.settings import LakeSettings
+
+    app = create_app(build_services(LakeSettings(), ServiceSettings()))
+    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+    listening = socket.create_server((options.host, options.port), backlog=config.backlog)
+    port = listening.getsockname()[1]
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                _announce(options.host, port, options.port_file)
+
+    Server(config).run(sockets=[listening])
+
+
+def _announce(host: str, port: int, port_file: Path | None) -> None:
+    print(f"listening on http://{host}:{port}", flush=True)
+    if port_file is not None:
+        partial = port_file.with_name(port_file.name + ".part")
+        partial.write_text(f"{port}\n")
+        partial.replace(port_file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

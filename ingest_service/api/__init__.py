@@ -1,0 +1,1 @@
+"""The HTTP side of ingestion: one router per source."""

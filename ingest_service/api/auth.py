@@ -1,0 +1,84 @@
+"""Who is calling: an API key, checked before a request's body is touched."""
+
+import hmac
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from fastapi import Depends, Query, Request
+from fastapi.concurrency import run_in_threadpool
+
+from ingest_service.api.problems import ProblemError
+from ingest_service.api.services import Services, services_of
+from lakehouse.control.database import ApiKey
+
+_CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
+
+
+def presented_key(request: Request) -> str | None:
+    """Return the key of `Authorization: Bearer` or `X-API-Key`, None when there is none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return request.headers.get("x-api-key")
+
+
+async def authenticated(
+    request: Request, services: Annotated[Services, Depends(services_of)]
+) -> ApiKey:
+    """Return the caller's key; 401 without a good one."""
+    presented = presented_key(request)
+    key = None
+    if presented is not None:
+        key = await run_in_threadpool(services.control.authenticate, presented)
+    if key is None:
+        raise _unauthorized()
+    return key
+
+
+async def may_ingest(
+    key: Annotated[ApiKey, Depends(authenticated)],
+    tenant_id: Annotated[str, Query(description="The tenant the file belongs to.")],
+) -> ApiKey:
+    """Return the caller's key when it may write for `tenant_id`; 403 otherwise."""
+    if key.tenant_id != tenant_id:
+        raise ProblemError(
+            HTTPStatus.FORBIDDEN,
+            "wrong_tenant",
+            "the API key belongs to another tenant",
+            remedy="send the tenant_id that the key was made for",
+        )
+    if "ingest" not in key.scopes:
+        raise ProblemError(
+            HTTPStatus.FORBIDDEN,
+            "missing_scope",
+            "the API key may not ingest",
+            remedy="use a key with the scope `ingest`",
+        )
+    return key
+
+
+async def operator(
+    request: Request, services: Annotated[Services, Depends(services_of)]
+) -> None:
+    """Let only the operator's token pass: metrics tell about every tenant at once."""
+    token = services.settings.metrics_token
+    if token is None:
+        raise ProblemError(
+            HTTPStatus.FORBIDDEN,
+            "metrics_closed",
+            "the metrics are closed",
+            remedy="set ETA_SERVICE_METRICS_TOKEN and send it as a bearer token",
+        )
+    presented = presented_key(request) or ""
+    if not hmac.compare_digest(presented.encode(), token.get_secret_value().encode()):
+        raise _unauthorized()
+
+
+def _unauthorized() -> ProblemError:
+    return ProblemError(
+        HTTPStatus.UNAUTHORIZED,
+        "unauthorized",
+        "there is no valid API key in the request",
+        remedy="send the key as `Authorization: Bearer KEY` or `X-API-Key: KEY`",
+        headers=_CHALLENGE,
+    )

@@ -1,0 +1,48 @@
+"""Whether the service lives and can work. Public on purpose: the answers tell nothing else."""
+
+import logging
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from ingest_service.api.auth import operator
+from ingest_service.api.services import Services, services_of
+
+_log = logging.getLogger(__name__)
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/health/live")
+async def live() -> dict[str, str]:
+    """Answer as long as the process can."""
+    return {"status": "live"}
+
+
+@router.get("/health/ready", responses={503: {"description": "Not ready."}})
+async def ready(services: Annotated[Services, Depends(services_of)]) -> JSONResponse:
+    """Answer 200 when the lake can be written and the control database answers."""
+    is_ready = await run_in_threadpool(_is_ready, services)
+    if is_ready:
+        return JSONResponse({"status": "ready"})
+    return JSONResponse({"status": "not_ready"}, 503)
+
+
+@router.get("/metrics", dependencies=[Depends(operator)], response_class=Response)
+async def metrics(services: Annotated[Services, Depends(services_of)]) -> Response:
+    """Prometheus metrics, for the operator's token."""
+    body = generate_latest(services.metrics.registry)
+    return Response(body, media_type=CONTENT_TYPE_LATEST)
+
+
+def _is_ready(services: Services) -> bool:
+    try:
+        services.control.ping()
+        services.check_lake()
+    except Exception as error:
+        _log.warning("not ready: %s", type(error).__qualname__)
+        return False
+    return True

@@ -1,0 +1,174 @@
+"""Every error as RFC 9457 problem details: what went wrong, what to do, never a stack trace."""
+
+import logging
+import traceback
+from http import HTTPStatus
+from secrets import token_hex
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lakehouse.contracts.mapping import FileRefusedError
+from lakehouse.control.database import TenantNotFound
+from lakehouse.errors import EtaError
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_log = logging.getLogger(__name__)
+
+
+class ProblemError(EtaError):
+    """An error with an HTTP status and a stable code."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        message: str,
+        *,
+        remedy: str,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.status = status
+        self.code = code
+        self.headers = headers
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    remedy: str,
+    *,
+    headers: dict[str, str] | None = None,
+    **extra: Any,  # noqa: ANN401
+) -> JSONResponse:
+    """Return a problem response; `code` is stable, `detail` and `remedy` are for people."""
+    body = {
+        "type": f"urn:eta:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "remedy": remedy,
+        **extra,
+    }
+    return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the app a problem."""
+    app.add_exception_handler(ProblemError, _on_problem)
+    app.add_exception_handler(FileRefusedError, _on_refused_file)
+    app.add_exception_handler(TenantNotFound, _on_tenant_not_found)
+    app.add_exception_handler(EtaError, _on_eta_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_middleware(IncidentMiddleware)
+
+
+class IncidentMiddleware:
+    """Turns what nobody expected into a 500 with an incident id that the log has too.
+
+    The log gets the type and the code positions, not the exception's text, which may quote data.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the app."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal has_started
+            has_started = has_started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except ClientDisconnect:
+            _log.info("a client left before its request was complete")
+        except Exception as error:
+            incident = token_hex(8)
+            where = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("incident %s: %s\n%s", incident, type(error).__qualname__, where)
+            if not has_started:
+                response = problem(
+                    500,
+                    "internal_error",
+                    f"something unexpected happened; it is logged as incident {incident}",
+                    "try again; if it happens again, give the incident's id to the operator",
+                    incident=incident,
+                )
+                await response(scope, receive, send)
+
+
+async def _on_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ProblemError)
+    return problem(
+        error.status, error.code, error.message, error.remedy, headers=error.headers
+    )
+
+
+async def _on_refused_file(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, FileRefusedError)
+    return problem(
+        HTTPStatus.BAD_REQUEST,
+        error.code.value,
+        error.message,
+        error.remedy,
+        line=error.line,
+        columns=list(error.columns),
+    )
+
+
+async def _on_tenant_not_found(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, EtaError)
+    return problem(HTTPStatus.NOT_FOUND, "unknown_tenant", error.message, error.remedy)
+
+
+async def _on_eta_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, EtaError)
+    _log.error("unavailable: %s", error)
+    return problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "unavailable",
+        "the request could not be served now; nothing of it is stored",
+        "try again in a moment; the operator finds the reason in the service's log",
+    )
+
+
+async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    faults = [
+        {"where": ".".join(str(part) for part in fault["loc"]), "reason": fault["msg"]}
+        for fault in error.errors()
+    ]
+    return problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "invalid_request",
+        "the request's parameters are not valid",
+        "see `faults`, and the service's OpenAPI description at /docs",
+        faults=faults,
+    )
+
+
+async def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return problem(
+        error.status_code,
+        HTTPStatus(error.status_code).name.lower(),
+        error.detail,
+        "see the service's OpenAPI description at /docs",
+        headers=dict(error.headers) if error.headers else None,
+    )

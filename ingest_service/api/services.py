@@ -1,0 +1,32 @@
+"""What the endpoints work with, built once in the entry point and passed in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from fastapi import Request
+
+from ingest_service.control import Control
+from ingest_service.metrics import ServiceMetrics
+from ingest_service.service import IngestService
+from ingest_service.settings import ServiceSettings
+from ingest_service.spool import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of a running service. `check_lake` raises when the lake cannot be written."""
+
+    settings: ServiceSettings
+    control: Control
+    ingest: IngestService
+    spool: Spool
+    metrics: ServiceMetrics
+    new_batch_id: Callable[[], str]
+    check_lake: Callable[[], None]
+    start: Callable[[], None]
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the app a request came to."""
+    return cast("Services", request.app.state.services)

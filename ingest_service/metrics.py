@@ -1,0 +1,60 @@
+"""Every metric of the service, with its unit, in one place. No label names a tenant."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from ingest_service.report import IngestReport
+from lakehouse.contracts.tenant import DataType
+
+DURATION_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+class ServiceMetrics:
+    """The service's metrics on a registry of their own.
+
+    Labels are bounded: `data_type` has two values, `outcome` five, `status` the HTTP codes the
+    service answers with, `route` the path templates.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "eta_ingest_requests_total",
+            "Requests answered.",
+            ("route", "status"),
+            registry=self.registry,
+        )
+        self.rows = Counter(
+            "eta_ingest_rows_total",
+            "Rows of uploads, by what became of them.",
+            ("data_type", "outcome"),
+            registry=self.registry,
+        )
+        self.bytes = Counter(
+            "eta_ingest_received_bytes_total",
+            "Bytes of files received.",
+            registry=self.registry,
+        )
+        self.duration = Histogram(
+            "eta_ingest_upload_seconds",
+            "Seconds from the end of a body to the end of its batch.",
+            ("data_type",),
+            buckets=DURATION_BUCKETS,
+            registry=self.registry,
+        )
+
+    def observe(self, data_type: DataType, report: IngestReport, seconds: float) -> None:
+        """Count an upload that was read to its end."""
+        self.duration.labels(data_type.value).observe(seconds)
+        counts = report.counts
+        outcomes = {"refused": counts.received}
+        if report.is_stored:
+            outcomes = {
+                "stored": counts.stored,
+                "duplicate": counts.duplicate,
+                "quarantined": counts.quarantined,
+                "suppressed": counts.suppressed,
+            }
+        for outcome, count in outcomes.items():
+            self.rows.labels(data_type.value, outcome).inc(count)

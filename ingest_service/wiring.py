@@ -1,0 +1,93 @@
+"""Builds a running service out of its settings: the one place that knows every part."""
+
+import logging
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+
+from ingest_service.api.services import Services
+from ingest_service.control import Control
+from ingest_service.dedupe.history import DeltaHistory
+from ingest_service.dedupe.window import DedupeWindows
+from ingest_service.metrics import ServiceMetrics
+from ingest_service.service import IngestService
+from ingest_service.settings import ServiceSettings
+from ingest_service.sinks.delta import DeltaSink
+from ingest_service.spool import Spool
+from lakehouse.contracts.tables import SERVICE_TABLES
+from lakehouse.control.database import ControlDatabase
+from lakehouse.privacy.suppression import EmptySuppressionList
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.tables import ensure_tables
+
+_log = logging.getLogger(__name__)
+
+
+def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
+    """Open the control database and return the parts; the lake is touched at `start` only."""
+    control = ControlDatabase.open(lake.control_url)
+    sink = DeltaSink(lake)
+    spool = Spool(lake.spool_dir)
+    ingest = IngestService(
+        sink,
+        DeltaHistory(sink),
+        DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows),
+        EmptySuppressionList(),
+        _now,
+        settings.chunk_bytes,
+    )
+    return Services(
+        settings=settings,
+        control=control,
+        ingest=ingest,
+        spool=spool,
+        metrics=ServiceMetrics(),
+        new_batch_id=new_batch_id,
+        check_lake=_lake_check(lake, sink),
+        start=lambda: _start(lake, settings, control, sink, spool),
+    )
+
+
+def new_batch_id() -> str:
+    """Return an id that sorts by time and that nobody can guess."""
+    return f"{_now():%Y%m%dT%H%M%S%f}-{token_hex(6)}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _start(
+    lake: LakeSettings,
+    settings: ServiceSettings,
+    control: Control,
+    sink: DeltaSink,
+    spool: Spool,
+) -> None:
+    """Make the tables, and clear away what killed processes left."""
+    ensure_tables(lake)
+    spooled = spool.clean()
+    jobs = control.jobs.recover()
+
+    def has_ended(tenant_id: str, batch_id: str) -> bool:
+        known = {job.batch_id: job.state for job in control.jobs.list(tenant_id, limit=1_000)}
+        return known.get(batch_id) in ("failed", "refused")
+
+    batches = sink.recover(settings.recovery_grace, has_ended)
+    if spooled or jobs or batches:
+        _log.info(
+            "cleared up: %d spooled files, %d jobs, %d unfinished batches", spooled, jobs, batches
+        )
+
+
+def _lake_check(lake: LakeSettings, sink: DeltaSink) -> Callable[[], None]:
+    def check() -> None:
+        for spec in SERVICE_TABLES:
+            sink.table(spec)
+        if lake.is_local:
+            with tempfile.NamedTemporaryFile(dir=Path(lake.lake), prefix=".ready-"):
+                pass
+
+    return check
