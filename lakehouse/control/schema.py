@@ -20,6 +20,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -50,7 +51,7 @@ tenants = Table(
     "tenants",
     metadata,
     Column("tenant_id", String(63), primary_key=True),
-    Column("name", String(200), nullable=False),
+    Column("name", Text, nullable=False),
     Column("created_at", UtcTime, nullable=False),
 )
 
@@ -81,8 +82,8 @@ jobs = Table(
     metadata,
     Column("job_id", String(64), primary_key=True),
     Column("tenant_id", String(63), ForeignKey("tenants.tenant_id"), nullable=False),
-    Column("kind", String(63), nullable=False),
-    Column("batch_id", String(200), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("batch_id", Text, nullable=False),
     Column("state", String(16), nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from lakehouse.control import connection as connection_module
 from lakehouse.control.database import ApiKey, ControlDatabase, KeyNotFound, TenantNotFound
@@ -148,6 +149,23 @@ def test_last_use_is_noted_at_most_once_a_minute(acme: ControlDatabase, clock: A
     clock.advance(1)
     acme.authenticate(new.secret)
     assert acme.keys.list("acme")[0].last_used_at == clock.now
+
+
+def test_a_key_in_use_costs_no_write_within_the_minute(acme: ControlDatabase, clock: Any) -> None:
+    new = acme.keys.create("acme")
+    acme.authenticate(new.secret)
+    clock.advance(59)
+    statements: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        statements.append(arguments[2].split()[0].lower())
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        acme.authenticate(new.secret)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert [word for word in statements if word != "begin"] == ["select"]
 
 
 def test_a_refused_key_is_not_noted_as_used(acme: ControlDatabase) -> None:

@@ -16,7 +16,7 @@ def upgrade() -> None:
     op.create_table(
         "tenants",
         sa.Column("tenant_id", sa.String(63), primary_key=True),
-        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
     )
     op.create_table(
@@ -46,8 +46,8 @@ def _create_jobs() -> None:
         "jobs",
         sa.Column("job_id", sa.String(64), primary_key=True),
         sa.Column("tenant_id", sa.String(63), sa.ForeignKey("tenants.tenant_id"), nullable=False),
-        sa.Column("kind", sa.String(63), nullable=False),
-        sa.Column("batch_id", sa.String(200), nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("batch_id", sa.Text, nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("finished_at", _TIME),
