@@ -44,6 +44,17 @@ class LakeSettings(BaseSettings):
     cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "eta")
     """Downloaded jars and launchers, shared between projects."""
 
+    spark_remote: str = "sc://127.0.0.1:15002"
+    """Spark Connect server of the `connect` target."""
+    spark_cores: str = "*"
+    """Cores of a local Spark, as Spark writes them: a number, or `*` for all."""
+    spark_memory: str = "4g"
+    """Heap of a local Spark driver."""
+    shuffle_partitions: int = Field(default=4, ge=1)
+    """Partitions of a shuffle; the content of a table does not depend on it."""
+    java_options: str = "-XX:+UseParallelGC"
+    """JVM options of a local Spark."""
+
     @cached_property
     def home_dir(self) -> Path:
         """The home as an absolute path."""

@@ -1,0 +1,30 @@
+"""Lets plain `dbt` work here: finds Java, the Delta jars and the raw tables before Spark starts.
+
+dbt imports every top-level module named `dbt_*` and builds the classes in `plugins` once it has
+loaded the project: late enough to know the target, early enough that no JVM runs yet.
+"""
+
+import os
+
+from dbt.plugins.manager import dbtPlugin
+
+PROJECT_NAME = "eta"
+COMMANDS_WITHOUT_SPARK = frozenset({"deps", "clean", "parse", "list", "init"})
+
+
+class EtaPlugin(dbtPlugin):
+    """Prepares the environment of this project's own runs; leaves every other project alone."""
+
+    def initialize(self) -> None:
+        """Find what the chosen target needs, or raise an error that says what is missing."""
+        from dbt.flags import get_flags
+
+        flags = get_flags()
+        if self.project_name != PROJECT_NAME or flags.WHICH in COMMANDS_WITHOUT_SPARK:
+            return
+        from lakehouse.spark.session import prepare_target
+
+        prepare_target(flags.TARGET or os.environ.get("DBT_TARGET") or "dev")
+
+
+plugins = [EtaPlugin]

@@ -1,0 +1,39 @@
+-- one row per user and place among the user's newest interactions
+{{ config(materialized='ephemeral') }}
+{% set scope = change_scope(
+    'recent_interactions',
+    reads=['stg_interactions'],
+    parameters={'limit': var('recent_interaction_limit')}
+) %}
+with
+
+interactions as (
+    select * from {{ ref('stg_interactions') }}
+    where {{ in_scope(scope) }}
+),
+
+ranked as (
+    select
+        *,
+        row_number() over (
+            partition by tenant_id, user_id
+            order by event_time desc, event_id desc
+        ) as recency_rank
+    from interactions
+),
+
+recent_interactions as (
+    select
+        tenant_id,
+        user_id,
+        recency_rank,
+        event_id,
+        item_id,
+        interaction_type,
+        rating,
+        event_time
+    from ranked
+    where recency_rank <= {{ var('recent_interaction_limit') | int }}
+)
+
+{{ with_tombstones('recent_interactions', scope, key=['tenant_id', 'user_id', 'recency_rank']) }}

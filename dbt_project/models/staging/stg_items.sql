@@ -1,0 +1,3 @@
+-- one row per catalogue version of an item
+{{ config(unique_key=['tenant_id', 'event_id'], stats_columns=['updated_at', 'known_at']) }}
+select * from {{ ref('stg_items__this_run') }}

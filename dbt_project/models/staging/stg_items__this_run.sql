@@ -1,0 +1,41 @@
+-- one row per catalogue version of the tenants with new catalogue rows
+{{ config(materialized='ephemeral') }}
+{% set scope = change_scope('stg_items', reads=['raw.items']) %}
+with
+
+raw_items as (
+    select * from {{ source('raw', 'items') }}
+    where {{ in_scope(scope) }}
+),
+
+ranked as (
+    select
+        *,
+        row_number() over (
+            partition by tenant_id, event_id
+            order by known_at, batch_id, source_ref
+        ) as arrival_rank
+    from raw_items
+),
+
+stg_items as (
+    select
+        tenant_id,
+        event_id,
+        item_id,
+        title,
+        category,
+        attributes,
+        source,
+        batch_id,
+        source_ref,
+        is_active,
+        price,
+        available_from,
+        updated_at,
+        known_at
+    from ranked
+    where arrival_rank = 1
+)
+
+{{ with_tombstones('stg_items', scope, key=['tenant_id', 'event_id']) }}

@@ -1,0 +1,27 @@
+-- one row per user and item that was disliked and never wished for
+{{ config(materialized='ephemeral') }}
+{% set scope = change_scope(
+    'explicit_negatives',
+    reads=['stg_interactions', 'ops.tenant_settings'],
+    parameters=training_parameters()
+) %}
+with
+
+pair_labels as (
+    select * from {{ ref('pair_labels') }}
+    where {{ in_scope(scope) }}
+),
+
+explicit_negatives as (
+    select
+        tenant_id,
+        user_id,
+        item_id,
+        first_negative.event_id as event_id,
+        first_negative.interaction_type as interaction_type,
+        first_negative.event_time as event_time
+    from pair_labels
+    where first_positive is null
+)
+
+{{ with_tombstones('explicit_negatives', scope, key=['tenant_id', 'user_id', 'item_id']) }}

@@ -1,0 +1,45 @@
+-- one row per item of the tenants with new rows
+{{ config(materialized='ephemeral') }}
+{% set scope = change_scope('item_availability', reads=['stg_interactions', 'stg_items']) %}
+with
+
+interactions as (
+    select * from {{ ref('stg_interactions') }}
+    where {{ in_scope(scope) }}
+),
+
+items as (
+    select * from {{ ref('stg_items') }}
+    where {{ in_scope(scope) }}
+),
+
+sightings as (
+    select
+        tenant_id,
+        item_id,
+        cast(null as timestamp) as available_from,
+        event_time as interacted_at,
+        cast(null as timestamp) as catalogued_at
+    from interactions
+    union all
+    select
+        tenant_id,
+        item_id,
+        available_from,
+        cast(null as timestamp) as interacted_at,
+        known_at as catalogued_at
+    from items
+),
+
+item_availability as (
+    select
+        tenant_id,
+        item_id,
+        date_trunc(
+            'hour', coalesce(min(available_from), min(interacted_at), min(catalogued_at))
+        ) as available_at
+    from sightings
+    group by tenant_id, item_id
+)
+
+{{ with_tombstones('item_availability', scope, key=['tenant_id', 'item_id']) }}

@@ -1,0 +1,40 @@
+-- one row per user and item that the user wished for or disliked by the cutoff
+{{ config(materialized='ephemeral') }}
+with
+
+interactions as (
+    select * from {{ ref('stg_interactions') }}
+    where {{ known_by_cutoff() }}
+),
+
+labelled as (
+    select
+        interactions.*,
+        array_contains(
+            {{ tenant_setting('positive_types') }}, interactions.interaction_type
+        ) as is_positive,
+        array_contains(
+            {{ tenant_setting('negative_types') }}, interactions.interaction_type
+        ) as is_negative
+    from interactions
+    left join {{ ref('stg_tenant_settings') }} as settings
+        on interactions.tenant_id = settings.tenant_id
+),
+
+pair_labels as (
+    select
+        tenant_id,
+        user_id,
+        item_id,
+        min(struct(event_time, event_id, interaction_type))
+            filter (where is_positive) as first_positive,
+        min(struct(event_time, event_id, interaction_type))
+            filter (where is_negative) as first_negative,
+        max({{ interaction_strength('interaction_type') }})
+            filter (where is_positive) as strongest
+    from labelled
+    where is_positive or is_negative
+    group by tenant_id, user_id, item_id
+)
+
+select * from pair_labels

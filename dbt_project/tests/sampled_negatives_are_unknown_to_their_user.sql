@@ -1,0 +1,12 @@
+-- a row is a sampled negative whose user knows the item
+select
+    negatives.tenant_id,
+    negatives.user_id,
+    negatives.item_id
+from {{ ref('sampled_negatives') }} as negatives
+left semi join {{ ref('stg_interactions') }} as interactions
+    on
+        negatives.tenant_id = interactions.tenant_id
+        and negatives.user_id = interactions.user_id
+        and negatives.item_id = interactions.item_id
+        and {{ known_by_cutoff() }}

@@ -1,0 +1,9 @@
+-- a row is an item drawn twice for one positive
+select
+    tenant_id,
+    user_id,
+    positive_item_id,
+    item_id
+from {{ ref('sampled_negatives') }}
+group by tenant_id, user_id, positive_item_id, item_id
+having count(*) > 1

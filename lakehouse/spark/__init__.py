@@ -1,0 +1,1 @@
+"""Everything Spark needs before it starts: a Java, the Delta jars, a configuration."""

@@ -1,0 +1,108 @@
+"""Make local Spark start anywhere: Java, jars and one configuration folder, found or made.
+
+The configuration folder (`SPARK_CONF_DIR`) is written, not `profiles.yml`, because it holds what a
+machine decides (paths, jars) and because Spark reads it however it is started: by dbt's session,
+by the Connect server, by the Thrift Server, by a notebook.
+"""
+
+import os
+from collections.abc import MutableMapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from lakehouse.errors import EtaError
+from lakehouse.settings import LakeSettings
+from lakehouse.spark.jars import DELTA_JARS, ensure_jars
+from lakehouse.spark.java import find_java_home
+
+# Errors only: dbt's session target sets its parameters before every statement and Spark
+# would warn each time that some of them are static.
+_LOG4J2: Final = """\
+rootLogger.level = error
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n
+"""
+
+
+def prepare_environment(settings: LakeSettings, environment: MutableMapping[str, str]) -> None:
+    """Put `JAVA_HOME`, `SPARK_HOME` and `SPARK_CONF_DIR` into `environment` for a local Spark.
+
+    Guarantees that a JVM started with `environment` finds Java, Delta and the lake. What the user
+    exported stays (a `SPARK_CONF_DIR` of one's own replaces ours whole). Raises `EtaError` for a
+    lake on an object store: only a server may write there (one Spark driver per bucket).
+    """
+    if not settings.is_local:
+        raise EtaError(
+            "a local Spark session may not write a lake on an object store: "
+            "two sessions on one bucket can lose commits",
+            remedy="use the one Spark server of that lake: `dbt build --target connect` "
+            "(or `thrift`) with ETA_SPARK_REMOTE set",
+        )
+    if "SPARK_CONF_DIR" in environment and not _is_ours(environment["SPARK_CONF_DIR"], settings):
+        return
+    java_home = find_java_home(settings.cache_dir, dict(environment))
+    spark_home = find_spark_home()
+    jars = ensure_jars(DELTA_JARS, settings.cache_dir, java_home=java_home, spark_home=spark_home)
+    environment["JAVA_HOME"] = str(java_home)
+    environment["SPARK_HOME"] = str(spark_home)
+    environment["SPARK_CONF_DIR"] = str(write_configuration(settings, jars))
+
+
+def find_spark_home() -> Path:
+    """Return the folder of the installed pyspark; raise `EtaError` without one."""
+    found = find_spec("pyspark")
+    if found is None or found.origin is None:
+        raise EtaError("pyspark is not installed here", remedy="run `uv sync`")
+    return Path(found.origin).parent
+
+
+def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, str]:
+    """Return the static Spark settings of a local lake, by name."""
+    return {
+        "spark.master": f"local[{settings.spark_cores}]",
+        "spark.driver.memory": settings.spark_memory,
+        "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
+        "spark.driver.extraJavaOptions": settings.java_options,
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.warehouse.dir": settings.lake,
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+    }
+
+
+def write_configuration(settings: LakeSettings, jars: list[Path]) -> Path:
+    """Write `spark-defaults.conf` and `log4j2.properties` below the home; return their folder."""
+    folder = _configuration_dir(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [f"{name} {value}\n" for name, value in spark_configuration(settings, jars).items()]
+    _write_if_changed(folder / "spark-defaults.conf", "".join(lines))
+    _write_if_changed(folder / "log4j2.properties", _LOG4J2)
+    return folder
+
+
+def _configuration_dir(settings: LakeSettings) -> Path:
+    return settings.home_dir / "spark-conf"
+
+
+def _is_ours(conf_dir: str, settings: LakeSettings) -> bool:
+    return Path(conf_dir) == _configuration_dir(settings)
+
+
+def _write_if_changed(path: Path, text: str) -> None:
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,32 @@
+{% macro with_tombstones(cte, scope, key) -%}
+    {#-
+    The final select of a `__this_run` model: what has to change in the table. Rows of `cte` that
+    the table lacks or holds with other values have `is_current` true; keys in scope that the table
+    holds and `cte` no longer has come with `is_current` null. Unchanged rows are left out here,
+    because a merge rewrites every file that a source row matches, changed or not.
+    The comment tells the materialization what the scope was.
+    -#}
+    /* eta {{ tojson({
+        'mode': scope.mode, 'from': scope['from'], 'to': scope.to, 'tenants': scope.tenants,
+        'tenant_id': scope.tenant_id, 'parameters': scope.parameters,
+    }) }} */
+    {%- if scope.target is none or scope.mode == 'nothing' %}
+    select *, true as is_current from {{ cte }}
+    {%- else %}
+    {%- set columns = adapter.get_columns_in_relation(scope.target) | map(attribute='name') %}
+    {%- set values = columns | reject('in', key) | join(', ') %}
+    select * except (held_values)
+    from (select *, true as is_current from {{ cte }})
+    full outer join (
+        select {{ key | join(', ') }}, struct({{ values or 'true' }}) as held_values
+        from {{ scope.target }}
+        where {{ in_scope(scope) }}
+    ) using ({{ key | join(', ') }})
+    where
+        is_current is null
+        or held_values is null
+        {%- if values %}
+        or not (held_values <=> struct({{ values }}))
+        {%- endif %}
+    {%- endif %}
+{%- endmacro %}
