@@ -145,7 +145,6 @@ def _create_file(path: Path) -> None:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions are begun by `_begin_sqlite`, DDL included
     connection.execute("pragma foreign_keys = on")
     _use_write_ahead_log(connection)
 

@@ -7,11 +7,13 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, Semaphore
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
 
 from lakehouse.control import upgrade as upgrade_module
 from lakehouse.control.connection import connect
@@ -23,6 +25,7 @@ from lakehouse.errors import EtaError
 _OPEN_WHEN_TOLD = """
 import sys, time
 from pathlib import Path
+from threading import Event, Semaphore
 from lakehouse.control.database import ControlDatabase
 from lakehouse.control.upgrade import upgrade_database
 url, name, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
@@ -105,6 +108,42 @@ def test_a_migration_that_fails_leaves_nothing(
     assert current_revision(sqlite_url) is None
     ControlDatabase.open(sqlite_url).close()
     assert current_revision(sqlite_url) == HEAD
+
+
+def test_a_second_upgrade_waits_for_the_first(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, may_end, begun = upgrade_module._migrate, Event(), Semaphore(0)
+    migrated: list[str | None] = []
+
+    def slow(connection: Connection, found: str | None) -> None:
+        migrated.append(found)
+        real(connection, found)
+        begun.release()
+        may_end.wait(60)
+
+    monkeypatch.setattr(upgrade_module, "_migrate", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(upgrade_database, postgres_url)
+        assert begun.acquire(timeout=60)
+        second = pool.submit(upgrade_database, postgres_url)
+        try:
+            _wait_for_a_waiting_session(postgres_url)
+        finally:
+            may_end.set()
+        assert (first.result(60), second.result(60)) == (HEAD, HEAD)
+    assert migrated == [None], "the second found nothing to do"
+
+
+def _wait_for_a_waiting_session(url: str) -> None:
+    waiting = text("select count(*) from pg_stat_activity where wait_event_type = 'Lock'")
+    connections = connect(url)
+    for _ in range(600):
+        with connections.read() as connection:
+            if connection.execute(waiting).scalar():
+                break
+        time.sleep(0.05)
+    connections.close()
 
 
 def test_postgresql_is_only_migrated_when_asked(postgres_url: str) -> None:
