@@ -6,13 +6,13 @@ import socket
 import sys
 from pathlib import Path
 
-from ingest_service.settings import ServiceSettings, limit_native_threads
+from ingest_service.settings import ServiceSettings, prepare_process
 from lakehouse.errors import EtaError
 
 
 def main() -> int:
     """Serve until told to stop; return the exit code."""
-    limit_native_threads()
+    prepare_process()
     options = _options()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:

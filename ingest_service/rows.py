@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -13,62 +15,98 @@ from lakehouse.contracts.tables import RAW_QUARANTINE, TableSpec
 SCHEMA_VERSION: Final = 1
 """Version of the contract that quarantined rows were refused by."""
 
+_REASONS: Final = pl.List(pl.Struct(dict.fromkeys(("code", "field", "message"), pl.String)))
+_REF: Final = b"line:"
+_DIGITS: Final = 10
+
 PARTITION_COLUMNS: Final = ("tenant_id", "ingest_date")
 
 
-def line_refs(lines: pl.Series) -> pl.Series:
-    """Where rows stood in a file, written so that text order is file order."""
-    digits = lines.cast(pl.String).str.zfill(10)
-    return pl.select((pl.lit("line:") + pl.lit(digits)).alias("source_ref")).to_series()
+def line_refs(lines: npt.NDArray[np.int64]) -> pa.Array:
+    """Where rows stood in a file (`line:0000000042`), written so that text order is file order."""
+    width = len(_REF) + _DIGITS
+    text = np.empty((len(lines), width), dtype=np.uint8)
+    text[:, : len(_REF)] = np.frombuffer(_REF, dtype=np.uint8)
+    rest = lines.astype(np.int64)
+    for place in range(width - 1, len(_REF) - 1, -1):
+        rest, digit = np.divmod(rest, 10)
+        text[:, place] = digit + ord("0")
+    offsets = np.arange(0, (len(lines) + 1) * width, width, dtype=np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
+    return pa.Array.from_buffers(pa.string(), len(lines), buffers)
 
 
-def raw_rows(spec: TableSpec, accepted: pl.DataFrame, refs: pl.Series, batch: BatchKey) -> pa.Table:
+def raw_rows(spec: TableSpec, accepted: pl.DataFrame, refs: pa.Array, batch: BatchKey) -> pa.Table:
     """Return accepted rows as the raw table has them, without the partition columns."""
-    frame = accepted.with_columns(refs.alias("source_ref"))
-    if "context" in spec.schema.names:
-        present = pl.any_horizontal(pl.col(CONTEXT_FIELDS).is_not_null())
-        frame = frame.with_columns(context=pl.when(present).then(pl.struct(CONTEXT_FIELDS)))
-    return _table(spec, frame, batch)
+    return _table(spec, accepted, {"source_ref": refs}, batch)
 
 
 def quarantine_rows(
-    batch: BatchKey, raw: list[bytes], refs: pl.Series, reasons: pl.DataFrame
+    batch: BatchKey, raw: list[bytes], refs: pa.Array, reasons: list[list[dict[str, str]]]
 ) -> pa.Table:
-    """Return refused rows as the quarantine has them.
-
-    `reasons` has one row per refused row, in order: a list `reasons` of code, field and message.
-    """
-    frame = pl.DataFrame({"raw": pl.Series(raw, dtype=pl.Binary)}).with_columns(
-        refs.alias("source_ref"),
-        reasons["reasons"],
-        data_type=pl.lit(batch.data_type.value),
-        schema_version=pl.lit(SCHEMA_VERSION, dtype=pl.Int32),
+    """Return refused rows as the quarantine has them; the arguments are in the rows' order."""
+    frame = pl.DataFrame(
+        {
+            "raw": pl.Series(raw, dtype=pl.Binary),
+            "reasons": pl.Series(reasons, dtype=_REASONS),
+            "schema_version": pl.repeat(SCHEMA_VERSION, len(raw), dtype=pl.Int32, eager=True),
+        }
     )
-    return _table(RAW_QUARANTINE, frame, batch)
+    columns = {
+        "data_type": _constant(batch.data_type.value, len(raw)),
+        "reasons": frame["reasons"].to_arrow(compat_level=pl.CompatLevel.oldest()),
+        "source_ref": refs,
+    }
+    return _table(RAW_QUARANTINE, frame, columns, batch)
 
 
-def _table(spec: TableSpec, frame: pl.DataFrame, batch: BatchKey) -> pa.Table:
+def _table(
+    spec: TableSpec, frame: pl.DataFrame, given: dict[str, pa.Array], batch: BatchKey
+) -> pa.Table:
+    """Put columns of `frame`, `given` ones and the batch's own into the table's order.
+
+    Texts stay string views, as polars has them: Parquet is written from those without a copy.
+    """
     constants: dict[str, str | datetime] = {
         "known_at": batch.known_at,
         "source": batch.source,
         "batch_id": batch.batch_id,
     }
-    arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    columns = {}
+    columns = dict(given)
     for field in spec.schema:
-        if field.name in PARTITION_COLUMNS:
+        if field.name in PARTITION_COLUMNS or field.name in columns:
             continue
         if field.name in constants:
-            columns[field.name] = _constant(constants[field.name], field.type, frame.height)
+            columns[field.name] = _constant(constants[field.name], frame.height)
+        elif field.name == "context":
+            columns[field.name] = _context(frame)
         else:
-            columns[field.name] = arrow.column(field.name)
-    return pa.table(columns)
+            columns[field.name] = _arrow(frame.get_column(field.name))
+    names = [name for name in spec.schema.names if name in columns]
+    return pa.table({name: columns[name] for name in names})
 
 
-def _constant(value: str | datetime, kind: pa.DataType, count: int) -> pa.Array:
-    scalar = pa.scalar(value, kind)
-    if not pa.types.is_string(kind):
-        return pa.repeat(scalar, count)
-    return pa.DictionaryArray.from_arrays(
-        pa.repeat(pa.scalar(0, pa.int8()), count), pa.array([value], kind)
+def _context(frame: pl.DataFrame) -> pa.Array:
+    """The context, null where none of its fields has a value."""
+    parts = frame.select(CONTEXT_FIELDS)
+    empty = parts.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    return pa.StructArray.from_arrays(
+        # Within a struct the Parquet writer cannot slice string views.
+        [_arrow(part).cast(pa.string()) for part in parts.iter_columns()],
+        names=list(CONTEXT_FIELDS),
+        mask=empty.to_arrow(),
     )
+
+
+def _arrow(column: pl.Series) -> pa.Array:
+    return column.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
+
+
+def _constant(value: str | datetime, count: int) -> pa.Array:
+    # Through polars: pyarrow's own constructors import pandas, 60 MB and a second for nothing.
+    if isinstance(value, datetime):
+        kind = pl.Datetime("us", "UTC")
+        return pl.repeat(value, count, dtype=kind, eager=True).to_arrow()
+    first = pl.Series([value]).to_arrow(compat_level=pl.CompatLevel.newest()).cast(pa.string())
+    zeros = pl.repeat(0, count, dtype=pl.Int8, eager=True).to_arrow()
+    return pa.DictionaryArray.from_arrays(zeros, first)

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from ingest_service.csv_files.reader import CHUNK_BYTES, CsvChunk, CsvFile
 from ingest_service.dedupe.window import BatchSession, BatchWindow, DedupeWindows, History, Verdict
@@ -112,7 +113,7 @@ class IngestService:
                 run.batch.abort()
                 return None
             if run.batch.commit(run.tally.counts()):
-                session.publish(window)
+                session.publish(window, upload.batch_id)
         except BaseException:
             run.batch.abort()
             raise
@@ -199,14 +200,14 @@ class _BatchRun:
         self.tally.quarantined += conflicting.height
         code = ReasonCode.CONFLICTING_EVENT
         reason = {"code": code.value, "field": "event_id", "message": EXPLANATIONS[code].meaning}
-        reasons = pl.DataFrame({"reasons": [[reason]] * conflicting.height})
+        reasons = [[reason]] * conflicting.height
         raw = chunk.raw(conflicting["row"].to_list())
         self.batch.quarantine(
             quarantine_rows(self._key, raw, self._refs(chunk, conflicting), reasons)
         )
 
-    def _refs(self, chunk: CsvChunk, rows: pl.DataFrame) -> pl.Series:
+    def _refs(self, chunk: CsvChunk, rows: pl.DataFrame) -> pa.Array:
         lines = chunk.lines
         if rows.height != len(lines):
             lines = lines[rows["row"].to_numpy().astype(np.int64)]
-        return line_refs(pl.Series(lines))
+        return line_refs(lines)

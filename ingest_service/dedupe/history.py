@@ -7,10 +7,11 @@ import polars as pl
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
+from ingest_service.dedupe.window import Seen
 from ingest_service.sinks.delta import RAW_TABLES, DeltaSink
 from lakehouse.contracts.identity import fingerprints, payload_text
 from lakehouse.contracts.tenant import DataType
-from lakehouse.storage.staging import table_filesystem
+from lakehouse.storage.staging import batch_of, table_filesystem
 
 _NOT_READ: Final = frozenset({"tenant_id", "ingest_date", "source", "batch_id", "source_ref"})
 _BATCH_ROWS: Final = 131_072
@@ -23,14 +24,18 @@ class DeltaHistory:
         self._table: Callable[[DataType], DeltaTable] = lambda kind: sink.table(RAW_TABLES[kind])
 
     def unseen(
-        self, tenant_id: str, data_type: DataType, seen: set[str], limit: int
+        self, tenant_id: str, data_type: DataType, seen: Seen, limit: int
     ) -> Iterable[pl.DataFrame]:
         """Yield fingerprints of files not in `seen`; see `History.unseen`."""
         table = self._table(data_type)
         files = _files(table, tenant_id)
-        fresh = [(path, rows) for path, rows in files if path not in seen]
-        seen.clear()
-        seen.update(path for path, _ in files)
+        fresh = [
+            (path, rows)
+            for path, rows in files
+            if path not in seen.files and batch_of(path) not in seen.batches
+        ]
+        seen.files = {path for path, _ in files}
+        seen.batches.clear()
         wanted: list[str] = []
         room = limit
         for path, rows in fresh:

@@ -8,6 +8,7 @@ saves storage and tells senders early, and correctness does not rest on it.
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from enum import IntEnum
 from threading import Lock
 from typing import Final, Protocol
@@ -29,15 +30,23 @@ class Verdict(IntEnum):
     CONFLICT = 2
 
 
+@dataclass(slots=True)
+class Seen:
+    """What a window has taken in already: data files, and batches of this process."""
+
+    files: set[str] = field(default_factory=set)
+    batches: set[str] = field(default_factory=set)
+
+
 class History(Protocol):
     """Where fingerprints of rows that are in the lake already come from."""
 
     def unseen(
-        self, tenant_id: str, data_type: DataType, seen: set[str], limit: int
+        self, tenant_id: str, data_type: DataType, seen: Seen, limit: int
     ) -> Iterable[pl.DataFrame]:
         """Yield fingerprints of files not in `seen`, oldest first, the newest `limit` rows or so.
 
-        Adds to `seen` every file that the table has now, and drops those it no longer has.
+        Makes `seen.files` the files that the table has now, and empties `seen.batches`.
         """
         ...
 
@@ -49,7 +58,7 @@ class NoHistory:
         self,
         tenant_id: str,  # noqa: ARG002
         data_type: DataType,  # noqa: ARG002
-        seen: set[str],  # noqa: ARG002
+        seen: Seen,  # noqa: ARG002
         limit: int,  # noqa: ARG002
     ) -> Iterable[pl.DataFrame]:
         """Yield nothing."""
@@ -123,7 +132,7 @@ class RecentEvents:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._segments: list[pl.DataFrame] = []
-        self._seen: set[str] = set()
+        self._seen = Seen()
         self._lock = Lock()
 
     @property
@@ -145,9 +154,10 @@ class RecentEvents:
         """Return a copy for a batch to write on."""
         return BatchWindow(list(self._segments), self._limit)
 
-    def publish(self, window: BatchWindow) -> None:
+    def publish(self, window: BatchWindow, batch_id: str) -> None:
         """Take over what a committed batch has added."""
         self._segments = window.segments
+        self._seen.batches.add(batch_id)
 
 
 class BatchSession:
@@ -160,9 +170,9 @@ class BatchSession:
         """Return the window as it stood before the batch."""
         return self._events.window()
 
-    def publish(self, window: BatchWindow) -> None:
+    def publish(self, window: BatchWindow, batch_id: str) -> None:
         """Keep what the batch added: call it once the batch is committed."""
-        self._events.publish(window)
+        self._events.publish(window, batch_id)
 
 
 class DedupeWindows:

@@ -7,13 +7,14 @@ before the raw commit leaves at most ledger and quarantine rows whose batch raw 
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Final
 
+import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
-from deltalake import DeltaTable
+from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import CommitFailedError
 
 from ingest_service.sinks.base import BatchKey, Counts
@@ -98,10 +99,16 @@ class DeltaSink:
         """
         moment = datetime.now(UTC)
         ledger = self.table(OPS_INGEST_LEDGER)
-        rows = ledger.to_pyarrow_table(
-            columns=["tenant_id", "data_type", "batch_id", "known_at"],
-            filters=pc.field("known_at") >= pa.scalar(moment - timedelta(days=30)),
-        ).to_pylist()
+        first_day = (moment - timedelta(days=30)).date()
+        found = (
+            QueryBuilder()
+            .register("ledger", ledger)
+            .execute(
+                "select tenant_id, data_type, batch_id, known_at from ledger"
+                f" where ingest_date >= date '{first_day}'"
+            )
+        )
+        rows = list(pl.DataFrame(found).iter_rows(named=True))
         raw = {spec.name: self.table(spec) for spec in RAW_TABLES.values()}
         lost = [
             row
@@ -120,7 +127,11 @@ class DeltaSink:
 
 
 class DeltaBatch:
-    """One batch of a `DeltaSink`; data files appear as rows come, commits only at the end."""
+    """One batch of a `DeltaSink`; data files appear as rows come, commits only at the end.
+
+    Rows are encoded in a thread of the batch's own while the next ones are validated; at most two
+    appends are in memory.
+    """
 
     def __init__(self, sink: DeltaSink, batch: BatchKey) -> None:
         self._sink = sink
@@ -128,6 +139,8 @@ class DeltaBatch:
         self._raw_spec = RAW_TABLES[batch.data_type]
         self._raw = self._staged(self._raw_spec)
         self._quarantine = self._staged(RAW_QUARANTINE)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="parquet")
+        self._writing: Future[None] | None = None
 
     @property
     def is_committed(self) -> bool:
@@ -135,8 +148,9 @@ class DeltaBatch:
         return is_committed(self._sink.table(self._raw_spec), self._batch.batch_id)
 
     def append(self, rows: pa.Table) -> None:
-        """Write rows to the raw table's data files."""
-        self._raw.write(rows)
+        """Write rows to the raw table's data files; an error of the last append is raised here."""
+        self._wait()
+        self._writing = self._writer.submit(self._raw.write, rows)
 
     def quarantine(self, rows: pa.Table) -> None:
         """Write rows to the quarantine's data files."""
@@ -145,6 +159,8 @@ class DeltaBatch:
     def commit(self, counts: Counts) -> bool:
         """Commit quarantine, ledger, raw; see `SinkBatch.commit`."""
         batch_id = self._batch.batch_id
+        self._wait()
+        self._writer.shutdown()
         if self.is_committed:
             self.abort()
             return False
@@ -163,8 +179,14 @@ class DeltaBatch:
 
     def abort(self) -> None:
         """Delete the data files."""
+        self._writer.shutdown()
         self._raw.discard()
         self._quarantine.discard()
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
     def _staged(self, spec: TableSpec) -> StagedRows:
         batch = self._batch
@@ -186,6 +208,4 @@ class DeltaBatch:
             "batch_id": batch.batch_id,
             "source_ref": LEDGER_REF,
         }
-        names = [n for n in OPS_INGEST_LEDGER.schema.names if n not in ("tenant_id", "ingest_date")]
-        schema = pa.schema([OPS_INGEST_LEDGER.schema.field(name) for name in names])
-        return pa.Table.from_pylist([row], schema=schema)
+        return pl.DataFrame([row]).to_arrow(compat_level=pl.CompatLevel.oldest())

@@ -31,14 +31,24 @@ def payload_text(data_type: DataType, frame: pl.DataFrame) -> pl.Series:
 
     `frame` has contract columns, the context unnested; absent columns count as null.
     """
-    parts: list[pl.Expr] = []
+    always: list[pl.Expr] = []
+    sometimes: list[pl.Expr] = []
     for field in FIELDS[data_type]:
         if not field.in_payload or field.column not in frame.columns:
             continue
-        if frame.schema[field.column] == pl.Null:
+        column = frame.get_column(field.column)
+        if column.null_count() == len(column) and len(column):
             continue
-        parts.append(pl.lit(f"{field.name}=") + _value_text(field, frame.get_column(field.column)))
-    joined = pl.concat_str(parts, separator=SEPARATOR, ignore_nulls=True)
+        text = _value_text(field, column)
+        if sometimes or column.null_count():
+            sometimes.append(pl.lit(f"{field.name}=") + text)
+        else:
+            # A field without nulls joins the one concatenation that needs no test per value.
+            mark = SEPARATOR if always else ""
+            always.extend((pl.lit(f"{mark}{field.name}="), text))
+    joined = pl.concat_str(always) if always else pl.lit(None, dtype=pl.String)
+    if sometimes:
+        joined = pl.concat_str([joined, *sometimes], separator=SEPARATOR, ignore_nulls=True)
     return frame.select(joined.alias(_PAYLOAD)).to_series()
 
 
@@ -47,11 +57,11 @@ def event_ids(payload: pl.Series, known_at_micros: int, is_state: pl.Series | No
 
     `is_state` marks catalogue rows without `updated_at`, whose id includes `known_at`.
     """
-    text = pl.lit(payload)
+    frame = payload.alias(_IDENTITY).to_frame()
     if is_state is not None:
+        text = pl.col(_IDENTITY)
         stamped = text + pl.lit(f"{SEPARATOR}known_at={known_at_micros}")
-        text = pl.when(pl.lit(is_state)).then(stamped).otherwise(text)
-    frame = pl.select(text.alias(_IDENTITY))
+        frame = frame.select(pl.when(pl.lit(is_state)).then(stamped).otherwise(text).alias(_IDENTITY))
     digest = plh.col(_IDENTITY).chash.sha2_256().str.slice(0, EVENT_ID_DIGITS)  # type: ignore[attr-defined]
     return frame.select(digest.alias("event_id")).to_series()
 

@@ -46,6 +46,42 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldText:
+    """The text of one field in three forms, each computed once per batch as a column.
+
+    `text` as sent, `stripped` without white space around it, `blank` where nothing is left.
+    """
+
+    name: str
+
+    @property
+    def text(self) -> pl.Expr:
+        """The text as sent."""
+        return pl.col(f"{self.name}.text")
+
+    @property
+    def stripped(self) -> pl.Expr:
+        """The text without white space around it."""
+        return pl.col(f"{self.name}.stripped")
+
+    @property
+    def blank(self) -> pl.Expr:
+        """True where the text is null, empty or white space only."""
+        return pl.col(f"{self.name}.blank")
+
+    def prepare(self, source: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+        """Return the first two columns, from the text's source."""
+        return source.alias(f"{self.name}.text"), source.str.strip_chars().alias(
+            f"{self.name}.stripped"
+        )
+
+    def find_blank(self) -> pl.Expr:
+        """Return the third column, from the second."""
+        is_empty = self.stripped.str.len_bytes() == 0
+        return is_empty.fill_null(True).alias(f"{self.name}.blank")
+
+
+@dataclass(frozen=True, slots=True)
 class ReadContext:
     """What the tenant decides about reading a field."""
 
@@ -53,18 +89,15 @@ class ReadContext:
     timestamp: TimestampFormat
 
 
-def is_blank(text: pl.Expr) -> pl.Expr:
-    """True where the text is null, empty or white space only."""
-    return text.is_null() | (text.str.strip_chars().str.len_bytes() == 0)
+def read_field(field: ContractField, text: FieldText, context: ReadContext) -> Reading:
+    """Return how `text` is read as `field`.
 
-
-def read_field(field: ContractField, text: pl.Expr, context: ReadContext) -> Reading:
-    """Return how `text` is read as `field`; every check is false where the field has no text,
-    but for `missing_value`."""
+    Every check but `missing_value` is false where the field is blank.
+    """
     reading = _READERS[field.kind](field, text, context)
     if not field.required:
         return reading
-    missing = Check(ReasonCode.MISSING_VALUE, is_blank(text), f"{field.name} is missing")
+    missing = Check(ReasonCode.MISSING_VALUE, text.blank, f"{field.name} is missing")
     return Reading(reading.value, (missing, *reading.checks))
 
 
@@ -79,75 +112,74 @@ def check_format(timestamp: TimestampFormat) -> str | None:
     return None
 
 
-def _text(field: ContractField, text: pl.Expr, _: ReadContext) -> Reading:
-    value = text if field.required else pl.when(~is_blank(text)).then(text)
+def _text(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
+    value = text.text if field.required else pl.when(~text.blank).then(text.text)
     return Reading(value, (_too_long(field, text),))
 
 
-def _too_long(field: ContractField, text: pl.Expr) -> Check:
+def _too_long(field: ContractField, text: FieldText) -> Check:
     return Check(
         ReasonCode.VALUE_TOO_LONG,
-        (text.str.len_chars() > field.max_length).fill_null(False),
+        (text.text.str.len_chars() > field.max_length).fill_null(False),
         f"{field.name} is longer than {field.max_length} characters",
     )
 
 
-def _interaction_type(field: ContractField, text: pl.Expr, _: ReadContext) -> Reading:
-    stripped = text.str.strip_chars()
+def _interaction_type(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
     known = [kind.value for kind in InteractionType]
     check = Check(
         ReasonCode.UNKNOWN_INTERACTION_TYPE,
-        ~is_blank(text) & ~stripped.is_in(known),
+        ~text.blank & ~text.stripped.is_in(known),
         f"{field.name} is none of {', '.join(known)}",
     )
-    return Reading(stripped, (check,))
+    return Reading(text.stripped, (check,))
 
 
-def _number(field: ContractField, text: pl.Expr, _: ReadContext) -> Reading:
-    value = text.str.strip_chars().cast(pl.Float64, strict=False)
+def _number(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
+    value = text.stripped.cast(pl.Float64, strict=False)
     check = Check(
         ReasonCode.BAD_NUMBER,
-        ~is_blank(text) & ~value.is_finite().fill_null(False),
+        ~text.blank & ~value.is_finite().fill_null(False),
         f"{field.name} is not a finite number",
     )
     return Reading(value + 0.0, (check,))  # -0.0 becomes 0.0: equal numbers, one identity
 
 
-def _decimal(field: ContractField, text: pl.Expr, _: ReadContext) -> Reading:
-    value = text.str.strip_chars().cast(PRICE_DTYPE, strict=False)
+def _decimal(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
+    value = text.stripped.cast(PRICE_DTYPE, strict=False)
     check = Check(
         ReasonCode.BAD_NUMBER,
-        ~is_blank(text) & value.is_null(),
+        ~text.blank & value.is_null(),
         f"{field.name} is not a decimal number of at most 14 digits before the point",
     )
     return Reading(value, (check,))
 
 
-def _boolean(field: ContractField, text: pl.Expr, _: ReadContext) -> Reading:
-    word = text.str.strip_chars().str.to_lowercase()
+def _boolean(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
+    word = text.stripped.str.to_lowercase()
     value = pl.when(word.is_in(_TRUE)).then(True).when(word.is_in(_FALSE)).then(False)
     check = Check(
         ReasonCode.BAD_BOOLEAN,
-        ~is_blank(text) & value.is_null(),
+        ~text.blank & value.is_null(),
         f"{field.name} is not true or false",
     )
     return Reading(value, (check,))
 
 
-def _json_object(field: ContractField, text: pl.Expr, _: ReadContext) -> Reading:
-    is_object = text.str.strip_chars_start().str.starts_with("{")
-    is_json = text.str.json_path_match("$").is_not_null()
+def _json_object(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
+    is_object = text.stripped.str.starts_with("{")
+    is_json = text.text.str.json_path_match("$").is_not_null()
     check = Check(
         ReasonCode.BAD_JSON,
-        ~is_blank(text) & ~(is_object & is_json).fill_null(False),
+        ~text.blank & ~(is_object & is_json).fill_null(False),
         f"{field.name} is not a JSON object",
     )
-    value = pl.when(~is_blank(text)).then(text)
+    value = pl.when(~text.blank).then(text.text)
     return Reading(value, (check, _too_long(field, text)))
 
 
-def _timestamp(field: ContractField, text: pl.Expr, context: ReadContext) -> Reading:
-    stripped = text.str.strip_chars()
+def _timestamp(field: ContractField, text: FieldText, context: ReadContext) -> Reading:
+    stripped = text.stripped
     timestamp = context.timestamp
     if timestamp.format is not None:
         value = _strptime(stripped, timestamp.format)
@@ -160,16 +192,16 @@ def _timestamp(field: ContractField, text: pl.Expr, context: ReadContext) -> Rea
         is_readable = stripped.cast(pl.Float64, strict=False).is_finite().fill_null(False)
         how = f"as a number ({timestamp.unit} since 1970-01-01)"
     start, end = _bounds(field, context.time_range)
-    in_range = value.is_between(_micros(start), _micros(end), closed="left").fill_null(False)
+    in_range = value.is_between(microseconds(start), microseconds(end), closed="left").fill_null(False)
     checks = (
         Check(
             ReasonCode.BAD_TIMESTAMP,
-            ~is_blank(text) & ~is_readable,
+            ~text.blank & ~is_readable,
             f"{field.name} is not a time written {how}",
         ),
         Check(
             ReasonCode.TIMESTAMP_OUT_OF_RANGE,
-            ~is_blank(text) & is_readable & ~in_range,
+            ~text.blank & is_readable & ~in_range,
             f"{field.name} lies outside {start:%Y-%m-%d} to {end:%Y-%m-%d}",
         ),
     )
@@ -182,7 +214,8 @@ def _bounds(field: ContractField, time_range: TimeRange) -> tuple[datetime, date
     return max(EARLIEST, time_range.start), min(LATEST, time_range.end)
 
 
-def _micros(moment: datetime) -> int:
+def microseconds(moment: datetime) -> int:
+    """Return the microseconds from 1970-01-01 UTC to an aware time, exactly."""
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
@@ -226,7 +259,7 @@ def _iso(text: pl.Expr) -> pl.Expr:
     return pl.when(valid).then(seconds * 1_000_000 + micros)
 
 
-_READERS: Final[dict[FieldKind, Callable[[ContractField, pl.Expr, ReadContext], Reading]]] = {
+_READERS: Final[dict[FieldKind, Callable[[ContractField, FieldText, ReadContext], Reading]]] = {
     FieldKind.TEXT: _text,
     FieldKind.INTERACTION_TYPE: _interaction_type,
     FieldKind.TIMESTAMP: _timestamp,

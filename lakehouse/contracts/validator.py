@@ -6,14 +6,21 @@ without a wrong row never leaves the columnar path.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import polars as pl
 
 from lakehouse.contracts.fields import FIELDS, FieldKind
 from lakehouse.contracts.identity import event_ids, payload_text
 from lakehouse.contracts.mapping import FieldSource, FileRefusedError, resolve
-from lakehouse.contracts.parsing import Check, ReadContext, check_format, read_field
+from lakehouse.contracts.parsing import (
+    Check,
+    FieldText,
+    ReadContext,
+    check_format,
+    microseconds,
+    read_field,
+)
 from lakehouse.contracts.reasons import FileFault
 from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings, TimestampFormat
 
@@ -87,7 +94,7 @@ class Validator:
         self._values: list[pl.Expr] = []
         for source in self._sources:
             field = source.field
-            reading = read_field(field, pl.col(field.name), self._contexts[field.name])
+            reading = read_field(field, FieldText(field.name), self._contexts[field.name])
             self._values.append(reading.value.alias(field.column))
             self._checks.extend((source, check) for check in reading.checks)
 
@@ -101,9 +108,16 @@ class Validator:
 
         `known_at` (UTC) becomes the `updated_at` of catalogue rows that have none.
         """
-        texts = frame.lazy().select(source.text().alias(source.field.name) for source in self._sources)
+        texts = frame.select(
+            form
+            for source in self._sources
+            for form in FieldText(source.field.name).prepare(source.text())
+        )
+        texts = texts.with_columns(
+            FieldText(source.field.name).find_blank() for source in self._sources
+        )
         marks = [check.is_bad.alias(f"bad{n}") for n, (_, check) in enumerate(self._checks)]
-        read = texts.select(pl.row_index("row"), *self._values, *marks).collect()
+        read = texts.lazy().select(pl.row_index("row"), *self._values, *marks).collect()
         values = read.select("row", *(source.field.column for source in self._sources))
         bad = read.select(pl.col(f"bad{n}") for n in range(len(marks)))
         wrong = [n for n, series in enumerate(bad.iter_columns()) if series.any()]
@@ -119,10 +133,7 @@ class Validator:
     ) -> Validated:
         payload = payload_text(self.data_type, values)
         is_state = self._states(values)
-        micros = round((known_at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
-        ids = event_ids(payload, micros, is_state)
-        if "event_id" in values.columns:
-            ids = values.select(pl.coalesce("event_id", pl.lit(ids))).to_series().alias("event_id")
+        ids = _ids(values, payload, known_at, is_state)
         absent = [
             pl.lit(None, dtype=_DTYPES[field.kind]).alias(field.column)
             for field in FIELDS[self.data_type]
@@ -167,3 +178,16 @@ class Validator:
                     remedy="write it with the strftime codes of chrono, for example %d/%m/%Y %H:%M",
                     columns=[name],
                 )
+
+
+def _ids(
+    values: pl.DataFrame, payload: pl.Series, known_at: datetime, is_state: pl.Series | None
+) -> pl.Series:
+    """The senders' ids, and computed ones where they gave none."""
+    if "event_id" not in values.columns:
+        return event_ids(payload, microseconds(known_at), is_state)
+    given = values.get_column("event_id")
+    if not given.null_count():
+        return given
+    computed = event_ids(payload, microseconds(known_at), is_state)
+    return values.select(pl.coalesce("event_id", pl.lit(computed)).alias("event_id")).to_series()

@@ -33,7 +33,7 @@ def table_properties(spec: TableSpec) -> dict[str, str]:
         "delta.dataSkippingStatsColumns": ",".join(spec.stats_columns),
         "delta.logRetentionDuration": LOG_RETENTION,
     }
-    if spec.schema_name == "raw":
+    if spec.has_change_feed:
         properties["delta.enableChangeDataFeed"] = "true"
     return properties
 
