@@ -13,8 +13,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from ingest_service.csv_files.reader import CHUNK_BYTES, CsvChunk, CsvFile
+from ingest_service.csv_files.reader import CHUNK_BYTES, CsvChunk, CsvFile, CsvPiece, no_rows
 from ingest_service.dedupe.window import BatchSession, BatchWindow, DedupeWindows, History, Verdict
+from ingest_service.parallel import map_in_order
 from ingest_service.report import ErrorCollector, IngestReport
 from ingest_service.rows import line_refs, quarantine_rows, raw_rows
 from ingest_service.sinks.base import BatchKey, Counts, Sink, SinkBatch
@@ -29,6 +30,8 @@ from lakehouse.privacy.suppression import Suppressed, SuppressionList
 
 CSV_SOURCE: Final = "csv"
 MAX_ATTEMPTS: Final = 5
+PARALLEL_PIECES: Final = 2
+"""Pieces of one file validated at the same time; most polars steps use one core each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,18 @@ class IngestService:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A validated chunk: its accepted rows, those of suppressed people apart."""
+
+    chunk: CsvChunk
+    reasons: pl.DataFrame
+    rows: pl.DataFrame
+    prints: pl.DataFrame
+    is_state: pl.Series | None
+    suppressed: int
+
+
 class _BatchRun:
     """One pass over a file."""
 
@@ -153,46 +168,52 @@ class _BatchRun:
         self.errors = ErrorCollector()
 
     def read(self, chunk_bytes: int) -> None:
+        """Read the whole file: pieces are validated side by side and taken in in their order."""
         upload = self._upload
-        with CsvFile(
-            upload.path, upload.mapping.delimiter, chunk_bytes=chunk_bytes
-        ) as file:
-            validator = Validator(
-                upload.data_type, upload.mapping, upload.settings, file.header
-            )
-            for chunk in file.chunks(validator.columns):
-                self._take(chunk, validator.validate(chunk.frame, self._key.known_at))
+        delimiter = upload.mapping.delimiter
+        with CsvFile(upload.path, delimiter, chunk_bytes=chunk_bytes) as file:
+            validator = Validator(upload.data_type, upload.mapping, upload.settings, file.header)
 
-    def _take(self, chunk: CsvChunk, validated: Validated) -> None:
+            def prepare(piece: CsvPiece) -> _Prepared:
+                chunk = file.parse(piece, validator.columns)
+                return self._prepare(chunk, validator.validate(chunk.frame, self._key.known_at))
+
+            for prepared in map_in_order(prepare, file.pieces(), PARALLEL_PIECES):
+                self._take(prepared)
+        if not self.tally.received:
+            raise no_rows()
+
+    def _prepare(self, chunk: CsvChunk, validated: Validated) -> "_Prepared":
+        """Everything that needs no other piece."""
+        rows, is_state = validated.accepted, validated.is_state
+        prints = fingerprints(self._key.data_type, rows, validated.payload, is_state)
+        subject = SUBJECT_COLUMN[self._key.data_type]
+        suppressed = 0
+        if subject is not None and self._suppressed.hashes:
+            kept = ~self._suppressed.matches(rows[subject])
+            suppressed = rows.height - int(kept.sum())
+            rows, prints = rows.filter(kept), prints.filter(kept)
+        return _Prepared(chunk, validated.reasons, rows, prints, is_state, suppressed)
+
+    def _take(self, prepared: "_Prepared") -> None:
+        chunk, rows = prepared.chunk, prepared.rows
         self.tally.received += chunk.frame.height
-        if validated.reasons.height:
-            self.errors.add(validated.reasons, pl.Series(chunk.lines))
+        if prepared.reasons.height:
+            self.errors.add(prepared.reasons, pl.Series(chunk.lines))
         if self.errors.total:
             return  # nothing will be stored; the rest is read for its errors alone
-        rows, prints, is_state = self._without_suppressed(validated)
-        verdicts = self._window.judge(prints, is_state)
+        self.tally.suppressed += prepared.suppressed
+        verdicts = self._window.judge(prepared.prints, prepared.is_state)
         if (verdicts != Verdict.NEW).any():
             self._quarantine(chunk, rows.filter(verdicts == Verdict.CONFLICT))
             self.tally.duplicate += int((verdicts == Verdict.DUPLICATE).sum())
             rows = rows.filter(verdicts == Verdict.NEW)
+        if not rows.height:
+            return
         self.tally.stored += rows.height
         self.batch.append(
             raw_rows(RAW_TABLES[self._key.data_type], rows, self._refs(chunk, rows), self._key)
         )
-
-    def _without_suppressed(
-        self, validated: Validated
-    ) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series | None]:
-        rows, is_state = validated.accepted, validated.is_state
-        prints = fingerprints(self._key.data_type, rows, validated.payload, is_state)
-        subject = SUBJECT_COLUMN[self._key.data_type]
-        if subject is None or not self._suppressed.hashes:
-            return rows, prints, is_state
-        kept = ~self._suppressed.matches(rows[subject])
-        self.tally.suppressed += rows.height - int(kept.sum())
-        if is_state is not None:
-            is_state = is_state.filter(kept)
-        return rows.filter(kept), prints.filter(kept), is_state
 
     def _quarantine(self, chunk: CsvChunk, conflicting: pl.DataFrame) -> None:
         if not conflicting.height:

@@ -51,6 +51,7 @@ def _run(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
         "rows": rows,
         "repeats": repeats,
         "ratio": round(median(bare) / median(served), 3),
+        "ratio_of_best": round(min(bare) / min(served), 3),
         "service": {
             "seconds": [round(s, 3) for s in served],
             "rows_per_second": round(rows / median(served)),

@@ -30,7 +30,7 @@ from ingest_service.csv_files.structure import (
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
 
-CHUNK_BYTES: Final = 8 * 1024 * 1024
+CHUNK_BYTES: Final = 4 * 1024 * 1024
 RECORD_BYTES: Final = 4 * 1024 * 1024
 MAX_COLUMNS: Final = 1_000
 
@@ -54,8 +54,19 @@ class CsvChunk:
         return [marks.data[starts[row] : ends[row]].removesuffix(b"\r") for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class CsvPiece:
+    """Whole records of a file, not parsed yet; `first_line` is the line the first starts on."""
+
+    marks: Marks
+    first_line: int
+
+
 class CsvFile:
-    """An open CSV file; read its `header`, then iterate `chunks` once."""
+    """An open CSV file; read its `header`, then iterate `pieces` once.
+
+    `pieces` needs one thread; `parse` may be called for several pieces at the same time.
+    """
 
     def __init__(
         self,
@@ -95,23 +106,37 @@ class CsvFile:
     ) -> None:
         self._file.close()
 
-    def chunks(self, columns: Sequence[str]) -> Iterator[CsvChunk]:
-        """Yield the file's records, only `columns` of them parsed.
+    def pieces(self) -> Iterator[CsvPiece]:
+        """Yield the file's records in pieces; raises `FileRefusedError` at a fault."""
+        while (marks := self._next_piece(self._chunk_bytes)) is not None:
+            piece = CsvPiece(marks, self._line)
+            self._line += len(marks.line_ends)
+            yield piece
 
-        Raises `FileRefusedError` at the first fault; chunks before it have been yielded.
+    def parse(self, piece: CsvPiece, columns: Sequence[str]) -> CsvChunk:
+        """Return the records of a piece, only `columns` of them parsed.
+
+        A piece of empty lines has no records. Raises `FileRefusedError` at the first fault.
         """
-        any_rows = False
-        while (piece := self._next_piece(self._chunk_bytes)) is not None:
-            chunk = self._parse(piece, columns)
-            if chunk.frame.height:
-                any_rows = True
-                yield chunk
-        if not any_rows:
-            raise FileRefusedError(
-                FileFault.NO_ROWS,
-                "the file has a header and no rows",
-                remedy="add at least one row below the header",
-            )
+        marks, first_line = piece.marks, piece.first_line
+        check_carriage_returns(marks, first_line)
+        lines = first_line + np.searchsorted(marks.line_ends, marks.record_starts)
+        if len(self.header) > 1 and (blank := blank_records(marks)).any():
+            marks, lines = _without(marks, blank), lines[~blank]
+        check_widths(marks, ord(self._delimiter), len(self.header), lines)
+        if not len(lines):
+            return CsvChunk(pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), lines, marks)
+        frame = pl.read_csv(
+            marks.data,
+            has_header=False,
+            schema=dict.fromkeys(self.header, pl.String),
+            columns=[self.header.index(name) for name in columns],
+            separator=self._delimiter,
+            quote_char='"',
+        )
+        if frame.height != len(lines):
+            raise RuntimeError(f"{frame.height} records parsed, {len(lines)} found")
+        return CsvChunk(frame, lines, marks)
 
     def _read_header(self) -> tuple[str, ...]:
         start = self._file.read(len(codecs.BOM_UTF8))
@@ -180,28 +205,6 @@ class CsvFile:
             marks.record_ends[marks.record_ends <= last],
         )
 
-    def _parse(self, marks: Marks, columns: Sequence[str]) -> CsvChunk:
-        first_line = self._line
-        self._line += len(marks.line_ends)
-        check_carriage_returns(marks, first_line)
-        lines = first_line + np.searchsorted(marks.line_ends, marks.record_starts)
-        if len(self.header) > 1 and (blank := blank_records(marks)).any():
-            marks, lines = _without(marks, blank), lines[~blank]
-        check_widths(marks, ord(self._delimiter), len(self.header), lines)
-        if not len(marks.record_ends):
-            return CsvChunk(pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), lines, marks)
-        frame = pl.read_csv(
-            marks.data,
-            has_header=False,
-            schema=dict.fromkeys(self.header, pl.String),
-            columns=[self.header.index(name) for name in columns],
-            separator=self._delimiter,
-            quote_char='"',
-        )
-        if frame.height != len(lines):
-            raise RuntimeError(f"{frame.height} records parsed, {len(lines)} found")
-        return CsvChunk(frame, lines, marks)
-
     def _check_text(self, data: bytes) -> None:
         nul = data.find(0)
         if nul >= 0:
@@ -244,6 +247,15 @@ class CsvFile:
             remedy="look for a quote that is opened there and never closed",
             line=self._line,
         )
+
+
+def no_rows() -> FileRefusedError:
+    """Return what to raise for a file whose pieces hold no record at all."""
+    return FileRefusedError(
+        FileFault.NO_ROWS,
+        "the file has a header and no rows",
+        remedy="add at least one row below the header",
+    )
 
 
 def _without(marks: Marks, blank: np.ndarray) -> Marks:  # type: ignore[type-arg]

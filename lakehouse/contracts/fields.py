@@ -38,6 +38,8 @@ class ContractField:
 
     name: str
     kind: FieldKind
+    tag: str
+    """Names the field in the text that identities are computed from; never changed or reused."""
     required: bool = False
     max_length: int = ID_LENGTH
     stored_as: str = ""
@@ -53,32 +55,32 @@ class ContractField:
 
 
 INTERACTION_FIELDS: Final = (
-    ContractField("event_id", FieldKind.TEXT, in_payload=False),
-    ContractField("user_id", FieldKind.TEXT, required=True),
-    ContractField("item_id", FieldKind.TEXT, required=True),
-    ContractField("interaction_type", FieldKind.INTERACTION_TYPE, required=True),
+    ContractField("event_id", FieldKind.TEXT, "e", in_payload=False),
+    ContractField("user_id", FieldKind.TEXT, "u", required=True),
+    ContractField("item_id", FieldKind.TEXT, "i", required=True),
+    ContractField("interaction_type", FieldKind.INTERACTION_TYPE, "k", required=True),
     ContractField(
         "timestamp",
-        FieldKind.TIMESTAMP,
+        FieldKind.TIMESTAMP, "t",
         required=True,
         stored_as="event_time",
         tenant_range=True,
     ),
-    ContractField("rating", FieldKind.NUMBER),
-    ContractField("device_type", FieldKind.TEXT),
-    ContractField("location", FieldKind.TEXT),
-    ContractField("session_id", FieldKind.TEXT),
+    ContractField("rating", FieldKind.NUMBER, "r"),
+    ContractField("device_type", FieldKind.TEXT, "d"),
+    ContractField("location", FieldKind.TEXT, "l"),
+    ContractField("session_id", FieldKind.TEXT, "s"),
 )
 
 ITEM_FIELDS: Final = (
-    ContractField("item_id", FieldKind.TEXT, required=True),
-    ContractField("title", FieldKind.TEXT, max_length=TITLE_LENGTH),
-    ContractField("category", FieldKind.TEXT),
-    ContractField("price", FieldKind.DECIMAL),
-    ContractField("available_from", FieldKind.TIMESTAMP),
-    ContractField("is_active", FieldKind.BOOLEAN),
-    ContractField("attributes", FieldKind.JSON_OBJECT, max_length=ATTRIBUTES_LENGTH),
-    ContractField("updated_at", FieldKind.TIMESTAMP),
+    ContractField("item_id", FieldKind.TEXT, "i", required=True),
+    ContractField("title", FieldKind.TEXT, "n", max_length=TITLE_LENGTH),
+    ContractField("category", FieldKind.TEXT, "c"),
+    ContractField("price", FieldKind.DECIMAL, "p"),
+    ContractField("available_from", FieldKind.TIMESTAMP, "f"),
+    ContractField("is_active", FieldKind.BOOLEAN, "a"),
+    ContractField("attributes", FieldKind.JSON_OBJECT, "j", max_length=ATTRIBUTES_LENGTH),
+    ContractField("updated_at", FieldKind.TIMESTAMP, "t"),
 )
 
 CONTEXT_FIELDS: Final = ("device_type", "location", "session_id")

@@ -1,6 +1,6 @@
 r"""What makes two events the same: a stable text of what an event says, and hashes over it.
 
-The text is `name=value` for every field that has a value, in the contract's order, joined by
+The text is `tag=value` for every field that has a value, in the contract's order, joined by
 U+001F; in values `\` is written `\\` and U+001F `\u`. So no two different events share a text,
 an absent value differs from an empty one, and a field added to the contract later leaves the
 identity of every older event as it was. Times are microseconds since 1970, prices ten-thousandths,
@@ -41,11 +41,11 @@ def payload_text(data_type: DataType, frame: pl.DataFrame) -> pl.Series:
             continue
         text = _value_text(field, column)
         if sometimes or column.null_count():
-            sometimes.append(pl.lit(f"{field.name}=") + text)
+            sometimes.append(pl.lit(f"{field.tag}=") + text)
         else:
             # A field without nulls joins the one concatenation that needs no test per value.
             mark = SEPARATOR if always else ""
-            always.extend((pl.lit(f"{mark}{field.name}="), text))
+            always.extend((pl.lit(f"{mark}{field.tag}="), text))
     joined = pl.concat_str(always) if always else pl.lit(None, dtype=pl.String)
     if sometimes:
         joined = pl.concat_str([joined, *sometimes], separator=SEPARATOR, ignore_nulls=True)
@@ -60,7 +60,7 @@ def event_ids(payload: pl.Series, known_at_micros: int, is_state: pl.Series | No
     frame = payload.alias(_IDENTITY).to_frame()
     if is_state is not None:
         text = pl.col(_IDENTITY)
-        stamped = text + pl.lit(f"{SEPARATOR}known_at={known_at_micros}")
+        stamped = text + pl.lit(f"{SEPARATOR}known={known_at_micros}")
         frame = frame.select(pl.when(pl.lit(is_state)).then(stamped).otherwise(text).alias(_IDENTITY))
     digest = plh.col(_IDENTITY).chash.sha2_256().str.slice(0, EVENT_ID_DIGITS)  # type: ignore[attr-defined]
     return frame.select(digest.alias("event_id")).to_series()
