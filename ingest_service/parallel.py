@@ -24,8 +24,8 @@ def map_in_order(work: Callable[[T], R], items: Iterable[T], parallel: int) -> I
                 item = next(source)
             except StopIteration:
                 break
-            except Exception as error:
-                fault = error  # raised once the items before it are through
+            except Exception as error:  # noqa: BLE001 - raised below, in its turn
+                fault = error
                 break
             pending.append(pool.submit(work, item))
             if len(pending) > parallel:

@@ -42,9 +42,7 @@ class ErrorCollector:
         if room <= 0:
             return
         first = reasons.head(room)
-        shown = first.select(
-            lines.gather(first["row"]).alias("line"), "column", "code", "message"
-        )
+        shown = first.select(lines.gather(first["row"]).alias("line"), "column", "code", "message")
         self.kept.extend(RowError(*row) for row in shown.iter_rows())
 
 

@@ -55,9 +55,7 @@ class _Tally:
     suppressed: int = 0
 
     def counts(self) -> Counts:
-        return Counts(
-            self.received, self.stored, self.duplicate, self.quarantined, self.suppressed
-        )
+        return Counts(self.received, self.stored, self.duplicate, self.quarantined, self.suppressed)
 
 
 class IngestService:

@@ -57,9 +57,7 @@ async def may_ingest(
     return key
 
 
-async def operator(
-    request: Request, services: Annotated[Services, Depends(services_of)]
-) -> None:
+async def operator(request: Request, services: Annotated[Services, Depends(services_of)]) -> None:
     """Let only the operator's token pass: metrics tell about every tenant at once."""
     token = services.settings.metrics_token
     if token is None:

@@ -42,7 +42,7 @@ def _is_ready(services: Services) -> bool:
     try:
         services.control.ping()
         services.check_lake()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is not ready
         _log.warning("not ready: %s", type(error).__qualname__)
         return False
     return True

@@ -4,7 +4,7 @@ import logging
 import traceback
 from http import HTTPStatus
 from secrets import token_hex
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.control.database import TenantNotFound
 from lakehouse.errors import EtaError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -47,7 +50,7 @@ def problem(
     remedy: str,
     *,
     headers: dict[str, str] | None = None,
-    **extra: Any,  # noqa: ANN401
+    **extra: Any,
 ) -> JSONResponse:
     """Return a problem response; `code` is stable, `detail` and `remedy` are for people."""
     body = {
@@ -64,12 +67,16 @@ def problem(
 
 def install(app: FastAPI) -> None:
     """Make every error of the app a problem."""
-    app.add_exception_handler(ProblemError, _on_problem)
-    app.add_exception_handler(FileRefusedError, _on_refused_file)
-    app.add_exception_handler(TenantNotFound, _on_tenant_not_found)
-    app.add_exception_handler(EtaError, _on_eta_error)
-    app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    app.add_exception_handler(HTTPException, _on_http_exception)
+    handlers: dict[type[Exception], Callable[[Request, Any], Awaitable[JSONResponse]]] = {
+        ProblemError: _on_problem,
+        FileRefusedError: _on_refused_file,
+        TenantNotFound: _on_tenant_not_found,
+        EtaError: _on_eta_error,
+        RequestValidationError: _on_invalid_request,
+        HTTPException: _on_http_exception,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
     app.add_middleware(IncidentMiddleware)
 
 
@@ -98,7 +105,7 @@ class IncidentMiddleware:
             await self._app(scope, receive, watched)
         except ClientDisconnect:
             _log.info("a client left before its request was complete")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the last line of defence
             incident = token_hex(8)
             where = "".join(traceback.format_tb(error.__traceback__))
             _log.error("incident %s: %s\n%s", incident, type(error).__qualname__, where)
@@ -113,15 +120,11 @@ class IncidentMiddleware:
                 await response(scope, receive, send)
 
 
-async def _on_problem(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ProblemError)
-    return problem(
-        error.status, error.code, error.message, error.remedy, headers=error.headers
-    )
+async def _on_problem(_: Request, error: ProblemError) -> JSONResponse:
+    return problem(error.status, error.code, error.message, error.remedy, headers=error.headers)
 
 
-async def _on_refused_file(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, FileRefusedError)
+async def _on_refused_file(_: Request, error: FileRefusedError) -> JSONResponse:
     return problem(
         HTTPStatus.BAD_REQUEST,
         error.code.value,
@@ -132,13 +135,11 @@ async def _on_refused_file(_: Request, error: Exception) -> JSONResponse:
     )
 
 
-async def _on_tenant_not_found(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, EtaError)
+async def _on_tenant_not_found(_: Request, error: TenantNotFound) -> JSONResponse:
     return problem(HTTPStatus.NOT_FOUND, "unknown_tenant", error.message, error.remedy)
 
 
-async def _on_eta_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, EtaError)
+async def _on_eta_error(_: Request, error: EtaError) -> JSONResponse:
     _log.error("unavailable: %s", error)
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -148,8 +149,7 @@ async def _on_eta_error(_: Request, error: Exception) -> JSONResponse:
     )
 
 
-async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
+async def _on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
     faults = [
         {"where": ".".join(str(part) for part in fault["loc"]), "reason": fault["msg"]}
         for fault in error.errors()
@@ -163,8 +163,7 @@ async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
     )
 
 
-async def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
+async def _on_http_exception(_: Request, error: HTTPException) -> JSONResponse:
     return problem(
         error.status_code,
         HTTPStatus(error.status_code).name.lower(),

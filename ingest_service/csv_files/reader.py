@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -258,7 +259,7 @@ def no_rows() -> FileRefusedError:
     )
 
 
-def _without(marks: Marks, blank: np.ndarray) -> Marks:  # type: ignore[type-arg]
+def _without(marks: Marks, blank: npt.NDArray[np.bool_]) -> Marks:
     kept = [
         marks.data[start : end + 1]
         for start, end in zip(

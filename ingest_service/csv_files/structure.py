@@ -133,7 +133,10 @@ def blank_records(marks: Marks) -> npt.NDArray[np.bool_]:
     if not len(lengths) or lengths.min() > 1:
         return np.zeros(len(lengths), dtype=np.bool_)
     view = np.frombuffer(marks.data, dtype=np.uint8)
-    return (lengths == 0) | ((lengths == 1) & (view[marks.record_starts] == CARRIAGE_RETURN))
+    blank: npt.NDArray[np.bool_] = (lengths == 0) | (
+        (lengths == 1) & (view[marks.record_starts] == CARRIAGE_RETURN)
+    )
+    return blank
 
 
 def _fits(found: Positions, marks: Marks, wanted: int) -> bool:
@@ -145,12 +148,11 @@ def _fits(found: Positions, marks: Marks, wanted: int) -> bool:
     return bool(starts_inside.all() and ends_inside.all())
 
 
-def _carriage_return_ends_line(
-    view: npt.NDArray[np.uint8], at: Positions
-) -> npt.NDArray[np.bool_]:
+def _carriage_return_ends_line(view: npt.NDArray[np.uint8], at: Positions) -> npt.NDArray[np.bool_]:
     here = view[np.minimum(at, len(view) - 1)] == CARRIAGE_RETURN
     following = view[np.minimum(at + 1, len(view) - 1)] == LINE_FEED
-    return here & (following | (at + 1 >= len(view)))
+    ends: npt.NDArray[np.bool_] = here & (following | (at + 1 >= len(view)))
+    return ends
 
 
 def _bad_quote(line: int, what: str) -> FileRefusedError:

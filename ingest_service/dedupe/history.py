@@ -58,9 +58,7 @@ def _files(table: DeltaTable, tenant_id: str) -> list[tuple[str, int]]:
     return list(ordered.select("path", "num_records").iter_rows())
 
 
-def _read(
-    table: DeltaTable, path: str, data_type: DataType, limit: int
-) -> Iterator[pl.DataFrame]:
+def _read(table: DeltaTable, path: str, data_type: DataType, limit: int) -> Iterator[pl.DataFrame]:
     with table_filesystem(table).open_input_file(path) as source:
         file = pq.ParquetFile(source)
         names = [name for name in file.schema_arrow.names if name not in _NOT_READ]

@@ -104,7 +104,7 @@ class DeltaSink:
             QueryBuilder()
             .register("ledger", ledger)
             .execute(
-                "select tenant_id, data_type, batch_id, known_at from ledger"
+                "select tenant_id, data_type, batch_id, known_at from ledger"  # noqa: S608
                 f" where ingest_date >= date '{first_day}'"
             )
         )
@@ -114,9 +114,7 @@ class DeltaSink:
             row
             for row in rows
             if not is_committed(raw[row["data_type"]], row["batch_id"])
-            and (
-                row["known_at"] <= moment - grace or has_ended(row["tenant_id"], row["batch_id"])
-            )
+            and (row["known_at"] <= moment - grace or has_ended(row["tenant_id"], row["batch_id"]))
         ]
         for row in lost:
             for spec in (RAW_QUARANTINE, OPS_INGEST_LEDGER):

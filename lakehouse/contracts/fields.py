@@ -61,7 +61,8 @@ INTERACTION_FIELDS: Final = (
     ContractField("interaction_type", FieldKind.INTERACTION_TYPE, "k", required=True),
     ContractField(
         "timestamp",
-        FieldKind.TIMESTAMP, "t",
+        FieldKind.TIMESTAMP,
+        "t",
         required=True,
         stored_as="event_time",
         tenant_range=True,

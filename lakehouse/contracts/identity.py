@@ -61,8 +61,10 @@ def event_ids(payload: pl.Series, known_at_micros: int, is_state: pl.Series | No
     if is_state is not None:
         text = pl.col(_IDENTITY)
         stamped = text + pl.lit(f"{SEPARATOR}known={known_at_micros}")
-        frame = frame.select(pl.when(pl.lit(is_state)).then(stamped).otherwise(text).alias(_IDENTITY))
-    digest = plh.col(_IDENTITY).chash.sha2_256().str.slice(0, EVENT_ID_DIGITS)  # type: ignore[attr-defined]
+        frame = frame.select(
+            pl.when(pl.lit(is_state)).then(stamped).otherwise(text).alias(_IDENTITY)
+        )
+    digest = plh.col(_IDENTITY).chash.sha2_256().str.slice(0, EVENT_ID_DIGITS)
     return frame.select(digest.alias("event_id")).to_series()
 
 
@@ -81,8 +83,8 @@ def fingerprints(
         key = pl.when(pl.lit(is_state)).then(state_key).otherwise(key)
     texts = frame.select(key.alias(_IDENTITY), pl.lit(payload).alias(_PAYLOAD))
     return texts.select(
-        plh.col(_IDENTITY).nchash.xxh3_128().alias("key"),  # type: ignore[attr-defined]
-        plh.col(_PAYLOAD).nchash.xxh3_64().alias("payload"),  # type: ignore[attr-defined]
+        plh.col(_IDENTITY).nchash.xxh3_128().alias("key"),
+        plh.col(_PAYLOAD).nchash.xxh3_64().alias("payload"),
     )
 
 

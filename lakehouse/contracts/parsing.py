@@ -78,7 +78,7 @@ class FieldText:
     def find_blank(self) -> pl.Expr:
         """Return the third column, from the second."""
         is_empty = self.stripped.str.len_bytes() == 0
-        return is_empty.fill_null(True).alias(f"{self.name}.blank")
+        return is_empty.fill_null(value=True).alias(f"{self.name}.blank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def _text(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
 def _too_long(field: ContractField, text: FieldText) -> Check:
     return Check(
         ReasonCode.VALUE_TOO_LONG,
-        (text.text.str.len_chars() > field.max_length).fill_null(False),
+        (text.text.str.len_chars() > field.max_length).fill_null(value=False),
         f"{field.name} is longer than {field.max_length} characters",
     )
 
@@ -139,7 +139,7 @@ def _number(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
     value = text.stripped.cast(pl.Float64, strict=False)
     check = Check(
         ReasonCode.BAD_NUMBER,
-        ~text.blank & ~value.is_finite().fill_null(False),
+        ~text.blank & ~value.is_finite().fill_null(value=False),
         f"{field.name} is not a finite number",
     )
     return Reading(value + 0.0, (check,))  # -0.0 becomes 0.0: equal numbers, one identity
@@ -157,7 +157,12 @@ def _decimal(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
 
 def _boolean(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
     word = text.stripped.str.to_lowercase()
-    value = pl.when(word.is_in(_TRUE)).then(True).when(word.is_in(_FALSE)).then(False)
+    value = (
+        pl.when(word.is_in(_TRUE))
+        .then(pl.lit(value=True))
+        .when(word.is_in(_FALSE))
+        .then(pl.lit(value=False))
+    )
     check = Check(
         ReasonCode.BAD_BOOLEAN,
         ~text.blank & value.is_null(),
@@ -171,7 +176,7 @@ def _json_object(field: ContractField, text: FieldText, _: ReadContext) -> Readi
     is_json = text.text.str.json_path_match("$").is_not_null()
     check = Check(
         ReasonCode.BAD_JSON,
-        ~text.blank & ~(is_object & is_json).fill_null(False),
+        ~text.blank & ~(is_object & is_json).fill_null(value=False),
         f"{field.name} is not a JSON object",
     )
     value = pl.when(~text.blank).then(text.text)
@@ -189,10 +194,12 @@ def _timestamp(field: ContractField, text: FieldText, context: ReadContext) -> R
         is_readable, how = value.is_not_null(), "in ISO 8601"
     else:
         value = _epoch(stripped, _MICROSECONDS[timestamp.unit])
-        is_readable = stripped.cast(pl.Float64, strict=False).is_finite().fill_null(False)
+        is_readable = stripped.cast(pl.Float64, strict=False).is_finite().fill_null(value=False)
         how = f"as a number ({timestamp.unit} since 1970-01-01)"
     start, end = _bounds(field, context.time_range)
-    in_range = value.is_between(microseconds(start), microseconds(end), closed="left").fill_null(False)
+    in_range = value.is_between(microseconds(start), microseconds(end), closed="left").fill_null(
+        False
+    )
     checks = (
         Check(
             ReasonCode.BAD_TIMESTAMP,

@@ -149,7 +149,7 @@ class Validator:
         if self.data_type is not DataType.ITEMS:
             return None
         if "updated_at" not in values.columns:
-            return pl.repeat(True, values.height, dtype=pl.Boolean, eager=True)
+            return pl.repeat(value=True, n=values.height, dtype=pl.Boolean, eager=True)
         missing = values["updated_at"].is_null()
         return missing if missing.any() else None
 

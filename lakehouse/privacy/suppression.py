@@ -23,10 +23,10 @@ class Suppressed:
     def matches(self, subjects: pl.Series) -> pl.Series:
         """True for each subject that is on the list."""
         if not self.hashes:
-            return pl.repeat(False, len(subjects), dtype=pl.Boolean, eager=True)
+            return pl.repeat(value=False, n=len(subjects), dtype=pl.Boolean, eager=True)
         frame = subjects.alias("subject").to_frame()
-        hashed = plh.col("subject").chash.hmac_sha256(key=self.key)  # type: ignore[attr-defined]
-        return frame.select(hashed.is_in(list(self.hashes))).to_series().fill_null(False)
+        hashed = plh.col("subject").chash.hmac_sha256(key=self.key)
+        return frame.select(hashed.is_in(list(self.hashes))).to_series().fill_null(value=False)
 
 
 class SuppressionList(Protocol):

@@ -22,12 +22,12 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.fs import DeltaStorageHandler
-from deltalake.transaction import AddAction
-
-from lakehouse.contracts.tables import TableSpec
+from deltalake.transaction import AddAction, RemoveAction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from lakehouse.contracts.tables import TableSpec
 
 TARGET_FILE_BYTES: Final = 128 * 1024 * 1024
 ROW_GROUP_ROWS: Final = 262_144
@@ -147,9 +147,7 @@ class StagedRows:
         current.writer.close()
         size = current.sink.tell()
         current.sink.close()
-        self._finished.append(
-            StagedFile(current.path, size, self._partition, _stats_json(current))
-        )
+        self._finished.append(StagedFile(current.path, size, self._partition, _stats_json(current)))
 
 
 def batch_of(path: str) -> str | None:
@@ -167,8 +165,15 @@ def commit_files(
     else raises `CommitFailedError` and adds nothing.
     """
     now = int(datetime.now(UTC).timestamp() * 1_000)
-    actions = [
-        AddAction(staged.path, staged.size, dict(staged.partition_values), now, True, staged.stats)
+    actions: list[AddAction | RemoveAction] = [
+        AddAction(
+            path=staged.path,
+            size=staged.size,
+            partition_values=dict(staged.partition_values),
+            modification_time=now,
+            data_change=True,
+            stats=staged.stats,
+        )
         for staged in files
     ]
     table.create_write_transaction(
@@ -194,7 +199,7 @@ def table_filesystem(table: DeltaTable) -> pafs.FileSystem:
     uri = table.table_uri
     if uri.startswith("file://") or "://" not in uri:
         return pafs.SubTreeFileSystem(uri.removeprefix("file://"), pafs.LocalFileSystem())
-    return pafs.PyFileSystem(DeltaStorageHandler.from_table(table._table))
+    return pafs.PyFileSystem(DeltaStorageHandler.from_table(table._table))  # noqa: SLF001 - its own documented use
 
 
 def _observe(stats: _ColumnStats, column: pa.ChunkedArray) -> None:

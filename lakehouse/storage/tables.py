@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lakehouse.contracts.tables import SERVICE_TABLES, TableSpec
-from lakehouse.settings import LakeSettings
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+
+    from lakehouse.settings import LakeSettings
 
 LOG_RETENTION: Final = "interval 30 days"
 
