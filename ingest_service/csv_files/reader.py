@@ -150,6 +150,7 @@ class CsvFile:
                 "the file is empty",
                 remedy="send a file with a header and at least one row",
             )
+        check_carriage_returns(marks, self._line)
         text = marks.data.decode("utf-8")
         names = next(csv.reader(StringIO(text, newline=""), delimiter=self._delimiter, strict=True))
         _check_header(names)

@@ -218,7 +218,7 @@ def _judge_repeated(rows: pl.DataFrame) -> pl.Series:
     verdict = (
         pl.when(is_first)
         .then(Verdict.NEW)
-        .when((pl.col("payload") == first) | is_known)
+        .when((pl.col("payload") == first) | (pl.col("is_state") & is_known))
         .then(Verdict.DUPLICATE)
         .when(pl.col("is_state"))
         .then(Verdict.NEW)

@@ -36,6 +36,8 @@ RAW_TABLES: Final[dict[DataType, TableSpec]] = {
     DataType.ITEMS: RAW_ITEMS,
 }
 LEDGER_REF: Final = "ledger"
+RECOVERY_WINDOW: Final = timedelta(days=30)
+"""How far back unfinished batches are looked for."""
 
 
 class DeltaSink:
@@ -98,30 +100,32 @@ class DeltaSink:
         says that its process has given up.
         """
         moment = datetime.now(UTC)
-        ledger = self.table(OPS_INGEST_LEDGER)
-        first_day = (moment - timedelta(days=30)).date()
-        found = (
-            QueryBuilder()
-            .register("ledger", ledger)
-            .execute(
-                "select tenant_id, data_type, batch_id, known_at from ledger"  # noqa: S608
-                f" where ingest_date >= date '{first_day}'"
-            )
-        )
-        rows = list(pl.DataFrame(found).iter_rows(named=True))
         raw = {spec.name: self.table(spec) for spec in RAW_TABLES.values()}
-        lost = [
-            row
-            for row in rows
-            if not is_committed(raw[row["data_type"]], row["batch_id"])
-            and (row["known_at"] <= moment - grace or has_ended(row["tenant_id"], row["batch_id"]))
-        ]
-        for row in lost:
+        lost = {
+            (tenant_id, batch_id)
+            for tenant_id, data_type, batch_id, known_at in self._recent_batches(moment)
+            if not is_committed(raw[data_type], batch_id)
+            and (known_at <= moment - grace or has_ended(tenant_id, batch_id))
+        }
+        for tenant_id, batch_id in lost:
             for spec in (RAW_QUARANTINE, OPS_INGEST_LEDGER):
-                self.table(spec).delete(
-                    f"tenant_id = '{row['tenant_id']}' and batch_id = '{row['batch_id']}'"
-                )
+                self.table(spec).delete(f"tenant_id = '{tenant_id}' and batch_id = '{batch_id}'")
         return len(lost)
+
+    def _recent_batches(self, moment: datetime) -> set[tuple[str, str, str, datetime]]:
+        first_day = (moment - RECOVERY_WINDOW).date()
+        batches: set[tuple[str, str, str, datetime]] = set()
+        for spec in (RAW_QUARANTINE, OPS_INGEST_LEDGER):
+            found = (
+                QueryBuilder()
+                .register("batches", self.table(spec))
+                .execute(
+                    "select distinct tenant_id, data_type, batch_id, known_at from batches"  # noqa: S608
+                    f" where ingest_date >= date '{first_day}'"
+                )
+            )
+            batches.update(pl.DataFrame(found).iter_rows())
+        return batches
 
 
 class DeltaBatch:

@@ -46,9 +46,11 @@ def payload_text(data_type: DataType, frame: pl.DataFrame) -> pl.Series:
             # A field without nulls joins the one concatenation that needs no test per value.
             mark = SEPARATOR if always else ""
             always.extend((pl.lit(f"{mark}{field.tag}="), text))
-    joined = pl.concat_str(always) if always else pl.lit(None, dtype=pl.String)
-    if sometimes:
-        joined = pl.concat_str([joined, *sometimes], separator=SEPARATOR, ignore_nulls=True)
+    if always:
+        sometimes.insert(0, pl.concat_str(always))
+    if not sometimes:
+        return pl.repeat("", frame.height, eager=True).alias(_PAYLOAD)
+    joined = pl.concat_str(sometimes, separator=SEPARATOR, ignore_nulls=True)
     return frame.select(joined.alias(_PAYLOAD)).to_series()
 
 

@@ -19,8 +19,10 @@ UTC_MICROSECONDS: Final = pl.Datetime("us", "UTC")
 PRICE_DTYPE: Final = pl.Decimal(18, 4)
 
 _MICROSECONDS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
-_TRUE: Final = ("true", "t", "yes", "y", "1")
-_FALSE: Final = ("false", "f", "no", "n", "0")
+_BOOLEANS: Final = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
+}
 _ISO: Final = (
     r"^(?<date>\d{4}-\d{2}-\d{2})"
     r"(?:[Tt ](?<hour>\d{2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,](?<fraction>\d{1,9}))?)?"
@@ -102,14 +104,18 @@ def read_field(field: ContractField, text: FieldText, context: ReadContext) -> R
 
 
 def check_format(timestamp: TimestampFormat) -> str | None:
-    """Return why a strptime format cannot be used, None when it can."""
+    """Return why a strptime format cannot be used, None when it can.
+
+    A usable one reads back what it has written.
+    """
     if timestamp.format is None:
         return None
+    moment = pl.lit(datetime(2001, 2, 3, tzinfo=UTC))
     try:
-        pl.select(_strptime(pl.lit("x"), timestamp.format))
-    except pl.exceptions.PolarsError as error:
-        return str(error).splitlines()[0]
-    return None
+        read = pl.select(_strptime(moment.dt.strftime(timestamp.format), timestamp.format)).item()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        read = None
+    return None if read is not None else "it does not read back a time that it has written"
 
 
 def _text(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
@@ -157,12 +163,7 @@ def _decimal(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
 
 def _boolean(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
     word = text.stripped.str.to_lowercase()
-    value = (
-        pl.when(word.is_in(_TRUE))
-        .then(pl.lit(value=True))
-        .when(word.is_in(_FALSE))
-        .then(pl.lit(value=False))
-    )
+    value = word.replace_strict(_BOOLEANS, default=None, return_dtype=pl.Boolean)
     check = Check(
         ReasonCode.BAD_BOOLEAN,
         ~text.blank & value.is_null(),

@@ -65,7 +65,7 @@ def _surely_exists(settings: LakeSettings, spec: TableSpec) -> bool:
 
 
 def _create(settings: LakeSettings, spec: TableSpec) -> None:
-    from deltalake import DeltaTable
+    from deltalake import CommitProperties, DeltaTable
     from deltalake.exceptions import DeltaError
 
     location = table_location(settings, spec)
@@ -79,6 +79,8 @@ def _create(settings: LakeSettings, spec: TableSpec) -> None:
             partition_by=list(spec.partition_by),
             configuration=table_properties(spec),
             storage_options=settings.storage_options,
+            # A retry would commit a second creation, with another table id, as version 1.
+            commit_properties=CommitProperties(max_commit_retries=0),
         )
     except DeltaError:
         if not DeltaTable.is_deltatable(location, settings.storage_options):

@@ -1,0 +1,181 @@
+"""One suite for every sink: what `Sink` and `SinkBatch` promise."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from ingest_service.rows import line_refs, quarantine_rows, raw_rows
+from ingest_service.sinks.base import BatchKey, Counts, Sink
+from ingest_service.sinks.delta import DeltaSink
+from ingest_service.sinks.memory import MemorySink
+from lakehouse.contracts.tables import (
+    OPS_INGEST_LEDGER,
+    RAW_INTERACTIONS,
+    RAW_QUARANTINE,
+    TableSpec,
+)
+from lakehouse.contracts.tenant import DataType
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.tables import ensure_tables, open_table
+
+NOW = datetime(2026, 5, 1, 12, 0, 0, 5, tzinfo=UTC)
+
+
+@dataclass
+class Backend:
+    """A sink, how to open another one on the same store, and how to look at what it stored."""
+
+    sink: Sink
+    reopen: Callable[[], Sink]
+    rows: Callable[[TableSpec], list[dict[str, Any]]]
+
+
+def delta_backend(folder: Path) -> Backend:
+    """Delta on disk."""
+    settings = LakeSettings(home=folder)
+    ensure_tables(settings)
+
+    def rows(spec: TableSpec) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = open_table(settings, spec).to_pyarrow_table().to_pylist()
+        return found
+
+    return Backend(DeltaSink(settings), lambda: DeltaSink(settings), rows)
+
+
+def memory_backend(_: Path) -> Backend:
+    """Lists in memory."""
+    sink = MemorySink()
+
+    def rows(spec: TableSpec) -> list[dict[str, Any]]:
+        if spec is OPS_INGEST_LEDGER:
+            return [
+                {"stored": counts.stored, "batch_id": key.batch_id, "received": counts.received}
+                for key, counts in sink.ledger
+            ]
+        tables = sink.quarantined
+        if spec is not RAW_QUARANTINE:
+            tables = sink.raw.get(DataType.INTERACTIONS, [])
+        return [row for _, table in tables for row in table.to_pylist()]
+
+    return Backend(sink, lambda: sink, rows)
+
+
+@pytest.fixture(
+    params=[pytest.param(memory_backend, id="memory"), pytest.param(delta_backend, id="delta")]
+)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    """Every backend in turn."""
+    made: Backend = request.param(tmp_path)
+    return made
+
+
+def key(batch_id: str = "b1") -> BatchKey:
+    """A batch of tenant `acme`."""
+    return BatchKey("acme", DataType.INTERACTIONS, batch_id, NOW, "csv")
+
+
+def interactions(batch: BatchKey, *users: str) -> pa.Table:
+    """Raw rows of these users."""
+    frame = pl.DataFrame(
+        {
+            "event_id": [f"e-{user}" for user in users],
+            "user_id": list(users),
+            "item_id": ["i1"] * len(users),
+            "interaction_type": ["view"] * len(users),
+            "event_time": pl.Series([NOW] * len(users), dtype=pl.Datetime("us", "UTC")),
+            "rating": pl.Series([None] * len(users), dtype=pl.Float64),
+            "device_type": pl.Series(["ios"] * len(users)),
+            "location": pl.Series([None] * len(users), dtype=pl.String),
+            "session_id": pl.Series([None] * len(users), dtype=pl.String),
+        }
+    )
+    return raw_rows(RAW_INTERACTIONS, frame, refs(len(users)), batch)
+
+
+def refs(count: int) -> pa.Array:
+    """Locators of lines 2, 3, …"""
+    return line_refs(pl.Series(range(2, count + 2), dtype=pl.Int64).to_numpy())
+
+
+def test_committed_rows_are_there_with_everything(backend: Backend) -> None:
+    batch = backend.sink.begin(key())
+    batch.append(interactions(key(), "u1", "u2"))
+    batch.append(interactions(key(), "u3"))
+    reason = [[{"code": "conflicting_event", "field": "event_id", "message": "m"}]]
+    batch.quarantine(quarantine_rows(key(), [b"x,\xff"], refs(1), reason))
+
+    assert batch.commit(Counts(received=4, stored=3, quarantined=1))
+    rows = backend.rows(RAW_INTERACTIONS)
+    assert [row["user_id"] for row in rows] == ["u1", "u2", "u3"]
+    assert rows[0]["context"] == {"device_type": "ios", "location": None, "session_id": None}
+    assert (rows[0]["known_at"], rows[0]["batch_id"]) == (NOW, "b1")
+    (kept,) = backend.rows(RAW_QUARANTINE)
+    assert (kept["raw"], kept["reasons"]) == (b"x,\xff", reason[0])
+    assert [entry["stored"] for entry in backend.rows(OPS_INGEST_LEDGER)] == [3]
+
+
+def test_nothing_is_visible_before_the_commit(backend: Backend) -> None:
+    batch = backend.sink.begin(key())
+    batch.append(interactions(key(), "u1"))
+
+    assert backend.rows(RAW_INTERACTIONS) == []
+    assert not batch.is_committed
+    batch.abort()
+
+
+def test_aborted_batch_leaves_nothing_and_may_be_aborted_twice(backend: Backend) -> None:
+    batch = backend.sink.begin(key())
+    batch.append(interactions(key(), "u1"))
+    batch.abort()
+    batch.abort()
+
+    for spec in (RAW_INTERACTIONS, RAW_QUARANTINE, OPS_INGEST_LEDGER):
+        assert backend.rows(spec) == []
+
+
+def test_batch_without_rows_is_committed_all_the_same(backend: Backend) -> None:
+    assert backend.sink.begin(key()).commit(Counts(received=5, stored=0, duplicate=5))
+    assert backend.reopen().begin(key()).is_committed
+
+
+def test_retried_batch_adds_nothing(backend: Backend) -> None:
+    first = backend.sink.begin(key())
+    first.append(interactions(key(), "u1"))
+    assert first.commit(Counts(1, 1))
+    retried = backend.reopen().begin(key())
+    retried.append(interactions(key(), "u1"))
+
+    assert retried.is_committed
+    assert not retried.commit(Counts(1, 1))
+    assert len(backend.rows(RAW_INTERACTIONS)) == 1
+    assert len(backend.rows(OPS_INGEST_LEDGER)) == 1
+
+
+def test_two_attempts_at_one_batch_at_once_store_it_once(backend: Backend) -> None:
+    attempts = [backend.sink.begin(key()), backend.reopen().begin(key())]
+    for attempt in attempts:
+        attempt.append(interactions(key(), "u1"))
+    results = [attempt.commit(Counts(1, 1)) for attempt in attempts]
+
+    assert results == [True, False]
+    assert len(backend.rows(RAW_INTERACTIONS)) == 1
+
+
+def test_batches_of_other_ids_do_not_meet(backend: Backend) -> None:
+    for name in ("b1", "b2"):
+        batch = backend.sink.begin(key(name))
+        batch.append(interactions(key(name), f"u-{name}"))
+        batch.commit(Counts(1, 1))
+
+    assert {row["user_id"] for row in backend.rows(RAW_INTERACTIONS)} == {"u-b1", "u-b2"}
+
+
+def test_counts_that_do_not_add_up_are_refused() -> None:
+    with pytest.raises(ValueError, match="accounted"):
+        Counts(received=3, stored=1, duplicate=1)

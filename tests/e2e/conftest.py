@@ -1,0 +1,5 @@
+"""Fixtures of the end-to-end tests."""
+
+from tests.support.service import service
+
+__all__ = ["service"]

@@ -1,0 +1,269 @@
+"""The contract once more, row by row in plain Python: slow, and independent of polars.
+
+What the validator does to columns is compared with what this does to rows.
+"""
+
+import hashlib
+import json
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from typing import Any
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST = datetime(2262, 1, 1, tzinfo=UTC)
+TYPES = {"view", "click", "like", "purchase", "dislike"}
+BOOLEANS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
+}
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+ISO = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
+    r"(Z|z|[+-]\d\d(?::?\d\d)?)?)?",
+    re.ASCII,
+)
+TAGS = {
+    "interactions": {
+        "user_id": "u",
+        "item_id": "i",
+        "interaction_type": "k",
+        "timestamp": "t",
+        "rating": "r",
+        "device_type": "d",
+        "location": "l",
+        "session_id": "s",
+    },
+    "items": {
+        "item_id": "i",
+        "title": "n",
+        "category": "c",
+        "price": "p",
+        "available_from": "f",
+        "is_active": "a",
+        "attributes": "j",
+        "updated_at": "t",
+    },
+}
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    chr(code) for code in range(0x2000, 0x200B)
+)
+"""Unicode's White_Space; Python's own idea of it also has U+001C to U+001F."""
+LENGTHS = {"title": 4_096, "attributes": 65_536}
+
+
+@dataclass
+class Outcome:
+    """What becomes of one row: values, or codes of everything that is wrong."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    wrong: list[tuple[str, str]] = field(default_factory=list)
+
+
+def validate_interaction(
+    row: Mapping[str, str | None], start: datetime, end: datetime, unit: str = "ms"
+) -> Outcome:
+    """Validate an interaction given as contract field → text."""
+    out = Outcome()
+    _text(out, row, "event_id")
+    _text(out, row, "user_id", required=True)
+    _text(out, row, "item_id", required=True)
+    kind = _strip(row.get("interaction_type"))
+    if not kind:
+        out.wrong.append(("interaction_type", "missing_value"))
+    elif kind not in TYPES:
+        out.wrong.append(("interaction_type", "unknown_interaction_type"))
+    out.values["interaction_type"] = kind
+    if not _strip(row.get("timestamp")):
+        out.wrong.append(("timestamp", "missing_value"))
+    bounds = (max(start, EARLIEST), min(end, LATEST))
+    _time(out, row, "timestamp", unit, bounds)
+    _number(out, row, "rating")
+    for name in ("device_type", "location", "session_id"):
+        _text(out, row, name)
+    return _identified(out, "interactions", None)
+
+
+def validate_item(row: Mapping[str, str | None], known_at: datetime, unit: str = "ms") -> Outcome:
+    """Validate a catalogue row given as contract field → text."""
+    out = Outcome()
+    _text(out, row, "item_id", required=True)
+    _text(out, row, "title")
+    _text(out, row, "category")
+    _decimal(out, row, "price")
+    _time(out, row, "available_from", unit, (EARLIEST, LATEST))
+    word = _strip(row.get("is_active")).lower()
+    if word and word not in BOOLEANS:
+        out.wrong.append(("is_active", "bad_boolean"))
+    out.values["is_active"] = BOOLEANS.get(word)
+    _json(out, row, "attributes")
+    _time(out, row, "updated_at", unit, (EARLIEST, LATEST))
+    return _identified(out, "items", known_at)
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def identity_text(kind: str, values: Mapping[str, Any]) -> str:
+    """The text that an event's identity is computed from."""
+    parts = []
+    for name, tag in TAGS[kind].items():
+        value = values.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool):
+            text = "true" if value else "false"
+        elif isinstance(value, datetime):
+            text = str(micros(value))
+        elif isinstance(value, float):
+            text = str(struct.unpack("<q", struct.pack("<d", value))[0])
+        elif isinstance(value, Decimal):
+            text = str(int(value.scaleb(4)))
+        else:
+            text = value.replace("\\", "\\\\").replace("\x1f", "\\u")
+        parts.append(f"{tag}={text}")
+    return "\x1f".join(parts)
+
+
+def _identified(out: Outcome, kind: str, known_at: datetime | None) -> Outcome:
+    if out.wrong:
+        return out
+    text = identity_text(kind, out.values)
+    if kind == "items" and out.values["updated_at"] is None:
+        assert known_at is not None
+        text += f"\x1fknown={micros(known_at)}"
+        out.values["updated_at"] = known_at
+    computed = hashlib.sha256(text.encode()).hexdigest()[:32]
+    out.values["event_id"] = out.values.get("event_id") or computed
+    return out
+
+
+def _strip(text: str | None) -> str:
+    return (text or "").strip(WHITE_SPACE)
+
+
+def _text(out: Outcome, row: Mapping[str, str | None], name: str, *, required: bool = False) -> None:
+    text = row.get(name)
+    if not _strip(text):
+        text = None
+        if required:
+            out.wrong.append((name, "missing_value"))
+    if len(row.get(name) or "") > LENGTHS.get(name, 512):
+        out.wrong.append((name, "value_too_long"))
+    out.values[name] = text
+
+
+def _number(out: Outcome, row: Mapping[str, str | None], name: str) -> None:
+    text = _strip(row.get(name))
+    out.values[name] = None
+    if not text:
+        return
+    value = float(text) if NUMBER.fullmatch(text) else float("nan")
+    if value - value != 0:
+        out.wrong.append((name, "bad_number"))
+    else:
+        out.values[name] = value + 0.0
+
+
+def _decimal(out: Outcome, row: Mapping[str, str | None], name: str) -> None:
+    text = _strip(row.get(name))
+    out.values[name] = None
+    if not text:
+        return
+    try:
+        value = Decimal(text) if NUMBER.fullmatch(text) else Decimal("nan")
+        value = value.quantize(Decimal("0.0001"), rounding=ROUND_HALF_EVEN)
+    except InvalidOperation:
+        value = Decimal("nan")
+    if not value.is_finite() or abs(value) >= Decimal(10) ** 14:
+        out.wrong.append((name, "bad_number"))
+    else:
+        out.values[name] = value
+
+
+def _json(out: Outcome, row: Mapping[str, str | None], name: str) -> None:
+    text = row.get(name)
+    if not _strip(text):
+        out.values[name] = None
+        return
+    assert text is not None
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    try:
+        good = isinstance(json.loads(text, parse_constant=refuse), dict)
+    except ValueError:
+        good = False
+    if not good:
+        out.wrong.append((name, "bad_json"))
+    out.values[name] = text
+
+
+def _time(
+    out: Outcome,
+    row: Mapping[str, str | None],
+    name: str,
+    unit: str,
+    bounds: tuple[datetime, datetime],
+) -> None:
+    text = _strip(row.get(name))
+    out.values[name] = None
+    if not text:
+        return
+    found = _iso(text) if unit == "iso" else _epoch(text, unit)
+    if found is None:
+        out.wrong.append((name, "bad_timestamp"))
+    elif not micros(bounds[0]) <= found < micros(bounds[1]):
+        out.wrong.append((name, "timestamp_out_of_range"))
+    else:
+        out.values[name] = EPOCH + timedelta(microseconds=found)
+
+
+def _epoch(text: str, unit: str) -> int | None:
+    if not NUMBER.fullmatch(text):
+        return None
+    scale = {"s": 1_000_000, "ms": 1_000, "us": 1}[unit]
+    if re.fullmatch(r"[+-]?\d+", text, re.ASCII):
+        # Python's own integers know no limit; a number beyond a double's is no number.
+        return int(text) * scale if len(text.lstrip("+-0")) < 300 else None
+    value = float(text) * scale
+    if value - value != 0:
+        return None if float(text) - float(text) != 0 else 2**63
+    return round_half_away(value)
+
+
+def round_half_away(value: float) -> int:
+    """Round as polars does: halves away from zero."""
+    whole = int(value)
+    rest = value - whole
+    return whole + (1 if rest >= 0.5 else -1 if rest <= -0.5 else 0)
+
+
+def _iso(text: str) -> int | None:
+    match = ISO.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, offset = match.groups()
+    if year == "0000":  # a leap year that Python does not have, long before any range
+        return None if _iso("2000" + text[4:]) is None else -(2**62)
+    try:
+        start = datetime.combine(date(int(year), int(month), int(day)), datetime.min.time(), UTC)
+        clock = datetime(2000, 1, 1, int(hour or 0), int(minute or 0), int(second or 0))
+    except ValueError:
+        return None
+    total = micros(start) + (clock - datetime(2000, 1, 1)) // timedelta(microseconds=1)
+    total += int((fraction or "0").ljust(6, "0")[:6])
+    if offset and offset not in "Zz":
+        hours, minutes = int(offset[1:3]), int(offset[3:].lstrip(":") or 0)
+        if hours > 23 or minutes > 59:
+            return None
+        shift = (hours * 60 + minutes) * 60_000_000
+        total -= shift if offset[0] == "+" else -shift
+    return total
