@@ -33,6 +33,7 @@ from lakehouse.contracts.reasons import FileFault
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 RECORD_BYTES: Final = 4 * 1024 * 1024
+HEADER_BYTES: Final = 64 * 1024
 MAX_COLUMNS: Final = 1_000
 
 
@@ -117,11 +118,14 @@ class CsvFile:
     def parse(self, piece: CsvPiece, columns: Sequence[str]) -> CsvChunk:
         """Return the records of a piece, only `columns` of them parsed.
 
-        A piece of empty lines has no records. Raises `FileRefusedError` at the first fault.
+        A piece of empty lines has no records. Raises `FileRefusedError` at a fault.
         """
         marks, first_line = piece.marks, piece.first_line
         check_carriage_returns(marks, first_line)
         lines = first_line + np.searchsorted(marks.line_ends, marks.record_starts)
+        too_long = marks.record_ends - marks.record_starts > self._record_bytes
+        if too_long.any():
+            raise self._record_too_long(int(lines[too_long][0]))
         if len(self.header) > 1 and (blank := blank_records(marks)).any():
             marks, lines = _without(marks, blank), lines[~blank]
         check_widths(marks, ord(self._delimiter), len(self.header), lines)
@@ -143,7 +147,7 @@ class CsvFile:
         start = self._file.read(len(codecs.BOM_UTF8))
         self._rest = start.removeprefix(codecs.BOM_UTF8)
         self._skip_blank_lines()
-        marks = self._next_piece(self._record_bytes, one_record=True)
+        marks = self._next_piece(HEADER_BYTES, one_record=True)
         if marks is None:
             raise FileRefusedError(
                 FileFault.EMPTY_FILE,
@@ -182,7 +186,7 @@ class CsvFile:
             if len(marks.record_ends):
                 return self._cut(marks, one_record=one_record)
             if len(data) > self._record_bytes:
-                raise self._record_too_long()
+                raise self._record_too_long(self._line)
             wanted = len(data) + size
 
     def _read(self, size: int) -> bytes:
@@ -242,12 +246,12 @@ class CsvFile:
             line=line,
         )
 
-    def _record_too_long(self) -> FileRefusedError:
+    def _record_too_long(self, line: int) -> FileRefusedError:
         return FileRefusedError(
             FileFault.RECORD_TOO_LONG,
-            f"the record on line {self._line} is longer than {self._record_bytes:,} bytes",
+            f"the record on line {line} is longer than {self._record_bytes:,} bytes",
             remedy="look for a quote that is opened there and never closed",
-            line=self._line,
+            line=line,
         )
 
 

@@ -198,9 +198,7 @@ def _timestamp(field: ContractField, text: FieldText, context: ReadContext) -> R
         is_readable = stripped.cast(pl.Float64, strict=False).is_finite().fill_null(value=False)
         how = f"as a number ({timestamp.unit} since 1970-01-01)"
     start, end = _bounds(field, context.time_range)
-    in_range = value.is_between(microseconds(start), microseconds(end), closed="left").fill_null(
-        False
-    )
+    in_range = value.is_between(microseconds(start), microseconds(end), closed="left")
     checks = (
         Check(
             ReasonCode.BAD_TIMESTAMP,
@@ -209,7 +207,7 @@ def _timestamp(field: ContractField, text: FieldText, context: ReadContext) -> R
         ),
         Check(
             ReasonCode.TIMESTAMP_OUT_OF_RANGE,
-            ~text.blank & is_readable & ~in_range,
+            ~text.blank & is_readable & ~in_range.fill_null(value=False),
             f"{field.name} lies outside {start:%Y-%m-%d} to {end:%Y-%m-%d}",
         ),
     )

@@ -148,7 +148,9 @@ def _strip(text: str | None) -> str:
     return (text or "").strip(WHITE_SPACE)
 
 
-def _text(out: Outcome, row: Mapping[str, str | None], name: str, *, required: bool = False) -> None:
+def _text(
+    out: Outcome, row: Mapping[str, str | None], name: str, *, required: bool = False
+) -> None:
     text = row.get(name)
     if not _strip(text):
         text = None

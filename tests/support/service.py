@@ -52,8 +52,10 @@ class RunningService:
         port_file.unlink(missing_ok=True)
         with (self.home / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ingest_service", "--port", "0"]
-                + ["--port-file", str(port_file)],
+                [
+                    *(sys.executable, "-m", "ingest_service"),
+                    *("--port", "0", "--port-file", str(port_file)),
+                ],
                 env={
                     **os.environ,
                     "ETA_HOME": str(self.home),

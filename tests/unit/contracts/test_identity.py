@@ -31,10 +31,14 @@ def interactions(**columns: object) -> pl.DataFrame:
         "session_id": None,
     } | columns
     types = {"event_time": pl.Datetime("us", "UTC"), "rating": pl.Float64}
-    return pl.DataFrame([row], schema_overrides=types | dict.fromkeys(
-        ("user_id", "item_id", "interaction_type", "device_type", "location", "session_id"),
-        pl.String,
-    ))
+    return pl.DataFrame(
+        [row],
+        schema_overrides=types
+        | dict.fromkeys(
+            ("user_id", "item_id", "interaction_type", "device_type", "location", "session_id"),
+            pl.String,
+        ),
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,7 +50,11 @@ def interactions(**columns: object) -> pl.DataFrame:
             "f32df6af66ae65202736f5a68af5de70",
             id="every field, one escaped",
         ),
-        pytest.param(interactions(user_id="\u00fc\x1f\u4f60"), "0d911248809f60d598256da94c94382c", id="separator and Unicode"),
+        pytest.param(
+            interactions(user_id="\u00fc\x1f\u4f60"),
+            "0d911248809f60d598256da94c94382c",
+            id="separator and Unicode",
+        ),
     ],
 )
 def test_computed_ids_never_change(frame: pl.DataFrame, event_id: str) -> None:
@@ -83,13 +91,13 @@ def test_rows_that_differ_have_texts_that_differ(rows: list[tuple[str | None, ..
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6))
-def test_text_of_a_row_does_not_depend_on_its_neighbours(rows: list[tuple[str | None, ...]]) -> None:
+def test_text_of_a_row_does_not_depend_on_its_neighbours(
+    rows: list[tuple[str | None, ...]],
+) -> None:
     schema = {"device_type": pl.String, "session_id": pl.String}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     together = payload_text(DataType.INTERACTIONS, frame).to_list()
-    alone = [
-        payload_text(DataType.INTERACTIONS, frame.slice(n, 1))[0] for n in range(frame.height)
-    ]
+    alone = [payload_text(DataType.INTERACTIONS, frame.slice(n, 1))[0] for n in range(frame.height)]
 
     assert [text or "" for text in together] == [text or "" for text in alone]
 

@@ -122,7 +122,9 @@ def test_timestamps_of_every_unit_like_the_reference(times: list[str | None], un
         {"user_id": "u", "item_id": "i", "interaction_type": "view", "timestamp": time}
         for time in times
     ]
-    mapping = SourceMapping(timestamps={"timestamp": TimestampFormat.model_validate({"unit": unit})})
+    mapping = SourceMapping(
+        timestamps={"timestamp": TimestampFormat.model_validate({"unit": unit})}
+    )
     expected = [validate_interaction(row, RANGE.start, RANGE.end, unit) for row in rows]
     found = _validate(DataType.INTERACTIONS, rows, list(rows[0]), mapping)
     _compare(found, expected, "event_time")

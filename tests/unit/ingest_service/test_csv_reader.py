@@ -99,7 +99,9 @@ def test_any_text_is_read_like_a_strict_parser_or_refused(text: str, chunk_bytes
     ("content", "code", "line"),
     [
         pytest.param(b"", "empty_file", None, id="empty"),
-        pytest.param(b"\xef\xbb\xbf\n\r\n", "empty_file", None, id="byte order mark and empty lines"),
+        pytest.param(
+            b"\xef\xbb\xbf\n\r\n", "empty_file", None, id="byte order mark and empty lines"
+        ),
         pytest.param(b"a,a\n1,2\n", "duplicate_header", 1, id="duplicate header"),
         pytest.param(b"a,b\n1,2\n\n3\n", "ragged_row", 4, id="short row after an empty line"),
         pytest.param(b'a,b\n"1\n1",2\n3,4,5\n', "ragged_row", 4, id="long row after a newline"),

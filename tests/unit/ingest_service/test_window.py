@@ -15,9 +15,7 @@ EVENTS = st.lists(
 
 def prints(events: list[tuple[int, int]]) -> pl.DataFrame:
     """Fingerprints of (key, payload) pairs."""
-    return pl.DataFrame(
-        events, schema={"key": pl.UInt128, "payload": pl.UInt64}, orient="row"
-    )
+    return pl.DataFrame(events, schema={"key": pl.UInt128, "payload": pl.UInt64}, orient="row")
 
 
 @settings(max_examples=300, deadline=None)

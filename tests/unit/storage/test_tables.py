@@ -50,14 +50,18 @@ def test_tables_have_the_schema_partitions_and_properties(lake: LakeSettings) ->
 
 def test_creating_again_changes_nothing(lake: LakeSettings) -> None:
     ensure_tables(lake)
-    assert [open_table(lake, spec).version() for spec in SERVICE_TABLES] == [0] * len(SERVICE_TABLES)
+    assert [open_table(lake, spec).version() for spec in SERVICE_TABLES] == [0] * len(
+        SERVICE_TABLES
+    )
 
 
 def test_several_at_once_create_each_table_once(tmp_path: Path) -> None:
     settings = LakeSettings(home=tmp_path)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: ensure_tables(settings), range(16)))
-    assert [open_table(settings, spec).version() for spec in SERVICE_TABLES] == [0] * len(SERVICE_TABLES)
+    assert [open_table(settings, spec).version() for spec in SERVICE_TABLES] == [0] * len(
+        SERVICE_TABLES
+    )
 
 
 @pytest.mark.parametrize("writer", ["sink", "delta-rs"])

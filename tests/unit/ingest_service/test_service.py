@@ -1,0 +1,203 @@
+"""The service on a memory sink, and two services on one lake."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingest_service.dedupe.history import DeltaHistory
+from ingest_service.dedupe.window import DedupeWindows, NoHistory
+from ingest_service.report import IngestReport
+from ingest_service.service import CsvUpload, IngestService
+from ingest_service.sinks.base import Sink
+from ingest_service.sinks.delta import DeltaSink
+from ingest_service.sinks.memory import MemorySink
+from lakehouse.contracts.mapping import FileRefusedError
+from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
+from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
+from lakehouse.errors import EtaError
+from lakehouse.privacy.suppression import NOBODY, EmptySuppressionList, Suppressed
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.tables import ensure_tables, open_table
+from tests.support.rows import HEADER, interactions_csv, lines
+
+KEY = "tenant-secret"
+
+
+def hashed(subject: str) -> str:
+    """HMAC-SHA256 with Python's own library."""
+    import hashlib
+    import hmac
+
+    return hmac.new(KEY.encode(), subject.encode(), hashlib.sha256).hexdigest()
+
+
+class ListOf:
+    """A suppression list that returns these states one after the other, then the last."""
+
+    def __init__(self, *states: Suppressed) -> None:
+        self._states = list(states)
+
+    def current(self, tenant_id: str) -> Suppressed:
+        return self._states.pop(0) if len(self._states) > 1 else self._states[0]
+
+
+class Ticks:
+    """A clock that moves a second each time it is asked."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2026, 5, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self._now += timedelta(seconds=1)
+        return self._now
+
+
+def service(sink: Sink, suppression: object = None, chunk_bytes: int = 200) -> IngestService:
+    """A service with a new window and small chunks."""
+    history = DeltaHistory(sink) if isinstance(sink, DeltaSink) else NoHistory()
+    listed = suppression or EmptySuppressionList()
+    return IngestService(sink, history, DedupeWindows(), listed, Ticks(), chunk_bytes)  # type: ignore[arg-type]
+
+
+def ingest(
+    running: IngestService, folder: Path, content: str, batch_id: str = "b1"
+) -> IngestReport:
+    """Put a file on disk and take it in for tenant `acme`."""
+    path = folder / "rows.csv"
+    path.write_text(content, newline="")
+    mapping, tenant = SourceMapping(), TenantSettings()
+    return running.ingest_csv(
+        CsvUpload(path, "acme", DataType.INTERACTIONS, mapping, tenant, batch_id)
+    )
+
+
+EVENTS = st.lists(
+    st.tuples(st.integers(0, 6), st.sampled_from(["view", "like", "view"]), st.integers(0, 9)),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(EVENTS, min_size=1, max_size=3), st.sampled_from([64, 200, 10_000]))
+def test_every_row_is_accounted_for(
+    tmp_path: Path, files: list[list[tuple[int, str, int]]], chunk_bytes: int
+) -> None:
+    sink = MemorySink()
+    suppressed = Suppressed(1, KEY, frozenset({hashed("u9")}))
+    running = service(sink, ListOf(suppressed), chunk_bytes)
+    known: dict[int, str] = {}
+    for number, events in enumerate(files):
+        body = "".join(
+            f"e{event},u{user if event else 9},i1,{kind},1700000000000\n"
+            for event, kind, user in [(e, k, 1) for e, k, _ in events]
+        )
+        report = ingest(running, tmp_path, f"event_id,{HEADER}{body}", f"b{number}")
+        stored = duplicate = conflict = dropped = 0
+        for event, kind, _ in events:
+            if event == 0:
+                dropped += 1
+            elif event not in known:
+                known[event] = kind
+                stored += 1
+            elif known[event] == kind:
+                duplicate += 1
+            else:
+                conflict += 1
+        counts = report.counts
+        assert (counts.stored, counts.duplicate) == (stored, duplicate)
+        assert (counts.quarantined, counts.suppressed) == (conflict, dropped)
+        assert counts.received == len(events)
+    tables = [table for _, table in sink.raw.get(DataType.INTERACTIONS, [])]
+    assert sum(table.num_rows for table in tables) == len(known)
+    assert sum(table.num_rows for _, table in sink.quarantined) == sum(
+        counts.quarantined for _, counts in sink.ledger
+    )
+
+
+def test_person_erased_while_the_file_is_read_is_not_stored(tmp_path: Path) -> None:
+    sink = MemorySink()
+    erased = Suppressed(2, KEY, frozenset({hashed("u1")}))
+    running = service(sink, ListOf(NOBODY, erased))
+    report = ingest(
+        running, tmp_path, lines("u1,i1,view,1700000000000", "u2,i1,view,1700000000000")
+    )
+
+    assert (report.counts.stored, report.counts.suppressed) == (1, 1)
+    ((_, rows),) = sink.raw[DataType.INTERACTIONS]
+    assert rows.column("user_id").to_pylist() == ["u2"]
+
+
+def test_list_that_never_rests_stores_nothing(tmp_path: Path) -> None:
+    sink = MemorySink()
+    states = [Suppressed(n, KEY, frozenset()) for n in range(20)]
+    with pytest.raises(EtaError, match="kept changing"):
+        ingest(service(sink, ListOf(*states)), tmp_path, interactions_csv(3))
+    assert sink.ledger == []
+
+
+def test_file_refused_late_stores_nothing_and_forgets_its_rows(tmp_path: Path) -> None:
+    sink = MemorySink()
+    running = service(sink)
+    with pytest.raises(FileRefusedError) as caught:
+        ingest(running, tmp_path, interactions_csv(50) + "u1,i1\n")
+    report = ingest(running, tmp_path, interactions_csv(50))
+
+    assert (caught.value.code, caught.value.line) == ("ragged_row", 52)
+    assert report.counts.stored == 50
+
+
+def test_fault_of_an_earlier_piece_is_told_before_a_later_one(tmp_path: Path) -> None:
+    body = lines("u1,i1") + interactions_csv(5_000).removeprefix(HEADER) + "u\0,i1,view,1\n"
+    with pytest.raises(FileRefusedError) as caught:
+        ingest(service(MemorySink(), chunk_bytes=64), tmp_path, body)
+    assert caught.value.line == 2
+
+
+def test_error_of_the_sink_is_raised_and_nothing_is_remembered(tmp_path: Path) -> None:
+    class Failing(MemorySink):
+        def begin(self, batch):  # type: ignore[no-untyped-def]
+            raise OSError
+
+    running = service(Failing())
+    for _ in range(2):
+        with pytest.raises(OSError):  # noqa: PT011
+            ingest(running, tmp_path, interactions_csv(3))
+
+
+def test_rows_of_another_process_are_seen(tmp_path: Path) -> None:
+    lake = LakeSettings(home=tmp_path)
+    ensure_tables(lake)
+    first, second = service(DeltaSink(lake)), service(DeltaSink(lake))
+    ingest(first, tmp_path, interactions_csv(30), "b1")
+    overlap = ingest(second, tmp_path, interactions_csv(30, first=20), "b2").counts
+    again = ingest(first, tmp_path, interactions_csv(60), "b3").counts
+
+    assert (overlap.stored, overlap.duplicate) == (20, 10)
+    assert (again.stored, again.duplicate) == (10, 50)
+    assert open_table(lake, RAW_INTERACTIONS).to_pyarrow_table().num_rows == 60
+
+
+def test_same_batch_sent_twice_is_stored_once(tmp_path: Path) -> None:
+    lake = LakeSettings(home=tmp_path)
+    ensure_tables(lake)
+    for _ in range(2):
+        ingest(service(DeltaSink(lake)), tmp_path, interactions_csv(30), "b1")
+
+    assert open_table(lake, RAW_INTERACTIONS).to_pyarrow_table().num_rows == 30
+    assert open_table(lake, OPS_INGEST_LEDGER).to_pyarrow_table().num_rows == 1
+
+
+def test_refused_file_leaves_no_data_files(tmp_path: Path) -> None:
+    lake = LakeSettings(home=tmp_path)
+    ensure_tables(lake)
+    report = ingest(service(DeltaSink(lake)), tmp_path, interactions_csv(60) + "u1,,view,1\n")
+
+    assert not report.is_stored
+    assert report.errors[0].line == 62
+    assert list(Path(lake.lake).rglob("*.parquet")) == []
