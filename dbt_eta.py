@@ -22,7 +22,7 @@ class EtaPlugin(dbtPlugin):
         flags = get_flags()
         if self.project_name != PROJECT_NAME or flags.WHICH in COMMANDS_WITHOUT_SPARK:
             return
-        from lakehouse.spark.session import prepare_target
+        from lakehouse.training.targets import prepare_target
 
         prepare_target(flags.TARGET or os.environ.get("DBT_TARGET") or "dev")
 

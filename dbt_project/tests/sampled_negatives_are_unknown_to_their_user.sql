@@ -10,3 +10,4 @@ left semi join {{ ref('stg_interactions') }} as interactions
         and negatives.user_id = interactions.user_id
         and negatives.item_id = interactions.item_id
         and {{ known_by_cutoff() }}
+where {{ of_this_runs_tenant('negatives') }}

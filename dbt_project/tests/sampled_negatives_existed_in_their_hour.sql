@@ -8,4 +8,6 @@ inner join {{ ref('item_availability') }} as availability
     on
         negatives.tenant_id = availability.tenant_id
         and negatives.item_id = availability.item_id
-where availability.available_at > negatives.event_time
+where
+    availability.available_at > negatives.event_time
+    and {{ of_this_runs_tenant('negatives') }}

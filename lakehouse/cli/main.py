@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli import db, keys, tenants
+from lakehouse.cli import db, demo, docs, keys, prepare, run, serve, status, tenants, upload
 from lakehouse.cli.failures import EtaGroup
 
 app = typer.Typer(
@@ -15,6 +15,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
+app.command("serve")(serve.serve)
+app.command("upload")(upload.upload)
+app.command("prepare")(prepare.prepare)
+app.command("status")(status.status)
+app.command("docs")(docs.docs)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")

@@ -1,10 +1,11 @@
-"""What a dbt run needs before its first statement, per target of `profiles.yml`.
+"""A local Spark session that knows every table of the lake.
 
 A local lake has no metastore: its Delta tables are the only state, and a session's in-memory
 catalogue is filled from the folders that hold them. Nothing can then disagree with the tables,
 and no database lock stands between two terminals.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,19 +17,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SCHEMAS: Final = ("raw", "ops", "staging", "features", "training", "serving")
-
-
-def prepare_target(target: str) -> None:
-    """Make this process ready to run dbt against `target` (`dev`, `connect` or `thrift`).
-
-    `dev`: the raw tables (empty where nothing was ingested yet) and a local Spark session that
-    knows every table of the lake. `connect`: the server's address. Raises `EtaError` with a remedy.
-    """
-    settings = LakeSettings()
-    if target == "connect":
-        os.environ.setdefault("SPARK_REMOTE", settings.spark_remote)
-    elif target == "dev":
-        open_local_session(settings)
 
 
 def open_local_session(settings: LakeSettings) -> "SparkSession":
@@ -43,6 +31,8 @@ def open_local_session(settings: LakeSettings) -> "SparkSession":
     ensure_tables(settings)
     from pyspark.sql import SparkSession
 
+    # it writes every failed statement's JVM stack to stderr; the exception says the same
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     session = SparkSession.builder.appName("eta").getOrCreate()
     register_tables(session, settings.lake)
     return session

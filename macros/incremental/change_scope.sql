@@ -48,8 +48,13 @@
                 ~ parameters ~ ': run it for all tenants (without tenant_id) when these change'
             ) -%}
         {%- endif -%}
-    {%- elif should_full_refresh() or scope['to'].keys() | reject('in', scope['from']) | list -%}
-        {#- asked for whole, or a source this table has never read: recompute all in scope -#}
+    {%- elif
+        should_full_refresh()
+        or tenant_id is not none
+        or scope['to'].keys() | reject('in', scope['from']) | list
+    -%}
+        {#- Asked for; or a source this table has never read: recompute all in scope. For one tenant
+            the watermarks say nothing: its parents' stay where they are in a narrowed run. -#}
     {%- else -%}
         {%- set tenants = changed_tenants(scope) -%}
         {%- do scope.update({'mode': 'changed' if tenants else 'nothing', 'tenants': tenants}) -%}

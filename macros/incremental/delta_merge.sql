@@ -33,7 +33,7 @@
                 {{ delta_merge_sql(target_relation, sql, key, columns, scope) }}
             {%- endcall -%}
         {%- endif -%}
-        {%- if scope.tenant_id is none and scope['from'] != scope['to'] -%}
+        {%- if scope.tenant_id is none and not (scope.mode == 'nothing' and scope['from'] == scope['to']) -%}
             {%- call statement('watermark') -%}
                 alter table {{ target_relation }} set tblproperties ({{ run_properties(scope) }})
             {%- endcall -%}

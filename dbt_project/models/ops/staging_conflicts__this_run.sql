@@ -17,7 +17,7 @@ staging_conflicts as (
         source,
         known_at
     from ranked
-    where arrival_rank > 1 and not (payload <=> kept_payload)
+    where is_conflict
 )
 
 {{ with_tombstones(

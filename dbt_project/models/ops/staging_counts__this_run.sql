@@ -14,8 +14,8 @@ staging_counts as (
         batch_id,
         count(*) as raw_count,
         count_if(arrival_rank = 1) as staged_count,
-        count_if(arrival_rank > 1 and payload <=> kept_payload) as duplicate_count,
-        count_if(arrival_rank > 1 and not (payload <=> kept_payload)) as conflict_count,
+        count_if(arrival_rank > 1 and not is_conflict) as duplicate_count,
+        count_if(is_conflict) as conflict_count,
         min(known_at) as known_at
     from ranked
     group by tenant_id, batch_id

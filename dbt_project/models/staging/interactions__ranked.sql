@@ -34,16 +34,23 @@ with_payload as (
     from named
 ),
 
-interactions__ranked as (
+arrivals as (
     select
         *,
         row_number() over arrival as arrival_rank,
-        first_value(payload) over arrival as kept_payload
+        first_value(payload) over arrival as first_payload
     from with_payload
     window arrival as (
         partition by tenant_id, event_id
         order by known_at, batch_id, source_ref
     )
+),
+
+interactions__ranked as (
+    select
+        * except (payload, first_payload),
+        not (payload <=> first_payload) as is_conflict
+    from arrivals
 )
 
 select * from interactions__ranked

@@ -17,11 +17,11 @@ explicit_negatives as (
         tenant_id,
         user_id,
         item_id,
-        first_negative.event_id as event_id,
-        first_negative.interaction_type as interaction_type,
-        first_negative.event_time as event_time
+        negative_event_id as event_id,
+        negative_type as interaction_type,
+        negative_time as event_time
     from pair_labels
-    where first_positive is null
+    where positive_event_id is null
 )
 
 {{ with_tombstones('explicit_negatives', scope, key=['tenant_id', 'user_id', 'item_id']) }}

@@ -21,20 +21,35 @@ labelled as (
         on interactions.tenant_id = settings.tenant_id
 ),
 
-pair_labels as (
+pairs as (
     select
         tenant_id,
         user_id,
         item_id,
         min(struct(event_time, event_id, interaction_type))
-            filter (where is_positive) as first_positive,
+            filter (where is_positive) as positive,
         min(struct(event_time, event_id, interaction_type))
-            filter (where is_negative) as first_negative,
+            filter (where is_negative) as negative,
         max({{ interaction_strength('interaction_type') }})
             filter (where is_positive) as strongest
     from labelled
     where is_positive or is_negative
     group by tenant_id, user_id, item_id
+),
+
+pair_labels as (
+    select
+        tenant_id,
+        user_id,
+        item_id,
+        positive.event_id as positive_event_id,
+        negative.event_id as negative_event_id,
+        positive.interaction_type as positive_type,
+        negative.interaction_type as negative_type,
+        strongest.interaction_type as strongest_type,
+        positive.event_time as positive_time,
+        negative.event_time as negative_time
+    from pairs
 )
 
 select * from pair_labels

@@ -17,13 +17,13 @@ positives as (
         tenant_id,
         user_id,
         item_id,
-        first_positive.event_id as event_id,
-        first_positive.interaction_type as interaction_type,
-        strongest.interaction_type as strongest_type,
-        first_negative is not null as has_dislike,
-        first_positive.event_time as event_time
+        positive_event_id as event_id,
+        positive_type as interaction_type,
+        strongest_type,
+        negative_event_id is not null as has_dislike,
+        positive_time as event_time
     from pair_labels
-    where first_positive is not null
+    where positive_event_id is not null
 )
 
 {{ with_tombstones('positives', scope, key=['tenant_id', 'user_id', 'item_id']) }}

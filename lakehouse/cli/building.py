@@ -1,0 +1,65 @@
+"""Runs the models for a command, with a line of progress per model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lakehouse.errors import EtaError
+from lakehouse.settings import LakeSettings
+from lakehouse.training.build import BuildResult, NodeEvent, build
+
+_KINDS: Final = {"model": "Model", "test": "Test"}
+
+
+def build_with_progress(
+    settings: LakeSettings,
+    *,
+    tenant_id: str | None = None,
+    full_refresh: bool = False,
+    variables: Mapping[str, Any] | None = None,
+    console: Console | None = None,
+) -> BuildResult:
+    """Build and test the models; raises `EtaError` naming the first failures."""
+    console = console or Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("Starting Spark", total=None)
+
+        def show(event: NodeEvent) -> None:
+            if event.kind not in _KINDS:
+                return
+            if not event.is_finished:
+                progress.update(task, description=f"{_KINDS[event.kind]} {event.name[:40]}")
+                return
+            progress.advance(task)
+            if event.kind == "model":
+                progress.console.print(
+                    f"  {event.name:<24} {event.seconds:6.1f} s  {event.status}", highlight=False
+                )
+
+        result = build(
+            settings,
+            tenant_id=tenant_id,
+            full_refresh=full_refresh,
+            variables=variables,
+            on_event=show,
+            on_count=lambda total: progress.update(task, total=total),
+        )
+    if not result.is_success:
+        raise EtaError(
+            "the build failed: " + "; ".join(result.failures[:3]),
+            remedy=f"run `dbt build` in {settings.project_dir}, or read {_log(settings)}",
+        )
+    return result
+
+
+def _log(settings: LakeSettings) -> Path:
+    return settings.project_dir / "logs" / "dbt.log"

@@ -1,0 +1,82 @@
+"""Files → running service → models: what `eta run` and `eta demo` have in common."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from lakehouse.cli.building import build_with_progress
+from lakehouse.cli.output import note
+from lakehouse.cli.service_process import running_service
+from lakehouse.cli.summary import print_next_commands, print_overview
+from lakehouse.cli.upload import show_report
+from lakehouse.cli.uploading import send_csv
+from lakehouse.contracts.tenant import DataType, TenantSettings
+from lakehouse.control.database import ControlDatabase
+from lakehouse.settings import LakeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class TenantFiles:
+    """A tenant and the files to upload for it; `settings` replace those it has."""
+
+    tenant_id: str
+    interactions: Path
+    items: Path | None = None
+    name: str | None = None
+    settings: TenantSettings | None = None
+    mapping: str | None = None
+
+
+def run_end_to_end(settings: LakeSettings, tenants: Sequence[TenantFiles]) -> None:
+    """Upload each tenant's files through the real service, build the models, show the result.
+
+    The catalogue goes first. Ends with exit code 1 when a file has wrong rows: nothing of that file
+    is stored and nothing is built.
+    """
+    database = ControlDatabase.open(settings.control_url)
+    log = settings.home_dir / "logs" / "service.log"
+    try:
+        with running_service(log) as url:
+            for tenant in tenants:
+                _add_tenant(database, tenant)
+                with _temporary_key(database, tenant.tenant_id) as key:
+                    _upload(url, key, tenant)
+    finally:
+        database.close()
+    note("Building the models")
+    build_with_progress(settings)
+    print_overview(settings, [tenant.tenant_id for tenant in tenants])
+    print_next_commands(settings, tenants[0].tenant_id)
+
+
+def _add_tenant(database: ControlDatabase, tenant: TenantFiles) -> None:
+    if not database.tenants.exists(tenant.tenant_id):
+        database.tenants.add(tenant.tenant_id, name=tenant.name, settings=tenant.settings)
+    elif tenant.settings is not None:
+        database.set_tenant_settings(tenant.tenant_id, tenant.settings)
+
+
+@contextmanager
+def _temporary_key(database: ControlDatabase, tenant_id: str) -> Iterator[str]:
+    new = database.keys.create(tenant_id)
+    try:
+        yield new.secret
+    finally:
+        database.keys.revoke(new.key_id)
+
+
+def _upload(url: str, key: str, tenant: TenantFiles) -> None:
+    files = [(DataType.INTERACTIONS, tenant.interactions, tenant.mapping)]
+    if tenant.items is not None:
+        files.insert(0, (DataType.ITEMS, tenant.items, None))
+    for data_type, file, mapping in files:
+        report = send_csv(
+            url, key, file, tenant_id=tenant.tenant_id, data_type=data_type, mapping=mapping
+        )
+        note(f"{tenant.tenant_id}, {data_type}")
+        show_report(file, report)
+        if report["status"] != "success":
+            raise typer.Exit(1)

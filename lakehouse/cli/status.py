@@ -1,0 +1,33 @@
+"""`eta status`: what each tenant has."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def status(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
+) -> None:
+    """Show where the lake is, each table's rows per tenant and the newest jobs."""
+    from lakehouse.cli.control import control_database
+    from lakehouse.cli.output import note, print_rows
+    from lakehouse.cli.summary import print_overview
+    from lakehouse.settings import LakeSettings
+
+    settings = LakeSettings()
+    note(f"Lake: {settings.lake}")
+    if settings.database_url is None and not Path(settings.home_dir / "control.db").is_file():
+        note("There is no tenant yet: `eta tenants add`, or `eta demo` for a first look.")
+        return
+    with control_database() as database:
+        known = [tenant] if tenant else [found.tenant_id for found in database.tenants.list()]
+        jobs = [(name, job) for name in known for job in database.jobs.list(name, limit=3)]
+    print_overview(settings, known)
+    print_rows(
+        ("tenant", "job", "kind", "state", "started", "finished"),
+        [
+            (name, job.job_id, job.kind, job.state, job.created_at, job.finished_at)
+            for name, job in jobs
+        ],
+    )

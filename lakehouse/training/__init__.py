@@ -1,0 +1,1 @@
+"""From raw rows to training sets: runs dbt and tells what came out."""

@@ -1,0 +1,128 @@
+"""Runs the dbt project in this process and reports each model and test as it ends."""
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from lakehouse.errors import EtaError
+from lakehouse.settings import LakeSettings
+
+_FINISHED: Final = "NodeFinished"
+_STARTED: Final = "LogStartLine"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEvent:
+    """A model or test that started or ended; `seconds` and `status` are set at the end."""
+
+    name: str
+    kind: str
+    is_finished: bool
+    status: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """What a build did. `failures` holds a line for each node that failed."""
+
+    is_success: bool
+    seconds_by_node: Mapping[str, float] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
+
+
+def build(
+    settings: LakeSettings,
+    *,
+    tenant_id: str | None = None,
+    full_refresh: bool = False,
+    variables: Mapping[str, Any] | None = None,
+    on_event: Callable[[NodeEvent], None] = lambda event: None,
+    on_count: Callable[[int], None] = lambda count: None,
+) -> BuildResult:
+    """Build and test every model, for all tenants with new data or for `tenant_id` alone.
+
+    `on_count` hears the number of models and tests once it is known. `variables` are dbt vars, such as `seed` or `cutoff`. Safe to repeat: a build that was killed
+    is finished by the next one. Unit tests are left out, they belong to development. Raises
+    `EtaError` when dbt could not run at all; a failing model or test is in the result.
+    """
+    wanted = {**(variables or {}), **({"tenant_id": tenant_id} if tenant_id else {})}
+    outcome = run_dbt(
+        settings,
+        [
+            *("build", "--exclude", "test_type:unit"),
+            *(["--full-refresh"] if full_refresh else []),
+            *(["--vars", json.dumps(wanted, sort_keys=True)] if wanted else []),
+        ],
+        callbacks=[_translate(on_event, on_count)],
+    )
+    results = list(outcome.result)
+    return BuildResult(
+        is_success=bool(outcome.success),
+        seconds_by_node={result.node.name: result.execution_time for result in results},
+        failures=tuple(
+            f"{result.node.name}: {_first_lines(result.message or result.status)}"
+            for result in results
+            if result.status in ("error", "fail", "runtime error")
+        ),
+    )
+
+
+def run_dbt(
+    settings: LakeSettings, arguments: Sequence[str], *, callbacks: Sequence[Callable[[Any], None]] = ()
+) -> Any:
+    """Run a dbt command of this project without its console output; return dbt's own result.
+
+    Raises `EtaError` when dbt could not run at all.
+    """
+    from dbt.cli.main import dbtRunner
+
+    project = str(settings.project_dir)
+    command = [
+        *("--log-level", "none", "--log-level-file", "info"),
+        *arguments,
+        *("--project-dir", project, "--profiles-dir", project),
+    ]
+    with contextlib.chdir(project):  # dbt writes its log and target folders here
+        outcome = dbtRunner(callbacks=list(callbacks)).invoke(command)
+    if outcome.exception is not None:
+        if isinstance(outcome.exception, EtaError):
+            raise outcome.exception
+        raise EtaError(
+            f"dbt could not run: {_first_lines(str(outcome.exception))}",
+            remedy=f"read {settings.project_dir / 'logs' / 'dbt.log'}, or run dbt yourself",
+        )
+    return outcome
+
+
+def _translate(
+    on_event: Callable[[NodeEvent], None], on_count: Callable[[int], None]
+) -> Callable[[Any], None]:
+    def receive(message: Any) -> None:
+        if message.info.name not in (_STARTED, _FINISHED):
+            return
+        if message.data.node_info.materialized == "ephemeral":
+            return  # nothing is run for it
+        if message.info.name == _STARTED:
+            on_count(message.data.total)
+            node = message.data.node_info
+            on_event(NodeEvent(node.node_name, node.resource_type, is_finished=False))
+        else:
+            node, result = message.data.node_info, message.data.run_result
+            on_event(
+                NodeEvent(
+                    node.node_name,
+                    node.resource_type,
+                    is_finished=True,
+                    status=result.message or node.node_status,
+                    seconds=result.execution_time,
+                )
+            )
+
+    return receive
+
+
+def _first_lines(text: str, count: int = 3) -> str:
+    return " ".join(text.strip().splitlines()[:count])

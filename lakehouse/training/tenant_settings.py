@@ -1,0 +1,53 @@
+"""Hands the tenants' settings to the models: control database → `ops.tenant_settings`."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import pyarrow as pa
+
+from lakehouse.contracts.tables import OPS_TENANT_SETTINGS, TENANT_SETTINGS
+from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.settings import LakeSettings
+
+
+def publish_tenant_settings(
+    lake: LakeSettings, tenants: Mapping[str, TenantSettings], now: datetime
+) -> int:
+    """Append a version for each tenant whose training settings changed; return how many did.
+
+    The newest version counts; older ones stay, so that a run knows which tenants changed. The table
+    must exist. Two processes at once may both append a version with the same content: harmless.
+    """
+    from deltalake import write_deltalake
+
+    from lakehouse.storage.tables import open_table
+
+    table = open_table(lake, OPS_TENANT_SETTINGS)
+    held = _newest(table.to_pyarrow_table().to_pylist())
+    changed = []
+    for tenant_id, settings in sorted(tenants.items()):
+        row = _row(tenant_id, settings)
+        previous = held.get(tenant_id)
+        if previous is None or any(previous[name] != value for name, value in row.items()):
+            version = 1 if previous is None else previous["version"] + 1
+            changed.append({**row, "version": version, "known_at": now})
+    if changed:
+        write_deltalake(table, pa.Table.from_pylist(changed, TENANT_SETTINGS), mode="append")
+    return len(changed)
+
+
+def _newest(rows: list[dict[str, object]]) -> dict[str, dict[str, object]]:
+    return {str(row["tenant_id"]): row for row in sorted(rows, key=lambda row: row["version"])}  # type: ignore[arg-type, return-value]
+
+
+def _row(tenant_id: str, settings: TenantSettings) -> dict[str, object]:
+    def names(types: frozenset[str] | None) -> list[str] | None:
+        return None if types is None else sorted(str(name) for name in types)
+
+    return {
+        "tenant_id": tenant_id,
+        "positive_types": names(settings.positive_types),
+        "negative_types": names(settings.negative_types),
+        "seed": settings.seed,
+        "negatives_per_positive": settings.negatives_per_positive,
+    }

@@ -1,0 +1,32 @@
+"""One lake and one Spark session, in this process, for every test that builds models."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from lakehouse.settings import LakeSettings
+from lakehouse.spark.session import open_local_session
+from tests.conftest import PROJECT_DIR
+from tests.support.lake import Lake
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    home = tmp_path_factory.mktemp("eta")
+    environment = {
+        "ETA_PROJECT_DIR": str(PROJECT_DIR),
+        "ETA_HOME": str(home),
+        "DBT_TARGET_PATH": str(home / "target"),
+        "DBT_LOG_PATH": str(home / "logs"),
+    }
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        settings = LakeSettings()
+        session = open_local_session(settings)
+        yield Lake(settings)
+        session.stop()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,176 @@
+"""Whatever the order of runs, the tables are those of a full refresh; and unchanged means untouched."""
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from deltalake import DeltaTable
+
+from lakehouse.errors import EtaError
+from lakehouse.training.build import build
+from tests.dbt.test_models import random_catalogue, random_rows
+from tests.support.lake import DERIVED_TABLES, Lake, interaction
+
+TENANTS = [f"grown{n}" for n in range(8)]
+ROUNDS = 4
+
+
+def contents(lake: Lake, tenants: list[str]) -> dict[tuple[str, str], pl.DataFrame]:
+    return {(table, name): lake.table(table, name) for table in DERIVED_TABLES for name in tenants}
+
+
+def differences(before: dict, after: dict) -> list[tuple[str, str]]:
+    return [key for key in before if not before[key].equals(after[key])]
+
+
+@pytest.fixture(scope="module")
+def grown(lake: Lake) -> dict[tuple[str, str], pl.DataFrame]:
+    """Tenants that grew over four runs: skipped, repeated, narrowed ones among them."""
+    rng = random.Random(7)
+    waiting: dict[str, list[list[dict]]] = {}
+    for number, name in enumerate(TENANTS):
+        rows = random_rows(100 + number, count=160)
+        rng.shuffle(rows)  # late events come in any batch
+        waiting[name] = [rows[start::ROUNDS] for start in range(ROUNDS)]
+    for round_number in range(ROUNDS):
+        for name in TENANTS:
+            # visible late: known_at lies before rows that are in the lake already
+            known_at = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(hours=rng.randrange(200))
+            if rng.random() < 0.8 or round_number == ROUNDS - 1:
+                for batch in waiting[name][: round_number + 1]:
+                    lake.store(name, batch, known_at=known_at)
+                waiting[name] = waiting[name][round_number + 1 :] or []
+            if rng.random() < 0.5:
+                lake.store_items(name, random_catalogue(rng.randrange(9)), known_at=known_at)
+        if round_number == 1:
+            lake.dbt("run", "--select", "stg_interactions", "user_features")  # the rest is skipped
+        elif round_number == 2:
+            lake.build(tenant_id=TENANTS[0])
+            lake.build()
+        else:
+            lake.build()
+    return contents(lake, TENANTS)
+
+
+@pytest.fixture(scope="module")
+def refreshed(lake: Lake, grown: dict) -> dict[tuple[str, str], pl.DataFrame]:
+    lake.build(full_refresh=True)
+    return contents(lake, TENANTS)
+
+
+def test_incremental_runs_equal_a_full_refresh(grown: dict, refreshed: dict) -> None:
+    assert differences(grown, refreshed) == []
+    assert all(grown["training.training_data", name].height > 0 for name in TENANTS)
+
+
+def test_a_run_on_unchanged_data_writes_no_file(lake: Lake, refreshed: dict) -> None:
+    before = lake.data_files()
+    lake.build()
+    assert lake.data_files() == before
+
+
+@dataclass
+class Narrowed:
+    """What the lake held after a run for one tenant, and after the run for all that followed."""
+
+    users_after_one: dict[str, int]
+    users_after_all: dict[str, int]
+    files_before: set[Path]
+    files_after: set[Path]
+    explicit_negatives: int
+
+
+EARLY, LATE = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC)
+QUIET = TENANTS[1]
+
+
+@pytest.fixture(scope="module")
+def narrowed(lake: Lake, refreshed: dict) -> Narrowed:
+    """A run for one tenant among several with new rows, then one for all."""
+
+    def users() -> dict[str, int]:
+        names = ("narrow-a", "narrow-b")
+        return {name: lake.table("features.user_features", name).height for name in names}
+
+    def quiet_files() -> set[Path]:
+        return {path for path in lake.data_files() if f"tenant_id={QUIET}" in str(path)}
+
+    files_before = quiet_files()
+    for name in ("narrow-a", "narrow-b"):
+        lake.store(name, [interaction("e1")])
+    lake.store("changing", [interaction("e1", "u", "i1", "dislike")], known_at=EARLY)
+    lake.store("cut", [interaction("e1", "u", "i1")], known_at=EARLY)
+    lake.store("cut", [interaction("e2", "u", "i2")], known_at=LATE)
+    lake.build(tenant_id="narrow-a")
+    users_after_one = users()
+    lake.build()
+    return Narrowed(
+        users_after_one,
+        users(),
+        files_before,
+        quiet_files(),
+        lake.table("training.explicit_negatives", "changing").height,
+    )
+
+
+def test_a_run_for_one_tenant_loses_no_other_tenants_rows(narrowed: Narrowed) -> None:
+    assert narrowed.users_after_one == {"narrow-a": 1, "narrow-b": 0}
+    assert narrowed.users_after_all == {"narrow-a": 1, "narrow-b": 1}
+
+
+def test_a_run_leaves_the_files_of_tenants_without_new_rows_alone(narrowed: Narrowed) -> None:
+    assert narrowed.files_before
+    assert narrowed.files_after == narrowed.files_before
+
+
+def test_seed_cutoff_and_vanished_rows(lake: Lake, narrowed: Narrowed) -> None:
+    assert narrowed.explicit_negatives == 1
+    assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1", "i2"]
+    before = lake.table("training.sampled_negatives", QUIET)
+
+    lake.store("changing", [interaction("e2", "u", "i1", "like")], known_at=EARLY)
+    lake.build(variables={"seed": 43, "cutoff": "2026-07-01T12:00:00"})
+    other = lake.table("training.sampled_negatives", QUIET)
+    assert other.height == before.height, "another seed draws as many"
+    assert not other.equals(before), "another seed draws others"
+    assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1"]
+    assert lake.table("training.explicit_negatives", "changing").height == 0, "it became a positive"
+    data = lake.table("training.training_data", "changing")
+    assert data.select("item_id", "label", "interaction_type").rows() == [("i1", 1.0, "like")]
+
+    mixed = build(lake.settings, tenant_id=QUIET)  # with the project's own seed again
+    assert not mixed.is_success
+    assert "run it for all tenants" in " ".join(mixed.failures)
+
+    lake.build()
+    assert lake.table("training.sampled_negatives", QUIET).equals(before)
+    assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1", "i2"]
+
+
+@pytest.mark.parametrize(
+    "tenant_id", ["acme' or '1'='1", "../acme", "ACME", "", "a" * 64], ids=repr
+)
+def test_a_tenant_id_that_is_none_never_reaches_sql(lake: Lake, tenant_id: str) -> None:
+    with pytest.raises((EtaError, AssertionError), match="tenant_id must be"):
+        lake.dbt("run", "--select", "user_features", "--vars", f'{{"tenant_id": "{tenant_id}"}}')
+
+
+def test_the_models_own_unit_tests_pass(lake: Lake) -> None:
+    outcome = lake.dbt("test", "--select", "test_type:unit")
+    assert len(outcome.result) >= 5
+
+
+def test_every_column_is_documented(lake: Lake, grown: dict) -> None:
+    for folder in ("staging", "ops", "features", "training"):
+        path = lake.settings.project_dir / "dbt_project" / "models" / folder
+        document = yaml.safe_load((path / f"_{folder}__models.yml").read_text())
+        for model in document["models"]:
+            if "columns" not in model or not Path(lake.settings.lake, folder, model["name"]).exists():
+                continue
+            table = DeltaTable(f"{lake.settings.lake}/{folder}/{model['name']}")
+            columns = [field.name for field in table.schema().fields]
+            assert sorted(column["name"] for column in model["columns"]) == sorted(columns)

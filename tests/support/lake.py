@@ -1,0 +1,145 @@
+"""A lake of its own for tests: raw rows in, one Spark session for all, tables out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+
+from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_ITEMS, TableSpec
+from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.tables import open_table
+from lakehouse.training.build import BuildResult, build, run_dbt
+from lakehouse.training.tenant_settings import publish_tenant_settings
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def at(text: str) -> datetime:
+    """`at("05-01 12:30")` is a moment of 2026, UTC."""
+    return datetime.fromisoformat(f"2026-{text}").replace(tzinfo=UTC)
+
+
+def interaction(
+    event_id: str,
+    user_id: str = "u1",
+    item_id: str = "i1",
+    interaction_type: str = "click",
+    event_time: datetime = NOON,
+    rating: float | None = None,
+    session_id: str | None = None,
+) -> dict[str, Any]:
+    """An interaction without its provenance."""
+    return {
+        "event_id": event_id,
+        "user_id": user_id,
+        "item_id": item_id,
+        "interaction_type": interaction_type,
+        "event_time": event_time,
+        "rating": rating,
+        "context": {"device_type": None, "location": None, "session_id": session_id},
+    }
+
+
+def item(item_id: str, event_id: str | None = None, **columns: Any) -> dict[str, Any]:
+    """A catalogue row without its provenance."""
+    row = dict.fromkeys(("title", "category", "price", "available_from", "is_active", "attributes"))
+    return {
+        **row,
+        "event_id": event_id or item_id,
+        "item_id": item_id,
+        "updated_at": NOON,
+    } | columns
+
+
+@dataclass
+class Lake:
+    """Handles of the session's lake; tests keep apart by using tenants of their own."""
+
+    settings: LakeSettings
+    batches: int = 0
+    tenants: dict[str, TenantSettings] = field(default_factory=dict)
+
+    def store(
+        self,
+        tenant_id: str,
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        spec: TableSpec = RAW_INTERACTIONS,
+        known_at: datetime | None = None,
+        batch_id: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Append raw rows as the service would, in one commit; return them with provenance."""
+        self.batches += 1
+        known_at = known_at or datetime.now(UTC)
+        stored = [
+            {
+                "tenant_id": tenant_id,
+                "ingest_date": known_at.date(),
+                "known_at": known_at,
+                "source": "test",
+                "batch_id": batch_id or f"batch-{self.batches:05}",
+                "source_ref": f"line:{number:06}",
+                **row,
+            }
+            for number, row in enumerate(rows, 2)
+        ]
+        table = pa.Table.from_pylist(stored, schema=spec.schema)
+        write_deltalake(open_table(self.settings, spec), table, mode="append")
+        return stored
+
+    def store_items(self, tenant_id: str, rows: Iterable[Mapping[str, Any]], **how: Any) -> None:
+        """Append catalogue rows."""
+        self.store(tenant_id, rows, spec=RAW_ITEMS, **how)
+
+    def set_tenant(self, tenant_id: str, settings: TenantSettings) -> None:
+        """Hand a tenant's settings to the models."""
+        self.tenants[tenant_id] = settings
+        publish_tenant_settings(self.settings, self.tenants, datetime.now(UTC))
+
+    def build(self, **options: Any) -> BuildResult:
+        """Run `dbt build`; fails the test when a model or a test fails."""
+        result = build(self.settings, **options)
+        assert result.is_success, result.failures
+        return result
+
+    def dbt(self, *arguments: str) -> Any:
+        """Run any dbt command; fails the test when it fails."""
+        outcome = run_dbt(self.settings, arguments)
+        assert outcome.success, [r.message for r in outcome.result if r.status != "success"]
+        return outcome
+
+    def table(self, name: str, tenant_id: str) -> pl.DataFrame:
+        """A tenant's rows of `schema.table`, without `tenant_id`, in a fixed order."""
+        dataset = DeltaTable(f"{self.settings.lake}/{name.replace('.', '/')}").to_pyarrow_dataset()
+        found = dataset.to_table(filter=pa.compute.field("tenant_id") == tenant_id)
+        frame = pl.from_arrow(found)
+        assert isinstance(frame, pl.DataFrame)
+        frame = frame.drop("tenant_id")
+        return frame.sort(sorted(c for c, t in frame.schema.items() if not t.is_nested()))
+
+    def data_files(self) -> set[Path]:
+        """Every data file of the lake, written by whom ever."""
+        return set(Path(self.settings.lake).rglob("*.parquet"))
+
+
+DERIVED_TABLES: Sequence[str] = (
+    "staging.stg_interactions",
+    "staging.stg_items",
+    "ops.staging_conflicts",
+    "ops.staging_counts",
+    "features.user_features",
+    "features.item_features",
+    "features.recent_interactions",
+    "training.item_availability",
+    "training.positives",
+    "training.explicit_negatives",
+    "training.sampled_negatives",
+    "training.training_data",
+    "training.training_counts",
+)
