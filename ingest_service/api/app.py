@@ -1,13 +1,15 @@
 """The app: routers, errors, metrics. Everything it works with is passed in."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest_service.api import health, problems, uploads
 from ingest_service.api.services import Services
+from ingest_service.metrics import ServiceMetrics
 
 
 def create_app(services: Services) -> FastAPI:
@@ -28,16 +30,24 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(uploads.router(services.settings.parallel_uploads))
     app.include_router(health.router)
     problems.install(app)
-    _count_requests(app, services)
+    app.add_middleware(RequestCounter, metrics=services.metrics)
     return app
 
 
-def _count_requests(app: FastAPI, services: Services) -> None:
-    @app.middleware("http")
-    async def count(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        response = await call_next(request)
-        route = getattr(request.scope.get("route"), "path", "other")
-        services.metrics.requests.labels(route, str(response.status_code)).inc()
-        return response
+class RequestCounter:
+    """Counts answers by route and status; a request that nobody waited for has none."""
+
+    def __init__(self, app: ASGIApp, metrics: ServiceMetrics) -> None:
+        self._app = app
+        self._requests = metrics.requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the app."""
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "other")
+                self._requests.labels(route, str(message["status"])).inc()
+            await send(message)
+
+        await self._app(scope, receive, counted)

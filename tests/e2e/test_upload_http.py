@@ -270,6 +270,7 @@ def test_dropped_connection_stores_nothing_and_leaves_no_file(service: RunningSe
 
     _wait_for(lambda: not set(spooled_files(service)) - before)
     assert service.rows(RAW_INTERACTIONS, "dropped") == []
+    assert "Traceback" not in service.log
 
 
 def test_body_that_ends_before_its_boundary_is_refused(service: RunningService) -> None:
