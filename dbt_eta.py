@@ -12,7 +12,7 @@ PROJECT_NAME = "eta"
 COMMANDS_WITHOUT_SPARK = frozenset({"deps", "clean", "parse", "list", "init"})
 
 
-class EtaPlugin(dbtPlugin):
+class EtaPlugin(dbtPlugin):  # type: ignore[misc]  # dbt has no types
     """Prepares the environment of this project's own runs; leaves every other project alone."""
 
     def initialize(self) -> None:

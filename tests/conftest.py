@@ -15,3 +15,16 @@ def real_data() -> Path:
     if not DATA_DIR.is_dir():
         pytest.skip(f"no real data: {DATA_DIR} is not there (ETA_TEST_DATA names another folder)")
     return DATA_DIR
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With ETA_TEST_FAIL_ON_SKIP, a skip for want of a component that is installed here fails."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("ETA_TEST_FAIL_ON_SKIP") or reporter is None:
+        return
+    reasons = {str(report.longrepr[2]) for report in reporter.stats.get("skipped", [])}
+    if any("no real data" not in reason for reason in reasons):
+        reporter.write_line("skipped, though everything is installed here:", red=True)
+        for reason in sorted(reasons):
+            reporter.write_line(f"  {reason}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

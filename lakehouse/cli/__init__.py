@@ -1,1 +1,1 @@
-"""The `eta` command: one module per command or group, nothing heavy imported before it is needed."""
+"""The `eta` command: one module per command or group, nothing heavy is imported too early."""

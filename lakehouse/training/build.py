@@ -39,14 +39,15 @@ def build(
     tenant_id: str | None = None,
     full_refresh: bool = False,
     variables: Mapping[str, Any] | None = None,
-    on_event: Callable[[NodeEvent], None] = lambda event: None,
-    on_count: Callable[[int], None] = lambda count: None,
+    on_event: Callable[[NodeEvent], None] = lambda _: None,
+    on_count: Callable[[int], None] = lambda _: None,
 ) -> BuildResult:
     """Build and test every model, for all tenants with new data or for `tenant_id` alone.
 
-    `on_count` hears the number of models and tests once it is known. `variables` are dbt vars, such as `seed` or `cutoff`. Safe to repeat: a build that was killed
-    is finished by the next one. Unit tests are left out, they belong to development. Raises
-    `EtaError` when dbt could not run at all; a failing model or test is in the result.
+    `on_count` hears the number of models and tests once it is known. `variables` are dbt vars,
+    such as `seed` or `cutoff`. Safe to repeat: a build that was killed is finished by the next
+    one. Unit tests are left out, they belong to development. Raises `EtaError` when dbt could not
+    run at all; a failing model or test is in the result.
     """
     wanted = {**(variables or {}), **({"tenant_id": tenant_id} if tenant_id else {})}
     outcome = run_dbt(
@@ -71,7 +72,10 @@ def build(
 
 
 def run_dbt(
-    settings: LakeSettings, arguments: Sequence[str], *, callbacks: Sequence[Callable[[Any], None]] = ()
+    settings: LakeSettings,
+    arguments: Sequence[str],
+    *,
+    callbacks: Sequence[Callable[[Any], None]] = (),
 ) -> Any:
     """Run a dbt command of this project without its console output; return dbt's own result.
 

@@ -23,21 +23,25 @@ def publish_tenant_settings(
     from lakehouse.storage.tables import open_table
 
     table = open_table(lake, OPS_TENANT_SETTINGS)
-    held = _newest(table.to_pyarrow_table().to_pylist())
+    held = _newest_versions(table.to_pyarrow_table())
     changed = []
     for tenant_id, settings in sorted(tenants.items()):
         row = _row(tenant_id, settings)
-        previous = held.get(tenant_id)
-        if previous is None or any(previous[name] != value for name, value in row.items()):
-            version = 1 if previous is None else previous["version"] + 1
-            changed.append({**row, "version": version, "known_at": now})
+        version, previous = held.get(tenant_id, (0, None))
+        if row != previous:
+            changed.append({**row, "version": version + 1, "known_at": now})
     if changed:
         write_deltalake(table, pa.Table.from_pylist(changed, TENANT_SETTINGS), mode="append")
     return len(changed)
 
 
-def _newest(rows: list[dict[str, object]]) -> dict[str, dict[str, object]]:
-    return {str(row["tenant_id"]): row for row in sorted(rows, key=lambda row: row["version"])}  # type: ignore[arg-type, return-value]
+def _newest_versions(table: pa.Table) -> dict[str, tuple[int, dict[str, object]]]:
+    newest = {}
+    for row in table.sort_by("version").to_pylist():
+        version = row.pop("version")
+        del row["known_at"]
+        newest[row["tenant_id"]] = (version, row)
+    return newest
 
 
 def _row(tenant_id: str, settings: TenantSettings) -> dict[str, object]:

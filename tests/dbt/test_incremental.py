@@ -1,4 +1,4 @@
-"""Whatever the order of runs, the tables are those of a full refresh; and unchanged means untouched."""
+"""Whatever the order of runs, the tables are a full refresh's; unchanged means untouched."""
 
 import random
 from dataclasses import dataclass
@@ -169,7 +169,10 @@ def test_every_column_is_documented(lake: Lake, grown: dict) -> None:
         path = lake.settings.project_dir / "dbt_project" / "models" / folder
         document = yaml.safe_load((path / f"_{folder}__models.yml").read_text())
         for model in document["models"]:
-            if "columns" not in model or not Path(lake.settings.lake, folder, model["name"]).exists():
+            if (
+                "columns" not in model
+                or not Path(lake.settings.lake, folder, model["name"]).exists()
+            ):
                 continue
             table = DeltaTable(f"{lake.settings.lake}/{folder}/{model['name']}")
             columns = [field.name for field in table.schema().fields]

@@ -35,7 +35,9 @@ def random_catalogue(seed: int, items: int = 20) -> list[dict]:
     return [
         item(
             f"i{number}",
-            available_from=NOON + timedelta(hours=rng.randrange(96)) if rng.random() < 0.4 else None,
+            available_from=NOON + timedelta(hours=rng.randrange(96))
+            if rng.random() < 0.4
+            else None,
         )
         for number in range(items)
         if rng.random() < 0.7
@@ -57,7 +59,7 @@ LATE_EVENING = at("05-02 23:30")
 
 @pytest.fixture(scope="module")
 def built(lake: Lake) -> dict:
-    """Every tenant of this module stored and built once; what the reference makes of one of them."""
+    """Every tenant of this module, built once; what the reference makes of one of them."""
     interactions = lake.store("modelled", random_rows(1))
     catalogue = [{**row, "known_at": NOON} for row in random_catalogue(2)]
     lake.store_items("modelled", catalogue, known_at=NOON)
@@ -163,7 +165,9 @@ def test_sampled_negatives_are_drawn_from_exactly_the_eligible_items(
         assert len(items) == len(set(items)) == wanted
         assert set(items) <= eligible[pair]
         assert {row["eligible_count"] for row in rows} <= {len(eligible[pair])}
-        assert {row["sampling_probability"] for row in rows} <= {wanted / max(len(eligible[pair]), 1)}
+        assert {row["sampling_probability"] for row in rows} <= {
+            wanted / max(len(eligible[pair]), 1)
+        }
     assert any(len(eligible[pair]) < 4 for pair in eligible), "no case with too few items"
 
 

@@ -15,36 +15,9 @@ from lakehouse.contracts.tables import (
     RAW_QUARANTINE,
 )
 from lakehouse.contracts.tenant import SourceMapping, TenantSettings, TimestampFormat
+from tests.support.movielens import MOVIELENS
 from tests.support.rows import HEADER, interactions_csv, lines
 from tests.support.service import METRICS_TOKEN, RunningService, spooled_files
-
-MOVIELENS = TenantSettings.model_validate(
-    {
-        "time_range": {"start": "1990-01-01T00:00:00Z", "end": "2030-01-01T00:00:00Z"},
-        "sources": {
-            "movielens": {
-                "columns": {
-                    "user_id": "user_id:token",
-                    "item_id": "item_id:token",
-                    "rating": "rating:float",
-                    "interaction_type": "rating:float",
-                    "timestamp": "timestamp:float",
-                },
-                "values": {
-                    "interaction_type": {
-                        "5": "like",
-                        "4": "like",
-                        "3": "view",
-                        "2": "dislike",
-                        "1": "dislike",
-                    }
-                },
-                "timestamps": {"timestamp": {"unit": "s"}},
-                "delimiter": "\t",
-            }
-        },
-    }
-)
 
 
 def test_good_file_is_stored_with_its_provenance(service: RunningService) -> None:

@@ -27,7 +27,7 @@ def user_features(rows: Iterable[Row]) -> dict[str, tuple[int, int, float | None
     by_user = defaultdict(list)
     for row in rows:
         by_user[row["user_id"]].append(row)
-    return {user: _summary(found, "item_id") + (_last(found),) for user, found in by_user.items()}
+    return {user: (*_summary(found, "item_id"), _last(found)) for user, found in by_user.items()}
 
 
 def item_features(rows: Iterable[Row]) -> dict[str, tuple[int, int, float | None]]:

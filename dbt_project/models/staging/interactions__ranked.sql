@@ -13,9 +13,9 @@ named as (
         user_id,
         item_id,
         interaction_type,
-        context.device_type as device_type,
-        context.location as location,
-        context.session_id as session_id,
+        context.device_type,
+        context.location,
+        context.session_id,
         source,
         batch_id,
         source_ref,
@@ -29,7 +29,14 @@ with_payload as (
     select
         *,
         struct(
-            user_id, item_id, interaction_type, event_time, rating, device_type, location, session_id
+            user_id,
+            item_id,
+            interaction_type,
+            event_time,
+            rating,
+            device_type,
+            location,
+            session_id
         ) as payload
     from named
 ),
@@ -48,8 +55,22 @@ arrivals as (
 
 interactions__ranked as (
     select
-        * except (payload, first_payload),
-        not (payload <=> first_payload) as is_conflict
+        tenant_id,
+        event_id,
+        user_id,
+        item_id,
+        interaction_type,
+        device_type,
+        location,
+        session_id,
+        source,
+        batch_id,
+        source_ref,
+        rating,
+        event_time,
+        known_at,
+        arrival_rank,
+        not payload <=> first_payload as is_conflict
     from arrivals
 )
 

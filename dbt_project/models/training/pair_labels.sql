@@ -9,7 +9,13 @@ interactions as (
 
 labelled as (
     select
-        interactions.*,
+        interactions.tenant_id,
+        interactions.user_id,
+        interactions.item_id,
+        struct(
+            interactions.event_time, interactions.event_id, interactions.interaction_type
+        ) as event,
+        {{ interaction_strength('interactions.interaction_type') }} as strength,
         array_contains(
             {{ tenant_setting('positive_types') }}, interactions.interaction_type
         ) as is_positive,
@@ -26,12 +32,9 @@ pairs as (
         tenant_id,
         user_id,
         item_id,
-        min(struct(event_time, event_id, interaction_type))
-            filter (where is_positive) as positive,
-        min(struct(event_time, event_id, interaction_type))
-            filter (where is_negative) as negative,
-        max({{ interaction_strength('interaction_type') }})
-            filter (where is_positive) as strongest
+        min(if(is_positive, event, null)) as positive,
+        min(if(is_negative, event, null)) as negative,
+        max(if(is_positive, strength, null)) as strongest
     from labelled
     where is_positive or is_negative
     group by tenant_id, user_id, item_id

@@ -58,15 +58,18 @@ positive_totals as (
 
 training_counts as (
     select
-        tenant_id,
-        coalesce(positive_count, 0) as positive_count,
-        coalesce(sampled_negative_count, 0) as sampled_negative_count,
-        coalesce(explicit_negative_count, 0) as explicit_negative_count,
-        coalesce(shortfall_count, 0) as shortfall_count,
-        coalesce(positives_without_negatives_count, 0) as positives_without_negatives_count,
-        coalesce(liked_and_disliked_count, 0) as liked_and_disliked_count
-    from positive_totals
-    full outer join explicit_negatives using (tenant_id)
+        coalesce(totals.tenant_id, negatives.tenant_id) as tenant_id,
+        coalesce(totals.positive_count, 0) as positive_count,
+        coalesce(totals.sampled_negative_count, 0) as sampled_negative_count,
+        coalesce(negatives.explicit_negative_count, 0) as explicit_negative_count,
+        coalesce(totals.shortfall_count, 0) as shortfall_count,
+        coalesce(
+            totals.positives_without_negatives_count, 0
+        ) as positives_without_negatives_count,
+        coalesce(totals.liked_and_disliked_count, 0) as liked_and_disliked_count
+    from positive_totals as totals
+    full outer join explicit_negatives as negatives
+        on totals.tenant_id = negatives.tenant_id
 )
 
 {{ with_tombstones('training_counts', scope, key=['tenant_id']) }}

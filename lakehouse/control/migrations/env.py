@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that `lakehouse.control.upgrade` opened."""
+"""Alembic's entry: migrates over the connection that `lakehouse.control.upgrade` opened."""
 
 from alembic import context
 

@@ -15,7 +15,8 @@ from lakehouse.control.upgrade import upgrade_database
 _spec = importlib.util.spec_from_file_location(
     "postgres_server", Path(__file__).with_name("postgres_server.py")
 )
-assert _spec is not None and _spec.loader is not None
+assert _spec is not None
+assert _spec.loader is not None
 postgres_server = importlib.util.module_from_spec(_spec)
 sys.modules["postgres_server"] = postgres_server
 _spec.loader.exec_module(postgres_server)

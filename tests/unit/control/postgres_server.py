@@ -1,6 +1,5 @@
 """A throw-away PostgreSQL server on a Unix socket, so that no port can be taken."""
 
-import glob
 import os
 import pwd
 import shutil
@@ -28,7 +27,7 @@ def why_not() -> str | None:
 
 def find_binary(name: str) -> str | None:
     """Look on the path, then where Debian keeps the server's programs."""
-    debian = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
+    debian = sorted(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")))
     return shutil.which(name) or (debian[-1] if debian else None)
 
 

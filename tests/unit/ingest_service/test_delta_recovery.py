@@ -42,7 +42,7 @@ def counts(lake: LakeSettings) -> list[int]:
     return [open_table(lake, spec).to_pyarrow_table().num_rows for spec in specs]
 
 
-@pytest.mark.parametrize(
+STEPS = pytest.mark.parametrize(
     ("commits", "left"),
     [
         pytest.param(0, [0, 0, 0], id="before quarantine"),
@@ -50,12 +50,19 @@ def counts(lake: LakeSettings) -> list[int]:
         pytest.param(2, [1, 1, 0], id="after ledger"),
     ],
 )
-def test_unfinished_batch_is_removed_by_recovery_and_may_be_sent_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commits: int, left: list[int]
-) -> None:
-    lake = LakeSettings(home=tmp_path)
-    ensure_tables(lake)
-    assert write(DeltaSink(lake), "whole")
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> LakeSettings:
+    """A lake with one whole batch."""
+    settings = LakeSettings(home=tmp_path)
+    ensure_tables(settings)
+    assert write(DeltaSink(settings), "whole")
+    return settings
+
+
+def die_after(commits: int, lake: LakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run batch `broken` in a process that ends after so many commits."""
     real, done = delta.commit_files, []
 
     def dying(*arguments: Any) -> None:
@@ -68,6 +75,13 @@ def test_unfinished_batch_is_removed_by_recovery_and_may_be_sent_again(
     with pytest.raises(Killed):
         write(DeltaSink(lake), "broken")
     monkeypatch.undo()
+
+
+@STEPS
+def test_unfinished_batch_is_removed_by_recovery_and_may_be_sent_again(
+    lake: LakeSettings, monkeypatch: pytest.MonkeyPatch, commits: int, left: list[int]
+) -> None:
+    die_after(commits, lake, monkeypatch)
     assert counts(lake) == [1 + n for n in left]
 
     sink = DeltaSink(lake)
@@ -80,10 +94,20 @@ def test_unfinished_batch_is_removed_by_recovery_and_may_be_sent_again(
     assert counts(lake) == [2, 2, 2]
 
 
-def test_old_unfinished_batch_is_removed_without_knowing_its_process(tmp_path: Path) -> None:
-    lake = LakeSettings(home=tmp_path)
-    ensure_tables(lake)
-    sink = DeltaSink(lake)
-    assert write(sink, "whole")
-    assert sink.recover(timedelta(0), lambda _tenant, _batch: False) == 0
+@STEPS
+def test_unfinished_batch_sent_again_under_its_id_is_completed(
+    lake: LakeSettings, monkeypatch: pytest.MonkeyPatch, commits: int, left: list[int]
+) -> None:
+    die_after(commits, lake, monkeypatch)
+
+    assert write(DeltaSink(lake), "broken")
+    assert counts(lake) == [2, 2, 2]
+
+
+def test_old_unfinished_batch_is_removed_without_knowing_its_process(
+    lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die_after(2, lake, monkeypatch)
+
+    assert DeltaSink(lake).recover(timedelta(0), lambda _tenant, _batch: False) == 1
     assert counts(lake) == [1, 1, 1]

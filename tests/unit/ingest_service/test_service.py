@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest_service.dedupe import history
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows, NoHistory
 from ingest_service.report import IngestReport
@@ -57,9 +58,9 @@ class Ticks:
 
 def service(sink: Sink, suppression: object = None, chunk_bytes: int = 200) -> IngestService:
     """A service with a new window and small chunks."""
-    history = DeltaHistory(sink) if isinstance(sink, DeltaSink) else NoHistory()
+    past = DeltaHistory(sink) if isinstance(sink, DeltaSink) else NoHistory()
     listed = suppression or EmptySuppressionList()
-    return IngestService(sink, history, DedupeWindows(), listed, Ticks(), chunk_bytes)  # type: ignore[arg-type]
+    return IngestService(sink, past, DedupeWindows(), listed, Ticks(), chunk_bytes)  # type: ignore[arg-type]
 
 
 def ingest(
@@ -201,3 +202,25 @@ def test_refused_file_leaves_no_data_files(tmp_path: Path) -> None:
     assert not report.is_stored
     assert report.errors[0].line == 62
     assert list(Path(lake.lake).rglob("*.parquet")) == []
+
+
+def test_file_refused_late_leaves_no_data_files(tmp_path: Path) -> None:
+    lake = LakeSettings(home=tmp_path)
+    ensure_tables(lake)
+    with pytest.raises(FileRefusedError):
+        ingest(service(DeltaSink(lake)), tmp_path, interactions_csv(5_000) + "u1,i1\n")
+
+    assert list(Path(lake.lake).rglob("*.parquet")) == []
+
+
+def test_files_of_this_process_are_not_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = LakeSettings(home=tmp_path)
+    ensure_tables(lake)
+    running = service(DeltaSink(lake))
+    monkeypatch.setattr(history, "_read", lambda *_: pytest.fail("a file was read"))
+    for number in range(3):
+        ingest(running, tmp_path, interactions_csv(30, first=number * 10), f"b{number}")
+
+    assert open_table(lake, RAW_INTERACTIONS).to_pyarrow_table().num_rows == 50
