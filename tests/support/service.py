@@ -46,6 +46,13 @@ class RunningService:
         self.keys[tenant_id] = key
         return key
 
+    def add_key(self, tenant_id: str, *scopes: str) -> str:
+        """Return another key of a tenant."""
+        database = ControlDatabase.open(self.lake.control_url)
+        key = database.keys.create(tenant_id, set(scopes)).secret
+        database.close()
+        return key
+
     def start(self) -> None:
         """Start it on a free port and wait until it answers."""
         port_file = self.home / "port"

@@ -213,6 +213,22 @@ def test_tenants_range_holds_for_events_and_not_for_catalogue_dates() -> None:
     assert catalogue.validate(item, KNOWN_AT).accepted.height == 1
 
 
+def test_both_zeros_are_one_rating() -> None:
+    rows: list[dict[str, str | None]] = [
+        {
+            "user_id": "u",
+            "item_id": "i",
+            "interaction_type": "view",
+            "timestamp": "1700000000000",
+            "rating": zero,
+        }
+        for zero in ("0", "-0", "-0.0")
+    ]
+    found = _validate(DataType.INTERACTIONS, rows, list(rows[0]))
+
+    assert found.accepted["event_id"].n_unique() == 1
+
+
 def test_every_code_is_explained() -> None:
     assert set(EXPLANATIONS) == set(ReasonCode)
 
