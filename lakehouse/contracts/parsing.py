@@ -148,7 +148,8 @@ def _number(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
         ~text.blank & ~value.is_finite().fill_null(value=False),
         f"{field.name} is not a finite number",
     )
-    return Reading(value + 0.0, (check,))  # -0.0 becomes 0.0: equal numbers, one identity
+    # -0.0 becomes 0.0: equal numbers, one identity. (polars drops an addition of 0.0.)
+    return Reading(pl.when(value == 0).then(pl.lit(0.0)).otherwise(value), (check,))
 
 
 def _decimal(field: ContractField, text: FieldText, _: ReadContext) -> Reading:

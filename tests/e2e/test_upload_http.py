@@ -210,6 +210,12 @@ def test_key_is_checked_before_the_body_is_sent(service: RunningService) -> None
         assert client.recv(4096).startswith(b"HTTP/1.1 401")
 
 
+def test_body_that_announces_too_much_is_refused_unread(service: RunningService) -> None:
+    with _connect(service) as client:
+        client.sendall(_head(service, service.keys["acme"], 10**12))
+        assert client.recv(4096).startswith(b"HTTP/1.1 413")
+
+
 def test_body_over_the_limit_is_refused(tmp_path: Path) -> None:
     running = RunningService(tmp_path, {"ETA_SERVICE_MAX_UPLOAD_BYTES": "10000"})
     running.add_tenant("acme")
