@@ -3,13 +3,14 @@
 import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 
 _FINISHED: Final = "NodeFinished"
+_FAILED: Final = ("error", "fail", "runtime error")
 _STARTED: Final = "LogStartLine"
 
 
@@ -50,6 +51,7 @@ def build(
     run at all; a failing model or test is in the result.
     """
     wanted = {**(variables or {}), **({"tenant_id": tenant_id} if tenant_id else {})}
+    failures: list[str] = []
     outcome = run_dbt(
         settings,
         [
@@ -57,17 +59,12 @@ def build(
             *(["--full-refresh"] if full_refresh else []),
             *(["--vars", json.dumps(wanted, sort_keys=True)] if wanted else []),
         ],
-        callbacks=[_translate(on_event, on_count)],
+        callbacks=[_listen(on_event, on_count, failures)],
     )
-    results = list(outcome.result)
     return BuildResult(
         is_success=bool(outcome.success),
-        seconds_by_node={result.node.name: result.execution_time for result in results},
-        failures=tuple(
-            f"{result.node.name}: {_first_lines(result.message or result.status)}"
-            for result in results
-            if result.status in ("error", "fail", "runtime error")
-        ),
+        seconds_by_node={result.node.name: result.execution_time for result in outcome.result},
+        failures=tuple(failures),
     )
 
 
@@ -101,29 +98,30 @@ def run_dbt(
     return outcome
 
 
-def _translate(
-    on_event: Callable[[NodeEvent], None], on_count: Callable[[int], None]
+def _listen(
+    on_event: Callable[[NodeEvent], None], on_count: Callable[[int], None], failures: list[str]
 ) -> Callable[[Any], None]:
+    """Return a dbt callback; failures are taken here, as results leave ephemeral models out."""
+
     def receive(message: Any) -> None:
         if message.info.name not in (_STARTED, _FINISHED):
             return
-        if message.data.node_info.materialized == "ephemeral":
-            return  # nothing is run for it
-        if message.info.name == _STARTED:
-            on_count(message.data.total)
-            node = message.data.node_info
-            on_event(NodeEvent(node.node_name, node.resource_type, is_finished=False))
-        else:
-            node, result = message.data.node_info, message.data.run_result
-            on_event(
-                NodeEvent(
-                    node.node_name,
-                    node.resource_type,
-                    is_finished=True,
-                    status=result.message or node.node_status,
-                    seconds=result.execution_time,
-                )
+        node = message.data.node_info
+        event = NodeEvent(node.node_name, node.resource_type, is_finished=False)
+        if message.info.name == _FINISHED:
+            result = message.data.run_result
+            if result.status in _FAILED:
+                failures.append(f"{event.name}: {_first_lines(result.message or result.status)}")
+            event = replace(
+                event,
+                is_finished=True,
+                status=result.message or node.node_status,
+                seconds=result.execution_time,
             )
+        else:
+            on_count(message.data.total)
+        if node.materialized != "ephemeral":  # nothing is run for those
+            on_event(event)
 
     return receive
 
