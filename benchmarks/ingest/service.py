@@ -25,6 +25,12 @@ class Service:
     pid: int
 
     @property
+    def cpu_seconds(self) -> float:
+        """Processor time used so far."""
+        used = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def peak_rss_mb(self) -> float:
         """Largest resident size so far."""
         return _status_mb(self.pid, "VmHWM")
