@@ -21,7 +21,7 @@ from ingest_service.rows import line_refs, quarantine_rows, raw_rows
 from ingest_service.sinks.base import BatchKey, Counts, Sink, SinkBatch
 from ingest_service.sinks.delta import RAW_TABLES
 from lakehouse.contracts.fields import SUBJECT_COLUMN
-from lakehouse.contracts.identity import fingerprints
+from lakehouse.contracts.identity import fingerprints, needs_escape
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
 from lakehouse.contracts.validator import Validated, Validator
@@ -174,7 +174,10 @@ class _BatchRun:
 
             def prepare(piece: CsvPiece) -> _Prepared:
                 chunk = file.parse(piece, validator.columns)
-                return self._prepare(chunk, validator.validate(chunk.frame, self._key.known_at))
+                is_plain = not needs_escape(chunk.data)
+                return self._prepare(
+                    chunk, validator.validate(chunk.frame, self._key.known_at, is_plain=is_plain)
+                )
 
             for prepared in map_in_order(prepare, file.pieces(), PARALLEL_PIECES):
                 self._take(prepared)

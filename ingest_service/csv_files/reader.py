@@ -49,6 +49,11 @@ class CsvChunk:
     lines: Positions
     _marks: Marks
 
+    @property
+    def data(self) -> bytes:
+        """The bytes of all records."""
+        return self._marks.data
+
     def raw(self, rows: Sequence[int]) -> list[bytes]:
         """The records of these rows as the file has them, without their line end."""
         marks = self._marks

@@ -10,7 +10,6 @@ A catalogue row without `updated_at` says "this is the state now", so its identi
 time it became known: the states A, B, A of one item are three events.
 """
 
-from collections.abc import Collection
 from typing import Final
 
 import polars as pl
@@ -22,14 +21,24 @@ from lakehouse.contracts.tenant import DataType
 SEPARATOR: Final = "\x1f"
 EVENT_ID_DIGITS: Final = 32
 
+_ESCAPED: Final = ["\\", SEPARATOR]
+
 _PAYLOAD: Final = "_payload"
 _IDENTITY: Final = "_identity"
 
 
-def payload_text(data_type: DataType, frame: pl.DataFrame) -> pl.Series:
+def needs_escape(text: str | bytes) -> bool:
+    """Whether a text holds a character that is escaped in identities."""
+    if isinstance(text, bytes):
+        return any(mark.encode() in text for mark in _ESCAPED)
+    return any(mark in text for mark in _ESCAPED)
+
+
+def payload_text(data_type: DataType, frame: pl.DataFrame, *, is_plain: bool = False) -> pl.Series:
     """Return what every row says, as one unambiguous text; `event_id` is no part of it.
 
-    `frame` has contract columns, the context unnested; absent columns count as null.
+    `frame` has contract columns, the context unnested; absent columns count as null. `is_plain`
+    promises that no text of it needs an escape.
     """
     always: list[pl.Expr] = []
     sometimes: list[pl.Expr] = []
@@ -39,7 +48,7 @@ def payload_text(data_type: DataType, frame: pl.DataFrame) -> pl.Series:
         column = frame.get_column(field.column)
         if column.null_count() == len(column) and len(column):
             continue
-        text = _value_text(field, column)
+        text = _value_text(field, column, is_plain=is_plain)
         if sometimes or column.null_count():
             sometimes.append(pl.lit(f"{field.tag}=") + text)
         else:
@@ -90,7 +99,7 @@ def fingerprints(
     )
 
 
-def _value_text(field: ContractField, column: pl.Series) -> pl.Expr:
+def _value_text(field: ContractField, column: pl.Series, *, is_plain: bool) -> pl.Expr:
     value = pl.col(field.column)
     match field.kind:
         case FieldKind.TIMESTAMP | FieldKind.DECIMAL:
@@ -102,11 +111,9 @@ def _value_text(field: ContractField, column: pl.Series) -> pl.Expr:
         case FieldKind.INTERACTION_TYPE:
             return value
         case FieldKind.TEXT | FieldKind.JSON_OBJECT:
-            return _escaped(value) if _needs_escape(column, ("\\", SEPARATOR)) else value
-
-
-def _needs_escape(column: pl.Series, marks: Collection[str]) -> bool:
-    return bool(column.str.contains_any(list(marks)).any())
+            if is_plain or not column.str.contains_any(_ESCAPED).any():
+                return value
+            return _escaped(value)
 
 
 def _escaped(value: pl.Expr) -> pl.Expr:

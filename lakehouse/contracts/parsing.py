@@ -5,7 +5,7 @@ types are read without the white space around them. Null means the field has no 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,6 +23,8 @@ _BOOLEANS: Final = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }
+_TOO_LARGE: Final = -(2**62)
+"""Stands for a number that 64 bits of microseconds cannot hold: a time before any range."""
 _ISO: Final = (
     r"^(?<date>\d{4}-\d{2}-\d{2})"
     r"(?:[Tt ](?<hour>\d{2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,](?<fraction>\d{1,9}))?)?"
@@ -41,10 +43,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A field's value and everything that can be wrong with it."""
+    """A field's value and everything that can be wrong with it.
+
+    `parsed` is computed first, once, as the column `FieldText.parsed` that the others build on.
+    """
 
     value: pl.Expr
     checks: tuple[Check, ...]
+    parsed: pl.Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,11 @@ class FieldText:
     def blank(self) -> pl.Expr:
         """True where the text is null, empty or white space only."""
         return pl.col(f"{self.name}.blank")
+
+    @property
+    def parsed(self) -> pl.Expr:
+        """What the field's reading has parsed."""
+        return pl.col(f"{self.name}.parsed")
 
     def prepare(self, source: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
         """Return the first two columns, from the text's source."""
@@ -100,7 +111,7 @@ def read_field(field: ContractField, text: FieldText, context: ReadContext) -> R
     if not field.required:
         return reading
     missing = Check(ReasonCode.MISSING_VALUE, text.blank, f"{field.name} is missing")
-    return Reading(reading.value, (missing, *reading.checks))
+    return replace(reading, checks=(missing, *reading.checks))
 
 
 def check_format(timestamp: TimestampFormat) -> str | None:
@@ -186,33 +197,31 @@ def _json_object(field: ContractField, text: FieldText, _: ReadContext) -> Readi
 
 
 def _timestamp(field: ContractField, text: FieldText, context: ReadContext) -> Reading:
-    stripped = text.stripped
-    timestamp = context.timestamp
+    stripped, timestamp = text.stripped, context.timestamp
     if timestamp.format is not None:
-        value = _strptime(stripped, timestamp.format)
-        is_readable, how = value.is_not_null(), "in the format of the source mapping"
+        micros, how = _strptime(stripped, timestamp.format), "in the format of the source mapping"
     elif timestamp.unit == "iso":
-        value = _iso(stripped)
-        is_readable, how = value.is_not_null(), "in ISO 8601"
+        micros, how = _iso(stripped), "in ISO 8601"
     else:
-        value = _epoch(stripped, _MICROSECONDS[timestamp.unit])
-        is_readable = stripped.cast(pl.Float64, strict=False).is_finite().fill_null(value=False)
+        scale = _MICROSECONDS[timestamp.unit]
+        micros = stripped.map_batches(lambda column: _epoch(column, scale), pl.Int64)
         how = f"as a number ({timestamp.unit} since 1970-01-01)"
     start, end = _bounds(field, context.time_range)
-    in_range = value.is_between(microseconds(start), microseconds(end), closed="left")
+    in_range = text.parsed.is_between(microseconds(start), microseconds(end), closed="left")
     checks = (
         Check(
             ReasonCode.BAD_TIMESTAMP,
-            ~text.blank & ~is_readable,
+            ~text.blank & text.parsed.is_null(),
             f"{field.name} is not a time written {how}",
         ),
         Check(
             ReasonCode.TIMESTAMP_OUT_OF_RANGE,
-            ~text.blank & is_readable & ~in_range.fill_null(value=False),
+            ~text.blank & ~in_range.fill_null(value=True),
             f"{field.name} lies outside {start:%Y-%m-%d} to {end:%Y-%m-%d}",
         ),
     )
-    return Reading(value.cast(UTC_MICROSECONDS), checks)
+    parsed = micros.alias(f"{text.name}.parsed")
+    return Reading(text.parsed.cast(UTC_MICROSECONDS), checks, parsed)
 
 
 def _bounds(field: ContractField, time_range: TimeRange) -> tuple[datetime, datetime]:
@@ -227,19 +236,24 @@ def microseconds(moment: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _epoch(text: pl.Expr, scale: int) -> pl.Expr:
-    """Microseconds of a number; null where it is none or too large for 64 bits.
+def _epoch(text: pl.Series, scale: int) -> pl.Series:
+    """Microseconds of a number, null where it is none; far outside any range where too large.
 
-    Whole numbers take the integer way. Others (881250949.0) go through a double, whose 53 bits
-    hold every microsecond until 2255.
+    Whole numbers take the integer way, alone when all are whole. Others (881250949.0) go through a
+    double, whose 53 bits hold every microsecond until 2255.
     """
     limit = (2**63 - 1) // scale
-    whole = text.cast(pl.Int64, strict=False)
-    exact = pl.when(whole.is_between(-limit, limit)).then(whole * scale)
-    scaled = text.cast(pl.Float64, strict=False) * scale
-    fits = scaled.is_finite() & (scaled.abs() < 9.2e18)
-    rounded = pl.when(fits & whole.is_null()).then(scaled.round()).cast(pl.Int64, strict=False)
-    return pl.coalesce(exact, rounded)
+    whole = text.cast(pl.Int64, strict=False).alias("whole")
+    frame = pl.DataFrame([whole, text.alias("text")])
+    fits = pl.col("whole").is_between(-limit, limit)
+    exact = pl.when(fits).then(pl.col("whole") * scale).when(~fits).then(_TOO_LARGE)
+    if whole.null_count() == text.null_count():
+        return frame.select(exact).to_series()
+    number = pl.col("text").cast(pl.Float64, strict=False)
+    scaled = number * scale
+    rounded = pl.when(scaled.abs() < 9.2e18).then(scaled.round()).cast(pl.Int64, strict=False)
+    inexact = pl.when(number.is_finite()).then(rounded.fill_null(_TOO_LARGE))
+    return frame.select(pl.coalesce(exact, inexact)).to_series()
 
 
 def _strptime(text: pl.Expr, pattern: str) -> pl.Expr:

@@ -11,7 +11,7 @@ from datetime import datetime
 import polars as pl
 
 from lakehouse.contracts.fields import FIELDS, FieldKind
-from lakehouse.contracts.identity import event_ids, payload_text
+from lakehouse.contracts.identity import event_ids, needs_escape, payload_text
 from lakehouse.contracts.mapping import FieldSource, FileRefusedError, resolve
 from lakehouse.contracts.parsing import (
     Check,
@@ -89,13 +89,19 @@ class Validator:
             )
             for source in self._sources
         }
+        added = [source.constant or "" for source in self._sources]
+        added += [value for source in self._sources for value in source.values.values()]
+        self._adds_plain = not any(needs_escape(text) for text in added)
         self._refuse_bad_formats()
         self._checks: list[tuple[FieldSource, Check]] = []
         self._values: list[pl.Expr] = []
+        self._parsed: list[pl.Expr] = []
         for source in self._sources:
             field = source.field
             reading = read_field(field, FieldText(field.name), self._contexts[field.name])
             self._values.append(reading.value.alias(field.column))
+            if reading.parsed is not None:
+                self._parsed.append(reading.parsed)
             self._checks.extend((source, check) for check in reading.checks)
 
     @property
@@ -103,10 +109,13 @@ class Validator:
         """The columns of the file that are read; the others need not be parsed."""
         return tuple(dict.fromkeys(s.column for s in self._sources if s.column is not None))
 
-    def validate(self, frame: pl.DataFrame, known_at: datetime) -> Validated:
+    def validate(
+        self, frame: pl.DataFrame, known_at: datetime, *, is_plain: bool = False
+    ) -> Validated:
         """Validate a batch: `frame` has (at least) `columns`, all strings.
 
-        `known_at` (UTC) becomes the `updated_at` of catalogue rows that have none.
+        `known_at` (UTC) becomes the `updated_at` of catalogue rows that have none. `is_plain`
+        promises that no text of the frame holds a backslash or U+001F, which saves looking.
         """
         texts = frame.select(
             form
@@ -116,6 +125,7 @@ class Validator:
         texts = texts.with_columns(
             FieldText(source.field.name).find_blank() for source in self._sources
         )
+        texts = texts.with_columns(self._parsed)
         marks = [check.is_bad.alias(f"bad{n}") for n, (_, check) in enumerate(self._checks)]
         read = texts.lazy().select(pl.row_index("row"), *self._values, *marks).collect()
         values = read.select("row", *(source.field.column for source in self._sources))
@@ -126,12 +136,12 @@ class Validator:
             values = values.filter(~bad.select(pl.any_horizontal(pl.all())).to_series())
         else:
             reasons = REASON_SCHEMA.to_frame()
-        return self._complete(values, reasons, known_at)
+        return self._complete(values, reasons, known_at, is_plain=is_plain and self._adds_plain)
 
     def _complete(
-        self, values: pl.DataFrame, reasons: pl.DataFrame, known_at: datetime
+        self, values: pl.DataFrame, reasons: pl.DataFrame, known_at: datetime, *, is_plain: bool
     ) -> Validated:
-        payload = payload_text(self.data_type, values)
+        payload = payload_text(self.data_type, values, is_plain=is_plain)
         is_state = self._states(values)
         ids = _ids(values, payload, known_at, is_state)
         absent = [
