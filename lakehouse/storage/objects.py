@@ -1,0 +1,112 @@
+"""Small files beside the tables, each written whole: the same guarantees on disk and in a bucket.
+
+On disk a file is written beside its place and renamed; in an object store one put makes it appear.
+Either way a reader finds the old content, the new content or nothing, never a part. The object
+store is reached through delta-rs, with the options that open the tables.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Protocol
+
+import pyarrow.fs as pafs
+
+if TYPE_CHECKING:
+    from lakehouse.settings import LakeSettings
+
+
+class ObjectFolder(Protocol):
+    """A folder of small files, named by relative paths with `/`."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file, None when there is none."""
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file in one atomic step; durable when this returns."""
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files directly in `folder`, in order; none if it is missing."""
+        ...
+
+
+def open_folder(settings: LakeSettings, path: str) -> ObjectFolder:
+    """Return the folder `path` of the lake; it need not exist yet."""
+    location = f"{settings.lake}/{path}"
+    if settings.is_local:
+        return LocalFolder(Path(location))
+    return StoreFolder(location, settings.storage_options)
+
+
+class LocalFolder:
+    """A folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, name: str) -> bytes | None:
+        """See `ObjectFolder.read`."""
+        try:
+            return (self._root / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `ObjectFolder.write`."""
+        target = self._root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{token_hex(4)}")
+        try:
+            with partial.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        _sync(target.parent)
+
+    def names(self, folder: str) -> list[str]:
+        """See `ObjectFolder.names`."""
+        found = (self._root / folder).glob("[!.]*")
+        return sorted(path.name for path in found if path.is_file())
+
+
+class StoreFolder:
+    """A prefix of an object store, by its URL and the options of delta-rs."""
+
+    def __init__(self, url: str, options: dict[str, str]) -> None:
+        from deltalake.fs import DeltaStorageHandler
+
+        self._files = pafs.PyFileSystem(DeltaStorageHandler(url, options))
+
+    def read(self, name: str) -> bytes | None:
+        """See `ObjectFolder.read`."""
+        if self._files.get_file_info(name).type is not pafs.FileType.File:
+            return None
+        with self._files.open_input_stream(name) as stream:
+            content: bytes = stream.read()
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `ObjectFolder.write`."""
+        with self._files.open_output_stream(name) as stream:
+            stream.write(content)
+
+    def names(self, folder: str) -> list[str]:
+        """See `ObjectFolder.names`."""
+        selector = pafs.FileSelector(folder, allow_not_found=True)
+        found = self._files.get_file_info(selector)
+        return sorted(info.base_name for info in found if info.type is pafs.FileType.File)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,57 @@
+"""The content hash of a training set, computed from its rows outside Spark.
+
+The same formula as the dbt model `training_contents` (see the doc block `content_hash`), so that
+an export can prove it holds the rows its manifest names.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+import polars_hash as plh
+
+_SALTS: Final = ("a", "b")
+_SEED: Final = 42
+_UNIT: Final = 1e18
+_MODULUS: Final = 1 << 64
+
+_EXPRESSIONS: Final = (
+    pl.col("tenant_id"),
+    pl.col("user_id"),
+    pl.col("item_id"),
+    pl.col("anchor_item_id"),
+    pl.col("draw_index"),
+    pl.col("interaction_type"),
+    pl.col("negative_type"),
+    (pl.col("label") * _UNIT).cast(pl.Int64),
+    (pl.col("sampling_probability") * _UNIT).cast(pl.Int64),
+    pl.col("event_time").dt.epoch("us"),
+)
+
+
+class ContentHash:
+    """Takes rows in any order and in any pieces; `hexdigest` is that of all taken so far."""
+
+    def __init__(self) -> None:
+        self._sums = [0, 0]
+
+    def update(self, rows: pl.DataFrame) -> None:
+        """Add rows with all columns of `training.training_data`."""
+        text = pl.concat_str([_netstring(value) for value in _EXPRESSIONS])
+        salted = rows.select(**{salt: pl.concat_str([pl.lit(salt), text]) for salt in _SALTS})
+        for position, salt in enumerate(_SALTS):
+            hashes = salted.select(plh.col(salt).nchash.xxhash64(seed=_SEED)).to_series()
+            # halves are summed apart: a sum of 64-bit numbers would wrap, or become a float
+            low, high = (hashes & 0xFFFFFFFF).sum(), (hashes // (1 << 32)).sum()
+            self._sums[position] += int(low) + (int(high) << 32)
+
+    def hexdigest(self) -> str:
+        """Return the 32 digits."""
+        return "".join(f"{total % _MODULUS:016x}" for total in self._sums)
+
+
+def _netstring(value: pl.Expr) -> pl.Expr:
+    text = value.cast(pl.String)
+    framed = pl.concat_str([text.str.len_bytes().cast(pl.String), pl.lit(":"), text])
+    return framed.fill_null("-")

@@ -1,0 +1,1 @@
+"""Copies of a published training set in the formats that trainers read, one module per format."""

@@ -1,0 +1,42 @@
+"""A tenant's items at the versions that a snapshot pins: one row per item that may be drawn."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from lakehouse.training.manifest import AVAILABILITY, CATALOGUE, Manifest
+from lakehouse.training.rows import tenant_batches
+
+if TYPE_CHECKING:
+    from lakehouse.settings import LakeSettings
+
+_VERSIONED: Final = ("item_id", "title", "category", "updated_at", "known_at", "event_id")
+
+
+def items(settings: LakeSettings, manifest: Manifest) -> pl.DataFrame:
+    """Return item_id, available_at, title and category, one row per item, in order of item_id.
+
+    Title and category are those of the newest catalogue row by the cutoff, null without one. The
+    price is left out: today's price beside an old event would tell the model the future.
+    """
+    available = list(
+        tenant_batches(settings, manifest, AVAILABILITY, ["tenant_id", "item_id", "available_at"])
+    )
+    versions = list(tenant_batches(settings, manifest, CATALOGUE, ["tenant_id", *_VERSIONED]))
+    found = pl.concat(available).drop("tenant_id")
+    if not versions:
+        return found.with_columns(title=pl.lit(None, pl.String), category=pl.lit(None, pl.String))
+    catalogue = pl.concat(versions)
+    if manifest.parameters.cutoff is not None:
+        cutoff = datetime.fromisoformat(manifest.parameters.cutoff)
+        cutoff = cutoff.replace(tzinfo=UTC) if cutoff.tzinfo is None else cutoff
+        catalogue = catalogue.filter(pl.col("known_at") <= cutoff)
+    newest = (
+        catalogue.sort("updated_at", "known_at", "event_id")
+        .group_by("item_id")
+        .agg(pl.col("title", "category").last())
+    )
+    return found.join(newest, on="item_id", how="left").sort("item_id")

@@ -1,0 +1,135 @@
+"""Parquet for training loaders: `training_data/{date}/label=1.0|0.0/part-*.parquet`.
+
+Row groups of 131,072 rows are the unit that a loader's worker reads; files end after the row group
+that takes them over 128 MiB. The label is in the path, as Hive partitions have it, and not in the
+file: readers that know such paths refuse a column that stands in both.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lakehouse.training.export.base import markdown_table
+from lakehouse.training.manifest import Manifest
+
+ROW_GROUP_ROWS: Final = 131_072
+TARGET_FILE_BYTES: Final = 128 * 1024 * 1024
+
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("tenant_id", pa.string()),
+        pa.field("user_id", pa.string()),
+        pa.field("item_id", pa.string()),
+        pa.field("anchor_item_id", pa.string()),
+        pa.field("draw_index", pa.int32()),
+        pa.field("interaction_type", pa.string()),
+        pa.field("negative_type", pa.string()),
+        pa.field("sampling_probability", pa.float64()),
+        pa.field("event_time", pa.timestamp("us", tz="UTC")),
+    ]
+)
+_COLUMNS: Final = (
+    ("tenant_id", "the tenant"),
+    ("user_id", "the user, as sent"),
+    ("item_id", "the item of the example, as sent"),
+    ("anchor_item_id", "the positive's item that a negative was drawn for; else the item itself"),
+    ("draw_index", "0, or 1, 2, … for the negatives drawn for a positive"),
+    ("interaction_type", "strongest type of a positive; type of an explicit negative; else null"),
+    ("negative_type", "`sampled` or `explicit`; null for a positive"),
+    ("sampling_probability", "probability of the draw; null unless sampled"),
+    ("event_time", "time of the positive or the dislike, UTC; the rows are in its order"),
+    ("label", "1.0 or 0.0, **in the path**, not in the files"),
+)
+_LOADING: Final = """\
+```python
+import duckdb, polars, pyarrow.parquet as pq
+from pathlib import Path
+
+duckdb.sql("from read_parquet('{folder}/*/*.parquet', hive_partitioning = true)")
+polars.scan_parquet("{folder}/", hive_partitioning=True, hive_schema={{"label": polars.Float64}})
+for path in sorted(Path("{folder}").glob("label=*/*.parquet")):  # row group by row group
+    label = float(path.parent.name.removeprefix("label="))
+    file = pq.ParquetFile(path)
+    for number in range(file.num_row_groups):
+        rows = file.read_row_group(number, columns=["user_id", "item_id", "event_time"])
+```
+"""
+
+
+class ParquetExport:
+    """See the module."""
+
+    def __init__(
+        self, folder: Path, manifest: Manifest, *, file_bytes: int = TARGET_FILE_BYTES
+    ) -> None:
+        self._place = f"training_data/{manifest.created_at:%Y-%m-%d}"
+        root = folder / self._place
+        self._labels = {
+            label: _LabelFiles(root / f"label={label:.1f}", file_bytes) for label in (1.0, 0.0)
+        }
+
+    def write(self, rows: pl.DataFrame) -> None:
+        """See `ExportWriter.write`."""
+        for label, files in self._labels.items():
+            part = rows.filter(pl.col("label") == label).select(SCHEMA.names)
+            files.write(part.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(SCHEMA))
+
+    def finish(self) -> str:
+        """See `ExportWriter.finish`."""
+        for files in self._labels.values():
+            files.close()
+        table = markdown_table(
+            ("column", "meaning"), [(f"`{name}`", text) for name, text in _COLUMNS]
+        )
+        return f"{table}\n\n{_LOADING.format(folder=self._place)}"
+
+
+class _LabelFiles:
+    """The files of one label."""
+
+    def __init__(self, folder: Path, file_bytes: int) -> None:
+        self._folder = folder
+        self._file_bytes = file_bytes
+        self._count = 0
+        self._pending: list[pa.Table] = []
+        self._sink: pa.NativeFile | None = None
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, rows: pa.Table) -> None:
+        self._pending.append(rows)
+        if sum(table.num_rows for table in self._pending) < ROW_GROUP_ROWS:
+            return
+        held = pa.concat_tables(self._pending)
+        whole = held.num_rows - held.num_rows % ROW_GROUP_ROWS
+        for start in range(0, whole, ROW_GROUP_ROWS):
+            self._write_group(held.slice(start, ROW_GROUP_ROWS))
+        self._pending = [held.slice(whole)]
+
+    def close(self) -> None:
+        rest = pa.concat_tables(self._pending) if self._pending else None
+        if rest is not None and rest.num_rows:
+            self._write_group(rest)
+        self._end_file()
+
+    def _write_group(self, rows: pa.Table) -> None:
+        if self._writer is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._sink = pa.OSFile(str(self._folder / f"part-{self._count:05}.parquet"), "wb")
+            self._writer = pq.ParquetWriter(self._sink, SCHEMA, compression="zstd")
+            self._count += 1
+        self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+        assert self._sink is not None
+        if self._sink.tell() >= self._file_bytes:
+            self._end_file()
+
+    def _end_file(self) -> None:
+        if self._writer is None or self._sink is None:
+            return
+        self._writer.close()
+        self._sink.close()
+        self._writer = self._sink = None

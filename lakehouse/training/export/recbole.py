@@ -1,0 +1,112 @@
+r"""RecBole's atomic files: `{tenant}/{tenant}.inter` and `.item`.
+
+The rules are those of RecBole's own loader (`recbole/data/dataset/dataset.py`, `_load_feat`): a
+first line of `name:type` with the types token, token_seq, float and float_seq; tabs between fields,
+spaces inside a sequence; read by `pandas.read_csv`, which takes some words for missing values and a
+leading `"` for quoting. There is no way to escape, so an id that would come back as another one is
+refused. Descriptive texts are made to fit: tabs and line breaks become spaces, `"` is dropped.
+
+There is no `.user` file: a tenant sends no attributes of users, and features computed over the
+whole history would tell the model what happened after its examples.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from lakehouse.training.export.base import Trouble, markdown_table, refuse, write_lines
+from lakehouse.training.manifest import Manifest
+
+MISSING_WORDS: Final = frozenset(
+    ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
+)  # fmt: skip
+"""What `pandas.read_csv` takes for a missing value; RecBole then drops the row."""
+PADDING: Final = "[PAD]"
+"""RecBole's own token for nothing."""
+
+INTER_HEADER: Final = "user_id:token\titem_id:token\tlabel:float\ttimestamp:float"
+ITEM_HEADER: Final = "item_id:token\ttitle:token_seq\tcategory:token"
+_COLUMNS: Final = (
+    ("`user_id:token`, `item_id:token`", "as sent"),
+    ("`label:float`", "1.0 for a positive, 0.0 for a sampled or explicit negative"),
+    ("`timestamp:float`", "seconds since 1970, UTC; a sampled negative has its positive's"),
+    ("`title:token_seq`, `category:token`", "in `.item`, from the newest catalogue row"),
+)
+_CONFIGURATION: Final = """\
+```yaml
+data_path: .          # this folder
+dataset: {tenant}
+LABEL_FIELD: label
+TIME_FIELD: timestamp
+load_col: {{inter: [user_id, item_id, label, timestamp], item: [item_id, title, category]}}
+train_neg_sample_args: null  # the negatives are in the file
+```
+
+An item drawn for two positives of a user stands twice. RecBole keeps floats in single precision:
+times within about two minutes are one to it. The price is left out, because today's price beside an
+old event would tell the model the future.
+"""
+
+
+class RecBoleExport:
+    """See the module."""
+
+    def __init__(self, folder: Path, manifest: Manifest, items: pl.DataFrame) -> None:
+        self._tenant_id = manifest.tenant_id
+        root = folder / manifest.tenant_id
+        root.mkdir()
+        self._inter = root / f"{manifest.tenant_id}.inter"
+        write_lines(self._inter, pl.Series([INTER_HEADER]), is_new=True)
+        _write_items(root / f"{manifest.tenant_id}.item", items)
+
+    def write(self, rows: pl.DataFrame) -> None:
+        """See `ExportWriter.write`."""
+        for column in ("user_id", "item_id"):
+            _refuse_ids(rows, column)
+        micros = pl.col("event_time").dt.epoch("us")
+        fraction = (micros % 1_000_000).cast(pl.String).str.zfill(6)
+        fields = (
+            pl.col("user_id"),
+            pl.col("item_id"),
+            pl.col("label").cast(pl.String),
+            pl.concat_str([(micros // 1_000_000).cast(pl.String), fraction], separator="."),
+        )
+        write_lines(self._inter, _lines(rows, *fields))
+
+    def finish(self) -> str:
+        """See `ExportWriter.finish`."""
+        table = markdown_table(("field", "meaning"), _COLUMNS)
+        return f"{table}\n\n{_CONFIGURATION.format(tenant=self._tenant_id)}"
+
+
+def _write_items(path: Path, items: pl.DataFrame) -> None:
+    _refuse_ids(items, "item_id")
+    write_lines(path, pl.Series([ITEM_HEADER]), is_new=True)
+    write_lines(path, _lines(items, pl.col("item_id"), _plain("title"), _plain("category")))
+
+
+def _lines(rows: pl.DataFrame, *fields: pl.Expr) -> pl.Series:
+    return rows.select(pl.concat_str(fields, separator="\t")).to_series()
+
+
+def _plain(column: str) -> pl.Expr:
+    text = pl.col(column).fill_null("").str.replace_all(r'["\x00-\x1f\x7f]+', " ")
+    return text.str.replace_all(r"\s+", " ").str.strip_chars()
+
+
+def _refuse_ids(rows: pl.DataFrame, column: str) -> None:
+    value = pl.col(column)
+    troubles = (
+        Trouble("with a tab, a line break or a control character", value.str.contains(_CONTROL)),
+        Trouble('that begin with "', value.str.starts_with('"')),
+        Trouble("that pandas reads as missing", value.is_in([*MISSING_WORDS])),
+        Trouble(f"that are RecBole's own {PADDING}", value == PADDING),
+    )
+    refuse(rows, column, troubles, "a RecBole file")
+
+
+_CONTROL: Final = r"[\x00-\x1f\x7f]"

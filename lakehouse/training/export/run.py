@@ -1,0 +1,122 @@
+"""Writes an export: whole or not at all, from the versions that a snapshot pins."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from lakehouse.errors import EtaError
+from lakehouse.training.export.base import ExportWriter, markdown_table
+from lakehouse.training.manifest import Manifest
+from lakehouse.training.publish import to_json
+
+if TYPE_CHECKING:
+    from lakehouse.settings import LakeSettings
+
+
+class ExportFormat(StrEnum):
+    """The formats of an export."""
+
+    PARQUET = "parquet"
+    RECBOLE = "recbole"
+    PERSONALIZE = "personalize"
+
+
+def default_destination(settings: LakeSettings, manifest: Manifest, kind: ExportFormat) -> Path:
+    """Return where an export goes unless told otherwise: below the home, where erasure looks."""
+    name = f"{manifest.snapshot_id}-{kind}"
+    return settings.home_dir / "exports" / manifest.tenant_id / name
+
+
+def export_snapshot(
+    settings: LakeSettings,
+    manifest: Manifest,
+    kind: ExportFormat,
+    destination: Path,
+    *,
+    on_rows: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Write a snapshot's rows, a README.md of the columns and the manifest to `destination`.
+
+    The folder appears complete, in one rename, or not at all. Raises `EtaError` when it is there
+    already, when the snapshot's rows are gone or differ from the manifest, or when the format
+    cannot hold a value.
+    """
+    destination = destination.absolute()
+    if destination.exists():
+        raise _exists(destination)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    partial = destination.with_name(f".{destination.name}.{token_hex(4)}")
+    partial.mkdir()
+    try:
+        _write(settings, manifest, kind, partial, on_rows)
+        try:
+            partial.rename(destination)
+        except OSError as error:
+            raise _exists(destination) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    handle = os.open(destination.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write(
+    settings: LakeSettings,
+    manifest: Manifest,
+    kind: ExportFormat,
+    folder: Path,
+    on_rows: Callable[[int], None],
+) -> None:
+    from lakehouse.training.rows import sorted_rows
+
+    writer = _open_writer(settings, manifest, kind, folder)
+    for rows in sorted_rows(settings, manifest, folder, on_rows=on_rows):
+        writer.write(rows)
+    text = writer.finish()
+    (folder / "README.md").write_text(_readme(manifest, kind, text), encoding="utf-8")
+    (folder / "manifest.json").write_bytes(to_json(manifest))
+
+
+def _open_writer(
+    settings: LakeSettings, manifest: Manifest, kind: ExportFormat, folder: Path
+) -> ExportWriter:
+    from lakehouse.training.export.catalogue import items
+    from lakehouse.training.export.parquet import ParquetExport
+    from lakehouse.training.export.personalize import PersonalizeExport
+    from lakehouse.training.export.recbole import RecBoleExport
+
+    if kind is ExportFormat.PARQUET:
+        return ParquetExport(folder, manifest)
+    if kind is ExportFormat.RECBOLE:
+        return RecBoleExport(folder, manifest, items(settings, manifest))
+    return PersonalizeExport(folder, manifest, items(settings, manifest))
+
+
+def _readme(manifest: Manifest, kind: ExportFormat, text: str) -> str:
+    counts = markdown_table(
+        ("rows", "count"),
+        [
+            ("positives", f"{manifest.counts.positives:,}"),
+            ("sampled negatives", f"{manifest.counts.sampled_negatives:,}"),
+            ("explicit negatives", f"{manifest.counts.explicit_negatives:,}"),
+        ],
+    )
+    return (
+        f"# Training set of {manifest.tenant_id}, snapshot {manifest.snapshot_id} ({kind})\n\n"
+        f"Seed {manifest.parameters.seed}, content hash `{manifest.content_hash}`; "
+        f"everything else is in `manifest.json`.\n\n{counts}\n\n{text}"
+    )
+
+
+def _exists(destination: Path) -> EtaError:
+    return EtaError(
+        f"{destination} is there already", remedy="remove it, or name another folder with --to"
+    )

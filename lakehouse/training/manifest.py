@@ -1,0 +1,148 @@
+"""What a published training set is: the one document that names its rows and how they were made.
+
+A manifest holds counts, parameters and versions and never a user or an item, so it may be copied
+anywhere and outlives an erasure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+TRAINING_DATA: Final = "training.training_data"
+CATALOGUE: Final = "staging.stg_items"
+AVAILABILITY: Final = "training.item_availability"
+PINNED_TABLES: Final = (TRAINING_DATA, CATALOGUE, AVAILABILITY)
+"""Tables whose Delta versions a snapshot pins; what an export reads."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TableVersion(_Model):
+    """A version of a Delta table, and where the table stands below the lake."""
+
+    location: str
+    version: int = Field(ge=0)
+
+
+class Parameters(_Model):
+    """What the rows are a function of besides the source tables."""
+
+    seed: int
+    cutoff: str | None
+    """The `cutoff` variable of the run; None when everything that was known counted."""
+    negatives_per_positive: int
+    positive_types: tuple[str, ...]
+    negative_types: tuple[str, ...]
+
+
+class Counts(_Model):
+    """Rows by kind, and what could not be drawn."""
+
+    positives: int
+    sampled_negatives: int
+    explicit_negatives: int
+    shortfall: int
+    positives_without_negatives: int
+    liked_and_disliked: int
+
+    @property
+    def negatives(self) -> int:
+        """Rows with label 0.0."""
+        return self.sampled_negatives + self.explicit_negatives
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return self.positives + self.negatives
+
+
+class Column(_Model):
+    """A column as Delta knows it."""
+
+    name: str
+    type: str
+
+
+class Manifest(_Model):
+    """A published snapshot of one tenant's training set; immutable."""
+
+    format: Literal[1] = 1
+    snapshot_id: str
+    """`<UTC time to the millisecond>-<start of the content hash>`: sorts by time."""
+    tenant_id: str
+    created_at: AwareDatetime
+    pinned: Mapping[str, TableVersion]
+    """Table name → version; kept from vacuum as long as the snapshot is."""
+    source_versions: Mapping[str, int]
+    """Source table → Delta version up to which the run for all tenants had read it."""
+    newest_known_at: AwareDatetime
+    """The newest `known_at` among the interactions that were read."""
+    parameters: Parameters
+    counts: Counts
+    label_balance: float
+    """Share of the rows with label 1.0."""
+    content_hash: str
+    columns: tuple[Column, ...]
+    code_version: str
+    gate: Mapping[str, Any] | None = None
+    """What the quality gate reported; None when it was not run."""
+
+    def has_content_of(self, other: Manifest) -> bool:
+        """Whether both name the same rows, made with the same parameters."""
+        return _content(self) == _content(other)
+
+    @property
+    def training_data(self) -> TableVersion:
+        """The pinned version of the training data."""
+        return self.pinned[TRAINING_DATA]
+
+
+def make_snapshot_id(now: datetime, content_hash: str) -> str:
+    """Return an id that sorts by time (milliseconds, UTC) and names the content."""
+    moment = now.astimezone(UTC)
+    return f"{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1_000:03}Z-{content_hash[:8]}"
+
+
+def diff(before: Manifest, after: Manifest) -> dict[str, tuple[Any, Any]]:
+    """Return the fields that differ, by dotted name, each with both values.
+
+    The id and the time of publication always differ and are left out.
+    """
+    left, right = _flat(before), _flat(after)
+    return {
+        name: (left.get(name), right.get(name))
+        for name in sorted({*left, *right})
+        if left.get(name) != right.get(name)
+    }
+
+
+def _content(manifest: Manifest) -> tuple[object, ...]:
+    return (
+        manifest.tenant_id,
+        manifest.content_hash,
+        manifest.parameters,
+        manifest.counts,
+        manifest.columns,
+    )
+
+
+def _flat(manifest: Manifest) -> dict[str, Any]:
+    fields = manifest.model_dump(mode="json", exclude={"snapshot_id", "created_at", "gate"})
+    fields["columns"] = {column["name"]: column["type"] for column in fields["columns"]}
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if not isinstance(value, dict):
+            flat[prefix] = value
+            return
+        for name, inner in value.items():
+            walk(f"{prefix}.{name}" if prefix else name, inner)
+
+    walk("", fields)
+    return flat

@@ -1,0 +1,179 @@
+"""Reads a snapshot's rows from the Delta version it pins: sorted, in batches, in bounded memory.
+
+Sorted by (event_time, user_id, anchor_item_id, draw_index): a training set cut at a time is then a
+range of row groups, a positive stands beside its negatives, and the same snapshot gives the same
+files. Delta holds the rows in whatever order the runs left them. The times are counted first; rows
+then go to one spill file per range of times, small enough to be sorted in memory, one after the
+other. A set of one range is never spilled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from lakehouse.errors import EtaError
+from lakehouse.training.content_hash import ContentHash
+from lakehouse.training.manifest import TRAINING_DATA, Manifest
+
+if TYPE_CHECKING:
+    from lakehouse.settings import LakeSettings
+
+RANGE_ROWS: Final = 1_000_000
+"""Rows sorted in memory at a time, about 250 MB; more only if one minute holds more."""
+BATCH_ROWS: Final = 131_072
+ORDER: Final = ("event_time", "user_id", "anchor_item_id", "draw_index")
+
+
+def sorted_rows(
+    settings: LakeSettings,
+    manifest: Manifest,
+    scratch: Path,
+    *,
+    on_rows: Callable[[int], None] = lambda _: None,
+    range_rows: int = RANGE_ROWS,
+) -> Iterator[pl.DataFrame]:
+    """Yield all rows of a snapshot in `ORDER`, in frames of at most about `range_rows` rows.
+
+    `scratch` is a folder for spill files, removed again. `on_rows` hears how many rows each batch
+    had as it was read. Raises `EtaError`, at the latest after the last row, when the rows are not
+    those the manifest names, or are gone.
+    """
+    counted = ContentHash()
+    seen = 0
+    with TemporaryDirectory(dir=scratch, prefix=".spill-") as spill:
+        for frame in _ranges(settings, manifest, Path(spill), on_rows, range_rows):
+            counted.update(frame)
+            seen += frame.height
+            yield frame.sort(ORDER)
+    if (seen, counted.hexdigest()) != (manifest.counts.rows, manifest.content_hash):
+        raise EtaError(
+            f"the rows of snapshot {manifest.snapshot_id} are not those its manifest names",
+            remedy="run `eta prepare` for a new snapshot, and report this",
+        )
+
+
+def table_rows(settings: LakeSettings, manifest: Manifest, table: str) -> ds.Dataset:
+    """Return a pinned table's version as a dataset; raise `EtaError` when it is gone."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    pinned = manifest.pinned[table]
+    try:
+        opened = DeltaTable(
+            f"{settings.lake}/{pinned.location}",
+            version=pinned.version,
+            storage_options=settings.storage_options,
+        )
+        return opened.to_pyarrow_dataset()
+    except DeltaError as error:
+        raise gone(manifest) from error
+
+
+def tenant_batches(
+    settings: LakeSettings, manifest: Manifest, table: str, columns: list[str] | None = None
+) -> Iterator[pl.DataFrame]:
+    """Yield the tenant's rows of a pinned table, in the table's own order."""
+    rows = table_rows(settings, manifest, table)
+    batches = rows.to_batches(
+        columns=columns,
+        filter=ds.field("tenant_id") == manifest.tenant_id,
+        batch_size=BATCH_ROWS,
+        batch_readahead=2,
+        fragment_readahead=1,
+    )
+    try:
+        for batch in batches:
+            if batch.num_rows:
+                yield _frame(pa.Table.from_batches([batch]))
+    except FileNotFoundError as error:
+        raise gone(manifest) from error
+
+
+def gone(manifest: Manifest) -> EtaError:
+    """Return the error of a snapshot whose files were vacuumed."""
+    return EtaError(
+        f"the rows of snapshot {manifest.snapshot_id} are not kept any more",
+        remedy=f"export the current one (`eta training list --tenant {manifest.tenant_id}`)",
+    )
+
+
+def _frame(rows: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(rows)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def _ranges(
+    settings: LakeSettings,
+    manifest: Manifest,
+    spill: Path,
+    on_rows: Callable[[int], None],
+    range_rows: int,
+) -> Iterator[pl.DataFrame]:
+    def batches() -> Iterator[pl.DataFrame]:
+        for frame in tenant_batches(settings, manifest, TRAINING_DATA):
+            on_rows(frame.height)
+            yield frame
+
+    if manifest.counts.rows <= range_rows:
+        frames = list(batches())
+        if frames:
+            yield pl.concat(frames)
+        return
+    starts = _range_starts(settings, manifest, range_rows)
+    writers: dict[int, pa.ipc.RecordBatchFileWriter] = {}
+    try:
+        for frame in batches():
+            _spill(frame, starts, spill, writers)
+    finally:
+        for writer in writers.values():
+            writer.close()
+    for number in sorted(writers):
+        path = spill / str(number)
+        with pa.OSFile(str(path)) as file:
+            yield _frame(pa.ipc.open_file(file).read_all())
+        path.unlink()
+
+
+def _range_starts(settings: LakeSettings, manifest: Manifest, range_rows: int) -> pl.Series:
+    """Return the first minute of each range, in order; ranges hold about `range_rows` rows."""
+    minutes: pl.DataFrame | None = None
+    for frame in tenant_batches(settings, manifest, TRAINING_DATA, ["tenant_id", "event_time"]):
+        part = frame.group_by(minute=_minute()).agg(rows=pl.len().cast(pl.Int64))
+        both = part if minutes is None else pl.concat([minutes, part])
+        minutes = both.group_by("minute").agg(pl.col("rows").sum())
+    assert minutes is not None
+    ordered = minutes.sort("minute").with_columns(before=pl.col("rows").cum_sum() - pl.col("rows"))
+    return (
+        ordered.group_by(pl.col("before") // range_rows, maintain_order=True)
+        .agg(pl.col("minute").first())
+        .get_column("minute")
+        .sort()
+    )
+
+
+def _minute() -> pl.Expr:
+    return pl.col("event_time").dt.truncate("1m")
+
+
+def _spill(
+    frame: pl.DataFrame,
+    starts: pl.Series,
+    spill: Path,
+    writers: dict[int, pa.ipc.RecordBatchFileWriter],
+) -> None:
+    numbered = frame.with_columns(
+        range=starts.search_sorted(frame.select(_minute()).to_series(), side="right") - 1
+    )
+    for (number,), part in numbered.partition_by("range", as_dict=True, include_key=False).items():
+        rows = part.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if number not in writers:
+            writers[number] = pa.ipc.new_file(str(spill / str(number)), rows.schema)
+        writers[number].write_table(rows)
