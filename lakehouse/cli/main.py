@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli import db, demo, docs, keys, prepare, run, serve, status, tenants, upload
+from lakehouse.cli import (
+    db,
+    demo,
+    docs,
+    export,
+    keys,
+    prepare,
+    run,
+    serve,
+    status,
+    tenants,
+    training,
+    upload,
+)
 from lakehouse.cli.failures import EtaGroup
 
 app = typer.Typer(
@@ -22,6 +35,8 @@ app.command("upload")(upload.upload)
 app.command("prepare")(prepare.prepare)
 app.command("status")(status.status)
 app.command("docs")(docs.docs)
+app.command("export")(export.export)
+app.add_typer(training.app, name="training")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")

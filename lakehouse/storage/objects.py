@@ -33,6 +33,10 @@ class ObjectFolder(Protocol):
         """Return the names of the files directly in `folder`, in order; none if it is missing."""
         ...
 
+    def folders(self) -> list[str]:
+        """Return the names of the folders directly in this one, in order."""
+        ...
+
 
 def open_folder(settings: LakeSettings, path: str) -> ObjectFolder:
     """Return the folder `path` of the lake; it need not exist yet."""
@@ -75,6 +79,10 @@ class LocalFolder:
         found = (self._root / folder).glob("[!.]*")
         return sorted(path.name for path in found if path.is_file())
 
+    def folders(self) -> list[str]:
+        """See `ObjectFolder.folders`."""
+        return sorted(path.name for path in self._root.glob("[!.]*") if path.is_dir())
+
 
 class StoreFolder:
     """A prefix of an object store, by its URL and the options of delta-rs."""
@@ -102,6 +110,11 @@ class StoreFolder:
         selector = pafs.FileSelector(folder, allow_not_found=True)
         found = self._files.get_file_info(selector)
         return sorted(info.base_name for info in found if info.type is pafs.FileType.File)
+
+    def folders(self) -> list[str]:
+        """See `ObjectFolder.folders`."""
+        found = self._files.get_file_info(pafs.FileSelector("", allow_not_found=True))
+        return sorted(info.base_name for info in found if info.type is pafs.FileType.Directory)
 
 
 def _sync(folder: Path) -> None:

@@ -119,6 +119,11 @@ def candidates(
     return found
 
 
+def is_newest(settings: LakeSettings, candidate: Manifest) -> bool:
+    """Whether the training data still stands at the version of the candidate."""
+    return _open(settings, TRAINING_DATA).version() == candidate.training_data.version
+
+
 def current_snapshot(settings: LakeSettings, tenant_id: str) -> Manifest | None:
     """Return the tenant's current snapshot, None before the first."""
     pointer = _folder(settings, tenant_id).read(_POINTER)
@@ -137,6 +142,34 @@ def read_snapshot(settings: LakeSettings, tenant_id: str, snapshot_id: str) -> M
             remedy=f"see its snapshots with `eta training list --tenant {tenant_id}`",
         )
     return Manifest.model_validate_json(found)
+
+
+def find_snapshot(settings: LakeSettings, tenant_id: str, snapshot_id: str) -> Manifest:
+    """Return a snapshot by its id or by the word `current`; raise `EtaError` without it."""
+    if snapshot_id != "current":
+        return read_snapshot(settings, tenant_id, snapshot_id)
+    found = current_snapshot(settings, tenant_id)
+    if found is None:
+        raise EtaError(
+            f"nothing is published for tenant {tenant_id}",
+            remedy="run `eta prepare`; `eta training list` shows what there is",
+        )
+    return found
+
+
+def published_tenants(settings: LakeSettings) -> list[str]:
+    """Return the ids of the tenants that have published anything."""
+    return open_folder(settings, FOLDER).folders()
+
+
+def pinned_versions(settings: LakeSettings) -> dict[str, set[int]]:
+    """Return the table versions that snapshots pin, by location: a vacuum has to spare them."""
+    pinned: dict[str, set[int]] = {}
+    for tenant_id in published_tenants(settings):
+        for manifest in list_snapshots(settings, tenant_id):
+            for table in manifest.pinned.values():
+                pinned.setdefault(table.location, set()).add(table.version)
+    return pinned
 
 
 def list_snapshots(settings: LakeSettings, tenant_id: str) -> list[Manifest]:

@@ -1,0 +1,67 @@
+"""`eta export`: a published training set as files."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lakehouse.settings import LakeSettings
+    from lakehouse.training.export.run import ExportFormat
+    from lakehouse.training.manifest import Manifest
+
+
+class FormatName(StrEnum):
+    """The names of `ExportFormat`, without what its module imports."""
+
+    parquet = "parquet"
+    recbole = "recbole"
+    personalize = "personalize"
+
+
+def export(
+    tenant: Annotated[str, typer.Option(help="Id of the tenant.")],
+    format_name: Annotated[
+        FormatName, typer.Option("--format", help="What is to read the files.")
+    ] = FormatName.parquet,
+    snapshot: Annotated[str, typer.Option(help="A snapshot's id.")] = "current",
+    to: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="New folder; default: below `exports` in the home."),
+    ] = None,
+) -> None:
+    """Write a snapshot's rows to a folder, which appears whole or not at all."""
+    from lakehouse.cli.output import note
+    from lakehouse.settings import LakeSettings
+    from lakehouse.training.export.run import ExportFormat, default_destination
+    from lakehouse.training.publish import find_snapshot
+
+    settings = LakeSettings()
+    manifest = find_snapshot(settings, tenant, snapshot)
+    kind = ExportFormat(format_name.value)
+    destination = (to or default_destination(settings, manifest, kind)).absolute()
+    _export_with_progress(settings, manifest, kind, destination)
+    note(f"{manifest.counts.rows:,} rows of snapshot {manifest.snapshot_id} were read.")
+    note(f"What the files hold: {destination / 'README.md'}")
+    typer.echo(destination)
+
+
+def _export_with_progress(
+    settings: "LakeSettings", manifest: "Manifest", kind: "ExportFormat", destination: Path
+) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from lakehouse.training.export.run import export_snapshot
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Rows", total=manifest.counts.rows)
+        export_snapshot(
+            settings,
+            manifest,
+            kind,
+            destination,
+            on_rows=lambda count: progress.advance(task, count),
+        )

@@ -1,0 +1,78 @@
+"""`eta training`: the published training sets."""
+
+from typing import Annotated
+
+import typer
+
+TenantOption = Annotated[str, typer.Option("--tenant", help="Id of the tenant.")]
+SnapshotArgument = Annotated[
+    str, typer.Argument(metavar="SNAPSHOT", help="A snapshot's id, or `current`.")
+]
+
+app = typer.Typer(help="List, show and compare published training sets.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant; default: all.")] = None,
+) -> None:
+    """List snapshots, oldest first; `*` marks the current one."""
+    from lakehouse.cli.output import note, print_rows
+    from lakehouse.settings import LakeSettings
+    from lakehouse.training.publish import current_snapshot, list_snapshots, published_tenants
+
+    settings = LakeSettings()
+    rows: list[tuple[object, ...]] = []
+    for tenant_id in [tenant] if tenant else published_tenants(settings):
+        current = current_snapshot(settings, tenant_id)
+        for found in list_snapshots(settings, tenant_id):
+            is_current = current is not None and current.snapshot_id == found.snapshot_id
+            rows.append(
+                (
+                    tenant_id,
+                    found.snapshot_id,
+                    "*" if is_current else "",
+                    found.created_at,
+                    f"{found.counts.positives:,}",
+                    f"{found.counts.sampled_negatives:,}",
+                    f"{found.counts.explicit_negatives:,}",
+                    found.parameters.seed,
+                    found.content_hash,
+                )
+            )
+    header = ("tenant", "snapshot", "current", "created", "positives", "sampled", "explicit")
+    print_rows((*header, "seed", "content hash"), rows)
+    if not rows:
+        note("Nothing is published yet: run `eta prepare`.")
+
+
+@app.command()
+def show(tenant: TenantOption, snapshot: SnapshotArgument = "current") -> None:
+    """Print a snapshot's manifest as JSON."""
+    from lakehouse.settings import LakeSettings
+    from lakehouse.training.publish import find_snapshot, to_json
+
+    found = find_snapshot(LakeSettings(), tenant, snapshot)
+    typer.echo(to_json(found).decode(), nl=False)
+
+
+@app.command()
+def diff(
+    tenant: TenantOption,
+    before: SnapshotArgument,
+    after: SnapshotArgument = "current",
+) -> None:
+    """Print what differs between two snapshots, field by field."""
+    from lakehouse.cli.output import note, print_rows
+    from lakehouse.settings import LakeSettings
+    from lakehouse.training import manifest
+    from lakehouse.training.publish import find_snapshot
+
+    settings = LakeSettings()
+    old, new = (find_snapshot(settings, tenant, name) for name in (before, after))
+    differing = manifest.diff(old, new)
+    print_rows(
+        ("field", old.snapshot_id, new.snapshot_id),
+        [(name, *values) for name, values in differing.items()],
+    )
+    note("The rows are the same." if old.has_content_of(new) else "The rows differ.")

@@ -1,0 +1,133 @@
+"""From new rows to published training sets: build, check, publish. No console in here.
+
+The gate comes in from outside, as the quality checks are another part of the library. It is asked
+about the tenants whose training set changed, once for all of them, and never when none did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from lakehouse.errors import EtaError
+from lakehouse.training.manifest import Manifest
+from lakehouse.training.publish import (
+    candidates,
+    current_snapshot,
+    is_newest,
+    publish_candidate,
+)
+
+if TYPE_CHECKING:
+    from lakehouse.settings import LakeSettings
+
+
+class Verdict(Protocol):
+    """What a gate says of one tenant; `report` holds JSON values and no personal data."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the tenant's data may be published."""
+        ...
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """Details; `failures` lists what failed, each with a `sentence`."""
+        ...
+
+
+Gate = Callable[["LakeSettings", Sequence[str]], Mapping[str, Verdict]]
+"""Checks the newest tables for the named tenants; returns a verdict for each."""
+
+_REFERENCE: Final = ("passed", "checked_at", "report_file")
+_MAX_REASONS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of each tenant that has a training set."""
+
+    new: tuple[Manifest, ...] = ()
+    unchanged: tuple[Manifest, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Tenant → why its training set was not published; its earlier snapshot stays current."""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether no tenant was refused."""
+        return not self.refused
+
+
+def prepare(
+    settings: LakeSettings,
+    build: Callable[[], object],
+    gate: Gate | None,
+    clock: Callable[[], datetime],
+    *,
+    tenant_id: str | None = None,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Published:
+    """Run `build`, which raises when it fails, then publish what changed and passed the gate.
+
+    Only `tenant_id` if it is given. A tenant that does not pass keeps its current snapshot; the
+    others are published. Safe to repeat: unchanged content makes no new snapshot. Raises
+    `EtaError` when the tables do not agree or another run changed them in between.
+    """
+    build()
+    return publish_changed(settings, gate, clock, tenant_id=tenant_id, on_step=on_step)
+
+
+def publish_changed(
+    settings: LakeSettings,
+    gate: Gate | None,
+    clock: Callable[[], datetime],
+    *,
+    tenant_id: str | None = None,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Published:
+    """Publish the tenants whose training set is not their current snapshot and passes the gate."""
+    found = candidates(settings, clock(), None if tenant_id is None else [tenant_id])
+    current = {name: current_snapshot(settings, name) for name in found}
+    changed: dict[str, Manifest] = {}
+    unchanged: list[Manifest] = []
+    for name, candidate in sorted(found.items()):
+        held = current[name]
+        if held is not None and held.has_content_of(candidate):
+            unchanged.append(held)
+        else:
+            changed[name] = candidate
+    if not changed:
+        return Published(unchanged=tuple(unchanged))
+    on_step(f"Checking {len(changed):,} tenants" if len(changed) > 1 else "Checking the tenant")
+    verdicts = {} if gate is None else gate(settings, list(changed))
+    if not is_newest(settings, next(iter(changed.values()))):
+        raise EtaError(
+            "another run changed the training data while it was checked; nothing was published",
+            remedy="run `eta prepare` when no other run is going on",
+        )
+    new, refused = [], {}
+    for name, candidate in changed.items():
+        if gate is None:
+            new.append(publish_candidate(settings, candidate, gate=None))
+        elif name in verdicts and verdicts[name].passed:
+            reference = _reference(verdicts[name])
+            new.append(publish_candidate(settings, candidate, gate=reference))
+        else:
+            refused[name] = _reason(verdicts.get(name))
+    return Published(tuple(new), tuple(unchanged), refused)
+
+
+def _reference(verdict: Verdict) -> dict[str, Any]:
+    report = {"passed": verdict.passed, **verdict.report}
+    return {name: report[name] for name in _REFERENCE if name in report}
+
+
+def _reason(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "the gate gave no verdict"
+    failures = [failure["sentence"] for failure in verdict.report.get("failures", ())]
+    told = "; ".join(failures[:_MAX_REASONS]) or "the gate gave no reason"
+    more = len(failures) - _MAX_REASONS
+    return f"{told}; and {more} more" if more > 0 else told
