@@ -1,6 +1,7 @@
 """What a dbt run needs before its first statement, per target of `profiles.yml`."""
 
 import os
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def prepare_target(target: str) -> None:
         open_local_session(settings)
     elif target == "connect":
         os.environ.setdefault("SPARK_REMOTE", settings.spark_remote)
+        # dbt asks for Hive support before every statement; a server has decided that for itself
+        warnings.filterwarnings("ignore", "Failed to set spark.sql.catalogImplementation")
     _hand_over_tenant_settings(settings)
 
 
