@@ -1,0 +1,163 @@
+"""Snapshots appear whole, once per content, and stay as they are."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.errors import EtaError
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.objects import LocalFolder
+from lakehouse.training import publish as publishing
+from lakehouse.training.manifest import diff
+from lakehouse.training.publish import (
+    candidates,
+    current_snapshot,
+    find_snapshot,
+    list_snapshots,
+    pinned_versions,
+    publish,
+    published_tenants,
+    read_snapshot,
+)
+from tests.support.lake import NOON
+from tests.support.training import PARAMETERS, examples, write_training_tables
+
+LATER = NOON + timedelta(hours=1)
+
+
+def test_a_manifest_says_what_was_published(settings: LakeSettings) -> None:
+    write_training_tables(settings, {"acme": examples(20), "globex": examples(5, seed=2)})
+    made = publish(settings, "acme", gate={"passed": True}, now=NOON)
+    assert made.snapshot_id == f"20260501T120000000Z-{made.content_hash[:8]}"
+    assert made.counts.model_dump() == {
+        "positives": 20, "sampled_negatives": 80, "explicit_negatives": 2,
+        "shortfall": 3, "positives_without_negatives": 1, "liked_and_disliked": 2,
+    }  # fmt: skip
+    assert made.label_balance == 20 / 102
+    assert made.source_versions == {"raw.interactions": 7, "ops.tenant_settings": 1}
+    assert made.parameters.model_dump() == {
+        "seed": 42, "cutoff": None, "negatives_per_positive": 4,
+        "positive_types": ("click",), "negative_types": ("dislike",),
+    }  # fmt: skip
+    assert made.training_data.location == "training/training_data"
+    assert {column.name: column.type for column in made.columns}["event_time"] == "timestamp"
+    assert made.gate == {"passed": True}
+    assert made.code_version
+    assert current_snapshot(settings, "acme") == made
+    assert current_snapshot(settings, "globex") is None
+    assert published_tenants(settings) == ["acme"]
+
+
+def test_a_manifest_holds_no_identifier(settings: LakeSettings) -> None:
+    write_training_tables(settings, {"acme": examples(20, users=("user-4711",))})
+    made = publish(settings, "acme", gate=None, now=NOON)
+    stored = Path(settings.lake, "training_sets/acme", f"{made.snapshot_id}.json").read_text()
+    assert "user-4711" not in stored
+    assert '"i1"' not in stored
+
+
+def test_the_same_content_is_published_once(settings: LakeSettings) -> None:
+    rows = examples(20)
+    write_training_tables(settings, {"acme": rows})
+    first = publish(settings, "acme", gate=None, now=NOON)
+    # another tenant moves the table on; this tenant's rows lie elsewhere in it
+    write_training_tables(settings, {"globex": examples(3), "acme": rows}, shuffle=3)
+    assert publish(settings, "acme", gate=None, now=LATER) == first
+    assert list_snapshots(settings, "acme") == [first]
+
+
+@pytest.mark.parametrize(
+    ("rows", "parameters"),
+    [
+        pytest.param(examples(21), PARAMETERS, id="one more positive"),
+        pytest.param(examples(20, seed=9), PARAMETERS, id="other draws"),
+        pytest.param(examples(20), {**PARAMETERS, "seed": 43}, id="another seed"),
+        pytest.param(examples(20), {**PARAMETERS, "cutoff": "2026-01-01"}, id="a cutoff"),
+    ],
+)
+def test_other_content_is_a_new_snapshot(
+    settings: LakeSettings, rows: list[dict[str, Any]], parameters: dict[str, Any]
+) -> None:
+    write_training_tables(settings, {"acme": examples(20)})
+    first = publish(settings, "acme", gate=None, now=NOON)
+    write_training_tables(settings, {"acme": rows}, parameters=parameters)
+    second = publish(settings, "acme", gate=None, now=LATER)
+    assert list_snapshots(settings, "acme") == [first, second]
+    assert current_snapshot(settings, "acme") == second
+    assert read_snapshot(settings, "acme", first.snapshot_id) == first
+    assert set(diff(first, second)) >= {"pinned.training.training_data.version"}
+    versions = pinned_versions(settings)["training/training_data"]
+    assert versions == {first.training_data.version, second.training_data.version}
+
+
+def test_killed_before_the_pointer_moved_the_old_snapshot_is_current(
+    settings: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_training_tables(settings, {"acme": examples(20)})
+    first = publish(settings, "acme", gate=None, now=NOON)
+    write_training_tables(settings, {"acme": examples(21)})
+    write = LocalFolder.write
+
+    def killed(folder: LocalFolder, name: str, content: bytes) -> None:
+        if name == "current.json":
+            raise KeyboardInterrupt
+        write(folder, name, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalFolder, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            publish(settings, "acme", gate=None, now=LATER)
+    assert current_snapshot(settings, "acme") == first
+    second = publish(settings, "acme", gate=None, now=LATER + timedelta(seconds=1))
+    assert current_snapshot(settings, "acme") == second
+
+
+def test_tables_of_different_runs_are_not_published(settings: LakeSettings) -> None:
+    write_training_tables(settings, {"acme": examples(20)})
+    data = f"{settings.lake}/training/training_data"
+    from deltalake import DeltaTable
+
+    DeltaTable(data).alter.set_table_properties(
+        {"eta.watermark.raw.interactions": "8"}, raise_if_not_exists=False
+    )
+    with pytest.raises(EtaError, match="different runs"):
+        candidates(settings, NOON)
+
+
+def test_a_killed_run_of_one_tenant_is_not_published(settings: LakeSettings) -> None:
+    """It moves no watermark: the number of rows tells."""
+    write_training_tables(settings, {"acme": examples(20)})
+    from deltalake import DeltaTable
+
+    DeltaTable(f"{settings.lake}/training/training_data").delete("user_id = 'u1'")
+    with pytest.raises(EtaError, match="different runs"):
+        publish(settings, "acme", gate=None, now=NOON)
+
+
+def test_who_has_nothing_is_told(settings: LakeSettings) -> None:
+    with pytest.raises(EtaError, match="does not exist yet"):
+        publish(settings, "acme", gate=None, now=NOON)
+    write_training_tables(settings, {"acme": examples(2)})
+    with pytest.raises(EtaError, match="no training set"):
+        publish(settings, "globex", gate=None, now=NOON)
+    with pytest.raises(EtaError, match="nothing is published"):
+        find_snapshot(settings, "acme", "current")
+    for wrong in ("../../x", "20260501T120000000Z-00000000", ""):
+        with pytest.raises(EtaError, match="no snapshot"):
+            read_snapshot(settings, "acme", wrong)
+    with pytest.raises(EtaError, match="tenant id"):
+        current_snapshot(settings, "../acme")
+
+
+def test_the_pointer_is_one_small_file(settings: LakeSettings) -> None:
+    write_training_tables(settings, {"acme": examples(2)})
+    made = publish(settings, "acme", gate=None, now=NOON)
+    folder = Path(settings.lake, publishing.FOLDER, "acme")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"{made.snapshot_id}.json",
+        "current.json",
+    ]
+    assert json.loads((folder / "current.json").read_text()) == {"snapshot_id": made.snapshot_id}
