@@ -50,7 +50,7 @@ _LOADING: Final = """\
 import duckdb, polars, pyarrow.parquet as pq
 from pathlib import Path
 
-duckdb.sql("from read_parquet('{folder}/*/*.parquet', hive_partitioning = true)")
+duckdb.sql("from read_parquet('{folder}/*/*.parquet', hive_types = {{'label': double}})")
 polars.scan_parquet("{folder}/", hive_partitioning=True, hive_schema={{"label": polars.Float64}})
 for path in sorted(Path("{folder}").glob("label=*/*.parquet")):  # row group by row group
     label = float(path.parent.name.removeprefix("label="))
