@@ -102,7 +102,9 @@ class StoreFolder:
 
     def write(self, name: str, content: bytes) -> None:
         """See `ObjectFolder.write`."""
-        with self._files.open_output_stream(name) as stream:
+        # Buffered whole: delta-rs' file takes bytes only, unbuffered pyarrow hands it its Buffer.
+        size = len(content) + 1
+        with self._files.open_output_stream(name, buffer_size=size) as stream:
             stream.write(content)
 
     def names(self, folder: str) -> list[str]:
