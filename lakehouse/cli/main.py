@@ -9,6 +9,7 @@ from lakehouse.cli import (
     demo,
     docs,
     export,
+    gate,
     keys,
     prepare,
     run,
@@ -33,6 +34,7 @@ app.command("run")(run.run)
 app.command("serve")(serve.serve)
 app.command("upload")(upload.upload)
 app.command("prepare")(prepare.prepare)
+app.command("gate")(gate.gate)
 app.command("status")(status.status)
 app.command("docs")(docs.docs)
 app.command("export")(export.export)

@@ -1,0 +1,149 @@
+"""Measures each layer once, for all tenants in question: one row of figures per tenant.
+
+Open-source Soda cannot group a check by tenant. So one statement per layer makes the figures, a
+temporary view of a few rows holds them, and the checks run on that: a tenant costs a row, not a
+scan per check.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lakehouse.contracts.kinds import InteractionType
+from lakehouse.contracts.tenant import TimeRange
+from lakehouse.errors import EtaError
+from lakehouse.quality.outcomes import Figure
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+LAYERS: Final = ("raw", "staging", "training")
+"""In this order: each layer's figures may use those of the layers before it."""
+
+_END_OF_TIME: Final = "9999-12-31"
+
+
+_RULES: Final = (
+    "tenant_id string, earliest timestamp, latest timestamp, positive_types array<string>, "
+    "negatives_per_positive int"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRules:
+    """What counts for one tenant; None is the project's default."""
+
+    time_range: TimeRange | None = None
+    positive_types: tuple[str, ...] | None = None
+    negatives: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whom to measure, and by which rules.
+
+    `tenants` None means every tenant with rows. `rules` are those of the tenants that have any of
+    their own. `build_parameters` are the variables that the training tables were built with.
+    """
+
+    tenants: tuple[str, ...] | None
+    rules: Mapping[str, TenantRules]
+    build_parameters: Mapping[str, Any]
+
+
+def build_parameters(session: "SparkSession") -> dict[str, Any]:
+    """Return the dbt variables that the training set was built with; raises `EtaError`.
+
+    The models leave them in the table's properties.
+    """
+    rows = session.sql("show tblproperties training.training_data").collect()
+    text = {row.key: row.value for row in rows}.get("eta.parameters")
+    if text is None:
+        raise EtaError(
+            "training.training_data does not say what it was built with",
+            remedy="build it anew: `eta prepare --full-refresh`",
+        )
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def measure(
+    session: "SparkSession", layers: Iterable[str], folder: Path, scope: Scope
+) -> dict[str, dict[str, dict[str, Figure]]]:
+    """Measure the layers; return layer → tenant → figures, and leave them as views `gate_<layer>`.
+
+    `folder` holds `<layer>/figures.sql`.
+    """
+    _hand_over(session, scope.rules)
+    parameters = _parameters(scope)
+    measured = {}
+    for layer in layers:
+        statement = (folder / layer / "figures.sql").read_text(encoding="utf-8")
+        with _parameters_bound_late(session):
+            figures = session.sql(statement, args=parameters)
+            rows = figures.collect()
+        # a view on the rows: one on the statement would measure again for every check
+        session.createDataFrame(rows, figures.schema).createOrReplaceTempView(f"gate_{layer}")
+        measured[layer] = {row.tenant_id: row.asDict() for row in rows}
+    return measured
+
+
+def drop_views(session: "SparkSession") -> None:
+    """Remove the views that `measure` left."""
+    for name in ("tenants", *LAYERS):
+        session.catalog.dropTempView(f"gate_{name}")
+
+
+@contextmanager
+def _parameters_bound_late(session: "SparkSession") -> Iterator[None]:
+    """Let a statement have parameters beside Delta's SQL extension.
+
+    Spark 4.2 replaces them while it parses, in a method that Delta 4.4's parser does not pass on:
+    every parameter is then unbound. This setting binds them in the plan, as Spark 4.0 did.
+    """
+    name = "spark.sql.legacy.parameterSubstitution.constantsOnly"
+    before = session.conf.get(name, None)
+    session.conf.set(name, "true")
+    try:
+        yield
+    finally:
+        if before is None:
+            session.conf.unset(name)
+        else:
+            session.conf.set(name, before)
+
+
+def _hand_over(session: "SparkSession", rules: Mapping[str, TenantRules]) -> None:
+    """Make the rules of each tenant a view: nothing of a tenant's is ever part of a statement."""
+    from pyspark.sql.functions import broadcast
+
+    rows = [
+        (tenant_id, *(_timestamps(rule.time_range)), rule.positive_types, rule.negatives)
+        for tenant_id, rule in sorted(rules.items())
+    ]
+    # the hint: Spark takes rows from Python to be too many to broadcast, and would sort the tables
+    broadcast(session.createDataFrame(rows, _RULES)).createOrReplaceTempView("gate_tenants")
+
+
+def _timestamps(held: TimeRange | None) -> tuple[datetime | None, datetime | None]:
+    return (None, None) if held is None else (held.start, held.end)
+
+
+def _parameters(scope: Scope) -> dict[str, Any]:
+    built = scope.build_parameters
+    cutoff = built["cutoff"]
+    everywhere = TimeRange()
+    return {
+        "is_for_all": scope.tenants is None,
+        "tenants": list(scope.tenants or [""]),  # an empty array would have no type
+        "interaction_types": [str(name) for name in InteractionType],
+        "earliest": everywhere.start,
+        "latest": everywhere.end,
+        "positive_types": list(built["positive_types"]),
+        "negatives_per_positive": int(built["negatives_per_positive"]),
+        "cutoff": _END_OF_TIME if cutoff in (None, "None") else str(cutoff),
+    }

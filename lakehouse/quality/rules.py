@@ -1,0 +1,54 @@
+"""The rules a tenant is measured by: from the control database, and from what the models read."""
+
+from pathlib import Path
+
+from lakehouse.contracts.tables import OPS_TENANT_SETTINGS
+from lakehouse.contracts.tenant import TimeRange
+from lakehouse.quality.figures import TenantRules
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.tables import open_table
+
+
+def tenant_rules(settings: LakeSettings) -> tuple[set[str], dict[str, TenantRules]]:
+    """Return the ids of the tenants that were added, and the rules of those that have any.
+
+    The time range is that of the newest settings. The label types and k are those that the models
+    were last told (`ops.tenant_settings`): a set is not wrong because its tenant changed its mind
+    after the build.
+    """
+    ranges = _time_ranges(settings)
+    told = _told_to_the_models(settings)
+    rules = {
+        tenant_id: TenantRules(ranges.get(tenant_id), *told.get(tenant_id, (None, None)))
+        for tenant_id in ranges.keys() | told.keys()
+    }
+    return set(ranges), rules
+
+
+def _time_ranges(settings: LakeSettings) -> dict[str, TimeRange]:
+    if settings.database_url is None and not Path(settings.home_dir / "control.db").is_file():
+        return {}  # no tenant was ever added
+    from lakehouse.control.database import ControlDatabase
+
+    database = ControlDatabase.open(settings.control_url)
+    try:
+        return {
+            tenant.tenant_id: database.tenant_settings(tenant.tenant_id).time_range
+            for tenant in database.tenants.list()
+        }
+    finally:
+        database.close()
+
+
+def _told_to_the_models(
+    settings: LakeSettings,
+) -> dict[str, tuple[tuple[str, ...] | None, int | None]]:
+    found = {}
+    table = open_table(settings, OPS_TENANT_SETTINGS).to_pyarrow_table()
+    for row in table.sort_by("version").to_pylist():  # the newest comes last
+        types = row["positive_types"]
+        found[row["tenant_id"]] = (
+            None if types is None else tuple(types),
+            row["negatives_per_positive"],
+        )
+    return found
