@@ -23,4 +23,15 @@ def demo() -> None:
                 settings=tenant.settings,
             )
         )
-    run_end_to_end(settings, tenants)
+
+    def plot() -> None:
+        # here, because matplotlib is slow to import and only the demonstration needs it
+        from lakehouse.training.plot import plot_training_sets
+        from lakehouse.training.publish import find_snapshot
+
+        manifests = [find_snapshot(settings, tenant.tenant_id, "current") for tenant in tenants]
+        path = plot_training_sets(settings, manifests, settings.home_dir / "demo" / "training.png")
+        note("")
+        note(f"Popularity, labels and negatives, as a picture: {path}")
+
+    run_end_to_end(settings, tenants, finish=plot)

@@ -1,14 +1,14 @@
 """Files → running service → models: what `eta run` and `eta demo` have in common."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
-from lakehouse.cli.building import build_with_progress
 from lakehouse.cli.output import note
+from lakehouse.cli.publishing import end_if_refused, prepare_and_tell
 from lakehouse.cli.service_process import running_service
 from lakehouse.cli.summary import print_next_commands, print_overview
 from lakehouse.cli.upload import show_report
@@ -31,11 +31,17 @@ class TenantFiles:
     mapping: str | None = None
 
 
-def run_end_to_end(settings: LakeSettings, tenants: Sequence[TenantFiles]) -> None:
-    """Upload each tenant's files through the real service, build the models, show the result.
+def run_end_to_end(
+    settings: LakeSettings,
+    tenants: Sequence[TenantFiles],
+    *,
+    finish: Callable[[], None] | None = None,
+) -> None:
+    """Upload each tenant's files through the real service, build, publish, show the result.
 
-    The catalogue goes first. Ends with exit code 1 when a file has wrong rows: nothing of that file
-    is stored and nothing is built.
+    The catalogue goes first. `finish` is called after the table of results. Ends with exit code 1
+    when a file has wrong rows (nothing of that file is stored and nothing is built), or when a
+    tenant's data did not pass the checks.
     """
     database = ControlDatabase.open(settings.control_url)
     log = settings.home_dir / "logs" / "service.log"
@@ -48,8 +54,11 @@ def run_end_to_end(settings: LakeSettings, tenants: Sequence[TenantFiles]) -> No
     finally:
         database.close()
     note("Building the models")
-    build_with_progress(settings)
+    published = prepare_and_tell(settings)
     print_overview(settings, [tenant.tenant_id for tenant in tenants])
+    end_if_refused(published)
+    if finish is not None:
+        finish()
     print_next_commands(settings, tenants[0].tenant_id)
 
 

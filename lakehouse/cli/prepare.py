@@ -19,13 +19,19 @@ def prepare(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the negative sampling.")] = None,
 ) -> None:
-    """Build and test the models on what is in the lake."""
-    from lakehouse.cli.building import build_with_progress
+    """Build and test the models, check the result and publish the training sets that changed.
+
+    Ends with exit code 1 when a tenant does not pass the checks; the others are published.
+    """
+    from lakehouse.cli.publishing import end_if_refused, prepare_and_tell
     from lakehouse.cli.summary import print_overview
     from lakehouse.settings import LakeSettings
 
     settings = LakeSettings()
     given: dict[str, Any] = {"cutoff": cutoff, "seed": seed}
     variables = {name: value for name, value in given.items() if value is not None}
-    build_with_progress(settings, tenant_id=tenant, full_refresh=full_refresh, variables=variables)
+    published = prepare_and_tell(
+        settings, tenant_id=tenant, full_refresh=full_refresh, variables=variables
+    )
     print_overview(settings, [tenant] if tenant else None)
+    end_if_refused(published)

@@ -30,6 +30,8 @@ def print_next_commands(settings: LakeSettings, tenant: str) -> None:
     note(f"The training set is {settings.lake}/training/training_data (Delta, by tenant).")
     note("Next:")
     for command, purpose in (
+        (f"uv run eta export --tenant {tenant}", "the training set as Parquet files for a trainer"),
+        (f"uv run eta training show --tenant {tenant}", "what was published, and from what"),
         ("uv run eta status", "what each tenant has, and when it last sent something"),
         ("uv run eta docs", "the models, their columns and their graph in the browser"),
         (

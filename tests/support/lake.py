@@ -142,4 +142,5 @@ DERIVED_TABLES: Sequence[str] = (
     "training.sampled_negatives",
     "training.training_data",
     "training.training_counts",
+    "training.training_contents",
 )

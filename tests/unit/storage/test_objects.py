@@ -52,3 +52,12 @@ def test_a_failed_write_leaves_the_old_content(
         folder.write("a", b"new")
     assert folder.read("a") == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_who_reads_while_it_is_replaced_reads_the_old_content(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    folder.write("a", b"old")
+    with (tmp_path / "a").open("rb", buffering=0) as reader:
+        folder.write("a", b"new")
+        assert reader.read() == b"old"
+    assert folder.read("a") == b"new"

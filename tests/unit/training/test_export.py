@@ -172,6 +172,15 @@ def test_an_export_is_there_whole_or_not_at_all(
     assert [path.name for path in (tmp_path / "exports").iterdir()] == ["out"]
 
 
+def test_a_folder_that_is_there_is_left_alone_even_if_empty(
+    settings: LakeSettings, tmp_path: Path
+) -> None:
+    manifest = published(settings, examples(3))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(EtaError, match="there already"):
+        export_snapshot(settings, manifest, ExportFormat.PARQUET, tmp_path / "out")
+
+
 def test_vacuumed_rows_are_told(settings: LakeSettings, tmp_path: Path) -> None:
     manifest = published(settings, examples(30))
     published(settings, examples(31))

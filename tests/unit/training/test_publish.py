@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
@@ -118,8 +119,6 @@ def test_killed_before_the_pointer_moved_the_old_snapshot_is_current(
 def test_tables_of_different_runs_are_not_published(settings: LakeSettings) -> None:
     write_training_tables(settings, {"acme": examples(20)})
     data = f"{settings.lake}/training/training_data"
-    from deltalake import DeltaTable
-
     DeltaTable(data).alter.set_table_properties(
         {"eta.watermark.raw.interactions": "8"}, raise_if_not_exists=False
     )
@@ -130,8 +129,6 @@ def test_tables_of_different_runs_are_not_published(settings: LakeSettings) -> N
 def test_a_killed_run_of_one_tenant_is_not_published(settings: LakeSettings) -> None:
     """It moves no watermark: the number of rows tells."""
     write_training_tables(settings, {"acme": examples(20)})
-    from deltalake import DeltaTable
-
     DeltaTable(f"{settings.lake}/training/training_data").delete("user_id = 'u1'")
     with pytest.raises(EtaError, match="different runs"):
         publish(settings, "acme", gate=None, now=NOON)
@@ -150,6 +147,14 @@ def test_who_has_nothing_is_told(settings: LakeSettings) -> None:
             read_snapshot(settings, "acme", wrong)
     with pytest.raises(EtaError, match="tenant id"):
         current_snapshot(settings, "../acme")
+
+
+def test_no_id_leads_to_another_tenant(settings: LakeSettings) -> None:
+    write_training_tables(settings, {"acme": examples(2), "globex": examples(3)})
+    publish(settings, "acme", gate=None, now=NOON)
+    theirs = publish(settings, "globex", gate=None, now=NOON).snapshot_id
+    with pytest.raises(EtaError, match="no snapshot"):
+        read_snapshot(settings, "acme", f"../globex/{theirs}")
 
 
 def test_the_pointer_is_one_small_file(settings: LakeSettings) -> None:

@@ -1,0 +1,113 @@
+"""A content hash that only the rows decide, and snapshots published from what dbt built."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+from pyspark.sql import SparkSession
+
+from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.training.content_hash import ContentHash
+from lakehouse.training.export.run import ExportFormat, export_snapshot
+from lakehouse.training.manifest import Manifest
+from lakehouse.training.publish import list_snapshots, publish
+from tests.dbt.test_models import random_catalogue, random_rows
+from tests.support.lake import Lake
+
+TENANT = "hashed"
+TRAINING_MODELS = (
+    "stg_tenant_settings",
+    "item_availability",
+    "positives",
+    "explicit_negatives",
+    "sampled_negatives",
+    "training_data",
+    "training_counts",
+    "training_contents",
+)
+
+
+@pytest.fixture(scope="module")
+def first(lake: Lake) -> Manifest:
+    lake.store(TENANT, random_rows(11))
+    lake.store_items(TENANT, random_catalogue(12))
+    lake.build()
+    return now_published(lake)
+
+
+@pytest.fixture
+def shuffle_partitions(lake: Lake) -> Iterator[SparkSession]:
+    session = SparkSession.active()
+    before = session.conf.get("spark.sql.shuffle.partitions")
+    yield session
+    session.conf.set("spark.sql.shuffle.partitions", before)
+
+
+def now_published(lake: Lake) -> Manifest:
+    return publish(lake.settings, TENANT, gate=None, now=datetime.now(UTC))
+
+
+def content_hash(lake: Lake) -> str:
+    (row,) = lake.table("training.training_contents", TENANT).to_dicts()
+    return str(row["content_hash"])
+
+
+def run(lake: Lake, *arguments: str, models: Sequence[str] = TRAINING_MODELS) -> None:
+    lake.dbt("run", *arguments, "--select", *models)
+
+
+def test_the_hash_of_spark_is_the_hash_of_the_rows(lake: Lake, first: Manifest) -> None:
+    rows = lake.table("training.training_data", TENANT).with_columns(tenant_id=pl.lit(TENANT))
+    counted = ContentHash()
+    counted.update(rows.sample(fraction=1, shuffle=True, seed=1))
+    assert counted.hexdigest() == first.content_hash
+    assert rows.height == first.counts.rows > 0
+    kinds = dict(rows.group_by("negative_type").len().iter_rows())
+    assert kinds == {
+        None: first.counts.positives,
+        "sampled": first.counts.sampled_negatives,
+        "explicit": first.counts.explicit_negatives,
+    }
+
+
+def test_a_manifest_holds_what_the_models_recorded(lake: Lake, first: Manifest) -> None:
+    assert set(first.source_versions) == {"raw.interactions", "raw.items", "ops.tenant_settings"}
+    known = lake.table("staging.stg_interactions", TENANT)["known_at"].max()
+    assert first.newest_known_at == known
+    assert first.parameters.seed == 42
+    assert first.parameters.cutoff is None
+    assert first.parameters.positive_types == ("click", "like", "purchase")
+    assert first.counts.shortfall > 0
+
+
+def test_an_export_of_what_dbt_built_counts_as_its_manifest(
+    lake: Lake, first: Manifest, tmp_path: Path
+) -> None:
+    export_snapshot(lake.settings, first, ExportFormat.PARQUET, tmp_path / "out")
+    files = f"read_parquet('{tmp_path}/out/training_data/*/*/*.parquet')"
+    assert duckdb.sql(f"select count(*) from {files}").fetchall() == [(first.counts.rows,)]
+
+
+def test_shuffle_partitions_and_a_full_refresh_do_not_change_the_content(
+    lake: Lake, first: Manifest, shuffle_partitions: SparkSession
+) -> None:
+    shuffle_partitions.conf.set("spark.sql.shuffle.partitions", "7")
+    run(lake, "--full-refresh")
+    assert content_hash(lake) == first.content_hash
+    assert now_published(lake) == first
+
+
+def test_another_seed_is_other_content_of_the_same_size(lake: Lake, first: Manifest) -> None:
+    lake.set_tenant(TENANT, TenantSettings(seed=43))
+    run(lake)
+    second = now_published(lake)
+    assert second.parameters.seed == 43
+    assert second.content_hash != first.content_hash
+    assert second.counts == first.counts
+    assert [found.snapshot_id for found in list_snapshots(lake.settings, TENANT)] == [
+        first.snapshot_id,
+        second.snapshot_id,
+    ]

@@ -1,0 +1,98 @@
+"""`eta training` and `eta export`: what they print and where, on a lake made without Spark."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from lakehouse.cli.main import app
+from lakehouse.settings import LakeSettings
+from lakehouse.training.publish import publish
+from tests.support.lake import NOON
+from tests.support.training import PARAMETERS, examples, write_training_tables
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LakeSettings:
+    monkeypatch.setenv("ETA_PROJECT_DIR", str(tmp_path))
+    monkeypatch.setenv("ETA_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("ETA_DEBUG", raising=False)
+    return LakeSettings()
+
+
+@pytest.fixture
+def snapshots(settings: LakeSettings) -> list[str]:
+    """Two snapshots of acme, of two seeds."""
+    made = []
+    for hour, seed in enumerate((42, 43)):
+        parameters = {**PARAMETERS, "seed": seed}
+        rows = examples(20, seed=seed)
+        write_training_tables(settings, {"acme": rows, "globex": rows}, parameters=parameters)
+        now = NOON + timedelta(hours=hour)
+        made.append(publish(settings, "acme", gate=None, now=now).snapshot_id)
+    return made
+
+
+def eta(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def done(*arguments: str) -> Result:
+    result = eta(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_list_marks_the_current_snapshot(snapshots: list[str]) -> None:
+    header, *lines = [line.split("\t") for line in done("training", "list").stdout.splitlines()]
+    assert header[:3] == ["tenant", "snapshot", "current"]
+    assert [line[:3] for line in lines] == [["acme", snapshots[0], ""], ["acme", snapshots[1], "*"]]
+    assert done("training", "list", "--tenant", "globex").stdout.count("\n") == 1
+
+
+def test_nothing_published_says_what_to_type(settings: LakeSettings) -> None:
+    assert "eta prepare" in done("training", "list").stderr
+    result = eta("training", "show", "--tenant", "acme")
+    assert result.exit_code == 1
+    assert "eta prepare" in result.stderr
+
+
+def test_show_prints_the_manifest_alone(snapshots: list[str]) -> None:
+    shown = json.loads(done("training", "show", "--tenant", "acme").stdout)
+    assert shown["snapshot_id"] == snapshots[1]
+    older = json.loads(done("training", "show", "--tenant", "acme", snapshots[0]).stdout)
+    assert older["parameters"]["seed"] == 42
+
+
+def test_diff_names_what_changed(snapshots: list[str]) -> None:
+    result = done("training", "diff", "--tenant", "acme", snapshots[0])
+    rows = dict(line.split("\t", 1) for line in result.stdout.splitlines())
+    assert rows["parameters.seed"] == "42\t43"
+    assert "counts.positives" not in rows
+    assert "differ" in result.stderr
+    same = done("training", "diff", "--tenant", "acme", snapshots[1])
+    assert same.stdout.count("\n") == 1
+    assert "the same" in same.stderr
+
+
+def test_export_prints_its_folder_alone(snapshots: list[str], settings: LakeSettings) -> None:
+    result = done("export", "--tenant", "acme")
+    folder = Path(result.stdout.strip())
+    assert folder == settings.home_dir / "exports/acme" / f"{snapshots[1]}-parquet"
+    assert (folder / "README.md").is_file()
+    again = eta("export", "--tenant", "acme")
+    assert again.exit_code == 1
+    assert "there already" in again.stderr
+
+
+def test_export_of_an_older_snapshot_in_another_format(
+    snapshots: list[str], tmp_path: Path
+) -> None:
+    to = tmp_path / "mine"
+    wanted = ("--snapshot", snapshots[0], "--format", "recbole", "--to", str(to))
+    done("export", "--tenant", "acme", *wanted)
+    assert len((to / "acme/acme.inter").read_text().splitlines()) == 1 + 102
+    assert eta("export", "--tenant", "acme", "--snapshot", "../x").exit_code == 1
+    assert eta("export", "--tenant", "acme", "--format", "csv").exit_code == 2
