@@ -52,8 +52,8 @@ class LakeSettings(BaseSettings):
     """Heap of a local Spark driver."""
     shuffle_partitions: int = Field(default=4, ge=1)
     """Partitions of a shuffle; the content of a table does not depend on it."""
-    java_options: str = "-XX:+UseParallelGC"
-    """JVM options of a local Spark."""
+    java_options: str | None = None
+    """JVM options of a local Spark; by default those that suit the size of the raw tables."""
 
     @cached_property
     def home_dir(self) -> Path:
