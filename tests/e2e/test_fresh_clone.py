@@ -47,7 +47,9 @@ class Clone:
     def rows(self, table: str, tenant_id: str) -> int:
         """Rows of a tenant in a table of its lake."""
         found = DeltaTable(self.folder / ".eta" / "lake" / table)
-        return len(found.to_pyarrow_table(filters=[("tenant_id", "=", tenant_id)], columns=["tenant_id"]))
+        return len(
+            found.to_pyarrow_table(filters=[("tenant_id", "=", tenant_id)], columns=["tenant_id"])
+        )
 
 
 @pytest.fixture(scope="module")
