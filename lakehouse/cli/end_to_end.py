@@ -1,9 +1,10 @@
 """Files → running service → models: what `eta run` and `eta demo` have in common."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import typer
 
@@ -43,6 +44,8 @@ def run_end_to_end(
     when a file has wrong rows (nothing of that file is stored and nothing is built), or when a
     tenant's data did not pass the checks.
     """
+    warming = Thread(target=_warm_up, args=(settings,), daemon=True)
+    warming.start()  # a JVM needs seconds, and the uploads hardly need this process
     database = ControlDatabase.open(settings.control_url)
     log = settings.home_dir / "logs" / "service.log"
     try:
@@ -53,6 +56,7 @@ def run_end_to_end(
                     _upload(url, key, tenant)
     finally:
         database.close()
+    warming.join()
     note("Building the models")
     published = prepare_and_tell(settings)
     print_overview(settings, [tenant.tenant_id for tenant in tenants])
@@ -60,6 +64,14 @@ def run_end_to_end(
     if finish is not None:
         finish()
     print_next_commands(settings, tenants[0].tenant_id)
+
+
+def _warm_up(settings: LakeSettings) -> None:
+    """Start Spark early; what goes wrong here goes wrong again, and is told, when it is needed."""
+    from lakehouse.spark.session import open_local_session
+
+    with suppress(Exception):
+        open_local_session(settings)
 
 
 def _add_tenant(database: ControlDatabase, tenant: TenantFiles) -> None:

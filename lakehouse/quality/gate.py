@@ -56,8 +56,8 @@ def run_gate(
     started_at, began = clock(), time.monotonic()
     session = session or _local_session(settings)
     folder = settings.project_dir / CHECKS_FOLDER
-    known, rules = tenant_rules(settings)
     _refuse_missing_tables(session)
+    known, rules = tenant_rules(settings)
 
     misshapen = scan(session, _files(folder, "schema.yml", LAYERS), folder / "configuration.yml")
     layers = _layers_before(misshapen)

@@ -25,7 +25,7 @@ from lakehouse.training.manifest import TRAINING_DATA, Manifest
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
 
-RANGE_ROWS: Final = 1_000_000
+RANGE_ROWS: Final = 500_000
 """Rows sorted in memory at a time, about 250 MB; more only if one minute holds more."""
 BATCH_ROWS: Final = 131_072
 ORDER: Final = ("event_time", "user_id", "anchor_item_id", "draw_index")
