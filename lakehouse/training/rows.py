@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
 
 RANGE_ROWS: Final = 500_000
-"""Rows sorted in memory at a time, about 250 MB; more only if one minute holds more."""
+"""Rows sorted in memory at a time; more only if one minute holds more. An export peaked at 0.89 GB
+for 6 million rows and at 0.93 GB for 12 million (1.3 GB for 6 million with twice this)."""
 BATCH_ROWS: Final = 131_072
 ORDER: Final = ("event_time", "user_id", "anchor_item_id", "draw_index")
 
