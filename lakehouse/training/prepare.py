@@ -12,13 +12,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lakehouse.errors import EtaError
+from lakehouse.training.candidates import candidates, is_newest
 from lakehouse.training.manifest import Manifest
-from lakehouse.training.publish import (
-    candidates,
-    current_snapshot,
-    is_newest,
-    publish_candidate,
-)
+from lakehouse.training.publish import current_snapshot, publish_candidate
 
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings

@@ -1,12 +1,16 @@
 """`eta training` and `eta export`: what they print and where, on a lake made without Spark."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from lakehouse.cli import publishing
 from lakehouse.cli.main import app
 from lakehouse.settings import LakeSettings
 from lakehouse.training.publish import publish
@@ -96,3 +100,32 @@ def test_export_of_an_older_snapshot_in_another_format(
     assert len((to / "acme/acme.inter").read_text().splitlines()) == 1 + 102
     assert eta("export", "--tenant", "acme", "--snapshot", "../x").exit_code == 1
     assert eta("export", "--tenant", "acme", "--format", "csv").exit_code == 2
+
+
+@dataclass
+class Verdict:
+    passed: bool
+    report: dict[str, Any]
+
+
+def test_prepare_publishes_who_passes_and_ends_with_1_for_who_does_not(
+    settings: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_training_tables(settings, {"acme": examples(5), "globex": examples(6)})
+
+    def gate(_settings: LakeSettings, tenants: Sequence[str]) -> dict[str, Verdict]:
+        failures = {"failures": [{"sentence": "globex has too few rows"}]}
+        return {name: Verdict(name == "acme", failures) for name in tenants}
+
+    monkeypatch.setattr(publishing, "build_with_progress", lambda *_, **__: None)
+    monkeypatch.setattr(publishing, "run_gate", gate)
+    result = eta("prepare")
+    assert result.exit_code == 1
+    assert "globex: NOT published" in result.stderr
+    assert "globex has too few rows" in result.stderr
+    assert "acme: published" in result.stderr
+    assert done("prepare", "--tenant", "acme").stderr.startswith("acme: unchanged")
+    assert [line.split("\t")[0] for line in done("training", "list").stdout.splitlines()] == [
+        "tenant",
+        "acme",
+    ]

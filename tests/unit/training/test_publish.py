@@ -12,9 +12,9 @@ from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.objects import LocalFolder
 from lakehouse.training import publish as publishing
+from lakehouse.training.candidates import candidates
 from lakehouse.training.manifest import diff
 from lakehouse.training.publish import (
-    candidates,
     current_snapshot,
     find_snapshot,
     list_snapshots,
