@@ -3,12 +3,20 @@
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
-from lakehouse.quality.figures import LAYERS, Scope, build_parameters, drop_views, measure
+from lakehouse.quality.figures import (
+    LAYERS,
+    Scope,
+    TenantRules,
+    build_parameters,
+    drop_views,
+    measure,
+)
 from lakehouse.quality.outcomes import CheckOutcome, Figure, GateResult, verdict
 from lakehouse.quality.report import new_report_path, write_report
 from lakehouse.quality.rules import tenant_rules
@@ -28,6 +36,9 @@ _TABLES: Final = (
     "training.training_data",
     "training.training_counts",
 )
+
+Figures = dict[str, dict[str, dict[str, Figure]]]
+"""Layer → tenant → figures."""
 
 
 def _now() -> datetime:
@@ -55,23 +66,11 @@ def run_gate(
         return {}
     started_at, began = clock(), time.monotonic()
     session = session or _local_session(settings)
-    folder = settings.project_dir / CHECKS_FOLDER
     _refuse_missing_tables(session)
     known, rules = tenant_rules(settings)
-
-    misshapen = scan(session, _files(folder, "schema.yml", LAYERS), folder / "configuration.yml")
-    layers = _layers_before(misshapen)
-    figures: dict[str, dict[str, dict[str, Figure]]] = {}
-    findings: tuple[Finding, ...] = ()
-    try:
-        if layers:
-            scope = Scope(wanted, rules, build_parameters(session))
-            figures = measure(session, layers, folder, scope)
-            files = _files(folder, "tenants.yml", layers)
-            findings = scan(session, files, folder / "configuration.yml")
-    finally:
-        drop_views(session)
-
+    layers, figures, findings = _examine(
+        session, settings.project_dir / CHECKS_FOLDER, wanted, rules
+    )
     known |= {tenant_id for rows in figures.values() for tenant_id in rows}
     report_path = new_report_path(settings.home_dir, started_at)
     about = {
@@ -81,16 +80,42 @@ def run_gate(
     results = {
         tenant_id: verdict(
             tenant_id,
-            _outcomes((*misshapen, *findings), tenant_id, is_warning=False),
-            _outcomes((*misshapen, *findings), tenant_id, is_warning=True),
+            _outcomes(findings, tenant_id, is_warning=False),
+            _outcomes(findings, tenant_id, is_warning=True),
             {layer: rows[tenant_id] for layer, rows in figures.items() if tenant_id in rows},
             **about,
         )
-        for tenant_id in _tenants(wanted, figures, known, has_unmeasured=len(layers) < len(LAYERS))
+        for tenant_id in _tenants(wanted, figures, known, has_unmeasured=layers != LAYERS)
     }
+    if not results and layers != LAYERS:
+        raise EtaError(
+            "; ".join(f"{finding.table}: {finding.measured}" for finding in findings),
+            remedy=f"bring the columns back: `{findings[0].attributes['see']}`",
+        )
     seconds = time.monotonic() - began
     write_report(report_path, results, checked_at=started_at, seconds=seconds)
     return results
+
+
+def _examine(
+    session: "SparkSession",
+    folder: Path,
+    wanted: tuple[str, ...] | None,
+    rules: Mapping[str, TenantRules],
+) -> tuple[tuple[str, ...], Figures, tuple[Finding, ...]]:
+    """Return the layers that could be measured, their figures, and what did not pass."""
+    configuration = folder / "configuration.yml"
+    misshapen = scan(session, _files(folder, "schema.yml", LAYERS), configuration)
+    layers = _layers_before(misshapen)
+    if not layers:
+        return (), {}, misshapen
+    try:
+        scope = Scope(wanted, rules, build_parameters(session))
+        figures = measure(session, layers, folder, scope)
+        findings = scan(session, _files(folder, "tenants.yml", layers), configuration)
+    finally:
+        drop_views(session)
+    return layers, figures, (*misshapen, *findings)
 
 
 def _local_session(settings: LakeSettings) -> "SparkSession":
@@ -115,8 +140,7 @@ def _refuse_missing_tables(session: "SparkSession") -> None:
 def _layers_before(misshapen: Sequence[Finding]) -> tuple[str, ...]:
     """The layers that can be measured: those before the first with a table of another shape."""
     broken = {finding.layer for finding in misshapen if not finding.is_warning}
-    sound = [layer in broken for layer in LAYERS]
-    return LAYERS[: sound.index(True)] if True in sound else LAYERS
+    return tuple(takewhile(lambda layer: layer not in broken, LAYERS))
 
 
 def _tenants(
@@ -128,7 +152,7 @@ def _tenants(
 ) -> list[str]:
     """Whom to give a verdict: who was asked for, else who has rows.
 
-    Where a layer could not be measured, nobody is left out: then everyone known fails.
+    Where a layer could not be measured, everyone who was ever added counts as having rows.
     """
     if wanted is None:
         measured = {tenant_id for rows in figures.values() for tenant_id in rows}

@@ -26,46 +26,71 @@ interactions as (
     where :is_for_all or array_contains(:tenants, interactions.tenant_id)
 ),
 
-catalogue as (
-    select
-        tenant_id,
-        event_id,
-        item_id
-    from staging.stg_items
-    where :is_for_all or array_contains(:tenants, tenant_id)
-),
-
--- Ids are counted by grouping twice: two distinct counts would write every row twice.
-keys as (
+-- Ids of several kinds are counted by grouping twice, with one shuffle for all of them: each
+-- distinct count of its own would write every row once more.
+rows as (
     select
         tenant_id,
         'event' as kind,
         event_id as key,
-        count(*) as row_count,
-        count_if(has_no_user) as missing_user_id_count,
-        count_if(has_no_item) as missing_item_id_count,
-        count_if(has_unknown_type) as unknown_type_count,
-        count_if(is_out_of_range) as out_of_range_count,
-        count_if(is_wish) as wish_count,
-        min(earliest) as earliest,
-        min(latest) as latest
+        1 as row_count,
+        cast(has_no_user as int) as missing_user_id_count,
+        cast(has_no_item as int) as missing_item_id_count,
+        cast(has_unknown_type as int) as unknown_type_count,
+        cast(is_out_of_range as int) as out_of_range_count,
+        cast(is_wish as int) as wish_count,
+        false as is_catalogued,
+        earliest,
+        latest
     from interactions
-    group by tenant_id, event_id
     union all
     select
         tenant_id,
-        'catalogue' as kind,
-        event_id as key,
-        count(*) as row_count,
+        'item' as kind,
+        item_id as key,
+        1 as row_count,
         0 as missing_user_id_count,
         0 as missing_item_id_count,
         0 as unknown_type_count,
         0 as out_of_range_count,
         0 as wish_count,
+        false as is_catalogued,
         cast(null as timestamp) as earliest,
         cast(null as timestamp) as latest
-    from catalogue
-    group by tenant_id, event_id
+    from staging.stg_interactions
+    where :is_for_all or array_contains(:tenants, tenant_id)
+    union all
+    select
+        tenant_id,
+        'item' as kind,
+        item_id as key,
+        0 as row_count,
+        0 as missing_user_id_count,
+        0 as missing_item_id_count,
+        0 as unknown_type_count,
+        0 as out_of_range_count,
+        0 as wish_count,
+        true as is_catalogued,
+        cast(null as timestamp) as earliest,
+        cast(null as timestamp) as latest
+    from staging.stg_items
+    where :is_for_all or array_contains(:tenants, tenant_id)
+    union all
+    select
+        tenant_id,
+        'catalogue' as kind,
+        event_id as key,
+        1 as row_count,
+        0 as missing_user_id_count,
+        0 as missing_item_id_count,
+        0 as unknown_type_count,
+        0 as out_of_range_count,
+        0 as wish_count,
+        false as is_catalogued,
+        cast(null as timestamp) as earliest,
+        cast(null as timestamp) as latest
+    from staging.stg_items
+    where :is_for_all or array_contains(:tenants, tenant_id)
     union all
     select
         tenant_id,
@@ -77,38 +102,31 @@ keys as (
         0 as unknown_type_count,
         0 as out_of_range_count,
         0 as wish_count,
+        false as is_catalogued,
         cast(null as timestamp) as earliest,
         cast(null as timestamp) as latest
     from gate_raw
 ),
 
--- How many interactions an item has, and whether the catalogue has it.
-items as (
+keys as (
     select
         tenant_id,
-        item_id,
-        sum(interaction_count) as interaction_count,
-        max(is_catalogued) as is_catalogued
-    from (
-        select
-            tenant_id,
-            item_id,
-            1 as interaction_count,
-            false as is_catalogued
-        from staging.stg_interactions
-        where :is_for_all or array_contains(:tenants, tenant_id)
-        union all
-        select
-            tenant_id,
-            item_id,
-            0 as interaction_count,
-            true as is_catalogued
-        from catalogue
-    )
-    group by tenant_id, item_id
+        kind,
+        key,
+        sum(row_count) as row_count,
+        sum(missing_user_id_count) as missing_user_id_count,
+        sum(missing_item_id_count) as missing_item_id_count,
+        sum(unknown_type_count) as unknown_type_count,
+        sum(out_of_range_count) as out_of_range_count,
+        sum(wish_count) as wish_count,
+        max(is_catalogued) as is_catalogued,
+        min(earliest) as earliest,
+        min(latest) as latest
+    from rows
+    group by tenant_id, kind, key
 ),
 
-parts as (
+totals as (
     select
         tenant_id,
         sum(if(kind = 'stored', row_count, 0)) as raw_interaction_count,
@@ -122,51 +140,11 @@ parts as (
         sum(if(kind = 'catalogue', row_count, 0)) as catalogue_row_count,
         sum(if(kind = 'catalogue', row_count - if(key is null, 0, 1), 0))
             as duplicate_catalogue_row_count,
-        0 as catalogue_item_count,
-        0 as catalogued_count,
-        min(earliest) as earliest,
-        min(latest) as latest
-    from keys
-    group by tenant_id
-    union all
-    select
-        tenant_id,
-        0 as raw_interaction_count,
-        0 as interaction_count,
-        0 as duplicate_event_count,
-        0 as missing_user_id_count,
-        0 as missing_item_id_count,
-        0 as unknown_type_count,
-        0 as out_of_range_count,
-        0 as wish_count,
-        0 as catalogue_row_count,
-        0 as duplicate_catalogue_row_count,
         count_if(is_catalogued) as catalogue_item_count,
-        sum(if(is_catalogued, interaction_count, 0)) as catalogued_count,
-        cast(null as timestamp) as earliest,
-        cast(null as timestamp) as latest
-    from items
-    group by tenant_id
-),
-
-totals as (
-    select
-        tenant_id,
-        sum(raw_interaction_count) as raw_interaction_count,
-        sum(interaction_count) as interaction_count,
-        sum(duplicate_event_count) as duplicate_event_count,
-        sum(missing_user_id_count) as missing_user_id_count,
-        sum(missing_item_id_count) as missing_item_id_count,
-        sum(unknown_type_count) as unknown_type_count,
-        sum(out_of_range_count) as out_of_range_count,
-        sum(wish_count) as wish_count,
-        sum(catalogue_row_count) as catalogue_row_count,
-        sum(duplicate_catalogue_row_count) as duplicate_catalogue_row_count,
-        sum(catalogue_item_count) as catalogue_item_count,
-        sum(catalogued_count) as catalogued_count,
+        sum(if(is_catalogued, row_count, 0)) as catalogued_count,
         date_format(min(earliest), 'yyyy-MM-dd') as earliest,
         date_format(min(latest), 'yyyy-MM-dd') as latest
-    from parts
+    from keys
     group by tenant_id
 )
 

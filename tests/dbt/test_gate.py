@@ -18,7 +18,7 @@ from lakehouse.control.database import ControlDatabase
 from lakehouse.errors import EtaError
 from lakehouse.quality.gate import run_gate
 from lakehouse.quality.outcomes import GateResult
-from lakehouse.quality.soda import scan
+from lakehouse.quality.soda import Finding, scan
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import open_local_session
 from tests.conftest import PROJECT_DIR
@@ -402,3 +402,16 @@ def test_a_lake_that_was_never_built_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(EtaError, match=r"staging\.stg_interactions was never built"):
         run_gate(LakeSettings(home=tmp_path), session=Session())
+
+
+def test_tables_of_another_shape_are_never_a_pass(
+    lake: Lake, settings: LakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the first layer cannot be measured and no tenant was ever added."""
+    finding = Finding("columns", "raw", "raw.items", False, {"see": "look"}, measured="all wrong")
+    monkeypatch.setattr("lakehouse.quality.gate.scan", lambda *_: (finding,))
+    found = run_gate(settings)
+    assert [result.passed for result in found.values()] == [False] * 4
+    nobody = LakeSettings(home=tmp_path, lake_uri=lake.settings.lake)
+    with pytest.raises(EtaError, match=r"raw\.items: all wrong"):
+        run_gate(nobody)
