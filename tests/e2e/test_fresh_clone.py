@@ -85,6 +85,11 @@ def test_one_model_for_one_tenant(clone: Clone) -> None:
     assert clone.rows("features/user_features", "acme") > 100
 
 
+def test_models_selected_in_a_new_process_find_what_they_read(clone: Clone) -> None:
+    done = clone.run("dbt", "build", "--select", "positives", "sampled_negatives")
+    assert "UNCHANGED" in done.stdout
+
+
 def test_status_shows_every_tenant(clone: Clone) -> None:
     done = clone.run("eta", "status")
     header, *lines = done.stdout.splitlines()

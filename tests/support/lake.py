@@ -131,6 +131,7 @@ class Lake:
 DERIVED_TABLES: Sequence[str] = (
     "staging.stg_interactions",
     "staging.stg_items",
+    "staging.stg_tenant_settings",
     "ops.staging_conflicts",
     "ops.staging_counts",
     "features.user_features",
