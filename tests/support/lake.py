@@ -124,8 +124,9 @@ class Lake:
         return frame.sort(sorted(c for c, t in frame.schema.items() if not t.is_nested()))
 
     def data_files(self) -> set[Path]:
-        """Every data file of the lake, written by whom ever."""
-        return set(Path(self.settings.lake).rglob("*.parquet"))
+        """Every data file of the lake, whoever wrote it; checkpoints are none."""
+        files = Path(self.settings.lake).rglob("*.parquet")
+        return {file for file in files if "_delta_log" not in file.parts}
 
 
 DERIVED_TABLES: Sequence[str] = (
