@@ -78,8 +78,6 @@ def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, s
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
         "spark.databricks.delta.snapshotPartitions": "2",
-        # without it the in-memory catalogue refuses to replace a table by one of other columns
-        "spark.databricks.delta.catalog.update.enabled": "true",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.bindAddress": "127.0.0.1",

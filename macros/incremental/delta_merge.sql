@@ -59,7 +59,10 @@
         'delta.enableDeletionVectors' = 'false'
         {%- if scope.tenant_id is none %}, {{ run_properties(scope) }}{% endif %}
     )
-    as select * except (is_current) from ({{ sql }})
+    {#- The partition column goes last: a local session's catalogue takes the last columns for the
+        partition's when a table is replaced by one with other columns, and fails on any else. #}
+    as select * except (is_current, {{ config.get('partition_by') }}), {{ config.get('partition_by') }}
+    from ({{ sql }})
 {%- endmacro %}
 
 
