@@ -48,17 +48,17 @@ class ErrorCollector:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """The outcome of one upload; `errors` is empty exactly when the batch is stored."""
+    """The outcome of one upload.
+
+    `is_stored`: whether the batch was committed. `errors` are the first of `error_total`; with
+    `on_error=quarantine` a batch is stored in spite of them.
+    """
 
     batch_id: str
     location: str
     counts: Counts
+    is_stored: bool
     errors: tuple[RowError, ...] = ()
     error_total: int = 0
     errors_by_code: dict[str, int] = field(default_factory=dict)
     rejected_rows: int = 0
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether the batch was committed."""
-        return self.error_total == 0

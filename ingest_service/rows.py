@@ -42,9 +42,15 @@ def raw_rows(spec: TableSpec, accepted: pl.DataFrame, refs: pa.Array, batch: Bat
 
 
 def quarantine_rows(
-    batch: BatchKey, raw: list[bytes], refs: pa.Array, reasons: list[list[dict[str, str]]]
+    batch: BatchKey,
+    raw: list[bytes],
+    refs: pa.Array,
+    reasons: pl.Series | list[list[dict[str, str]]],
 ) -> pa.Table:
-    """Return refused rows as the quarantine has them; the arguments are in the rows' order."""
+    """Return refused rows as the quarantine has them; the arguments are in the rows' order.
+
+    `reasons` holds, per row, a list of `code, field, message`.
+    """
     frame = pl.DataFrame(
         {
             "raw": pl.Series(raw, dtype=pl.Binary),
@@ -58,6 +64,12 @@ def quarantine_rows(
         "source_ref": refs,
     }
     return _table(RAW_QUARANTINE, frame, columns, batch)
+
+
+def reasons_by_row(reasons: pl.DataFrame) -> pl.DataFrame:
+    """Return `row, reasons` from a validator's reasons: every reason of a row in one list."""
+    one = pl.struct("code", "field", "message").alias("reasons")
+    return reasons.group_by("row", maintain_order=True).agg(one)
 
 
 def _table(

@@ -13,10 +13,10 @@ from ingest_service.api.models import UploadInvalid, UploadStored, upload_result
 from ingest_service.api.multipart import spool_part
 from ingest_service.api.problems import MEDIA_TYPE, ProblemError
 from ingest_service.api.services import Services, services_of
+from ingest_service.batch import CsvUpload
 from ingest_service.report import IngestReport
-from ingest_service.service import CsvUpload
 from lakehouse.contracts.mapping import FileRefusedError
-from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
+from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
 from lakehouse.control.database import ApiKey
 from lakehouse.errors import EtaError
 
@@ -68,8 +68,12 @@ def router(parallel_uploads: int) -> APIRouter:
         mapping: Annotated[
             str | None, Query(description="Name of the tenant's source mapping.")
         ] = None,
+        on_error: Annotated[
+            OnError,
+            Query(description="With a wrong row: store nothing, or the good rows."),
+        ] = OnError.REJECT,
     ) -> UploadStored | UploadInvalid:
-        """Take in a CSV file: all of it, or with a wrong row nothing.
+        """Take in a CSV file: all of it, or with a wrong row what `on_error` says.
 
         Sending a file again stores nothing twice.
         """
@@ -79,7 +83,13 @@ def router(parallel_uploads: int) -> APIRouter:
             limit = services.settings.max_upload_bytes
             services.metrics.bytes.inc(await spool_part(request, "file", spooled, limit))
             upload = CsvUpload(
-                spooled.path, key.tenant_id, data_type, chosen, settings, services.new_batch_id()
+                spooled.path,
+                key.tenant_id,
+                data_type,
+                chosen,
+                settings,
+                services.new_batch_id(),
+                on_error,
             )
             async with turns:
                 report = await run_in_threadpool(_run, services, upload)
@@ -112,7 +122,9 @@ def _run(services: Services, upload: CsvUpload) -> IngestReport:
         raise
     services.metrics.observe(upload.data_type, report, perf_counter() - started)
     if report.is_stored:
-        jobs.finish(job, "succeeded", upload_result(report).model_dump(exclude={"s3_path"}))
+        jobs.finish(
+            job, "succeeded", upload_result(report).model_dump(exclude={"s3_path", "errors"})
+        )
     else:
         jobs.finish(job, "refused", {"errors_by_code": report.errors_by_code})
     return report

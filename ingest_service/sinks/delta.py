@@ -20,6 +20,7 @@ from deltalake.exceptions import CommitFailedError
 from ingest_service.sinks.base import BatchKey, Counts
 from lakehouse.contracts.tables import (
     OPS_INGEST_LEDGER,
+    RAW_CLICKSTREAM,
     RAW_INTERACTIONS,
     RAW_ITEMS,
     RAW_QUARANTINE,
@@ -34,6 +35,7 @@ from lakehouse.storage.tables import open_table, table_location
 RAW_TABLES: Final[dict[DataType, TableSpec]] = {
     DataType.INTERACTIONS: RAW_INTERACTIONS,
     DataType.ITEMS: RAW_ITEMS,
+    DataType.CLICKSTREAM: RAW_CLICKSTREAM,
 }
 LEDGER_REF: Final = "ledger"
 RECOVERY_WINDOW: Final = timedelta(days=30)

@@ -14,6 +14,7 @@ from lakehouse.contracts.tenant import DataType
 ID_LENGTH: Final = 512
 TITLE_LENGTH: Final = 4_096
 ATTRIBUTES_LENGTH: Final = 65_536
+URL_LENGTH: Final = 8_192
 
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2262, 1, 1, tzinfo=UTC)
@@ -84,15 +85,36 @@ ITEM_FIELDS: Final = (
     ContractField("updated_at", FieldKind.TIMESTAMP, "t"),
 )
 
+CLICKSTREAM_FIELDS: Final = (
+    ContractField("event_id", FieldKind.TEXT, "e", in_payload=False),
+    ContractField("event_name", FieldKind.TEXT, "n", required=True),
+    ContractField("user_id", FieldKind.TEXT, "u"),
+    ContractField("anonymous_id", FieldKind.TEXT, "a"),
+    ContractField("session_id", FieldKind.TEXT, "s", required=True),
+    ContractField("item_id", FieldKind.TEXT, "i"),
+    ContractField("url", FieldKind.TEXT, "l", max_length=URL_LENGTH),
+    ContractField(
+        "timestamp",
+        FieldKind.TIMESTAMP,
+        "t",
+        required=True,
+        stored_as="event_time",
+        tenant_range=True,
+    ),
+    ContractField("properties", FieldKind.JSON_OBJECT, "p", max_length=ATTRIBUTES_LENGTH),
+)
+
 CONTEXT_FIELDS: Final = ("device_type", "location", "session_id")
 
 FIELDS: Final[dict[DataType, tuple[ContractField, ...]]] = {
     DataType.INTERACTIONS: INTERACTION_FIELDS,
     DataType.ITEMS: ITEM_FIELDS,
+    DataType.CLICKSTREAM: CLICKSTREAM_FIELDS,
 }
 
-SUBJECT_COLUMN: Final[dict[DataType, str | None]] = {
-    DataType.INTERACTIONS: "user_id",
-    DataType.ITEMS: None,
+SUBJECT_COLUMNS: Final[dict[DataType, tuple[str, ...]]] = {
+    DataType.INTERACTIONS: ("user_id",),
+    DataType.ITEMS: (),
+    DataType.CLICKSTREAM: ("user_id", "anonymous_id"),
 }
-"""The column that names a person, where there is one."""
+"""The columns that name a person. A row needs a value in one of them at least, where there are."""

@@ -8,6 +8,16 @@ class DataType(StrEnum):
 
     INTERACTIONS = "interactions"
     ITEMS = "items"
+    CLICKSTREAM = "clickstream"
+
+
+class OnError(StrEnum):
+    """What a wrong row does to the batch it came in."""
+
+    REJECT = "reject"
+    """Nothing of the batch is stored."""
+    QUARANTINE = "quarantine"
+    """The good rows are stored; the wrong ones are kept aside with every reason."""
 
 
 class InteractionType(StrEnum):

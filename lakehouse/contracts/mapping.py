@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from lakehouse.contracts.fields import FIELDS, ContractField
+from lakehouse.contracts.fields import FIELDS, SUBJECT_COLUMNS, ContractField
 from lakehouse.contracts.reasons import FileFault
 from lakehouse.contracts.tenant import DataType, SourceMapping
 from lakehouse.errors import EtaError
@@ -81,6 +81,9 @@ def resolve(
             sources.append(FieldSource(field, column, None, values))
         elif field.required or field.name in mapping.columns:
             missing[field.name] = column
+    subjects = SUBJECT_COLUMNS[data_type]
+    if len(subjects) > 1 and not any(source.field.name in subjects for source in sources):
+        missing.setdefault(" or ".join(subjects), " or ".join(subjects))
     if missing:
         raise _missing_columns(missing)
     return tuple(sources)

@@ -13,6 +13,7 @@ class ReasonCode(StrEnum):
     """Stable codes of everything that can be wrong with a single row."""
 
     MISSING_VALUE = "missing_value"
+    MISSING_SUBJECT = "missing_subject"
     VALUE_TOO_LONG = "value_too_long"
     UNKNOWN_INTERACTION_TYPE = "unknown_interaction_type"
     BAD_TIMESTAMP = "bad_timestamp"
@@ -36,10 +37,14 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
         "a required field is empty or holds only white space",
         "fill it in, or give the field a constant in the source mapping",
     ),
+    ReasonCode.MISSING_SUBJECT: Explanation(
+        "a clickstream event has neither user_id nor anonymous_id",
+        "give it one of the two: the id of the account, or the one the browser or device keeps",
+    ),
     ReasonCode.VALUE_TOO_LONG: Explanation(
         "a text is longer than its field allows",
         "shorten it: 512 characters for identifiers and context, 4,096 for titles, "
-        "65,536 for attributes",
+        "8,192 for a url, 65,536 for attributes and properties",
     ),
     ReasonCode.UNKNOWN_INTERACTION_TYPE: Explanation(
         "the type is none of view, click, like, purchase, dislike",

@@ -62,6 +62,22 @@ ITEMS: Final = pa.schema(
     ]
 )
 
+CLICKSTREAM: Final = pa.schema(
+    [
+        *_KEYS,
+        pa.field("event_id", pa.string(), nullable=False),
+        pa.field("event_name", pa.string(), nullable=False),
+        pa.field("user_id", pa.string()),
+        pa.field("anonymous_id", pa.string()),
+        pa.field("session_id", pa.string(), nullable=False),
+        pa.field("item_id", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("event_time", TIMESTAMP, nullable=False),
+        pa.field("properties", pa.string()),  # a JSON object as text
+        *_PROVENANCE,
+    ]
+)
+
 QUARANTINE: Final = pa.schema(
     [
         *_KEYS,
@@ -140,6 +156,7 @@ class TableSpec:
 
 RAW_INTERACTIONS: Final = TableSpec("raw", "interactions", INTERACTIONS, ("event_time", "known_at"))
 RAW_ITEMS: Final = TableSpec("raw", "items", ITEMS, ("updated_at", "known_at"))
+RAW_CLICKSTREAM: Final = TableSpec("raw", "clickstream", CLICKSTREAM, ("event_time", "known_at"))
 RAW_QUARANTINE: Final = TableSpec("raw", "quarantine", QUARANTINE, ("known_at",))
 OPS_INGEST_LEDGER: Final = TableSpec("ops", "ingest_ledger", INGEST_LEDGER, ("known_at",))
 OPS_TENANT_SETTINGS: Final = TableSpec(
@@ -149,6 +166,7 @@ OPS_TENANT_SETTINGS: Final = TableSpec(
 SERVICE_TABLES: Final = (
     RAW_INTERACTIONS,
     RAW_ITEMS,
+    RAW_CLICKSTREAM,
     RAW_QUARANTINE,
     OPS_INGEST_LEDGER,
     OPS_TENANT_SETTINGS,

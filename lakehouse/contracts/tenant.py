@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from lakehouse.contracts.kinds import DataType as DataType
 from lakehouse.contracts.kinds import InteractionType as InteractionType
+from lakehouse.contracts.kinds import OnError as OnError
 from lakehouse.errors import EtaError
 
 TENANT_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"

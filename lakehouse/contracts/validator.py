@@ -10,7 +10,7 @@ from datetime import datetime
 
 import polars as pl
 
-from lakehouse.contracts.fields import FIELDS, FieldKind
+from lakehouse.contracts.fields import FIELDS, SUBJECT_COLUMNS, FieldKind
 from lakehouse.contracts.identity import event_ids, needs_escape, payload_text
 from lakehouse.contracts.mapping import FieldSource, FileRefusedError, resolve
 from lakehouse.contracts.parsing import (
@@ -21,7 +21,7 @@ from lakehouse.contracts.parsing import (
     microseconds,
     read_field,
 )
-from lakehouse.contracts.reasons import FileFault
+from lakehouse.contracts.reasons import FileFault, ReasonCode
 from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings, TimestampFormat
 
 REASON_SCHEMA = pl.Schema(
@@ -103,11 +103,18 @@ class Validator:
             if reading.parsed is not None:
                 self._parsed.append(reading.parsed)
             self._checks.extend((source, check) for check in reading.checks)
+        self._checks.extend(_subject_checks(data_type, self._sources))
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the file that are read; the others need not be parsed."""
         return tuple(dict.fromkeys(s.column for s in self._sources if s.column is not None))
+
+    def subjects(self, frame: pl.DataFrame) -> list[pl.Series]:
+        """Return the texts of a batch that name a person, one series per field that can."""
+        subjects = SUBJECT_COLUMNS[self.data_type]
+        texts = {s.field.name: s.text() for s in self._sources if s.field.name in subjects}
+        return frame.with_columns(**texts).select(texts.keys()).get_columns()
 
     def validate(
         self, frame: pl.DataFrame, known_at: datetime, *, is_plain: bool = False
@@ -188,6 +195,19 @@ class Validator:
                     remedy="write it with the strftime codes of chrono, for example %d/%m/%Y %H:%M",
                     columns=[name],
                 )
+
+
+def _subject_checks(
+    data_type: DataType, sources: Sequence[FieldSource]
+) -> list[tuple[FieldSource, Check]]:
+    """Return the check that spans fields: one of several subjects must be there."""
+    subjects = SUBJECT_COLUMNS[data_type]
+    present = [source for source in sources if source.field.name in subjects]
+    if len(subjects) < 2:
+        return []
+    is_bad = pl.all_horizontal(FieldText(source.field.name).blank for source in present)
+    message = f"neither {' nor '.join(subjects)} has a value"
+    return [(present[0], Check(ReasonCode.MISSING_SUBJECT, is_bad, message))]
 
 
 def _ids(

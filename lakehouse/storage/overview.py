@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_ITEMS, RAW_QUARANTINE
+from lakehouse.contracts.tables import (
+    RAW_CLICKSTREAM,
+    RAW_INTERACTIONS,
+    RAW_ITEMS,
+    RAW_QUARANTINE,
+)
 from lakehouse.settings import LakeSettings
 
 OVERVIEW_TABLES: Final = (
     RAW_INTERACTIONS.path,
     RAW_ITEMS.path,
+    RAW_CLICKSTREAM.path,
     RAW_QUARANTINE.path,
     "staging/stg_interactions",
     "features/user_features",

@@ -40,6 +40,7 @@ _STAGED_NAME: Final = re.compile(r"/part-(?P<batch_id>.+)-[0-9a-f]{8}-\d{5}\.zst
 
 _DICTIONARY_COLUMNS: Final = (
     "interaction_type",
+    "event_name",
     "context.device_type",
     "context.location",
     "category",

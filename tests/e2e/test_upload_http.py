@@ -34,6 +34,9 @@ def test_good_file_is_stored_with_its_provenance(service: RunningService) -> Non
         "duplicates": 0,
         "quarantined": 0,
         "suppressed": 0,
+        "error_count": 0,
+        "errors_by_code": {},
+        "errors": [],
         "s3_path": f"{service.lake.lake}/raw/interactions",
     }
     rows = service.rows(RAW_INTERACTIONS, "stored")
@@ -88,6 +91,25 @@ def test_one_bad_row_stores_nothing_and_every_reason_is_told(service: RunningSer
     assert (result["rows_received"], result["rows_rejected"], result["error_count"]) == (3, 2, 4)
     for spec in (RAW_INTERACTIONS, RAW_QUARANTINE, OPS_INGEST_LEDGER):
         assert service.rows(spec, "bad") == []
+
+
+def test_quarantine_takes_the_good_rows_and_the_ledger_adds_up(service: RunningService) -> None:
+    service.add_tenant("apart")
+    body = lines("u1,i1,view,1700000000000", ",i1,stare,soon", "u2,i1,view,1700000000000")
+    result = service.upload("apart", body, on_error="quarantine").json()
+
+    assert (result["status"], result["rows_accepted"], result["quarantined"]) == ("success", 2, 1)
+    assert result["errors_by_code"] == {
+        "missing_value": 1,
+        "unknown_interaction_type": 1,
+        "bad_timestamp": 1,
+    }
+    (kept,) = service.rows(RAW_QUARANTINE, "apart")
+    assert (kept["raw"], kept["source_ref"]) == (b",i1,stare,soon", "line:0000000003")
+    assert len(kept["reasons"]) == 3
+    (entry,) = service.rows(OPS_INGEST_LEDGER, "apart")
+    assert (entry["received"], entry["stored"], entry["quarantined"]) == (3, 2, 1)
+    assert len(service.rows(RAW_INTERACTIONS, "apart")) == 2
 
 
 def test_errors_of_a_large_bad_file_are_counted_and_the_first_kept(service: RunningService) -> None:

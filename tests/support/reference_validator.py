@@ -48,12 +48,22 @@ TAGS = {
         "attributes": "j",
         "updated_at": "t",
     },
+    "clickstream": {
+        "event_name": "n",
+        "user_id": "u",
+        "anonymous_id": "a",
+        "session_id": "s",
+        "item_id": "i",
+        "url": "l",
+        "timestamp": "t",
+        "properties": "p",
+    },
 }
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     chr(code) for code in range(0x2000, 0x200B)
 )
 """Unicode's White_Space; Python's own idea of it also has U+001C to U+001F."""
-LENGTHS = {"title": 4_096, "attributes": 65_536}
+LENGTHS = {"title": 4_096, "attributes": 65_536, "url": 8_192, "properties": 65_536}
 
 
 @dataclass
@@ -103,6 +113,25 @@ def validate_item(row: Mapping[str, str | None], known_at: datetime, unit: str =
     _json(out, row, "attributes")
     _time(out, row, "updated_at", unit, (EARLIEST, LATEST))
     return _identified(out, "items", known_at)
+
+
+def validate_click(row: Mapping[str, str | None], start: datetime, end: datetime) -> Outcome:
+    """Validate a clickstream event given as contract field → text."""
+    out = Outcome()
+    _text(out, row, "event_id")
+    _text(out, row, "event_name", required=True)
+    _text(out, row, "user_id")
+    _text(out, row, "anonymous_id")
+    _text(out, row, "session_id", required=True)
+    _text(out, row, "item_id")
+    _text(out, row, "url")
+    if not _strip(row.get("timestamp")):
+        out.wrong.append(("timestamp", "missing_value"))
+    _time(out, row, "timestamp", "ms", (max(start, EARLIEST), min(end, LATEST)))
+    _json(out, row, "properties")
+    if not _strip(row.get("user_id")) and not _strip(row.get("anonymous_id")):
+        out.wrong.append(("user_id", "missing_subject"))
+    return _identified(out, "clickstream", None)
 
 
 def micros(moment: datetime) -> int:

@@ -100,9 +100,10 @@ class RunningService:
         data_type: str = "interactions",
         mapping: str | None = None,
         key: str | None = None,
+        **options: str,
     ) -> httpx.Response:
-        """Upload a file as a client does."""
-        params = {"tenant_id": tenant_id, "data_type": data_type}
+        """Upload a file as a client does; `options` are further parameters of the request."""
+        params = {"tenant_id": tenant_id, "data_type": data_type, **options}
         if mapping is not None:
             params["mapping"] = mapping
         return httpx.post(

@@ -18,7 +18,12 @@ from lakehouse.contracts.tenant import (
     TimestampFormat,
 )
 from lakehouse.contracts.validator import Validated, Validator
-from tests.support.reference_validator import Outcome, validate_interaction, validate_item
+from tests.support.reference_validator import (
+    Outcome,
+    validate_click,
+    validate_interaction,
+    validate_item,
+)
 
 KNOWN_AT = datetime(2026, 5, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 RANGE = TimeRange()
@@ -43,6 +48,19 @@ ITEM_COLUMNS = [
     "is_active",
     "attributes",
     "updated_at",
+]
+
+
+CLICK_COLUMNS = [
+    "event_id",
+    "event_name",
+    "user_id",
+    "anonymous_id",
+    "session_id",
+    "item_id",
+    "url",
+    "timestamp",
+    "properties",
 ]
 
 
@@ -99,6 +117,19 @@ ITEMS = st.fixed_dictionaries(
         "updated_at": TIMES,
     }
 )
+CLICKS = st.fixed_dictionaries(
+    {
+        "event_id": texts("e1"),
+        "event_name": texts("page_view"),
+        "user_id": IDS,
+        "anonymous_id": texts("a1"),
+        "session_id": texts("s1"),
+        "item_id": texts("i1"),
+        "url": texts("https://shop.example/tea?x=1", "x" * 8_192, "x" * 8_193),
+        "timestamp": TIMES,
+        "properties": texts('{"a": 1}', "{}", "[]", '{"a": NaN}', '{"a": 1'),
+    }
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -113,6 +144,22 @@ def test_interactions_like_the_reference(rows: list[dict[str, str | None]]) -> N
 def test_items_like_the_reference(rows: list[dict[str, str | None]]) -> None:
     expected = [validate_item(row, KNOWN_AT) for row in rows]
     _compare(_validate(DataType.ITEMS, rows, ITEM_COLUMNS), expected, "timestamp")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(CLICKS, min_size=1, max_size=8))
+def test_clickstream_like_the_reference(rows: list[dict[str, str | None]]) -> None:
+    expected = [validate_click(row, RANGE.start, RANGE.end) for row in rows]
+    _compare(_validate(DataType.CLICKSTREAM, rows, CLICK_COLUMNS), expected, "event_time")
+
+
+def test_clickstream_needs_a_column_for_one_of_its_subjects() -> None:
+    columns = ["event_name", "session_id", "timestamp"]
+    for subject in ("user_id", "anonymous_id"):
+        Validator(DataType.CLICKSTREAM, SourceMapping(), TenantSettings(), [*columns, subject])
+    with pytest.raises(FileRefusedError) as caught:
+        Validator(DataType.CLICKSTREAM, SourceMapping(), TenantSettings(), columns)
+    assert caught.value.columns == ("user_id or anonymous_id",)
 
 
 @settings(max_examples=150, deadline=None)

@@ -7,17 +7,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest_service.batch import CsvUpload
 from ingest_service.dedupe import history
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows, NoHistory
 from ingest_service.report import IngestReport
-from ingest_service.service import CsvUpload, IngestService
+from ingest_service.service import IngestService
 from ingest_service.sinks.base import Sink
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.memory import MemorySink
 from lakehouse.contracts.mapping import FileRefusedError
-from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
-from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
+from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_CLICKSTREAM, RAW_INTERACTIONS
+from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import NOBODY, EmptySuppressionList, Suppressed
 from lakehouse.settings import LakeSettings
@@ -64,14 +65,19 @@ def service(sink: Sink, suppression: object = None, chunk_bytes: int = 200) -> I
 
 
 def ingest(
-    running: IngestService, folder: Path, content: str, batch_id: str = "b1"
+    running: IngestService,
+    folder: Path,
+    content: str,
+    batch_id: str = "b1",
+    on_error: OnError = OnError.REJECT,
+    data_type: DataType = DataType.INTERACTIONS,
 ) -> IngestReport:
     """Put a file on disk and take it in for tenant `acme`."""
     path = folder / "rows.csv"
     path.write_text(content, newline="")
     mapping, tenant = SourceMapping(), TenantSettings()
     return running.ingest_csv(
-        CsvUpload(path, "acme", DataType.INTERACTIONS, mapping, tenant, batch_id)
+        CsvUpload(path, "acme", data_type, mapping, tenant, batch_id, on_error)
     )
 
 
@@ -119,6 +125,84 @@ def test_every_row_is_accounted_for(
     assert sum(table.num_rows for _, table in sink.quarantined) == sum(
         counts.quarantined for _, counts in sink.ledger
     )
+
+
+def test_good_rows_are_stored_and_wrong_ones_kept_with_bytes_and_every_reason(
+    tmp_path: Path,
+) -> None:
+    sink = MemorySink()
+    good = "".join(f"u{n},i1,view,{1_700_000_000_000 + n}\n" for n in range(40))
+    bad = ',i1,stare,soon\n"u\nx",i3,view,1\n'
+    body = HEADER + good + bad + good + "u1,,view,1700000000000\n"
+    report = ingest(service(sink), tmp_path, body, on_error=OnError.QUARANTINE)
+
+    assert report.is_stored
+    counts = report.counts
+    assert (counts.received, counts.stored, counts.duplicate, counts.quarantined) == (83, 40, 40, 3)
+    assert [(e.line, e.code) for e in report.errors] == [
+        (42, "missing_value"),
+        (42, "unknown_interaction_type"),
+        (42, "bad_timestamp"),
+        (43, "timestamp_out_of_range"),
+        (85, "missing_value"),
+    ]
+    kept = [row for _, table in sink.quarantined for row in table.to_pylist()]
+    assert [(row["raw"], row["source_ref"]) for row in kept] == [
+        (b",i1,stare,soon", "line:0000000042"),
+        (b'"u\nx",i3,view,1', "line:0000000043"),
+        (b"u1,,view,1700000000000", "line:0000000085"),
+    ]
+    assert [[reason["code"] for reason in row["reasons"]] for row in kept] == [
+        ["missing_value", "unknown_interaction_type", "bad_timestamp"],
+        ["timestamp_out_of_range"],
+        ["missing_value"],
+    ]
+
+
+def test_file_of_wrong_rows_alone_is_a_batch_of_quarantined_rows(tmp_path: Path) -> None:
+    sink = MemorySink()
+    report = ingest(service(sink), tmp_path, lines(",,,", "u,,,"), "b1", OnError.QUARANTINE)
+
+    assert (report.is_stored, report.counts.stored, report.counts.quarantined) == (True, 0, 2)
+    assert [counts.quarantined for _, counts in sink.ledger] == [2]
+
+
+def test_wrong_row_of_an_erased_person_is_kept_nowhere(tmp_path: Path) -> None:
+    sink = MemorySink()
+    running = service(sink, ListOf(Suppressed(1, KEY, frozenset({hashed("u1"), hashed("a9")}))))
+    body = lines("u1,i1,stare,1700000000000", "u2,i1,stare,1700000000000")
+    report = ingest(running, tmp_path, body, on_error=OnError.QUARANTINE)
+    clicks = "event_name,user_id,anonymous_id,session_id,timestamp\n"
+    body = clicks + "".join(
+        f"view,{user},{browser},s1,never\n" for user, browser in (("", "a9"), ("u2", "a1"))
+    )
+    seen = ingest(running, tmp_path, body, "b2", OnError.QUARANTINE, DataType.CLICKSTREAM)
+
+    for counts in (report.counts, seen.counts):
+        assert (counts.received, counts.suppressed, counts.quarantined) == (2, 1, 1)
+    kept = b"".join(raw for _, table in sink.quarantined for raw in table["raw"].to_pylist())
+    assert b"u1" not in kept
+    assert b"a9" not in kept
+
+
+def test_clickstream_is_stored_and_known_again_after_a_restart(tmp_path: Path) -> None:
+    lake = LakeSettings(home=tmp_path)
+    ensure_tables(lake)
+    body = (
+        "event_name,anonymous_id,session_id,url,timestamp,properties\n"
+        'page_view,a1,s1,/tea,1700000000000,"{""a"": 1}"\npage_view,a1,s1,,1700000000001,\n'
+    )
+    for batch_id in ("b1", "b2"):
+        report = ingest(
+            service(DeltaSink(lake)), tmp_path, body, batch_id, data_type=DataType.CLICKSTREAM
+        )
+
+    assert (report.counts.stored, report.counts.duplicate) == (0, 2)
+    rows = open_table(lake, RAW_CLICKSTREAM).to_pyarrow_table().to_pylist()
+    assert [(row["user_id"], row["url"], row["properties"]) for row in rows] == [
+        (None, "/tea", '{"a": 1}'),
+        (None, None, None),
+    ]
 
 
 def test_person_erased_while_the_file_is_read_is_not_stored(tmp_path: Path) -> None:

@@ -1,0 +1,175 @@
+"""One pass over a file: read, validate, suppress, dedupe, hand to the sink. Knows no HTTP.
+
+Rows flow through in chunks, each forgotten once written, so memory does not depend on the file.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from ingest_service.csv_files.reader import CsvChunk, CsvFile, CsvPiece, no_rows
+from ingest_service.dedupe.window import BatchWindow, Verdict
+from ingest_service.parallel import map_in_order
+from ingest_service.report import ErrorCollector
+from ingest_service.rows import line_refs, quarantine_rows, raw_rows, reasons_by_row
+from ingest_service.sinks.base import BatchKey, Counts, SinkBatch
+from ingest_service.sinks.delta import RAW_TABLES
+from lakehouse.contracts.identity import fingerprints, needs_escape
+from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
+from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
+from lakehouse.contracts.validator import Validator
+from lakehouse.privacy.suppression import Suppressed
+
+PARALLEL_PIECES: Final = 2
+"""Pieces of one file validated at the same time; most polars steps use one core each."""
+
+
+@dataclass(frozen=True, slots=True)
+class CsvUpload:
+    """A file on disk and how its tenant wants it read."""
+
+    path: Path
+    tenant_id: str
+    data_type: DataType
+    mapping: SourceMapping
+    settings: TenantSettings
+    batch_id: str
+    on_error: OnError = OnError.REJECT
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts that grow while a batch is read."""
+
+    received: int = 0
+    stored: int = 0
+    duplicate: int = 0
+    quarantined: int = 0
+    suppressed: int = 0
+
+    def counts(self) -> Counts:
+        """Return what it has come to."""
+        return Counts(self.received, self.stored, self.duplicate, self.quarantined, self.suppressed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A validated chunk: accepted rows and reasons, without those of suppressed people."""
+
+    chunk: CsvChunk
+    reasons: pl.DataFrame
+    rows: pl.DataFrame
+    prints: pl.DataFrame
+    is_state: pl.Series | None
+    suppressed: int
+
+
+class BatchRun:
+    """One pass over a file."""
+
+    def __init__(
+        self,
+        upload: CsvUpload,
+        key: BatchKey,
+        batch: SinkBatch,
+        window: BatchWindow,
+        suppressed: Suppressed,
+    ) -> None:
+        self._upload = upload
+        self._key = key
+        self._window = window
+        self._suppressed = suppressed
+        self.batch = batch
+        self.tally = Tally()
+        self.errors = ErrorCollector()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a wrong row forbids to store anything."""
+        return self._upload.on_error is OnError.REJECT and self.errors.total > 0
+
+    def read(self, chunk_bytes: int) -> None:
+        """Read the whole file: pieces are validated side by side and taken in in their order."""
+        upload = self._upload
+        delimiter = upload.mapping.delimiter
+        with CsvFile(upload.path, delimiter, chunk_bytes=chunk_bytes) as file:
+            validator = Validator(upload.data_type, upload.mapping, upload.settings, file.header)
+
+            def prepare(piece: CsvPiece) -> _Prepared:
+                return self._prepare(file.parse(piece, validator.columns), validator)
+
+            for prepared in map_in_order(prepare, file.pieces(), PARALLEL_PIECES):
+                self._take(prepared)
+        if not self.tally.received:
+            raise no_rows()
+
+    def _prepare(self, chunk: CsvChunk, validator: Validator) -> _Prepared:
+        """Everything that needs no other piece."""
+        is_plain = not needs_escape(chunk.data)
+        validated = validator.validate(chunk.frame, self._key.known_at, is_plain=is_plain)
+        rows, reasons, is_state = validated.accepted, validated.reasons, validated.is_state
+        prints = fingerprints(self._key.data_type, rows, validated.payload, is_state)
+        suppressed = 0
+        if self._suppressed.hashes and (subjects := validator.subjects(chunk.frame)):
+            gone = self._suppressed.matches(subjects[0])
+            for subject in subjects[1:]:
+                gone |= self._suppressed.matches(subject)
+            suppressed = int(gone.sum())
+            kept = ~gone.gather(rows["row"])
+            rows, prints = rows.filter(kept), prints.filter(kept)
+            reasons = reasons.filter(~gone.gather(reasons["row"]))
+        return _Prepared(chunk, reasons, rows, prints, is_state, suppressed)
+
+    def _take(self, prepared: _Prepared) -> None:
+        chunk, rows = prepared.chunk, prepared.rows
+        self.tally.received += chunk.frame.height
+        if prepared.reasons.height:
+            self.errors.add(prepared.reasons, pl.Series(chunk.lines))
+        if self.is_refused:
+            return  # nothing will be stored; the rest is read for its errors alone
+        self.tally.suppressed += prepared.suppressed
+        if prepared.reasons.height:
+            self._quarantine(chunk, reasons_by_row(prepared.reasons))
+        verdicts = self._window.judge(prepared.prints, prepared.is_state)
+        if (verdicts != Verdict.NEW).any():
+            self._quarantine(chunk, _conflicts(rows.filter(verdicts == Verdict.CONFLICT)))
+            self.tally.duplicate += int((verdicts == Verdict.DUPLICATE).sum())
+            rows = rows.filter(verdicts == Verdict.NEW)
+        if not rows.height:
+            return
+        self.tally.stored += rows.height
+        self.batch.append(
+            raw_rows(RAW_TABLES[self._key.data_type], rows, _refs(chunk, rows), self._key)
+        )
+
+    def _quarantine(self, chunk: CsvChunk, refused: pl.DataFrame) -> None:
+        """Keep rows aside: `refused` has their `row` in the chunk and their `reasons`."""
+        if not refused.height:
+            return
+        self.tally.quarantined += refused.height
+        raw = chunk.raw(refused["row"].to_list())
+        self.batch.quarantine(
+            quarantine_rows(self._key, raw, _refs(chunk, refused), refused["reasons"])
+        )
+
+
+def _conflicts(rows: pl.DataFrame) -> pl.DataFrame:
+    code = ReasonCode.CONFLICTING_EVENT
+    reasons = rows.select(
+        "row",
+        code=pl.lit(code.value),
+        field=pl.lit("event_id"),
+        message=pl.lit(EXPLANATIONS[code].meaning),
+    )
+    return reasons_by_row(reasons)
+
+
+def _refs(chunk: CsvChunk, rows: pl.DataFrame) -> pa.Array:
+    lines = chunk.lines
+    if rows.height != len(lines):
+        lines = lines[rows["row"].to_numpy().astype(np.int64)]
+    return line_refs(lines)
