@@ -19,6 +19,7 @@ from ingest_service.rows import line_refs, quarantine_rows, raw_rows, reasons_by
 from ingest_service.sinks.base import BatchKey, Counts, SinkBatch
 from ingest_service.sinks.delta import RAW_TABLES
 from lakehouse.contracts.identity import fingerprints, needs_escape
+from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
 from lakehouse.contracts.validator import Validator
@@ -30,7 +31,10 @@ PARALLEL_PIECES: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class CsvUpload:
-    """A file on disk and how its tenant wants it read."""
+    """A file on disk and how its tenant wants it read.
+
+    `mapping_name` is what the tenant calls the mapping: rows in quarantine keep it.
+    """
 
     path: Path
     tenant_id: str
@@ -39,6 +43,7 @@ class CsvUpload:
     settings: TenantSettings
     batch_id: str
     on_error: OnError = OnError.REJECT
+    mapping_name: str = "default"
 
 
 @dataclass(slots=True)
@@ -86,6 +91,7 @@ class BatchRun:
         self.batch = batch
         self.tally = Tally()
         self.errors = ErrorCollector()
+        self._layout = SourceLayout()
 
     @property
     def is_refused(self) -> bool:
@@ -97,6 +103,9 @@ class BatchRun:
         upload = self._upload
         delimiter = upload.mapping.delimiter
         with CsvFile(upload.path, delimiter, chunk_bytes=chunk_bytes) as file:
+            self._layout = SourceLayout(
+                delimiter=delimiter, columns=file.header, mapping=upload.mapping_name
+            )
             validator = Validator(upload.data_type, upload.mapping, upload.settings, file.header)
 
             def prepare(piece: CsvPiece) -> _Prepared:
@@ -153,7 +162,7 @@ class BatchRun:
         self.tally.quarantined += refused.height
         raw = chunk.raw(refused["row"].to_list())
         self.batch.quarantine(
-            quarantine_rows(self._key, raw, _refs(chunk, refused), refused["reasons"])
+            quarantine_rows(self._key, raw, _refs(chunk, refused), refused["reasons"], self._layout)
         )
 
 

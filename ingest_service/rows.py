@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from ingest_service.sinks.base import BatchKey
 from lakehouse.contracts.fields import CONTEXT_FIELDS
-from lakehouse.contracts.tables import RAW_QUARANTINE, TableSpec
+from lakehouse.contracts.layout import SourceLayout
+from lakehouse.contracts.tables import OPS_REPLAY_OUTCOMES, RAW_QUARANTINE, TableSpec
 
 SCHEMA_VERSION: Final = 1
 """Version of the contract that quarantined rows were refused by."""
@@ -19,7 +20,8 @@ _REASONS: Final = pl.List(pl.Struct(dict.fromkeys(("code", "field", "message"), 
 _REF: Final = b"line:"
 _DIGITS: Final = 10
 
-PARTITION_COLUMNS: Final = ("tenant_id", "ingest_date")
+SINK_COLUMNS: Final = ("tenant_id", "ingest_date", "attempt")
+"""What the sink adds: the partition, and which attempt at the batch wrote a row."""
 
 
 def line_refs(lines: npt.NDArray[np.int64]) -> pa.Array:
@@ -37,7 +39,7 @@ def line_refs(lines: npt.NDArray[np.int64]) -> pa.Array:
 
 
 def raw_rows(spec: TableSpec, accepted: pl.DataFrame, refs: pa.Array, batch: BatchKey) -> pa.Table:
-    """Return accepted rows as the raw table has them, without the partition columns."""
+    """Return accepted rows as the raw table has them, without what the sink adds."""
     return _table(spec, accepted, {"source_ref": refs}, batch)
 
 
@@ -46,10 +48,12 @@ def quarantine_rows(
     raw: list[bytes],
     refs: pa.Array,
     reasons: pl.Series | list[list[dict[str, str]]],
+    layout: SourceLayout,
 ) -> pa.Table:
     """Return refused rows as the quarantine has them; the arguments are in the rows' order.
 
-    `reasons` holds, per row, a list of `code, field, message`.
+    `raw` holds their bytes in the layout's encoding, `reasons` per row a list of
+    `code, field, message`.
     """
     frame = pl.DataFrame(
         {
@@ -62,6 +66,7 @@ def quarantine_rows(
         "data_type": _constant(batch.data_type.value, len(raw)),
         "reasons": frame["reasons"].to_arrow(compat_level=pl.CompatLevel.oldest()),
         "source_ref": refs,
+        "layout": _constant(layout.to_text(), len(raw)),
     }
     return _table(RAW_QUARANTINE, frame, columns, batch)
 
@@ -70,6 +75,22 @@ def reasons_by_row(reasons: pl.DataFrame) -> pl.DataFrame:
     """Return `row, reasons` from a validator's reasons: every reason of a row in one list."""
     one = pl.struct("code", "field", "message").alias("reasons")
     return reasons.group_by("row", maintain_order=True).agg(one)
+
+
+def outcome_rows(
+    batch: BatchKey, refs: pl.Series, outcomes: pl.Series, is_edited: pl.Series
+) -> pa.Table:
+    """Return what a replay made of rows as `ops.replay_outcomes` has it."""
+    frame = pl.DataFrame(
+        {
+            "source_ref": refs,
+            "outcome": outcomes,
+            "is_edited": is_edited,
+            "replay": pl.repeat(batch.replay, len(refs), dtype=pl.Int32, eager=True),
+        }
+    )
+    columns = {"data_type": _constant(batch.data_type.value, len(refs))}
+    return _table(OPS_REPLAY_OUTCOMES, frame, columns, batch)
 
 
 def _table(
@@ -86,7 +107,7 @@ def _table(
     }
     columns = dict(given)
     for field in spec.schema:
-        if field.name in PARTITION_COLUMNS or field.name in columns:
+        if field.name in SINK_COLUMNS or field.name in columns:
             continue
         if field.name in constants:
             columns[field.name] = _constant(constants[field.name], frame.height)

@@ -76,7 +76,7 @@ class IngestService:
                 run.batch.abort()
                 return None
             if run.batch.commit(run.tally.counts()):
-                session.publish(window, upload.batch_id)
+                session.publish(window, key.commit_id)
         except BaseException:
             run.batch.abort()
             raise

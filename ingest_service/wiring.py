@@ -15,6 +15,7 @@ from ingest_service.metrics import ServiceMetrics
 from ingest_service.service import IngestService
 from ingest_service.settings import ServiceSettings
 from ingest_service.sinks.delta import DeltaSink
+from ingest_service.sinks.recovery import recover
 from ingest_service.spool import Spool
 from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.control.database import ControlDatabase
@@ -75,7 +76,7 @@ def _start(
         known = {job.batch_id: job.state for job in control.jobs.list(tenant_id, limit=1_000)}
         return known.get(batch_id) in ("failed", "refused")
 
-    batches = sink.recover(settings.recovery_grace, has_ended)
+    batches = recover(sink, settings.recovery_grace, has_ended)
     if spooled or jobs or batches:
         _log.info(
             "cleared up: %d spooled files, %d jobs, %d unfinished batches", spooled, jobs, batches

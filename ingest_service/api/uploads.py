@@ -90,6 +90,7 @@ def router(parallel_uploads: int) -> APIRouter:
                 settings,
                 services.new_batch_id(),
                 on_error,
+                mapping or "default",
             )
             async with turns:
                 report = await run_in_threadpool(_run, services, upload)

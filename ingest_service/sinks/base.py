@@ -9,12 +9,18 @@ import pyarrow as pa
 from lakehouse.contracts.tenant import DataType
 
 
+def commit_id_of(batch_id: str, replay: int) -> str:
+    """Return the name of a batch (`replay` 0) or of one of its replays."""
+    return f"{batch_id}.r{replay}" if replay else batch_id
+
+
 @dataclass(frozen=True, slots=True)
 class BatchKey:
     """A batch: all its rows share these, and are stored together or not at all.
 
     `batch_id` is unique in the lake and free of anything personal; it names data files and the
-    application transaction. `known_at` is UTC.
+    application transaction. `known_at` is UTC. `replay` is 0 for the batch itself and n for the
+    n-th time that rows of its quarantine are taken in; `known_at` is then the time of the replay.
     """
 
     tenant_id: str
@@ -22,6 +28,12 @@ class BatchKey:
     batch_id: str
     known_at: datetime
     source: str
+    replay: int = 0
+
+    @property
+    def commit_id(self) -> str:
+        """Names this batch or replay among all: in data files and application transactions."""
+        return commit_id_of(self.batch_id, self.replay)
 
     @property
     def ingest_date(self) -> str:
@@ -31,7 +43,10 @@ class BatchKey:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of a batch; received = stored + duplicate + quarantined + suppressed."""
+    """What became of a batch; received = stored + duplicate + quarantined + suppressed.
+
+    Of a replay: what it changes. It receives nothing and `quarantined` is negative.
+    """
 
     received: int
     stored: int
@@ -65,12 +80,17 @@ class SinkBatch(Protocol):
         """Add rows for the quarantine, likewise."""
         ...
 
-    def commit(self, counts: Counts) -> bool:
-        """Store quarantine, then ledger, then raw, each at most once for this batch id.
+    def resolve(self, rows: pa.Table) -> None:
+        """Add outcomes of rows that a replay takes out of the quarantine, likewise."""
+        ...
 
-        Raw is last and is the authority: the batch happened if and only if raw has it, also when
-        it stores no row. Returns False when another process had already stored the batch; then
-        nothing is added and `counts` are not recorded.
+    def commit(self, counts: Counts) -> bool:
+        """Store quarantine (a replay: outcomes), then ledger, then raw.
+
+        Raw is last and is the authority: the batch or replay happened if and only if raw has it,
+        also when it stores no row. Any number of attempts may run at once: one is stored. Returns
+        False when it was not this one; then nothing is added and `counts` are not recorded.
+        Raises `EtaError` when the attempt took so long that it was given up for dead.
         """
         ...
 

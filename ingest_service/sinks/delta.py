@@ -1,25 +1,28 @@
 """The lake as a sink: Delta tables written by delta-rs alone.
 
 Three tables take part in a batch and Delta has no transaction over several, so the order carries
-the guarantee: quarantine, ledger, raw, all with the application transaction (batch id, 1). A crash
-before the raw commit leaves at most ledger and quarantine rows whose batch raw does not have;
-`recover` removes them.
+the guarantee: quarantine (of a replay: outcomes), ledger, raw, all with the application
+transaction (commit id, attempt). Every attempt at a batch has a number of its own and marks with
+it what it writes beside raw. Raw takes one attempt only, and its transaction names it: rows of
+another do not count. They are removed by the attempt itself when it lost, by the winner, or by
+`recovery` after a kill.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from secrets import randbits
 from threading import Lock
 from typing import Final
 
 import polars as pl
 import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from ingest_service.sinks.base import BatchKey, Counts
 from lakehouse.contracts.tables import (
     OPS_INGEST_LEDGER,
+    OPS_REPLAY_OUTCOMES,
     RAW_CLICKSTREAM,
     RAW_INTERACTIONS,
     RAW_ITEMS,
@@ -29,7 +32,7 @@ from lakehouse.contracts.tables import (
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.staging import StagedFile, StagedRows, commit_files, is_committed
+from lakehouse.storage.staging import StagedFile, StagedRows, commit_files, writer_properties
 from lakehouse.storage.tables import open_table, table_location
 
 RAW_TABLES: Final[dict[DataType, TableSpec]] = {
@@ -38,8 +41,20 @@ RAW_TABLES: Final[dict[DataType, TableSpec]] = {
     DataType.CLICKSTREAM: RAW_CLICKSTREAM,
 }
 LEDGER_REF: Final = "ledger"
-RECOVERY_WINDOW: Final = timedelta(days=30)
-"""How far back unfinished batches are looked for."""
+GIVEN_UP: Final = 0
+"""State of a batch whose attempts were all taken for dead; a new one may begin."""
+RETRIES: Final = 20
+"""How often a commit that met other writers is tried."""
+
+
+def is_won(state: int | None) -> bool:
+    """Whether a batch in this state has been stored: the state is the attempt that did it."""
+    return state is not None and state != GIVEN_UP
+
+
+def aside_table(replay: int) -> TableSpec:
+    """Return the table that a batch, or its n-th replay, commits to first."""
+    return OPS_REPLAY_OUTCOMES if replay else RAW_QUARANTINE
 
 
 class DeltaSink:
@@ -64,74 +79,72 @@ class DeltaSink:
     def table(self, spec: TableSpec) -> DeltaTable:
         """Return the handle of a table, brought up to its newest version."""
         with self._lock:
-            handle = self._handles.get(spec.full_name)
-            if handle is None:
-                handle = self._handles[spec.full_name] = open_table(self._settings, spec)
-            else:
-                handle.update_incremental()
-            return handle
+            return self._newest(spec)
 
-    def commit_once(self, spec: TableSpec, files: Sequence[StagedFile], batch_id: str) -> bool:
-        """Commit files unless the table has the batch; False when it had it.
+    def state(self, spec: TableSpec, commit_id: str) -> int | None:
+        """Return the version of an application transaction: an attempt, `GIVEN_UP` or None."""
+        return self.table(spec).transaction_version(commit_id)
 
-        The check and the commit use one handle: another process that commits the same batch in
-        between makes the commit fail, and is then found by the second look.
+    def commit(
+        self, spec: TableSpec, files: Sequence[StagedFile], commit_id: str, attempt: int
+    ) -> int | None:
+        """Commit files; return the state before: another attempt if there was one."""
+        for _ in range(RETRIES):
+            before = self.state(spec, commit_id)
+            if self.commit_if(spec, files, commit_id, attempt, expected=before):
+                return before
+        raise _too_many_writers(spec)
+
+    def commit_if(
+        self,
+        spec: TableSpec,
+        files: Sequence[StagedFile],
+        commit_id: str,
+        attempt: int,
+        *,
+        expected: int | None,
+    ) -> bool:
+        """Commit files if the state still is the `expected` one; False when it is not.
+
+        The check and the commit use one handle, so a commit under the same id by another process
+        in between makes this one fail.
         """
-        with self._lock:
-            handle = self._handles[spec.full_name]
-            handle.update_incremental()
-            if is_committed(handle, batch_id):
-                return False
-            try:
-                commit_files(handle, spec, files, batch_id)
-            except CommitFailedError as error:
-                handle.update_incremental()
-                if is_committed(handle, batch_id):
+        for _ in range(RETRIES):
+            with self._lock:
+                handle = self._newest(spec)
+                if handle.transaction_version(commit_id) != expected:
                     return False
-                raise EtaError(
-                    f"the batch could not be committed to {spec.full_name}: {error}",
-                    remedy="send it again; when it keeps failing, look for other heavy writers",
-                ) from error
-            return True
+                try:
+                    commit_files(handle, spec, files, commit_id, attempt)
+                except CommitFailedError as error:
+                    failure = error  # a delete or a compaction came in between, or a rival
+                else:
+                    return True
+        raise _too_many_writers(spec) from failure
 
-    def recover(self, grace: timedelta, has_ended: Callable[[str, str], bool]) -> int:
-        """Remove ledger and quarantine rows of batches that never reached raw; return how many.
+    def delete(self, spec: TableSpec, predicate: str) -> None:
+        """Delete rows; the predicate is logged, so it must hold nothing personal."""
+        for _ in range(RETRIES):
+            with self._lock:
+                try:
+                    self._newest(spec).delete(predicate, writer_properties=writer_properties())
+                except CommitFailedError as error:
+                    failure = error
+                else:
+                    return
+        raise _too_many_writers(spec) from failure
 
-        Looks at the batches of the last 30 days. A batch may still be in flight in another
-        process: it is left alone until it is older than `grace`, or `has_ended(tenant, batch)`
-        says that its process has given up.
-        """
-        moment = datetime.now(UTC)
-        raw = {spec.name: self.table(spec) for spec in RAW_TABLES.values()}
-        lost = {
-            (tenant_id, batch_id)
-            for tenant_id, data_type, batch_id, known_at in self._recent_batches(moment)
-            if not is_committed(raw[data_type], batch_id)
-            and (known_at <= moment - grace or has_ended(tenant_id, batch_id))
-        }
-        for tenant_id, batch_id in lost:
-            for spec in (RAW_QUARANTINE, OPS_INGEST_LEDGER):
-                self.table(spec).delete(f"tenant_id = '{tenant_id}' and batch_id = '{batch_id}'")
-        return len(lost)
-
-    def _recent_batches(self, moment: datetime) -> set[tuple[str, str, str, datetime]]:
-        first_day = (moment - RECOVERY_WINDOW).date()
-        batches: set[tuple[str, str, str, datetime]] = set()
-        for spec in (RAW_QUARANTINE, OPS_INGEST_LEDGER):
-            found = (
-                QueryBuilder()
-                .register("batches", self.table(spec))
-                .execute(
-                    "select distinct tenant_id, data_type, batch_id, known_at from batches"  # noqa: S608
-                    f" where ingest_date >= date '{first_day}'"
-                )
-            )
-            batches.update(pl.DataFrame(found).iter_rows())
-        return batches
+    def _newest(self, spec: TableSpec) -> DeltaTable:
+        handle = self._handles.get(spec.full_name)
+        if handle is None:
+            handle = self._handles[spec.full_name] = open_table(self._settings, spec)
+        else:
+            handle.update_incremental()
+        return handle
 
 
 class DeltaBatch:
-    """One batch of a `DeltaSink`; data files appear as rows come, commits only at the end.
+    """One attempt at a batch of a `DeltaSink`; data files appear as rows come, commits at the end.
 
     Rows are encoded in a thread of the batch's own while the next ones are validated; at most two
     appends are in memory.
@@ -140,16 +153,19 @@ class DeltaBatch:
     def __init__(self, sink: DeltaSink, batch: BatchKey) -> None:
         self._sink = sink
         self._batch = batch
+        self._attempt = randbits(62) + 1
         self._raw_spec = RAW_TABLES[batch.data_type]
+        self._before = sink.state(self._raw_spec, batch.commit_id)
         self._raw = self._staged(self._raw_spec)
-        self._quarantine = self._staged(RAW_QUARANTINE)
+        self._aside_spec = aside_table(batch.replay)
+        self._aside = self._staged(self._aside_spec)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         self._writing: Future[None] | None = None
 
     @property
     def is_committed(self) -> bool:
-        """Whether the raw table has a batch of this id."""
-        return is_committed(self._sink.table(self._raw_spec), self._batch.batch_id)
+        """Whether the raw table has this batch or replay."""
+        return is_won(self._sink.state(self._raw_spec, self._batch.commit_id))
 
     def append(self, rows: pa.Table) -> None:
         """Write rows to the raw table's data files; an error of the last append is raised here."""
@@ -158,34 +174,73 @@ class DeltaBatch:
 
     def quarantine(self, rows: pa.Table) -> None:
         """Write rows to the quarantine's data files."""
-        self._quarantine.write(rows)
+        if self._batch.replay:
+            raise ValueError("what a replay does not take in stays in the quarantine")
+        self._aside.write(self._marked(rows))
+
+    def resolve(self, rows: pa.Table) -> None:
+        """Write outcomes to the replay table's data files."""
+        if not self._batch.replay:
+            raise ValueError("only a replay has outcomes")
+        self._aside.write(self._marked(rows))
 
     def commit(self, counts: Counts) -> bool:
-        """Commit quarantine, ledger, raw; see `SinkBatch.commit`."""
-        batch_id = self._batch.batch_id
+        """Commit quarantine or outcomes, ledger, raw; see `SinkBatch.commit`."""
         self._wait()
         self._writer.shutdown()
         if self.is_committed:
             self.abort()
             return False
         ledger = self._staged(OPS_INGEST_LEDGER)
-        ledger.write(self._ledger_row(counts))
-        for spec, staged in (
-            (RAW_QUARANTINE, self._quarantine),
-            (OPS_INGEST_LEDGER, ledger),
-            (self._raw_spec, self._raw),
-        ):
-            if not self._sink.commit_once(spec, staged.finish(), batch_id):
-                staged.discard()
-                if spec is self._raw_spec:
-                    return False
-        return True
+        ledger.write(self._marked(self._ledger_row(counts)))
+        steps = [(OPS_INGEST_LEDGER, ledger)]
+        tried_before = []
+        if self._aside.row_count:
+            steps.insert(0, (self._aside_spec, self._aside))
+        elif self._sink.state(self._aside_spec, self._batch.commit_id) is not None:
+            tried_before.append(self._aside_spec)
+        for spec, staged in steps:
+            before = self._sink.commit(spec, staged.finish(), self._batch.commit_id, self._attempt)
+            if before is not None:
+                tried_before.append(spec)
+        if self._commit_raw():
+            self._delete_rows_of("<>", tried_before)
+            return True
+        self._delete_rows_of("=", [spec for spec, _ in steps])
+        if not self.is_committed:
+            raise EtaError(
+                "the batch took so long that it was given up for dead",
+                remedy="send it again",
+            )
+        return False
 
     def abort(self) -> None:
         """Delete the data files."""
         self._writer.shutdown()
         self._raw.discard()
-        self._quarantine.discard()
+        self._aside.discard()
+
+    def _commit_raw(self) -> bool:
+        files = self._raw.finish()
+        is_stored = self._sink.commit_if(
+            self._raw_spec, files, self._batch.commit_id, self._attempt, expected=self._before
+        )
+        if not is_stored:
+            self._raw.delete(files)
+        return is_stored
+
+    def _delete_rows_of(self, comparison: str, specs: Sequence[TableSpec]) -> None:
+        """Delete what this attempt (`=`), or every other one (`<>`), put beside raw."""
+        batch = self._batch
+        attempts = f"attempt {comparison} {self._attempt}"
+        for spec in specs:
+            delete_attempts(
+                self._sink, spec, batch.tenant_id, batch.batch_id, batch.replay, attempts
+            )
+
+    def _marked(self, rows: pa.Table) -> pa.Table:
+        attempt = pl.repeat(self._attempt, rows.num_rows, dtype=pl.Int64, eager=True)
+        return rows.append_column("attempt", attempt.to_arrow())
 
     def _wait(self) -> None:
         writing, self._writing = self._writing, None
@@ -195,13 +250,14 @@ class DeltaBatch:
     def _staged(self, spec: TableSpec) -> StagedRows:
         batch = self._batch
         return StagedRows(
-            self._sink.table(spec), spec, batch.tenant_id, batch.ingest_date, batch.batch_id
+            self._sink.table(spec), spec, batch.tenant_id, batch.ingest_date, batch.commit_id
         )
 
     def _ledger_row(self, counts: Counts) -> pa.Table:
         batch = self._batch
         row = {
             "data_type": batch.data_type.value,
+            "replay": batch.replay,
             "received": counts.received,
             "stored": counts.stored,
             "duplicate": counts.duplicate,
@@ -212,4 +268,20 @@ class DeltaBatch:
             "batch_id": batch.batch_id,
             "source_ref": LEDGER_REF,
         }
-        return pl.DataFrame([row]).to_arrow(compat_level=pl.CompatLevel.oldest())
+        frame = pl.DataFrame([row], schema_overrides={"replay": pl.Int32})
+        return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def delete_attempts(
+    sink: DeltaSink, spec: TableSpec, tenant_id: str, batch_id: str, replay: int, attempts: str
+) -> None:
+    """Delete the rows of a batch's or replay's attempts from a table beside raw."""
+    rows = f"tenant_id = '{tenant_id}' and batch_id = '{batch_id}' and {attempts}"
+    sink.delete(spec, rows if spec is RAW_QUARANTINE else f"{rows} and replay = {replay}")
+
+
+def _too_many_writers(spec: TableSpec) -> EtaError:
+    return EtaError(
+        f"the batch could not be committed to {spec.full_name}",
+        remedy="send it again; when it keeps failing, look for other heavy writers",
+    )

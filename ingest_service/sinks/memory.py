@@ -14,6 +14,7 @@ class MemorySink:
 
     raw: dict[DataType, list[tuple[BatchKey, pa.Table]]] = field(default_factory=dict)
     quarantined: list[tuple[BatchKey, pa.Table]] = field(default_factory=list)
+    outcomes: list[tuple[BatchKey, pa.Table]] = field(default_factory=list)
     ledger: list[tuple[BatchKey, Counts]] = field(default_factory=list)
     committed: set[tuple[DataType, str]] = field(default_factory=set)
 
@@ -34,11 +35,12 @@ class MemoryBatch:
         self._batch = batch
         self._raw: list[pa.Table] = []
         self._quarantine: list[pa.Table] = []
+        self._outcomes: list[pa.Table] = []
 
     @property
     def is_committed(self) -> bool:
         """Whether a batch of this id was stored."""
-        return (self._batch.data_type, self._batch.batch_id) in self._sink.committed
+        return (self._batch.data_type, self._batch.commit_id) in self._sink.committed
 
     def append(self, rows: pa.Table) -> None:
         """Add rows for the raw table."""
@@ -50,18 +52,25 @@ class MemoryBatch:
         if rows.num_rows:
             self._quarantine.append(rows)
 
+    def resolve(self, rows: pa.Table) -> None:
+        """Add outcomes of a replay."""
+        if rows.num_rows:
+            self._outcomes.append(rows)
+
     def commit(self, counts: Counts) -> bool:
         """Store everything at once; False when the batch was stored already."""
         if self.is_committed:
             return False
         self._sink.quarantined.extend((self._batch, rows) for rows in self._quarantine)
+        self._sink.outcomes.extend((self._batch, rows) for rows in self._outcomes)
         self._sink.ledger.append((self._batch, counts))
         stored = self._sink.raw.setdefault(self._batch.data_type, [])
         stored.extend((self._batch, rows) for rows in self._raw)
-        self._sink.committed.add((self._batch.data_type, self._batch.batch_id))
+        self._sink.committed.add((self._batch.data_type, self._batch.commit_id))
         return True
 
     def abort(self) -> None:
         """Drop everything."""
         self._raw.clear()
         self._quarantine.clear()
+        self._outcomes.clear()

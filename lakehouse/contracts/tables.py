@@ -32,6 +32,10 @@ _KEYS: Final = (
     pa.field("ingest_date", pa.date32(), nullable=False),
 )
 
+# Which attempt at a batch wrote a row. It counts if and only if the raw table's application
+# transaction of the batch has this version; a killed attempt leaves rows that do not count.
+ATTEMPT: Final = pa.field("attempt", pa.int64(), nullable=False)
+
 INTERACTIONS: Final = pa.schema(
     [
         *_KEYS,
@@ -97,14 +101,34 @@ QUARANTINE: Final = pa.schema(
             nullable=False,
         ),
         pa.field("schema_version", pa.int32(), nullable=False),
+        pa.field("layout", pa.string(), nullable=False),  # a `SourceLayout`, how to read `raw`
+        ATTEMPT,
         *_PROVENANCE,
     ]
 )
 
+# One row per row that left the quarantine; the quarantine itself only grows. `known_at` is the
+# time of the replay; batch and place are those of the row.
+REPLAY_OUTCOMES: Final = pa.schema(
+    [
+        *_KEYS,
+        pa.field("data_type", pa.string(), nullable=False),
+        pa.field("replay", pa.int32(), nullable=False),
+        ATTEMPT,
+        pa.field("outcome", pa.string(), nullable=False),  # stored, duplicate or suppressed
+        pa.field("is_edited", pa.bool_(), nullable=False),
+        *_PROVENANCE,
+    ]
+)
+
+# The counts of a batch are the sums over its rows: one of the batch itself (`replay` 0) and one
+# per replay, which moves rows out of `quarantined`.
 INGEST_LEDGER: Final = pa.schema(
     [
         *_KEYS,
         pa.field("data_type", pa.string(), nullable=False),
+        pa.field("replay", pa.int32(), nullable=False),
+        ATTEMPT,
         pa.field("received", pa.int64(), nullable=False),
         pa.field("stored", pa.int64(), nullable=False),
         pa.field("duplicate", pa.int64(), nullable=False),
@@ -158,6 +182,7 @@ RAW_INTERACTIONS: Final = TableSpec("raw", "interactions", INTERACTIONS, ("event
 RAW_ITEMS: Final = TableSpec("raw", "items", ITEMS, ("updated_at", "known_at"))
 RAW_CLICKSTREAM: Final = TableSpec("raw", "clickstream", CLICKSTREAM, ("event_time", "known_at"))
 RAW_QUARANTINE: Final = TableSpec("raw", "quarantine", QUARANTINE, ("known_at",))
+OPS_REPLAY_OUTCOMES: Final = TableSpec("ops", "replay_outcomes", REPLAY_OUTCOMES, ("known_at",))
 OPS_INGEST_LEDGER: Final = TableSpec("ops", "ingest_ledger", INGEST_LEDGER, ("known_at",))
 OPS_TENANT_SETTINGS: Final = TableSpec(
     "ops", "tenant_settings", TENANT_SETTINGS, ("version",), partition_by=("tenant_id",)
@@ -168,6 +193,7 @@ SERVICE_TABLES: Final = (
     RAW_ITEMS,
     RAW_CLICKSTREAM,
     RAW_QUARANTINE,
+    OPS_REPLAY_OUTCOMES,
     OPS_INGEST_LEDGER,
     OPS_TENANT_SETTINGS,
 )

@@ -20,18 +20,17 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties
 from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lakehouse.contracts.tables import TableSpec
 
 TARGET_FILE_BYTES: Final = 128 * 1024 * 1024
 ROW_GROUP_ROWS: Final = 262_144
-BATCH_TRANSACTION_VERSION: Final = 1
 MAX_COMMIT_RETRIES: Final = 100
 COMPRESSION: Final = "zstd"
 COMPRESSION_LEVEL: Final = 1
@@ -115,16 +114,25 @@ class StagedRows:
             self._close()
 
     def finish(self) -> tuple[StagedFile, ...]:
-        """Close the last file and return all of them; nothing is visible yet."""
+        """Close the last file and hand all of them over; nothing is visible yet.
+
+        From now on `discard` spares them: a commit that fails may have happened all the same,
+        and a table must never miss a file. The caller deletes what surely was not committed.
+        """
         self._close()
-        return tuple(self._finished)
+        finished, self._finished = tuple(self._finished), []
+        return finished
+
+    def delete(self, files: Iterable[StagedFile]) -> None:
+        """Delete files that `finish` returned and that were surely not committed."""
+        for staged in files:
+            self._files.delete_file(staged.path)
 
     def discard(self) -> None:
-        """Delete every file; safe to call at any time before the commit, and twice."""
+        """Delete every file that was not handed over; safe to repeat."""
         self._close()
-        for staged in self._finished:
-            self._files.delete_file(staged.path)
-        self._finished.clear()
+        finished, self._finished = self._finished, []
+        self.delete(finished)
 
     def _start(self, schema: pa.Schema) -> _OpenFile:
         path = f"{self._stem}-{len(self._finished):05}.zstd.parquet"
@@ -158,20 +166,19 @@ def batch_of(path: str) -> str | None:
 
 
 def commit_files(
-    table: DeltaTable, spec: TableSpec, files: Sequence[StagedFile], batch_id: str
+    table: DeltaTable, spec: TableSpec, files: Sequence[StagedFile], app_id: str, version: int
 ) -> None:
-    """Commit files (or none) to a table with the batch's application transaction.
+    """Commit files (or none) to a table together with an application transaction.
 
-    Conflicts with other appends are retried inside delta-rs; a commit of the same batch by someone
-    else raises `CommitFailedError` and adds nothing.
+    Conflicts with other appends are retried inside delta-rs; a commit under the same `app_id` by
+    someone else since the handle was refreshed raises `CommitFailedError` and adds nothing.
     """
-    now = int(datetime.now(UTC).timestamp() * 1_000)
     actions: list[AddAction | RemoveAction] = [
         AddAction(
             path=staged.path,
             size=staged.size,
             partition_values=dict(staged.partition_values),
-            modification_time=now,
+            modification_time=_now_millis(),
             data_change=True,
             stats=staged.stats,
         )
@@ -183,16 +190,19 @@ def commit_files(
         table.schema(),
         list(spec.partition_by),
         commit_properties=CommitProperties(
-            app_transactions=[Transaction(batch_id, BATCH_TRANSACTION_VERSION)],
+            app_transactions=[Transaction(app_id, version, _now_millis())],
             max_commit_retries=MAX_COMMIT_RETRIES,
         ),
     )
 
 
-def is_committed(table: DeltaTable, batch_id: str) -> bool:
-    """Whether the table, at the handle's version, holds the batch."""
-    version = table.transaction_version(batch_id)
-    return version is not None and version >= BATCH_TRANSACTION_VERSION
+def writer_properties() -> WriterProperties:
+    """How delta-rs' own writer is to write what it rewrites: as the service writes."""
+    return WriterProperties(compression="ZSTD", compression_level=COMPRESSION_LEVEL)
+
+
+def _now_millis() -> int:
+    return int(datetime.now(UTC).timestamp() * 1_000)
 
 
 def table_filesystem(table: DeltaTable) -> pafs.FileSystem:

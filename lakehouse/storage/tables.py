@@ -33,6 +33,7 @@ def table_properties(spec: TableSpec) -> dict[str, str]:
         "delta.enableDeletionVectors": "false",
         "delta.dataSkippingStatsColumns": ",".join(spec.stats_columns),
         "delta.logRetentionDuration": LOG_RETENTION,
+        "delta.setTransactionRetentionDuration": LOG_RETENTION,
     }
     if spec.has_change_feed:
         properties["delta.enableChangeDataFeed"] = "true"

@@ -10,12 +10,14 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from ingest_service.rows import line_refs, quarantine_rows, raw_rows
+from ingest_service.rows import line_refs, outcome_rows, quarantine_rows, raw_rows
 from ingest_service.sinks.base import BatchKey, Counts, Sink
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.memory import MemorySink
+from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.tables import (
     OPS_INGEST_LEDGER,
+    OPS_REPLAY_OUTCOMES,
     RAW_INTERACTIONS,
     RAW_QUARANTINE,
     TableSpec,
@@ -58,9 +60,9 @@ def memory_backend(_: Path) -> Backend:
                 {"stored": counts.stored, "batch_id": key.batch_id, "received": counts.received}
                 for key, counts in sink.ledger
             ]
-        tables = sink.quarantined
-        if spec is not RAW_QUARANTINE:
-            tables = sink.raw.get(DataType.INTERACTIONS, [])
+        tables = sink.raw.get(DataType.INTERACTIONS, [])
+        if spec is not RAW_INTERACTIONS:
+            tables = sink.quarantined if spec is RAW_QUARANTINE else sink.outcomes
         return [row for _, table in tables for row in table.to_pylist()]
 
     return Backend(sink, lambda: sink, rows)
@@ -75,9 +77,18 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     return made
 
 
-def key(batch_id: str = "b1") -> BatchKey:
-    """A batch of tenant `acme`."""
-    return BatchKey("acme", DataType.INTERACTIONS, batch_id, NOW, "csv")
+def key(batch_id: str = "b1", replay: int = 0) -> BatchKey:
+    """A batch of tenant `acme`, or a replay of it."""
+    return BatchKey("acme", DataType.INTERACTIONS, batch_id, NOW, "csv", replay)
+
+
+def outcomes(batch: BatchKey, *places: str) -> pa.Table:
+    """Outcomes of rows that a replay stores."""
+    count = len(places)
+    stored = pl.repeat("stored", count, eager=True)
+    return outcome_rows(
+        batch, pl.Series(places), stored, pl.repeat(value=False, n=count, eager=True)
+    )
 
 
 def interactions(batch: BatchKey, *users: str) -> pa.Table:
@@ -108,7 +119,7 @@ def test_committed_rows_are_there_with_everything(backend: Backend) -> None:
     batch.append(interactions(key(), "u1", "u2"))
     batch.append(interactions(key(), "u3"))
     reason = [[{"code": "conflicting_event", "field": "event_id", "message": "m"}]]
-    batch.quarantine(quarantine_rows(key(), [b"x,\xff"], refs(1), reason))
+    batch.quarantine(quarantine_rows(key(), [b"x,\xff"], refs(1), reason, SourceLayout()))
 
     assert batch.commit(Counts(received=4, stored=3, quarantined=1))
     rows = backend.rows(RAW_INTERACTIONS)
@@ -174,6 +185,37 @@ def test_batches_of_other_ids_do_not_meet(backend: Backend) -> None:
         batch.commit(Counts(1, 1))
 
     assert {row["user_id"] for row in backend.rows(RAW_INTERACTIONS)} == {"u-b1", "u-b2"}
+
+
+def test_replay_amends_its_batch(backend: Backend) -> None:
+    first = backend.sink.begin(key())
+    first.quarantine(quarantine_rows(key(), [b"x"], refs(1), [[]], SourceLayout()))
+    assert first.commit(Counts(received=1, stored=0, quarantined=1))
+    replay = backend.sink.begin(key(replay=1))
+    assert not replay.is_committed
+    replay.append(interactions(key(replay=1), "u1"))
+    replay.resolve(outcomes(key(replay=1), "line:0000000002"))
+    assert replay.commit(Counts(received=0, stored=1, quarantined=-1))
+
+    assert backend.reopen().begin(key(replay=1)).is_committed
+    assert [row["batch_id"] for row in backend.rows(RAW_INTERACTIONS)] == ["b1"]
+    assert sorted(entry["stored"] for entry in backend.rows(OPS_INGEST_LEDGER)) == [0, 1]
+    (outcome,) = backend.rows(OPS_REPLAY_OUTCOMES)
+    assert (outcome["source_ref"], outcome["outcome"]) == ("line:0000000002", "stored")
+    assert len(backend.rows(RAW_QUARANTINE)) == 1
+
+
+def test_of_two_replays_at_once_one_is_stored(backend: Backend) -> None:
+    assert backend.sink.begin(key()).commit(Counts(1, 0, quarantined=1))
+    attempts = [backend.sink.begin(key(replay=1)), backend.reopen().begin(key(replay=1))]
+    for attempt in attempts:
+        attempt.append(interactions(key(replay=1), "u1"))
+        attempt.resolve(outcomes(key(replay=1), "line:0000000002"))
+    results = [attempt.commit(Counts(0, 1, quarantined=-1)) for attempt in attempts]
+
+    assert results == [True, False]
+    for spec, count in ((RAW_INTERACTIONS, 1), (OPS_REPLAY_OUTCOMES, 1), (OPS_INGEST_LEDGER, 2)):
+        assert len(backend.rows(spec)) == count
 
 
 def test_counts_that_do_not_add_up_are_refused() -> None:

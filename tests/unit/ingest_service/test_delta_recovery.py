@@ -9,9 +9,12 @@ import pytest
 from ingest_service.rows import quarantine_rows
 from ingest_service.sinks import delta
 from ingest_service.sinks.base import BatchKey, Counts
-from ingest_service.sinks.delta import DeltaSink
+from ingest_service.sinks.delta import DeltaBatch, DeltaSink
+from ingest_service.sinks.recovery import recover
+from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import DataType
+from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.tables import ensure_tables, open_table
 from tests.contract.test_sinks import interactions, refs
@@ -28,12 +31,17 @@ def young(batch_id: str) -> BatchKey:
     return BatchKey("acme", DataType.INTERACTIONS, batch_id, datetime.now(UTC), "csv")
 
 
-def write(sink: DeltaSink, batch_id: str) -> bool:
-    """Run a batch of one good and one quarantined row."""
+def begun(sink: DeltaSink, batch_id: str) -> DeltaBatch:
+    """Begin a batch of one good and one quarantined row."""
     batch = sink.begin(young(batch_id))
     batch.append(interactions(young(batch_id), "u1"))
-    batch.quarantine(quarantine_rows(young(batch_id), [b"x"], refs(1), REASON))
-    return batch.commit(Counts(2, 1, quarantined=1))
+    batch.quarantine(quarantine_rows(young(batch_id), [b"x"], refs(1), REASON, SourceLayout()))
+    return batch
+
+
+def write(sink: DeltaSink, batch_id: str) -> bool:
+    """Run such a batch."""
+    return begun(sink, batch_id).commit(Counts(2, 1, quarantined=1))
 
 
 def counts(lake: LakeSettings) -> list[int]:
@@ -85,8 +93,8 @@ def test_unfinished_batch_is_removed_by_recovery_and_may_be_sent_again(
     assert counts(lake) == [1 + n for n in left]
 
     sink = DeltaSink(lake)
-    assert sink.recover(timedelta(hours=1), lambda _tenant, _batch: False) == 0
-    recovered = sink.recover(timedelta(hours=1), lambda _tenant, batch: batch == "broken")
+    assert recover(sink, timedelta(hours=1), lambda _tenant, _batch: False) == 0
+    recovered = recover(sink, timedelta(hours=1), lambda _tenant, batch: batch == "broken")
 
     assert recovered == (1 if commits else 0)
     assert counts(lake) == [1, 1, 1]
@@ -109,5 +117,57 @@ def test_old_unfinished_batch_is_removed_without_knowing_its_process(
 ) -> None:
     die_after(2, lake, monkeypatch)
 
-    assert DeltaSink(lake).recover(timedelta(0), lambda _tenant, _batch: False) == 1
+    assert recover(DeltaSink(lake), timedelta(0), lambda _tenant, _batch: False) == 1
     assert counts(lake) == [1, 1, 1]
+
+
+def test_attempt_that_was_given_up_cannot_be_stored_and_leaves_nothing(
+    lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = begun(DeltaSink(lake), "slow")
+    real = waiting._sink.commit_if
+
+    def paused(*arguments: Any, **named: Any) -> bool:
+        if arguments[0] is RAW_INTERACTIONS:
+            assert recover(DeltaSink(lake), timedelta(0), lambda _tenant, _batch: False) == 1
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(waiting._sink, "commit_if", paused)
+    with pytest.raises(EtaError, match="given up for dead"):
+        waiting.commit(Counts(2, 1, quarantined=1))
+    monkeypatch.undo()
+
+    assert counts(lake) == [1, 1, 1]
+    assert write(DeltaSink(lake), "slow")
+    assert counts(lake) == [2, 2, 2]
+
+
+def test_second_attempt_replaces_the_counts_of_a_killed_one(
+    lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die_after(2, lake, monkeypatch)
+    again = DeltaSink(lake).begin(young("broken"))
+    assert again.commit(Counts(2, 0, duplicate=2))
+
+    ledger = open_table(lake, OPS_INGEST_LEDGER).to_pyarrow_table().to_pylist()
+    assert [row["duplicate"] for row in ledger if row["batch_id"] == "broken"] == [2]
+    assert counts(lake) == [1, 2, 1]
+
+
+def test_commit_that_fails_half_way_leaves_every_table_readable(
+    lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = delta.commit_files
+
+    def failing(*arguments: Any) -> None:
+        if arguments[1] is OPS_INGEST_LEDGER:
+            raise OSError
+        real(*arguments)
+
+    monkeypatch.setattr(delta, "commit_files", failing)
+    batch = begun(DeltaSink(lake), "broken")
+    with pytest.raises(OSError):  # noqa: PT011
+        batch.commit(Counts(2, 1, quarantined=1))
+    batch.abort()
+
+    assert counts(lake) == [2, 1, 1]

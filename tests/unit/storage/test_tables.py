@@ -42,6 +42,8 @@ def test_tables_have_the_schema_partitions_and_properties(lake: LakeSettings) ->
         assert pa.schema(table.schema()).names == spec.schema.names
         assert metadata.partition_columns == list(spec.partition_by)
         assert metadata.configuration["delta.enableDeletionVectors"] == "false"
+        kept = metadata.configuration["delta.setTransactionRetentionDuration"]
+        assert kept == metadata.configuration["delta.logRetentionDuration"] == "interval 30 days"
         stats = metadata.configuration["delta.dataSkippingStatsColumns"]
         assert stats == ",".join(spec.stats_columns)
         has_changes = metadata.configuration.get("delta.enableChangeDataFeed") == "true"

@@ -1,0 +1,35 @@
+"""How a row's bytes are to be read again, kept beside every row in quarantine.
+
+A record of a CSV file means nothing without the file's header and delimiter, and the file is gone
+when somebody comes to mend it.
+"""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class SourceLayout(BaseModel):
+    """What a source's rows look like: enough to read one of them alone.
+
+    `columns`: the header of a CSV file, in its order; none for JSON, whose objects name their
+    fields. `encoding`: of the bytes, as Python calls it. `mapping`: name of the tenant's source
+    mapping that the rows were read with. Holds nothing of a row.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["csv", "json"] = "csv"
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    columns: tuple[str, ...] = ()
+    mapping: str = "default"
+
+    def to_text(self) -> str:
+        """Return the layout as it is stored; equal layouts have equal texts."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read `to_text` back."""
+        return cls.model_validate_json(text)
