@@ -18,7 +18,7 @@ from ingest_service.report import ErrorCollector
 from ingest_service.rows import line_refs, quarantine_rows, raw_rows, reasons_by_row
 from ingest_service.sinks.base import BatchKey, Counts, SinkBatch
 from ingest_service.sinks.delta import RAW_TABLES
-from lakehouse.contracts.identity import fingerprints, needs_escape
+from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
@@ -118,8 +118,7 @@ class BatchRun:
 
     def _prepare(self, chunk: CsvChunk, validator: Validator) -> _Prepared:
         """Everything that needs no other piece."""
-        is_plain = not needs_escape(chunk.data)
-        validated = validator.validate(chunk.frame, self._key.known_at, is_plain=is_plain)
+        validated = validator.validate(chunk.frame, self._key.known_at, chunk.traits)
         rows, reasons, is_state = validated.accepted, validated.reasons, validated.is_state
         prints = fingerprints(self._key.data_type, rows, validated.payload, is_state)
         suppressed = 0

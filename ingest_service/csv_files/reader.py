@@ -23,11 +23,13 @@ from ingest_service.csv_files.structure import (
     Marks,
     Positions,
     blank_records,
+    byte_traits,
     check_carriage_returns,
     check_quotes,
     check_widths,
     find_marks,
 )
+from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
 
@@ -50,9 +52,9 @@ class CsvChunk:
     _marks: Marks
 
     @property
-    def data(self) -> bytes:
-        """The bytes of all records."""
-        return self._marks.data
+    def traits(self) -> Traits:
+        """What its bytes say about all texts at once."""
+        return byte_traits(self._marks)
 
     def raw(self, rows: Sequence[int]) -> list[bytes]:
         """The records of these rows as the file has them, without their line end."""

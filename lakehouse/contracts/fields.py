@@ -54,6 +54,11 @@ class ContractField:
         """Name of the column that holds the field."""
         return self.stored_as or self.name
 
+    @property
+    def is_identifier(self) -> bool:
+        """Whether the field names a thing: what is odd about such a text is worth a warning."""
+        return self.kind is FieldKind.TEXT and self.name.endswith("_id")
+
 
 INTERACTION_FIELDS: Final = (
     ContractField("event_id", FieldKind.TEXT, "e", in_payload=False),

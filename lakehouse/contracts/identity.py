@@ -27,13 +27,6 @@ _PAYLOAD: Final = "_payload"
 _IDENTITY: Final = "_identity"
 
 
-def needs_escape(text: str | bytes) -> bool:
-    """Whether a text holds a character that is escaped in identities."""
-    if isinstance(text, bytes):
-        return any(mark.encode() in text for mark in _ESCAPED)
-    return any(mark in text for mark in _ESCAPED)
-
-
 def payload_text(data_type: DataType, frame: pl.DataFrame, *, is_plain: bool = False) -> pl.Series:
     """Return what every row says, as one unambiguous text; `event_id` is no part of it.
 

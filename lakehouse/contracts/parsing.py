@@ -6,44 +6,49 @@ types are read without the white space around them. Null means the field has no 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Final
+from datetime import datetime
+from typing import Final, Literal
 
 import polars as pl
 
+from lakehouse.contracts.characters import INVISIBLE, Traits
 from lakehouse.contracts.fields import EARLIEST, LATEST, ContractField, FieldKind
-from lakehouse.contracts.reasons import ReasonCode
+from lakehouse.contracts.reasons import ReasonCode, WarningCode
 from lakehouse.contracts.tenant import InteractionType, TimeRange, TimestampFormat
+from lakehouse.contracts.times import MICROSECONDS, epoch, iso, microseconds, strptime
 
 UTC_MICROSECONDS: Final = pl.Datetime("us", "UTC")
 PRICE_DTYPE: Final = pl.Decimal(18, 4)
+WIDE_DTYPE: Final = pl.Decimal(38, 20)
 
-_MICROSECONDS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _BOOLEANS: Final = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }
-_TOO_LARGE: Final = -(2**62)
-"""Stands for a number that 64 bits of microseconds cannot hold: a time before any range."""
-_ISO: Final = (
-    r"^(?<date>\d{4}-\d{2}-\d{2})"
-    r"(?:[Tt ](?<hour>\d{2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,](?<fraction>\d{1,9}))?)?"
-    r"(?:[Zz]|(?<sign>[+-])(?<offset_hour>\d{2}):?(?<offset_minute>\d{2})?)?)?$"
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A way for a field to be wrong: true where `is_bad`."""
+    """A way for a field to be wrong, or odd: true where `is_bad`.
 
-    code: ReasonCode
+    `found_in`: the texts that can be so; of others it need not be asked.
+    """
+
+    code: ReasonCode | WarningCode
     is_bad: pl.Expr
     message: str
+    found_in: Literal["any", "untidy", "not solid"] = "any"
+
+    def is_possible(self, traits: Traits) -> bool:
+        """Whether texts of these traits can be so."""
+        if self.found_in == "untidy":
+            return not traits.is_tidy
+        return self.found_in == "any" or not traits.is_solid
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A field's value and everything that can be wrong with it.
+    """A field's value, everything that can be wrong with it, and everything that can be odd.
 
     `parsed` is computed first, once, as the column `FieldText.parsed` that the others build on.
     """
@@ -51,6 +56,7 @@ class Reading:
     value: pl.Expr
     checks: tuple[Check, ...]
     parsed: pl.Expr | None = None
+    warnings: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +88,10 @@ class FieldText:
         """What the field's reading has parsed."""
         return pl.col(f"{self.name}.parsed")
 
-    def prepare(self, source: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-        """Return the first two columns, from the text's source."""
-        return source.alias(f"{self.name}.text"), source.str.strip_chars().alias(
-            f"{self.name}.stripped"
-        )
+    def prepare(self, source: pl.Expr, *, is_solid: bool = False) -> tuple[pl.Expr, pl.Expr]:
+        """Return the first two columns, from the text's source; solid texts need no stripping."""
+        stripped = source if is_solid else source.str.strip_chars()
+        return source.alias(f"{self.name}.text"), stripped.alias(f"{self.name}.stripped")
 
     def find_blank(self) -> pl.Expr:
         """Return the third column, from the second."""
@@ -102,6 +107,12 @@ class ReadContext:
     timestamp: TimestampFormat
 
 
+KNOWN_AT: Final = "known_at.us"
+"""A column of the texts: when the batch arrived, in microseconds."""
+FUTURE_MICROS: Final = 86_400 * 1_000_000
+"""How far after its arrival an event may lie before that is odd."""
+
+
 def read_field(field: ContractField, text: FieldText, context: ReadContext) -> Reading:
     """Return how `text` is read as `field`.
 
@@ -114,24 +125,28 @@ def read_field(field: ContractField, text: FieldText, context: ReadContext) -> R
     return replace(reading, checks=(missing, *reading.checks))
 
 
-def check_format(timestamp: TimestampFormat) -> str | None:
-    """Return why a strptime format cannot be used, None when it can.
-
-    A usable one reads back what it has written.
-    """
-    if timestamp.format is None:
-        return None
-    moment = pl.lit(datetime(2001, 2, 3, tzinfo=UTC))
-    try:
-        read = pl.select(_strptime(moment.dt.strftime(timestamp.format), timestamp.format)).item()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        read = None
-    return None if read is not None else "it does not read back a time that it has written"
-
-
 def _text(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
     value = text.text if field.required else pl.when(~text.blank).then(text.text)
-    return Reading(value, (_too_long(field, text),))
+    return Reading(value, (_too_long(field, text),), warnings=_oddities(field, text))
+
+
+def _oddities(field: ContractField, text: FieldText) -> tuple[Check, ...]:
+    if not field.is_identifier:
+        return ()
+    return (
+        Check(
+            WarningCode.SURROUNDING_WHITE_SPACE,
+            ~text.blank & (text.text.str.len_bytes() != text.stripped.str.len_bytes()),
+            f"{field.name} begins or ends with white space",
+            found_in="not solid",
+        ),
+        Check(
+            WarningCode.INVISIBLE_CHARACTER,
+            ~text.blank & text.text.str.contains(INVISIBLE),
+            f"{field.name} holds a character that nobody sees",
+            found_in="untidy",
+        ),
+    )
 
 
 def _too_long(field: ContractField, text: FieldText) -> Check:
@@ -170,7 +185,13 @@ def _decimal(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
         ~text.blank & value.is_null(),
         f"{field.name} is not a decimal number of at most 14 digits before the point",
     )
-    return Reading(value, (check,))
+    # To 20 places; what differs beyond them is not worth telling.
+    rounded = Check(
+        WarningCode.ROUNDED_NUMBER,
+        text.stripped.cast(WIDE_DTYPE, strict=False) != value.cast(WIDE_DTYPE),
+        f"{field.name} was rounded to 4 decimal places",
+    )
+    return Reading(value, (check,), warnings=(rounded,))
 
 
 def _boolean(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
@@ -199,12 +220,12 @@ def _json_object(field: ContractField, text: FieldText, _: ReadContext) -> Readi
 def _timestamp(field: ContractField, text: FieldText, context: ReadContext) -> Reading:
     stripped, timestamp = text.stripped, context.timestamp
     if timestamp.format is not None:
-        micros, how = _strptime(stripped, timestamp.format), "in the format of the source mapping"
+        micros, how = strptime(stripped, timestamp.format), "in the format of the source mapping"
     elif timestamp.unit == "iso":
-        micros, how = _iso(stripped), "in ISO 8601"
+        micros, how = iso(stripped), "in ISO 8601"
     else:
-        scale = _MICROSECONDS[timestamp.unit]
-        micros = stripped.map_batches(lambda column: _epoch(column, scale), pl.Int64)
+        scale = MICROSECONDS[timestamp.unit]
+        micros = stripped.map_batches(lambda column: epoch(column, scale), pl.Int64)
         how = f"as a number ({timestamp.unit} since 1970-01-01)"
     start, end = _bounds(field, context.time_range)
     in_range = text.parsed.is_between(microseconds(start), microseconds(end), closed="left")
@@ -220,64 +241,20 @@ def _timestamp(field: ContractField, text: FieldText, context: ReadContext) -> R
             f"{field.name} lies outside {start:%Y-%m-%d} to {end:%Y-%m-%d}",
         ),
     )
+    future = Check(
+        WarningCode.FUTURE_TIMESTAMP,
+        in_range & (text.parsed > pl.col(KNOWN_AT) + FUTURE_MICROS),
+        f"{field.name} lies more than a day after its arrival",
+    )
     parsed = micros.alias(f"{text.name}.parsed")
-    return Reading(text.parsed.cast(UTC_MICROSECONDS), checks, parsed)
+    odd = (future,) if field.tenant_range else ()
+    return Reading(text.parsed.cast(UTC_MICROSECONDS), checks, parsed, odd)
 
 
 def _bounds(field: ContractField, time_range: TimeRange) -> tuple[datetime, datetime]:
     if not field.tenant_range:
         return EARLIEST, LATEST
     return max(EARLIEST, time_range.start), min(LATEST, time_range.end)
-
-
-def microseconds(moment: datetime) -> int:
-    """Return the microseconds from 1970-01-01 UTC to an aware time, exactly."""
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
-def _epoch(text: pl.Series, scale: int) -> pl.Series:
-    """Microseconds of a number, null where it is none; far outside any range where too large.
-
-    Whole numbers take the integer way, alone when all are whole. Others (881250949.0) go through a
-    double, whose 53 bits hold every microsecond until 2255.
-    """
-    limit = (2**63 - 1) // scale
-    whole = text.cast(pl.Int64, strict=False).alias("whole")
-    frame = pl.DataFrame([whole, text.alias("text")])
-    fits = pl.col("whole").is_between(-limit, limit)
-    exact = pl.when(fits).then(pl.col("whole") * scale).when(~fits).then(_TOO_LARGE)
-    if whole.null_count() == text.null_count():
-        return frame.select(exact).to_series()
-    number = pl.col("text").cast(pl.Float64, strict=False)
-    scaled = number * scale
-    rounded = pl.when(scaled.abs() < 9.2e18).then(scaled.round()).cast(pl.Int64, strict=False)
-    inexact = pl.when(number.is_finite()).then(rounded.fill_null(_TOO_LARGE))
-    return frame.select(pl.coalesce(exact, inexact)).to_series()
-
-
-def _strptime(text: pl.Expr, pattern: str) -> pl.Expr:
-    parsed = text.str.to_datetime(pattern, time_unit="us", strict=False, time_zone="UTC")
-    return parsed.to_physical()
-
-
-def _iso(text: pl.Expr) -> pl.Expr:
-    """Microseconds of an ISO 8601 date or date-time; without an offset it is UTC."""
-    parts = text.str.extract_groups(_ISO).struct
-
-    def number(name: str) -> pl.Expr:
-        return parts.field(name).cast(pl.Int64, strict=False).fill_null(0)
-
-    fraction = parts.field("fraction").str.pad_end(6, "0").str.slice(0, 6)
-    hour, minute, second = number("hour"), number("minute"), number("second")
-    offset = number("offset_hour") * 3_600 + number("offset_minute") * 60
-    signed = pl.when(parts.field("sign") == "-").then(-offset).otherwise(offset)
-    day = parts.field("date").str.to_date("%Y-%m-%d", strict=False).cast(pl.Int32)
-    seconds = day.cast(pl.Int64) * 86_400 + hour * 3_600 + minute * 60 + second - signed
-    valid = (hour < 24) & (minute < 60) & (second < 60)
-    valid &= (number("offset_hour") < 24) & (number("offset_minute") < 60)
-    micros = fraction.cast(pl.Int64, strict=False).fill_null(0)
-    return pl.when(valid).then(seconds * 1_000_000 + micros)
 
 
 _READERS: Final[dict[FieldKind, Callable[[ContractField, FieldText, ReadContext], Reading]]] = {

@@ -1,7 +1,8 @@
-"""Why a row or a file was refused: the one typed catalogue of codes.
+"""Why a row or a file was refused, and what was odd about it: the one typed catalogue of codes.
 
 A code is part of the public interface: once released it keeps its meaning. Messages never hold a
-value of the file, so that they may be logged and kept after an erasure.
+value of the file, so that they may be logged and kept after an erasure. `docs/codes.md` is made
+from here (`catalogue_page`), and a test compares the two.
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,43 @@ class ReasonCode(StrEnum):
     BAD_BOOLEAN = "bad_boolean"
     BAD_JSON = "bad_json"
     CONFLICTING_EVENT = "conflicting_event"
+    RAGGED_ROW = "ragged_row"
+    NOT_UTF8 = "not_utf8"
+    NUL_BYTE = "nul_byte"
+    BARE_CARRIAGE_RETURN = "bare_carriage_return"
+
+
+class WarningCode(StrEnum):
+    """Stable codes of what is odd about a row or a file that is taken all the same."""
+
+    INVISIBLE_CHARACTER = "invisible_character"
+    SURROUNDING_WHITE_SPACE = "surrounding_white_space"
+    ROUNDED_NUMBER = "rounded_number"
+    FUTURE_TIMESTAMP = "future_timestamp"
+    SIMILAR_COLUMN = "similar_column"
+    DETECTED_ENCODING = "detected_encoding"
+    DETECTED_DELIMITER = "detected_delimiter"
+    NO_FINAL_LINE_END = "no_final_line_end"
+
+
+class FileFault(StrEnum):
+    """Stable codes of what makes a whole file unreadable; nothing of it is stored."""
+
+    EMPTY_FILE = "empty_file"
+    NO_ROWS = "no_rows"
+    NOT_UTF8 = "not_utf8"
+    UNDECODABLE = "undecodable"
+    UNKNOWN_ENCODING = "unknown_encoding"
+    NUL_BYTE = "nul_byte"
+    BAD_QUOTE = "bad_quote"
+    BARE_CARRIAGE_RETURN = "bare_carriage_return"
+    RAGGED_ROW = "ragged_row"
+    RECORD_TOO_LONG = "record_too_long"
+    DUPLICATE_HEADER = "duplicate_header"
+    TOO_MANY_COLUMNS = "too_many_columns"
+    MISSING_COLUMNS = "missing_columns"
+    UNKNOWN_MAPPED_FIELD = "unknown_mapped_field"
+    BAD_DELIMITER = "bad_delimiter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +112,116 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
         "an event of the same event_id but other content is already known",
         "give every event its own event_id; the row is kept in quarantine",
     ),
+    ReasonCode.RAGGED_ROW: Explanation(
+        "the record has more or fewer fields than the header",
+        "give it the header's fields, and put quotes around texts that hold the delimiter",
+    ),
+    ReasonCode.NOT_UTF8: Explanation(
+        "the record holds bytes that are not UTF-8, in a file that is UTF-8 elsewhere",
+        "export the file as UTF-8",
+    ),
+    ReasonCode.NUL_BYTE: Explanation(
+        "the record holds a NUL byte",
+        "leave it out: no text has a use for it, and programs cut texts there",
+    ),
+    ReasonCode.BARE_CARRIAGE_RETURN: Explanation(
+        "the record holds a carriage return that ends no line",
+        "write line ends as LF or CRLF, and put quotes around texts that hold others",
+    ),
 }
 
+WARNINGS: Final[dict[WarningCode, Explanation]] = {
+    WarningCode.INVISIBLE_CHARACTER: Explanation(
+        "an identifier holds a character that nobody sees: a control character, a zero-width or "
+        "direction mark, a no-break space; it is stored as sent",
+        "remove it where the data is made: the same id without it is another id",
+    ),
+    WarningCode.SURROUNDING_WHITE_SPACE: Explanation(
+        "an identifier begins or ends with white space; it is stored as sent",
+        "remove it where the data is made: the same id without it is another id",
+    ),
+    WarningCode.ROUNDED_NUMBER: Explanation(
+        "a price has more than 4 decimal places and was rounded, half to even",
+        "send at most 4",
+    ),
+    WarningCode.FUTURE_TIMESTAMP: Explanation(
+        "the event lies more than a day after its arrival",
+        "check the sender's clock and the time's unit and offset",
+    ),
+    WarningCode.SIMILAR_COLUMN: Explanation(
+        "a column that is not read has nearly the name of one that is: only letter case, white "
+        "space or invisible characters differ",
+        "make sure the right one is read; names are compared exactly",
+    ),
+    WarningCode.DETECTED_ENCODING: Explanation(
+        "the file is not UTF-8 and does not say what it is; its encoding was detected",
+        "check it, and give `encoding` with the upload or export as UTF-8",
+    ),
+    WarningCode.DETECTED_DELIMITER: Explanation(
+        "the delimiter was detected from the header, and it is not a comma",
+        "give `delimiter` with the upload or in the source mapping",
+    ),
+    WarningCode.NO_FINAL_LINE_END: Explanation(
+        "the last line has no line end: the file may be cut off there",
+        "compare its length with the original's",
+    ),
+}
 
-class FileFault(StrEnum):
-    """Stable codes of what makes a whole file unreadable; nothing of it is stored."""
-
-    EMPTY_FILE = "empty_file"
-    NO_ROWS = "no_rows"
-    NOT_UTF8 = "not_utf8"
-    NUL_BYTE = "nul_byte"
-    BAD_QUOTE = "bad_quote"
-    BARE_CARRIAGE_RETURN = "bare_carriage_return"
-    RAGGED_ROW = "ragged_row"
-    RECORD_TOO_LONG = "record_too_long"
-    DUPLICATE_HEADER = "duplicate_header"
-    TOO_MANY_COLUMNS = "too_many_columns"
-    MISSING_COLUMNS = "missing_columns"
-    UNKNOWN_MAPPED_FIELD = "unknown_mapped_field"
+FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
+    FileFault.EMPTY_FILE: Explanation(
+        "the file holds nothing, or only empty lines",
+        "send a header and at least one row",
+    ),
+    FileFault.NO_ROWS: Explanation(
+        "the file has a header and no rows", "add at least one row below the header"
+    ),
+    FileFault.NOT_UTF8: Explanation(
+        "the file is not UTF-8, and what else it is could not be told with confidence",
+        "export it as UTF-8, or give its `encoding` with the upload",
+    ),
+    FileFault.UNDECODABLE: Explanation(
+        "the file holds bytes that its encoding does not have",
+        "give the right `encoding`, or export it as UTF-8",
+    ),
+    FileFault.UNKNOWN_ENCODING: Explanation(
+        "the encoding that was given is unknown, or the file's byte order mark contradicts it",
+        "give one of those in docs/ingestion.md, or none",
+    ),
+    FileFault.NUL_BYTE: Explanation(
+        "the file holds a NUL byte", "export it as text without NUL bytes"
+    ),
+    FileFault.BAD_QUOTE: Explanation(
+        "a quote is out of place or never closed, so where records end is not sure",
+        'put the whole field in quotes and write a quote within it twice ("")',
+    ),
+    FileFault.BARE_CARRIAGE_RETURN: Explanation(
+        "a carriage return ends no line",
+        "write line ends as LF or CRLF, and put quotes around texts that hold others",
+    ),
+    FileFault.RAGGED_ROW: Explanation(
+        "a record has more or fewer fields than the header",
+        "give every record the header's fields, or upload with `on_error=quarantine`",
+    ),
+    FileFault.RECORD_TOO_LONG: Explanation(
+        "a record is longer than 4 MiB", "look for a quote that is opened and never closed"
+    ),
+    FileFault.DUPLICATE_HEADER: Explanation(
+        "the header names a column twice", "give every column its own name"
+    ),
+    FileFault.TOO_MANY_COLUMNS: Explanation(
+        "the header has more than 1,000 columns",
+        "leave out the columns that the source mapping does not read",
+    ),
+    FileFault.MISSING_COLUMNS: Explanation(
+        "a required or a mapped column is not in the file",
+        "add it, or name the file's own columns in a source mapping of the tenant",
+    ),
+    FileFault.UNKNOWN_MAPPED_FIELD: Explanation(
+        "the source mapping cannot be used for this data type",
+        "mend it: the message says which part",
+    ),
+    FileFault.BAD_DELIMITER: Explanation(
+        "the delimiter cannot be used",
+        "use one ASCII character that is no quote and no line end",
+    ),
+}

@@ -10,19 +10,14 @@ from datetime import datetime
 
 import polars as pl
 
+from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.fields import FIELDS, SUBJECT_COLUMNS, FieldKind
-from lakehouse.contracts.identity import event_ids, needs_escape, payload_text
+from lakehouse.contracts.identity import event_ids, payload_text
 from lakehouse.contracts.mapping import FieldSource, FileRefusedError, resolve
-from lakehouse.contracts.parsing import (
-    Check,
-    FieldText,
-    ReadContext,
-    check_format,
-    microseconds,
-    read_field,
-)
+from lakehouse.contracts.parsing import KNOWN_AT, Check, FieldText, ReadContext, read_field
 from lakehouse.contracts.reasons import FileFault, ReasonCode
 from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings, TimestampFormat
+from lakehouse.contracts.times import check_format, microseconds
 
 REASON_SCHEMA = pl.Schema(
     {
@@ -45,6 +40,9 @@ _DTYPES = {
 }
 
 
+UNKNOWN = Traits()
+
+
 @dataclass(frozen=True, slots=True)
 class Validated:
     """What became of a batch of rows.
@@ -53,13 +51,32 @@ class Validated:
     batch, in the batch's order. `payload`: what each accepted row says (see `identity`).
     `is_state`: marks accepted catalogue rows that came without `updated_at`, None when none did.
     `reasons`: one row per thing that is wrong, ordered by row, then by field; no accepted row has
-    any, every other row has at least one.
+    any, every other row has at least one. `warnings`: the same for what is odd about rows,
+    accepted or not.
     """
 
     accepted: pl.DataFrame
     payload: pl.Series
     is_state: pl.Series | None
     reasons: pl.DataFrame
+    warnings: pl.DataFrame
+
+    @property
+    def rejected_count(self) -> int:
+        """How many rows are not accepted."""
+        return self.reasons["row"].n_unique()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is right, wrong and odd in a batch, before identities: see `Validated`.
+
+    `values`: the fields of the accepted rows that the file or the mapping provides, and `row`.
+    """
+
+    values: pl.DataFrame
+    reasons: pl.DataFrame
+    warnings: pl.DataFrame
 
     @property
     def rejected_count(self) -> int:
@@ -91,9 +108,10 @@ class Validator:
         }
         added = [source.constant or "" for source in self._sources]
         added += [value for source in self._sources for value in source.values.values()]
-        self._adds_plain = not any(needs_escape(text) for text in added)
+        self._added = Traits.of(added)
         self._refuse_bad_formats()
         self._checks: list[tuple[FieldSource, Check]] = []
+        self._oddities: list[tuple[FieldSource, Check]] = []
         self._values: list[pl.Expr] = []
         self._parsed: list[pl.Expr] = []
         for source in self._sources:
@@ -103,6 +121,7 @@ class Validator:
             if reading.parsed is not None:
                 self._parsed.append(reading.parsed)
             self._checks.extend((source, check) for check in reading.checks)
+            self._oddities.extend((source, odd) for odd in reading.warnings)
         self._checks.extend(_subject_checks(data_type, self._sources))
 
     @property
@@ -117,50 +136,82 @@ class Validator:
         return frame.with_columns(**texts).select(texts.keys()).get_columns()
 
     def validate(
-        self, frame: pl.DataFrame, known_at: datetime, *, is_plain: bool = False
+        self,
+        frame: pl.DataFrame,
+        known_at: datetime,
+        traits: Traits = UNKNOWN,
+        faults: pl.DataFrame | None = None,
     ) -> Validated:
-        """Validate a batch: `frame` has (at least) `columns`, all strings.
+        """Validate a batch: `frame` has (at least) `columns`, all strings of these `traits`.
 
-        `known_at` (UTC) becomes the `updated_at` of catalogue rows that have none. `is_plain`
-        promises that no text of the frame holds a backslash or U+001F, which saves looking.
+        `known_at` (UTC) becomes the `updated_at` of catalogue rows that have none. `faults` are
+        reasons of rows that the reader could not read: they stand for whatever else those rows,
+        which hold nulls, would be refused for.
         """
+        checked = self.check(frame, known_at, traits, faults)
+        traits &= self._added
+        payload = payload_text(self.data_type, checked.values, is_plain=traits.is_plain)
+        is_state = self._states(checked.values)
+        accepted = checked.values.with_columns(
+            *self._absent(checked.values), _ids(checked.values, payload, known_at, is_state)
+        )
+        if is_state is not None:
+            now = pl.lit(known_at).cast(pl.Datetime("us", "UTC"))
+            accepted = accepted.with_columns(pl.col("updated_at").fill_null(now))
+        return Validated(accepted, payload, is_state, checked.reasons, checked.warnings)
+
+    def check(
+        self,
+        frame: pl.DataFrame,
+        known_at: datetime,
+        traits: Traits = UNKNOWN,
+        faults: pl.DataFrame | None = None,
+    ) -> Checked:
+        """Read and judge a batch as `validate` does, without the identities of its events."""
+        traits &= self._added
+        oddities = [(s, odd) for s, odd in self._oddities if odd.is_possible(traits)]
+        read = self._read(frame, known_at, oddities, is_solid=traits.is_solid)
+        values = read.select("row", *(source.field.column for source in self._sources))
+        reasons = _found(read, "bad", self._checks)
+        warnings = _found(read, "odd", oddities)
+        if faults is not None and faults.height:
+            reasons = pl.concat([reasons.join(faults, on="row", how="anti"), faults])
+            reasons = reasons.sort("row", maintain_order=True)
+            warnings = warnings.join(faults, on="row", how="anti", maintain_order="left")
+        if reasons.height:
+            values = values.filter(~pl.col("row").is_in(reasons["row"].implode()))
+        return Checked(values, reasons, warnings)
+
+    def _read(
+        self,
+        frame: pl.DataFrame,
+        known_at: datetime,
+        oddities: Sequence[tuple[FieldSource, Check]],
+        *,
+        is_solid: bool,
+    ) -> pl.DataFrame:
+        """Return `row`, every field's value, and a column of marks per check and oddity."""
         texts = frame.select(
             form
             for source in self._sources
-            for form in FieldText(source.field.name).prepare(source.text())
+            for form in FieldText(source.field.name).prepare(source.text(), is_solid=is_solid)
         )
         texts = texts.with_columns(
-            FieldText(source.field.name).find_blank() for source in self._sources
+            pl.lit(microseconds(known_at)).alias(KNOWN_AT),
+            *(FieldText(source.field.name).find_blank() for source in self._sources),
         )
         texts = texts.with_columns(self._parsed)
         marks = [check.is_bad.alias(f"bad{n}") for n, (_, check) in enumerate(self._checks)]
-        read = texts.lazy().select(pl.row_index("row"), *self._values, *marks).collect()
-        values = read.select("row", *(source.field.column for source in self._sources))
-        bad = read.select(pl.col(f"bad{n}") for n in range(len(marks)))
-        wrong = [n for n, series in enumerate(bad.iter_columns()) if series.any()]
-        if wrong:
-            reasons = self._reasons(bad, wrong)
-            values = values.filter(~bad.select(pl.any_horizontal(pl.all())).to_series())
-        else:
-            reasons = REASON_SCHEMA.to_frame()
-        return self._complete(values, reasons, known_at, is_plain=is_plain and self._adds_plain)
+        marks += [odd.is_bad.alias(f"odd{n}") for n, (_, odd) in enumerate(oddities)]
+        return texts.lazy().select(pl.row_index("row"), *self._values, *marks).collect()
 
-    def _complete(
-        self, values: pl.DataFrame, reasons: pl.DataFrame, known_at: datetime, *, is_plain: bool
-    ) -> Validated:
-        payload = payload_text(self.data_type, values, is_plain=is_plain)
-        is_state = self._states(values)
-        ids = _ids(values, payload, known_at, is_state)
-        absent = [
+    def _absent(self, values: pl.DataFrame) -> list[pl.Expr]:
+        """Return the contract's columns that the file does not have, as nulls."""
+        return [
             pl.lit(None, dtype=_DTYPES[field.kind]).alias(field.column)
             for field in FIELDS[self.data_type]
             if field.column not in {*values.columns, "event_id"}
         ]
-        accepted = values.with_columns(*absent, ids)
-        if is_state is not None:
-            now = pl.lit(known_at).cast(pl.Datetime("us", "UTC"))
-            accepted = accepted.with_columns(pl.col("updated_at").fill_null(now))
-        return Validated(accepted, payload, is_state, reasons)
 
     def _states(self, values: pl.DataFrame) -> pl.Series | None:
         if self.data_type is not DataType.ITEMS:
@@ -169,21 +220,6 @@ class Validator:
             return pl.repeat(value=True, n=values.height, dtype=pl.Boolean, eager=True)
         missing = values["updated_at"].is_null()
         return missing if missing.any() else None
-
-    def _reasons(self, bad: pl.DataFrame, wrong: Sequence[int]) -> pl.DataFrame:
-        found = []
-        for n in wrong:
-            source, check = self._checks[n]
-            rows = bad[f"bad{n}"].arg_true().cast(pl.UInt32).alias("row")
-            found.append(
-                rows.to_frame().with_columns(
-                    code=pl.lit(check.code.value),
-                    field=pl.lit(source.field.name),
-                    column=pl.lit(source.label),
-                    message=pl.lit(check.message),
-                )
-            )
-        return pl.concat(found).sort("row", maintain_order=True)
 
     def _refuse_bad_formats(self) -> None:
         for name, context in self._contexts.items():
@@ -195,6 +231,27 @@ class Validator:
                     remedy="write it with the strftime codes of chrono, for example %d/%m/%Y %H:%M",
                     columns=[name],
                 )
+
+
+def _found(
+    read: pl.DataFrame, prefix: str, checks: Sequence[tuple[FieldSource, Check]]
+) -> pl.DataFrame:
+    """Return one row per mark that is set, ordered by row, then as the checks are."""
+    found = [REASON_SCHEMA.to_frame()]
+    for n, (source, check) in enumerate(checks):
+        marks = read.get_column(f"{prefix}{n}")
+        if not marks.any():
+            continue
+        rows = marks.arg_true().cast(pl.UInt32).alias("row")
+        found.append(
+            rows.to_frame().with_columns(
+                code=pl.lit(check.code.value),
+                field=pl.lit(source.field.name),
+                column=pl.lit(source.label),
+                message=pl.lit(check.message),
+            )
+        )
+    return pl.concat(found).sort("row", maintain_order=True)
 
 
 def _subject_checks(

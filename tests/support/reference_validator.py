@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,19 +63,27 @@ WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".joi
     chr(code) for code in range(0x2000, 0x200B)
 )
 """Unicode's White_Space; Python's own idea of it also has U+001C to U+001F."""
+UNSEEN = {0x61C, 0x180E, 0xA0, 0xAD, 0xFEFF}
+"""Characters that nobody sees, besides controls and the ranges in `_is_unseen`."""
+DAY = timedelta(days=1)
 LENGTHS = {"title": 4_096, "attributes": 65_536, "url": 8_192, "properties": 65_536}
 
 
 @dataclass
 class Outcome:
-    """What becomes of one row: values, or codes of everything that is wrong."""
+    """What becomes of one row: values, or codes of everything that is wrong; and what is odd."""
 
     values: dict[str, Any] = field(default_factory=dict)
     wrong: list[tuple[str, str]] = field(default_factory=list)
+    odd: list[tuple[str, str]] = field(default_factory=list)
 
 
 def validate_interaction(
-    row: Mapping[str, str | None], start: datetime, end: datetime, unit: str = "ms"
+    row: Mapping[str, str | None],
+    start: datetime,
+    end: datetime,
+    known_at: datetime,
+    unit: str = "ms",
 ) -> Outcome:
     """Validate an interaction given as contract field → text."""
     out = Outcome()
@@ -91,7 +99,7 @@ def validate_interaction(
     if not _strip(row.get("timestamp")):
         out.wrong.append(("timestamp", "missing_value"))
     bounds = (max(start, EARLIEST), min(end, LATEST))
-    _time(out, row, "timestamp", unit, bounds)
+    _time(out, row, "timestamp", unit, bounds, known_at)
     _number(out, row, "rating")
     for name in ("device_type", "location", "session_id"):
         _text(out, row, name)
@@ -115,7 +123,9 @@ def validate_item(row: Mapping[str, str | None], known_at: datetime, unit: str =
     return _identified(out, "items", known_at)
 
 
-def validate_click(row: Mapping[str, str | None], start: datetime, end: datetime) -> Outcome:
+def validate_click(
+    row: Mapping[str, str | None], start: datetime, end: datetime, known_at: datetime
+) -> Outcome:
     """Validate a clickstream event given as contract field → text."""
     out = Outcome()
     _text(out, row, "event_id")
@@ -127,7 +137,7 @@ def validate_click(row: Mapping[str, str | None], start: datetime, end: datetime
     _text(out, row, "url")
     if not _strip(row.get("timestamp")):
         out.wrong.append(("timestamp", "missing_value"))
-    _time(out, row, "timestamp", "ms", (max(start, EARLIEST), min(end, LATEST)))
+    _time(out, row, "timestamp", "ms", (max(start, EARLIEST), min(end, LATEST)), known_at)
     _json(out, row, "properties")
     if not _strip(row.get("user_id")) and not _strip(row.get("anonymous_id")):
         out.wrong.append(("user_id", "missing_subject"))
@@ -187,7 +197,18 @@ def _text(
             out.wrong.append((name, "missing_value"))
     if len(row.get(name) or "") > LENGTHS.get(name, 512):
         out.wrong.append((name, "value_too_long"))
+    if text is not None and name.endswith("_id"):
+        if _strip(text) != text:
+            out.odd.append((name, "surrounding_white_space"))
+        if any(_is_unseen(ord(char)) for char in text):
+            out.odd.append((name, "invisible_character"))
     out.values[name] = text
+
+
+def _is_unseen(code: int) -> bool:
+    is_control = code < 0x20 or 0x7F <= code <= 0x9F
+    is_mark = 0x200B <= code <= 0x200F or 0x2028 <= code <= 0x202F or 0x2060 <= code <= 0x206F
+    return is_control or is_mark or code in UNSEEN
 
 
 def _number(out: Outcome, row: Mapping[str, str | None], name: str) -> None:
@@ -207,15 +228,19 @@ def _decimal(out: Outcome, row: Mapping[str, str | None], name: str) -> None:
     out.values[name] = None
     if not text:
         return
+    sent = Decimal("nan")
     try:
-        value = Decimal(text) if NUMBER.fullmatch(text) else Decimal("nan")
-        value = value.quantize(Decimal("0.0001"), rounding=ROUND_HALF_EVEN)
+        sent = Decimal(text) if NUMBER.fullmatch(text) else Decimal("nan")
+        value = sent.quantize(Decimal("0.0001"), rounding=ROUND_HALF_EVEN)
     except InvalidOperation:
         value = Decimal("nan")
     if not value.is_finite() or abs(value) >= Decimal(10) ** 14:
         out.wrong.append((name, "bad_number"))
     else:
         out.values[name] = value
+        # Beyond 20 places nobody looks.
+        if value != sent.quantize(Decimal("1e-20"), context=Context(60, ROUND_HALF_EVEN)):
+            out.odd.append((name, "rounded_number"))
 
 
 def _json(out: Outcome, row: Mapping[str, str | None], name: str) -> None:
@@ -243,6 +268,7 @@ def _time(
     name: str,
     unit: str,
     bounds: tuple[datetime, datetime],
+    known_at: datetime | None = None,
 ) -> None:
     text = _strip(row.get(name))
     out.values[name] = None
@@ -255,6 +281,8 @@ def _time(
         out.wrong.append((name, "timestamp_out_of_range"))
     else:
         out.values[name] = EPOCH + timedelta(microseconds=found)
+        if known_at is not None and out.values[name] > known_at + DAY:
+            out.odd.append((name, "future_timestamp"))
 
 
 def _epoch(text: str, unit: str) -> int | None:

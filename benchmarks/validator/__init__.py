@@ -1,0 +1,1 @@
+"""The validator beside polars computing the same predicates as one expression."""
