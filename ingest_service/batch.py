@@ -17,10 +17,10 @@ from ingest_service.parallel import map_in_order
 from ingest_service.report import ErrorCollector
 from ingest_service.rows import line_refs, quarantine_rows, raw_rows, reasons_by_row
 from ingest_service.sinks.base import BatchKey, Counts, SinkBatch
-from ingest_service.sinks.delta import RAW_TABLES
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
+from lakehouse.contracts.tables import RAW_TABLES
 from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
 from lakehouse.contracts.validator import Validator
 from lakehouse.privacy.suppression import Suppressed

@@ -1,11 +1,13 @@
 """Every metric of the service, with its unit, in one place. No label names a tenant."""
 
+from datetime import datetime
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ingest_service.report import IngestReport
 from lakehouse.contracts.tenant import DataType
+from lakehouse.storage.ledger_check import LedgerCheck
 
 DURATION_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
@@ -43,6 +45,27 @@ class ServiceMetrics:
             buckets=DURATION_BUCKETS,
             registry=self.registry,
         )
+        self.wrong_batches = Gauge(
+            "eta_ledger_wrong_batches",
+            "Batches of the last two days whose ledger does not add up; must be 0.",
+            registry=self.registry,
+        )
+        self.unfinished_batches = Gauge(
+            "eta_ledger_unfinished_batches",
+            "Batches of the last two days that are under way or were left by a kill.",
+            registry=self.registry,
+        )
+        self.ledger_checked = Gauge(
+            "eta_ledger_checked_timestamp_seconds",
+            "When the ledger was last checked, seconds since 1970.",
+            registry=self.registry,
+        )
+
+    def observe_ledger(self, check: LedgerCheck, moment: datetime) -> None:
+        """Show what a check of the ledger found."""
+        self.wrong_batches.set(len(check.wrong))
+        self.unfinished_batches.set(check.unfinished)
+        self.ledger_checked.set(moment.timestamp())
 
     def observe(self, data_type: DataType, report: IngestReport, seconds: float) -> None:
         """Count an upload that was read to its end."""

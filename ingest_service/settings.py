@@ -32,6 +32,8 @@ class ServiceSettings(BaseSettings):
     """Bearer token of the operator for `GET /metrics`; without it the endpoint is closed."""
     recovery_grace: timedelta = timedelta(hours=1)
     """Age at which an unfinished batch of an unknown process is taken for dead."""
+    ledger_check_every: timedelta = timedelta(minutes=10)
+    """How often the ledger of the last two days is compared with the tables, for the metrics."""
 
 
 def prepare_process() -> None:

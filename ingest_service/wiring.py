@@ -3,14 +3,16 @@
 import logging
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
+from typing import Final
 
 from ingest_service.api.services import Services
 from ingest_service.control import Control
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
+from ingest_service.housekeeping import Housekeeper, Task
 from ingest_service.metrics import ServiceMetrics
 from ingest_service.service import IngestService
 from ingest_service.settings import ServiceSettings
@@ -21,7 +23,12 @@ from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.control.database import ControlDatabase
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.ledger import batches
+from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.tables import ensure_tables
+
+LEDGER_WATCH: Final = timedelta(days=2)
+"""How far back the running service looks at the ledger; `eta ledger check` looks at all of it."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,15 +46,26 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         _now,
         settings.chunk_bytes,
     )
+    metrics = ServiceMetrics()
+    keeper = Housekeeper([_ledger_task(lake, settings, metrics)])
+
+    def start() -> None:
+        _start(lake, settings, control, sink, spool)
+        keeper.start()
+
     return Services(
         settings=settings,
         control=control,
         ingest=ingest,
         spool=spool,
-        metrics=ServiceMetrics(),
+        metrics=metrics,
         new_batch_id=new_batch_id,
         check_lake=_lake_check(lake, sink),
-        start=lambda: _start(lake, settings, control, sink, spool),
+        start=start,
+        stop=keeper.stop,
+        batches=lambda tenant_id, limit, after: batches(
+            sink.table, tenant_id, limit=limit, after=after
+        ),
     )
 
 
@@ -76,11 +94,22 @@ def _start(
         known = {job.batch_id: job.state for job in control.jobs.list(tenant_id, limit=1_000)}
         return known.get(batch_id) in ("failed", "refused")
 
-    batches = recover(sink, settings.recovery_grace, has_ended)
-    if spooled or jobs or batches:
+    lost = recover(sink, settings.recovery_grace, has_ended)
+    if spooled or jobs or lost:
         _log.info(
-            "cleared up: %d spooled files, %d jobs, %d unfinished batches", spooled, jobs, batches
+            "cleared up: %d spooled files, %d jobs, %d unfinished batches", spooled, jobs, lost
         )
+
+
+def _ledger_task(lake: LakeSettings, settings: ServiceSettings, metrics: ServiceMetrics) -> Task:
+    def check() -> None:
+        moment = _now()
+        found = check_ledger(lake, since=(moment - LEDGER_WATCH).date())
+        metrics.observe_ledger(found, moment)
+        for wrong in found.wrong:
+            _log.error("batch %s of %s: %s", wrong.batch_id, wrong.tenant_id, wrong.problem)
+
+    return Task("the ledger's check", settings.ledger_check_every, check)
 
 
 def _lake_check(lake: LakeSettings, sink: DeltaSink) -> Callable[[], None]:

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ingest_service.api import health, problems, uploads
+from ingest_service.api import batches, health, problems, uploads
 from ingest_service.api.services import Services
 from ingest_service.metrics import ServiceMetrics
 
@@ -19,6 +19,7 @@ def create_app(services: Services) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(services.start)
         yield
+        await run_in_threadpool(services.stop)
 
     app = FastAPI(
         title="eta ingestion",
@@ -28,6 +29,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.include_router(uploads.router(services.settings.parallel_uploads))
+    app.include_router(batches.router)
     app.include_router(health.router)
     problems.install(app)
     app.add_middleware(RequestCounter, metrics=services.metrics)

@@ -4,7 +4,7 @@ import hmac
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from ingest_service.api.problems import ProblemError
@@ -40,19 +40,29 @@ async def may_ingest(
     tenant_id: Annotated[str, Query(description="The tenant the file belongs to.")],
 ) -> ApiKey:
     """Return the caller's key when it may write for `tenant_id`; 403 otherwise."""
-    if key.tenant_id != tenant_id:
-        raise ProblemError(
-            HTTPStatus.FORBIDDEN,
-            "wrong_tenant",
-            "the API key belongs to another tenant",
-            remedy="send the tenant_id that the key was made for",
-        )
+    _require_tenant(key, tenant_id)
     if "ingest" not in key.scopes:
         raise ProblemError(
             HTTPStatus.FORBIDDEN,
             "missing_scope",
             "the API key may not ingest",
             remedy="use a key with the scope `ingest`",
+        )
+    return key
+
+
+async def may_see(
+    key: Annotated[ApiKey, Depends(authenticated)],
+    tenant_id: Annotated[str, Path(description="The tenant the key belongs to.")],
+) -> ApiKey:
+    """Return the caller's key when it may see what became of `tenant_id`'s data; else 403."""
+    _require_tenant(key, tenant_id)
+    if not key.scopes & {"ingest", "read"}:
+        raise ProblemError(
+            HTTPStatus.FORBIDDEN,
+            "missing_scope",
+            "the API key may not read",
+            remedy="use a key with the scope `read` or `ingest`",
         )
     return key
 
@@ -70,6 +80,16 @@ async def operator(request: Request, services: Annotated[Services, Depends(servi
     presented = presented_key(request) or ""
     if not hmac.compare_digest(presented.encode(), token.get_secret_value().encode()):
         raise _unauthorized()
+
+
+def _require_tenant(key: ApiKey, tenant_id: str) -> None:
+    if key.tenant_id != tenant_id:
+        raise ProblemError(
+            HTTPStatus.FORBIDDEN,
+            "wrong_tenant",
+            "the API key belongs to another tenant",
+            remedy="send the tenant_id that the key was made for",
+        )
 
 
 def _unauthorized() -> ProblemError:

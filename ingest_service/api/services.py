@@ -11,11 +11,16 @@ from ingest_service.metrics import ServiceMetrics
 from ingest_service.service import IngestService
 from ingest_service.settings import ServiceSettings
 from ingest_service.spool import Spool
+from lakehouse.storage.ledger import LedgerBatch
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of a running service. `check_lake` raises when the lake cannot be written."""
+    """The parts of a running service.
+
+    `check_lake` raises when the lake cannot be written. `batches` returns a page of a tenant's
+    ledger: tenant, limit, cursor.
+    """
 
     settings: ServiceSettings
     control: Control
@@ -25,6 +30,8 @@ class Services:
     new_batch_id: Callable[[], str]
     check_lake: Callable[[], None]
     start: Callable[[], None]
+    stop: Callable[[], None]
+    batches: Callable[[str, int, str | None], list[LedgerBatch]]
 
 
 def services_of(request: Request) -> Services:

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from ingest_service.dedupe.window import Seen
-from ingest_service.sinks.delta import RAW_TABLES, DeltaSink
+from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.identity import fingerprints, payload_text
+from lakehouse.contracts.tables import RAW_TABLES
 from lakehouse.contracts.tenant import DataType
 from lakehouse.storage.staging import batch_of, table_filesystem
 

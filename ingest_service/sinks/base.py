@@ -7,11 +7,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from lakehouse.contracts.tenant import DataType
-
-
-def commit_id_of(batch_id: str, replay: int) -> str:
-    """Return the name of a batch (`replay` 0) or of one of its replays."""
-    return f"{batch_id}.r{replay}" if replay else batch_id
+from lakehouse.storage.attempts import commit_id_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,33 +23,20 @@ from ingest_service.sinks.base import BatchKey, Counts
 from lakehouse.contracts.tables import (
     OPS_INGEST_LEDGER,
     OPS_REPLAY_OUTCOMES,
-    RAW_CLICKSTREAM,
-    RAW_INTERACTIONS,
-    RAW_ITEMS,
     RAW_QUARANTINE,
+    RAW_TABLES,
     TableSpec,
 )
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.attempts import is_won
 from lakehouse.storage.staging import StagedFile, StagedRows, commit_files, writer_properties
 from lakehouse.storage.tables import open_table, table_location
 
-RAW_TABLES: Final[dict[DataType, TableSpec]] = {
-    DataType.INTERACTIONS: RAW_INTERACTIONS,
-    DataType.ITEMS: RAW_ITEMS,
-    DataType.CLICKSTREAM: RAW_CLICKSTREAM,
-}
 LEDGER_REF: Final = "ledger"
-GIVEN_UP: Final = 0
-"""State of a batch whose attempts were all taken for dead; a new one may begin."""
 RETRIES: Final = 20
 """How often a commit that met other writers is tried."""
-
-
-def is_won(state: int | None) -> bool:
-    """Whether a batch in this state has been stored: the state is the attempt that did it."""
-    return state is not None and state != GIVEN_UP
 
 
 def aside_table(replay: int) -> TableSpec:

@@ -8,22 +8,16 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 from deltalake import QueryBuilder
 
-from ingest_service.sinks.base import commit_id_of
-from ingest_service.sinks.delta import (
-    GIVEN_UP,
-    RAW_TABLES,
-    DeltaSink,
-    aside_table,
-    delete_attempts,
-    is_won,
-)
+from ingest_service.sinks.delta import DeltaSink, aside_table, delete_attempts
 from lakehouse.contracts.tables import (
     OPS_INGEST_LEDGER,
     OPS_REPLAY_OUTCOMES,
     RAW_QUARANTINE,
+    RAW_TABLES,
     TableSpec,
 )
 from lakehouse.contracts.tenant import DataType
+from lakehouse.storage.attempts import GIVEN_UP, commit_id_of, is_won
 
 RECOVERY_WINDOW: Final = timedelta(days=30)
 """How far back unfinished batches are looked for."""

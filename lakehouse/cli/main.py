@@ -11,6 +11,7 @@ from lakehouse.cli import (
     export,
     gate,
     keys,
+    ledger,
     prepare,
     run,
     serve,
@@ -39,6 +40,7 @@ app.command("status")(status.status)
 app.command("docs")(docs.docs)
 app.command("export")(export.export)
 app.add_typer(training.app, name="training")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")

@@ -9,6 +9,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from lakehouse.contracts.kinds import DataType
+
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 PRICE: Final = pa.decimal128(18, 4)
 
@@ -187,6 +189,13 @@ OPS_INGEST_LEDGER: Final = TableSpec("ops", "ingest_ledger", INGEST_LEDGER, ("kn
 OPS_TENANT_SETTINGS: Final = TableSpec(
     "ops", "tenant_settings", TENANT_SETTINGS, ("version",), partition_by=("tenant_id",)
 )
+
+RAW_TABLES: Final[dict[DataType, TableSpec]] = {
+    DataType.INTERACTIONS: RAW_INTERACTIONS,
+    DataType.ITEMS: RAW_ITEMS,
+    DataType.CLICKSTREAM: RAW_CLICKSTREAM,
+}
+"""Where the accepted rows of a data type stand."""
 
 SERVICE_TABLES: Final = (
     RAW_INTERACTIONS,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 from lakehouse.contracts.tables import SERVICE_TABLES, TableSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from deltalake import DeltaTable
 
     from lakehouse.settings import LakeSettings
@@ -56,6 +58,18 @@ def open_table(settings: LakeSettings, spec: TableSpec) -> DeltaTable:
     from deltalake import DeltaTable
 
     return DeltaTable(table_location(settings, spec), storage_options=settings.storage_options)
+
+
+def table_opener(settings: LakeSettings) -> Callable[[TableSpec], DeltaTable]:
+    """Return a function that opens each table once and then returns the same handle."""
+    handles: dict[str, DeltaTable] = {}
+
+    def table(spec: TableSpec) -> DeltaTable:
+        if spec.full_name not in handles:
+            handles[spec.full_name] = open_table(settings, spec)
+        return handles[spec.full_name]
+
+    return table
 
 
 def _surely_exists(settings: LakeSettings, spec: TableSpec) -> bool:

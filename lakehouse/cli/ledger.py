@@ -1,0 +1,63 @@
+"""`eta ledger`: where every row that was ever received is."""
+
+from datetime import datetime
+from typing import Annotated, Final
+
+import typer
+
+from lakehouse.cli.output import note, print_rows
+
+app = typer.Typer(help="See and check where received rows are.", no_args_is_help=True)
+
+PAGE: Final = 1_000
+COLUMNS: Final = (
+    *("batch_id", "source", "data_type", "received_at", "received", "stored"),
+    *("duplicate", "quarantined", "suppressed", "replays"),
+)
+
+
+@app.command("list")
+def list_(
+    tenant: Annotated[str, typer.Option(help="The tenant's id.")],
+    limit: Annotated[int, typer.Option(min=1, help="How many batches, the newest first.")] = 50,
+) -> None:
+    """List batches and what became of their rows."""
+    from lakehouse.settings import LakeSettings
+    from lakehouse.storage.ledger import batches
+    from lakehouse.storage.tables import table_opener
+
+    tables = table_opener(LakeSettings())
+    found = batches(tables, tenant, limit=min(limit, PAGE))
+    while found and len(found) < limit:
+        page = batches(tables, tenant, limit=min(limit - len(found), PAGE), after=found[-1].cursor)
+        if not page:
+            break
+        found.extend(page)
+    print_rows(COLUMNS, [[getattr(batch, name) for name in COLUMNS] for batch in found])
+
+
+@app.command()
+def check(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only batches from this day on.")
+    ] = None,
+) -> None:
+    """Compare the ledger with raw and quarantine; exit code 1 names what does not add up."""
+    from lakehouse.settings import LakeSettings
+    from lakehouse.storage.ledger_check import check_ledger
+    from lakehouse.storage.tables import ensure_tables
+
+    settings = LakeSettings()
+    ensure_tables(settings)
+    day = None if since is None else since.date()
+    found = check_ledger(settings, tenant_id=tenant, since=day)
+    if found.wrong:
+        columns = ("tenant", "source", "batch", "problem")
+        print_rows(columns, [(w.tenant_id, w.source, w.batch_id, w.problem) for w in found.wrong])
+    state = f"{len(found.wrong):,} wrong" if found.wrong else "all add up"
+    note(f"{found.batches:,} batches with {found.received:,} rows: {state}")
+    if found.unfinished:
+        note(f"{found.unfinished:,} unfinished: under way, or cleared at the service's next start")
+    if found.wrong:
+        raise typer.Exit(1)
