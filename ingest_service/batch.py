@@ -3,7 +3,7 @@
 Rows flow through in chunks, each forgotten once written, so memory does not depend on the file.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -11,14 +11,19 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from ingest_service.csv_files.reader import CsvChunk, CsvFile, CsvPiece, no_rows
+from ingest_service.csv_files.chunks import CsvChunk, CsvOptions, CsvPiece
+from ingest_service.csv_files.detection import Guess, guess_encoding
+from ingest_service.csv_files.encoding import Encoding, NotUtf8Error
+from ingest_service.csv_files.reader import CsvFile, blank_file, no_rows
 from ingest_service.dedupe.window import BatchWindow, Verdict
 from ingest_service.parallel import map_in_order
-from ingest_service.report import ErrorCollector
+from ingest_service.reading import FileReading, oddities_of, open_end, reading_of
+from ingest_service.report import Findings
 from ingest_service.rows import line_refs, quarantine_rows, raw_rows, reasons_by_row
 from ingest_service.sinks.base import BatchKey, Counts, SinkBatch
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
+from lakehouse.contracts.mapping import FileRefusedError, wanted_columns
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.tables import RAW_TABLES
 from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
@@ -44,6 +49,9 @@ class CsvUpload:
     batch_id: str
     on_error: OnError = OnError.REJECT
     mapping_name: str = "default"
+    encoding: str | Encoding | None = None
+    delimiter: str | None = None
+    expects_damage: bool = False
 
 
 @dataclass(slots=True)
@@ -67,6 +75,7 @@ class _Prepared:
 
     chunk: CsvChunk
     reasons: pl.DataFrame
+    warnings: pl.DataFrame
     rows: pl.DataFrame
     prints: pl.DataFrame
     is_state: pl.Series | None
@@ -90,7 +99,9 @@ class BatchRun:
         self._suppressed = suppressed
         self.batch = batch
         self.tally = Tally()
-        self.errors = ErrorCollector()
+        self.errors = Findings()
+        self.warnings = Findings()
+        self.reading: FileReading | None = None
         self._layout = SourceLayout()
 
     @property
@@ -101,25 +112,55 @@ class BatchRun:
     def read(self, chunk_bytes: int) -> None:
         """Read the whole file: pieces are validated side by side and taken in in their order."""
         upload = self._upload
-        delimiter = upload.mapping.delimiter
-        with CsvFile(upload.path, delimiter, chunk_bytes=chunk_bytes) as file:
-            self._layout = SourceLayout(
-                delimiter=delimiter, columns=file.header, mapping=upload.mapping_name
-            )
-            validator = Validator(upload.data_type, upload.mapping, upload.settings, file.header)
+        with CsvFile(upload.path, self._options(), chunk_bytes=chunk_bytes) as file:
+            validator = self._open(file)
 
             def prepare(piece: CsvPiece) -> _Prepared:
                 return self._prepare(file.parse(piece, validator.columns), validator)
 
             for prepared in map_in_order(prepare, file.pieces(), PARALLEL_PIECES):
                 self._take(prepared)
-        if not self.tally.received:
-            raise no_rows()
+            if not self.tally.received:
+                raise no_rows(file.header_line)
+            if file.ends_open:
+                self.warnings.note(open_end(file))
+
+    def _options(self) -> CsvOptions:
+        upload = self._upload
+        return CsvOptions(
+            encoding=upload.encoding or upload.mapping.encoding,
+            delimiter=upload.delimiter or upload.mapping.delimiter,
+            wanted=wanted_columns(upload.data_type, upload.mapping),
+            keeps_going=upload.on_error is OnError.QUARANTINE,
+            expects_damage=upload.expects_damage,
+        )
+
+    def _open(self, file: CsvFile) -> Validator:
+        """Return what validates the file's rows, and note how it is read."""
+        upload = self._upload
+        if file.is_blank:
+            raise blank_file()
+        self.reading = reading_of(file)
+        self._layout = SourceLayout(
+            encoding=file.encoding.name,
+            delimiter=file.delimiter.value,
+            columns=file.header,
+            mapping=upload.mapping_name,
+        )
+        try:
+            validator = Validator(upload.data_type, upload.mapping, upload.settings, file.header)
+        except FileRefusedError as error:
+            error.line = error.line or file.header_line
+            raise
+        for finding in oddities_of(file, validator.columns):
+            self.warnings.note(finding)
+        return validator
 
     def _prepare(self, chunk: CsvChunk, validator: Validator) -> _Prepared:
         """Everything that needs no other piece."""
-        validated = validator.validate(chunk.frame, self._key.known_at, chunk.traits)
-        rows, reasons, is_state = validated.accepted, validated.reasons, validated.is_state
+        validated = validator.validate(chunk.frame, self._key.known_at, chunk.traits, chunk.faults)
+        rows, is_state = validated.accepted, validated.is_state
+        reasons, warnings = validated.reasons, validated.warnings
         prints = fingerprints(self._key.data_type, rows, validated.payload, is_state)
         suppressed = 0
         if self._suppressed.hashes and (subjects := validator.subjects(chunk.frame)):
@@ -130,13 +171,15 @@ class BatchRun:
             kept = ~gone.gather(rows["row"])
             rows, prints = rows.filter(kept), prints.filter(kept)
             reasons = reasons.filter(~gone.gather(reasons["row"]))
-        return _Prepared(chunk, reasons, rows, prints, is_state, suppressed)
+            warnings = warnings.filter(~gone.gather(warnings["row"]))
+        return _Prepared(chunk, reasons, warnings, rows, prints, is_state, suppressed)
 
     def _take(self, prepared: _Prepared) -> None:
         chunk, rows = prepared.chunk, prepared.rows
         self.tally.received += chunk.frame.height
-        if prepared.reasons.height:
-            self.errors.add(prepared.reasons, pl.Series(chunk.lines))
+        lines = pl.Series(chunk.lines)
+        self.errors.add(prepared.reasons, lines)
+        self.warnings.add(prepared.warnings, lines)
         if self.is_refused:
             return  # nothing will be stored; the rest is read for its errors alone
         self.tally.suppressed += prepared.suppressed
@@ -163,6 +206,25 @@ class BatchRun:
         self.batch.quarantine(
             quarantine_rows(self._key, raw, _refs(chunk, refused), refused["reasons"], self._layout)
         )
+
+
+def second_reading(upload: CsvUpload, fault: NotUtf8Error) -> CsvUpload:
+    """Return how to read a file again that turned out not to be UTF-8.
+
+    In the encoding it is likely to be in; or, where wrong rows are kept aside, as UTF-8 with
+    damaged records. Raises the fault when neither will do.
+    """
+    given = upload.encoding or upload.mapping.encoding
+    guess = guess_encoding(upload.path) if given is None else Guess(None, None)
+    if guess.encoding is not None:
+        return replace(upload, encoding=guess.encoding)
+    if upload.on_error is OnError.QUARANTINE and guess.likely is None and not upload.expects_damage:
+        return replace(upload, expects_damage=True)
+    if guess.likely is not None:
+        fault.remedy = (
+            f"it may be {guess.likely}: give that as `encoding` if it is, or export it as UTF-8"
+        )
+    raise fault
 
 
 def _conflicts(rows: pl.DataFrame) -> pl.DataFrame:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from ingest_service.batch import BatchRun, CsvUpload
+from ingest_service.batch import BatchRun, CsvUpload, second_reading
+from ingest_service.csv_files.encoding import NotUtf8Error
 from ingest_service.csv_files.reader import CHUNK_BYTES
 from ingest_service.dedupe.window import BatchSession, DedupeWindows, History
 from ingest_service.report import IngestReport
@@ -46,12 +47,18 @@ class IngestService:
         Else the batch is durable when this returns. Rows already known, in the file or in the
         recent window, are counted as duplicates and not stored; rows with a known `event_id` but
         another content go to quarantine. Uploads of one tenant and data type run one at a time.
-        Raises `FileRefusedError` when the file cannot be read as its mapping says.
+        A file that is not UTF-8, and for which no encoding was given, is read a second time with
+        the encoding it is likely to be in, if that is clear. Raises `FileRefusedError` when the
+        file cannot be read.
         """
         events = self._windows.of(upload.tenant_id, upload.data_type)
         with events.batch(self._history, upload.tenant_id, upload.data_type) as session:
             for _ in range(MAX_ATTEMPTS):
-                report = self._attempt(upload, session)
+                try:
+                    report = self._attempt(upload, session)
+                except NotUtf8Error as fault:
+                    upload = second_reading(upload, fault)
+                    continue
                 if report is not None:
                     return report
         raise EtaError(
@@ -83,15 +90,13 @@ class IngestService:
         return self._report(upload, run)
 
     def _report(self, upload: CsvUpload, run: BatchRun) -> IngestReport:
-        errors = run.errors
         refused = Counts(run.tally.received, 0, quarantined=run.tally.received)
         return IngestReport(
             batch_id=upload.batch_id,
             location=self._sink.location(upload.data_type),
             counts=refused if run.is_refused else run.tally.counts(),
             is_stored=not run.is_refused,
-            errors=tuple(errors.kept),
-            error_total=errors.total,
-            errors_by_code=dict(errors.by_code),
-            rejected_rows=errors.rejected_rows,
+            errors=run.errors,
+            warnings=run.warnings,
+            reading=run.reading,
         )

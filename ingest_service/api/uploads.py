@@ -11,12 +11,13 @@ from fastapi.concurrency import run_in_threadpool
 from ingest_service.api.auth import may_ingest
 from ingest_service.api.models import UploadInvalid, UploadStored, upload_result
 from ingest_service.api.multipart import spool_part
+from ingest_service.api.parameters import UploadParameters
 from ingest_service.api.problems import MEDIA_TYPE, ProblemError
 from ingest_service.api.services import Services, services_of
 from ingest_service.batch import CsvUpload
 from ingest_service.report import IngestReport
 from lakehouse.contracts.mapping import FileRefusedError
-from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
+from lakehouse.contracts.tenant import SourceMapping, TenantSettings
 from lakehouse.control.database import ApiKey
 from lakehouse.errors import EtaError
 
@@ -34,7 +35,7 @@ _BODY: Final[dict[str, Any]] = {
                         "file": {
                             "type": "string",
                             "format": "binary",
-                            "description": "CSV (RFC 4180) in UTF-8, with a header.",
+                            "description": "CSV (RFC 4180) with a header.",
                         }
                     },
                 }
@@ -64,33 +65,28 @@ def router(parallel_uploads: int) -> APIRouter:
         request: Request,
         key: Annotated[ApiKey, Depends(may_ingest)],
         services: Annotated[Services, Depends(services_of)],
-        data_type: Annotated[DataType, Query(description="What the rows are.")],
-        mapping: Annotated[
-            str | None, Query(description="Name of the tenant's source mapping.")
-        ] = None,
-        on_error: Annotated[
-            OnError,
-            Query(description="With a wrong row: store nothing, or the good rows."),
-        ] = OnError.REJECT,
+        parameters: Annotated[UploadParameters, Query()],
     ) -> UploadStored | UploadInvalid:
         """Take in a CSV file: all of it, or with a wrong row what `on_error` says.
 
         Sending a file again stores nothing twice.
         """
         settings = await run_in_threadpool(services.control.tenant_settings, key.tenant_id)
-        chosen = _mapping(settings, mapping)
+        chosen = _mapping(settings, parameters.mapping)
         with services.spool.file() as spooled:
             limit = services.settings.max_upload_bytes
             services.metrics.bytes.inc(await spool_part(request, "file", spooled, limit))
             upload = CsvUpload(
                 spooled.path,
                 key.tenant_id,
-                data_type,
+                parameters.data_type,
                 chosen,
                 settings,
                 services.new_batch_id(),
-                on_error,
-                mapping or "default",
+                parameters.on_error,
+                parameters.mapping or "default",
+                parameters.encoding,
+                parameters.delimiter,
             )
             async with turns:
                 report = await run_in_threadpool(_run, services, upload)
@@ -124,8 +120,10 @@ def _run(services: Services, upload: CsvUpload) -> IngestReport:
     services.metrics.observe(upload.data_type, report, perf_counter() - started)
     if report.is_stored:
         jobs.finish(
-            job, "succeeded", upload_result(report).model_dump(exclude={"s3_path", "errors"})
+            job,
+            "succeeded",
+            upload_result(report).model_dump(exclude={"s3_path", "errors", "warnings"}),
         )
     else:
-        jobs.finish(job, "refused", {"errors_by_code": report.errors_by_code})
+        jobs.finish(job, "refused", {"errors_by_code": dict(report.errors.by_code)})
     return report

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.mapping import FileRefusedError
@@ -103,28 +104,21 @@ def check_quotes(marks: Marks, delimiter: int, first_line: int, *, is_last: bool
         raise _bad_quote(first_line + marks.line_of(int(quotes[-1])), "is never closed")
 
 
-def check_carriage_returns(marks: Marks, first_line: int) -> None:
-    """Refuse a carriage return outside quotes that no line feed follows."""
+def bare_returns(marks: Marks) -> Positions:
+    """Return the carriage returns outside quotes that no line feed follows."""
     data = marks.data
     if b"\r" not in data or data.count(b"\r") == data.count(b"\r\n"):
-        return
+        return np.empty(0, dtype=np.int64)
     view = np.frombuffer(data, dtype=np.uint8)
     returns = np.flatnonzero(view == CARRIAGE_RETURN)
     following = np.minimum(returns + 1, len(view) - 1)
     outside = np.searchsorted(marks.quotes, returns) % 2 == 0
-    bare = returns[outside & (view[following] != LINE_FEED)]
-    if len(bare):
-        line = first_line + marks.line_of(int(bare[0]))
-        raise FileRefusedError(
-            FileFault.BARE_CARRIAGE_RETURN,
-            f"line {line} holds a carriage return that ends no line",
-            remedy="write line ends as LF or CRLF, and put quotes around texts that hold others",
-            line=line,
-        )
+    bare: Positions = returns[outside & (view[following] != LINE_FEED)]
+    return bare
 
 
-def check_widths(marks: Marks, delimiter: int, columns: int, lines: Positions) -> None:
-    """Refuse a record that has more or fewer fields than the header; `lines` is each one's line."""
+def field_counts(marks: Marks, delimiter: int, columns: int) -> Positions | None:
+    """Return how many fields each record has, None when all have as many as the header."""
     records = len(marks.record_ends)
     view = np.frombuffer(marks.data, dtype=np.uint8)
     found = np.flatnonzero(view == delimiter)
@@ -132,16 +126,49 @@ def check_widths(marks: Marks, delimiter: int, columns: int, lines: Positions) -
         found = found[np.searchsorted(marks.quotes, found) % 2 == 0]
     wanted = columns - 1
     if len(found) == records * wanted and _fits(found, marks, wanted):
-        return
-    per_record = np.bincount(np.searchsorted(marks.record_ends, found), minlength=records)
-    bad = int(np.flatnonzero(per_record != wanted)[0])
-    line = int(lines[bad])
-    raise FileRefusedError(
-        FileFault.RAGGED_ROW,
-        f"the record on line {line} has {per_record[bad] + 1} fields, the header has {columns}",
-        remedy="give every record the header's fields, and quote texts that hold the delimiter",
-        line=line,
+        return None
+    counts: Positions = 1 + np.bincount(
+        np.searchsorted(marks.record_ends, found), minlength=records
     )
+    return counts
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether bytes are UTF-8, at about 2 GB/s."""
+    offsets = pa.py_buffer(np.array([0, len(data)], dtype=np.int64))
+    text = pa.Array.from_buffers(pa.large_utf8(), 1, [None, offsets, pa.py_buffer(data)])
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def undecodable_records(marks: Marks) -> Positions:
+    """Return the records that are not UTF-8."""
+    if marks.data.isascii() or is_utf8(marks.data):
+        return np.empty(0, dtype=np.int64)
+    pairs = zip(marks.record_starts.tolist(), marks.record_ends.tolist(), strict=True)
+    bad = [n for n, (start, end) in enumerate(pairs) if not is_utf8(marks.data[start:end])]
+    return np.array(bad, dtype=np.int64)
+
+
+def records_at(marks: Marks, positions: Positions) -> Positions:
+    """Return the records that hold these positions, each once."""
+    return np.unique(np.searchsorted(marks.record_ends, positions))
+
+
+def without(marks: Marks, dropped: npt.NDArray[np.bool_]) -> Marks:
+    """Return the marks of the records that are not dropped."""
+    kept = [
+        marks.data[start : end + 1]
+        for start, end in zip(
+            marks.record_starts[~dropped].tolist(),
+            marks.record_ends[~dropped].tolist(),
+            strict=True,
+        )
+    ]
+    return find_marks(b"".join(kept))
 
 
 def blank_records(marks: Marks) -> npt.NDArray[np.bool_]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from lakehouse.contracts.characters import folded
 from lakehouse.contracts.fields import FIELDS, SUBJECT_COLUMNS, ContractField
 from lakehouse.contracts.reasons import FileFault
 from lakehouse.contracts.tenant import DataType, SourceMapping
@@ -58,6 +59,11 @@ class FieldSource:
         return found
 
 
+def wanted_columns(data_type: DataType, mapping: SourceMapping) -> frozenset[str]:
+    """Return the columns of a file that a mapping could read."""
+    return frozenset(mapping.columns.get(f.name, f.name) for f in FIELDS[data_type])
+
+
 def resolve(
     data_type: DataType, mapping: SourceMapping, columns: Sequence[str]
 ) -> tuple[FieldSource, ...]:
@@ -85,18 +91,25 @@ def resolve(
     if len(subjects) > 1 and not any(source.field.name in subjects for source in sources):
         missing.setdefault(" or ".join(subjects), " or ".join(subjects))
     if missing:
-        raise _missing_columns(missing)
+        raise _missing_columns(missing, columns)
     return tuple(sources)
 
 
-def _missing_columns(missing: dict[str, str]) -> FileRefusedError:
+def _missing_columns(missing: dict[str, str], present: Sequence[str]) -> FileRefusedError:
     named = [
         column if column == field else f"{column} (for {field})"
         for field, column in missing.items()
     ]
+    names = {folded(name): name for name in present}
+    near = [
+        f"{names[folded(column)]!r} is not {column!r}"
+        for column in missing.values()
+        if folded(column) in names
+    ]
+    hint = f"; names are compared exactly: {', '.join(near)}" if near else ""
     return FileRefusedError(
         FileFault.MISSING_COLUMNS,
-        f"the file lacks these columns: {', '.join(named)}",
+        f"the file lacks these columns: {', '.join(named)}{hint}",
         remedy="add them, or name the file's own columns in a source mapping of the tenant",
         columns=list(missing.values()),
     )

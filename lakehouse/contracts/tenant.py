@@ -46,13 +46,15 @@ class SourceMapping(_Model):
     `columns`: contract field → column of the file (fields left out keep their own name; one column
     may feed several fields). `values`: contract field → {value in the file → contract value}; a
     value without an entry is kept as it stands. `constants`: contract field → value for every row.
+    `delimiter` and `encoding` are told from the file where they are left out.
     """
 
     columns: dict[str, str] = Field(default_factory=dict)
     values: dict[str, dict[str, str]] = Field(default_factory=dict)
     constants: dict[str, str] = Field(default_factory=dict)
     timestamps: dict[str, TimestampFormat] = Field(default_factory=dict)
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    encoding: str | None = None
 
 
 class TimeRange(_Model):

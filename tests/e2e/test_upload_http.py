@@ -37,6 +37,17 @@ def test_good_file_is_stored_with_its_provenance(service: RunningService) -> Non
         "error_count": 0,
         "errors_by_code": {},
         "errors": [],
+        "warning_count": 0,
+        "warnings_by_code": {},
+        "warnings": [],
+        "file": {
+            "encoding": "utf-8",
+            "encoding_confidence": 1.0,
+            "encoding_from": "detected",
+            "delimiter": ",",
+            "delimiter_confidence": 1.0,
+            "delimiter_from": "detected",
+        },
         "s3_path": f"{service.lake.lake}/raw/interactions",
     }
     rows = service.rows(RAW_INTERACTIONS, "stored")
@@ -134,9 +145,9 @@ def test_missing_columns_are_named(service: RunningService) -> None:
 @pytest.mark.parametrize(
     ("body", "code", "line"),
     [
-        pytest.param(b"", "empty_file", None, id="empty file"),
-        pytest.param(HEADER, "no_rows", None, id="header only"),
-        pytest.param(HEADER.encode() + b"u\xff,i,view,1\n", "not_utf8", 2, id="no UTF-8"),
+        pytest.param(b"", "empty_file", 1, id="empty file"),
+        pytest.param(HEADER, "no_rows", 1, id="header only"),
+        pytest.param(HEADER.encode() + b"\xff\xff,i,view,1\n", "not_utf8", 2, id="no UTF-8"),
         pytest.param(HEADER + "u\0,i,view,1\n", "nul_byte", 2, id="NUL"),
         pytest.param(lines("u,i,view,1", "u,i,view"), "ragged_row", 3, id="short row"),
         pytest.param(lines('"a\nb",i,view,1', "u,i,view,1,2"), "ragged_row", 4, id="long row"),
@@ -363,6 +374,21 @@ def test_movielens_needs_no_editing(service: RunningService, real_data: Path) ->
     assert (second["rows_accepted"], second["duplicates"]) == (0, 100_000)
     unknown = service.upload("movielens", body, mapping="nothing")
     assert (unknown.status_code, unknown.json()["code"]) == (400, "unknown_mapping")
+
+
+def test_encoding_and_delimiter_may_be_given_or_found_out(service: RunningService) -> None:
+    service.add_tenant("words")
+    body = (HEADER.replace(",", "\t") + "Zoé\ti1\tview\t1700000000000\n").encode("cp1252")
+    given = service.upload("words", body, encoding="cp1252", delimiter="tab").json()
+    found = service.upload("words", body).json()
+
+    assert (given["rows_accepted"], found["duplicates"]) == (1, 1)
+    assert given["file"]["encoding_from"] == given["file"]["delimiter_from"] == "given"
+    assert given["warnings"] == []
+    assert found["warnings_by_code"] == {"detected_encoding": 1, "detected_delimiter": 1}
+    assert 0.5 < found["file"]["encoding_confidence"] < 1
+    refused = service.upload("words", body, encoding="klingon")
+    assert (refused.status_code, refused.json()["code"]) == (400, "unknown_encoding")
 
 
 def test_mapping_of_constants_and_formats(service: RunningService) -> None:

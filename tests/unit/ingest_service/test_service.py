@@ -67,17 +67,18 @@ def service(sink: Sink, suppression: object = None, chunk_bytes: int = 200) -> I
 def ingest(
     running: IngestService,
     folder: Path,
-    content: str,
+    content: str | bytes,
     batch_id: str = "b1",
     on_error: OnError = OnError.REJECT,
     data_type: DataType = DataType.INTERACTIONS,
+    **options: str,
 ) -> IngestReport:
     """Put a file on disk and take it in for tenant `acme`."""
     path = folder / "rows.csv"
-    path.write_text(content, newline="")
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
     mapping, tenant = SourceMapping(), TenantSettings()
     return running.ingest_csv(
-        CsvUpload(path, "acme", data_type, mapping, tenant, batch_id, on_error)
+        CsvUpload(path, "acme", data_type, mapping, tenant, batch_id, on_error, **options)  # type: ignore[arg-type]
     )
 
 
@@ -139,7 +140,7 @@ def test_good_rows_are_stored_and_wrong_ones_kept_with_bytes_and_every_reason(
     assert report.is_stored
     counts = report.counts
     assert (counts.received, counts.stored, counts.duplicate, counts.quarantined) == (83, 40, 40, 3)
-    assert [(e.line, e.code) for e in report.errors] == [
+    assert [(e.line, e.code) for e in report.errors.kept] == [
         (42, "missing_value"),
         (42, "unknown_interaction_type"),
         (42, "bad_timestamp"),
@@ -284,7 +285,7 @@ def test_refused_file_leaves_no_data_files(tmp_path: Path) -> None:
     report = ingest(service(DeltaSink(lake)), tmp_path, interactions_csv(60) + "u1,,view,1\n")
 
     assert not report.is_stored
-    assert report.errors[0].line == 62
+    assert report.errors.kept[0].line == 62
     assert list(Path(lake.lake).rglob("*.parquet")) == []
 
 

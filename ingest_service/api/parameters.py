@@ -1,0 +1,34 @@
+"""What an upload may ask for, as query parameters."""
+
+from typing import Annotated, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from lakehouse.contracts.tenant import DataType, OnError
+
+_TAB: Final = {"tab": "\t", "\\t": "\t"}
+
+
+def _spelled(value: object) -> object:
+    return _TAB.get(value, value) if isinstance(value, str) else value
+
+
+class UploadParameters(BaseModel):
+    """How a file is to be read and what becomes of wrong rows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data_type: DataType = Field(description="What the rows are.")
+    mapping: str | None = Field(None, description="Name of the tenant's source mapping.")
+    on_error: OnError = Field(
+        OnError.REJECT, description="With a wrong row: store nothing, or the good rows."
+    )
+    encoding: str | None = Field(
+        None, max_length=40, description="Encoding of the file; told from it when left out."
+    )
+    delimiter: Annotated[str | None, BeforeValidator(_spelled)] = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="Character between fields, or `tab`; told from the header when left out.",
+    )

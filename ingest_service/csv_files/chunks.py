@@ -1,0 +1,71 @@
+"""How a CSV file is to be read, and its records on their way out."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+import polars as pl
+
+from ingest_service.csv_files.encoding import UTF8, Encoding
+from ingest_service.csv_files.structure import Marks, Positions, byte_traits
+from lakehouse.contracts.characters import Traits
+
+
+@dataclass(frozen=True, slots=True)
+class CsvOptions:
+    """How a file is to be read; what is None is found out.
+
+    `wanted`: column names that may be asked for, by which a delimiter is told. `keeps_going`: a
+    record that cannot be read is told by its chunk (`faults`), and does not refuse the file.
+    `expects_damage`: so is one that is not UTF-8.
+    """
+
+    encoding: str | Encoding | None = None
+    delimiter: str | None = None
+    wanted: Set[str] = frozenset()
+    keeps_going: bool = False
+    expects_damage: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CsvChunk:
+    """Records of a file, in order.
+
+    `frame`: the wanted columns as strings; an unquoted empty field is null, a quoted one "".
+    `lines`: the line of the file that each record starts on, from 1. `faults`: reasons of the
+    records that could not be read, whose columns are null.
+    """
+
+    frame: pl.DataFrame
+    lines: Positions
+    faults: pl.DataFrame
+    _marks: Marks
+    _encoding: str
+
+    @property
+    def traits(self) -> Traits:
+        """What its bytes say about all texts at once."""
+        return byte_traits(self._marks)
+
+    def raw(self, rows: Sequence[int]) -> list[bytes]:
+        """The records of these rows as the file has them, without their line end.
+
+        Of a file in another encoding the text is encoded as it was.
+        """
+        marks = self._marks
+        starts, ends = marks.record_starts, marks.record_ends
+        records = [marks.data[starts[row] : ends[row]].removesuffix(b"\r") for row in rows]
+        if self._encoding == UTF8:
+            return records
+        return [record.decode().encode(self._encoding) for record in records]
+
+
+@dataclass(frozen=True, slots=True)
+class CsvPiece:
+    """Whole records of a file, not parsed yet; `first_line` is the line the first starts on.
+
+    `ends_open`: the file ends with this piece, and without a line end.
+    """
+
+    marks: Marks
+    first_line: int
+    ends_open: bool
