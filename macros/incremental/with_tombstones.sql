@@ -1,4 +1,4 @@
-{% macro with_tombstones(cte, scope, key) -%}
+{% macro with_tombstones(cte, scope, key, since=none) -%}
     {#-
     The final select of a `__this_run` model: what has to change in the table. Rows of `cte` that
     the table lacks or holds with other values have `is_current` true; keys in scope that the table
@@ -7,8 +7,9 @@
     The comment tells the materialization what the scope was.
     -#}
     /* eta {{ tojson({
-        'mode': scope.mode, 'from': scope['from'], 'to': scope.to, 'tenants': scope.tenants,
-        'tenant_id': scope.tenant_id, 'parameters': scope.parameters,
+        'mode': scope.mode, 'from': scope['from'], 'to': scope.to, 'held': scope.held,
+        'read': scope.read, 'tenants': scope.tenants, 'tenant_id': scope.tenant_id,
+        'parameters': scope.parameters,
     }) }} */
     {%- if scope.target is none or scope.mode == 'nothing' %}
     select *, true as is_current from {{ cte }}
@@ -19,8 +20,8 @@
     from (select *, true as is_current from {{ cte }})
     full outer join (
         select {{ key | join(', ') }}, struct({{ values or 'true' }}) as held_values
-        from {{ scope.target }}
-        where {{ in_scope(scope) }}
+        from {{ scope.target }} as held
+        where {{ in_scope(scope, 'held', since=since) }}
     ) using ({{ key | join(', ') }})
     where
         is_current is null

@@ -9,6 +9,7 @@ from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import open_local_session
 from tests.conftest import PROJECT_DIR
 from tests.support.lake import Lake
+from tests.support.tenants import store_tenants
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +31,11 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def built(lake: Lake) -> dict:
+    """The tenants of `tests.support.tenants`, built once for every module that asks."""
+    expected = store_tenants(lake)
+    lake.build()
+    return expected

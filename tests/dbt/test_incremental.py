@@ -1,5 +1,7 @@
 """Whatever the order of runs, the tables are a full refresh's; unchanged means untouched."""
 
+import json
+import os
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,11 +14,12 @@ from deltalake import DeltaTable
 
 from lakehouse.errors import EtaError
 from lakehouse.training.build import build
-from tests.dbt.test_models import random_catalogue, random_rows
-from tests.support.lake import DERIVED_TABLES, Lake, interaction
+from tests.support.lake import DERIVED_TABLES, NOON, Lake, interaction
+from tests.support.tenants import random_catalogue, random_rows
 
-TENANTS = [f"grown{n}" for n in range(8)]
-ROUNDS = 4
+# The suite runs a few; ETA_TEST_TENANTS=100 is the long proof.
+TENANTS = [f"grown{n}" for n in range(int(os.environ.get("ETA_TEST_TENANTS", "8")))]
+ROUNDS = 5
 
 
 def contents(lake: Lake, tenants: list[str]) -> dict[tuple[str, str], pl.DataFrame]:
@@ -27,32 +30,47 @@ def differences(before: dict, after: dict) -> list[tuple[str, str]]:
     return [key for key in before if not before[key].equals(after[key])]
 
 
+class Growth:
+    """Tenants whose rows come in random batches: late, repeated, in conflict, in any order."""
+
+    def __init__(self, lake: Lake, rng: random.Random) -> None:
+        self.lake = lake
+        self.rng = rng
+        self.waiting: dict[str, list[list[dict]]] = {}
+        for number, name in enumerate(TENANTS):
+            rows = random_rows(100 + number, count=160)
+            rng.shuffle(rows)  # late events come in any batch
+            self.waiting[name] = [rows[start::ROUNDS] for start in range(ROUNDS)]
+
+    def add(self, *, is_last: bool = False) -> None:
+        """Store what a round brings: for most tenants a batch, for some a catalogue."""
+        for name, batches in self.waiting.items():
+            # visible late: known_at lies before rows that are in the lake already
+            known_at = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(hours=self.rng.randrange(200))
+            for _ in range(len(batches) if is_last else self.rng.choice([0, 1, 1, 2])):
+                if batches:
+                    self.lake.store(name, batches.pop(), known_at=known_at)
+            if self.rng.random() < 0.4:
+                catalogue = random_catalogue(self.rng.randrange(9))
+                self.lake.store_items(name, catalogue, known_at=known_at)
+
+
 @pytest.fixture(scope="module")
 def grown(lake: Lake) -> dict[tuple[str, str], pl.DataFrame]:
-    """Tenants that grew over four runs: skipped, repeated, narrowed ones among them."""
+    """Tenants that grew over five rounds: a skipped, a killed, a repeated, a narrowed run."""
     rng = random.Random(7)
-    waiting: dict[str, list[list[dict]]] = {}
-    for number, name in enumerate(TENANTS):
-        rows = random_rows(100 + number, count=160)
-        rng.shuffle(rows)  # late events come in any batch
-        waiting[name] = [rows[start::ROUNDS] for start in range(ROUNDS)]
-    for round_number in range(ROUNDS):
-        for name in TENANTS:
-            # visible late: known_at lies before rows that are in the lake already
-            known_at = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(hours=rng.randrange(200))
-            if rng.random() < 0.8 or round_number == ROUNDS - 1:
-                for batch in waiting[name][: round_number + 1]:
-                    lake.store(name, batch, known_at=known_at)
-                waiting[name] = waiting[name][round_number + 1 :] or []
-            if rng.random() < 0.5:
-                lake.store_items(name, random_catalogue(rng.randrange(9)), known_at=known_at)
-        if round_number == 1:
-            lake.dbt("run", "--select", "stg_interactions", "user_features")  # the rest is skipped
-        elif round_number == 2:
-            lake.build(tenant_id=TENANTS[0])
-            lake.build()
-        else:
-            lake.build()
+    growth = Growth(lake, rng)
+    growth.add()
+    lake.dbt("run")
+    growth.add()
+    lake.dbt("run", "--select", "stg_interactions", "enriched_interactions")  # the rest is skipped
+    growth.add()
+    lake.kill_build(after=rng.choice(["features/item_hours", "training/positives"]))
+    growth.add()
+    lake.dbt("run", "--vars", json.dumps({"tenant_id": TENANTS[0]}))
+    growth.add(is_last=True)
+    lake.dbt("run")
+    lake.build()
     return contents(lake, TENANTS)
 
 
@@ -177,3 +195,21 @@ def test_every_column_is_documented(lake: Lake, grown: dict) -> None:
             table = DeltaTable(f"{lake.settings.lake}/{folder}/{model['name']}")
             columns = [field.name for field in table.schema().fields]
             assert sorted(column["name"] for column in model["columns"]) == sorted(columns)
+
+
+def test_a_run_by_changes_asks_the_feeds_what_is_touched(lake: Lake, narrowed: Narrowed) -> None:
+    """One user's new event: only that user's rows are looked at, through the parent's feed."""
+    lake.store(QUIET, [interaction("one more", "u1", "i1", event_time=NOON)])
+    lake.dbt("run", "--select", "+training_examples")
+    for model, keys in (
+        ("user_feature_history", "(tenant_id, user_id)"),
+        ("item_hours", "(tenant_id, item_id, event_hour)"),
+        ("positives", "(tenant_id, user_id, item_id)"),
+        ("sampled_negatives", "(tenant_id, user_id)"),
+    ):
+        (compiled,) = lake.settings.home_dir.glob(f"target/compiled/**/{model}.sql")
+        text = " ".join(compiled.read_text().split())
+        assert f"tenant_id in ('{QUIET}') and ( {keys} in ( select /*+ broadcast" in text.replace(
+            "((", "( ("
+        )
+        assert "table_changes_by_path(" in text

@@ -1,47 +1,10 @@
 """Each model against the slow and obvious computation over the same rows."""
 
-import random
-from datetime import timedelta
 from pathlib import Path
 
-import pytest
-
-from lakehouse.contracts.tenant import InteractionType, TenantSettings
 from tests.support import reference
-from tests.support.lake import DERIVED_TABLES, NOON, Lake, at, interaction, item
-
-TYPES = [str(name) for name in InteractionType]
-
-
-def random_rows(seed: int, count: int = 400, users: int = 12, items: int = 16) -> list[dict]:
-    """Interactions with ties in time, repeated events and conflicting payloads."""
-    rng = random.Random(seed)
-    rows = [
-        interaction(
-            f"e{rng.randrange(int(count * 0.9))}",
-            f"u{rng.randrange(users)}",
-            f"i{min(int(rng.expovariate(0.15)), items - 1)}",
-            rng.choice(TYPES),
-            NOON + timedelta(minutes=rng.randrange(60 * 24 * 4)),
-            rng.choice([None, 1.0, 2.5, 4.0, 5.0]),
-        )
-        for _ in range(count)
-    ]
-    return rows + rng.sample(rows, count // 20)
-
-
-def random_catalogue(seed: int, items: int = 20) -> list[dict]:
-    rng = random.Random(seed)
-    return [
-        item(
-            f"i{number}",
-            available_from=NOON + timedelta(hours=rng.randrange(96))
-            if rng.random() < 0.4
-            else None,
-        )
-        for number in range(items)
-        if rng.random() < 0.7
-    ]
+from tests.support.lake import DERIVED_TABLES, Lake, at
+from tests.support.tenants import LATE_EVENING, UNIFORM, VIEWING
 
 
 def rounded(rows: dict) -> dict:
@@ -50,44 +13,6 @@ def rounded(rows: dict) -> dict:
         key: tuple(round(value, 6) if isinstance(value, float) else value for value in row)
         for key, row in rows.items()
     }
-
-
-UNIFORM = [f"uniform{n}" for n in range(20)]
-VIEWING = TenantSettings(positive_types=frozenset({InteractionType.VIEW}), negatives_per_positive=2)
-LATE_EVENING = at("05-02 23:30")
-
-
-@pytest.fixture(scope="module")
-def built(lake: Lake) -> dict:
-    """Every tenant of this module, built once; what the reference makes of one of them."""
-    interactions = lake.store("modelled", random_rows(1))
-    catalogue = [{**row, "known_at": NOON} for row in random_catalogue(2)]
-    lake.store_items("modelled", catalogue, known_at=NOON)
-    for name in UNIFORM:
-        lake.store(name, one_positive_among_seven_items(users=50))
-    for name in ("plain", "viewer"):
-        lake.store(name, clicks_and_views())
-    lake.set_tenant("viewer", VIEWING)
-    lake.store(
-        "private",
-        [interaction("ev-zqx4711", "user-zqx4711", "item-zqx4711", session_id="s-zqx4711")],
-    )
-    lake.store("zoned", [interaction("e", event_time=LATE_EVENING)])
-    lake.build()
-    return {"staged": reference.staged(interactions), "items": catalogue}
-
-
-def one_positive_among_seven_items(users: int) -> list[dict]:
-    """For each user one click on i0; seven other items that only somebody else has seen."""
-    rows = [interaction(f"e{n}", f"u{n}", "i0") for n in range(users)]
-    earlier = NOON - timedelta(hours=1)
-    return rows + [interaction(f"v{n}", "other", f"i{n}", "view", earlier) for n in range(8)]
-
-
-def clicks_and_views() -> list[dict]:
-    rows = [interaction(f"e{n}", "u", f"i{n}", "view" if n % 2 else "click") for n in range(10)]
-    earlier = NOON - timedelta(hours=1)
-    return rows + [interaction(f"o{n}", "other", f"j{n}", "view", earlier) for n in range(9)]
 
 
 def test_staging_keeps_the_first_known_row_of_each_event(lake: Lake, built: dict) -> None:

@@ -15,7 +15,6 @@ from lakehouse.training.content_hash import ContentHash
 from lakehouse.training.export.run import ExportFormat, export_snapshot
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.publish import list_snapshots, publish
-from tests.dbt.test_models import random_catalogue, random_rows
 from tests.support.lake import Lake
 
 TENANT = "hashed"
@@ -32,10 +31,7 @@ TRAINING_MODELS = (
 
 
 @pytest.fixture(scope="module")
-def first(lake: Lake) -> Manifest:
-    lake.store(TENANT, random_rows(11))
-    lake.store_items(TENANT, random_catalogue(12))
-    lake.build()
+def first(lake: Lake, built: dict) -> Manifest:
     return now_published(lake)
 
 

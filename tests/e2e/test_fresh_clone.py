@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, QueryBuilder
 
 from tests.conftest import PROJECT_DIR
 
@@ -46,10 +46,9 @@ class Clone:
 
     def rows(self, table: str, tenant_id: str) -> int:
         """Rows of a tenant in a table of its lake."""
-        found = DeltaTable(self.folder / ".eta" / "lake" / table)
-        return len(
-            found.to_pyarrow_table(filters=[("tenant_id", "=", tenant_id)], columns=["tenant_id"])
-        )
+        found = QueryBuilder().register("found", DeltaTable(self.folder / ".eta" / "lake" / table))
+        query = f"select count(*) from found where tenant_id = '{tenant_id}'"
+        return int(found.execute(query).read_all()[0][0].as_py())
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,10 @@
 """A lake of its own for tests: raw rows in, one Spark session for all, tables out."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,7 +13,7 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
 from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_ITEMS, TableSpec
 from lakehouse.contracts.tenant import TenantSettings
@@ -108,6 +113,26 @@ class Lake:
         assert result.is_success, result.failures
         return result
 
+    def kill_build(self, *, after: str) -> None:
+        """Start `dbt build` in a process of its own and kill it when `after` has a new commit."""
+        log = Path(self.settings.lake, after, "_delta_log")
+        commits = len(list(log.glob("*.json")))
+        command = [Path(sys.executable).with_name("dbt"), "build", "--exclude", "test_type:unit"]
+        running = subprocess.Popen(
+            command,
+            cwd=self.settings.project_dir,
+            start_new_session=True,  # its JVM dies with it
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            while len(list(log.glob("*.json"))) == commits:
+                assert running.poll() is None, "the build ended before it could be killed"
+                time.sleep(0.05)
+        finally:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+
     def dbt(self, *arguments: str) -> Any:
         """Run any dbt command; fails the test when it fails."""
         outcome = run_dbt(self.settings, arguments)
@@ -116,11 +141,10 @@ class Lake:
 
     def table(self, name: str, tenant_id: str) -> pl.DataFrame:
         """A tenant's rows of `schema.table`, without `tenant_id`, in a fixed order."""
-        dataset = DeltaTable(f"{self.settings.lake}/{name.replace('.', '/')}").to_pyarrow_dataset()
-        found = dataset.to_table(filter=pa.compute.field("tenant_id") == tenant_id)
-        frame = pl.from_arrow(found)
-        assert isinstance(frame, pl.DataFrame)
-        frame = frame.drop("tenant_id")
+        table = DeltaTable(f"{self.settings.lake}/{name.replace('.', '/')}")
+        query = f"select * from rows_of where tenant_id = '{tenant_id}'"
+        frame = pl.DataFrame(QueryBuilder().register("rows_of", table).execute(query).read_all())
+        frame = frame.drop("tenant_id", *(RUN_COLUMNS & {*frame.columns}))
         return frame.sort(sorted(c for c, t in frame.schema.items() if not t.is_nested()))
 
     def data_files(self) -> set[Path]:
@@ -129,13 +153,22 @@ class Lake:
         return {file for file in files if "_delta_log" not in file.parts}
 
 
+RUN_COLUMNS = frozenset({"counted_version"})
+"""Columns that tell how runs were split, not what the rows are."""
+
 DERIVED_TABLES: Sequence[str] = (
     "staging.stg_interactions",
     "staging.stg_items",
     "staging.stg_tenant_settings",
     "ops.staging_conflicts",
     "ops.staging_counts",
+    "ops.join_rates",
+    "features.item_history",
+    "features.enriched_interactions",
+    "features.user_feature_history",
     "features.user_features",
+    "features.item_hours",
+    "features.item_feature_history",
     "features.item_features",
     "features.recent_interactions",
     "training.item_availability",
@@ -143,6 +176,8 @@ DERIVED_TABLES: Sequence[str] = (
     "training.explicit_negatives",
     "training.sampled_negatives",
     "training.training_data",
+    "training.user_histories",
+    "training.training_examples",
     "training.training_counts",
     "training.training_contents",
 )

@@ -1,22 +1,44 @@
--- one row per item with interactions, of the tenants with new interactions
+-- one row per item with changed features: the newest of its history
 {{ config(materialized='ephemeral') }}
-{% set scope = change_scope('item_features', reads=['stg_interactions']) %}
+{% set scope = change_scope(
+    'item_features',
+    reads={'item_feature_history': ['item_id']},
+    parameters=cutoff_parameter()
+) %}
 with
 
-interactions as (
-    select * from {{ ref('stg_interactions') }}
+item_feature_history as (
+    select * from {{ ref('item_feature_history') }}
     where {{ in_scope(scope) }}
+),
+
+ranked as (
+    select
+        *,
+        row_number() over (partition by tenant_id, item_id order by as_of desc) as newness
+    from item_feature_history
 ),
 
 item_features as (
     select
         tenant_id,
         item_id,
-        count(*) as popularity,
-        count(distinct user_id) as unique_users,
-        cast(avg(rating) as double) as avg_rating
-    from interactions
-    group by tenant_id, item_id
+        popularity,
+        view_count,
+        click_count,
+        like_count,
+        purchase_count,
+        dislike_count,
+        unique_users,
+        avg_rating,
+        interactions_7d,
+        interactions_30d,
+        trend_7d_30d,
+        conversion_rate,
+        first_seen_at,
+        as_of
+    from ranked
+    where newness = 1
 )
 
 {{ with_tombstones('item_features', scope, key=['tenant_id', 'item_id']) }}

@@ -2,7 +2,7 @@
 {{ config(materialized='ephemeral') }}
 {% set scope = change_scope(
     'recent_interactions',
-    reads=['stg_interactions'],
+    reads={'stg_interactions': ['user_id']},
     parameters={'limit': var('recent_interaction_limit')}
 ) %}
 with

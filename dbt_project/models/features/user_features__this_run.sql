@@ -1,23 +1,46 @@
--- one row per user of the tenants with new interactions
+-- one row per user with changed features: the newest of their history
 {{ config(materialized='ephemeral') }}
-{% set scope = change_scope('user_features', reads=['stg_interactions']) %}
+{% set scope = change_scope(
+    'user_features',
+    reads={'user_feature_history': ['user_id']},
+    parameters=cutoff_parameter()
+) %}
 with
 
-interactions as (
-    select * from {{ ref('stg_interactions') }}
+user_feature_history as (
+    select * from {{ ref('user_feature_history') }}
     where {{ in_scope(scope) }}
+),
+
+ranked as (
+    select
+        *,
+        row_number() over (partition by tenant_id, user_id order by as_of desc) as newness
+    from user_feature_history
 ),
 
 user_features as (
     select
         tenant_id,
         user_id,
-        count(*) as total_interactions,
-        count(distinct item_id) as unique_items,
-        cast(avg(rating) as double) as avg_rating,
-        max(event_time) as last_interaction
-    from interactions
-    group by tenant_id, user_id
+        total_interactions,
+        view_count,
+        click_count,
+        like_count,
+        purchase_count,
+        dislike_count,
+        unique_items,
+        unique_categories,
+        avg_rating,
+        interactions_1d,
+        interactions_7d,
+        interactions_30d,
+        last_session_id,
+        last_session_interactions,
+        last_session_started_at,
+        as_of as last_interaction
+    from ranked
+    where newness = 1
 )
 
 {{ with_tombstones('user_features', scope, key=['tenant_id', 'user_id']) }}

@@ -1,6 +1,8 @@
 -- one row per raw row that repeats an event's id with another payload
 {{ config(materialized='ephemeral') }}
-{% set scope = change_scope('staging_conflicts', reads=['raw.interactions']) %}
+{% set scope = change_scope(
+    'staging_conflicts', reads={'raw.interactions': ['event_id']}
+) %}
 with
 
 ranked as (

@@ -1,24 +1,62 @@
--- one row per tenant and batch with new raw rows
+-- one row per batch of the tenants with new raw rows
 {{ config(materialized='ephemeral') }}
-{% set scope = change_scope('staging_counts', reads=['raw.interactions']) %}
+{% set scope = change_scope(
+    'staging_counts',
+    reads={'raw.interactions': [], 'stg_interactions': [], 'staging_conflicts': []}
+) %}
 with
 
-ranked as (
-    select * from {{ ref('interactions__ranked') }}
-    where {{ in_scope(scope) }}
-),
-
-staging_counts as (
+raw_counts as (
     select
         tenant_id,
         batch_id,
         count(*) as raw_count,
-        count_if(arrival_rank = 1) as staged_count,
-        count_if(arrival_rank > 1 and not is_conflict) as duplicate_count,
-        count_if(is_conflict) as conflict_count,
         min(known_at) as known_at
-    from ranked
+    from {{ source('raw', 'interactions') }}
+    where {{ in_scope(scope) }}
     group by tenant_id, batch_id
+),
+
+staged_counts as (
+    select
+        tenant_id,
+        batch_id,
+        count(*) as staged_count
+    from {{ ref('stg_interactions') }}
+    where {{ in_scope(scope) }}
+    group by tenant_id, batch_id
+),
+
+conflict_counts as (
+    select
+        tenant_id,
+        batch_id,
+        count(*) as conflict_count
+    from {{ ref('staging_conflicts') }}
+    where {{ in_scope(scope) }}
+    group by tenant_id, batch_id
+),
+
+staging_counts as (
+    select
+        raw_counts.tenant_id,
+        raw_counts.batch_id,
+        raw_counts.raw_count,
+        coalesce(staged_counts.staged_count, 0) as staged_count,
+        raw_counts.raw_count
+        - coalesce(staged_counts.staged_count, 0)
+        - coalesce(conflict_counts.conflict_count, 0) as duplicate_count,
+        coalesce(conflict_counts.conflict_count, 0) as conflict_count,
+        raw_counts.known_at
+    from raw_counts
+    left join staged_counts
+        on
+            raw_counts.tenant_id = staged_counts.tenant_id
+            and raw_counts.batch_id = staged_counts.batch_id
+    left join conflict_counts
+        on
+            raw_counts.tenant_id = conflict_counts.tenant_id
+            and raw_counts.batch_id = conflict_counts.batch_id
 )
 
 {{ with_tombstones('staging_counts', scope, key=['tenant_id', 'batch_id']) }}

@@ -1,6 +1,8 @@
--- one row per event of the tenants with new raw rows: the first one that became known
+-- one row per event with changed raw rows: the first one that became known
 {{ config(materialized='ephemeral') }}
-{% set scope = change_scope('stg_interactions', reads=['raw.interactions']) %}
+{% set scope = change_scope(
+    'stg_interactions', reads={'raw.interactions': ['event_id']}
+) %}
 with
 
 ranked as (

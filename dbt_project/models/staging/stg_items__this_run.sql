@@ -1,6 +1,6 @@
--- one row per catalogue version of the tenants with new catalogue rows
+-- one row per catalogue version with changed raw rows
 {{ config(materialized='ephemeral') }}
-{% set scope = change_scope('stg_items', reads=['raw.items']) %}
+{% set scope = change_scope('stg_items', reads={'raw.items': ['event_id']}) %}
 with
 
 raw_items as (

@@ -1,6 +1,6 @@
 -- one row per tenant whose settings changed: the newest version
 {{ config(materialized='ephemeral') }}
-{% set scope = change_scope('stg_tenant_settings', reads=['ops.tenant_settings']) %}
+{% set scope = change_scope('stg_tenant_settings', reads={'ops.tenant_settings': []}) %}
 with
 
 tenant_settings as (

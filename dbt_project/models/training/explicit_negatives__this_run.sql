@@ -2,7 +2,7 @@
 {{ config(materialized='ephemeral') }}
 {% set scope = change_scope(
     'explicit_negatives',
-    reads=['stg_interactions', 'stg_tenant_settings'],
+    reads={'stg_interactions': ['user_id', 'item_id'], 'stg_tenant_settings': []},
     parameters=training_parameters()
 ) %}
 with

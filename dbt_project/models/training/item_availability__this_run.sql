@@ -1,6 +1,9 @@
--- one row per item of the tenants with new rows
+-- one row per item with changed interactions or catalogue rows
 {{ config(materialized='ephemeral') }}
-{% set scope = change_scope('item_availability', reads=['stg_interactions', 'stg_items']) %}
+{% set scope = change_scope(
+    'item_availability',
+    reads={'stg_interactions': ['item_id'], 'stg_items': ['item_id']}
+) %}
 with
 
 interactions as (

@@ -1,8 +1,13 @@
--- one row per positive and draw, of the tenants with new rows
+-- one row per positive and draw, of touched users and of times from which an item's hour moved
 {{ config(materialized='ephemeral') }}
 {% set scope = change_scope(
     'sampled_negatives',
-    reads=['positives', 'item_availability'],
+    reads={
+        'positives': ['user_id'],
+        'stg_interactions': ['user_id'],
+        'stg_tenant_settings': []
+    },
+    since={'item_availability': 'available_at'},
     parameters=training_parameters()
 ) %}
 with
@@ -12,7 +17,7 @@ positives as (
         *,
         date_trunc('hour', event_time) as event_hour
     from {{ ref('positives') }}
-    where {{ in_scope(scope) }}
+    where {{ in_scope(scope, since='event_time') }}
 ),
 
 known_items as (
@@ -21,12 +26,15 @@ known_items as (
         user_id,
         item_id
     from {{ ref('stg_interactions') }}
-    where {{ in_scope(scope) }} and {{ known_by_cutoff() }}
+    where
+        {{ in_tenants(scope) }}
+        and {{ known_by_cutoff() }}
+        and {{ has_user_in('positives', scope) }}
 ),
 
 item_availability as (
     select * from {{ ref('item_availability') }}
-    where {{ in_scope(scope) }}
+    where {{ in_tenants(scope) }}
 ),
 
 {{ sampling_ranks('positives', 'known_items', 'item_availability') }},
@@ -55,5 +63,8 @@ sampled_negatives as (
 )
 
 {{ with_tombstones(
-    'sampled_negatives', scope, key=['tenant_id', 'user_id', 'positive_item_id', 'draw_index']
+    'sampled_negatives',
+    scope,
+    key=['tenant_id', 'user_id', 'positive_item_id', 'draw_index'],
+    since='event_time'
 ) }}

@@ -1,17 +1,23 @@
--- one row per tenant with new rows
+-- one row per tenant with changed examples or interactions
 {{ config(materialized='ephemeral') }}
 {% set scope = change_scope(
     'training_contents',
-    reads=['training_data', 'stg_interactions'],
+    reads={'training_data': [], 'stg_interactions': [], 'stg_tenant_settings': []},
     parameters=training_parameters()
 ) %}
+{% set continued = continued_tenants(scope) %}
 with
 
-training_data as (
+examples as (
+    {{ weighted_examples(scope, continued) }}
+),
+
+named as (
     select
         tenant_id,
         label,
         negative_type,
+        weight,
         {{ row_text([
             'tenant_id',
             'user_id',
@@ -24,19 +30,40 @@ training_data as (
             'cast(sampling_probability * 1e18d as bigint)',
             'unix_micros(event_time)',
         ]) }} as example_text
-    from {{ ref('training_data') }}
-    where {{ in_scope(scope) }}
+    from examples
 ),
 
-contents as (
+shares as (
     select
         tenant_id,
-        {{ content_hash('example_text') }} as content_hash,
-        count(*) as example_count,
-        count_if(label = 1) as positive_count,
-        count_if(negative_type = 'sampled') as sampled_negative_count,
-        count_if(negative_type = 'explicit') as explicit_negative_count
-    from training_data
+        sum(weight * {{ row_hash('a', 'example_text') }}) as hash_sum_a,
+        sum(weight * {{ row_hash('b', 'example_text') }}) as hash_sum_b,
+        sum(weight) as example_count,
+        sum(if(label = 1, weight, 0)) as positive_count,
+        sum(if(negative_type = 'sampled', weight, 0)) as sampled_negative_count,
+        sum(if(negative_type = 'explicit', weight, 0)) as explicit_negative_count
+    from named
+    group by tenant_id
+    {{ continued_totals(scope, continued, [
+        'hash_sum_a',
+        'hash_sum_b',
+        'example_count',
+        'positive_count',
+        'sampled_negative_count',
+        'explicit_negative_count'
+    ]) }}
+),
+
+totals as (
+    select
+        tenant_id,
+        {{ hash_modulus('sum(hash_sum_a)') }} as hash_sum_a,
+        {{ hash_modulus('sum(hash_sum_b)') }} as hash_sum_b,
+        sum(example_count) as example_count,
+        sum(positive_count) as positive_count,
+        sum(sampled_negative_count) as sampled_negative_count,
+        sum(explicit_negative_count) as explicit_negative_count
+    from shares
     group by tenant_id
 ),
 
@@ -51,22 +78,28 @@ newest_interactions as (
 
 training_contents as (
     select
-        contents.tenant_id,
-        contents.content_hash,
+        totals.tenant_id,
+        concat(
+            {{ hash_digits('totals.hash_sum_a') }}, {{ hash_digits('totals.hash_sum_b') }}
+        ) as content_hash,
+        totals.hash_sum_a,
+        totals.hash_sum_b,
         array_join(sort_array({{ tenant_setting('positive_types') }}), ',') as positive_types,
         array_join(sort_array({{ tenant_setting('negative_types') }}), ',') as negative_types,
         cast({{ tenant_setting('seed') }} as bigint) as seed,
         {{ tenant_setting('negatives_per_positive') }} as negatives_per_positive,
-        contents.example_count,
-        contents.positive_count,
-        contents.sampled_negative_count,
-        contents.explicit_negative_count,
+        totals.example_count,
+        totals.positive_count,
+        totals.sampled_negative_count,
+        totals.explicit_negative_count,
+        {{ counted_version(scope) }} as counted_version,
         newest_interactions.newest_known_at
-    from contents
+    from totals
     left join newest_interactions
-        on contents.tenant_id = newest_interactions.tenant_id
+        on totals.tenant_id = newest_interactions.tenant_id
     left join {{ ref('stg_tenant_settings') }} as settings
-        on contents.tenant_id = settings.tenant_id
+        on totals.tenant_id = settings.tenant_id
+    where totals.example_count > 0
 )
 
 {{ with_tombstones('training_contents', scope, key=['tenant_id']) }}

@@ -1,8 +1,12 @@
--- one row per labelled example of the tenants with new rows
+-- one row per labelled example of touched users
 {{ config(materialized='ephemeral') }}
 {% set scope = change_scope(
     'training_data',
-    reads=['positives', 'sampled_negatives', 'explicit_negatives'],
+    reads={
+        'positives': ['user_id'],
+        'sampled_negatives': ['user_id'],
+        'explicit_negatives': ['user_id']
+    },
     parameters=training_parameters()
 ) %}
 with

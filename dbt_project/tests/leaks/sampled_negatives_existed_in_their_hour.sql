@@ -1,4 +1,5 @@
 -- a row is a sampled negative whose item was not available yet
+{{ config(tags=['leak']) }}
 select
     negatives.tenant_id,
     negatives.user_id,

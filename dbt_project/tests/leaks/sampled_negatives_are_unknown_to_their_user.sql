@@ -1,4 +1,5 @@
 -- a row is a sampled negative whose user knows the item
+{{ config(tags=['leak']) }}
 select
     negatives.tenant_id,
     negatives.user_id,

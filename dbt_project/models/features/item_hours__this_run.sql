@@ -1,0 +1,42 @@
+-- one row per item and hour with changed interactions
+{{ config(materialized='ephemeral') }}
+{% set scope = change_scope(
+    'item_hours',
+    reads={
+        'enriched_interactions': {
+            'item_id': 'item_id',
+            'event_hour': "date_trunc('hour', event_time)"
+        }
+    },
+    parameters=cutoff_parameter()
+) %}
+with
+
+interactions as (
+    select
+        *,
+        date_trunc('hour', event_time) as event_hour
+    from {{ ref('enriched_interactions') }}
+),
+
+touched_interactions as (
+    select * from interactions
+    where {{ in_scope(scope) }}
+),
+
+item_hours as (
+    select
+        tenant_id,
+        item_id,
+        event_hour,
+        count(*) as interaction_count,
+        {{ type_counts() }},
+        count_if(is_first_of_pair) as new_user_count,
+        count(rating) as rating_count,
+        cast(sum(rating) as decimal(28, 6)) as rating_sum,
+        min(event_time) as first_interaction_at
+    from touched_interactions
+    group by tenant_id, item_id, event_hour
+)
+
+{{ with_tombstones('item_hours', scope, key=['tenant_id', 'item_id', 'event_hour']) }}

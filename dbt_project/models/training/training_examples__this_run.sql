@@ -1,0 +1,151 @@
+-- one row per labelled example of touched users, and of items after their touched times
+{{ config(materialized='ephemeral') }}
+{% set scope = change_scope(
+    'training_examples',
+    reads={
+        'training_data': ['user_id'],
+        'user_feature_history': ['user_id'],
+        'item_feature_history': {'item_id': 'item_id', 'after': 'as_of'}
+    },
+    parameters=training_parameters()
+) %}
+with
+
+training_data as (
+    select * from {{ ref('training_data') }}
+),
+
+examples as (
+    select * from training_data
+    where {{ in_scope(scope, 'training_data', since='event_time') }}
+),
+
+user_feature_history as (
+    select * from {{ ref('user_feature_history') }}
+    where {{ in_tenants(scope) }} and {{ has_user_in('examples', scope) }}
+),
+
+item_feature_history as (
+    select * from {{ ref('item_feature_history') }}
+    where {{ in_tenants(scope) }}
+),
+
+{{ point_in_time(
+    'with_user_features',
+    rows='examples',
+    row_columns={
+        'item_id': 'string',
+        'anchor_item_id': 'string',
+        'draw_index': 'int',
+        'interaction_type': 'string',
+        'negative_type': 'string',
+        'label': 'double',
+        'sampling_probability': 'double'
+    },
+    history='user_feature_history',
+    entity='user_id',
+    prefix='user_',
+    columns={
+        'total_interactions': 'bigint',
+        'view_count': 'bigint',
+        'click_count': 'bigint',
+        'like_count': 'bigint',
+        'purchase_count': 'bigint',
+        'dislike_count': 'bigint',
+        'unique_items': 'bigint',
+        'unique_categories': 'bigint',
+        'avg_rating': 'double',
+        'interactions_1d': 'bigint',
+        'interactions_7d': 'bigint',
+        'interactions_30d': 'bigint'
+    }
+) }},
+
+{{ point_in_time(
+    'with_features',
+    rows='with_user_features',
+    row_columns={
+        'user_id': 'string',
+        'anchor_item_id': 'string',
+        'draw_index': 'int',
+        'interaction_type': 'string',
+        'negative_type': 'string',
+        'label': 'double',
+        'sampling_probability': 'double',
+        'user_total_interactions': 'bigint',
+        'user_view_count': 'bigint',
+        'user_click_count': 'bigint',
+        'user_like_count': 'bigint',
+        'user_purchase_count': 'bigint',
+        'user_dislike_count': 'bigint',
+        'user_unique_items': 'bigint',
+        'user_unique_categories': 'bigint',
+        'user_avg_rating': 'double',
+        'user_interactions_1d': 'bigint',
+        'user_interactions_7d': 'bigint',
+        'user_interactions_30d': 'bigint'
+    },
+    history='item_feature_history',
+    entity='item_id',
+    prefix='item_',
+    columns={
+        'popularity': 'bigint',
+        'view_count': 'bigint',
+        'click_count': 'bigint',
+        'like_count': 'bigint',
+        'purchase_count': 'bigint',
+        'dislike_count': 'bigint',
+        'unique_users': 'bigint',
+        'avg_rating': 'double',
+        'interactions_7d': 'bigint',
+        'interactions_30d': 'bigint',
+        'trend_7d_30d': 'double',
+        'conversion_rate': 'double'
+    }
+) }},
+
+training_examples as (
+    select
+        tenant_id,
+        user_id,
+        item_id,
+        anchor_item_id,
+        draw_index,
+        interaction_type,
+        negative_type,
+        label,
+        sampling_probability,
+        user_total_interactions,
+        user_view_count,
+        user_click_count,
+        user_like_count,
+        user_purchase_count,
+        user_dislike_count,
+        user_unique_items,
+        user_unique_categories,
+        user_avg_rating,
+        user_interactions_1d,
+        user_interactions_7d,
+        user_interactions_30d,
+        item_popularity,
+        item_view_count,
+        item_click_count,
+        item_like_count,
+        item_purchase_count,
+        item_dislike_count,
+        item_unique_users,
+        item_avg_rating,
+        item_interactions_7d,
+        item_interactions_30d,
+        item_trend_7d_30d,
+        item_conversion_rate,
+        event_time
+    from with_features
+)
+
+{{ with_tombstones(
+    'training_examples',
+    scope,
+    key=['tenant_id', 'user_id', 'anchor_item_id', 'draw_index'],
+    since='event_time'
+) }}

@@ -1,0 +1,40 @@
+-- a row is a sampled negative of another time, or with other user features, than its positive
+{{ config(tags=['leak'], enabled=var('audit', false)) }}
+with
+
+examples as (
+    select
+        tenant_id,
+        user_id,
+        anchor_item_id,
+        negative_type,
+        event_time,
+        struct(
+            user_total_interactions,
+            user_unique_items,
+            user_unique_categories,
+            user_avg_rating,
+            user_interactions_1d,
+            user_interactions_7d,
+            user_interactions_30d
+        ) as user_features
+    from {{ ref('training_examples') }}
+    where {{ of_this_runs_tenant() }}
+)
+
+select
+    negatives.tenant_id,
+    negatives.event_time
+from examples as negatives
+left join examples as positives
+    on
+        negatives.tenant_id = positives.tenant_id
+        and negatives.user_id = positives.user_id
+        and negatives.anchor_item_id = positives.anchor_item_id
+        and positives.negative_type is null
+where
+    negatives.negative_type = 'sampled'
+    and not (
+        negatives.event_time <=> positives.event_time
+        and negatives.user_features <=> positives.user_features
+    )

@@ -1,0 +1,8 @@
+{% macro has_user_in(cte, scope) -%}
+    {#- In a run by changes, a condition: the row's user has a row in `cte`. Else `cte` has all. -#}
+    {%- if scope.mode == 'changed' -%}
+        (tenant_id, user_id) in (select tenant_id, user_id from {{ cte }})
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,101 @@
+"""The leak auditor: clean on what the models build, and each planted trap is caught."""
+
+from collections.abc import Iterator
+
+import pytest
+from pyspark.sql import SparkSession
+from typer.testing import CliRunner
+
+from lakehouse.cli.main import app
+from lakehouse.training.audit import run_audit
+from tests.support.lake import Lake
+from tests.support.tenants import LEAKY
+
+# check → the table it looks at, and what a trap would have put there
+PLANTED = {
+    "examples_see_their_user_before_the_event": (
+        "training.training_examples",
+        "user_total_interactions = user_total_interactions + 1",
+        "user_total_interactions is not null",
+    ),
+    "examples_see_their_item_before_the_event": (
+        "training.training_examples",
+        "item_popularity = item_popularity + 100",
+        "item_popularity is not null",
+    ),
+    "user_histories_end_before_the_event": (
+        "training.user_histories",
+        "item_ids = array_append(item_ids, 'its own target')",
+        "size(item_ids) < 50",
+    ),
+    "negatives_are_of_their_positives_time": (
+        "training.training_examples",
+        "user_unique_items = null",
+        "label = 0 and user_unique_items is not null",
+    ),
+    "interactions_have_the_catalogue_of_their_time": (
+        "features.enriched_interactions",
+        "price = 12345",
+        "price is not null",
+    ),
+    "sampled_negatives_existed_in_their_hour": (
+        "training.item_availability",
+        "available_at = timestamp '2029-01-01 00:00:00'",
+        "true",
+    ),
+    "sampled_negatives_are_unknown_to_their_user": (
+        "training.sampled_negatives",
+        "item_id = positive_item_id",
+        "draw_index = 1",
+    ),
+    "labels_were_known_by_the_cutoff": (
+        "staging.stg_interactions",
+        "known_at = timestamp '2029-01-01 00:00:00'",
+        "true",
+    ),
+}
+CUTOFF = "2028-01-01T00:00:00"
+TENANTS = dict(zip(PLANTED, LEAKY, strict=True))
+"""Each trap lies in a tenant of its own."""
+
+
+@pytest.fixture(scope="module")
+def planted(lake: Lake, built: dict) -> Iterator[SparkSession]:
+    """Tables that are clean by every check, then hold every trap."""
+    assert [check for check in run_audit(lake.settings) if not check.passed] == []
+    session = SparkSession.active()
+    tables = sorted({table for table, _, _ in PLANTED.values()})
+    versions = {
+        table: session.sql(f"describe history {table} limit 1").collect()[0].version
+        for table in tables
+    }
+    try:
+        for check, (table, change, which) in PLANTED.items():
+            planting = f"update {table} set {change} where tenant_id = '{TENANTS[check]}'"
+            assert session.sql(f"{planting} and {which}").collect()[0][0] > 0, planting
+        yield session
+    finally:
+        for table, version in versions.items():
+            session.sql(f"restore table {table} to version as of {version}")
+
+
+def test_every_check_catches_its_trap_and_no_other(lake: Lake, planted: SparkSession) -> None:
+    checks = run_audit(lake.settings, cutoff=CUTOFF)
+    caught = {}
+    for check in checks:
+        (compiled,) = lake.settings.home_dir.glob(f"target/compiled/**/leaks/{check.name}.sql")
+        rows = planted.sql(compiled.read_text()).select("tenant_id").collect()
+        assert len(rows) == check.rows
+        caught[check.name] = {row.tenant_id for row in rows}
+    assert caught == {check: {tenant} for check, tenant in TENANTS.items()}
+
+
+def test_the_command_names_the_leaks_and_fails(planted: SparkSession) -> None:
+    leaky = TENANTS["user_histories_end_before_the_event"]
+    result = CliRunner().invoke(app, ["audit", "--tenant", leaky])
+    assert result.exit_code == 1
+    verdicts = dict(line.split("\t")[1::-1] for line in result.stdout.splitlines()[1:])
+    assert verdicts == {
+        check: "LEAK" if tenant == leaky else "ok" for check, tenant in TENANTS.items()
+    }
+    assert "its own history" in result.stderr

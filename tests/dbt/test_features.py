@@ -1,0 +1,122 @@
+"""Features, their histories and the point-in-time join against a row-by-row computation."""
+
+from typing import Any
+
+import pytest
+
+from tests.support import reference_features as reference
+from tests.support.lake import Lake
+
+TENANT = "modelled"
+
+
+def near(row: dict[str, Any], names: Any) -> dict[str, Any]:
+    """The named columns, floats to six digits: a mean of decimals has as many."""
+    return {
+        name: round(row[name], 6) if isinstance(row[name], float) else row[name] for name in names
+    }
+
+
+def held(lake: Lake, table: str, *key: str) -> dict[Any, dict[str, Any]]:
+    rows = lake.table(table, TENANT).to_dicts()
+    found = {tuple(row[name] for name in key): row for row in rows}
+    assert len(found) == len(rows) > 0
+    return found
+
+
+def compare(found: dict[Any, dict], expected: dict[Any, dict]) -> None:
+    assert found.keys() == expected.keys()
+    for key, wanted in expected.items():
+        assert near(found[key], wanted) == near(wanted, wanted), key
+
+
+@pytest.fixture(scope="module")
+def user_history(built: dict) -> dict:
+    return reference.user_history(built["staged"], built["items"])
+
+
+@pytest.fixture(scope="module")
+def item_history(built: dict) -> dict:
+    return reference.item_history(built["staged"])
+
+
+def test_a_users_history_counts_what_had_happened_by_each_time(
+    lake: Lake, user_history: dict
+) -> None:
+    found = held(lake, "features.user_feature_history", "user_id", "as_of")
+    compare(found, user_history)
+    assert len({row["unique_categories"] for row in user_history.values()}) > 2
+    assert any(row["interactions_1d"] < row["interactions_7d"] for row in user_history.values())
+    assert any(row["last_session_interactions"] for row in user_history.values())
+
+
+def test_an_items_history_counts_what_had_happened_by_each_hours_end(
+    lake: Lake, item_history: dict
+) -> None:
+    compare(held(lake, "features.item_feature_history", "item_id", "as_of"), item_history)
+    assert any(row["conversion_rate"] for row in item_history.values())
+
+
+def test_current_features_are_the_newest_of_the_history(
+    lake: Lake, user_history: dict, item_history: dict
+) -> None:
+    users, items = {}, {}
+    for key, state in sorted(user_history.items(), key=lambda entry: entry[0][1]):
+        users[key[:1]] = {**state, "last_interaction": key[1]}
+    for key, state in sorted(item_history.items(), key=lambda entry: entry[0][1]):
+        items[key[:1]] = {**state, "as_of": key[1]}
+    compare(held(lake, "features.user_features", "user_id"), users)
+    compare(held(lake, "features.item_features", "item_id"), items)
+
+
+def test_an_interaction_has_the_category_and_price_of_its_own_time(lake: Lake, built: dict) -> None:
+    found = held(lake, "features.enriched_interactions", "event_id")
+    known = {row["item_id"] for row in built["items"]}
+    for row in built["staged"]:
+        version = reference.version_before(built["items"], row["item_id"], row["event_time"])
+        joined = found[row["event_id"],]
+        assert joined["category"] == (version["category"] if version else None)
+        assert joined["price"] == (version["price"] if version else None)
+        assert joined["is_joined"] == (row["item_id"] in known)
+    assert {row["is_joined"] for row in found.values()} == {True, False}
+    assert len({row["price"] for row in found.values()}) > 10
+    (rates,) = lake.table("ops.join_rates", TENANT).to_dicts()
+    assert rates["joined_count"] == sum(row["is_joined"] for row in found.values())
+    assert rates["interaction_count"] == len(found)
+
+
+def test_an_example_sees_its_user_and_item_as_they_were_strictly_before(
+    lake: Lake, user_history: dict, item_history: dict
+) -> None:
+    examples = lake.table("training.training_examples", TENANT).to_dicts()
+    assert len(examples) == lake.table("training.training_data", TENANT).height
+    seen = set()
+    for example in examples:
+        for prefix, entity, history in (
+            ("user_", example["user_id"], user_history),
+            ("item_", example["item_id"], item_history),
+        ):
+            state = reference.newest_before(history, entity, example["event_time"])
+            names = [
+                name.removeprefix(prefix)
+                for name in example
+                if name.startswith(prefix) and name not in ("user_id", "item_id")
+            ]
+            found = {name: example[prefix + name] for name in names}
+            wanted = dict.fromkeys(names) if state is None else state
+            assert near(found, names) == near(wanted, names)
+            seen.add((prefix, state is None))
+    assert seen == {("user_", True), ("user_", False), ("item_", True), ("item_", False)}
+
+
+def test_a_users_history_ends_before_the_event(lake: Lake, built: dict) -> None:
+    found = held(lake, "training.user_histories", "user_id", "event_time")
+    labelled = {
+        (row["user_id"], row["event_time"])
+        for table in ("positives", "explicit_negatives")
+        for row in lake.table(f"training.{table}", TENANT).to_dicts()
+    }
+    assert found.keys() == labelled
+    for (user, moment), row in found.items():
+        assert row["item_ids"] == reference.items_before(built["staged"], user, moment)
+    assert {len(row["item_ids"]) for row in found.values()} >= {0, 1}
