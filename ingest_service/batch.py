@@ -4,54 +4,35 @@ Rows flow through in chunks, each forgotten once written, so memory does not dep
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from ingest_service.csv_files.chunks import CsvChunk, CsvOptions, CsvPiece
 from ingest_service.csv_files.detection import Guess, guess_encoding
-from ingest_service.csv_files.encoding import Encoding, NotUtf8Error
-from ingest_service.csv_files.reader import CsvFile, blank_file, no_rows
+from ingest_service.csv_files.encoding import NotUtf8Error
+from ingest_service.csv_files.reader import no_rows
 from ingest_service.dedupe.window import BatchWindow, Verdict
 from ingest_service.parallel import map_in_order
-from ingest_service.reading import FileReading, oddities_of, open_end, reading_of
 from ingest_service.report import Findings
 from ingest_service.rows import line_refs, quarantine_rows, raw_rows, reasons_by_row
 from ingest_service.sinks.base import BatchKey, Counts, SinkBatch
+from ingest_service.sources import FileReading, RowChunk, RowFile, open_rows
+from ingest_service.upload import FileUpload, Watch
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
-from lakehouse.contracts.mapping import FileRefusedError, wanted_columns
+from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.tables import RAW_TABLES
-from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
+from lakehouse.contracts.tenant import OnError
 from lakehouse.contracts.validator import Validator
 from lakehouse.privacy.suppression import Suppressed
+from lakehouse.storage.findings import FindingsWriter, Kind
 
 PARALLEL_PIECES: Final = 2
 """Pieces of one file validated at the same time; most polars steps use one core each."""
-
-
-@dataclass(frozen=True, slots=True)
-class CsvUpload:
-    """A file on disk and how its tenant wants it read.
-
-    `mapping_name` is what the tenant calls the mapping: rows in quarantine keep it.
-    """
-
-    path: Path
-    tenant_id: str
-    data_type: DataType
-    mapping: SourceMapping
-    settings: TenantSettings
-    batch_id: str
-    on_error: OnError = OnError.REJECT
-    mapping_name: str = "default"
-    encoding: str | Encoding | None = None
-    delimiter: str | None = None
-    expects_damage: bool = False
 
 
 @dataclass(slots=True)
@@ -73,7 +54,7 @@ class Tally:
 class _Prepared:
     """A validated chunk: accepted rows and reasons, without those of suppressed people."""
 
-    chunk: CsvChunk
+    chunk: RowChunk
     reasons: pl.DataFrame
     warnings: pl.DataFrame
     rows: pl.DataFrame
@@ -87,11 +68,12 @@ class BatchRun:
 
     def __init__(
         self,
-        upload: CsvUpload,
+        upload: FileUpload,
         key: BatchKey,
         batch: SinkBatch,
         window: BatchWindow,
         suppressed: Suppressed,
+        kept_whole: FindingsWriter | None = None,
     ) -> None:
         self._upload = upload
         self._key = key
@@ -99,8 +81,8 @@ class BatchRun:
         self._suppressed = suppressed
         self.batch = batch
         self.tally = Tally()
-        self.errors = Findings()
-        self.warnings = Findings()
+        self.errors = _findings(kept_whole, "errors")
+        self.warnings = _findings(kept_whole, "warnings")
         self.reading: FileReading | None = None
         self._layout = SourceLayout()
 
@@ -109,54 +91,37 @@ class BatchRun:
         """Whether a wrong row forbids to store anything."""
         return self._upload.on_error is OnError.REJECT and self.errors.total > 0
 
-    def read(self, chunk_bytes: int) -> None:
+    def read(self, chunk_bytes: int, watch: Watch) -> None:
         """Read the whole file: pieces are validated side by side and taken in in their order."""
-        upload = self._upload
-        with CsvFile(upload.path, self._options(), chunk_bytes=chunk_bytes) as file:
+        with open_rows(self._upload, chunk_bytes) as file:
             validator = self._open(file)
 
-            def prepare(piece: CsvPiece) -> _Prepared:
+            def prepare(piece: Any) -> _Prepared:
                 return self._prepare(file.parse(piece, validator.columns), validator)
 
             for prepared in map_in_order(prepare, file.pieces(), PARALLEL_PIECES):
                 self._take(prepared)
+                watch(file.position, self.tally.received)
             if not self.tally.received:
                 raise no_rows(file.header_line)
-            if file.ends_open:
-                self.warnings.note(open_end(file))
+            for finding in file.ending():
+                self.warnings.note(finding)
 
-    def _options(self) -> CsvOptions:
-        upload = self._upload
-        return CsvOptions(
-            encoding=upload.encoding or upload.mapping.encoding,
-            delimiter=upload.delimiter or upload.mapping.delimiter,
-            wanted=wanted_columns(upload.data_type, upload.mapping),
-            keeps_going=upload.on_error is OnError.QUARANTINE,
-            expects_damage=upload.expects_damage,
-        )
-
-    def _open(self, file: CsvFile) -> Validator:
+    def _open(self, file: RowFile) -> Validator:
         """Return what validates the file's rows, and note how it is read."""
         upload = self._upload
-        if file.is_blank:
-            raise blank_file()
-        self.reading = reading_of(file)
-        self._layout = SourceLayout(
-            encoding=file.encoding.name,
-            delimiter=file.delimiter.value,
-            columns=file.header,
-            mapping=upload.mapping_name,
-        )
+        self.reading = file.reading()
+        self._layout = file.layout(upload.mapping_name)
         try:
             validator = Validator(upload.data_type, upload.mapping, upload.settings, file.header)
         except FileRefusedError as error:
             error.line = error.line or file.header_line
             raise
-        for finding in oddities_of(file, validator.columns):
+        for finding in file.oddities(validator.columns):
             self.warnings.note(finding)
         return validator
 
-    def _prepare(self, chunk: CsvChunk, validator: Validator) -> _Prepared:
+    def _prepare(self, chunk: RowChunk, validator: Validator) -> _Prepared:
         """Everything that needs no other piece."""
         validated = validator.validate(chunk.frame, self._key.known_at, chunk.traits, chunk.faults)
         rows, is_state = validated.accepted, validated.is_state
@@ -197,7 +162,7 @@ class BatchRun:
             raw_rows(RAW_TABLES[self._key.data_type], rows, _refs(chunk, rows), self._key)
         )
 
-    def _quarantine(self, chunk: CsvChunk, refused: pl.DataFrame) -> None:
+    def _quarantine(self, chunk: RowChunk, refused: pl.DataFrame) -> None:
         """Keep rows aside: `refused` has their `row` in the chunk and their `reasons`."""
         if not refused.height:
             return
@@ -208,7 +173,7 @@ class BatchRun:
         )
 
 
-def second_reading(upload: CsvUpload, fault: NotUtf8Error) -> CsvUpload:
+def second_reading(upload: FileUpload, fault: NotUtf8Error) -> FileUpload:
     """Return how to read a file again that turned out not to be UTF-8.
 
     In the encoding it is likely to be in; or, where wrong rows are kept aside, as UTF-8 with
@@ -227,6 +192,10 @@ def second_reading(upload: CsvUpload, fault: NotUtf8Error) -> CsvUpload:
     raise fault
 
 
+def _findings(kept_whole: FindingsWriter | None, kind: Kind) -> Findings:
+    return Findings(keep_all=partial(kept_whole.write, kind) if kept_whole else None)
+
+
 def _conflicts(rows: pl.DataFrame) -> pl.DataFrame:
     code = ReasonCode.CONFLICTING_EVENT
     reasons = rows.select(
@@ -238,7 +207,7 @@ def _conflicts(rows: pl.DataFrame) -> pl.DataFrame:
     return reasons_by_row(reasons)
 
 
-def _refs(chunk: CsvChunk, rows: pl.DataFrame) -> pa.Array:
+def _refs(chunk: RowChunk, rows: pl.DataFrame) -> pa.Array:
     lines = chunk.lines
     if rows.height != len(lines):
         lines = lines[rows["row"].to_numpy().astype(np.int64)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from lakehouse.contracts.tenant import TenantSettings
-from lakehouse.control.database import ApiKey, Job
+from lakehouse.control.database import Accepted, ApiKey, Claim, Job, Work
 
 
 class JobLog(Protocol):
@@ -18,6 +18,10 @@ class JobLog(Protocol):
         """End a job."""
         ...
 
+    def get(self, job_id: str) -> Job:
+        """Return a job; raises `JobNotFound`."""
+        ...
+
     def list(self, tenant_id: str, *, limit: int = 100) -> Sequence[Job]:
         """The tenant's newest jobs, newest first."""
         ...
@@ -27,8 +31,45 @@ class JobLog(Protocol):
         ...
 
 
+class WorkQueue(Protocol):
+    """Jobs that can be run again; see `lakehouse.control.job_queue.JobQueue`."""
+
+    def accept(self, work: Work, claim: Claim | None = None) -> Accepted:
+        """Record a job, or find the one that the claim's key is bound to."""
+        ...
+
+    def begin(self, job_id: str) -> Job | None:
+        """Start a queued job."""
+        ...
+
+    def put_back(self, job_id: str) -> None:
+        """Queue a job again that was stopped on purpose."""
+        ...
+
+    def report(self, job_id: str, progress: dict[str, Any]) -> None:
+        """Say how far a running job is."""
+        ...
+
+    def adopt(self) -> list[str]:
+        """Queue the jobs of dead processes for this one; return their ids."""
+        ...
+
+    def needs(self, spool_name: str) -> bool:
+        """Whether a job that has not ended needs this file."""
+        ...
+
+    def forget_keys(self) -> int:
+        """Drop old idempotency keys."""
+        ...
+
+
 class Control(Protocol):
     """Keys, settings and jobs."""
+
+    @property
+    def queue(self) -> WorkQueue:
+        """Jobs that can be run again."""
+        ...
 
     @property
     def jobs(self) -> JobLog:

@@ -1,7 +1,8 @@
 """What an upload comes to: counts and, for refused rows, where and why."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -9,7 +10,7 @@ import polars as pl
 from ingest_service.sinks.base import Counts
 
 if TYPE_CHECKING:
-    from ingest_service.reading import FileReading
+    from ingest_service.sources import FileReading
 
 KEPT_FINDINGS: Final = 1_000
 
@@ -31,6 +32,8 @@ class Findings:
     kept: list[Finding] = field(default_factory=list)
     by_code: Counter[str] = field(default_factory=Counter)
     rows: int = 0
+    keep_all: Callable[[pl.DataFrame], None] | None = None
+    """Is handed every finding: `line`, `column`, `code`, `reason`."""
 
     @property
     def total(self) -> int:
@@ -43,18 +46,30 @@ class Findings:
             return
         self.rows += reasons["row"].n_unique()
         self.by_code.update(dict(reasons["code"].value_counts().iter_rows()))
-        room = KEPT_FINDINGS - len(self.kept)
-        if room <= 0:
+        room = max(0, KEPT_FINDINGS - len(self.kept))
+        wanted = reasons if self.keep_all is not None else reasons.head(room)
+        if not wanted.height:
             return
-        first = reasons.head(room)
-        shown = first.select(lines.gather(first["row"]).alias("line"), "column", "code", "message")
-        self.kept.extend(Finding(*row) for row in shown.iter_rows())
+        line = lines.gather(wanted["row"]).alias("line")
+        shown = wanted.select(line, "column", "code", reason="message")
+        self.kept.extend(Finding(*row) for row in shown.head(room).iter_rows())
+        if self.keep_all is not None:
+            self.keep_all(shown)
+
+    def restore(self, findings: pl.DataFrame) -> None:
+        """Take in findings that were kept elsewhere: `line`, `column`, `code`, `reason`."""
+        self.by_code.update(dict(findings["code"].value_counts().iter_rows()))
+        self.rows += findings["line"].n_unique()
+        first = findings.head(max(0, KEPT_FINDINGS - len(self.kept)))
+        self.kept.extend(Finding(*row) for row in first.iter_rows())
 
     def note(self, finding: Finding) -> None:
         """Take in something about the file itself."""
         self.by_code[finding.code] += 1
         if len(self.kept) < KEPT_FINDINGS:
             self.kept.append(finding)
+        if self.keep_all is not None:
+            self.keep_all(pl.DataFrame([asdict(finding)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +78,7 @@ class IngestReport:
 
     `is_stored`: whether the batch was committed; with `on_error=quarantine` it is in spite of
     `errors`. Findings keep the first of theirs and count them all. `reading` says how the file
-    was read.
+    was read. `is_dry`: it was only asked what would happen; the counts say what.
     """
 
     batch_id: str
@@ -73,3 +88,4 @@ class IngestReport:
     errors: Findings
     warnings: Findings
     reading: "FileReading | None" = None
+    is_dry: bool = False

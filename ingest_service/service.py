@@ -7,16 +7,18 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from ingest_service.batch import BatchRun, CsvUpload, second_reading
+from ingest_service.batch import BatchRun, second_reading
 from ingest_service.csv_files.encoding import NotUtf8Error
 from ingest_service.csv_files.reader import CHUNK_BYTES
 from ingest_service.dedupe.window import BatchSession, DedupeWindows, History
-from ingest_service.report import IngestReport
+from ingest_service.report import Findings, IngestReport
 from ingest_service.sinks.base import BatchKey, Counts, Sink
+from ingest_service.sinks.dry import DryBatch
+from ingest_service.upload import FileUpload, Watch, unwatched
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import SuppressionList
+from lakehouse.storage.findings import KINDS, FindingsStore, FindingsWriter, Kind
 
-CSV_SOURCE: Final = "csv"
 MAX_ATTEMPTS: Final = 5
 
 
@@ -31,6 +33,7 @@ class IngestService:
         suppression: SuppressionList,
         clock: Callable[[], datetime],
         chunk_bytes: int = CHUNK_BYTES,
+        findings: FindingsStore | None = None,
     ) -> None:
         self._sink = sink
         self._history = history
@@ -38,8 +41,9 @@ class IngestService:
         self._suppression = suppression
         self._clock = clock
         self._chunk_bytes = chunk_bytes
+        self._findings = findings
 
-    def ingest_csv(self, upload: CsvUpload) -> IngestReport:
+    def ingest(self, upload: FileUpload, watch: Watch = unwatched) -> IngestReport:
         """Store a whole file, or nothing of it, or its good rows: as `upload.on_error` says.
 
         Every row is validated. If any is wrong then, with `reject`, nothing is stored and the
@@ -48,14 +52,17 @@ class IngestService:
         recent window, are counted as duplicates and not stored; rows with a known `event_id` but
         another content go to quarantine. Uploads of one tenant and data type run one at a time.
         A file that is not UTF-8, and for which no encoding was given, is read a second time with
-        the encoding it is likely to be in, if that is clear. Raises `FileRefusedError` when the
-        file cannot be read.
+        the encoding it is likely to be in, if that is clear. `watch` is called after every piece;
+        what it raises is raised and nothing is stored. Raises `FileRefusedError` when the file
+        cannot be read.
         """
+        if upload.is_repeat and (known := self._known(upload)) is not None:
+            return known
         events = self._windows.of(upload.tenant_id, upload.data_type)
         with events.batch(self._history, upload.tenant_id, upload.data_type) as session:
             for _ in range(MAX_ATTEMPTS):
                 try:
-                    report = self._attempt(upload, session)
+                    report = self._attempt(upload, session, watch)
                 except NotUtf8Error as fault:
                     upload = second_reading(upload, fault)
                     continue
@@ -66,30 +73,35 @@ class IngestService:
             remedy="send the file again in a few minutes",
         )
 
-    def _attempt(self, upload: CsvUpload, session: BatchSession) -> IngestReport | None:
+    def _attempt(
+        self, upload: FileUpload, session: BatchSession, watch: Watch
+    ) -> IngestReport | None:
         """Run a batch; None when the suppression list changed meanwhile: then nothing is stored."""
         suppressed = self._suppression.current(upload.tenant_id)
-        key = BatchKey(
-            upload.tenant_id, upload.data_type, upload.batch_id, self._clock(), CSV_SOURCE
-        )
-        window = session.start()
-        run = BatchRun(upload, key, self._sink.begin(key), window, suppressed)
+        key, window = self._key(upload), session.start()
+        batch = DryBatch() if upload.is_dry else self._sink.begin(key)
+        kept_whole = self._writer(upload)
+        run = BatchRun(upload, key, batch, window, suppressed, kept_whole)
         try:
-            run.read(self._chunk_bytes)
-            if run.is_refused:
-                run.batch.abort()
+            run.read(self._chunk_bytes, watch)
+            if kept_whole is not None:
+                kept_whole.finish()
+            if run.is_refused or upload.is_dry:
+                batch.abort()
                 return self._report(upload, run)
             if self._suppression.current(upload.tenant_id).version != suppressed.version:
-                run.batch.abort()
+                batch.abort()
                 return None
-            if run.batch.commit(run.tally.counts()):
+            if batch.commit(run.tally.counts()):
                 session.publish(window, key.commit_id)
         except BaseException:
-            run.batch.abort()
+            batch.abort()
+            if kept_whole is not None:
+                kept_whole.discard()
             raise
         return self._report(upload, run)
 
-    def _report(self, upload: CsvUpload, run: BatchRun) -> IngestReport:
+    def _report(self, upload: FileUpload, run: BatchRun) -> IngestReport:
         refused = Counts(run.tally.received, 0, quarantined=run.tally.received)
         return IngestReport(
             batch_id=upload.batch_id,
@@ -99,4 +111,36 @@ class IngestService:
             errors=run.errors,
             warnings=run.warnings,
             reading=run.reading,
+            is_dry=upload.is_dry,
         )
+
+    def _known(self, upload: FileUpload) -> IngestReport | None:
+        """Return the report of a batch that an earlier attempt stored, None when none did."""
+        counts = self._sink.recorded(self._key(upload))
+        if counts is None:
+            return None
+        errors, warnings = (self._kept(upload, kind) for kind in KINDS)
+        return IngestReport(
+            batch_id=upload.batch_id,
+            location=self._sink.location(upload.data_type),
+            counts=counts,
+            is_stored=True,
+            errors=errors,
+            warnings=warnings,
+        )
+
+    def _writer(self, upload: FileUpload) -> FindingsWriter | None:
+        if self._findings is None:
+            return None
+        return self._findings.writer(upload.tenant_id, upload.batch_id)
+
+    def _kept(self, upload: FileUpload, kind: Kind) -> Findings:
+        findings = Findings()
+        if self._findings is not None:
+            for page in self._findings.pages(upload.tenant_id, upload.batch_id, kind):
+                findings.restore(page)
+        return findings
+
+    def _key(self, upload: FileUpload) -> BatchKey:
+        source = upload.format.value
+        return BatchKey(upload.tenant_id, upload.data_type, upload.batch_id, self._clock(), source)

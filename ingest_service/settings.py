@@ -18,8 +18,10 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ETA_SERVICE_", extra="ignore")
 
-    max_upload_bytes: int = Field(default=2 * GIBIBYTE, gt=0)
+    max_upload_bytes: int = Field(default=4 * GIBIBYTE, gt=0)
     """Largest request body of an upload; a larger one is refused with 413."""
+    max_unpacked_bytes: int = Field(default=4 * GIBIBYTE, gt=0)
+    """Largest content of a gzip or zstd file; one that unpacks to more is refused with 413."""
     parallel_uploads: int = Field(default=1, gt=0)
     """Files read at the same time per process; the others wait. Memory grows with it."""
     chunk_bytes: int = Field(default=4 * 1024 * 1024, ge=64 * 1024)
@@ -28,6 +30,8 @@ class ServiceSettings(BaseSettings):
     """Newest events per tenant and data type that arriving rows are compared with."""
     dedupe_total_rows: int = Field(default=2_000_000, gt=0)
     """The same over all tenants of a process; the least recently used tenants are dropped."""
+    findings_days: int = Field(default=30, gt=0)
+    """How long the complete errors and warnings of an upload can be asked for."""
     metrics_token: SecretStr | None = None
     """Bearer token of the operator for `GET /metrics`; without it the endpoint is closed."""
     recovery_grace: timedelta = timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""Request bodies on disk: written as they arrive, gone when the request is over.
+"""Request bodies on disk: written as they arrive, gone when nobody needs them any more.
 
 Every file is locked by the process that writes it. A lock ends with its process, so what a killed
 process left is found and removed at the next start, while live processes keep theirs.
@@ -6,7 +6,7 @@ process left is found and removed at the next start, while live processes keep t
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -23,25 +23,33 @@ class Spool:
 
     @contextmanager
     def file(self) -> Iterator["SpoolFile"]:
-        """Create an empty file; it is deleted however the block ends."""
+        """Create an empty file; it is deleted however the block ends, unless it was kept."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / f"{token_hex(16)}{SUFFIX}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield SpoolFile(path, descriptor)
-        finally:
+            spooled = SpoolFile(path, descriptor)
+            yield spooled
+            if not spooled.is_kept:
+                path.unlink(missing_ok=True)
+        except BaseException:
             path.unlink(missing_ok=True)
+            raise
+        finally:
             os.close(descriptor)
 
-    def clean(self) -> int:
-        """Delete the files of processes that no longer live; return how many."""
-        removed = 0
-        for path in self._folder.glob(f"*{SUFFIX}"):
-            if _is_abandoned(path):
-                path.unlink(missing_ok=True)
-                removed += 1
-        return removed
+    def path(self, name: str) -> Path:
+        """Return where a file that was kept stands."""
+        return self._folder / name
+
+    def clean(self, is_needed: Callable[[str], bool] = lambda _: False) -> int:
+        """Delete the files of processes that no longer live; return how many.
+
+        A file that `is_needed` by its name stays. It is asked once nobody else can hold the file,
+        so whoever kept it has said so by then.
+        """
+        return sum(_drop_abandoned(path, is_needed) for path in self._folder.glob(f"*{SUFFIX}"))
 
 
 class SpoolFile:
@@ -49,7 +57,30 @@ class SpoolFile:
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
+        self.is_kept = False
         self._descriptor = descriptor
+
+    @property
+    def name(self) -> str:
+        """What `Spool.path` finds it by."""
+        return self.path.name
+
+    def sync(self) -> None:
+        """Return when the content would survive a power cut."""
+        os.fsync(self._descriptor)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def keep(self) -> None:
+        """Leave the file where it is when the block ends."""
+        self.is_kept = True
+
+    def drop(self) -> None:
+        """Delete the file before the block ends."""
+        self.path.unlink(missing_ok=True)
 
     def write(self, data: bytes) -> None:
         """Append all of `data`; raises `OSError` when the disk is full."""
@@ -58,13 +89,16 @@ class SpoolFile:
             view = view[os.write(self._descriptor, view) :]
 
 
-def _is_abandoned(path: Path) -> bool:
+def _drop_abandoned(path: Path, is_needed: Callable[[str], bool]) -> bool:
     try:
         descriptor = os.open(path, os.O_WRONLY)
     except FileNotFoundError:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if is_needed(path.name):
+            return False
+        path.unlink(missing_ok=True)
     except BlockingIOError:
         return False
     else:

@@ -23,12 +23,14 @@ from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.control.database import ControlDatabase
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.ledger import batches
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.tables import ensure_tables
 
 LEDGER_WATCH: Final = timedelta(days=2)
 """How far back the running service looks at the ledger; `eta ledger check` looks at all of it."""
+DROP_EVERY: Final = timedelta(hours=6)
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     control = ControlDatabase.open(lake.control_url)
     sink = DeltaSink(lake)
     spool = Spool(lake.spool_dir)
+    findings = FindingsStore(lake)
     ingest = IngestService(
         sink,
         DeltaHistory(sink),
@@ -45,9 +48,11 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         EmptySuppressionList(),
         _now,
         settings.chunk_bytes,
+        findings,
     )
     metrics = ServiceMetrics()
-    keeper = Housekeeper([_ledger_task(lake, settings, metrics)])
+    tasks = [_ledger_task(lake, settings, metrics), _findings_task(settings, findings)]
+    keeper = Housekeeper(tasks)
 
     def start() -> None:
         _start(lake, settings, control, sink, spool)
@@ -59,6 +64,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         ingest=ingest,
         spool=spool,
         metrics=metrics,
+        findings=findings,
         new_batch_id=new_batch_id,
         check_lake=_lake_check(lake, sink),
         start=start,
@@ -87,7 +93,8 @@ def _start(
 ) -> None:
     """Make the tables, and clear away what killed processes left."""
     ensure_tables(lake)
-    spooled = spool.clean()
+    spooled = spool.clean(control.queue.needs)
+    control.queue.forget_keys()
     jobs = control.jobs.recover()
 
     def has_ended(tenant_id: str, batch_id: str) -> bool:
@@ -110,6 +117,13 @@ def _ledger_task(lake: LakeSettings, settings: ServiceSettings, metrics: Service
             _log.error("batch %s of %s: %s", wrong.batch_id, wrong.tenant_id, wrong.problem)
 
     return Task("the ledger's check", settings.ledger_check_every, check)
+
+
+def _findings_task(settings: ServiceSettings, findings: FindingsStore) -> Task:
+    def drop() -> None:
+        findings.drop_older(timedelta(days=settings.findings_days))
+
+    return Task("dropping old findings", DROP_EVERY, drop)
 
 
 def _lake_check(lake: LakeSettings, sink: DeltaSink) -> Callable[[], None]:

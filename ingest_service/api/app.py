@@ -1,5 +1,6 @@
 """The app: routers, errors, metrics. Everything it works with is passed in."""
 
+from asyncio import Semaphore
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -7,18 +8,24 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ingest_service.api import batches, health, problems, uploads
+from ingest_service.api import batches, health, problems, upload_jobs, uploads
 from ingest_service.api.services import Services
+from ingest_service.api.worker import UploadWorker
 from ingest_service.metrics import ServiceMetrics
 
 
 def create_app(services: Services) -> FastAPI:
     """Return the app. Every endpoint needs a key, but for health and the API's description."""
 
+    turns = Semaphore(services.settings.parallel_uploads)
+    worker = UploadWorker(services, turns)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(services.start)
+        await worker.start()
         yield
+        await worker.stop()
         await run_in_threadpool(services.stop)
 
     app = FastAPI(
@@ -28,7 +35,8 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    app.include_router(uploads.router(services.settings.parallel_uploads))
+    app.include_router(uploads.router(turns, worker))
+    app.include_router(upload_jobs.router)
     app.include_router(batches.router)
     app.include_router(health.router)
     problems.install(app)

@@ -1,10 +1,12 @@
 """Response bodies as OpenAPI shows them."""
 
-from typing import Literal
+from datetime import datetime
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ingest_service.report import IngestReport
+from lakehouse.control.database import Job
 
 
 class UploadFinding(BaseModel):
@@ -26,12 +28,17 @@ class FileRead(BaseModel):
     encoding: str
     encoding_confidence: float
     encoding_from: str
-    delimiter: str
-    delimiter_confidence: float
-    delimiter_from: str
+    delimiter: str | None
+    delimiter_confidence: float | None
+    delimiter_from: str | None
 
 
 class _Findings(BaseModel):
+    dry_run: bool = Field(description="Nothing was stored: this says what would have happened.")
+    job_id: str
+    findings_url: str | None = Field(
+        description="Where all errors and warnings can be had; null when there are none."
+    )
     error_count: int = Field(description="All errors; `errors` holds the first 1,000.")
     errors_by_code: dict[str, int]
     errors: list[UploadFinding]
@@ -52,7 +59,7 @@ class UploadStored(_Findings):
         description="Rows kept aside: known event_id, other content; or wrong (`errors`)."
     )
     suppressed: int = Field(description="Rows of erased people, dropped.")
-    batch_id: str
+    batch_id: str | None = Field(description="Null when nothing was stored (`dry_run`).")
     s3_path: str = Field(description="Where the raw table is: a URL, or a path for a local lake.")
 
 
@@ -64,10 +71,68 @@ class UploadInvalid(_Findings):
     rows_rejected: int
 
 
-def upload_result(report: IngestReport) -> UploadStored | UploadInvalid:
+class UploadJob(BaseModel):
+    """An upload that was taken in: how far it is, and what came of it."""
+
+    job_id: str
+    batch_id: str
+    state: Literal["queued", "running", "succeeded", "refused", "failed"]
+    url: str
+    created_at: datetime
+    finished_at: datetime | None
+    progress: dict[str, int] | None = Field(
+        description="`bytes_read` of `bytes_total`, and `rows_read`."
+    )
+    http_status: int | None = Field(description="What a request that waited would have got.")
+    result: dict[str, Any] | None = Field(description="Its body.")
+
+
+class UploadJobs(BaseModel):
+    """A tenant's newest uploads, newest first."""
+
+    uploads: list[UploadJob]
+
+
+class FindingsPage(BaseModel):
+    """Errors or warnings of an upload, in the order of its lines."""
+
+    kind: Literal["errors", "warnings"]
+    total: int
+    offset: int
+    findings: list[UploadFinding]
+    next_offset: int | None = Field(description="Where the next page begins; null at the end.")
+
+
+def job_url(job: Job) -> str:
+    """Return where a job can be asked for."""
+    return f"/v1/tenants/{job.tenant_id}/ingest/uploads/{job.job_id}"
+
+
+def job_body(job: Job) -> UploadJob:
+    """Return a job as its endpoint shows it."""
+    result = job.result or {}
+    is_answer = "status" in result and "body" in result
+    return UploadJob(
+        job_id=job.job_id,
+        batch_id=job.batch_id,
+        state=job.state,
+        url=job_url(job),
+        created_at=job.created_at,
+        finished_at=job.finished_at,
+        progress=job.progress,
+        http_status=result["status"] if is_answer else None,
+        result=result["body"] if is_answer else job.result,
+    )
+
+
+def upload_result(report: IngestReport, job: Job) -> UploadStored | UploadInvalid:
     """Return the response body of a finished upload."""
     counts = report.counts
+    has_findings = report.errors.total + report.warnings.total > 0
     findings = _Findings(
+        dry_run=report.is_dry,
+        job_id=job.job_id,
+        findings_url=f"{job_url(job)}/findings" if has_findings else None,
         error_count=report.errors.total,
         errors_by_code=dict(report.errors.by_code),
         errors=[UploadFinding.model_validate(found) for found in report.errors.kept],
@@ -83,7 +148,7 @@ def upload_result(report: IngestReport) -> UploadStored | UploadInvalid:
             duplicates=counts.duplicate,
             quarantined=counts.quarantined,
             suppressed=counts.suppressed,
-            batch_id=report.batch_id,
+            batch_id=None if report.is_dry else report.batch_id,
             s3_path=report.location,
             **findings,
         )

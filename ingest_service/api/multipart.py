@@ -4,19 +4,19 @@ The framework's form parser would write the file to a temporary place of its own
 here runs; this one writes it once, where it belongs, and stops at the limit.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from fastapi import Request
-from fastapi.concurrency import run_in_threadpool
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from ingest_service.api.problems import ProblemError
+from ingest_service.api.spooling import WRITE_BYTES, write
 from ingest_service.spool import SpoolFile
 
-WRITE_BYTES: Final = 1024 * 1024
+FORM: Final = "multipart/form-data"
 
 
 @dataclass(slots=True)
@@ -57,41 +57,36 @@ class _Parts:
         self.is_complete = True
 
 
-async def spool_part(request: Request, name: str, target: SpoolFile, limit: int) -> int:
-    """Write the part called `name` to `target`; return its size in bytes.
+async def spool_part(
+    chunks: AsyncIterator[bytes], content_type: str, name: str, target: SpoolFile
+) -> None:
+    """Write the part called `name` of a form to `target`.
 
-    Raises `ProblemError` 413 beyond `limit` bytes of body, 415 for another content type, 400 for a
-    damaged body or one without exactly one such part, 507 when the disk is full, and starlette's
-    `ClientDisconnect` when the client leaves.
+    Raises `ProblemError` 400 for a damaged body or one without exactly one such part, 415 for a
+    type without a boundary, 507 when the disk is full, and what `chunks` raise.
     """
-    parser, parts = _parser(request, name)
-    _check_length(request, limit)
-    received = size = 0
-    async for data in request.stream():
-        received += len(data)
-        if received > limit:
-            raise _too_large(limit)
+    parser, parts = _parser(content_type, name)
+    async for data in chunks:
         try:
             parser.write(data)
         except FormParserError:
             raise _malformed("the multipart body is damaged") from None
         if len(parts.pending) >= WRITE_BYTES:
-            size += await _flush(parts, target)
-    size += await _flush(parts, target)
+            await _flush(parts, target)
+    await _flush(parts, target)
     if not parts.is_complete:
         raise _malformed("the multipart body ends before its closing boundary")
     if parts.found != 1:
         raise _malformed(f"the body has {parts.found} parts called {name!r}, it must have one")
-    return size
 
 
-def _parser(request: Request, name: str) -> tuple[MultipartParser, _Parts]:
-    kind, options = parse_options_header(request.headers.get("content-type", ""))
+def _parser(content_type: str, name: str) -> tuple[MultipartParser, _Parts]:
+    kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
-    if kind != b"multipart/form-data" or not boundary:
+    if kind != FORM.encode() or not boundary:
         raise ProblemError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "not_multipart",
+            "unsupported_body",
             "the body is not multipart/form-data with a boundary",
             remedy=f"send the file as the form part {name!r}, as `curl -F {name}=@FILE` does",
         )
@@ -110,34 +105,10 @@ def _parser(request: Request, name: str) -> tuple[MultipartParser, _Parts]:
         raise _malformed("the multipart boundary is not valid") from None
 
 
-def _check_length(request: Request, limit: int) -> None:
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit:
-        raise _too_large(limit)
-
-
-async def _flush(parts: _Parts, target: SpoolFile) -> int:
+async def _flush(parts: _Parts, target: SpoolFile) -> None:
     data = bytes(parts.pending)
     parts.pending.clear()
-    try:
-        await run_in_threadpool(target.write, data)
-    except OSError:
-        raise ProblemError(
-            HTTPStatus.INSUFFICIENT_STORAGE,
-            "spool_full",
-            "the service could not keep the file while reading it",
-            remedy="try again later; the operator should look at the disk of the spool folder",
-        ) from None
-    return len(data)
-
-
-def _too_large(limit: int) -> ProblemError:
-    return ProblemError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "too_large",
-        f"the body is larger than {limit:,} bytes",
-        remedy="split the file, each part with the header",
-    )
+    await write(target, data)
 
 
 def _malformed(message: str) -> ProblemError:

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.contracts.mapping import FileRefusedError
-from lakehouse.control.database import TenantNotFound
+from lakehouse.control.database import IdempotencyKeyReused, JobNotFound, TenantNotFound
 from lakehouse.errors import EtaError
 
 if TYPE_CHECKING:
@@ -53,7 +53,13 @@ def problem(
     **extra: Any,
 ) -> JSONResponse:
     """Return a problem response; `code` is stable, `detail` and `remedy` are for people."""
-    body = {
+    body = problem_body(status, code, detail, remedy, **extra)
+    return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+def problem_body(status: int, code: str, detail: str, remedy: str, **extra: Any) -> dict[str, Any]:
+    """Return the body of a problem response."""
+    return {
         "type": f"urn:eta:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
@@ -62,7 +68,18 @@ def problem(
         "remedy": remedy,
         **extra,
     }
-    return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+def refused_file_body(error: FileRefusedError) -> dict[str, Any]:
+    """Return the problem of a file that cannot be read."""
+    return problem_body(
+        HTTPStatus.BAD_REQUEST,
+        error.code.value,
+        error.message,
+        error.remedy,
+        line=error.line,
+        columns=list(error.columns),
+    )
 
 
 def install(app: FastAPI) -> None:
@@ -71,6 +88,8 @@ def install(app: FastAPI) -> None:
         ProblemError: _on_problem,
         FileRefusedError: _on_refused_file,
         TenantNotFound: _on_tenant_not_found,
+        JobNotFound: _on_job_not_found,
+        IdempotencyKeyReused: _on_key_reused,
         EtaError: _on_eta_error,
         RequestValidationError: _on_invalid_request,
         HTTPException: _on_http_exception,
@@ -125,18 +144,21 @@ async def _on_problem(_: Request, error: ProblemError) -> JSONResponse:
 
 
 async def _on_refused_file(_: Request, error: FileRefusedError) -> JSONResponse:
-    return problem(
-        HTTPStatus.BAD_REQUEST,
-        error.code.value,
-        error.message,
-        error.remedy,
-        line=error.line,
-        columns=list(error.columns),
-    )
+    return JSONResponse(refused_file_body(error), HTTPStatus.BAD_REQUEST, media_type=MEDIA_TYPE)
 
 
 async def _on_tenant_not_found(_: Request, error: TenantNotFound) -> JSONResponse:
     return problem(HTTPStatus.NOT_FOUND, "unknown_tenant", error.message, error.remedy)
+
+
+async def _on_job_not_found(_: Request, error: JobNotFound) -> JSONResponse:
+    return problem(HTTPStatus.NOT_FOUND, "unknown_job", error.message, error.remedy)
+
+
+async def _on_key_reused(_: Request, error: IdempotencyKeyReused) -> JSONResponse:
+    return problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", error.message, error.remedy
+    )
 
 
 async def _on_eta_error(_: Request, error: EtaError) -> JSONResponse:

@@ -11,6 +11,7 @@ from ingest_service.metrics import ServiceMetrics
 from ingest_service.service import IngestService
 from ingest_service.settings import ServiceSettings
 from ingest_service.spool import Spool
+from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.ledger import LedgerBatch
 
 
@@ -31,6 +32,7 @@ class Services:
     check_lake: Callable[[], None]
     start: Callable[[], None]
     stop: Callable[[], None]
+    findings: FindingsStore
     batches: Callable[[str, int, str | None], list[LedgerBatch]]
 
 

@@ -1,129 +1,154 @@
-"""CSV uploads over HTTP."""
+"""Uploads of files over HTTP."""
 
 from asyncio import Semaphore
 from http import HTTPStatus
-from time import perf_counter
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
 
 from ingest_service.api.auth import may_ingest
-from ingest_service.api.models import UploadInvalid, UploadStored, upload_result
-from ingest_service.api.multipart import spool_part
-from ingest_service.api.parameters import UploadParameters
+from ingest_service.api.body import PART, received
+from ingest_service.api.idempotency import REPLAYED, claim_of, still_running
+from ingest_service.api.models import (
+    UploadInvalid,
+    UploadJob,
+    UploadStored,
+    job_body,
+    job_url,
+)
 from ingest_service.api.problems import MEDIA_TYPE, ProblemError
 from ingest_service.api.services import Services, services_of
-from ingest_service.batch import CsvUpload
-from ingest_service.report import IngestReport
-from lakehouse.contracts.mapping import FileRefusedError
-from lakehouse.contracts.tenant import SourceMapping, TenantSettings
-from lakehouse.control.database import ApiKey
+from ingest_service.api.work import run_upload
+from ingest_service.api.worker import UploadWorker
+from ingest_service.orders import UploadOrder, UploadParameters
+from ingest_service.spool import SpoolFile
+from lakehouse.contracts.tenant import FileFormat
+from lakehouse.control.database import Accepted, ApiKey, Claim, Job, Work
 from lakehouse.errors import EtaError
 
-JOB_KIND: Final = "upload-csv"
-
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "CSV (RFC 4180) with a header.",
-                        }
-                    },
-                }
-            }
-        },
-    }
-}
 _PROBLEM: Final[dict[str, Any]] = {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "Read to its end.", "model": UploadStored | UploadInvalid},
+    202: {"description": "Kept; a job reads it (`async`).", "model": UploadJob},
     400: {"description": "The file or the body cannot be read; nothing is stored.", **_PROBLEM},
     401: {"description": "No valid API key.", **_PROBLEM},
     403: {"description": "The key is another tenant's, or may not ingest.", **_PROBLEM},
-    413: {"description": "The body is too large.", **_PROBLEM},
-    415: {"description": "The body is no multipart form.", **_PROBLEM},
-    422: {"description": "A parameter is missing or wrong.", **_PROBLEM},
+    409: {"description": "A request of the same Idempotency-Key is worked on.", **_PROBLEM},
+    413: {"description": "The body, or what it unpacks to, is too large.", **_PROBLEM},
+    415: {"description": "The body is of no known type.", **_PROBLEM},
+    422: {"description": "A parameter is wrong, or the Idempotency-Key was reused.", **_PROBLEM},
     503: {"description": "Not possible now; nothing is stored.", **_PROBLEM},
 }
 
 
-def router(parallel_uploads: int) -> APIRouter:
-    """Return the upload routes; at most `parallel_uploads` files are read at the same time."""
-    routes = APIRouter(prefix="/internal/data", tags=["uploads"])
-    turns = Semaphore(parallel_uploads)
+def _body(description: str) -> dict[str, Any]:
+    part = {"type": "string", "format": "binary", "description": description}
+    form = {"type": "object", "required": [PART], "properties": {PART: part}}
+    content = {"multipart/form-data": {"schema": form}}
+    return {"requestBody": {"required": True, "content": content}}
 
-    @routes.post("/upload-csv", openapi_extra=_BODY, responses=_PROBLEMS)
+
+def router(turns: Semaphore, worker: UploadWorker) -> APIRouter:
+    """Return the upload routes; files are read in turns."""
+    routes = APIRouter(prefix="/internal/data", tags=["uploads"])
+
+    @routes.post(
+        "/upload-csv",
+        openapi_extra=_body("CSV (RFC 4180) with a header; may be gzip or zstd."),
+        responses=_RESPONSES,
+    )
     async def upload_csv(
         request: Request,
         key: Annotated[ApiKey, Depends(may_ingest)],
         services: Annotated[Services, Depends(services_of)],
         parameters: Annotated[UploadParameters, Query()],
-    ) -> UploadStored | UploadInvalid:
+        idempotency_key: Annotated[str | None, Header()] = None,
+    ) -> JSONResponse:
         """Take in a CSV file: all of it, or with a wrong row what `on_error` says.
 
         Sending a file again stores nothing twice.
         """
-        settings = await run_in_threadpool(services.control.tenant_settings, key.tenant_id)
-        chosen = _mapping(settings, parameters.mapping)
-        with services.spool.file() as spooled:
-            limit = services.settings.max_upload_bytes
-            services.metrics.bytes.inc(await spool_part(request, "file", spooled, limit))
-            upload = CsvUpload(
-                spooled.path,
-                key.tenant_id,
-                parameters.data_type,
-                chosen,
-                settings,
-                services.new_batch_id(),
-                parameters.on_error,
-                parameters.mapping or "default",
-                parameters.encoding,
-                parameters.delimiter,
-            )
+        order = UploadOrder(parameters=parameters, format=FileFormat.CSV)
+        return await take_in(request, key, services, order, idempotency_key)
+
+    async def take_in(
+        request: Request,
+        key: ApiKey,
+        services: Services,
+        order: UploadOrder,
+        idempotency_key: str | None,
+    ) -> JSONResponse:
+        await run_in_threadpool(_check_mapping, services, key.tenant_id, order)
+        async with received(request, services) as file:
+            claim = await run_in_threadpool(claim_of, idempotency_key, order, file)
+            accepted = await run_in_threadpool(_accept, services, key, order, file, claim)
+            job = accepted.job
+            if accepted.outcome == "busy":
+                raise still_running()
+            if accepted.outcome == "known":
+                return _known(job)
+            if order.parameters.is_async:
+                file.keep()
+                worker.add(job.job_id)
+                return _taken_in(job)
             async with turns:
-                report = await run_in_threadpool(_run, services, upload)
-        return upload_result(report)
+                answer = await run_in_threadpool(
+                    run_upload,
+                    services,
+                    job,
+                    file.path,
+                    is_repeat=accepted.outcome == "again",
+                    keeps_answer=claim is not None,
+                )
+        return _answer(answer.status, answer.body)
 
     return routes
 
 
-def _mapping(settings: TenantSettings, name: str | None) -> SourceMapping:
+def _accept(
+    services: Services, key: ApiKey, order: UploadOrder, file: SpoolFile, claim: Claim | None
+) -> Accepted:
+    spool_name = None
+    if order.parameters.is_async:
+        file.sync()
+        spool_name = file.name
+    work = Work(
+        key.tenant_id,
+        f"upload-{order.format}",
+        services.new_batch_id(),
+        order.model_dump(mode="json"),
+        spool_name,
+    )
+    return services.control.queue.accept(work, claim)
+
+
+def _known(job: Job) -> JSONResponse:
+    """Answer a repeated request as the first one was."""
+    if job.result is None:
+        return _taken_in(job, REPLAYED)
+    if job.request is not None and job.spool_name is not None:
+        return _taken_in(job, REPLAYED)
+    return _answer(job.result["status"], job.result["body"], REPLAYED)
+
+
+def _taken_in(job: Job, headers: dict[str, str] | None = None) -> JSONResponse:
+    body = job_body(job).model_dump(mode="json")
+    return JSONResponse(body, HTTPStatus.ACCEPTED, {"Location": job_url(job), **(headers or {})})
+
+
+def _answer(
+    status: int, body: dict[str, Any], headers: dict[str, str] | None = None
+) -> JSONResponse:
+    media_type = "application/json" if status < HTTPStatus.BAD_REQUEST else MEDIA_TYPE
+    return JSONResponse(body, status, headers, media_type)
+
+
+def _check_mapping(services: Services, tenant_id: str, order: UploadOrder) -> None:
     try:
-        return settings.mapping(name)
+        services.control.tenant_settings(tenant_id).mapping(order.parameters.mapping)
     except EtaError as error:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST, "unknown_mapping", error.message, remedy=error.remedy
         ) from None
-
-
-def _run(services: Services, upload: CsvUpload) -> IngestReport:
-    """Read a spooled file as a job whose end is always recorded."""
-    jobs = services.control.jobs
-    job = jobs.start(upload.tenant_id, JOB_KIND, upload.batch_id)
-    started = perf_counter()
-    try:
-        report = services.ingest.ingest_csv(upload)
-    except FileRefusedError as error:
-        jobs.finish(job, "refused", {"code": error.code.value, "line": error.line})
-        raise
-    except BaseException as error:
-        jobs.finish(job, "failed", {"error": type(error).__qualname__})
-        raise
-    services.metrics.observe(upload.data_type, report, perf_counter() - started)
-    if report.is_stored:
-        jobs.finish(
-            job,
-            "succeeded",
-            upload_result(report).model_dump(exclude={"s3_path", "errors", "warnings"}),
-        )
-    else:
-        jobs.finish(job, "refused", {"errors_by_code": dict(report.errors.by_code)})
-    return report

@@ -63,7 +63,7 @@ class CsvFile:
         try:
             self.delimiter, self.header = self._read_header()
         except BaseException:
-            self._source.close()
+            self.close()
             raise
 
     def __enter__(self) -> Self:
@@ -75,6 +75,10 @@ class CsvFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._source.close()
 
     @property

@@ -102,6 +102,10 @@ class Sink(Protocol):
         """Open a batch; a batch id that was stored before is told by `is_committed`."""
         ...
 
+    def recorded(self, batch: BatchKey) -> Counts | None:
+        """Return what became of a batch of this id, None when it is not stored."""
+        ...
+
     def location(self, data_type: DataType) -> str:
         """Path or URL of the raw table of a data type."""
         ...

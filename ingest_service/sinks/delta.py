@@ -31,6 +31,7 @@ from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.attempts import is_won
+from lakehouse.storage.ledger import COUNTS, ledger_rows
 from lakehouse.storage.staging import StagedFile, StagedRows, commit_files, writer_properties
 from lakehouse.storage.tables import open_table, table_location
 
@@ -58,6 +59,15 @@ class DeltaSink:
     def begin(self, batch: BatchKey) -> "DeltaBatch":
         """Open a batch on the newest version of the raw table."""
         return DeltaBatch(self, batch)
+
+    def recorded(self, batch: BatchKey) -> Counts | None:
+        """Return what the ledger says of a batch that raw has."""
+        attempt = self.state(RAW_TABLES[batch.data_type], batch.commit_id)
+        if not is_won(attempt):
+            return None
+        mine = f"batch_id = '{batch.batch_id}' and replay = {batch.replay} and attempt = {attempt}"
+        row = ledger_rows(self.table, batch.tenant_id, mine).row(0, named=True)
+        return Counts(**{name: row[name] for name in COUNTS})
 
     def location(self, data_type: DataType) -> str:
         """Path or URL of the raw table."""

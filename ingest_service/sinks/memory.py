@@ -22,6 +22,11 @@ class MemorySink:
         """Open a batch."""
         return MemoryBatch(self, batch)
 
+    def recorded(self, batch: BatchKey) -> Counts | None:
+        """Return what became of a batch that was stored."""
+        found = (counts for key, counts in self.ledger if key.commit_id == batch.commit_id)
+        return next(found, None)
+
     def location(self, data_type: DataType) -> str:
         """A name, not a place."""
         return f"memory:raw/{data_type}"

@@ -11,6 +11,14 @@ class DataType(StrEnum):
     CLICKSTREAM = "clickstream"
 
 
+class FileFormat(StrEnum):
+    """What a file of rows is written in."""
+
+    CSV = "csv"
+    JSON = "json"
+    """One array of objects, or one object per line."""
+
+
 class OnError(StrEnum):
     """What a wrong row does to the batch it came in."""
 

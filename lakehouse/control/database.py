@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.connection import Connections, DatabaseUnreachable, connect
+from lakehouse.control.job_queue import Accepted, Claim, IdempotencyKeyReused, JobQueue, Work
 from lakehouse.control.jobs import Job, JobNotFound, Jobs
 from lakehouse.control.keys import SCOPES, ApiKey, KeyNotFound, KeyRecord, Keys, NewKey
 from lakehouse.control.schema import HEAD
@@ -18,9 +19,12 @@ from lakehouse.errors import EtaError
 
 __all__ = [
     "SCOPES",
+    "Accepted",
     "ApiKey",
+    "Claim",
     "ControlDatabase",
     "DatabaseUnreachable",
+    "IdempotencyKeyReused",
     "Job",
     "JobNotFound",
     "KeyNotFound",
@@ -29,6 +33,7 @@ __all__ = [
     "Tenant",
     "TenantExists",
     "TenantNotFound",
+    "Work",
 ]
 
 
@@ -53,6 +58,7 @@ class ControlDatabase:
         self.tenants = Tenants(connections, clock)
         self.keys = Keys(connections, clock, new_id)
         self.jobs = Jobs(connections, clock, new_id)
+        self.queue = JobQueue(connections, clock, new_id)
 
     @classmethod
     def open(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from lakehouse.control import schema
 from lakehouse.control.connection import Connections
@@ -14,6 +14,7 @@ from lakehouse.control.owner import Owner, is_dead, this_process
 from lakehouse.control.tenants import TenantNotFound
 from lakehouse.errors import EtaError
 
+QUEUED: Final = "queued"
 RUNNING: Final = "running"
 FINAL_STATES: Final = frozenset({"succeeded", "failed", "refused"})
 
@@ -35,7 +36,11 @@ class JobNotFound(EtaError):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One piece of work of one tenant; `result` is what it reported at its end."""
+    """One piece of work of one tenant.
+
+    `result` is what it reported at its end, `progress` what it last said before. `request` and
+    `spool_name` are what it takes to run it again, `starts` how often it was begun.
+    """
 
     job_id: str
     tenant_id: str
@@ -45,6 +50,10 @@ class Job:
     created_at: datetime
     finished_at: datetime | None
     result: dict[str, Any] | None
+    progress: dict[str, Any] | None = None
+    request: dict[str, Any] | None = None
+    spool_name: str | None = None
+    starts: int = 1
 
 
 class Jobs:
@@ -59,27 +68,9 @@ class Jobs:
 
     def start(self, tenant_id: str, kind: str, batch_id: str) -> str:
         """Record a running job of this process and return its id; raises `TenantNotFound`."""
-        owner = this_process()
         job_id = self._new_id()
-        known = select(schema.tenants.c.tenant_id).where(schema.tenants.c.tenant_id == tenant_id)
         with self._connections.write() as connection:
-            if connection.execute(known).first() is None:
-                raise TenantNotFound(tenant_id)
-            connection.execute(
-                insert(schema.jobs).values(
-                    job_id=job_id,
-                    tenant_id=tenant_id,
-                    kind=kind,
-                    batch_id=batch_id,
-                    state=RUNNING,
-                    created_at=self._clock(),
-                    is_owner_lost=False,
-                    owner_host=owner.host,
-                    owner_space=owner.space,
-                    owner_pid=owner.pid,
-                    owner_started=owner.started,
-                )
-            )
+            add_job(connection, job_id, tenant_id, kind, batch_id, self._clock())
         return job_id
 
     def finish(self, job_id: str, state: str, result: dict[str, Any]) -> None:
@@ -112,7 +103,7 @@ class Jobs:
             ).first()
         if row is None:
             raise JobNotFound
-        return _job(row)
+        return job_of(row)
 
     def list(self, tenant_id: str, *, limit: int = 100) -> tuple[Job, ...]:
         """Return the tenant's newest jobs, newest first."""
@@ -124,17 +115,19 @@ class Jobs:
             .limit(limit)
         )
         with self._connections.read() as connection:
-            return tuple(_job(row) for row in connection.execute(query))
+            return tuple(job_of(row) for row in connection.execute(query))
 
     def recover(self) -> int:
         """Mark the running jobs of dead processes of this host as failed; return how many.
 
-        Jobs of other hosts are left alone: whether those live cannot be seen from here.
+        Jobs of other hosts are left alone: whether those live cannot be seen from here. So are
+        those that can be run again (`JobQueue.adopt`).
         """
         table = schema.jobs
+        lost_for_good = (table.c.state == RUNNING, table.c.spool_name.is_(None))
         with self._connections.write() as connection:
-            running = connection.execute(select(table).where(table.c.state == RUNNING)).all()
-            lost = [row.job_id for row in running if is_dead(_owner(row))]
+            running = connection.execute(select(table).where(*lost_for_good)).all()
+            lost = [row.job_id for row in running if is_dead(owner_of(row))]
             for job_id in lost:
                 connection.execute(
                     update(table)
@@ -149,16 +142,51 @@ class Jobs:
         return len(lost)
 
 
-def _check_job_id(job_id: str) -> None:
-    if not _JOB_ID.fullmatch(job_id):
-        raise JobNotFound
+def add_job(
+    connection: Connection,
+    job_id: str,
+    tenant_id: str,
+    kind: str,
+    batch_id: str,
+    created_at: datetime,
+    **more: Any,
+) -> None:
+    """Insert a job of this process, running unless `more` columns say otherwise."""
+    known = select(schema.tenants.c.tenant_id).where(schema.tenants.c.tenant_id == tenant_id)
+    if connection.execute(known).first() is None:
+        raise TenantNotFound(tenant_id)
+    values = {
+        "job_id": job_id,
+        "tenant_id": tenant_id,
+        "kind": kind,
+        "batch_id": batch_id,
+        "state": RUNNING,
+        "created_at": created_at,
+        "is_owner_lost": False,
+        **owner_columns(),
+        **more,
+    }
+    connection.execute(insert(schema.jobs).values(values))
 
 
-def _owner(row: Row[Any]) -> Owner:
+def owner_columns() -> dict[str, Any]:
+    """Return the columns that make a job this process's."""
+    owner = this_process()
+    return {
+        "owner_host": owner.host,
+        "owner_space": owner.space,
+        "owner_pid": owner.pid,
+        "owner_started": owner.started,
+    }
+
+
+def owner_of(row: Row[Any]) -> Owner:
+    """Return the process that a row of the jobs belongs to."""
     return Owner(row.owner_host, row.owner_space, row.owner_pid, row.owner_started)
 
 
-def _job(row: Row[Any]) -> Job:
+def job_of(row: Row[Any]) -> Job:
+    """Return a row of the jobs."""
     return Job(
         row.job_id,
         row.tenant_id,
@@ -168,4 +196,13 @@ def _job(row: Row[Any]) -> Job:
         row.created_at,
         row.finished_at,
         row.result,
+        row.progress,
+        row.request,
+        row.spool_name,
+        row.starts,
     )
+
+
+def _check_job_id(job_id: str) -> None:
+    if not _JOB_ID.fullmatch(job_id):
+        raise JobNotFound

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -93,6 +93,21 @@ jobs = Table(
     Column("owner_space", String(200), nullable=False),
     Column("owner_pid", Integer, nullable=False),
     Column("owner_started", String(40), nullable=False),
+    Column("request", JSON(none_as_null=True)),
+    Column("progress", JSON(none_as_null=True)),
+    Column("spool_name", String(64)),
+    Column("starts", Integer, nullable=False, server_default="1"),
     Index("ix_jobs_tenant_id_created_at", "tenant_id", "created_at"),
     Index("ix_jobs_state", "state"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("tenant_id", String(63), ForeignKey("tenants.tenant_id"), primary_key=True),
+    Column("key_hash", String(64), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("job_id", String(64), ForeignKey("jobs.job_id"), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Index("ix_idempotency_keys_created_at", "created_at"),
 )

@@ -168,6 +168,17 @@ def test_retried_batch_adds_nothing(backend: Backend) -> None:
     assert len(backend.rows(OPS_INGEST_LEDGER)) == 1
 
 
+def test_what_became_of_a_stored_batch_can_be_looked_up(backend: Backend) -> None:
+    assert backend.sink.recorded(key()) is None
+    batch = backend.sink.begin(key())
+    batch.append(interactions(key(), "u1"))
+    assert backend.sink.recorded(key()) is None
+    batch.commit(Counts(3, 1, duplicate=2))
+
+    assert backend.reopen().recorded(key()) == Counts(3, 1, duplicate=2)
+    assert backend.sink.recorded(key("b2")) is None
+
+
 def test_two_attempts_at_one_batch_at_once_store_it_once(backend: Backend) -> None:
     attempts = [backend.sink.begin(key()), backend.reopen().begin(key())]
     for attempt in attempts:

@@ -26,9 +26,12 @@ def test_good_file_is_stored_with_its_provenance(service: RunningService) -> Non
 
     assert answer.status_code == 200
     result = answer.json()
-    batch_id = result.pop("batch_id")
+    batch_id, job_id = result.pop("batch_id"), result.pop("job_id")
+    assert job_id
     assert result == {
         "status": "success",
+        "dry_run": False,
+        "findings_url": None,
         "rows_received": 120,
         "rows_accepted": 120,
         "duplicates": 0,

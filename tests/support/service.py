@@ -100,16 +100,20 @@ class RunningService:
         data_type: str = "interactions",
         mapping: str | None = None,
         key: str | None = None,
+        idempotency_key: str | bytes | None = None,
         **options: str,
     ) -> httpx.Response:
         """Upload a file as a client does; `options` are further parameters of the request."""
         params = {"tenant_id": tenant_id, "data_type": data_type, **options}
         if mapping is not None:
             params["mapping"] = mapping
+        headers: dict[str, str | bytes] = {"Authorization": f"Bearer {key or self.keys[tenant_id]}"}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
         return httpx.post(
             f"{self.base_url}/internal/data/upload-csv",
             params=params,
-            headers={"Authorization": f"Bearer {key or self.keys[tenant_id]}"},
+            headers=headers,
             files={"file": ("rows.csv", body)},
             timeout=120,
         )

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest_service.batch import CsvUpload
 from ingest_service.dedupe import history
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows, NoHistory
@@ -16,12 +16,14 @@ from ingest_service.service import IngestService
 from ingest_service.sinks.base import Sink
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.memory import MemorySink
+from ingest_service.upload import FileUpload, Watch, unwatched
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_CLICKSTREAM, RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import NOBODY, EmptySuppressionList, Suppressed
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.tables import ensure_tables, open_table
 from tests.support.rows import HEADER, interactions_csv, lines
 
@@ -57,11 +59,17 @@ class Ticks:
         return self._now
 
 
-def service(sink: Sink, suppression: object = None, chunk_bytes: int = 200) -> IngestService:
-    """A service with a new window and small chunks."""
+def service(
+    sink: Sink,
+    suppression: object = None,
+    chunk_bytes: int = 200,
+    lake: LakeSettings | None = None,
+) -> IngestService:
+    """A service with a new window and small chunks; in a lake it keeps all findings."""
     past = DeltaHistory(sink) if isinstance(sink, DeltaSink) else NoHistory()
     listed = suppression or EmptySuppressionList()
-    return IngestService(sink, past, DedupeWindows(), listed, Ticks(), chunk_bytes)  # type: ignore[arg-type]
+    findings = FindingsStore(lake) if lake else None
+    return IngestService(sink, past, DedupeWindows(), listed, Ticks(), chunk_bytes, findings)  # type: ignore[arg-type]
 
 
 def ingest(
@@ -71,14 +79,15 @@ def ingest(
     batch_id: str = "b1",
     on_error: OnError = OnError.REJECT,
     data_type: DataType = DataType.INTERACTIONS,
-    **options: str,
+    watch: Watch = unwatched,
+    **options: Any,
 ) -> IngestReport:
     """Put a file on disk and take it in for tenant `acme`."""
     path = folder / "rows.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     mapping, tenant = SourceMapping(), TenantSettings()
-    return running.ingest_csv(
-        CsvUpload(path, "acme", data_type, mapping, tenant, batch_id, on_error, **options)  # type: ignore[arg-type]
+    return running.ingest(
+        FileUpload(path, "acme", data_type, mapping, tenant, batch_id, on_error, **options), watch
     )
 
 
@@ -277,6 +286,46 @@ def test_same_batch_sent_twice_is_stored_once(tmp_path: Path) -> None:
 
     assert open_table(lake, RAW_INTERACTIONS).to_pyarrow_table().num_rows == 30
     assert open_table(lake, OPS_INGEST_LEDGER).to_pyarrow_table().num_rows == 1
+
+
+def test_repeat_of_a_stored_batch_is_answered_from_what_is_kept(tmp_path: Path) -> None:
+    lake = LakeSettings(home=tmp_path)
+    ensure_tables(lake)
+    body = interactions_csv(30) + "".join(f"u{n} ,,view,{n}\n" for n in range(1_200))
+    first = ingest(service(DeltaSink(lake), lake=lake), tmp_path, body, on_error=OnError.QUARANTINE)
+    repeated = ingest(
+        service(DeltaSink(lake), lake=lake),
+        tmp_path,
+        body,
+        on_error=OnError.QUARANTINE,
+        is_repeat=True,
+    )
+
+    assert repeated.counts == first.counts
+    assert (repeated.errors.total, repeated.errors.rows) == (2_400, 1_200)
+    for kept, told in ((repeated.errors, first.errors), (repeated.warnings, first.warnings)):
+        assert (kept.kept, kept.by_code) == (told.kept, told.by_code)
+
+
+def test_reading_that_is_stopped_stores_nothing(tmp_path: Path) -> None:
+    class Enough(Exception):
+        pass
+
+    def stop(bytes_read: int, rows: int) -> None:
+        seen.append((bytes_read, rows))
+        if rows >= 20:
+            raise Enough
+
+    lake = LakeSettings(home=tmp_path)
+    ensure_tables(lake)
+    seen: list[tuple[int, int]] = []
+    running = service(DeltaSink(lake), lake=lake)
+    with pytest.raises(Enough):
+        ingest(running, tmp_path, interactions_csv(50) + " u,,view,1\n", watch=stop)
+
+    assert seen == sorted(seen)
+    assert [path.name for path in Path(lake.lake).rglob("*.parquet*")] == []
+    assert ingest(running, tmp_path, interactions_csv(50)).counts.stored == 50
 
 
 def test_refused_file_leaves_no_data_files(tmp_path: Path) -> None:

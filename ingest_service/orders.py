@@ -1,10 +1,10 @@
-"""What an upload may ask for, as query parameters."""
+"""What an upload may ask for: its query parameters, and what its job keeps of them."""
 
 from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from lakehouse.contracts.tenant import DataType, OnError
+from lakehouse.contracts.tenant import DataType, FileFormat, OnError
 
 _TAB: Final = {"tab": "\t", "\\t": "\t"}
 
@@ -16,12 +16,20 @@ def _spelled(value: object) -> object:
 class UploadParameters(BaseModel):
     """How a file is to be read and what becomes of wrong rows."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     data_type: DataType = Field(description="What the rows are.")
     mapping: str | None = Field(None, description="Name of the tenant's source mapping.")
     on_error: OnError = Field(
         OnError.REJECT, description="With a wrong row: store nothing, or the good rows."
+    )
+    dry_run: bool = Field(
+        default=False, description="Validate everything, store nothing, say what would happen."
+    )
+    is_async: bool = Field(
+        default=False,
+        alias="async",
+        description="Answer 202 with a job as soon as the file is kept; ask the job for the rest.",
     )
     encoding: str | None = Field(
         None, max_length=40, description="Encoding of the file; told from it when left out."
@@ -32,3 +40,12 @@ class UploadParameters(BaseModel):
         max_length=1,
         description="Character between fields, or `tab`; told from the header when left out.",
     )
+
+
+class UploadOrder(BaseModel):
+    """An upload as a job keeps it; the file is beside."""
+
+    model_config = ConfigDict(frozen=True)
+
+    parameters: UploadParameters
+    format: FileFormat = FileFormat.CSV

@@ -1,0 +1,49 @@
+"""`Idempotency-Key`: the same request sent again gets the same answer and makes no second batch."""
+
+import hashlib
+from http import HTTPStatus
+from typing import Final
+
+from ingest_service.api.problems import ProblemError
+from ingest_service.orders import UploadOrder
+from ingest_service.spool import SpoolFile
+from lakehouse.control.database import Claim
+
+REPLAYED: Final = {"Idempotent-Replayed": "true"}
+MAX_KEY: Final = 255
+
+
+def claim_of(key: str | None, order: UploadOrder, file: SpoolFile) -> Claim | None:
+    """Return what a request's key claims: the order and the unpacked content of its file.
+
+    Reads the file (about 1 s per GB), so only requests with a key pay. The key itself is not kept:
+    somebody may have put a name into it. Raises `ProblemError` 400 for a key that is none.
+    """
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST,
+            "bad_idempotency_key",
+            "the Idempotency-Key is not one",
+            remedy=f"send 1 to {MAX_KEY} printable ASCII characters, a new UUID for example",
+        )
+    with file.path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    asked = f"{order.model_dump_json()}\n{digest}"
+    return Claim(_sha256(key), _sha256(asked))
+
+
+def still_running() -> ProblemError:
+    """Return what to raise while another request with the key is being worked on."""
+    return ProblemError(
+        HTTPStatus.CONFLICT,
+        "request_in_progress",
+        "a request with this Idempotency-Key is being worked on",
+        remedy="send it again in a few seconds",
+        headers={"Retry-After": "5"},
+    )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,118 @@
+"""Runs an upload as a job whose end, and answer, are always recorded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from time import monotonic, perf_counter
+from typing import Any, Final
+
+from ingest_service.api.models import upload_result
+from ingest_service.api.problems import refused_file_body
+from ingest_service.api.services import Services
+from ingest_service.orders import UploadOrder
+from ingest_service.upload import FileUpload, Watch, unwatched
+from lakehouse.contracts.mapping import FileRefusedError
+from lakehouse.control.database import Job
+from lakehouse.errors import EtaError
+
+REPORT_SECONDS: Final = 1.0
+_LISTS: Final = ("errors", "warnings")
+_FAILED: Final = "send the file again: rows that were stored are not stored twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a client is told at the end: an HTTP status and a body."""
+
+    status: int
+    body: dict[str, Any]
+
+
+class StoppedError(EtaError):
+    """The service is going down; the job is left for its next start."""
+
+
+def run_upload(
+    services: Services,
+    job: Job,
+    path: Path,
+    *,
+    is_repeat: bool,
+    keeps_answer: bool,
+    watch: Watch = unwatched,
+) -> Answer:
+    """Take in a spooled file and end its job.
+
+    `is_repeat`: an attempt before may have stored the batch. `keeps_answer`: the answer may be
+    asked for again, so the job keeps all of it. What prevents an answer is raised, after the job
+    has been ended as failed; a `StoppedError` leaves it running.
+    """
+    jobs = services.control.jobs
+    try:
+        answer, state = _ingest(services, job, path, watch, is_repeat=is_repeat)
+    except StoppedError:
+        raise
+    except BaseException as error:
+        failure = {"error": type(error).__qualname__, "remedy": _FAILED}
+        jobs.finish(job.job_id, "failed", failure)
+        raise
+    kept = answer.body
+    if not keeps_answer:
+        kept = {name: value for name, value in kept.items() if name not in _LISTS}
+    jobs.finish(job.job_id, state, {"status": answer.status, "body": kept})
+    return answer
+
+
+def progress_of(services: Services, job: Job, total: int, is_stopping: Callable[[], bool]) -> Watch:
+    """Return what tells a job's progress, about once a second, and stops it when asked to."""
+    last = monotonic()
+
+    def watch(bytes_read: int, rows: int) -> None:
+        nonlocal last
+        if is_stopping():
+            raise StoppedError("the service is stopping", remedy="start it again")
+        if monotonic() - last >= REPORT_SECONDS:
+            last = monotonic()
+            progress = {"bytes_read": bytes_read, "bytes_total": total, "rows_read": rows}
+            services.control.queue.report(job.job_id, progress)
+
+    return watch
+
+
+def _ingest(
+    services: Services, job: Job, path: Path, watch: Watch, *, is_repeat: bool
+) -> tuple[Answer, str]:
+    order = UploadOrder.model_validate(job.request)
+    started = perf_counter()
+    try:
+        report = services.ingest.ingest(_upload(services, job, order, path, is_repeat), watch)
+    except FileRefusedError as error:
+        return Answer(HTTPStatus.BAD_REQUEST, refused_file_body(error)), "refused"
+    if not report.is_dry:
+        data_type = order.parameters.data_type
+        services.metrics.observe(data_type, report, perf_counter() - started)
+    body = upload_result(report, job).model_dump(mode="json")
+    return Answer(HTTPStatus.OK, body), "succeeded" if report.is_stored else "refused"
+
+
+def _upload(
+    services: Services, job: Job, order: UploadOrder, path: Path, is_repeat: bool
+) -> FileUpload:
+    settings = services.control.tenant_settings(job.tenant_id)
+    parameters = order.parameters
+    return FileUpload(
+        path,
+        job.tenant_id,
+        parameters.data_type,
+        settings.mapping(parameters.mapping),
+        settings,
+        job.batch_id,
+        on_error=parameters.on_error,
+        mapping_name=parameters.mapping or "default",
+        format=order.format,
+        encoding=parameters.encoding,
+        delimiter=parameters.delimiter,
+        is_dry=parameters.dry_run,
+        is_repeat=is_repeat,
+    )

@@ -1,0 +1,27 @@
+"""A batch that stores nothing: for uploads that only ask what would happen."""
+
+import pyarrow as pa
+
+from ingest_service.sinks.base import Counts
+
+
+class DryBatch:
+    """Takes everything and keeps nothing."""
+
+    is_committed = False
+
+    def append(self, rows: pa.Table) -> None:
+        """Drop rows for the raw table."""
+
+    def quarantine(self, rows: pa.Table) -> None:
+        """Drop rows for the quarantine."""
+
+    def resolve(self, rows: pa.Table) -> None:
+        """Drop outcomes of a replay."""
+
+    def commit(self, counts: Counts) -> bool:  # noqa: ARG002
+        """Store nothing."""
+        return False
+
+    def abort(self) -> None:
+        """Do nothing."""

@@ -1,0 +1,198 @@
+"""A file of rows, whatever it is written in, as a batch sees it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+import polars as pl
+
+from ingest_service.csv_files.chunks import CsvOptions
+from ingest_service.csv_files.encoding import UTF8
+from ingest_service.csv_files.reader import CsvFile, blank_file
+from ingest_service.csv_files.structure import Positions
+from ingest_service.report import Finding
+from ingest_service.upload import FileUpload
+from lakehouse.contracts.characters import Traits, folded
+from lakehouse.contracts.layout import SourceLayout
+from lakehouse.contracts.mapping import wanted_columns
+from lakehouse.contracts.reasons import WARNINGS, WarningCode
+from lakehouse.contracts.tenant import OnError
+
+SOURCES: Final = {"csv": "csv", "json": "json"}
+
+
+@dataclass(frozen=True, slots=True)
+class FileReading:
+    """How a file was read; confidence from 0 to 1.
+
+    `…_from`: `given` by the upload or the mapping, `mark` (the file's byte order mark) or
+    `detected`. A JSON file has no delimiter.
+    """
+
+    encoding: str
+    encoding_confidence: float = 1.0
+    encoding_from: str = "detected"
+    delimiter: str | None = None
+    delimiter_confidence: float | None = None
+    delimiter_from: str | None = None
+
+
+class RowChunk(Protocol):
+    """Rows of a file, in order.
+
+    `frame`: the wanted columns as texts. `lines`: the line each row starts on. `faults`: reasons
+    of the rows that could not be read, whose columns are null.
+    """
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The rows."""
+        ...
+
+    @property
+    def lines(self) -> Positions:
+        """Their lines."""
+        ...
+
+    @property
+    def faults(self) -> pl.DataFrame:
+        """What could not be read."""
+        ...
+
+    @property
+    def traits(self) -> Traits:
+        """What is known of all texts at once."""
+        ...
+
+    def raw(self, rows: Sequence[int]) -> list[bytes]:
+        """The bytes of these rows as the file has them."""
+        ...
+
+
+class RowFile(Protocol):
+    """An open file: ask what it has, then iterate `pieces` once and `parse` each.
+
+    `pieces` needs one thread; `parse` may be called for several pieces at the same time.
+    """
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The columns it has, or may have."""
+        ...
+
+    @property
+    def header_line(self) -> int:
+        """Where they are named."""
+        ...
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file read so far."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Use it."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        ...
+
+    def pieces(self) -> Iterator[Any]:
+        """Yield it in pieces."""
+        ...
+
+    def parse(self, piece: Any, columns: Sequence[str]) -> RowChunk:
+        """Return the rows of a piece."""
+        ...
+
+    def reading(self) -> FileReading:
+        """How it is read."""
+        ...
+
+    def layout(self, mapping_name: str) -> SourceLayout:
+        """What it takes to read one of its rows alone."""
+        ...
+
+    def oddities(self, read: Sequence[str]) -> Iterator[Finding]:
+        """What is odd about the file itself, when these columns are read."""
+        ...
+
+    def ending(self) -> Iterator[Finding]:
+        """What is odd about its end; ask when all pieces were read."""
+        ...
+
+
+class CsvRows(CsvFile):
+    """A CSV file as a `RowFile`; one of empty lines is refused."""
+
+    def __init__(self, path: Path, options: CsvOptions, chunk_bytes: int) -> None:
+        super().__init__(path, options, chunk_bytes=chunk_bytes)
+        if self.is_blank:
+            self.close()
+            raise blank_file()
+
+    def reading(self) -> FileReading:
+        """Return its encoding and delimiter."""
+        encoding, delimiter = self.encoding, self.delimiter
+        return FileReading(
+            encoding.name,
+            encoding.confidence,
+            encoding.how,
+            delimiter.value,
+            delimiter.confidence,
+            delimiter.how,
+        )
+
+    def layout(self, mapping_name: str) -> SourceLayout:
+        """Return its header, delimiter and encoding."""
+        return SourceLayout(
+            encoding=self.encoding.name,
+            delimiter=self.delimiter.value,
+            columns=self.header,
+            mapping=mapping_name,
+        )
+
+    def oddities(self, read: Sequence[str]) -> Iterator[Finding]:
+        """Yield what was guessed, and columns that are nearly ones that are read."""
+        encoding, delimiter = self.encoding, self.delimiter
+        if encoding.how == "detected" and encoding.name != UTF8:
+            how = f"read as {encoding.name}, confidence {encoding.confidence:.2f}"
+            yield self._warning(WarningCode.DETECTED_ENCODING, how)
+        if delimiter.how == "detected" and delimiter.value != ",":
+            how = f"read with {delimiter.value!r}, confidence {delimiter.confidence:.2f}"
+            yield self._warning(WarningCode.DETECTED_DELIMITER, how)
+        names = {folded(name): name for name in read}
+        for name in self.header:
+            if name not in read and folded(name) in names:
+                why = f"ignored, though it is nearly {names[folded(name)]!r}"
+                yield self._warning(WarningCode.SIMILAR_COLUMN, why, name)
+
+    def ending(self) -> Iterator[Finding]:
+        """Yield a warning when the last line has no end."""
+        if self.ends_open:
+            code = WarningCode.NO_FINAL_LINE_END
+            yield Finding(self.last_line, "", code.value, WARNINGS[code].meaning)
+
+    def _warning(self, code: WarningCode, reason: str, column: str = "") -> Finding:
+        return Finding(self.header_line, column, code.value, reason)
+
+
+def open_rows(upload: FileUpload, chunk_bytes: int) -> RowFile:
+    """Open the file of an upload; raises `FileRefusedError`."""
+    mapping = upload.mapping
+    options = CsvOptions(
+        encoding=upload.encoding or mapping.encoding,
+        delimiter=upload.delimiter or mapping.delimiter,
+        wanted=wanted_columns(upload.data_type, mapping),
+        keeps_going=upload.on_error is OnError.QUARANTINE,
+        expects_damage=upload.expects_damage,
+    )
+    return CsvRows(upload.path, options, chunk_bytes)

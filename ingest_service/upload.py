@@ -1,0 +1,52 @@
+"""A file that was taken in and how its tenant wants it read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ingest_service.csv_files.encoding import Encoding
+from lakehouse.contracts.tenant import (
+    DataType,
+    FileFormat,
+    OnError,
+    SourceMapping,
+    TenantSettings,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileUpload:
+    """A file on disk and what is to become of its rows.
+
+    `mapping_name` is what the tenant calls the mapping: rows in quarantine keep it.
+    `encoding` and `delimiter` go before the mapping's. `expects_damage`: records that are not
+    UTF-8 are wrong rows. `is_dry`: nothing is stored. `is_repeat`: an earlier attempt may have
+    stored the batch.
+    """
+
+    path: Path
+    tenant_id: str
+    data_type: DataType
+    mapping: SourceMapping
+    settings: TenantSettings
+    batch_id: str
+    on_error: OnError = OnError.REJECT
+    mapping_name: str = "default"
+    format: FileFormat = FileFormat.CSV
+    encoding: str | Encoding | None = None
+    delimiter: str | None = None
+    expects_damage: bool = False
+    is_dry: bool = False
+    is_repeat: bool = False
+
+
+class Watch(Protocol):
+    """Is told how far a file is; may raise to stop the reading."""
+
+    def __call__(self, bytes_read: int, rows: int) -> None:
+        """Take note of bytes of the file and rows that have been read."""
+        ...
+
+
+def unwatched(bytes_read: int, rows: int) -> None:
+    """Take no note."""

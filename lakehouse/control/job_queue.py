@@ -1,0 +1,250 @@
+"""Work that is taken in now and done later, once: across restarts and across repeated requests.
+
+A job that keeps its request and its file can be run again by the next process. A request that
+carries an idempotency key is bound to one job, so a repetition finds that job and its answer. Both
+rest on the same thing: a job keeps its batch id, and a batch is stored at most once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from lakehouse.control import schema
+from lakehouse.control.connection import Connections
+from lakehouse.control.jobs import (
+    FINAL_STATES,
+    QUEUED,
+    RUNNING,
+    Job,
+    add_job,
+    job_of,
+    owner_columns,
+    owner_of,
+)
+from lakehouse.control.owner import is_dead
+from lakehouse.errors import EtaError
+
+MAX_STARTS: Final = 3
+"""A job whose process died this often is not begun again: it may be what kills it."""
+KEY_LIFETIME: Final = timedelta(days=7)
+
+_KILLED_OFTEN: Final = {
+    "error": f"the process ended {MAX_STARTS} times while it ran the job",
+    "remedy": "send the file in smaller parts, and tell the operator",
+}
+
+
+class IdempotencyKeyReused(EtaError):
+    """A key that was used for one request came with another one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the Idempotency-Key was used for another request before",
+            remedy="use a new key for every new request, and the same one only to repeat it",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a job is to do. With a `spool_name` it is queued, else it runs at once."""
+
+    tenant_id: str
+    kind: str
+    batch_id: str
+    request: dict[str, Any]
+    spool_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An idempotency key, hashed, and what the request with it asks for, hashed."""
+
+    key_hash: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The job of a request.
+
+    `new`: run it. `again`: run it; an attempt before may have stored its batch already. `known`:
+    it is queued, or has ended with its `result`. `busy`: another request with the key runs it.
+    """
+
+    job: Job
+    outcome: Literal["new", "again", "known", "busy"]
+
+
+class JobQueue:
+    """The jobs of one control database that can be run again."""
+
+    def __init__(
+        self, connections: Connections, clock: Callable[[], datetime], new_id: Callable[[], str]
+    ) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._new_id = new_id
+
+    def accept(self, work: Work, claim: Claim | None = None) -> Accepted:
+        """Record a job, or find the one that the claim's key is bound to; one transaction.
+
+        Raises `TenantNotFound` and `IdempotencyKeyReused`.
+        """
+        try:
+            return self._accept(work, claim)
+        except IntegrityError:  # another process bound the key at the same moment
+            return self._accept(work, claim)
+
+    def begin(self, job_id: str) -> Job | None:
+        """Start a queued job of this process; None when it is not queued any more."""
+        table = schema.jobs
+        with self._connections.write() as connection:
+            changed = connection.execute(
+                update(table)
+                .where(table.c.job_id == job_id, table.c.state == QUEUED)
+                .values(state=RUNNING, starts=table.c.starts + 1)
+            )
+            return _get(connection, job_id) if changed.rowcount else None
+
+    def put_back(self, job_id: str) -> None:
+        """Queue a job again that was stopped on purpose."""
+        table = schema.jobs
+        with self._connections.write() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.job_id == job_id, table.c.state == RUNNING)
+                .values(state=QUEUED, starts=table.c.starts - 1)
+            )
+
+    def report(self, job_id: str, progress: dict[str, Any]) -> None:
+        """Say how far a running job is."""
+        table = schema.jobs
+        with self._connections.write() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.job_id == job_id, table.c.state == RUNNING)
+                .values(progress=progress)
+            )
+
+    def adopt(self) -> list[str]:
+        """Queue the jobs of dead processes of this host for this one; return their ids.
+
+        The oldest come first. One that killed its process `MAX_STARTS` times is failed.
+        """
+        table = schema.jobs
+        open_jobs = select(table).where(
+            table.c.state.in_((QUEUED, RUNNING)), table.c.spool_name.is_not(None)
+        )
+        adopted = []
+        with self._connections.write() as connection:
+            for row in connection.execute(open_jobs.order_by(table.c.created_at)).all():
+                if not is_dead(owner_of(row)):
+                    continue
+                if row.starts >= MAX_STARTS:
+                    ended = {"state": "failed", "result": _KILLED_OFTEN}
+                    _set(connection, row.job_id, **ended, finished_at=self._clock())
+                    continue
+                _set(connection, row.job_id, state=QUEUED, **owner_columns())
+                adopted.append(row.job_id)
+        return adopted
+
+    def needs(self, spool_name: str) -> bool:
+        """Whether a job that has not ended needs this file."""
+        table = schema.jobs
+        query = select(table.c.job_id).where(
+            table.c.spool_name == spool_name, table.c.state.in_((QUEUED, RUNNING))
+        )
+        with self._connections.read() as connection:
+            return connection.execute(query).first() is not None
+
+    def forget_keys(self) -> int:
+        """Drop the idempotency keys older than `KEY_LIFETIME`; return how many."""
+        table = schema.idempotency_keys
+        with self._connections.write() as connection:
+            old = delete(table).where(table.c.created_at < self._clock() - KEY_LIFETIME)
+            return connection.execute(old).rowcount
+
+    def _accept(self, work: Work, claim: Claim | None) -> Accepted:
+        with self._connections.write() as connection:
+            bound = None if claim is None else _bound(connection, work.tenant_id, claim.key_hash)
+            if bound is None:
+                return self._add(connection, work, claim)
+            assert claim is not None
+            if bound.fingerprint != claim.fingerprint:
+                raise IdempotencyKeyReused
+            if bound.state in FINAL_STATES - {"failed"} or _waits(bound):
+                return Accepted(job_of(bound), "known")
+            if bound.state != "failed" and not is_dead(owner_of(bound)):
+                return Accepted(job_of(bound), "busy")
+            return self._take_over(connection, bound, work)
+
+    def _add(self, connection: Connection, work: Work, claim: Claim | None) -> Accepted:
+        job_id, now = self._new_id(), self._clock()
+        queued = work.spool_name is not None
+        add_job(
+            connection,
+            job_id,
+            work.tenant_id,
+            work.kind,
+            work.batch_id,
+            now,
+            state=QUEUED if queued else RUNNING,
+            starts=0 if queued else 1,
+            request=work.request,
+            spool_name=work.spool_name,
+        )
+        if claim is not None:
+            connection.execute(
+                insert(schema.idempotency_keys).values(
+                    tenant_id=work.tenant_id,
+                    key_hash=claim.key_hash,
+                    fingerprint=claim.fingerprint,
+                    job_id=job_id,
+                    created_at=now,
+                )
+            )
+        return Accepted(_get(connection, job_id), "new")
+
+    def _take_over(self, connection: Connection, bound: Row[Any], work: Work) -> Accepted:
+        """Run a job again whose attempt came to nothing that could be answered."""
+        queued = work.spool_name is not None
+        _set(
+            connection,
+            bound.job_id,
+            state=QUEUED if queued else RUNNING,
+            starts=0 if queued else 1,
+            spool_name=work.spool_name,
+            result=None,
+            finished_at=None,
+            is_owner_lost=False,
+            **owner_columns(),
+        )
+        return Accepted(_get(connection, bound.job_id), "again")
+
+
+def _waits(row: Row[Any]) -> bool:
+    """Whether a job will be run without anybody's help, now or at the next start."""
+    return row.state in (QUEUED, RUNNING) and row.spool_name is not None
+
+
+def _bound(connection: Connection, tenant_id: str, key_hash: str) -> Row[Any] | None:
+    keys, jobs = schema.idempotency_keys, schema.jobs
+    query = (
+        select(jobs, keys.c.fingerprint)
+        .join(keys, keys.c.job_id == jobs.c.job_id)
+        .where(keys.c.tenant_id == tenant_id, keys.c.key_hash == key_hash)
+    )
+    return connection.execute(query).first()
+
+
+def _get(connection: Connection, job_id: str) -> Job:
+    query = select(schema.jobs).where(schema.jobs.c.job_id == job_id)
+    return job_of(connection.execute(query).one())
+
+
+def _set(connection: Connection, job_id: str, **values: Any) -> None:
+    connection.execute(update(schema.jobs).where(schema.jobs.c.job_id == job_id).values(**values))
