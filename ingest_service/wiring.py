@@ -14,8 +14,11 @@ from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.housekeeping import Housekeeper, Task
 from ingest_service.metrics import ServiceMetrics
+from ingest_service.replaying import ReplayedBatch, Replayer, ReplayOrder
+from ingest_service.rereading import EditedRows
 from ingest_service.service import IngestService
 from ingest_service.settings import ServiceSettings
+from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
 from ingest_service.spool import Spool
@@ -28,6 +31,7 @@ from lakehouse.storage.ledger import batches
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.tables import ensure_tables
 
+REPLAY_JOB: Final = "replay"
 LEDGER_WATCH: Final = timedelta(days=2)
 """How far back the running service looks at the ledger; `eta ledger check` looks at all of it."""
 DROP_EVERY: Final = timedelta(hours=6)
@@ -73,6 +77,37 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
             sink.table, tenant_id, limit=limit, after=after
         ),
     )
+
+
+def replay(
+    lake: LakeSettings,
+    settings: ServiceSettings,
+    tenant_id: str,
+    batch_id: str | None,
+    mapping: str | None,
+    edited: EditedRows | None,
+) -> list[ReplayedBatch]:
+    """Replay quarantined rows in this process, each batch as a job."""
+    control = ControlDatabase.open(lake.control_url)
+    ensure_tables(lake)
+    sink = DeltaSink(lake)
+    windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows)
+    replayer = Replayer(sink, sink.table, DeltaHistory(sink), windows, EmptySuppressionList(), _now)
+    tenant = control.tenant_settings(tenant_id)
+    jobs: list[str] = []
+
+    def on_batch(key: BatchKey) -> None:
+        jobs.append(control.jobs.start(key.tenant_id, REPLAY_JOB, key.commit_id))
+
+    state = "failed"
+    try:
+        found = replayer.replay(ReplayOrder(tenant_id, tenant, batch_id, mapping, edited), on_batch)
+        state = "succeeded"
+        return found
+    finally:
+        for job in jobs:
+            control.jobs.finish(job, state, {})
+        control.close()
 
 
 def new_batch_id() -> str:

@@ -14,6 +14,7 @@ from lakehouse.cli import (
     keys,
     ledger,
     prepare,
+    quarantine,
     run,
     serve,
     status,
@@ -43,6 +44,7 @@ app.command("docs")(docs.docs)
 app.command("export")(export.export)
 app.add_typer(training.app, name="training")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")

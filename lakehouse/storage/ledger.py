@@ -97,15 +97,19 @@ def ledger_rows(table: OpenTable, tenant_id: str | None, condition: str) -> pl.D
 
 
 def counting(
-    rows: pl.DataFrame, table: OpenTable, now: datetime, doubted: Sequence[str] = ()
+    rows: pl.DataFrame,
+    table: OpenTable,
+    now: datetime,
+    doubted: Sequence[str] = (),
+    settled: timedelta = SETTLED,
 ) -> pl.DataFrame:
     """Keep the rows of attempts that were stored.
 
-    Raw is asked about young rows, about commits with several attempts and about the batches that
-    are `doubted`; each question costs milliseconds.
+    Raw is asked about rows younger than `settled`, about commits with several attempts and about
+    the batches that are `doubted`; each question costs milliseconds.
     """
     open_to_doubt = (
-        (pl.col("known_at") > now - SETTLED)
+        (pl.col("known_at") > now - settled)
         | pl.col("batch_id").is_in(list(doubted))
         | (pl.col("attempt").n_unique().over("tenant_id", "batch_id", "replay") > 1)
     )

@@ -1,0 +1,77 @@
+"""Open rows of the quarantine as a CSV file that people can mend and send back."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.contracts.layout import SourceLayout
+from lakehouse.errors import EtaError
+from lakehouse.storage.quarantine import OWN_COLUMNS, place_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def export_rows(pieces: Iterable[pl.DataFrame], target: Path) -> int:
+    """Write open rows to `target`, whole or not at all; return how many.
+
+    The first three columns say which row a line stands for and what is wrong with it, the others
+    are the file's own. UTF-8, readable by this user alone, since it holds personal data. A record
+    with too many or too few fields keeps those it has, and bytes that are no text stay as they
+    are. Raises `EtaError` when the rows come from files with different columns.
+    """
+    partial = target.with_name(target.name + ".part")
+    columns: tuple[str, ...] | None = None
+    count = 0
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(
+            descriptor, "w", encoding="utf-8", errors="surrogateescape", newline=""
+        ) as file:
+            writer = csv.writer(file, lineterminator="\n")
+            for rows in pieces:
+                for row in rows.iter_rows(named=True):
+                    layout = SourceLayout.from_text(row["layout"])
+                    if columns is None:
+                        columns = layout.columns
+                        writer.writerow([*OWN_COLUMNS, *columns])
+                    elif columns != layout.columns:
+                        raise _different_columns()
+                    writer.writerow(_record(row, layout))
+                    count += 1
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def reasons_text(reasons: Sequence[Mapping[str, Any]]) -> str:
+    """Return what is wrong with a row in one line: `code (field); code (field)`."""
+    return "; ".join(f"{reason['code']} ({reason['field']})" for reason in reasons)
+
+
+def record_text(raw: bytes, layout: SourceLayout) -> str:
+    """Return a record as text; bytes that are none become surrogates."""
+    return raw.decode(layout.encoding, errors="surrogateescape")
+
+
+def _record(row: Mapping[str, Any], layout: SourceLayout) -> list[str]:
+    text = StringIO(record_text(row["raw"], layout), newline="")
+    try:
+        fields = next(csv.reader(text, delimiter=layout.delimiter), [])
+    except csv.Error:
+        fields = [text.getvalue()]
+    own = [row["batch_id"], place_of(row["source_ref"]), reasons_text(row["reasons"])]
+    return [*own, *fields]
+
+
+def _different_columns() -> EtaError:
+    return EtaError(
+        "the rows come from files with different columns",
+        remedy="export one batch at a time with --batch; `eta quarantine list` shows them",
+    )

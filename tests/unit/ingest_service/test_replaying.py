@@ -1,0 +1,180 @@
+"""Replays of quarantined rows: killed at every step, two at once, and what they leave alone."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_service.dedupe.history import DeltaHistory
+from ingest_service.dedupe.window import DedupeWindows
+from ingest_service.replaying import ReplayedBatch, Replayer, ReplayOrder
+from ingest_service.rereading import read_edited
+from ingest_service.sinks import delta
+from ingest_service.sinks.delta import DeltaSink
+from lakehouse.contracts.tables import OPS_REPLAY_OUTCOMES, RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.contracts.tenant import OnError, SourceMapping, TenantSettings
+from lakehouse.errors import EtaError
+from lakehouse.privacy.suppression import EmptySuppressionList, Suppressed
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.ledger_check import check_ledger
+from lakehouse.storage.quarantine import Quarantine
+from lakehouse.storage.quarantine_export import export_rows
+from lakehouse.storage.tables import ensure_tables, open_table, table_opener
+from tests.support.rows import lines
+from tests.unit.ingest_service.test_delta_recovery import Killed
+from tests.unit.ingest_service.test_service import KEY, ListOf, hashed, ingest, service
+
+MENDED = TenantSettings(
+    sources={"default": SourceMapping(values={"interaction_type": {"stare": "view"}})}
+)
+BODY = lines(
+    "u1,i1,view,1700000000000",
+    "u2,i1,stare,1700000000000",
+    "u3,i1,stare,soon",
+    "u1,i1,stare,1700000000000",
+    "u4,i1,stare,1700000000000,more",
+)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> LakeSettings:
+    """A lake with a batch of one good row and four in quarantine."""
+    settings = LakeSettings(home=tmp_path / "home")
+    ensure_tables(settings)
+    report = ingest(service(DeltaSink(settings)), tmp_path, BODY, on_error=OnError.QUARANTINE)
+    assert (report.counts.stored, report.counts.quarantined) == (1, 4)
+    return settings
+
+
+def replay(lake: LakeSettings, suppression: Any = None, **order: Any) -> list[ReplayedBatch]:
+    """Replay in a process of its own, as far as handles and windows go."""
+    sink = DeltaSink(lake)
+    listed = suppression or EmptySuppressionList()
+    replayer = Replayer(
+        sink, sink.table, DeltaHistory(sink), DedupeWindows(), listed, lambda: datetime.now(UTC)
+    )
+    return replayer.replay(ReplayOrder("acme", **{"settings": MENDED, **order}))
+
+
+def users(lake: LakeSettings) -> list[str]:
+    """The users of all raw rows."""
+    found: list[str] = open_table(lake, RAW_INTERACTIONS).to_pyarrow_table()["user_id"].to_pylist()
+    return sorted(found)
+
+
+def open_places(lake: LakeSettings) -> list[str]:
+    """The lines that are still in quarantine."""
+    pieces = Quarantine(table_opener(lake), "acme").rows()
+    return [ref for piece in pieces for ref in piece["source_ref"].to_list()]
+
+
+def test_what_is_good_now_lands_and_the_rest_stays(lake: LakeSettings) -> None:
+    (found,) = replay(lake)
+
+    assert (found.tried, found.stored, found.duplicate, found.still_open) == (4, 1, 1, 2)
+    assert found.still_open_by_code == {"bad_timestamp": 1, "unreadable": 1}
+    assert users(lake) == ["u1", "u2"]
+    assert open_places(lake) == ["line:0000000004", "line:0000000006"]
+    (again,) = replay(lake)
+    assert (again.tried, again.stored) == (2, 0)
+    assert open_table(lake, RAW_QUARANTINE).to_pyarrow_table().num_rows == 4
+    outcomes = open_table(lake, OPS_REPLAY_OUTCOMES).to_pyarrow_table()
+    assert sorted(outcomes["outcome"].to_pylist()) == ["duplicate", "stored"]
+    assert check_ledger(lake).wrong == ()
+
+
+@pytest.mark.parametrize("commits", [0, 1, 2])
+def test_killed_replay_changes_nothing_and_is_done_by_the_next(
+    lake: LakeSettings, monkeypatch: pytest.MonkeyPatch, commits: int
+) -> None:
+    real, done = delta.commit_files, []
+
+    def dying(*arguments: Any) -> None:
+        if len(done) == commits:
+            raise Killed
+        real(*arguments)
+        done.append(1)
+
+    monkeypatch.setattr(delta, "commit_files", dying)
+    with pytest.raises(Killed):
+        replay(lake)
+    monkeypatch.undo()
+    assert check_ledger(lake).wrong == ()
+    assert (users(lake), len(open_places(lake))) == (["u1"], 4)
+
+    assert [batch.stored for batch in replay(lake)] == [1]
+    assert [batch.stored for batch in replay(lake)] == [0]
+    assert (users(lake), len(open_places(lake))) == (["u1", "u2"], 2)
+    assert check_ledger(lake).wrong == ()
+
+
+def test_of_two_replays_at_once_each_row_lands_once(
+    lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, others = delta.commit_files, []
+
+    def overtaken(table: Any, spec: Any, *rest: Any) -> None:
+        if spec is RAW_INTERACTIONS and not others:
+            others.append(1)
+            assert [batch.stored for batch in replay(lake)] == [1]
+        real(table, spec, *rest)
+
+    monkeypatch.setattr(delta, "commit_files", overtaken)
+    assert [batch.stored for batch in replay(lake)] == [0]
+
+    assert users(lake) == ["u1", "u2"]
+    assert check_ledger(lake).wrong == ()
+
+
+def test_rows_of_an_erased_person_are_dropped(lake: LakeSettings) -> None:
+    erased = Suppressed(1, KEY, frozenset({hashed("u2"), hashed("u3")}))
+    (found,) = replay(lake, ListOf(erased))
+
+    assert (found.stored, found.duplicate, found.suppressed) == (0, 1, 2)
+    assert users(lake) == ["u1"]
+    assert check_ledger(lake).wrong == ()
+
+
+def test_edited_rows_alone_are_tried(lake: LakeSettings, tmp_path: Path) -> None:
+    exported = tmp_path / "bad.csv"
+    assert export_rows(Quarantine(table_opener(lake), "acme").rows(), exported) == 4
+    assert exported.stat().st_mode & 0o077 == 0
+    header, *rows = exported.read_text().splitlines()
+    assert rows[3] == "b1,6,ragged_row (),u4,i1,stare,1700000000000,more"
+    kept = [header, rows[3].removesuffix(",more").replace("stare", "like")]
+    exported.write_text("\n".join(kept) + "\n")
+    (found,) = replay(lake, settings=TenantSettings(), edited=read_edited(exported))
+
+    assert (found.tried, found.stored) == (1, 1)
+    assert users(lake) == ["u1", "u4"]
+    assert len(open_places(lake)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("user_id\nu1\n", "does not begin with", id="another file"),
+        pytest.param("", "does not begin with", id="empty file"),
+        pytest.param("eta_batch,eta_line,eta_reasons,a\nb,2,x\n", "line 2 .* fewer", id="short"),
+        pytest.param(
+            "eta_batch,eta_line,eta_reasons,a\nb,2,x,1\nb,02,x,2\n", "line 3 .* earlier", id="twice"
+        ),
+        pytest.param('eta_batch,eta_line,eta_reasons,a\nb,2,x,"1\n', "not CSV", id="open quote"),
+    ],
+)
+def test_edited_file_with_a_fault_is_refused_with_its_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(text)
+    with pytest.raises(EtaError, match=message):
+        read_edited(path)
+
+
+def test_mapping_that_is_gone_is_told_for_its_batch(lake: LakeSettings) -> None:
+    (found,) = replay(lake, mapping="gone")
+    assert found.refusal is not None
+    assert "no source mapping" in found.refusal
+    assert (found.tried, found.still_open) == (4, 4)
+    assert found.still_open_by_code == {"unreadable": 1}
