@@ -50,8 +50,9 @@ class LakeSettings(BaseSettings):
     """Cores of a local Spark, as Spark writes them: a number, or `*` for all."""
     spark_memory: str = "4g"
     """Heap of a local Spark driver."""
-    shuffle_partitions: int = Field(default=4, ge=1)
-    """Partitions of a shuffle; the content of a table does not depend on it."""
+    shuffle_partitions: int | None = Field(default=None, ge=1)
+    """Partitions of a shuffle; by default as many as suit the size of the raw tables (at least 4).
+    The content of a table does not depend on it."""
     java_options: str | None = None
     """JVM options of a local Spark; by default those that suit the size of the raw tables."""
 

@@ -23,7 +23,7 @@ from benchmarks.training.generator import MIXED, Log
 from benchmarks.training.memory import JavaProcess
 from benchmarks.training.models import Run, median_run, run_models
 from benchmarks.training.pairs import TENANT, run_peers
-from benchmarks.training.raw import later_events, read_news, store
+from benchmarks.training.raw import later_events, read_news, store, store_catalogue
 
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
@@ -67,7 +67,9 @@ def run_case(options: Options) -> dict[str, Any]:
     started = perf_counter()
     rows = store(settings, TENANT, _pieces(options))
     filled = perf_counter() - started
-    store(settings, WARM_TENANT, _warm_up_log().pieces(), first_batch=9_000)
+    warm_up = Log(WARM_INTERACTIONS, seed=0, types=tuple(MIXED.items()), rated_share=0.3)
+    store(settings, WARM_TENANT, warm_up.pieces(), first_batch=9_000)
+    store_catalogue(settings, WARM_TENANT, warm_up.catalogue())
 
     started = perf_counter()
     session = open_local_session(settings)
@@ -126,10 +128,6 @@ def _pieces(options: Options) -> Iterator[pl.DataFrame]:
     if options.news is not None:
         return read_news(Path(options.news))
     return Log(options.interactions, options.seed).pieces()
-
-
-def _warm_up_log() -> Log:
-    return Log(WARM_INTERACTIONS, seed=0, types=tuple(MIXED.items()), rated_share=0.3)
 
 
 def _figures(run: Run, idle: Run) -> dict[str, Any]:

@@ -8,7 +8,7 @@ whole span, and what is clicked is young. Users and items that no event draws do
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Final
 
@@ -20,6 +20,7 @@ FIRST_EVENT: Final = datetime(2026, 3, 1, tzinfo=UTC)
 HOURS: Final = 192
 HOUR_MS: Final = 3_600_000
 YOUNG_HOURS: Final = 24
+CATEGORIES: Final = 20
 PIECE_ROWS: Final = 500_000
 
 _USERS_PER_INTERACTION: Final = 0.175
@@ -64,6 +65,26 @@ class Log:
             times = np.sort(random.integers(low, max(low + 1, high), count))
             users = np.searchsorted(self._users, random.random(count) * self._users[-1])
             yield self._frame(random, times, users)
+
+    def catalogue(self) -> pl.DataFrame:
+        """Return two versions of every item that may occur, the second with another price.
+
+        Columns: item_id, title, category, price, updated_at (UTC); half-way through the second.
+        """
+        numbers = np.arange(self.item_count)
+        versions = [
+            pl.DataFrame({"number": numbers}).select(
+                pl.format("item-{}", "number").alias("item_id"),
+                pl.format("Item {}", "number").alias("title"),
+                pl.format("category-{}", pl.col("number") % CATEGORIES).alias("category"),
+                ((pl.col("number") % 97 + version) / 4).cast(pl.Decimal(18, 4)).alias("price"),
+                pl.lit(FIRST_EVENT + timedelta(hours=hours))
+                .cast(pl.Datetime("us", "UTC"))
+                .alias("updated_at"),
+            )
+            for version, hours in enumerate((0, HOURS // 2))
+        ]
+        return pl.concat(versions)
 
     def _frame(
         self,

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
-from deltalake import WriterProperties, write_deltalake
+from deltalake import DeltaTable, WriterProperties, write_deltalake
 
 from benchmarks.training.generator import PIECE_ROWS
 from lakehouse.contracts.identity import event_ids, payload_text
 from lakehouse.contracts.kinds import DataType
-from lakehouse.contracts.tables import RAW_INTERACTIONS
+from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_ITEMS, TableSpec
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.tables import ensure_tables, open_table
 
@@ -32,11 +32,25 @@ def store(
     table = open_table(settings, RAW_INTERACTIONS)
     rows = 0
     for number, piece in enumerate(pieces, first_batch):
-        frame = _with_provenance(piece, tenant_id, number)
-        arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(RAW_INTERACTIONS.schema)
-        write_deltalake(table, arrow, mode="append", writer_properties=WRITER)
-        rows += frame.height
+        _append(table, RAW_INTERACTIONS, _with_provenance(piece, tenant_id, number))
+        rows += piece.height
     return rows
+
+
+def store_catalogue(settings: LakeSettings, tenant_id: str, items: pl.DataFrame) -> None:
+    """Append catalogue rows in one commit; what they leave out is null."""
+    ensure_tables(settings)
+    absent = [
+        pl.lit(None, kind).alias(name)
+        for name, kind in (
+            ("available_from", UTC_MICROS),
+            ("is_active", pl.Boolean),
+            ("attributes", pl.String),
+        )
+    ]
+    identity = _identity(DataType.ITEMS, items, 0)
+    rows = _with_keys(items, tenant_id, 0).with_columns(*absent, event_id=pl.lit(identity))
+    _append(open_table(settings, RAW_ITEMS), RAW_ITEMS, rows)
 
 
 def read_news(path: Path, piece_rows: int = PIECE_ROWS) -> Iterator[pl.DataFrame]:
@@ -88,23 +102,38 @@ def later_events(settings: LakeSettings, tenant_id: str, user_share: float) -> p
 
 
 def _with_provenance(piece: pl.DataFrame, tenant_id: str, batch: int) -> pl.DataFrame:
-    known_at = KNOWN_FROM + timedelta(minutes=batch)
-    payload = payload_text(DataType.INTERACTIONS, piece)
-    identities = event_ids(payload, round(known_at.timestamp() * 1e6), None)
+    identity = _identity(DataType.INTERACTIONS, piece, batch)
     context = RAW_INTERACTIONS.schema.field("context").type
     nothing = pl.struct(pl.lit(None, pl.String).alias(field.name) for field in context)
-    return piece.with_row_index("line", offset=2).select(
-        pl.lit(tenant_id).alias("tenant_id"),
-        pl.lit(known_at.date()).alias("ingest_date"),
-        pl.lit(identities).alias("event_id"),
-        "user_id",
-        "item_id",
-        "interaction_type",
-        "event_time",
-        "rating",
-        nothing.alias("context"),
-        pl.lit(known_at).cast(UTC_MICROS).alias("known_at"),
-        pl.lit("benchmark").alias("source"),
-        pl.lit(f"batch-{batch:05}").alias("batch_id"),
-        pl.format("line:{}", "line").alias("source_ref"),
+    return _with_keys(piece, tenant_id, batch).with_columns(
+        event_id=pl.lit(identity), context=nothing
     )
+
+
+def _identity(data_type: DataType, rows: pl.DataFrame, batch: int) -> pl.Series:
+    return event_ids(payload_text(data_type, rows), round(_known_at(batch).timestamp() * 1e6), None)
+
+
+def _known_at(batch: int) -> datetime:
+    return KNOWN_FROM + timedelta(minutes=batch)
+
+
+def _with_keys(rows: pl.DataFrame, tenant_id: str, batch: int) -> pl.DataFrame:
+    known_at = _known_at(batch)
+    return (
+        rows.with_row_index("line", offset=2)
+        .with_columns(
+            tenant_id=pl.lit(tenant_id),
+            ingest_date=pl.lit(known_at.date()),
+            known_at=pl.lit(known_at).cast(UTC_MICROS),
+            source=pl.lit("benchmark"),
+            batch_id=pl.lit(f"batch-{batch:05}"),
+            source_ref=pl.format("line:{}", "line"),
+        )
+        .drop("line")
+    )
+
+
+def _append(table: DeltaTable, spec: TableSpec, rows: pl.DataFrame) -> None:
+    arrow = rows.select(spec.schema.names).to_arrow(compat_level=pl.CompatLevel.oldest())
+    write_deltalake(table, arrow.cast(spec.schema), mode="append", writer_properties=WRITER)

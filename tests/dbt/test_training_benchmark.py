@@ -7,7 +7,7 @@ from benchmarks.training.duck import Peer
 from benchmarks.training.generator import MIXED, Log
 from benchmarks.training.models import compiled
 from benchmarks.training.pairs import NEGATIVES, SELECTED
-from benchmarks.training.raw import store
+from benchmarks.training.raw import store, store_catalogue
 from tests.support.lake import Lake
 
 TENANT = "benchmark"
@@ -16,9 +16,10 @@ TENANT = "benchmark"
 def test_duckdb_computes_the_same_features_and_as_many_negatives(
     lake: Lake, tmp_path: Path
 ) -> None:
-    log = Log(20_000, types=tuple(MIXED.items()), rated_share=0.3)
+    log = Log(10_000, types=tuple(MIXED.items()), rated_share=0.3)
     store(lake.settings, TENANT, log.pieces())
-    lake.dbt("run")
+    store_catalogue(lake.settings, TENANT, log.catalogue())
+    lake.dbt("run", "--select", *(f"+{name}" for name in SELECTED))
     models = compiled(lake.settings, SELECTED, TENANT)
     assert {"user_features", "item_features", "recent_interactions", NEGATIVES} <= models.keys()
 

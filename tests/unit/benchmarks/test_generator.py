@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from benchmarks.training.generator import MIXED, YOUNG_HOURS, Log
-from benchmarks.training.raw import later_events, read_news, store
-from lakehouse.contracts.tables import RAW_INTERACTIONS
+from benchmarks.training.raw import later_events, read_news, store, store_catalogue
+from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_ITEMS
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.tables import open_table
 
@@ -94,3 +94,12 @@ def test_the_news_file_is_read_whole_and_in_order(real_data: Path) -> None:
     pieces = list(read_news(real_data / "news_clicks.parquet", piece_rows=1_000_000))
     assert [piece.height for piece in pieces] == [1_000_000, 518_889]
     assert pl.concat(pieces).get_column("event_time").is_sorted()
+
+
+def test_the_catalogue_covers_every_item_and_changes_its_price(settings: LakeSettings) -> None:
+    log = Log(9_000)
+    store_catalogue(settings, "t", log.catalogue())
+    items = pl.read_delta(str(open_table(settings, RAW_ITEMS).table_uri))
+    assert items.get_column("event_id").n_unique() == items.height == 2 * log.item_count
+    assert whole(log).join(items, on="item_id", how="anti").is_empty()
+    assert items.group_by("item_id").agg(pl.col("price").n_unique()).get_column("price").min() == 2

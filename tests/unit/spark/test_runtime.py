@@ -41,6 +41,35 @@ def test_everything_stays_on_this_machine_and_in_utc(tmp_path: Path) -> None:
     assert configuration["spark.sql.warehouse.dir"] == str(tmp_path / "lake")
 
 
+@pytest.mark.parametrize(
+    ("raw_mib", "partitions", "is_first_compiler_alone"),
+    [
+        pytest.param(0, 4, True, id="nothing yet"),
+        pytest.param(15, 4, True, id="half a million rows"),
+        pytest.param(40, 4, False, id="1.5 million rows"),
+        pytest.param(520, 32, False, id="20 million rows"),
+    ],
+)
+def test_compiler_and_partitions_follow_the_size_of_raw(
+    tmp_path: Path, raw_mib: int, partitions: int, is_first_compiler_alone: bool
+) -> None:
+    folder = tmp_path / "lake/raw/interactions/tenant_id=a/ingest_date=2026-01-01"
+    folder.mkdir(parents=True)
+    with (folder / "rows.parquet").open("wb") as file:
+        file.truncate(raw_mib * 2**20)
+    configuration = spark_configuration(LakeSettings(home=tmp_path), [])
+    assert configuration["spark.sql.shuffle.partitions"] == str(partitions)
+    java = configuration["spark.driver.extraJavaOptions"]
+    assert ("TieredStopAtLevel=1" in java) is is_first_compiler_alone
+
+
+def test_partitions_and_java_options_of_ones_own_win(tmp_path: Path) -> None:
+    settings = LakeSettings(home=tmp_path, shuffle_partitions=7, java_options="-Xint")
+    configuration = spark_configuration(settings, [])
+    assert configuration["spark.sql.shuffle.partitions"] == "7"
+    assert configuration["spark.driver.extraJavaOptions"] == "-Xint"
+
+
 def test_writing_the_same_configuration_again_touches_nothing(tmp_path: Path) -> None:
     settings = LakeSettings(home=tmp_path)
     folder = write_configuration(settings, [])
