@@ -58,6 +58,8 @@ def _draw_growth(axes: Any, result: dict[str, Any]) -> None:
         axes.plot(sizes, seconds, marker="o", linewidth=1.6, markersize=4, label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_xticks(sizes, [f"{size / 1e6:g} M" for size in sizes], minor=False)
+    axes.set_xticks([], minor=True)
     axes.set_xlabel("interactions")
     axes.set_ylabel("seconds of a full refresh")
     axes.set_title("how cost grows (fitted exponent)", loc="left")

@@ -1,6 +1,7 @@
 """The yardsticks themselves: translated SQL, counted violations, fitted exponents."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from benchmarks.training.correctness import figures
 from benchmarks.training.duck import SHIMS, translated
 from benchmarks.training.growth import exponent, growth
+from benchmarks.training.plot import draw
 
 TABLES = {"s": {"t": {"user_id": "string", "is_known": "int", "event_time": "timestamp"}}}
 
@@ -131,3 +133,13 @@ def test_exponents_are_those_of_the_powers() -> None:
     fitted = growth(cases)
     assert (fitted["a"], fitted["b"]) == (pytest.approx(1), pytest.approx(2))
     assert 1 < fitted["total"] < 2
+
+
+def test_both_pictures_can_be_drawn(tmp_path: Path) -> None:
+    seconds = {"user_features": 2.0, "sampled_negatives": 9.0}
+    pair = {engine: {"seconds": seconds} for engine in ("spark", "duckdb")}
+    draw({"generated": {"interactions": 5, "pairs": [pair]}, "news": {}}, tmp_path / "pairs.png")
+    cases = [{"interactions": n, "full_refresh": {"by_model": {"a": float(n)}}} for n in (10, 100)]
+    draw({"scale": cases, "growth": growth(cases)}, tmp_path / "growth.png")
+    assert all(path.stat().st_size > 5_000 for path in tmp_path.glob("*.png"))
+    assert len(list(tmp_path.iterdir())) == 2
