@@ -15,18 +15,19 @@ from ingest_service.csv_files.detection import Guess, guess_encoding
 from ingest_service.csv_files.encoding import NotUtf8Error
 from ingest_service.csv_files.reader import no_rows
 from ingest_service.dedupe.window import BatchWindow, Verdict
+from ingest_service.opening import open_rows
 from ingest_service.parallel import map_in_order
 from ingest_service.report import Findings
 from ingest_service.rows import line_refs, quarantine_rows, raw_rows, reasons_by_row
 from ingest_service.sinks.base import BatchKey, Counts, SinkBatch
-from ingest_service.sources import FileReading, RowChunk, RowFile, open_rows
+from ingest_service.sources import FileReading, RowChunk, RowFile
 from ingest_service.upload import FileUpload, Watch
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.tables import RAW_TABLES
-from lakehouse.contracts.tenant import OnError
+from lakehouse.contracts.tenant import FileFormat, OnError
 from lakehouse.contracts.validator import Validator
 from lakehouse.privacy.suppression import Suppressed
 from lakehouse.storage.findings import FindingsWriter, Kind
@@ -85,6 +86,7 @@ class BatchRun:
         self.warnings = _findings(kept_whole, "warnings")
         self.reading: FileReading | None = None
         self._layout = SourceLayout()
+        self._unit = "line"
 
     @property
     def is_refused(self) -> bool:
@@ -112,6 +114,7 @@ class BatchRun:
         upload = self._upload
         self.reading = file.reading()
         self._layout = file.layout(upload.mapping_name)
+        self._unit = file.place_unit
         try:
             validator = Validator(upload.data_type, upload.mapping, upload.settings, file.header)
         except FileRefusedError as error:
@@ -159,7 +162,7 @@ class BatchRun:
             return
         self.tally.stored += rows.height
         self.batch.append(
-            raw_rows(RAW_TABLES[self._key.data_type], rows, _refs(chunk, rows), self._key)
+            raw_rows(RAW_TABLES[self._key.data_type], rows, self._refs(chunk, rows), self._key)
         )
 
     def _quarantine(self, chunk: RowChunk, refused: pl.DataFrame) -> None:
@@ -169,16 +172,26 @@ class BatchRun:
         self.tally.quarantined += refused.height
         raw = chunk.raw(refused["row"].to_list())
         self.batch.quarantine(
-            quarantine_rows(self._key, raw, _refs(chunk, refused), refused["reasons"], self._layout)
+            quarantine_rows(
+                self._key, raw, self._refs(chunk, refused), refused["reasons"], self._layout
+            )
         )
+
+    def _refs(self, chunk: RowChunk, rows: pl.DataFrame) -> pa.Array:
+        places = chunk.places
+        if rows.height != len(places):
+            places = places[rows["row"].to_numpy().astype(np.int64)]
+        return line_refs(places, self._unit)
 
 
 def second_reading(upload: FileUpload, fault: NotUtf8Error) -> FileUpload:
     """Return how to read a file again that turned out not to be UTF-8.
 
     In the encoding it is likely to be in; or, where wrong rows are kept aside, as UTF-8 with
-    damaged records. Raises the fault when neither will do.
+    damaged records. Raises the fault when neither will do, and for JSON, which is UTF-8.
     """
+    if upload.format is FileFormat.JSON:
+        raise fault
     given = upload.encoding or upload.mapping.encoding
     guess = guess_encoding(upload.path) if given is None else Guess(None, None)
     if guess.encoding is not None:
@@ -205,10 +218,3 @@ def _conflicts(rows: pl.DataFrame) -> pl.DataFrame:
         message=pl.lit(EXPLANATIONS[code].meaning),
     )
     return reasons_by_row(reasons)
-
-
-def _refs(chunk: RowChunk, rows: pl.DataFrame) -> pa.Array:
-    lines = chunk.lines
-    if rows.height != len(lines):
-        lines = lines[rows["row"].to_numpy().astype(np.int64)]
-    return line_refs(lines)

@@ -17,20 +17,20 @@ SCHEMA_VERSION: Final = 1
 """Version of the contract that quarantined rows were refused by."""
 
 _REASONS: Final = pl.List(pl.Struct(dict.fromkeys(("code", "field", "message"), pl.String)))
-_REF: Final = b"line:"
 _DIGITS: Final = 10
 
 SINK_COLUMNS: Final = ("tenant_id", "ingest_date", "attempt")
 """What the sink adds: the partition, and which attempt at the batch wrote a row."""
 
 
-def line_refs(lines: npt.NDArray[np.int64]) -> pa.Array:
+def line_refs(lines: npt.NDArray[np.int64], unit: str = "line") -> pa.Array:
     """Where rows stood in a file (`line:0000000042`), written so that text order is file order."""
-    width = len(_REF) + _DIGITS
+    head = f"{unit}:".encode()
+    width = len(head) + _DIGITS
     text = np.empty((len(lines), width), dtype=np.uint8)
-    text[:, : len(_REF)] = np.frombuffer(_REF, dtype=np.uint8)
+    text[:, : len(head)] = np.frombuffer(head, dtype=np.uint8)
     rest = lines.astype(np.int64)
-    for place in range(width - 1, len(_REF) - 1, -1):
+    for place in range(width - 1, len(head) - 1, -1):
         rest, digit = np.divmod(rest, 10)
         text[:, place] = digit + ord("0")
     offsets = np.arange(0, (len(lines) + 1) * width, width, dtype=np.int32)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Protocol, Self
 
 import polars as pl
 
@@ -13,14 +13,9 @@ from ingest_service.csv_files.encoding import UTF8
 from ingest_service.csv_files.reader import CsvFile, blank_file
 from ingest_service.csv_files.structure import Positions
 from ingest_service.report import Finding
-from ingest_service.upload import FileUpload
 from lakehouse.contracts.characters import Traits, folded
 from lakehouse.contracts.layout import SourceLayout
-from lakehouse.contracts.mapping import wanted_columns
 from lakehouse.contracts.reasons import WARNINGS, WarningCode
-from lakehouse.contracts.tenant import OnError
-
-SOURCES: Final = {"csv": "csv", "json": "json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +52,11 @@ class RowChunk(Protocol):
         ...
 
     @property
+    def places(self) -> Positions:
+        """What tells them apart within the file: lines, or elements of an array."""
+        ...
+
+    @property
     def faults(self) -> pl.DataFrame:
         """What could not be read."""
         ...
@@ -76,6 +76,11 @@ class RowFile(Protocol):
 
     `pieces` needs one thread; `parse` may be called for several pieces at the same time.
     """
+
+    @property
+    def place_unit(self) -> str:
+        """What the places of rows count."""
+        ...
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -133,6 +138,8 @@ class RowFile(Protocol):
 class CsvRows(CsvFile):
     """A CSV file as a `RowFile`; one of empty lines is refused."""
 
+    place_unit = "line"
+
     def __init__(self, path: Path, options: CsvOptions, chunk_bytes: int) -> None:
         super().__init__(path, options, chunk_bytes=chunk_bytes)
         if self.is_blank:
@@ -183,16 +190,3 @@ class CsvRows(CsvFile):
 
     def _warning(self, code: WarningCode, reason: str, column: str = "") -> Finding:
         return Finding(self.header_line, column, code.value, reason)
-
-
-def open_rows(upload: FileUpload, chunk_bytes: int) -> RowFile:
-    """Open the file of an upload; raises `FileRefusedError`."""
-    mapping = upload.mapping
-    options = CsvOptions(
-        encoding=upload.encoding or mapping.encoding,
-        delimiter=upload.delimiter or mapping.delimiter,
-        wanted=wanted_columns(upload.data_type, mapping),
-        keeps_going=upload.on_error is OnError.QUARANTINE,
-        expects_damage=upload.expects_damage,
-    )
-    return CsvRows(upload.path, options, chunk_bytes)

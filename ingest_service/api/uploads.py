@@ -73,6 +73,22 @@ def router(turns: Semaphore, worker: UploadWorker) -> APIRouter:
         order = UploadOrder(parameters=parameters, format=FileFormat.CSV)
         return await take_in(request, key, services, order, idempotency_key)
 
+    @routes.post(
+        "/upload-json",
+        openapi_extra=_body("An array of objects, or one object per line; may be gzip or zstd."),
+        responses=_RESPONSES,
+    )
+    async def upload_json(
+        request: Request,
+        key: Annotated[ApiKey, Depends(may_ingest)],
+        services: Annotated[Services, Depends(services_of)],
+        parameters: Annotated[UploadParameters, Query()],
+        idempotency_key: Annotated[str | None, Header()] = None,
+    ) -> JSONResponse:
+        """Take in a JSON file, as `upload-csv` does a CSV file."""
+        order = UploadOrder(parameters=parameters, format=FileFormat.JSON)
+        return await take_in(request, key, services, order, idempotency_key)
+
     async def take_in(
         request: Request,
         key: ApiKey,

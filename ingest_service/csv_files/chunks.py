@@ -46,6 +46,11 @@ class CsvChunk:
         """What its bytes say about all texts at once."""
         return byte_traits(self._marks)
 
+    @property
+    def places(self) -> Positions:
+        """What tells records apart within the file: their lines."""
+        return self.lines
+
     def raw(self, rows: Sequence[int]) -> list[bytes]:
         """The records of these rows as the file has them, without their line end.
 

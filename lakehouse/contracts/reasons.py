@@ -27,6 +27,8 @@ class ReasonCode(StrEnum):
     NOT_UTF8 = "not_utf8"
     NUL_BYTE = "nul_byte"
     BARE_CARRIAGE_RETURN = "bare_carriage_return"
+    WRONG_TYPE = "wrong_type"
+    REPEATED_NAME = "repeated_name"
 
 
 class WarningCode(StrEnum):
@@ -60,6 +62,7 @@ class FileFault(StrEnum):
     MISSING_COLUMNS = "missing_columns"
     UNKNOWN_MAPPED_FIELD = "unknown_mapped_field"
     BAD_DELIMITER = "bad_delimiter"
+    BAD_JSON = "bad_json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,8 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
         "write true, false, t, f, yes, no, y, n, 1 or 0",
     ),
     ReasonCode.BAD_JSON: Explanation(
-        "not a JSON object (RFC 8259)",
-        'write an object like {"colour": "red"}',
+        "a field, or in a JSON file a whole row, is not a JSON object (RFC 8259)",
+        'write an object like {"colour": "red"}; NaN, comments and trailing commas are not JSON',
     ),
     ReasonCode.CONFLICTING_EVENT: Explanation(
         "an event of the same event_id but other content is already known",
@@ -127,6 +130,14 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
     ReasonCode.BARE_CARRIAGE_RETURN: Explanation(
         "the record holds a carriage return that ends no line",
         "write line ends as LF or CRLF, and put quotes around texts that hold others",
+    ),
+    ReasonCode.WRONG_TYPE: Explanation(
+        "in a JSON file a text, number or time is an object or an array",
+        "send the value itself, or name the path to it in the source mapping (`user.id`)",
+    ),
+    ReasonCode.REPEATED_NAME: Explanation(
+        "an object of a JSON file has one name twice, so what it says is not sure",
+        "write every name once",
     ),
 }
 
@@ -223,5 +234,9 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
     FileFault.BAD_DELIMITER: Explanation(
         "the delimiter cannot be used",
         "use one ASCII character that is no quote and no line end",
+    ),
+    FileFault.BAD_JSON: Explanation(
+        "a JSON array is damaged, so where its elements end is not sure",
+        "mend it, or write one object per line: then wrong lines are told one by one",
     ),
 }

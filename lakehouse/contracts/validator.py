@@ -145,8 +145,9 @@ class Validator:
         """Validate a batch: `frame` has (at least) `columns`, all strings of these `traits`.
 
         `known_at` (UTC) becomes the `updated_at` of catalogue rows that have none. `faults` are
-        reasons of rows that the reader could not read: they stand for whatever else those rows,
-        which hold nulls, would be refused for.
+        reasons that the reader found. One of a whole row (no column) stands for whatever else the
+        row, which holds nulls, would be refused for; one of a column for whatever else the column
+        would be.
         """
         checked = self.check(frame, known_at, traits, faults)
         traits &= self._added
@@ -175,9 +176,9 @@ class Validator:
         reasons = _found(read, "bad", self._checks)
         warnings = _found(read, "odd", oddities)
         if faults is not None and faults.height:
-            reasons = pl.concat([reasons.join(faults, on="row", how="anti"), faults])
+            reasons = pl.concat([_besides(reasons, faults), faults])
             reasons = reasons.sort("row", maintain_order=True)
-            warnings = warnings.join(faults, on="row", how="anti", maintain_order="left")
+            warnings = _besides(warnings, faults)
         if reasons.height:
             values = values.filter(~pl.col("row").is_in(reasons["row"].implode()))
         return Checked(values, reasons, warnings)
@@ -252,6 +253,13 @@ def _found(
             )
         )
     return pl.concat(found).sort("row", maintain_order=True)
+
+
+def _besides(found: pl.DataFrame, faults: pl.DataFrame) -> pl.DataFrame:
+    """Drop what the reader's faults stand for."""
+    whole = faults.filter(pl.col("column") == "")
+    kept = found.join(whole, on="row", how="anti", maintain_order="left")
+    return kept.join(faults, on=["row", "column"], how="anti", maintain_order="left")
 
 
 def _subject_checks(

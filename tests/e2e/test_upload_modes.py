@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import json
 import threading
 import time
 from contextlib import suppress
@@ -192,6 +193,23 @@ def test_every_error_can_be_had_by_page_and_as_a_file(service: RunningService) -
         stolen = path.replace("/many/", "/acme/")
         answer = get(service, stolen, "acme")
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_job")
+
+
+def test_json_files_go_the_same_way(service: RunningService) -> None:
+    service.add_tenant("json")
+    row = {"user_id": "u1", "item_id": "i1", "interaction_type": "view", "timestamp": 1.7e12}
+    lines_of_json = "\n".join(json.dumps(row | {"item_id": f"i{n}"}) for n in range(30))
+    first = service.upload("json", gzip.compress(lines_of_json.encode()), path="upload-json")
+    rows = [row | {"item_id": f"i{n}"} for n in range(31)]
+    second = service.upload("json", json.dumps(rows, indent=1), path="upload-json")
+    torn = service.upload("json", "[{},\n{]", path="upload-json", on_error="quarantine")
+
+    assert (first.json()["rows_accepted"], second.json()["rows_accepted"]) == (30, 1)
+    assert second.json()["duplicates"] == 30
+    assert (torn.status_code, torn.json()["code"], torn.json()["line"]) == (400, "bad_json", 2)
+    places = {row["source_ref"] for row in service.rows(RAW_INTERACTIONS, "json")}
+    assert "item:0000000031" in places
+    assert {row["source"] for row in service.rows(RAW_INTERACTIONS, "json")} == {"json"}
 
 
 def test_upload_that_nobody_waits_for(service: RunningService) -> None:

@@ -101,6 +101,7 @@ class RunningService:
         mapping: str | None = None,
         key: str | None = None,
         idempotency_key: str | bytes | None = None,
+        path: str = "upload-csv",
         **options: str,
     ) -> httpx.Response:
         """Upload a file as a client does; `options` are further parameters of the request."""
@@ -111,7 +112,7 @@ class RunningService:
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
         return httpx.post(
-            f"{self.base_url}/internal/data/upload-csv",
+            f"{self.base_url}/internal/data/{path}",
             params=params,
             headers=headers,
             files={"file": ("rows.csv", body)},

@@ -1,0 +1,1 @@
+"""Reading rows from JSON: one array of objects, or one object per line."""

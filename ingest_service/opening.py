@@ -1,0 +1,28 @@
+"""Opens the file of an upload by what it is written in."""
+
+from ingest_service.csv_files.chunks import CsvOptions
+from ingest_service.csv_files.encoding import Encoding
+from ingest_service.json_files.reader import JsonRows
+from ingest_service.json_files.rows import JsonColumns
+from ingest_service.sources import CsvRows, RowFile
+from ingest_service.upload import FileUpload
+from lakehouse.contracts.mapping import wanted_columns
+from lakehouse.contracts.tenant import FileFormat, OnError
+
+
+def open_rows(upload: FileUpload, chunk_bytes: int) -> RowFile:
+    """Open the file of an upload; raises `FileRefusedError`."""
+    mapping = upload.mapping
+    encoding = upload.encoding or mapping.encoding
+    if upload.format is FileFormat.JSON:
+        name = encoding.name if isinstance(encoding, Encoding) else encoding
+        columns = JsonColumns.of(upload.data_type, mapping)
+        return JsonRows(upload.path, name, columns, chunk_bytes)
+    options = CsvOptions(
+        encoding=encoding,
+        delimiter=upload.delimiter or mapping.delimiter,
+        wanted=wanted_columns(upload.data_type, mapping),
+        keeps_going=upload.on_error is OnError.QUARANTINE,
+        expects_damage=upload.expects_damage,
+    )
+    return CsvRows(upload.path, options, chunk_bytes)
