@@ -13,7 +13,7 @@ from lakehouse.cli.publishing import end_if_refused, prepare_and_tell
 from lakehouse.cli.service_process import running_service
 from lakehouse.cli.summary import print_next_commands, print_overview
 from lakehouse.cli.upload import show_report
-from lakehouse.cli.uploading import send_csv
+from lakehouse.cli.uploading import UploadClient, UploadOptions
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.database import ControlDatabase
@@ -94,11 +94,10 @@ def _upload(url: str, key: str, tenant: TenantFiles) -> None:
     files = [(DataType.INTERACTIONS, tenant.interactions, tenant.mapping)]
     if tenant.items is not None:
         files.insert(0, (DataType.ITEMS, tenant.items, None))
+    client = UploadClient(url, key, tenant.tenant_id)
     for data_type, file, mapping in files:
-        report = send_csv(
-            url, key, file, tenant_id=tenant.tenant_id, data_type=data_type, mapping=mapping
-        )
+        report = client.send(file, data_type, UploadOptions(mapping))
         note(f"{tenant.tenant_id}, {data_type}")
-        show_report(file, report)
+        show_report(file.name, report)
         if report["status"] != "success":
             raise typer.Exit(1)

@@ -1,56 +1,161 @@
-"""`eta upload`: send a CSV file to the service."""
+"""`eta upload`: send a file to the service; `eta upload-job`: what became of one sent before."""
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from lakehouse.cli.output import note, print_rows
-from lakehouse.contracts.kinds import DataType
+from lakehouse.contracts.kinds import DataType, FileFormat, OnError
+
+if TYPE_CHECKING:
+    from lakehouse.cli.uploading import UploadClient
 
 SHOWN_ERRORS: Final = 10
+
+Tenant = Annotated[str, typer.Option(help="The tenant's id.")]
+Key = Annotated[str, typer.Option(envvar="ETA_API_KEY", help="API key; better in ETA_API_KEY.")]
+Url = Annotated[str, typer.Option(envvar="ETA_URL", help="Where the service is.")]
+ErrorsTo = Annotated[
+    Path | None,
+    typer.Option("--errors-to", dir_okay=False, help="CSV file for every error, if there are any."),
+]
+
+LOCAL: Final = "http://127.0.0.1:8000"
 
 
 def upload(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)],
-    tenant: Annotated[str, typer.Option(help="The tenant's id.")],
-    key: Annotated[str, typer.Option(envvar="ETA_API_KEY", help="API key; better in ETA_API_KEY.")],
+    tenant: Tenant,
+    key: Key,
     data_type: Annotated[
         DataType, typer.Option("--type", help="What the rows are.")
     ] = DataType.INTERACTIONS,
     mapping: Annotated[
         str | None, typer.Option(help="Name of the tenant's source mapping.")
     ] = None,
-    url: Annotated[str, typer.Option(envvar="ETA_URL", help="Where the service is.")] = (
-        "http://127.0.0.1:8000"
-    ),
+    on_error: Annotated[
+        OnError, typer.Option(help="With a wrong row: store nothing, or the good rows.")
+    ] = OnError.REJECT,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Validate everything, store nothing.")
+    ] = False,
+    background: Annotated[
+        bool, typer.Option("--background", help="Do not wait: print the job's id.")
+    ] = False,
+    file_format: Annotated[
+        FileFormat | None, typer.Option("--format", help="Default: by the file's name.")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Default: told from the file.")] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="One character or `tab`. Default: told from the header.")
+    ] = None,
+    compress: Annotated[bool, typer.Option("--compress", help="Send it as gzip.")] = False,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="Sent again with the same key, it is stored once.")
+    ] = None,
+    errors_to: ErrorsTo = None,
+    url: Url = LOCAL,
 ) -> None:
-    """Send a CSV file to the service and say what became of its rows."""
-    from lakehouse.cli.uploading import send_csv
+    """Send a CSV or JSON file to the service and say what became of its rows.
 
-    report = send_csv(url, key, file, tenant_id=tenant, data_type=data_type, mapping=mapping)
-    show_report(file, report)
-    if report["status"] != "success":
-        raise typer.Exit(1)
+    Ends with 1 when nothing was stored because rows are wrong.
+    """
+    from lakehouse.cli.uploading import UploadClient, UploadOptions
+
+    options = UploadOptions(
+        mapping,
+        on_error,
+        dry_run,
+        background,
+        encoding,
+        delimiter,
+        idempotency_key,
+        compress,
+        file_format,
+    )
+    client = UploadClient(url, key, tenant)
+    answer = client.send(file, data_type, options)
+    if background:
+        note(f"{file.name}: taken in; see `eta upload-job {answer['job_id']} --tenant {tenant}`")
+        typer.echo(answer["job_id"])
+        return
+    _finish(client, file.name, answer, errors_to)
 
 
-def show_report(file: Path, report: dict[str, Any]) -> None:
-    """Print an upload's counts, or its first errors."""
+def upload_job(
+    job_id: Annotated[str, typer.Argument(help="What `eta upload --background` printed.")],
+    tenant: Tenant,
+    key: Key,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
+    errors_to: ErrorsTo = None,
+    url: Url = LOCAL,
+) -> None:
+    """Say how far an upload is, or what became of its rows."""
+    from lakehouse.cli.uploading import UploadClient, refused
+
+    client = UploadClient(url, key, tenant)
+    job = client.wait(job_id, _tell) if wait else client.job(job_id)
+    if not job["finished_at"]:
+        _tell(job)
+        return
+    result = job["result"] or {}
+    if "status" not in result or "rows_received" not in result:
+        raise refused(job["http_status"] or 500, _problem_of(result))
+    _finish(client, f"job {job_id}", result, errors_to)
+
+
+def show_report(file: str, report: dict[str, Any]) -> None:
+    """Print an upload's counts, and its first errors."""
+    if report["warning_count"]:
+        by_code = ", ".join(f"{code}: {n:,}" for code, n in report["warnings_by_code"].items())
+        note(f"{file}: warnings: {by_code}")
     if report["status"] == "success":
+        done = "would be stored" if report["dry_run"] else "stored"
         note(
-            f"{file.name}: {report['rows_received']:,} rows, {report['rows_accepted']:,} stored, "
+            f"{file}: {report['rows_received']:,} rows, {report['rows_accepted']:,} {done}, "
             f"{report['duplicates']:,} known already, {report['quarantined']:,} in quarantine"
         )
+    else:
+        note(
+            f"{file}: nothing was stored, {report['rows_rejected']:,} of "
+            f"{report['rows_received']:,} rows are wrong ({report['error_count']:,} errors)"
+        )
+    if not report["error_count"]:
         return
-    note(
-        f"{file.name}: nothing was stored, {report['rows_rejected']:,} of "
-        f"{report['rows_received']:,} rows are wrong ({report['error_count']:,} errors)"
-    )
-    shown = report["errors"][:SHOWN_ERRORS]
+    shown = report.get("errors", [])[:SHOWN_ERRORS]
     print_rows(
         ("line", "column", "code", "reason"),
         [(e["line"], e["column"], e["code"], e["reason"]) for e in shown],
     )
     if report["error_count"] > len(shown):
         by_code = ", ".join(f"{code}: {n:,}" for code, n in report["errors_by_code"].items())
-        note(f"… and {report['error_count'] - len(shown):,} more; in all {by_code}")
+        note(
+            f"… and {report['error_count'] - len(shown):,} more (--errors-to FILE writes all); "
+            f"in all {by_code}"
+        )
+
+
+def _finish(
+    client: "UploadClient", name: str, report: dict[str, Any], errors_to: Path | None
+) -> None:
+    show_report(name, report)
+    if errors_to is not None and report["error_count"]:
+        client.save_findings(report["job_id"], "errors", errors_to)
+        note(f"{name}: {report['error_count']:,} errors written to {errors_to}")
+    if report["status"] != "success":
+        raise typer.Exit(1)
+
+
+def _tell(job: dict[str, Any]) -> None:
+    progress = job["progress"]
+    if progress is None:
+        note(f"job {job['job_id']}: {job['state']}")
+        return
+    share = 100 * progress["bytes_read"] / max(1, progress["bytes_total"])
+    note(f"job {job['job_id']}: {job['state']}, {share:.0f} %, {progress['rows_read']:,} rows")
+
+
+def _problem_of(result: dict[str, Any]) -> dict[str, Any]:
+    """A refusal is a problem already; a failure has an error and a remedy."""
+    return {"detail": result.get("error"), **result}

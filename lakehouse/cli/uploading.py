@@ -1,63 +1,160 @@
-"""Sends a file to the service, with a progress bar."""
+"""Sends a file to the service and follows its job, with a progress bar."""
 
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import httpx
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from lakehouse.contracts.kinds import FileFormat, OnError
 from lakehouse.errors import EtaError
 
 ANSWER_SECONDS: Final = 3600
 """A large file is read and stored before it is answered."""
+ASK_SECONDS: Final = 1.0
+PIECE_BYTES: Final = 1024 * 1024
+
+_JSON: Final = (".json", ".jsonl", ".ndjson")
+_PACKED: Final = (".gz", ".zst", ".zstd")
 
 
-def send_csv(
-    base_url: str,
-    key: str,
-    file: Path,
-    *,
-    tenant_id: str,
-    data_type: str,
-    mapping: str | None = None,
-    console: Console | None = None,
-) -> dict[str, Any]:
-    """Upload `file` and return the service's answer, stored or refused.
+@dataclass(frozen=True, slots=True)
+class UploadOptions:
+    """How the service is to read a file; what is None is told from it, or left to the tenant."""
 
-    The file is streamed. Raises `EtaError` when the service cannot be reached or refuses the
-    request as a whole (key, tenant, limits, missing columns).
-    """
-    parameters = {"tenant_id": tenant_id, "data_type": data_type}
-    if mapping is not None:
-        parameters["mapping"] = mapping
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-    )
-    with (
-        Progress(*columns, console=console, transient=True) as progress,
-        progress.open(file, "rb", description=f"Uploading {file.name}") as body,
-    ):
-        try:
-            answer = httpx.post(
-                f"{base_url.rstrip('/')}/internal/data/upload-csv",
-                params=parameters,
-                headers={"Authorization": f"Bearer {key}"},
-                files={"file": (file.name, body, "text/csv")},
-                timeout=httpx.Timeout(30, read=ANSWER_SECONDS, write=ANSWER_SECONDS),
+    mapping: str | None = None
+    on_error: OnError = OnError.REJECT
+    dry_run: bool = False
+    in_background: bool = False
+    encoding: str | None = None
+    delimiter: str | None = None
+    idempotency_key: str | None = None
+    compress: bool = False
+    format: FileFormat | None = None
+
+    def parameters(self) -> dict[str, str]:
+        """Return the request's parameters, those that differ from the service's defaults."""
+        given = {
+            "mapping": self.mapping,
+            "encoding": self.encoding,
+            "delimiter": self.delimiter,
+            "on_error": self.on_error if self.on_error is not OnError.REJECT else None,
+            "dry_run": "true" if self.dry_run else None,
+            "async": "true" if self.in_background else None,
+        }
+        return {name: str(value) for name, value in given.items() if value is not None}
+
+
+class UploadClient:
+    """A tenant's way to the service; `console` is where progress is shown."""
+
+    def __init__(
+        self, base_url: str, key: str, tenant_id: str, console: Console | None = None
+    ) -> None:
+        self._url = base_url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"}
+        self._tenant_id = tenant_id
+        self._console = console
+
+    def send(
+        self, file: Path, data_type: str, options: UploadOptions | None = None
+    ) -> dict[str, Any]:
+        """Upload `file` and return the service's answer, stored or refused; or its job.
+
+        The file is streamed. Raises `EtaError` when the service cannot be reached or refuses the
+        request as a whole (key, tenant, limits, missing columns).
+        """
+        options = options or UploadOptions()
+        headers = dict(self._headers)
+        if options.idempotency_key is not None:
+            headers["Idempotency-Key"] = options.idempotency_key
+        with self._shown(file) as body:
+            sent: dict[str, Any] = {"files": {"file": (file.name, body, "text/csv")}}
+            if options.compress:
+                sent = {"content": _gzipped(body)}
+                headers |= {"Content-Encoding": "gzip", "Content-Type": "text/csv"}
+            answer = self._ask(
+                "POST",
+                f"/internal/data/upload-{options.format or format_of(file)}",
+                params={
+                    "tenant_id": self._tenant_id,
+                    "data_type": data_type,
+                    **options.parameters(),
+                },
+                headers=headers,
+                **sent,
             )
+        report: dict[str, Any] = answer.json()
+        return report
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Return how far an upload is, or what came of it."""
+        found: dict[str, Any] = self._ask("GET", self._job_path(job_id)).json()
+        return found
+
+    def wait(self, job_id: str, tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Ask until a job has ended, telling its progress; return the job."""
+        while not (job := self.job(job_id))["finished_at"]:
+            tell(job)
+            time.sleep(ASK_SECONDS)
+        return job
+
+    def save_findings(self, job_id: str, kind: str, target: Path) -> None:
+        """Write all errors or warnings of an upload to a CSV file."""
+        answer = self._ask("GET", f"{self._job_path(job_id)}/findings.csv", params={"kind": kind})
+        target.write_bytes(answer.content)
+
+    def _job_path(self, job_id: str) -> str:
+        return f"/v1/tenants/{self._tenant_id}/ingest/uploads/{job_id}"
+
+    def _ask(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, **how: Any
+    ) -> httpx.Response:
+        timeout = httpx.Timeout(30, read=ANSWER_SECONDS, write=ANSWER_SECONDS)
+        sent = headers or self._headers
+        try:
+            answer = httpx.request(method, self._url + path, headers=sent, timeout=timeout, **how)
         except httpx.HTTPError as error:
             raise EtaError(
-                f"the service at {base_url} could not be reached ({type(error).__name__})",
+                f"the service at {self._url} could not be reached ({type(error).__name__})",
                 remedy="start it with `eta serve`, or name another with --url",
             ) from None
-    if answer.status_code != httpx.codes.OK:
-        raise _refusal(answer)
-    report: dict[str, Any] = answer.json()
-    return report
+        if answer.status_code not in (httpx.codes.OK, httpx.codes.ACCEPTED):
+            raise _refusal(answer)
+        return answer
+
+    @contextmanager
+    def _shown(self, file: Path) -> Iterator[BinaryIO]:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+        )
+        with (
+            Progress(*columns, console=self._console, transient=True) as progress,
+            progress.open(file, "rb", description=f"Uploading {file.name}") as body,
+        ):
+            yield body
+
+
+def format_of(file: Path) -> FileFormat:
+    """Return what a file is written in, by its name; CSV when that does not tell."""
+    endings = [ending.lower() for ending in file.suffixes if ending.lower() not in _PACKED]
+    return FileFormat.JSON if endings and endings[-1] in _JSON else FileFormat.CSV
+
+
+def _gzipped(body: BinaryIO) -> Iterator[bytes]:
+    packer = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    while piece := body.read(PIECE_BYTES):
+        yield packer.compress(piece)
+    yield packer.flush()
 
 
 def _refusal(answer: httpx.Response) -> EtaError:
@@ -65,8 +162,13 @@ def _refusal(answer: httpx.Response) -> EtaError:
         problem = answer.json()
     except ValueError:
         problem = {}
+    return refused(answer.status_code, problem)
+
+
+def refused(status: int, problem: dict[str, Any]) -> EtaError:
+    """Return the error for a problem that the service answered with."""
     detail = problem.get("detail") or problem.get("title") or "no reason was given"
     return EtaError(
-        f"the service refused the file ({answer.status_code}): {detail}",
+        f"the service refused the file ({status}): {detail}",
         remedy=problem.get("remedy") or "mend the request and send the file again",
     )

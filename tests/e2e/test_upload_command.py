@@ -1,0 +1,106 @@
+"""`eta upload` and `eta upload-job` against the real service."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from lakehouse.cli.main import app
+from lakehouse.cli.uploading import format_of
+from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
+from tests.support.rows import HEADER, interactions_csv, lines
+from tests.support.service import RunningService
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """A file of a good and a wrong row, in Latin-1 with tabs."""
+    path = tmp_path / "rows.csv"
+    text = lines("Zoé,i1,view,1700000000000", "u2,i1,stare,soon")
+    path.write_bytes(text.replace(",", "\t").encode("latin-1"))
+    return path
+
+
+def eta(service: RunningService, tenant: str, *arguments: str | Path) -> Result:
+    """Run a command as a tenant."""
+    options = ["--tenant", tenant, "--key", service.keys[tenant], "--url", service.base_url]
+    return CliRunner().invoke(app, [str(argument) for argument in (*arguments, *options)])
+
+
+def test_every_option_reaches_the_service(
+    service: RunningService, rows: Path, tmp_path: Path
+) -> None:
+    service.add_tenant("cli")
+    errors = tmp_path / "errors.csv"
+    read = ("--encoding", "cp1252", "--delimiter", "tab")
+    refused = eta(service, "cli", "upload", rows, "--errors-to", errors)
+    tried = eta(service, "cli", "upload", rows, *read, "--dry-run", "--on-error", "quarantine")
+    taken = [
+        eta(
+            service,
+            *("cli", "upload", rows, *read, "--on-error", "quarantine", "--compress"),
+            *("--idempotency-key", "once"),
+        )
+        for _ in range(2)
+    ]
+
+    assert (refused.exit_code, "detected_encoding: 1" in refused.stderr) == (1, True)
+    with errors.open() as file:
+        assert [row["code"] for row in csv.DictReader(file)] == [
+            "unknown_interaction_type",
+            "bad_timestamp",
+        ]
+    assert (tried.exit_code, "1 would be stored" in tried.stderr) == (0, True)
+    for result in taken:
+        assert (result.exit_code, "1 stored" in result.stderr) == (0, True), result.output
+        assert "1 in quarantine" in result.stderr
+    assert len(service.rows(OPS_INGEST_LEDGER, "cli")) == 1
+    assert [row["user_id"] for row in service.rows(RAW_INTERACTIONS, "cli")] == ["Zoé"]
+
+
+def test_background_upload_is_followed_by_its_job(service: RunningService, tmp_path: Path) -> None:
+    service.add_tenant("follow")
+    good, torn = tmp_path / "good.csv", tmp_path / "torn.csv"
+    good.write_text(interactions_csv(40))
+    torn.write_text(HEADER + "u,i\n")
+    started = [eta(service, "follow", "upload", file, "--background") for file in (good, torn)]
+    ids = [result.stdout.strip() for result in started]
+    done, refused = (eta(service, "follow", "upload-job", job_id, "--wait") for job_id in ids)
+
+    assert [result.exit_code for result in started] == [0, 0]
+    assert (done.exit_code, "40 stored" in done.stderr) == (0, True), done.output
+    assert refused.exit_code == 1
+    assert "it has 2 fields, the header has 4" in refused.stderr
+    unknown = eta(service, "follow", "upload-job", "nothing")
+    assert (unknown.exit_code, "no job of that id" in unknown.stderr) == (1, True)
+
+
+def test_json_file_is_known_by_its_name(service: RunningService, tmp_path: Path) -> None:
+    service.add_tenant("named")
+    path = tmp_path / "rows.ndjson"
+    row = {
+        "user_id": "u",
+        "item_id": "i",
+        "interaction_type": "view",
+        "timestamp": 1_700_000_000_000,
+    }
+    path.write_text(json.dumps(row))
+    result = eta(service, "named", "upload", path)
+
+    assert (result.exit_code, "1 stored" in result.stderr) == (0, True), result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.csv", "csv"),
+        ("a.JSONL.gz", "json"),
+        ("a.json.csv", "csv"),
+        ("a", "csv"),
+        ("a.zst", "csv"),
+    ],
+)
+def test_format_by_name(name: str, expected: str) -> None:
+    assert format_of(Path(name)) == expected
