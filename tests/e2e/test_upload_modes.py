@@ -308,3 +308,25 @@ def test_killed_under_a_key_and_sent_again_is_stored_once(tmp_path: Path, delay:
 def _send_to_its_death(service: RunningService, body: str) -> None:
     with suppress(httpx.HTTPError):
         service.upload("acme", body, idempotency_key="k")
+
+
+def test_memory_does_not_follow_the_file_nor_what_a_bomb_unpacks_to(tmp_path: Path) -> None:
+    """The long proof, with 2 GB and 1 GB, is `python -m benchmarks.limits`."""
+    settings = {"ETA_SERVICE_DEDUPE_ROWS": "20000", "ETA_SERVICE_CHUNK_BYTES": "1048576"}
+    running = RunningService(tmp_path, settings)
+    running.add_tenant("acme")
+    running.start()
+    try:
+        running.upload("acme", interactions_csv(200_000))
+        small = running.peak_rss_mb
+        large = running.upload("acme", interactions_csv(1_500_000, user="v")).json()
+        after_large = running.peak_rss_mb
+        bomb = running.upload("acme", gzip.compress(bytes(400 * 1024 * 1024), 1))
+        after_bomb = running.peak_rss_mb
+    finally:
+        running.stop()
+
+    assert large["rows_accepted"] == 1_500_000
+    assert after_large - small < 120
+    assert bomb.status_code == 413
+    assert after_bomb - after_large < 40

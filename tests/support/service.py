@@ -88,6 +88,13 @@ class RunningService:
         self._end("kill")
 
     @property
+    def peak_rss_mb(self) -> float:
+        """Largest resident size so far."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(s.split()[1]) for s in status.splitlines() if s.startswith("VmHWM")) / 1024
+
+    @property
     def log(self) -> str:
         """Everything it has logged."""
         return (self.home / "service.log").read_text()
