@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from ingest_service.dedupe.window import BatchSession, BatchWindow, DedupeWindows, History, Verdict
+from ingest_service.json_files.rows import JsonColumns
 from ingest_service.rereading import EditedRows, reread
 from ingest_service.rows import outcome_rows, raw_rows
 from ingest_service.sinks.base import BatchKey, Counts, Sink, SinkBatch
@@ -231,7 +232,7 @@ class _ReplayRun:
     def _try(self, layout: SourceLayout, rows: pl.DataFrame) -> None:
         edited = self._order.edited
         if edited is None:
-            texts, is_read = reread(layout, rows["raw"].to_list())
+            texts, is_read = reread(layout, rows["raw"].to_list(), lambda: self._asked(layout))
             rows, texts = rows.filter(is_read), texts.filter(is_read)
             self._codes[UNREADABLE] += int((~is_read).sum())
         else:
@@ -279,6 +280,10 @@ class _ReplayRun:
         outcomes = pl.repeat(outcome, count, eager=True)
         is_edited = pl.repeat(self._order.edited is not None, count, dtype=pl.Boolean, eager=True)
         self._batch.resolve(outcome_rows(self._key, refs, outcomes, is_edited))
+
+    def _asked(self, layout: SourceLayout) -> JsonColumns:
+        mapping = self._order.settings.mapping(self._order.mapping or layout.mapping)
+        return JsonColumns.of(self._key.data_type, mapping)
 
     def _validator(self, layout: SourceLayout, columns: tuple[str, ...]) -> Validator:
         name = self._order.mapping or layout.mapping

@@ -1,13 +1,16 @@
 """Rows of the quarantine as columns again, and edited ones in their place."""
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
 import polars as pl
 
+from ingest_service.json_files.rows import JsonColumns, chunk_of, record_of
 from lakehouse.contracts.layout import SourceLayout
+from lakehouse.contracts.strict_json import StrictDecoder
 from lakehouse.errors import EtaError
 from lakehouse.storage.quarantine import OWN_COLUMNS, PLACE, source_ref_of
 
@@ -58,11 +61,20 @@ def read_edited(path: Path) -> EditedRows:
     return EditedRows(header[len(OWN_COLUMNS) :], values)
 
 
-def reread(layout: SourceLayout, raw: list[bytes]) -> tuple[pl.DataFrame, pl.Series]:
+def reread(
+    layout: SourceLayout, raw: list[bytes], asked: Callable[[], JsonColumns]
+) -> tuple[pl.DataFrame, pl.Series]:
     """Return records as columns of texts, and which could be read at all; the others are null.
 
-    Each record is read alone, so one that is damaged does not reach into the next.
+    Each record is read alone, so one that is damaged does not reach into the next. A CSV record
+    has the columns of its file, a JSON object those that are `asked` of it.
     """
+    if layout.format == "json":
+        decoder, columns = StrictDecoder(), asked()
+        objects = [record_of(one, 0, 0, decoder) for one in raw]
+        chunk = chunk_of(objects, columns.names, columns.objects)
+        rows = pl.Series(range(len(raw)), dtype=pl.UInt32)
+        return chunk.frame, ~rows.is_in(chunk.faults["row"].implode())
     records = [_record(layout, one) for one in raw]
     nothing = (None,) * len(layout.columns)
     frame = pl.DataFrame(

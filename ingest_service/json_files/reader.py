@@ -13,13 +13,13 @@ from typing import Final, Self
 
 from ingest_service.csv_files.encoding import TextSource
 from ingest_service.json_files.array import ArrayReader
-from ingest_service.json_files.rows import JsonChunk, JsonColumns, JsonRecord, chunk_of
+from ingest_service.json_files.rows import JsonChunk, JsonColumns, JsonRecord, chunk_of, record_of
 from ingest_service.report import Finding
 from ingest_service.sources import FileReading
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
-from lakehouse.contracts.strict_json import MAX_BYTES, StrictDecoder, StrictJsonError
+from lakehouse.contracts.strict_json import MAX_BYTES, StrictDecoder
 
 WHITE_SPACE: Final = b" \t\r\n"
 
@@ -89,8 +89,8 @@ class JsonRows:
         return FileReading(encoding.name, encoding.confidence, encoding.how)
 
     def layout(self, mapping_name: str) -> SourceLayout:
-        """Return what a row is."""
-        return SourceLayout(format="json", mapping=mapping_name)
+        """Return what a row is, and the names that were asked for."""
+        return SourceLayout(format="json", columns=self.header, mapping=mapping_name)
 
     def oddities(self, read: Sequence[str]) -> Iterator[Finding]:  # noqa: ARG002
         """Yield nothing: objects name their fields themselves."""
@@ -144,14 +144,9 @@ def record_too_long(line: int) -> FileRefusedError:
 
 def _records(piece: _Lines) -> list[JsonRecord]:
     decoder = StrictDecoder()
-    records = []
-    for number, line in enumerate(piece.data.split(b"\n"), piece.first_line):
-        raw = line.strip(WHITE_SPACE)
-        if not raw:
-            continue
-        try:
-            records.append(JsonRecord(raw, number, number, decoder.document(raw)))
-        except StrictJsonError as error:
-            where = "" if error.position is None else f" (at character {error.position + 1})"
-            records.append(JsonRecord(raw, number, number, None, f"{error.message}{where}"))
-    return records
+    stripped = (line.strip(WHITE_SPACE) for line in piece.data.split(b"\n"))
+    return [
+        record_of(raw, number, number, decoder)
+        for number, raw in enumerate(stripped, piece.first_line)
+        if raw
+    ]

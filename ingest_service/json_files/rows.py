@@ -2,21 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from ingest_service.csv_files.structure import Positions
 from lakehouse.contracts.characters import Traits
-from lakehouse.contracts.fields import CONTEXT_FIELDS, FIELDS, FieldKind
+from lakehouse.contracts.fields import FIELDS, FieldKind
+from lakehouse.contracts.json_rows import pick, value_text
 from lakehouse.contracts.mapping import wanted_columns
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
-from lakehouse.contracts.strict_json import Number, Parsed, dumps
+from lakehouse.contracts.strict_json import Parsed, StrictDecoder, StrictJsonError
 from lakehouse.contracts.tenant import DataType, SourceMapping
 from lakehouse.contracts.validator import REASON_SCHEMA
-
-CONTEXT: Final = "context"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +83,12 @@ def chunk_of(
             faults.append((row, code.value, "", "", message))
             found = {}
         for name, texts in values.items():
-            text, fault = _text(_pick(found, name), may_be_object=name in objects)
-            texts.append(text)
-            if fault:
-                faults.append((row, ReasonCode.WRONG_TYPE.value, name, name, f"{name} is {fault}"))
+            value = pick(found, name)
+            if isinstance(value, (dict, list)) and name not in objects:
+                kind = "an object" if isinstance(value, dict) else "an array"
+                faults.append((row, ReasonCode.WRONG_TYPE.value, name, name, f"{name} is {kind}"))
+                value = None
+            texts.append(value_text(value))
     return JsonChunk(
         pl.DataFrame(values, schema=dict.fromkeys(columns, pl.String)),
         np.array([record.line for record in records], dtype=np.int64),
@@ -95,6 +96,15 @@ def chunk_of(
         pl.DataFrame(faults, schema=REASON_SCHEMA, orient="row"),
         records,
     )
+
+
+def record_of(raw: bytes, line: int, place: int, decoder: StrictDecoder) -> JsonRecord:
+    """Read one row that stands alone; a fault is part of what is returned."""
+    try:
+        return JsonRecord(raw, line, place, decoder.document(raw))
+    except StrictJsonError as error:
+        where = "" if error.position is None else f" (at character {error.position + 1})"
+        return JsonRecord(raw, line, place, None, f"{error.message}{where}")
 
 
 def _object_of(record: JsonRecord) -> dict[str, Any] | tuple[ReasonCode, str]:
@@ -107,31 +117,3 @@ def _object_of(record: JsonRecord) -> dict[str, Any] | tuple[ReasonCode, str]:
         return ReasonCode.REPEATED_NAME, EXPLANATIONS[ReasonCode.REPEATED_NAME].meaning
     found: dict[str, Any] = parsed.value
     return found
-
-
-def _pick(row: dict[str, Any], name: str) -> Any:
-    """Return the value under a name, under a path with dots, or within `context`."""
-    if name in row:
-        return row[name]
-    if name in CONTEXT_FIELDS:
-        context = row.get(CONTEXT)
-        return context.get(name) if isinstance(context, dict) else None
-    value: Any = row
-    for part in name.split("."):
-        if not isinstance(value, dict):
-            return None
-        value = value.get(part)
-    return value
-
-
-def _text(value: Any, *, may_be_object: bool) -> tuple[str | None, str]:
-    """Return the text of a value, or what kind of value it is that has none."""
-    if value is None or type(value) is str:
-        return value, ""
-    if isinstance(value, Number):
-        return str(value), ""
-    if isinstance(value, bool):
-        return ("true" if value else "false"), ""
-    if may_be_object:
-        return dumps(value), ""
-    return None, "an object" if isinstance(value, dict) else "an array"

@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict
 class SourceLayout(BaseModel):
     """What a source's rows look like: enough to read one of them alone.
 
-    `columns`: the header of the file, in its order. `encoding`: of the bytes, as Python calls it.
-    `mapping`: name of the tenant's source mapping that the rows were read with. Holds nothing of a
-    row.
+    `columns`: the header of a CSV file, in its order; of JSON the names that were asked for.
+    `encoding`: of the bytes, as Python calls it. `mapping`: name of the tenant's source mapping
+    that the rows were read with. Holds nothing of a row.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal["csv"] = "csv"
+    format: Literal["csv", "json"] = "csv"
     encoding: str = "utf-8"
     delimiter: str = ","
     columns: tuple[str, ...] = ()

@@ -9,7 +9,9 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.contracts.json_rows import pick, value_text
 from lakehouse.contracts.layout import SourceLayout
+from lakehouse.contracts.strict_json import StrictJsonError, loads
 from lakehouse.errors import EtaError
 from lakehouse.storage.quarantine import OWN_COLUMNS, place_of
 
@@ -61,13 +63,28 @@ def record_text(raw: bytes, layout: SourceLayout) -> str:
 
 
 def _record(row: Mapping[str, Any], layout: SourceLayout) -> list[str]:
-    text = StringIO(record_text(row["raw"], layout), newline="")
-    try:
-        fields = next(csv.reader(text, delimiter=layout.delimiter), [])
-    except csv.Error:
-        fields = [text.getvalue()]
+    text = record_text(row["raw"], layout)
+    fields = _json_fields if layout.format == "json" else _csv_fields
     own = [row["batch_id"], place_of(row["source_ref"]), reasons_text(row["reasons"])]
-    return [*own, *fields]
+    return [*own, *fields(text, layout)]
+
+
+def _csv_fields(text: str, layout: SourceLayout) -> list[str]:
+    try:
+        return next(csv.reader(StringIO(text, newline=""), delimiter=layout.delimiter), [])
+    except csv.Error:
+        return [text]
+
+
+def _json_fields(text: str, layout: SourceLayout) -> list[str]:
+    """Return the values that were asked for; all of the text where it is no object."""
+    try:
+        value = loads(text.encode(errors="surrogateescape")).value
+    except StrictJsonError:
+        return [text]
+    if not isinstance(value, dict):
+        return [text]
+    return [value_text(pick(value, name)) or "" for name in layout.columns]
 
 
 def _different_columns() -> EtaError:

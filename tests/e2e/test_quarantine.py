@@ -1,6 +1,7 @@
 """A thousand bad rows of twenty kinds: kept with every reason, mended, taken in once."""
 
 import csv
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -185,6 +186,49 @@ def test_thousand_bad_rows_are_kept_mended_and_land_once(
     repeated = running.upload("acme", body, on_error="quarantine").json()
     assert repeated["rows_accepted"] == 0
     assert check_ledger(running.lake).wrong == ()
+
+
+def test_json_rows_are_mended_by_a_mapping_and_by_hand(
+    running: RunningService, eta: Command, tmp_path: Path
+) -> None:
+    row = {"item_id": "i1", "interaction_type": "view", "timestamp": 1_700_000_000_000}
+    lines = [
+        json.dumps(row | {"event_id": "j1", "user_id": {"id": "u1"}}),
+        json.dumps(row | {"event_id": "j2", "user_id": "u2", "interaction_type": "stare"}),
+        '{"event_id": "j3", "user_id": "u3"',
+    ]
+    body = "\n".join(lines)
+    settings, exported = tmp_path / "acme.yml", tmp_path / "bad.csv"
+    settings.write_text("{}")
+    eta("fix", "--settings", str(settings))
+    answer = running.upload("acme", body, path="upload-json", on_error="quarantine").json()
+    assert (answer["rows_accepted"], answer["quarantined"]) == (0, 3)
+    settings.write_text("sources: {default: {columns: {user_id: user_id.id}}}")
+    eta("fix", "--settings", str(settings))
+    batch = newest(running)
+    assert (batch.batch_id, batch.stored, batch.quarantined) == (answer["batch_id"], 1, 2)
+
+    settings.write_text("{}")
+    eta("fix", "--settings", str(settings))
+    eta("export", "--batch", answer["batch_id"], "--out", str(exported))
+    with exported.open(newline="") as file:
+        header, *records = csv.reader(file)
+    records.sort(key=lambda record: record[1])
+    fixed = dict(zip(header, records[0], strict=True)) | {"interaction_type": "like"}
+    assert (fixed["user_id"], records[1][3:]) == ("u2", [lines[2]])
+    mended = {"event_id": "j3", "user_id": "u3", "item_id": "i1", "interaction_type": "view"}
+    with exported.open("w", newline="") as file:
+        writer = csv.DictWriter(file, header, restval="")
+        writer.writeheader()
+        own = dict(zip(header[:3], records[1][:3], strict=True))
+        writer.writerows([fixed, own | mended | {"timestamp": "1700000000000"}])
+    eta("fix", "--rows", str(exported))
+    batch = newest(running)
+
+    assert (batch.stored, batch.quarantined) == (3, 0)
+    mine = [r for r in running.rows(RAW_INTERACTIONS, "acme") if r["batch_id"] == batch.batch_id]
+    found = {(r["event_id"], r["user_id"], r["interaction_type"]) for r in mine}
+    assert found == {("j1", "u1", "view"), ("j2", "u2", "like"), ("j3", "u3", "view")}
 
 
 def mend(exported: Path) -> Path:

@@ -1,0 +1,34 @@
+"""The values of a JSON object as texts, which is what the validator reads."""
+
+from typing import Any, Final
+
+from lakehouse.contracts.fields import CONTEXT_FIELDS
+from lakehouse.contracts.strict_json import Number, dumps
+
+CONTEXT: Final = "context"
+
+
+def pick(row: dict[str, Any], name: str) -> Any:
+    """Return the value under a name, under a path with dots, or within `context`."""
+    if name in row:
+        return row[name]
+    if name in CONTEXT_FIELDS:
+        context = row.get(CONTEXT)
+        return context.get(name) if isinstance(context, dict) else None
+    value: Any = row
+    for part in name.split("."):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(part)
+    return value
+
+
+def value_text(value: Any) -> str | None:
+    """Return the text of a value: a number's digits, true or false, an object's or array's JSON."""
+    if value is None or type(value) is str:
+        return value
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return dumps(value)
