@@ -1,6 +1,6 @@
 """Runs the models for a command, with a line of progress per model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ def build_with_progress(
     tenant_id: str | None = None,
     full_refresh: bool = False,
     variables: Mapping[str, Any] | None = None,
+    select: Sequence[str] = (),
     console: Console | None = None,
 ) -> BuildResult:
     """Build and test the models; raises `EtaError` naming the first failures."""
@@ -50,6 +51,7 @@ def build_with_progress(
             tenant_id=tenant_id,
             full_refresh=full_refresh,
             variables=variables,
+            select=select,
             on_event=show,
             on_count=lambda total: progress.update(task, total=total),
         )

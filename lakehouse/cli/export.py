@@ -20,29 +20,39 @@ class FormatName(StrEnum):
     personalize = "personalize"
 
 
+DestinationOption = Annotated[
+    Path | None,
+    typer.Option(file_okay=False, help="New folder; default: below `exports` in the home."),
+]
+
+
 def export(
     tenant: Annotated[str, typer.Option(help="Id of the tenant.")],
     format_name: Annotated[
         FormatName, typer.Option("--format", help="What is to read the files.")
     ] = FormatName.parquet,
     snapshot: Annotated[str, typer.Option(help="A snapshot's id.")] = "current",
-    to: Annotated[
-        Path | None,
-        typer.Option(file_okay=False, help="New folder; default: below `exports` in the home."),
-    ] = None,
+    to: DestinationOption = None,
 ) -> None:
     """Write a snapshot's rows to a folder, which appears whole or not at all."""
-    from lakehouse.cli.output import note
     from lakehouse.settings import LakeSettings
-    from lakehouse.training.export.run import ExportFormat, default_destination
     from lakehouse.training.publish import find_snapshot
 
     settings = LakeSettings()
-    manifest = find_snapshot(settings, tenant, snapshot)
+    export_and_tell(settings, find_snapshot(settings, tenant, snapshot), format_name, to)
+
+
+def export_and_tell(
+    settings: "LakeSettings", manifest: "Manifest", format_name: FormatName, to: Path | None
+) -> None:
+    """Export a snapshot with a bar of progress; print the folder alone on stdout."""
+    from lakehouse.cli.output import note
+    from lakehouse.training.export.run import ExportFormat, default_destination
+
     kind = ExportFormat(format_name.value)
     destination = (to or default_destination(settings, manifest, kind)).absolute()
     _export_with_progress(settings, manifest, kind, destination)
-    note(f"{manifest.counts.rows:,} rows of snapshot {manifest.snapshot_id} were read.")
+    note(f"{manifest.row_count:,} rows of snapshot {manifest.snapshot_id} were read.")
     note(f"What the files hold: {destination / 'README.md'}")
     typer.echo(destination)
 
@@ -57,7 +67,7 @@ def _export_with_progress(
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Rows", total=manifest.counts.rows)
+        task = progress.add_task("Rows", total=manifest.row_count)
         export_snapshot(
             settings,
             manifest,

@@ -9,6 +9,7 @@ from lakehouse.cli import (
     db,
     demo,
     docs,
+    evaluation,
     export,
     gate,
     keys,
@@ -44,6 +45,7 @@ app.command("status")(status.status)
 app.command("docs")(docs.docs)
 app.command("export")(export.export)
 app.add_typer(training.app, name="training")
+app.add_typer(evaluation.app, name="evaluation")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(tenants.app, name="tenants")

@@ -15,6 +15,9 @@ from lakehouse.errors import EtaError
 TENANT_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 TenantId = Annotated[str, StringConstraints(pattern=TENANT_ID_PATTERN)]
 
+_MOST_SHARE: Final = 0.999999
+"""The models read shares to six digits."""
+
 
 def check_tenant_id(tenant_id: str) -> str:
     """Return `tenant_id` if it may stand in a path and in SQL; raise `EtaError` otherwise."""
@@ -75,11 +78,48 @@ class TimeRange(_Model):
         return self
 
 
+class EvaluationSettings(_Model):
+    """How an evaluation snapshot is divided into train, validation and test (docs/evaluation.md).
+
+    `time`: everything from `train_until` on is kept from training, and what lies before
+    `validation_until` is validation; moments left out follow from the shares of the positives.
+    `leave_one_out`: each user's last positive is the test, the one before it validation.
+    Training rows are those of users and items with the minimum of positives in train.
+    Naive moments are UTC.
+    """
+
+    method: Literal["time", "leave_one_out"] = "time"
+    train_until: datetime | None = None
+    validation_until: datetime | None = None
+    train_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    minimum_user_positives: Annotated[int, Field(ge=0)] = 0
+    minimum_item_positives: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _leaves_something_for_each(self) -> Self:
+        for name in ("train_until", "validation_until"):
+            moment: datetime | None = getattr(self, name)
+            if moment is not None and moment.tzinfo is None:
+                object.__setattr__(self, name, moment.replace(tzinfo=UTC))
+        if self.method == "leave_one_out" and (self.train_until or self.validation_until):
+            raise ValueError("leave_one_out has no train_until: each user has a boundary")
+        if self.validation_until is not None:
+            if self.train_until is None:
+                raise ValueError("validation_until needs a train_until")
+            if self.validation_until < self.train_until:
+                raise ValueError("validation_until must not lie before train_until")
+        if self.train_share + self.validation_share > _MOST_SHARE:
+            raise ValueError("train_share and validation_share must leave a share for the test")
+        return self
+
+
 class TenantSettings(_Model):
     """Everything a tenant may set; every field has the product's default.
 
     `positive_types`, `negative_types`, `seed` and `negatives_per_positive` shape the training set;
-    left out, the variables of the same names in `dbt_project.yml` count.
+    left out, the variables of the same names in `dbt_project.yml` count. `evaluation` is how its
+    evaluation snapshots are divided unless `eta evaluation make` says otherwise.
     `sources` maps a mapping's name to it; an upload that names none uses `default`, which exists
     even when it is not given (contract column names, epoch milliseconds, commas).
     """
@@ -89,6 +129,7 @@ class TenantSettings(_Model):
     negative_types: frozenset[InteractionType] | None = None
     seed: int | None = None
     negatives_per_positive: Annotated[int, Field(ge=0, le=1000)] | None = None
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     sources: dict[str, SourceMapping] = Field(default_factory=dict)
 
     def mapping(self, name: str | None) -> SourceMapping:

@@ -16,7 +16,7 @@ from lakehouse.spark.runtime import prepare_environment
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SCHEMAS: Final = ("raw", "ops", "staging", "features", "training", "serving")
+SCHEMAS: Final = ("raw", "ops", "staging", "features", "training", "evaluation", "serving")
 
 
 def open_local_session(settings: LakeSettings) -> "SparkSession":

@@ -9,6 +9,9 @@ from typing import Any, Final
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 
+ON_REQUEST: Final = "tag:on_request"
+"""The models that are built only when somebody asks for what they make."""
+
 _FINISHED: Final = "NodeFinished"
 _FAILED: Final = ("error", "fail", "runtime error")
 _STARTED: Final = "LogStartLine"
@@ -40,10 +43,13 @@ def build(
     tenant_id: str | None = None,
     full_refresh: bool = False,
     variables: Mapping[str, Any] | None = None,
+    select: Sequence[str] = (),
     on_event: Callable[[NodeEvent], None] = lambda _: None,
     on_count: Callable[[int], None] = lambda _: None,
 ) -> BuildResult:
-    """Build and test every model, for all tenants with new data or for `tenant_id` alone.
+    """Build and test the models, for all tenants with new data or for `tenant_id` alone.
+
+    Those that `select` names, as dbt's own option does; by default all but those made on request.
 
     `on_count` hears the number of models and tests once it is known. `variables` are dbt vars,
     such as `seed` or `cutoff`. Safe to repeat: a build that was killed is finished by the next
@@ -56,6 +62,7 @@ def build(
         settings,
         [
             *("build", "--exclude", "test_type:unit"),
+            *(("--select", *select) if select else (ON_REQUEST,)),
             *(["--full-refresh"] if full_refresh else []),
             *(["--vars", json.dumps(wanted, sort_keys=True)] if wanted else []),
         ],

@@ -5,17 +5,13 @@ No example is touched, and it costs the same for one tenant and for all.
 
 from __future__ import annotations
 
-import json
 import subprocess
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-import polars as pl
 
 from lakehouse.errors import EtaError
 from lakehouse.training.manifest import (
@@ -28,17 +24,19 @@ from lakehouse.training.manifest import (
     TableVersion,
     make_snapshot_id,
 )
+from lakehouse.training.tables import (
+    built_with,
+    columns_of,
+    open_derived,
+    path_of,
+    rows_by_tenant,
+)
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
     from lakehouse.settings import LakeSettings
 
 CONTENTS: Final = "training.training_contents"
 COUNTS: Final = "training.training_counts"
-
-_WATERMARK: Final = "eta.watermark."
-_PARAMETERS: Final = "eta.parameters"
 
 
 def candidates(
@@ -48,23 +46,23 @@ def candidates(
 
     Costs the same for one tenant and for all. Raises `EtaError` when the tables do not agree.
     """
-    tables = {name: _open(settings, name) for name in (*PINNED_TABLES, CONTENTS, COUNTS)}
+    tables = {name: open_derived(settings, name) for name in (*PINNED_TABLES, CONTENTS, COUNTS)}
     data, contents = tables[TRAINING_DATA], tables[CONTENTS]
-    built = _built_with(data)
-    if built != _built_with(contents):
+    built = built_with(data)
+    if built != built_with(contents):
         raise _disagreement()
     shared = _Shared(
         pinned={
-            name: TableVersion(location=_path(name), version=tables[name].version())
+            name: TableVersion(location=path_of(name), version=tables[name].version())
             for name in PINNED_TABLES
         },
         source_versions=built.source_versions,
         cutoff=built.cutoff,
-        columns=_columns(data),
+        columns=columns_of(data),
         code_version=code_version(settings.project_dir),
         now=now,
     )
-    rows = _rows_by_tenant(data)
+    rows = rows_by_tenant(data)
     counts = {row["tenant_id"]: row for row in tables[COUNTS].to_pyarrow_table().to_pylist()}
     found: dict[str, Manifest] = {}
     for row in contents.to_pyarrow_table().to_pylist():
@@ -79,7 +77,7 @@ def candidates(
 
 def is_newest(settings: LakeSettings, candidate: Manifest) -> bool:
     """Whether the training data still stands at the version of the candidate."""
-    return _open(settings, TRAINING_DATA).version() == candidate.training_data.version
+    return open_derived(settings, TRAINING_DATA).version() == candidate.training_data.version
 
 
 def code_version(project_dir: Path) -> str:
@@ -95,17 +93,6 @@ def code_version(project_dir: Path) -> str:
         else:
             return told.stdout.strip()
     return version("eta-lakehouse")
-
-
-@dataclass(frozen=True, slots=True)
-class _BuiltWith:
-    source_versions: Mapping[str, int]
-    parameters: str | None
-
-    @property
-    def cutoff(self) -> str | None:
-        cutoff = json.loads(self.parameters or "{}").get("cutoff")
-        return None if cutoff in (None, "None") else str(cutoff)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,50 +136,6 @@ def _manifest(shared: _Shared, row: Mapping[str, Any], counted: Mapping[str, Any
         columns=shared.columns,
         code_version=shared.code_version,
     )
-
-
-def _open(settings: LakeSettings, table: str) -> DeltaTable:
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
-
-    location = f"{settings.lake}/{_path(table)}"
-    try:
-        return DeltaTable(location, storage_options=settings.storage_options)
-    except TableNotFoundError as error:
-        raise EtaError(f"{table} does not exist yet", remedy="run `eta prepare`") from error
-
-
-def _path(table: str) -> str:
-    return table.replace(".", "/")
-
-
-def _built_with(table: DeltaTable) -> _BuiltWith:
-    properties = table.metadata().configuration
-    return _BuiltWith(
-        {
-            name.removeprefix(_WATERMARK): int(value)
-            for name, value in sorted(properties.items())
-            if name.startswith(_WATERMARK)
-        },
-        properties.get(_PARAMETERS),
-    )
-
-
-def _columns(table: DeltaTable) -> tuple[Column, ...]:
-    fields = table.schema().fields
-    return tuple(Column(name=field.name, type=str(field.type.type)) for field in fields)
-
-
-def _rows_by_tenant(table: DeltaTable) -> Counter[str]:
-    """Count from the files' own counts and deletion vectors; no column but the tenant's is read."""
-    from deltalake import QueryBuilder
-
-    counted = (
-        QueryBuilder()
-        .register("examples", table)
-        .execute("select tenant_id, count(*) from examples group by tenant_id")
-    )
-    return Counter(dict(pl.DataFrame(counted.read_all()).iter_rows()))
 
 
 def _disagreement() -> EtaError:

@@ -1,7 +1,7 @@
 """The content hash of a training set, computed from its rows outside Spark.
 
-The same formula as the dbt model `training_contents` (see the doc block `content_hash`), so that
-an export can prove it holds the rows its manifest names.
+The same formula as the dbt models `training_contents` and `evaluation_contents` (see the doc block
+`content_hash`), so that an export can prove it holds the rows its manifest names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SEED: Final = 42
 _UNIT: Final = 1e18
 _MODULUS: Final = 1 << 64
 
-_EXPRESSIONS: Final = (
+EXAMPLE: Final = (
     pl.col("tenant_id"),
     pl.col("user_id"),
     pl.col("item_id"),
@@ -28,17 +28,21 @@ _EXPRESSIONS: Final = (
     (pl.col("sampling_probability") * _UNIT).cast(pl.Int64),
     pl.col("event_time").dt.epoch("us"),
 )
+"""What is hashed of a row of `training.training_data`."""
+EVALUATED: Final = (*EXAMPLE, pl.col("split"), pl.col("is_cold_user"), pl.col("is_cold_item"))
+"""What is hashed of a row of `evaluation.evaluation_data`."""
 
 
 class ContentHash:
     """Takes rows in any order and in any pieces; `hexdigest` is that of all taken so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: tuple[pl.Expr, ...] = EXAMPLE) -> None:
+        self._columns = columns
         self._sums = [0, 0]
 
     def update(self, rows: pl.DataFrame) -> None:
-        """Add rows with all columns of `training.training_data`."""
-        text = pl.concat_str([_netstring(value) for value in _EXPRESSIONS])
+        """Add rows with all columns of their table."""
+        text = pl.concat_str([_netstring(value) for value in self._columns])
         salted = rows.select(**{salt: pl.concat_str([pl.lit(salt), text]) for salt in _SALTS})
         for position, salt in enumerate(_SALTS):
             hashes = salted.select(plh.col(salt).nchash.xxhash64(seed=_SEED)).to_series()

@@ -17,6 +17,10 @@ CATALOGUE: Final = "staging.stg_items"
 AVAILABILITY: Final = "training.item_availability"
 PINNED_TABLES: Final = (TRAINING_DATA, CATALOGUE, AVAILABILITY)
 """Tables whose Delta versions a snapshot pins; what an export reads."""
+EVALUATION_DATA: Final = "evaluation.evaluation_data"
+EVALUATION_ITEMS: Final = "evaluation.evaluation_items"
+PINNED_FOR_EVALUATION: Final = (EVALUATION_DATA, EVALUATION_ITEMS, CATALOGUE)
+"""The same for an evaluation snapshot."""
 
 
 class _Model(BaseModel):
@@ -101,6 +105,88 @@ class Manifest(_Model):
     def training_data(self) -> TableVersion:
         """The pinned version of the training data."""
         return self.pinned[TRAINING_DATA]
+
+    @property
+    def command(self) -> str:
+        """The `eta` command that lists and shows snapshots of this kind."""
+        return "eta training"
+
+    @property
+    def data_table(self) -> str:
+        """Name of the table that holds the rows."""
+        return TRAINING_DATA
+
+    @property
+    def item_table(self) -> str:
+        """Name of the table that holds one row per item."""
+        return AVAILABILITY
+
+    @property
+    def row_count(self) -> int:
+        """Rows of the snapshot."""
+        return self.counts.rows
+
+
+class Split(_Model):
+    """Where an evaluation snapshot is divided: fixed when it was made."""
+
+    method: Literal["time", "leave_one_out"]
+    train_until: AwareDatetime | None
+    """First moment that training rows may not know; None for leave-one-out."""
+    validation_until: AwareDatetime | None
+    """First moment of the test rows; None for leave-one-out."""
+    train_share: float
+    validation_share: float
+    """The shares that moments follow from which nobody asked for."""
+    minimum_user_positives: int
+    minimum_item_positives: int
+
+
+class HeldOut(_Model):
+    """Positives that are kept from training, and those that the thresholds took out of it."""
+
+    validation: int
+    test: int
+    of_cold_users: int
+    """Validation and test rows of users without a positive among the training rows."""
+    of_cold_items: int
+    infrequent: int
+    """Positives of train that the thresholds left out."""
+
+
+class EvaluationManifest(Manifest):
+    """A published evaluation snapshot: `counts` are its training rows, `held_out` the others."""
+
+    split: Split
+    held_out: HeldOut
+
+    def has_content_of(self, other: Manifest) -> bool:
+        """Whether both name the same rows, made with the same parameters and the same split."""
+        return (
+            isinstance(other, EvaluationManifest)
+            and super().has_content_of(other)
+            and (self.split, self.held_out) == (other.split, other.held_out)
+        )
+
+    @property
+    def command(self) -> str:
+        """See `Manifest.command`."""
+        return "eta evaluation"
+
+    @property
+    def data_table(self) -> str:
+        """See `Manifest.data_table`."""
+        return EVALUATION_DATA
+
+    @property
+    def item_table(self) -> str:
+        """See `Manifest.item_table`."""
+        return EVALUATION_ITEMS
+
+    @property
+    def row_count(self) -> int:
+        """See `Manifest.row_count`."""
+        return self.counts.rows + self.held_out.validation + self.held_out.test
 
 
 def make_snapshot_id(now: datetime, content_hash: str) -> str:

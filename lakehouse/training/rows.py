@@ -19,8 +19,8 @@ import pyarrow as pa
 
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
-from lakehouse.training.content_hash import ContentHash
-from lakehouse.training.manifest import TRAINING_DATA, Manifest
+from lakehouse.training.content_hash import EVALUATED, EXAMPLE, ContentHash
+from lakehouse.training.manifest import EvaluationManifest, Manifest
 
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
@@ -46,17 +46,18 @@ def sorted_rows(
     had as it was read. Raises `EtaError`, at the latest after the last row, when the rows are not
     those the manifest names, or are gone.
     """
-    counted = ContentHash()
+    is_evaluation = isinstance(manifest, EvaluationManifest)
+    counted = ContentHash(EVALUATED if is_evaluation else EXAMPLE)
     seen = 0
     with TemporaryDirectory(dir=scratch, prefix=".spill-") as spill:
         for frame in _ranges(settings, manifest, Path(spill), on_rows, range_rows):
             counted.update(frame)
             seen += frame.height
-            yield frame.sort(ORDER)
-    if (seen, counted.hexdigest()) != (manifest.counts.rows, manifest.content_hash):
+            yield frame.sort((*ORDER, "split") if is_evaluation else ORDER)
+    if (seen, counted.hexdigest()) != (manifest.row_count, manifest.content_hash):
         raise EtaError(
             f"the rows of snapshot {manifest.snapshot_id} are not those its manifest names",
-            remedy="run `eta prepare` for a new snapshot, and report this",
+            remedy="make a new snapshot, and report this",
         )
 
 
@@ -112,7 +113,7 @@ def gone(manifest: Manifest) -> EtaError:
     """Return the error of a snapshot whose files were vacuumed."""
     return EtaError(
         f"the rows of snapshot {manifest.snapshot_id} are not kept any more",
-        remedy=f"export the current one (`eta training list --tenant {manifest.tenant_id}`)",
+        remedy=f"export the current one (`{manifest.command} list --tenant {manifest.tenant_id}`)",
     )
 
 
@@ -130,11 +131,11 @@ def _ranges(
     range_rows: int,
 ) -> Iterator[pl.DataFrame]:
     def batches() -> Iterator[pl.DataFrame]:
-        for frame in tenant_batches(settings, manifest, TRAINING_DATA):
+        for frame in tenant_batches(settings, manifest, manifest.data_table):
             on_rows(frame.height)
             yield frame
 
-    if manifest.counts.rows <= range_rows:
+    if manifest.row_count <= range_rows:
         frames = list(batches())
         if frames:
             yield pl.concat(frames)
@@ -157,7 +158,8 @@ def _ranges(
 def _range_starts(settings: LakeSettings, manifest: Manifest, range_rows: int) -> pl.Series:
     """Return the first minute of each range, in order; ranges hold about `range_rows` rows."""
     minutes: pl.DataFrame | None = None
-    for frame in tenant_batches(settings, manifest, TRAINING_DATA, ["tenant_id", "event_time"]):
+    table = manifest.data_table
+    for frame in tenant_batches(settings, manifest, table, ["tenant_id", "event_time"]):
         part = frame.group_by(minute=_minute()).agg(rows=pl.len().cast(pl.Int64))
         both = part if minutes is None else pl.concat([minutes, part])
         minutes = both.group_by("minute").agg(pl.col("rows").sum())

@@ -38,7 +38,7 @@ TRAINING_DATA = pa.schema(
         ("event_time", pa.timestamp("us", tz="UTC")),
     ]
 )
-_CATALOGUE = pa.schema(
+CATALOGUE = pa.schema(
     [
         ("tenant_id", pa.string()),
         ("event_id", pa.string()),
@@ -96,9 +96,9 @@ def write_training_tables(
         random.Random(shuffle).shuffle(rows)
     data = pa.Table.from_pylist(rows, TRAINING_DATA)
     frame = pl.DataFrame(data)
-    _write(settings, "training/training_data", data, parameters)
+    write_table(settings, "training/training_data", data, parameters)
     contents = [_contents(frame, name, parameters) for name, found in tenants.items() if found]
-    _write(settings, "training/training_contents", pa.Table.from_pylist(contents), parameters)
+    write_table(settings, "training/training_contents", pa.Table.from_pylist(contents), parameters)
     counts = [
         {
             "tenant_id": name,
@@ -108,15 +108,15 @@ def write_training_tables(
         }
         for name in tenants
     ]
-    _write(settings, "training/training_counts", pa.Table.from_pylist(counts), parameters)
+    write_table(settings, "training/training_counts", pa.Table.from_pylist(counts), parameters)
     available = (
         frame.select("tenant_id", "item_id")
         .unique()
         .with_columns(available_at=pl.lit(NOON).cast(pl.Datetime("us", "UTC")))
     )
     items = available.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(_AVAILABILITY)
-    _write(settings, "training/item_availability", items, {})
-    _write(settings, "staging/stg_items", pa.Table.from_pylist(catalogue or [], _CATALOGUE), {})
+    write_table(settings, "training/item_availability", items, {})
+    write_table(settings, "staging/stg_items", pa.Table.from_pylist(catalogue or [], CATALOGUE), {})
 
 
 def _contents(frame: pl.DataFrame, tenant_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,9 +139,10 @@ def _contents(frame: pl.DataFrame, tenant_id: str, parameters: Mapping[str, Any]
     }
 
 
-def _write(
+def write_table(
     settings: LakeSettings, path: str, rows: pa.Table, parameters: Mapping[str, Any]
 ) -> None:
+    """Replace a table; with `parameters` it says what it was built with, as the models' do."""
     location = f"{settings.lake}/{path}"
     properties = {**WATERMARKS, "eta.parameters": json.dumps(parameters)} if parameters else {}
     if not Path(location).exists():

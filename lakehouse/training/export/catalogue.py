@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from lakehouse.training.manifest import AVAILABILITY, CATALOGUE, Manifest
+from lakehouse.training.manifest import CATALOGUE, EvaluationManifest, Manifest
 from lakehouse.training.rows import tenant_batches
 
 if TYPE_CHECKING:
@@ -19,12 +19,15 @@ _VERSIONED: Final = ("item_id", "title", "category", "updated_at", "known_at", "
 def items(settings: LakeSettings, manifest: Manifest) -> pl.DataFrame:
     """Return item_id, available_at, title and category, one row per item, in order of item_id.
 
+    Of an evaluation snapshot also train_positive_count, the popularity that it may use.
+
     Title and category are those of the newest catalogue row by the cutoff, null without one. The
     price is left out: today's price beside an old event would tell the model the future.
     """
-    available = list(
-        tenant_batches(settings, manifest, AVAILABILITY, ["tenant_id", "item_id", "available_at"])
-    )
+    columns = ["tenant_id", "item_id", "available_at"]
+    if isinstance(manifest, EvaluationManifest):
+        columns.append("train_positive_count")
+    available = list(tenant_batches(settings, manifest, manifest.item_table, columns))
     versions = list(tenant_batches(settings, manifest, CATALOGUE, ["tenant_id", *_VERSIONED]))
     found = pl.concat(available).drop("tenant_id")
     if not versions:

@@ -1,8 +1,11 @@
 """Parquet for training loaders: `training_data/{date}/label=1.0|0.0/part-*.parquet`.
 
+An evaluation snapshot is divided first: `evaluation_data/{date}/split=train/label=1.0/…`, with the
+catalogue to rank and the popularity of training beside it, `items.parquet`.
+
 Row groups of 131,072 rows are the unit that a loader's worker reads; files end after the row group
-that takes them over 128 MiB. The label is in the path, as Hive partitions have it, and not in the
-file: readers that know such paths refuse a column that stands in both.
+that takes them over 128 MiB. Label and split are in the path, as Hive partitions have it, and not
+in the file: readers that know such paths refuse a column that stands in both.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lakehouse.training.export.base import markdown_table
-from lakehouse.training.manifest import Manifest
+from lakehouse.training.manifest import EvaluationManifest, Manifest
 
 ROW_GROUP_ROWS: Final = 131_072
 TARGET_FILE_BYTES: Final = 128 * 1024 * 1024
@@ -33,7 +36,11 @@ SCHEMA: Final = pa.schema(
         pa.field("event_time", pa.timestamp("us", tz="UTC")),
     ]
 )
-_COLUMNS: Final = (
+EVALUATED: Final = pa.schema(
+    [*SCHEMA, pa.field("is_cold_user", pa.bool_()), pa.field("is_cold_item", pa.bool_())]
+)
+"""The columns of an evaluation snapshot."""
+_COLUMNS: Final[tuple[tuple[str, str], ...]] = (
     ("tenant_id", "the tenant"),
     ("user_id", "the user, as sent"),
     ("item_id", "the item of the example, as sent"),
@@ -45,6 +52,26 @@ _COLUMNS: Final = (
     ("event_time", "time of the positive or the dislike, UTC; the rows are in its order"),
     ("label", "1.0 or 0.0, **in the path**, not in the files"),
 )
+_EVALUATED_COLUMNS: Final[tuple[tuple[str, str], ...]] = (
+    *_COLUMNS[:-1],
+    ("is_cold_user", "the user has no positive among the training rows"),
+    ("is_cold_item", "the item has no positive among the training rows"),
+    ("split", "train, validation or test, **in the path**, not in the files"),
+    ("label", "1.0 or 0.0, likewise; validation and test are positives"),
+    ("items.parquet", "one row per item known by the cutoff: `item_id`, `train_positive_count`"),
+)
+_EVALUATED_LOADING: Final = """\
+```python
+import duckdb, polars
+
+duckdb.sql("from read_parquet('{folder}/*/*/*.parquet', hive_types = {{'label': double}})")
+types = {{"split": polars.String, "label": polars.Float64}}
+polars.scan_parquet("{folder}/", hive_partitioning=True, hive_schema=types)
+```
+
+Rank all of `items.parquet` for a user, less what the user has in train; popularity is its
+`train_positive_count`, nothing else: any other count has seen the test.
+"""
 _LOADING: Final = """\
 ```python
 import duckdb, polars, pyarrow.parquet as pq
@@ -62,38 +89,55 @@ for path in sorted(Path("{folder}").glob("label=*/*.parquet")):  # row group by 
 
 
 class ParquetExport:
-    """See the module."""
+    """See the module. `items` are needed for an evaluation snapshot."""
 
     def __init__(
-        self, folder: Path, manifest: Manifest, *, file_bytes: int = TARGET_FILE_BYTES
+        self,
+        folder: Path,
+        manifest: Manifest,
+        items: pl.DataFrame | None = None,
+        *,
+        file_bytes: int = TARGET_FILE_BYTES,
     ) -> None:
-        self._place = f"training_data/{manifest.created_at:%Y-%m-%d}"
-        root = folder / self._place
-        self._labels = {
-            label: _LabelFiles(root / f"label={label:.1f}", file_bytes) for label in (1.0, 0.0)
-        }
+        self._is_evaluation = isinstance(manifest, EvaluationManifest)
+        name = "evaluation_data" if self._is_evaluation else "training_data"
+        self._place = f"{name}/{manifest.created_at:%Y-%m-%d}"
+        self._schema = EVALUATED if self._is_evaluation else SCHEMA
+        self._root = folder / self._place
+        self._file_bytes = file_bytes
+        self._files: dict[str, _PartFiles] = {}
+        if items is not None:
+            items.select("item_id", "train_positive_count").write_parquet(folder / "items.parquet")
 
     def write(self, rows: pl.DataFrame) -> None:
         """See `ExportWriter.write`."""
-        for label, files in self._labels.items():
-            part = rows.filter(pl.col("label") == label).select(SCHEMA.names)
-            files.write(part.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(SCHEMA))
+        keys = ["split", "label"] if self._is_evaluation else ["label"]
+        for values, part in rows.partition_by(keys, as_dict=True, maintain_order=True).items():
+            place = "/".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
+            if place not in self._files:
+                self._files[place] = _PartFiles(self._root / place, self._schema, self._file_bytes)
+            table = part.select(self._schema.names).to_arrow(compat_level=pl.CompatLevel.oldest())
+            self._files[place].write(table.cast(self._schema))
 
     def finish(self) -> str:
         """See `ExportWriter.finish`."""
-        for files in self._labels.values():
+        for files in self._files.values():
             files.close()
+        columns, loading = _COLUMNS, _LOADING
+        if self._is_evaluation:
+            columns, loading = _EVALUATED_COLUMNS, _EVALUATED_LOADING
         table = markdown_table(
-            ("column", "meaning"), [(f"`{name}`", text) for name, text in _COLUMNS]
+            ("column", "meaning"), [(f"`{name}`", text) for name, text in columns]
         )
-        return f"{table}\n\n{_LOADING.format(folder=self._place)}"
+        return f"{table}\n\n{loading.format(folder=self._place)}"
 
 
-class _LabelFiles:
-    """The files of one label."""
+class _PartFiles:
+    """The files of one label, and of one split."""
 
-    def __init__(self, folder: Path, file_bytes: int) -> None:
+    def __init__(self, folder: Path, schema: pa.Schema, file_bytes: int) -> None:
         self._folder = folder
+        self._schema = schema
         self._file_bytes = file_bytes
         self._count = 0
         self._pending: list[pa.Table] = []
@@ -120,7 +164,7 @@ class _LabelFiles:
         if self._writer is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._sink = pa.OSFile(str(self._folder / f"part-{self._count:05}.parquet"), "wb")
-            self._writer = pq.ParquetWriter(self._sink, SCHEMA, compression="zstd")
+            self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
             self._count += 1
         self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
         assert self._sink is not None

@@ -6,6 +6,12 @@ spaces inside a sequence; read by `pandas.read_csv`, which takes some words for 
 leading `"` for quoting. There is no way to escape, so an id that would come back as another one is
 refused. Descriptive texts are made to fit: tabs and line breaks become spaces, `"` is dropped.
 
+An evaluation snapshot becomes the files of a benchmark that is divided already, which RecBole loads
+with `benchmark_filename` and then neither filters nor divides: `.train.inter`, `.valid.inter` and
+`.test.inter`, and the positives of train alone as `.positives.inter`. For a ranking RecBole takes
+every row of the first file, whatever its label, for something the user has and must not be offered;
+a drawn negative may be what the user takes in the test, so a ranking has to start from that one.
+
 There is no `.user` file: a tenant sends no attributes of users, and features computed over the
 whole history would tell the model what happened after its examples.
 """
@@ -18,7 +24,7 @@ from typing import Final
 import polars as pl
 
 from lakehouse.training.export.base import Trouble, markdown_table, refuse, write_lines
-from lakehouse.training.manifest import Manifest
+from lakehouse.training.manifest import EvaluationManifest, Manifest
 
 MISSING_WORDS: Final = frozenset(
     ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
@@ -46,10 +52,31 @@ load_col: {{inter: [user_id, item_id, label, timestamp], item: [item_id, title, 
 train_neg_sample_args: null  # the negatives are in the file
 ```
 
+"""
+_BENCHMARK: Final = """\
+To rank the catalogue (metrics such as Hit@10):
+
+```yaml
+data_path: .          # this folder
+dataset: {tenant}
+benchmark_filename: [positives, valid, test]
+load_col: {{inter: [user_id, item_id, timestamp], item: [item_id, title, category]}}
+eval_args: {{mode: full}}
+```
+
+To learn from the labels instead, name `train` for `positives`, load `label` and set `LABEL_FIELD:
+label` and `train_neg_sample_args: null`. Not for a ranking: RecBole offers no user an item of the
+first file, and a negative drawn for training may be what the user takes in the test.
+
+"""
+_LIMITS: Final = """\
 An item drawn for two positives of a user stands twice. RecBole keeps floats in single precision:
 times within about two minutes are one to it. The price is left out, because today's price beside an
 old event would tell the model the future.
 """
+_FILES: Final = {"train": "train", "validation": "valid", "test": "test"}
+"""Split → what RecBole calls it."""
+_POSITIVES: Final = "positives"
 
 
 class RecBoleExport:
@@ -57,30 +84,49 @@ class RecBoleExport:
 
     def __init__(self, folder: Path, manifest: Manifest, items: pl.DataFrame) -> None:
         self._tenant_id = manifest.tenant_id
-        root = folder / manifest.tenant_id
-        root.mkdir()
-        self._inter = root / f"{manifest.tenant_id}.inter"
-        write_lines(self._inter, pl.Series([INTER_HEADER]), is_new=True)
-        _write_items(root / f"{manifest.tenant_id}.item", items)
+        self._is_evaluation = isinstance(manifest, EvaluationManifest)
+        self._root = folder / manifest.tenant_id
+        self._root.mkdir()
+        names = (*_FILES.values(), _POSITIVES) if self._is_evaluation else (None,)
+        for name in names:
+            write_lines(self._inter(name), pl.Series([INTER_HEADER]), is_new=True)
+        _write_items(self._root / f"{manifest.tenant_id}.item", items)
 
     def write(self, rows: pl.DataFrame) -> None:
         """See `ExportWriter.write`."""
         for column in ("user_id", "item_id"):
             _refuse_ids(rows, column)
-        micros = pl.col("event_time").dt.epoch("us")
-        fraction = (micros % 1_000_000).cast(pl.String).str.zfill(6)
-        fields = (
-            pl.col("user_id"),
-            pl.col("item_id"),
-            pl.col("label").cast(pl.String),
-            pl.concat_str([(micros // 1_000_000).cast(pl.String), fraction], separator="."),
-        )
-        write_lines(self._inter, _lines(rows, *fields))
+        if not self._is_evaluation:
+            write_lines(self._inter(), _interactions(rows))
+            return
+        for split, name in _FILES.items():
+            part = rows.filter(pl.col("split") == split)
+            write_lines(self._inter(name), _interactions(part))
+            if split == "train":
+                positives = part.filter(pl.col("label") == 1)
+                write_lines(self._inter(_POSITIVES), _interactions(positives))
 
     def finish(self) -> str:
         """See `ExportWriter.finish`."""
         table = markdown_table(("field", "meaning"), _COLUMNS)
-        return f"{table}\n\n{_CONFIGURATION.format(tenant=self._tenant_id)}"
+        configuration = _BENCHMARK if self._is_evaluation else _CONFIGURATION
+        return f"{table}\n\n{configuration.format(tenant=self._tenant_id)}{_LIMITS}"
+
+    def _inter(self, name: str | None = None) -> Path:
+        middle = "" if name is None else f".{name}"
+        return self._root / f"{self._tenant_id}{middle}.inter"
+
+
+def _interactions(rows: pl.DataFrame) -> pl.Series:
+    micros = pl.col("event_time").dt.epoch("us")
+    fraction = (micros % 1_000_000).cast(pl.String).str.zfill(6)
+    return _lines(
+        rows,
+        pl.col("user_id"),
+        pl.col("item_id"),
+        pl.col("label").cast(pl.String),
+        pl.concat_str([(micros // 1_000_000).cast(pl.String), fraction], separator="."),
+    )
 
 
 def _write_items(path: Path, items: pl.DataFrame) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from lakehouse.errors import EtaError
 from lakehouse.training.export.base import ExportWriter, markdown_table
-from lakehouse.training.manifest import Manifest
-from lakehouse.training.publish import to_json
+from lakehouse.training.manifest import EvaluationManifest, Manifest
+from lakehouse.training.snapshots import to_json
 
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
@@ -29,7 +29,8 @@ class ExportFormat(StrEnum):
 
 def default_destination(settings: LakeSettings, manifest: Manifest, kind: ExportFormat) -> Path:
     """Return where an export goes unless told otherwise: below the home, where erasure looks."""
-    name = f"{manifest.snapshot_id}-{kind}"
+    purpose = "evaluation-" if isinstance(manifest, EvaluationManifest) else ""
+    name = f"{manifest.snapshot_id}-{purpose}{kind}"
     return settings.home_dir / "exports" / manifest.tenant_id / name
 
 
@@ -93,26 +94,36 @@ def _open_writer(
     from lakehouse.training.export.personalize import PersonalizeExport
     from lakehouse.training.export.recbole import RecBoleExport
 
+    if isinstance(manifest, EvaluationManifest) and kind is ExportFormat.PERSONALIZE:
+        raise EtaError(
+            "Amazon Personalize divides a data set itself and has no place for a split",
+            remedy="export it as parquet or recbole, or a training set with `eta export`",
+        )
     if kind is ExportFormat.PARQUET:
-        return ParquetExport(folder, manifest)
+        is_evaluation = isinstance(manifest, EvaluationManifest)
+        return ParquetExport(folder, manifest, items(settings, manifest) if is_evaluation else None)
     if kind is ExportFormat.RECBOLE:
         return RecBoleExport(folder, manifest, items(settings, manifest))
     return PersonalizeExport(folder, manifest, items(settings, manifest))
 
 
 def _readme(manifest: Manifest, kind: ExportFormat, text: str) -> str:
-    counts = markdown_table(
-        ("rows", "count"),
-        [
-            ("positives", f"{manifest.counts.positives:,}"),
-            ("sampled negatives", f"{manifest.counts.sampled_negatives:,}"),
-            ("explicit negatives", f"{manifest.counts.explicit_negatives:,}"),
-        ],
-    )
+    counts = [
+        ("positives", manifest.counts.positives),
+        ("sampled negatives", manifest.counts.sampled_negatives),
+        ("explicit negatives", manifest.counts.explicit_negatives),
+    ]
+    title = "Training set"
+    if isinstance(manifest, EvaluationManifest):
+        title = "Evaluation snapshot"
+        counts = [(f"train: {name}", count) for name, count in counts]
+        counts.append(("validation: positives", manifest.held_out.validation))
+        counts.append(("test: positives", manifest.held_out.test))
+    table = markdown_table(("rows", "count"), [(name, f"{count:,}") for name, count in counts])
     return (
-        f"# Training set of {manifest.tenant_id}, snapshot {manifest.snapshot_id} ({kind})\n\n"
+        f"# {title} of {manifest.tenant_id}, snapshot {manifest.snapshot_id} ({kind})\n\n"
         f"Seed {manifest.parameters.seed}, content hash `{manifest.content_hash}`; "
-        f"everything else is in `manifest.json`.\n\n{counts}\n\n{text}"
+        f"everything else is in `manifest.json`.\n\n{table}\n\n{text}"
     )
 
 

@@ -1,0 +1,212 @@
+"""`eta evaluation`: snapshots that are divided into train, validation and test."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lakehouse.cli.export import DestinationOption, FormatName, export_and_tell
+from lakehouse.cli.training import SnapshotArgument, TenantOption
+
+if TYPE_CHECKING:
+    from lakehouse.contracts.tenant import EvaluationSettings
+    from lakehouse.settings import LakeSettings
+
+app = typer.Typer(
+    help="Make, list, show and export evaluation snapshots: train, validation and test by time.",
+    no_args_is_help=True,
+)
+
+
+class MethodName(StrEnum):
+    """How a snapshot is divided."""
+
+    time = "time"
+    leave_one_out = "leave-one-out"
+
+
+@app.command()
+def make(
+    tenant: Annotated[list[str], typer.Option(help="Id of a tenant; may be repeated.")],
+    method: Annotated[
+        MethodName | None,
+        typer.Option(help="One moment for all, or the last positives of each user."),
+    ] = None,
+    train_until: Annotated[
+        datetime | None, typer.Option(help="First moment that training may not know (UTC).")
+    ] = None,
+    validation_until: Annotated[
+        datetime | None, typer.Option(help="First moment of the test (UTC).")
+    ] = None,
+    train_share: Annotated[
+        float | None,
+        typer.Option(help="Share of the positives to train on."),
+    ] = None,
+    validation_share: Annotated[
+        float | None, typer.Option(help="Share of the positives for validation.")
+    ] = None,
+    minimum_user_positives: Annotated[
+        int | None, typer.Option(help="Train on users with at least as many positives in train.")
+    ] = None,
+    minimum_item_positives: Annotated[
+        int | None, typer.Option(help="Train on items with at least as many positives in train.")
+    ] = None,
+    cutoff: Annotated[
+        str | None, typer.Option(help="Only rows known by this time (UTC, ISO 8601) count.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the negative sampling.")] = None,
+    full_refresh: Annotated[
+        bool, typer.Option(help="Replace the evaluation tables, after a change of their columns.")
+    ] = False,
+) -> None:
+    """Divide a tenant's interactions and publish the result as an evaluation snapshot.
+
+    What is left out is the tenant's setting `evaluation`, else 80 % train, 10 % validation and 10 %
+    test in order of time. Reads what the last `eta prepare` staged.
+    """
+    given = {
+        "method": None if method is None else method.name,
+        "train_until": train_until,
+        "validation_until": validation_until,
+        "train_share": train_share,
+        "validation_share": validation_share,
+        "minimum_user_positives": minimum_user_positives,
+        "minimum_item_positives": minimum_item_positives,
+    }
+    split = {name: value for name, value in given.items() if value is not None}
+    _make_and_tell(tenant, split, full_refresh=full_refresh, cutoff=cutoff, seed=seed)
+
+
+def _make_and_tell(
+    tenants: list[str], split: dict[str, Any], *, full_refresh: bool, **how: Any
+) -> None:
+    """Make the snapshots; print their ids on stdout and what they hold on stderr."""
+    from datetime import UTC
+
+    from lakehouse.cli.building import build_with_progress
+    from lakehouse.cli.output import note
+    from lakehouse.settings import LakeSettings
+    from lakehouse.training.build import ON_REQUEST
+    from lakehouse.training.evaluation import make_evaluations
+
+    settings = LakeSettings()
+
+    def build(variables: dict[str, Any]) -> None:
+        build_with_progress(
+            settings, variables=variables, select=[ON_REQUEST], full_refresh=full_refresh
+        )
+
+    wanted = _wanted(settings, tenants, split)
+    for made in make_evaluations(settings, wanted, build, lambda: datetime.now(UTC), **how):
+        note(
+            f"{made.tenant_id}: {made.counts.positives:,} positives and "
+            f"{made.counts.negatives:,} negatives to learn from, {made.held_out.validation:,} "
+            f"positives for validation, {made.held_out.test:,} for the test"
+        )
+        typer.echo(made.snapshot_id)
+
+
+@app.command("list")
+def list_(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant; default: all.")] = None,
+) -> None:
+    """List evaluation snapshots, oldest first; `*` marks the current one."""
+    from lakehouse.cli.output import note, print_rows
+    from lakehouse.settings import LakeSettings
+    from lakehouse.training.snapshots import EVALUATION_SETS
+
+    settings = LakeSettings()
+    rows: list[tuple[object, ...]] = []
+    for tenant_id in [tenant] if tenant else EVALUATION_SETS.tenants(settings):
+        current = EVALUATION_SETS.current(settings, tenant_id)
+        for found in EVALUATION_SETS.all_of(settings, tenant_id):
+            is_current = current is not None and current.snapshot_id == found.snapshot_id
+            rows.append(
+                (
+                    tenant_id,
+                    found.snapshot_id,
+                    "*" if is_current else "",
+                    found.created_at,
+                    found.split.method,
+                    found.split.train_until,
+                    found.split.validation_until,
+                    f"{found.counts.rows:,}",
+                    f"{found.held_out.validation:,}",
+                    f"{found.held_out.test:,}",
+                    found.content_hash,
+                )
+            )
+    header = ("tenant", "snapshot", "current", "created", "method", "train until")
+    parts = ("validation until", "train", "validation", "test", "content hash")
+    print_rows((*header, *parts), rows)
+    if not rows:
+        note("No evaluation snapshot yet: run `eta evaluation make --tenant TENANT`.")
+
+
+@app.command()
+def show(tenant: TenantOption, snapshot: SnapshotArgument = "current") -> None:
+    """Print an evaluation snapshot's manifest as JSON."""
+    from lakehouse.settings import LakeSettings
+    from lakehouse.training.snapshots import EVALUATION_SETS, to_json
+
+    found = EVALUATION_SETS.find(LakeSettings(), tenant, snapshot)
+    typer.echo(to_json(found).decode(), nl=False)
+
+
+@app.command()
+def export(
+    tenant: TenantOption,
+    snapshot: SnapshotArgument = "current",
+    format_name: Annotated[
+        FormatName, typer.Option("--format", help="What is to read the files.")
+    ] = FormatName.parquet,
+    to: DestinationOption = None,
+) -> None:
+    """Write an evaluation snapshot to a folder, which appears whole or not at all."""
+    from lakehouse.settings import LakeSettings
+    from lakehouse.training.snapshots import EVALUATION_SETS
+
+    settings = LakeSettings()
+    manifest = EVALUATION_SETS.find(settings, tenant, snapshot)
+    export_and_tell(settings, manifest, format_name, to)
+
+
+def _wanted(
+    settings: "LakeSettings", tenants: list[str], given: dict[str, Any]
+) -> "dict[str, EvaluationSettings]":
+    """Each tenant's own setting with what the command line says otherwise."""
+    from pydantic import ValidationError
+
+    from lakehouse.contracts.tenant import EvaluationSettings, check_tenant_id
+    from lakehouse.errors import EtaError
+
+    wanted = {}
+    for tenant_id in tenants:
+        own = _own_settings(settings, check_tenant_id(tenant_id)).model_dump()
+        if given.get("method") == "leave_one_out" or "train_until" in given:
+            own |= {"train_until": None, "validation_until": None}
+        try:
+            wanted[tenant_id] = EvaluationSettings.model_validate(own | given)
+        except ValidationError as error:
+            told = "; ".join(found["msg"] for found in error.errors())
+            raise EtaError(
+                f"the snapshot of {tenant_id} cannot be divided like that: {told}",
+                remedy="see `eta evaluation make --help`",
+            ) from error
+    return wanted
+
+
+def _own_settings(settings: "LakeSettings", tenant_id: str) -> "EvaluationSettings":
+    from lakehouse.contracts.tenant import EvaluationSettings
+    from lakehouse.control.database import ControlDatabase
+
+    if settings.database_url is None and not (settings.home_dir / "control.db").is_file():
+        return EvaluationSettings()  # no tenant was ever added
+    database = ControlDatabase.open(settings.control_url)
+    try:
+        if not database.tenants.exists(tenant_id):
+            return EvaluationSettings()
+        return database.tenant_settings(tenant_id).evaluation
+    finally:
+        database.close()

@@ -1,0 +1,109 @@
+"""Where snapshots are kept: a manifest file each, and one pointer per tenant to the current one.
+
+`{lake}/{folder}/{tenant}/{snapshot_id}.json` is written once and never changed; `current.json`
+beside it changes in one atomic step, after the manifest is durable. A reader follows the pointer
+and so sees the old snapshot or the new one. Killed in between, a manifest is left that is listed
+and was never current; the next run publishes again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from lakehouse.contracts.tenant import check_tenant_id
+from lakehouse.errors import EtaError
+from lakehouse.storage.objects import ObjectFolder, open_folder
+from lakehouse.training.manifest import EvaluationManifest, Manifest
+
+if TYPE_CHECKING:
+    from lakehouse.settings import LakeSettings
+
+M = TypeVar("M", bound=Manifest)
+
+_POINTER: Final = "current.json"
+_SNAPSHOT_ID: Final = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{8}")
+
+
+class Snapshots(Generic[M]):
+    """The snapshots of one kind, in one folder of the lake.
+
+    `made_by` and `listed_by` are the commands that errors name.
+    """
+
+    def __init__(self, folder: str, manifest: type[M], *, made_by: str, listed_by: str) -> None:
+        self.folder = folder
+        self._manifest = manifest
+        self._made_by = made_by
+        self._listed_by = listed_by
+
+    def publish(self, settings: LakeSettings, candidate: M) -> M:
+        """Publish a candidate, unless the current snapshot has its content: then return that."""
+        current = self.current(settings, candidate.tenant_id)
+        if current is not None and current.has_content_of(candidate):
+            return current
+        folder = self._folder(settings, candidate.tenant_id)
+        folder.write(f"{candidate.snapshot_id}.json", to_json(candidate))
+        pointer = {"snapshot_id": candidate.snapshot_id}
+        folder.write(_POINTER, f"{json.dumps(pointer)}\n".encode())
+        return candidate
+
+    def current(self, settings: LakeSettings, tenant_id: str) -> M | None:
+        """Return the tenant's current snapshot, None before the first."""
+        pointer = self._folder(settings, tenant_id).read(_POINTER)
+        if pointer is None:
+            return None
+        return self.read(settings, tenant_id, json.loads(pointer)["snapshot_id"])
+
+    def read(self, settings: LakeSettings, tenant_id: str, snapshot_id: str) -> M:
+        """Return a snapshot; raise `EtaError` when the tenant has none of that id."""
+        is_id = _SNAPSHOT_ID.fullmatch(snapshot_id) is not None
+        found = self._folder(settings, tenant_id).read(f"{snapshot_id}.json") if is_id else None
+        if found is None:
+            raise EtaError(
+                f"tenant {tenant_id} has no snapshot of that id",
+                remedy=f"see its snapshots with `{self._listed_by} --tenant {tenant_id}`",
+            )
+        return self._manifest.model_validate_json(found)
+
+    def find(self, settings: LakeSettings, tenant_id: str, snapshot_id: str) -> M:
+        """Return a snapshot by its id or by the word `current`; raise `EtaError` without it."""
+        if snapshot_id != "current":
+            return self.read(settings, tenant_id, snapshot_id)
+        found = self.current(settings, tenant_id)
+        if found is None:
+            raise EtaError(
+                f"nothing is published for tenant {tenant_id}",
+                remedy=f"run `{self._made_by}`; `{self._listed_by}` shows what there is",
+            )
+        return found
+
+    def tenants(self, settings: LakeSettings) -> list[str]:
+        """Return the ids of the tenants that have published anything."""
+        return open_folder(settings, self.folder).folders()
+
+    def all_of(self, settings: LakeSettings, tenant_id: str) -> list[M]:
+        """Return all snapshots of a tenant, oldest first."""
+        names = self._folder(settings, tenant_id).names("")
+        identifiers = [name.removesuffix(".json") for name in names if name != _POINTER]
+        return [self.read(settings, tenant_id, found) for found in identifiers]
+
+    def _folder(self, settings: LakeSettings, tenant_id: str) -> ObjectFolder:
+        return open_folder(settings, f"{self.folder}/{check_tenant_id(tenant_id)}")
+
+
+def to_json(manifest: Manifest) -> bytes:
+    """Return the manifest as it is stored: JSON, indented, one newline at the end."""
+    return (manifest.model_dump_json(indent=2) + "\n").encode()
+
+
+TRAINING_SETS: Final = Snapshots(
+    "training_sets", Manifest, made_by="eta prepare", listed_by="eta training list"
+)
+EVALUATION_SETS: Final = Snapshots(
+    "evaluation_sets",
+    EvaluationManifest,
+    made_by="eta evaluation make",
+    listed_by="eta evaluation list",
+)

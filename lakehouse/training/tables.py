@@ -1,0 +1,87 @@
+"""What the derived tables say of themselves: versions, properties, columns, rows per tenant."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from lakehouse.errors import EtaError
+from lakehouse.training.manifest import Column
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from lakehouse.settings import LakeSettings
+
+_WATERMARK: Final = "eta.watermark."
+_PARAMETERS: Final = "eta.parameters"
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltWith:
+    """What a run left in the properties of a table: versions it had read, and its parameters."""
+
+    source_versions: Mapping[str, int]
+    parameters: str | None
+
+    @property
+    def cutoff(self) -> str | None:
+        """The `cutoff` variable of the run; None when everything that was known counted."""
+        cutoff = json.loads(self.parameters or "{}").get("cutoff")
+        return None if cutoff in (None, "None") else str(cutoff)
+
+
+def open_derived(settings: LakeSettings, table: str) -> DeltaTable:
+    """Return the newest version of `schema.table`; raise `EtaError` before its first build."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    location = f"{settings.lake}/{path_of(table)}"
+    try:
+        return DeltaTable(location, storage_options=settings.storage_options)
+    except TableNotFoundError as error:
+        raise EtaError(f"{table} does not exist yet", remedy="run `eta prepare`") from error
+
+
+def path_of(table: str) -> str:
+    """Return where `schema.table` stands below the lake."""
+    return table.replace(".", "/")
+
+
+def built_with(table: DeltaTable) -> BuiltWith:
+    """Return what a table's properties say of the run that made it."""
+    properties = table.metadata().configuration
+    return BuiltWith(
+        {
+            name.removeprefix(_WATERMARK): int(value)
+            for name, value in sorted(properties.items())
+            if name.startswith(_WATERMARK)
+        },
+        properties.get(_PARAMETERS),
+    )
+
+
+def columns_of(table: DeltaTable) -> tuple[Column, ...]:
+    """Return the columns as a manifest names them."""
+    fields = table.schema().fields
+    return tuple(Column(name=field.name, type=str(field.type.type)) for field in fields)
+
+
+def rows_by_tenant(table: DeltaTable) -> Counter[str]:
+    """Return how many rows each tenant has.
+
+    Counted from the files' own counts and deletion vectors; no column but the tenant's is read.
+    """
+    from deltalake import QueryBuilder
+
+    counted = (
+        QueryBuilder()
+        .register("examples", table)
+        .execute("select tenant_id, count(*) from examples group by tenant_id")
+    )
+    return Counter(dict(pl.DataFrame(counted.read_all()).iter_rows()))
