@@ -1,0 +1,1 @@
+"""What can be learned from an evaluation snapshot: a factorisation against popularity."""
