@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.training.content_hash import ContentHash
@@ -25,6 +25,7 @@ def hash_of(*pieces: list[dict]) -> str:
     return counted.hexdigest()
 
 
+@settings(deadline=None)
 @given(st.permutations(range(len(ROWS))), st.integers(0, len(ROWS)))
 def test_order_and_pieces_do_not_matter(order: list[int], cut: int) -> None:
     shuffled = [ROWS[number] for number in order]
