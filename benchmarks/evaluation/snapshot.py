@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lakehouse.cli.service_process import running_service
-from lakehouse.cli.uploading import send_csv
+from lakehouse.cli.uploading import UploadClient, UploadOptions
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tenant import EvaluationSettings
 from lakehouse.control.database import ControlDatabase
@@ -35,7 +35,8 @@ def make_snapshot(file: Path, folder: Path) -> tuple[EvaluationManifest, Path]:
     key = database.keys.create(TENANT).secret
     database.close()
     with running_service(folder / "service.log") as url:
-        send_csv(url, key, file, tenant_id=TENANT, data_type=DataType.INTERACTIONS, mapping=TENANT)
+        client = UploadClient(url, key, TENANT)
+        client.send(file, DataType.INTERACTIONS, UploadOptions(mapping=TENANT))
     staged = run_dbt(settings, ["run", "--select", *STAGING])
     if not staged.success:
         raise RuntimeError("staging failed")
