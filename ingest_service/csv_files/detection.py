@@ -8,7 +8,7 @@ from typing import Final
 from ingest_service.csv_files.encoding import Encoding, non_ascii_lines
 
 SAMPLE_BYTES: Final = 64 * 1024
-MIN_CONFIDENCE: Final = 0.6
+MIN_CONFIDENCE: Final = 0.75
 CANDIDATES: Final = (
     *("cp1252", "latin_1", "cp1250", "cp1251", "cp1253", "cp1254", "koi8_r"),
     *("cp932", "euc_jp", "gb18030", "big5", "euc_kr"),
