@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from asyncio import Queue, Semaphore, Task
-from contextlib import suppress
 from threading import Event
 
 from fastapi.concurrency import run_in_threadpool
@@ -77,10 +76,6 @@ class UploadWorker:
         watch = progress_of(services, job, size, self._stopping.is_set)
         try:
             run_upload(services, job, path, is_repeat=True, keeps_answer=True, watch=watch)
-        except StoppedError:
-            raise
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        with suppress(FileNotFoundError):
-            path.unlink()
+        finally:
+            if not services.control.queue.needs(path.name):  # else it is run again
+                path.unlink(missing_ok=True)
