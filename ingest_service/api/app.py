@@ -35,7 +35,7 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    app.include_router(uploads.router(turns, worker))
+    app.include_router(uploads.router(uploads.Intake(turns, worker)))
     app.include_router(upload_jobs.router)
     app.include_router(batches.router)
     app.include_router(health.router)

@@ -1,6 +1,7 @@
 """Uploads of files over HTTP."""
 
 from asyncio import Semaphore
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -50,8 +51,49 @@ def _body(description: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def router(turns: Semaphore, worker: UploadWorker) -> APIRouter:
-    """Return the upload routes; files are read in turns."""
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What all upload routes do with a request; files are read in turns."""
+
+    turns: Semaphore
+    worker: UploadWorker
+
+    async def take_in(
+        self,
+        request: Request,
+        key: ApiKey,
+        services: Services,
+        order: UploadOrder,
+        idempotency_key: str | None,
+    ) -> JSONResponse:
+        """Keep the file that a request carries, and read it now or leave it to the worker."""
+        await run_in_threadpool(_check_mapping, services, key.tenant_id, order)
+        async with received(request, services) as file:
+            claim = await run_in_threadpool(claim_of, idempotency_key, order, file)
+            accepted = await run_in_threadpool(_accept, services, key, order, file, claim)
+            job = accepted.job
+            if accepted.outcome == "busy":
+                raise still_running()
+            if accepted.outcome == "known":
+                return _known(job)
+            if order.parameters.is_async:
+                file.keep()
+                self.worker.add(job.job_id)
+                return _taken_in(job)
+            async with self.turns:
+                answer = await run_in_threadpool(
+                    run_upload,
+                    services,
+                    job,
+                    file.path,
+                    is_repeat=accepted.outcome == "again",
+                    keeps_answer=claim is not None,
+                )
+        return _answer(answer.status, answer.body)
+
+
+def router(intake: Intake) -> APIRouter:
+    """Return the upload routes."""
     routes = APIRouter(prefix="/internal/data", tags=["uploads"])
 
     @routes.post(
@@ -71,7 +113,7 @@ def router(turns: Semaphore, worker: UploadWorker) -> APIRouter:
         Sending a file again stores nothing twice.
         """
         order = UploadOrder(parameters=parameters, format=FileFormat.CSV)
-        return await take_in(request, key, services, order, idempotency_key)
+        return await intake.take_in(request, key, services, order, idempotency_key)
 
     @routes.post(
         "/upload-json",
@@ -87,38 +129,7 @@ def router(turns: Semaphore, worker: UploadWorker) -> APIRouter:
     ) -> JSONResponse:
         """Take in a JSON file, as `upload-csv` does a CSV file."""
         order = UploadOrder(parameters=parameters, format=FileFormat.JSON)
-        return await take_in(request, key, services, order, idempotency_key)
-
-    async def take_in(
-        request: Request,
-        key: ApiKey,
-        services: Services,
-        order: UploadOrder,
-        idempotency_key: str | None,
-    ) -> JSONResponse:
-        await run_in_threadpool(_check_mapping, services, key.tenant_id, order)
-        async with received(request, services) as file:
-            claim = await run_in_threadpool(claim_of, idempotency_key, order, file)
-            accepted = await run_in_threadpool(_accept, services, key, order, file, claim)
-            job = accepted.job
-            if accepted.outcome == "busy":
-                raise still_running()
-            if accepted.outcome == "known":
-                return _known(job)
-            if order.parameters.is_async:
-                file.keep()
-                worker.add(job.job_id)
-                return _taken_in(job)
-            async with turns:
-                answer = await run_in_threadpool(
-                    run_upload,
-                    services,
-                    job,
-                    file.path,
-                    is_repeat=accepted.outcome == "again",
-                    keeps_answer=claim is not None,
-                )
-        return _answer(answer.status, answer.body)
+        return await intake.take_in(request, key, services, order, idempotency_key)
 
     return routes
 
