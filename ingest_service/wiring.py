@@ -26,6 +26,7 @@ from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.control.database import ControlDatabase
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.care import merge_ended_days
 from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.ledger import batches
 from lakehouse.storage.ledger_check import check_ledger
@@ -34,6 +35,7 @@ from lakehouse.storage.tables import ensure_tables
 REPLAY_JOB: Final = "replay"
 LEDGER_WATCH: Final = timedelta(days=2)
 """How far back the running service looks at the ledger; `eta ledger check` looks at all of it."""
+MERGE_EVERY: Final = timedelta(hours=1)
 DROP_EVERY: Final = timedelta(hours=6)
 
 _log = logging.getLogger(__name__)
@@ -55,7 +57,11 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         findings,
     )
     metrics = ServiceMetrics()
-    tasks = [_ledger_task(lake, settings, metrics), _findings_task(settings, findings)]
+    tasks = [
+        _ledger_task(lake, settings, metrics),
+        _findings_task(settings, findings),
+        Task("merging ended days", MERGE_EVERY, lambda: _merge(lake)),
+    ]
     keeper = Housekeeper(tasks)
 
     def start() -> None:
@@ -141,6 +147,12 @@ def _start(
         _log.info(
             "cleared up: %d spooled files, %d jobs, %d unfinished batches", spooled, jobs, lost
         )
+
+
+def _merge(lake: LakeSettings) -> None:
+    merged = merge_ended_days(lake, _now().date())
+    if merged:
+        _log.info("merged the files of %d ended days", len(merged))
 
 
 def _ledger_task(lake: LakeSettings, settings: ServiceSettings, metrics: ServiceMetrics) -> Task:

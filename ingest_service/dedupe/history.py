@@ -30,12 +30,16 @@ class DeltaHistory:
         """Yield fingerprints of files not in `seen`; see `History.unseen`."""
         table = self._table(data_type)
         files = _files(table, tenant_id)
+        paths = {path for path, _ in files}
+        seen.is_void = _are_gone(seen, paths)
+        if seen.is_void:
+            seen.files, seen.batches = set(), set()
         fresh = [
             (path, rows)
             for path, rows in files
             if path not in seen.files and batch_of(path) not in seen.batches
         ]
-        seen.files = {path for path, _ in files}
+        seen.files = paths
         seen.batches.clear()
         wanted: list[str] = []
         room = limit
@@ -44,29 +48,55 @@ class DeltaHistory:
                 break
             wanted.append(path)
             room -= rows
-        for path in reversed(wanted):
-            yield from _read(table, path, data_type, limit)
+        frames = (_read(table, path, data_type, limit) for path in reversed(wanted))
+        if data_type is DataType.ITEMS:
+            yield from _in_order(frames)
+        else:
+            yield from (frame.select("key", "payload") for frame in frames)
+
+
+def _are_gone(seen: Seen, paths: set[str]) -> bool:
+    """Whether files that were taken in are gone, those of this process's own batches included."""
+    if not seen.files <= paths:
+        return True
+    is_merged = any(batch_of(path) is None for path in paths - seen.files)
+    return is_merged and not seen.batches <= {batch_of(path) for path in paths}
 
 
 def _files(table: DeltaTable, tenant_id: str) -> list[tuple[str, int]]:
-    """The tenant's data files with their row counts, newest first."""
+    """The tenant's data files with their row counts, newest first by what became known last."""
     adds = pl.DataFrame(table.get_add_actions(flatten=True))
     mine = adds.filter(pl.col("partition.tenant_id") == tenant_id)
     if not mine.height:
         return []
-    newest = ["partition.ingest_date", "modification_time", "path"]
-    ordered = mine.sort(newest, descending=True)
+    newest = ["partition.ingest_date", "max.known_at", "modification_time", "path"]
+    ordered = mine.sort([name for name in newest if name in mine.columns], descending=True)
     return list(ordered.select("path", "num_records").iter_rows())
 
 
-def _read(table: DeltaTable, path: str, data_type: DataType, limit: int) -> Iterator[pl.DataFrame]:
+def _in_order(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """All rows in the order in which they became known, of an item's states the last."""
+    found = list(frames)
+    if found:
+        rows = pl.concat(found).sort("known_at", maintain_order=True)
+        yield rows.filter(pl.col("key").is_last_distinct() | ~pl.col("is_state")).drop("known_at")
+
+
+def _read(table: DeltaTable, path: str, data_type: DataType, limit: int) -> pl.DataFrame:
+    """The newest `limit` rows of a file or so, in the order in which they became known.
+
+    A batch's own file is in order, so its last row groups will do. A merged one need not be.
+    """
     with table_filesystem(table).open_input_file(path) as source:
         file = pq.ParquetFile(source)
         names = [name for name in file.schema_arrow.names if name not in _NOT_READ]
-        for batch in file.iter_batches(
-            batch_size=_BATCH_ROWS, columns=names, row_groups=_last_groups(file, limit)
-        ):
-            yield _fingerprints(data_type, pl.DataFrame(batch))
+        is_merged = batch_of(path) is None
+        groups = list(range(file.num_row_groups)) if is_merged else _last_groups(file, limit)
+        rows = pl.concat(
+            _fingerprints(data_type, pl.DataFrame(batch))
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names, row_groups=groups)
+        )
+    return rows.sort("known_at", maintain_order=True).tail(limit) if is_merged else rows
 
 
 def _last_groups(file: pq.ParquetFile, limit: int) -> list[int]:
@@ -82,10 +112,14 @@ def _last_groups(file: pq.ParquetFile, limit: int) -> list[int]:
 
 def _fingerprints(data_type: DataType, frame: pl.DataFrame) -> pl.DataFrame:
     is_state = None
+    known_at = frame["known_at"]
     if "context" in frame.columns:
         frame = frame.unnest("context")
     if data_type is DataType.ITEMS:
         is_state = frame.select(pl.col("updated_at") == pl.col("known_at")).to_series()
         given = pl.when(pl.col("updated_at") != pl.col("known_at")).then("updated_at")
         frame = frame.with_columns(given.alias("updated_at"))
-    return fingerprints(data_type, frame, payload_text(data_type, frame), is_state)
+    prints = fingerprints(data_type, frame, payload_text(data_type, frame), is_state)
+    return prints.with_columns(
+        known_at, *([] if is_state is None else [is_state.alias("is_state")])
+    )

@@ -32,10 +32,15 @@ class Verdict(IntEnum):
 
 @dataclass(slots=True)
 class Seen:
-    """What a window has taken in already: data files, and batches of this process."""
+    """What a window has taken in already: data files, and batches of this process.
+
+    `is_void`: files are gone that had been taken in (merged, or rows erased), so that the window
+    has to begin anew with what is yielded now.
+    """
 
     files: set[str] = field(default_factory=set)
     batches: set[str] = field(default_factory=set)
+    is_void: bool = False
 
 
 class History(Protocol):
@@ -46,7 +51,9 @@ class History(Protocol):
     ) -> Iterable[pl.DataFrame]:
         """Yield fingerprints of files not in `seen`, oldest first, the newest `limit` rows or so.
 
-        Makes `seen.files` the files that the table has now, and empties `seen.batches`.
+        Makes `seen.files` the files that the table has now, and empties `seen.batches`. Sets
+        `seen.is_void` when files are gone, and then yields all there are. A frame has `key` and
+        `payload`, and `is_state` when it holds catalogue states: one per item.
         """
         ...
 
@@ -118,12 +125,7 @@ class BatchWindow:
     def _remember(self, rows: pl.DataFrame) -> None:
         if not rows.height:
             return
-        states = rows.filter("is_state").select("key")
-        if states.height:
-            older = (segment.join(states, on="key", how="anti") for segment in self._segments)
-            self._segments = [segment for segment in older if segment.height]
-        self._segments.append(rows.select("key", "payload"))
-        self._segments = _newest(self._segments, self._limit)
+        self._segments = _newest(_with(self._segments, rows), self._limit)
 
 
 class RecentEvents:
@@ -146,7 +148,11 @@ class RecentEvents:
     ) -> Iterator["BatchSession"]:
         """Bring the window up to date and lend it to one batch; others of the tenant wait."""
         with self._lock:
-            self._segments.extend(history.unseen(tenant_id, data_type, self._seen, self._limit))
+            fresh = list(history.unseen(tenant_id, data_type, self._seen, self._limit))
+            if self._seen.is_void:
+                self._segments = []
+            for rows in fresh:
+                self._segments = _with(self._segments, rows)
             self._segments = _newest(self._segments, self._limit)
             yield BatchSession(self)
 
@@ -198,6 +204,16 @@ class DedupeWindows:
     def _others(self) -> int:
         windows = list(self._windows.values())
         return sum(window.row_count for window in windows[:-1])
+
+
+def _with(segments: list[pl.DataFrame], rows: pl.DataFrame) -> list[pl.DataFrame]:
+    """Add rows behind the others; a catalogue state takes the place of the item's older one."""
+    if "is_state" in rows.columns:
+        states = rows.filter("is_state")
+        if states.height:
+            older = (segment.join(states, on="key", how="anti") for segment in segments)
+            segments = [segment for segment in older if segment.height]
+    return [*segments, rows.select("key", "payload")]
 
 
 def _newest(segments: list[pl.DataFrame], limit: int) -> list[pl.DataFrame]:

@@ -8,6 +8,8 @@ another do not count. They are removed by the attempt itself when it lost, by th
 `recovery` after a kill.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from secrets import randbits
@@ -31,9 +33,18 @@ from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.attempts import is_won
+from lakehouse.storage.care import (
+    CHECK_EVERY,
+    SMALL_FILES,
+    Day,
+    merge_small_files,
+    small_file_count,
+)
 from lakehouse.storage.ledger import COUNTS, ledger_rows
 from lakehouse.storage.staging import StagedFile, StagedRows, commit_files, writer_properties
 from lakehouse.storage.tables import open_table, table_location
+
+_log = logging.getLogger(__name__)
 
 LEDGER_REF: Final = "ledger"
 RETRIES: Final = 20
@@ -55,6 +66,7 @@ class DeltaSink:
         self._settings = settings
         self._handles: dict[str, DeltaTable] = {}
         self._lock = Lock()
+        self._commits: Counter[tuple[str, Day]] = Counter()
 
     def begin(self, batch: BatchKey) -> "DeltaBatch":
         """Open a batch on the newest version of the raw table."""
@@ -118,6 +130,17 @@ class DeltaSink:
                 else:
                     return True
         raise _too_many_writers(spec) from failure
+
+    def tend(self, spec: TableSpec, day: Day) -> None:
+        """Merge a day's small files when this process has added some and there are too many."""
+        with self._lock:
+            self._commits[spec.full_name, day] += 1
+            if self._commits[spec.full_name, day] < CHECK_EVERY:
+                return
+            del self._commits[spec.full_name, day]
+            is_crowded = small_file_count(self._newest(spec), day) > SMALL_FILES
+        if is_crowded:
+            merge_small_files(self._settings, spec, day)
 
     def delete(self, spec: TableSpec, predicate: str) -> None:
         """Delete rows; the predicate is logged, so it must hold nothing personal."""
@@ -202,6 +225,7 @@ class DeltaBatch:
                 tried_before.append(spec)
         if self._commit_raw():
             self._delete_rows_of("<>", tried_before)
+            self._tend([spec for spec, _ in steps])
             return True
         self._delete_rows_of("=", [spec for spec, _ in steps])
         if not self.is_committed:
@@ -225,6 +249,15 @@ class DeltaBatch:
         if not is_stored:
             self._raw.delete(files)
         return is_stored
+
+    def _tend(self, beside_raw: Sequence[TableSpec]) -> None:
+        """Keep the tables in few files; the batch is stored already, whatever happens here."""
+        day = Day(self._batch.tenant_id, self._batch.ingest_date)
+        try:
+            for spec in (*beside_raw, self._raw_spec):
+                self._sink.tend(spec, day)
+        except Exception as error:  # noqa: BLE001 - the next batch tries again
+            _log.warning("small files were not merged: %s", type(error).__qualname__)
 
     def _delete_rows_of(self, comparison: str, specs: Sequence[TableSpec]) -> None:
         """Delete what this attempt (`=`), or every other one (`<>`), put beside raw."""

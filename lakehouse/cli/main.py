@@ -19,6 +19,7 @@ from lakehouse.cli import (
     run,
     serve,
     status,
+    tables,
     tenants,
     training,
     upload,
@@ -48,6 +49,7 @@ app.add_typer(training.app, name="training")
 app.add_typer(evaluation.app, name="evaluation")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(tables.app, name="tables")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")

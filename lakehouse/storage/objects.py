@@ -33,6 +33,10 @@ class ObjectFolder(Protocol):
         """Return the names of the files directly in `folder`, in order; none if it is missing."""
         ...
 
+    def sizes(self, folder: str) -> list[int]:
+        """Return the bytes of each file directly in `folder`."""
+        ...
+
     def folders(self) -> list[str]:
         """Return the names of the folders directly in this one, in order."""
         ...
@@ -79,6 +83,10 @@ class LocalFolder:
         found = (self._root / folder).glob("[!.]*")
         return sorted(path.name for path in found if path.is_file())
 
+    def sizes(self, folder: str) -> list[int]:
+        """See `ObjectFolder.sizes`."""
+        return [path.stat().st_size for path in (self._root / folder).glob("*") if path.is_file()]
+
     def folders(self) -> list[str]:
         """See `ObjectFolder.folders`."""
         return sorted(path.name for path in self._root.glob("[!.]*") if path.is_dir())
@@ -112,6 +120,11 @@ class StoreFolder:
         selector = pafs.FileSelector(folder, allow_not_found=True)
         found = self._files.get_file_info(selector)
         return sorted(info.base_name for info in found if info.type is pafs.FileType.File)
+
+    def sizes(self, folder: str) -> list[int]:
+        """See `ObjectFolder.sizes`."""
+        found = self._files.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
+        return [info.size for info in found if info.type is pafs.FileType.File]
 
     def folders(self) -> list[str]:
         """See `ObjectFolder.folders`."""

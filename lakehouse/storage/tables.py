@@ -55,9 +55,14 @@ def ensure_tables(settings: LakeSettings) -> None:
 
 def open_table(settings: LakeSettings, spec: TableSpec) -> DeltaTable:
     """Return a handle on the newest version of a table, which must exist."""
+    return open_path(settings, spec.path)
+
+
+def open_path(settings: LakeSettings, path: str) -> DeltaTable:
+    """Return a handle on the table at a path of the lake, whoever writes it."""
     from deltalake import DeltaTable
 
-    return DeltaTable(table_location(settings, spec), storage_options=settings.storage_options)
+    return DeltaTable(f"{settings.lake}/{path}", storage_options=settings.storage_options)
 
 
 def table_opener(settings: LakeSettings) -> Callable[[TableSpec], DeltaTable]:

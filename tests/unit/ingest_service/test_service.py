@@ -18,7 +18,12 @@ from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.memory import MemorySink
 from ingest_service.upload import FileUpload, Watch, unwatched
 from lakehouse.contracts.mapping import FileRefusedError
-from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_CLICKSTREAM, RAW_INTERACTIONS
+from lakehouse.contracts.tables import (
+    OPS_INGEST_LEDGER,
+    RAW_CLICKSTREAM,
+    RAW_INTERACTIONS,
+    RAW_ITEMS,
+)
 from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import NOBODY, EmptySuppressionList, Suppressed
@@ -358,3 +363,40 @@ def test_files_of_this_process_are_not_read_back(
         ingest(running, tmp_path, interactions_csv(30, first=number * 10), f"b{number}")
 
     assert open_table(lake, RAW_INTERACTIONS).to_pyarrow_table().num_rows == 50
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_item_state_that_comes_back_is_news_also_after_a_restart(
+    tmp_path: Path, is_merged: bool
+) -> None:
+    lake = LakeSettings(home=tmp_path)
+    ensure_tables(lake)
+    clock = Ticks()
+    stored = []
+    for number, price in enumerate(("1", "1", "2", "1", "1")):
+        sink = DeltaSink(lake)
+        running = IngestService(
+            sink, DeltaHistory(sink), DedupeWindows(), EmptySuppressionList(), clock
+        )
+        body = f"item_id,price\ni1,{price}\ni2,5\n"
+        report = ingest(running, tmp_path, body, f"b{number}", data_type=DataType.ITEMS)
+        stored.append(report.counts.stored)
+        if is_merged:
+            open_table(lake, RAW_ITEMS).optimize.compact()
+
+    assert stored == [2, 0, 1, 1, 0]
+
+
+def test_merged_files_bring_no_row_back_and_no_new_row_is_missed(tmp_path: Path) -> None:
+    lake = LakeSettings(home=tmp_path)
+    ensure_tables(lake)
+    running, other = service(DeltaSink(lake)), service(DeltaSink(lake))
+    ingest(running, tmp_path, interactions_csv(30), "b1")
+    ingest(other, tmp_path, interactions_csv(30, first=30), "b2")
+    open_table(lake, RAW_INTERACTIONS).optimize.compact()
+    (merged,) = open_table(lake, RAW_INTERACTIONS).file_uris()
+    report = ingest(running, tmp_path, interactions_csv(70), "b3")
+
+    assert "part-b" not in merged
+    assert (report.counts.stored, report.counts.duplicate) == (10, 60)
+    assert running._windows.of("acme", DataType.INTERACTIONS).row_count == 70

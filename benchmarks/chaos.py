@@ -1,0 +1,46 @@
+"""Kills the service at 200 random moments of a stream of uploads: `python -m benchmarks.chaos`.
+
+Uses `news_clicks.parquet` (`ETA_TEST_DATA`, or `../shared/data`), else generated rows. After every
+restart the ledger must add up; in the end no row may be lost or stand twice after an exact removal
+of repeated events.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.conftest import DATA_DIR
+from tests.support.chaos import Damage, chaos
+
+
+def main() -> int:
+    """Run, print what it has cost, return 1 when it is not nothing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    clicks = DATA_DIR / "news_clicks.parquet"
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        found = chaos(
+            Path(folder), options.kills, clicks if clicks.is_file() else None, options.seed, _tell
+        )
+    seconds = time.perf_counter() - started
+    print(f"{found.kills} kills in {seconds:.0f} s, {found.killed_in_flight} during an upload")
+    print(f"{found.uploads:,} files with {found.rows_sent:,} rows, {found.retries:,} retries")
+    print(f"lost {found.rows_lost}, twice after removing repeats {found.rows_twice_downstream}")
+    print(f"ledger unclean after {len(found.unclean_ledgers)} of {found.kills + 1} looks")
+    damage = found.rows_lost or found.rows_twice_downstream or found.unclean_ledgers
+    return 1 if damage else 0
+
+
+def _tell(damage: Damage) -> None:
+    if damage.kills % 10 == 0:
+        unclean = len(damage.unclean_ledgers)
+        print(f"{damage.kills} kills, {damage.uploads} files, {unclean} unclean", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

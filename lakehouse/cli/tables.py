@@ -1,0 +1,77 @@
+"""`eta tables`: files and logs of the lake's tables, and what keeps them few and short."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli.output import note, print_rows
+
+app = typer.Typer(help="See and keep the tables' health.", no_args_is_help=True)
+
+
+@app.command()
+def health() -> None:
+    """Show files and log of every table that the service writes; exit code 1 over the bound."""
+    from lakehouse.settings import LakeSettings
+    from lakehouse.storage.care import SMALL_FILES, table_health
+    from lakehouse.storage.tables import ensure_tables
+
+    settings = LakeSettings()
+    ensure_tables(settings)
+    found = table_health(settings)
+    print_rows(
+        ("table", "files", "MiB", "most small files in a day", "log files", "log MiB"),
+        [
+            (
+                h.table,
+                h.files,
+                f"{h.file_bytes / 2**20:.1f}",
+                h.most_small_files,
+                h.log_files,
+                f"{h.log_bytes / 2**20:.1f}",
+            )
+            for h in found
+        ],
+    )
+    crowded = [h.table for h in found if h.most_small_files > 4 * SMALL_FILES]
+    if crowded:
+        note(f"Too many small files: {', '.join(crowded)}. Run `eta tables compact`.")
+        raise typer.Exit(1)
+
+
+@app.command()
+def compact(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
+) -> None:
+    """Merge the files of days that have ended; may run beside writers and readers."""
+    from lakehouse.settings import LakeSettings
+    from lakehouse.storage.care import merge_ended_days
+    from lakehouse.storage.tables import ensure_tables
+
+    settings = LakeSettings()
+    ensure_tables(settings)
+    merged = merge_ended_days(settings, datetime.now(UTC).date(), tenant)
+    print_rows(
+        ("table", "tenant", "day", "files before", "files after"),
+        [
+            (m.table, m.day.tenant_id, m.day.ingest_date, m.files_before, m.files_after)
+            for m in merged
+        ],
+    )
+
+
+@app.command()
+def clean(
+    dry_run: Annotated[bool, typer.Option(help="Only count.")] = False,
+) -> None:
+    """Shorten logs and delete files that nobody needs; pinned training sets stay readable."""
+    from lakehouse.settings import LakeSettings
+    from lakehouse.storage.care import clean_tables
+    from lakehouse.storage.tables import ensure_tables
+    from lakehouse.training.publish import pinned_versions
+
+    settings = LakeSettings()
+    ensure_tables(settings)
+    found = clean_tables(settings, pinned_versions(settings), dry_run=dry_run)
+    print_rows(("table", "files deleted", "log files"), found)

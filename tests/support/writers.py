@@ -1,0 +1,64 @@
+"""Several processes that write batches into one tenant, and what a watcher sees meanwhile."""
+
+import multiprocessing
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ingest_service.sinks.base import BatchKey, Counts
+from ingest_service.sinks.delta import DeltaSink
+from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
+from lakehouse.contracts.tenant import DataType
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.care import live_files
+from lakehouse.storage.tables import ensure_tables, open_table
+from tests.contract.test_sinks import interactions
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What writing came to: exit codes, batch ids in raw, and the most live files ever seen."""
+
+    exit_codes: list[int | None]
+    batch_ids: list[str]
+    most_files: int
+    seconds: float
+
+
+def write_at_once(home: Path, processes: int, batches: int) -> Watched:
+    """Let every process write its batches of one row, and count live files all the time."""
+    lake = LakeSettings(home=home)
+    ensure_tables(lake)
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_write, args=(home, n, batches)) for n in range(processes)]
+    started = time.perf_counter()
+    for writer in writers:
+        writer.start()
+    watched = [open_table(lake, spec) for spec in (RAW_INTERACTIONS, OPS_INGEST_LEDGER)]
+    most = 0
+    while any(writer.is_alive() for writer in writers):
+        for table in watched:
+            table.update_incremental()
+            most = max(most, live_files(table).height)
+        time.sleep(0.05)
+    seconds = time.perf_counter() - started
+    stored = open_table(lake, RAW_INTERACTIONS).to_pyarrow_table(columns=["batch_id"])
+    return Watched(
+        [writer.exitcode for writer in writers], stored["batch_id"].to_pylist(), most, seconds
+    )
+
+
+def expected_ids(processes: int, batches: int) -> list[str]:
+    """Every batch id once."""
+    return sorted(f"own-{p}-{n:04}" for p in range(processes) for n in range(batches))
+
+
+def _write(home: Path, number: int, batches: int) -> None:
+    sink = DeltaSink(LakeSettings(home=home))
+    for n in range(batches):
+        batch_id = f"own-{number}-{n:04}"
+        key = BatchKey("acme", DataType.INTERACTIONS, batch_id, datetime.now(UTC), "csv")
+        batch = sink.begin(key)
+        batch.append(interactions(key, batch_id))
+        batch.commit(Counts(1, 1))
