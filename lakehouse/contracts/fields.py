@@ -25,6 +25,8 @@ class FieldKind(StrEnum):
     """How the text of a field is read."""
 
     TEXT = "text"
+    LABEL = "label"
+    """A word that senders write in different ways: lower case, no white space around it."""
     INTERACTION_TYPE = "interaction_type"
     TIMESTAMP = "timestamp"
     NUMBER = "number"
@@ -74,7 +76,7 @@ INTERACTION_FIELDS: Final = (
         tenant_range=True,
     ),
     ContractField("rating", FieldKind.NUMBER, "r"),
-    ContractField("device_type", FieldKind.TEXT, "d"),
+    ContractField("device_type", FieldKind.LABEL, "d"),
     ContractField("location", FieldKind.TEXT, "l"),
     ContractField("session_id", FieldKind.TEXT, "s"),
 )

@@ -103,7 +103,7 @@ def _value_text(field: ContractField, column: pl.Series, *, is_plain: bool) -> p
             return pl.when(value).then(pl.lit("true")).when(~value).then(pl.lit("false"))
         case FieldKind.INTERACTION_TYPE:
             return value
-        case FieldKind.TEXT | FieldKind.JSON_OBJECT:
+        case FieldKind.TEXT | FieldKind.LABEL | FieldKind.JSON_OBJECT:
             if is_plain or not column.str.contains_any(_ESCAPED).any():
                 return value
             return _escaped(value)

@@ -130,6 +130,11 @@ def _text(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
     return Reading(value, (_too_long(field, text),), warnings=_oddities(field, text))
 
 
+def _label(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
+    value = pl.when(~text.blank).then(text.stripped.str.to_lowercase())
+    return Reading(value, (_too_long(field, text),))
+
+
 def _oddities(field: ContractField, text: FieldText) -> tuple[Check, ...]:
     if not field.is_identifier:
         return ()
@@ -259,6 +264,7 @@ def _bounds(field: ContractField, time_range: TimeRange) -> tuple[datetime, date
 
 _READERS: Final[dict[FieldKind, Callable[[ContractField, FieldText, ReadContext], Reading]]] = {
     FieldKind.TEXT: _text,
+    FieldKind.LABEL: _label,
     FieldKind.INTERACTION_TYPE: _interaction_type,
     FieldKind.TIMESTAMP: _timestamp,
     FieldKind.NUMBER: _number,

@@ -31,6 +31,7 @@ REASON_SCHEMA = pl.Schema(
 
 _DTYPES = {
     FieldKind.TEXT: pl.String(),
+    FieldKind.LABEL: pl.String(),
     FieldKind.INTERACTION_TYPE: pl.String(),
     FieldKind.JSON_OBJECT: pl.String(),
     FieldKind.TIMESTAMP: pl.Datetime("us", "UTC"),

@@ -103,6 +103,8 @@ def validate_interaction(
     _number(out, row, "rating")
     for name in ("device_type", "location", "session_id"):
         _text(out, row, name)
+    if out.values.get("device_type") is not None:
+        out.values["device_type"] = _strip(out.values["device_type"]).lower()
     return _identified(out, "interactions", None)
 
 

@@ -113,9 +113,9 @@ INTERACTIONS = st.fixed_dictionaries(
         "interaction_type": texts("view", "click", " like ", "View", "buy"),
         "timestamp": TIMES,
         "rating": NUMBERS,
-        "device_type": texts("ios"),
+        "device_type": texts("ios", " iOS\t", "TÉLÉPHONE"),
         "location": texts("Bern, CH"),
-        "session_id": texts("s1"),
+        "session_id": texts("s1", " S1 "),
     }
 )
 ITEMS = st.fixed_dictionaries(
