@@ -324,7 +324,8 @@ def _validate(
 ) -> Validated:
     frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
     validator = Validator(data_type, mapping or SourceMapping(), TenantSettings(), columns)
-    return validator.validate(frame, KNOWN_AT)
+    texts = [text or "" for row in rows for text in row.values()]
+    return validator.validate(frame, KNOWN_AT, Traits.of(texts))
 
 
 def _compare(found: Validated, expected: list[Outcome], time_column: str) -> None:
