@@ -36,7 +36,7 @@
 
     {%- set parents = {} -%}
     {%- for name in reads.keys() | list + (since or {}).keys() | list -%}
-        {%- set parent = parent_of(name) -%}
+        {%- set parent = known_parent(name) -%}
         {%- if parent is none and tenant_id is none and flags.WHICH in ['run', 'build', 'retry'] -%}
             {%- do exceptions.raise_compiler_error(
                 name ~ ' was never built, so ' ~ model_name
@@ -173,6 +173,22 @@
         {%- endif -%}
     {%- endfor -%}
     {{ return(false) }}
+{%- endmacro %}
+
+
+{% macro known_parent(name) -%}
+    {#- `parent_of`, asked once per run: dbt hands all models of a run one graph to keep things in. -#}
+    {%- set known = graph.setdefault('eta_parents', {}) -%}
+    {%- if name not in known -%}
+        {%- do known.update({name: parent_of(name)}) -%}
+    {%- endif -%}
+    {{ return(known[name]) }}
+{%- endmacro %}
+
+
+{% macro forget_parent(name) -%}
+    {#- After a commit to a model's table. -#}
+    {%- do graph.setdefault('eta_parents', {}).pop(name, none) -%}
 {%- endmacro %}
 
 

@@ -42,6 +42,8 @@
         {%- endif -%}
     {%- endif -%}
 
+    {%- do forget_parent(model.name) -%}
+
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [target_relation]}) }}
 {%- endmaterialization %}
