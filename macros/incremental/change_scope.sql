@@ -168,7 +168,7 @@
         {%- elif behind and parent.is_model -%}
             {%- set history = run_query('describe history ' ~ parent.table ~ ' limit ' ~ behind) -%}
             {%- for operation in history.columns['operation'].values() -%}
-                {%- if modules.re.search('CREATE|REPLACE|RESTORE', operation) -%}{{ return(true) }}{%- endif -%}
+                {%- if modules.re.search('CREATE|REPLACE', operation) -%}{{ return(true) }}{%- endif -%}
             {%- endfor -%}
         {%- endif -%}
     {%- endfor -%}

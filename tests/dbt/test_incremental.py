@@ -18,7 +18,7 @@ from tests.support.lake import DERIVED_TABLES, NOON, Lake, interaction
 from tests.support.tenants import random_catalogue, random_rows
 
 # The suite runs a few; ETA_TEST_TENANTS=100 is the long proof.
-TENANTS = [f"grown{n}" for n in range(int(os.environ.get("ETA_TEST_TENANTS", "8")))]
+TENANTS = [f"grown{n}" for n in range(int(os.environ.get("ETA_TEST_TENANTS", "5")))]
 ROUNDS = 5
 
 
@@ -38,7 +38,7 @@ class Growth:
         self.rng = rng
         self.waiting: dict[str, list[list[dict]]] = {}
         for number, name in enumerate(TENANTS):
-            rows = random_rows(100 + number, count=160)
+            rows = random_rows(100 + number, count=120)
             rng.shuffle(rows)  # late events come in any batch
             self.waiting[name] = [rows[start::ROUNDS] for start in range(ROUNDS)]
 

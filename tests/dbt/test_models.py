@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.support import reference
 from tests.support.lake import DERIVED_TABLES, Lake, at
-from tests.support.tenants import LATE_EVENING, UNIFORM, VIEWING
+from tests.support.tenants import LATE_EVENING, UNIFORM_USERS, VIEWING
 
 
 def rounded(rows: dict) -> dict:
@@ -114,11 +114,9 @@ def test_training_data_is_the_union(lake: Lake, built: dict) -> None:
 
 def test_every_eligible_item_is_as_likely_as_the_next(lake: Lake, built: dict) -> None:
     counts = dict.fromkeys((f"i{n}" for n in range(1, 8)), 0)
-    for name in UNIFORM:
-        drawn = lake.table("training.sampled_negatives", name)
-        for item_id in drawn["item_id"]:
-            counts[item_id] += 1
-    total = len(UNIFORM) * 50 * 4
+    for item_id in lake.table("training.sampled_negatives", "uniform")["item_id"]:
+        counts[item_id] += 1
+    total = UNIFORM_USERS * 4
     assert sum(counts.values()) == total
     chi2 = sum((count - total / 7) ** 2 / (total / 7) for count in counts.values())
     assert chi2 < 22.5, counts  # p = 0.001 at 6 degrees of freedom; the draw is fixed by the seed

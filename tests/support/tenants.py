@@ -9,7 +9,7 @@ from tests.support import reference
 from tests.support.lake import NOON, Lake, at, interaction, item
 
 LEAKY = [f"leaky{n}" for n in range(8)]
-UNIFORM = [f"uniform{n}" for n in range(20)]
+UNIFORM_USERS = 1_000
 VIEWING = TenantSettings(positive_types=frozenset({InteractionType.VIEW}), negatives_per_positive=2)
 LATE_EVENING = at("05-02 23:30")
 
@@ -78,8 +78,7 @@ def store_tenants(lake: Lake) -> dict:
     for number, name in enumerate(LEAKY):
         lake.store(name, random_rows(20 + number, count=150))
         lake.store_items(name, random_catalogue(40 + number), known_at=NOON)
-    for name in UNIFORM:
-        lake.store(name, one_positive_among_seven_items(users=50))
+    lake.store("uniform", one_positive_among_seven_items(UNIFORM_USERS))
     for name in ("plain", "viewer"):
         lake.store(name, clicks_and_views())
     lake.set_tenant("viewer", VIEWING)
