@@ -44,7 +44,8 @@ def run_audit(
     outcome = run_dbt(
         settings, ["test", "--select", "tag:leak", "--vars", json.dumps(variables, sort_keys=True)]
     )
-    found = [_check(result) for result in outcome.result]
+    tests = [result for result in outcome.result if result.node.resource_type == "test"]
+    found = [_check(result) for result in tests]  # the hooks at the start have results as well
     if not found:
         raise EtaError("there is no leak check", remedy="restore dbt_project/tests/leaks")
     return sorted(found, key=lambda check: check.name)
