@@ -1,5 +1,6 @@
 """Every metric of the service, with its unit, in one place. No label names a tenant."""
 
+import math
 from datetime import datetime
 from typing import Final
 
@@ -60,6 +61,17 @@ class ServiceMetrics:
             "When the ledger was last checked, seconds since 1970.",
             registry=self.registry,
         )
+
+        self.join_rate = Gauge(
+            "eta_catalogue_join_ratio",
+            "Share of the interactions whose item the catalogue has; NaN before the models ran.",
+            registry=self.registry,
+        )
+        self.join_rate.set(math.nan)
+
+    def observe_join_rate(self, rate: float | None) -> None:
+        """Show what the newest run of the models counted."""
+        self.join_rate.set(math.nan if rate is None else rate)
 
     def observe_ledger(self, check: LedgerCheck, moment: datetime) -> None:
         """Show what a check of the ledger found."""

@@ -28,6 +28,7 @@ from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.care import merge_ended_days
 from lakehouse.storage.findings import FindingsStore
+from lakehouse.storage.join_rate import read_join_rate
 from lakehouse.storage.ledger import batches
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.tables import ensure_tables
@@ -160,6 +161,7 @@ def _ledger_task(lake: LakeSettings, settings: ServiceSettings, metrics: Service
         moment = _now()
         found = check_ledger(lake, since=(moment - LEDGER_WATCH).date())
         metrics.observe_ledger(found, moment)
+        metrics.observe_join_rate(read_join_rate(lake))
         for wrong in found.wrong:
             _log.error("batch %s of %s: %s", wrong.batch_id, wrong.tenant_id, wrong.problem)
 

@@ -1,0 +1,29 @@
+"""How many interactions are of an item that their tenant's catalogue has, as the models counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from lakehouse.settings import LakeSettings
+
+JOIN_RATES: Final = "ops/join_rates"
+
+
+def read_join_rate(settings: LakeSettings) -> float | None:
+    """Return joined interactions divided by all of them, over every tenant; None before any.
+
+    As of the newest run of the models; reads a table of one row per tenant.
+    """
+    import pyarrow.compute as pc
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    location = f"{settings.lake}/{JOIN_RATES}"
+    try:
+        table = DeltaTable(location, storage_options=settings.storage_options)
+    except TableNotFoundError:
+        return None
+    rows = table.to_pyarrow_table(columns=["interaction_count", "joined_count"])
+    interactions = pc.sum(rows["interaction_count"]).as_py()
+    return pc.sum(rows["joined_count"]).as_py() / interactions if interactions else None
