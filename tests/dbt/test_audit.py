@@ -57,6 +57,12 @@ PLANTED = {
 CUTOFF = "2028-01-01T00:00:00"
 TENANTS = dict(zip(PLANTED, LEAKY, strict=True))
 """Each trap lies in a tenant of its own."""
+ALSO = {
+    # a positive may be of an item that its catalogue offers only later; drawn, it came too early
+    "sampled_negatives_existed_in_their_hour": {
+        TENANTS["sampled_negatives_are_unknown_to_their_user"]
+    }
+}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +92,7 @@ def test_every_check_catches_its_trap_and_no_other(lake: Lake, planted: SparkSes
         (compiled,) = lake.settings.home_dir.glob(f"target/compiled/**/leaks/{check.name}.sql")
         rows = planted.sql(compiled.read_text()).select("tenant_id").collect()
         assert len(rows) == check.rows
-        caught[check.name] = {row.tenant_id for row in rows}
+        caught[check.name] = {row.tenant_id for row in rows} - ALSO.get(check.name, set())
     assert caught == {check: {tenant} for check, tenant in TENANTS.items()}
 
 
