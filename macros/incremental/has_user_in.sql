@@ -1,7 +1,10 @@
 {% macro has_user_in(cte, scope) -%}
     {#- In a run by changes, a condition: the row's user has a row in `cte`. Else `cte` has all. -#}
     {%- if scope.mode == 'changed' -%}
-        (tenant_id, user_id) in (select tenant_id, user_id from {{ cte }})
+        (tenant_id, user_id) in (
+            select {{ '/*+ broadcast(' ~ cte ~ ') */ ' if scope.is_small and not scope.since }}tenant_id, user_id
+            from {{ cte }}
+        )
     {%- else -%}
         true
     {%- endif -%}

@@ -16,7 +16,7 @@
         ) -%}
     {%- endfor -%}
     {%- for feed in scope.feeds if feed.after -%}
-        {%- do touched.append(is_after(dot, feed, since)) -%}
+        {%- do touched.append(is_after(dot, feed, since, scope.is_small)) -%}
     {%- endfor -%}
     {%- if scope.whole -%}
         {%- do touched.append(dot ~ "tenant_id in ('" ~ scope.whole | join("', '") ~ "')") -%}
@@ -55,10 +55,10 @@
 {%- endmacro %}
 
 
-{% macro is_after(dot, feed, since) -%}
+{% macro is_after(dot, feed, since, is_small) -%}
     {#- A condition: the row has values that the feed touches, and is later than the change. -#}
     exists (
-        select 1 from ({{ feed.select }}) as touched
+        select {{ '/*+ broadcast(touched) */ ' if is_small }}1 from ({{ feed.select }}) as touched
         where
             touched.tenant_id = {{ dot }}tenant_id
             {%- for column in feed.columns %}
