@@ -76,7 +76,7 @@ def grown(lake: Lake) -> dict[tuple[str, str], pl.DataFrame]:
 
 @pytest.fixture(scope="module")
 def refreshed(lake: Lake, grown: dict) -> dict[tuple[str, str], pl.DataFrame]:
-    lake.build(full_refresh=True)
+    lake.dbt("run", "--full-refresh")
     return contents(lake, TENANTS)
 
 
@@ -123,9 +123,9 @@ def narrowed(lake: Lake, refreshed: dict) -> Narrowed:
     lake.store("changing", [interaction("e1", "u", "i1", "dislike")], known_at=EARLY)
     lake.store("cut", [interaction("e1", "u", "i1")], known_at=EARLY)
     lake.store("cut", [interaction("e2", "u", "i2")], known_at=LATE)
-    lake.build(tenant_id="narrow-a")
+    lake.dbt("run", "--vars", json.dumps({"tenant_id": "narrow-a"}))
     users_after_one = users()
-    lake.build()
+    lake.dbt("run")
     return Narrowed(
         users_after_one,
         users(),
@@ -151,7 +151,8 @@ def test_seed_cutoff_and_vanished_rows(lake: Lake, narrowed: Narrowed) -> None:
     before = lake.table("training.sampled_negatives", QUIET)
 
     lake.store("changing", [interaction("e2", "u", "i1", "like")], known_at=EARLY)
-    lake.build(variables={"seed": 43, "cutoff": "2026-07-01T12:00:00"})
+    other_parameters = {"seed": 43, "cutoff": "2026-07-01T12:00:00"}
+    lake.dbt("run", "--vars", json.dumps(other_parameters))
     other = lake.table("training.sampled_negatives", QUIET)
     assert other.height == before.height, "another seed draws as many"
     assert not other.equals(before), "another seed draws others"
@@ -164,7 +165,7 @@ def test_seed_cutoff_and_vanished_rows(lake: Lake, narrowed: Narrowed) -> None:
     assert not mixed.is_success
     assert "run it for all tenants" in " ".join(mixed.failures)
 
-    lake.build()
+    lake.dbt("run")
     assert lake.table("training.sampled_negatives", QUIET).equals(before)
     assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1", "i2"]
 

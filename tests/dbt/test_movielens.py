@@ -27,7 +27,7 @@ def movielens(lake: Lake, real_data: Path) -> RunningService:
         tables = {name: lake.table(name, TENANT) for name in DERIVED_TABLES}
         again = service.upload(TENANT, body, mapping=TENANT).json()
         assert (again["rows_accepted"], again["duplicates"]) == (0, 100_000)
-        lake.build()
+        lake.dbt("run")
         assert {p for p in lake.data_files() - files if "ingest_ledger" not in str(p)} == set()
         assert all(lake.table(name, TENANT).equals(held) for name, held in tables.items())
     finally:
