@@ -208,7 +208,8 @@ def test_a_run_by_changes_asks_the_feeds_what_is_touched(lake: Lake, narrowed: N
         ("positives", "(tenant_id, user_id, item_id)"),
         ("sampled_negatives", "(tenant_id, user_id)"),
     ):
-        (compiled,) = lake.settings.home_dir.glob(f"target/compiled/**/{model}.sql")
+        models = lake.settings.home_dir / "target/compiled/eta/dbt_project/models"
+        (compiled,) = models.glob(f"*/{model}.sql")
         text = " ".join(compiled.read_text().split())
         assert f"tenant_id in ('{QUIET}') and ( {keys} in ( select /*+ broadcast" in text.replace(
             "((", "( ("
