@@ -29,7 +29,10 @@ def main() -> int:
         )
     seconds = time.perf_counter() - started
     print(f"{found.kills} kills in {seconds:.0f} s, {found.killed_in_flight} during an upload")
-    print(f"{found.uploads:,} files with {found.rows_sent:,} rows, {found.retries:,} retries")
+    print(
+        f"{found.uploads:,} uploads with {found.rows_sent:,} rows, "
+        f"{found.event_batches:,} of them batches of JSON events, {found.retries:,} retries"
+    )
     print(f"lost {found.rows_lost}, twice after removing repeats {found.rows_twice_downstream}")
     print(f"ledger unclean after {len(found.unclean_ledgers)} of {found.kills + 1} looks")
     damage = found.rows_lost or found.rows_twice_downstream or found.unclean_ledgers
@@ -39,7 +42,7 @@ def main() -> int:
 def _tell(damage: Damage) -> None:
     if damage.kills % 10 == 0:
         unclean = len(damage.unclean_ledgers)
-        print(f"{damage.kills} kills, {damage.uploads} files, {unclean} unclean", flush=True)
+        print(f"{damage.kills} kills, {damage.uploads} uploads, {unclean} unclean", flush=True)
 
 
 if __name__ == "__main__":

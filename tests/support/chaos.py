@@ -1,4 +1,4 @@
-"""Kills the service at random moments of a stream of uploads, and counts what that has cost."""
+"""Kills the service at random moments of a stream of files and event batches; counts the cost."""
 
 import random
 import threading
@@ -38,6 +38,7 @@ class Damage:
 
     kills: int = 0
     uploads: int = 0
+    event_batches: int = 0
     retries: int = 0
     killed_in_flight: int = 0
     rows_sent: int = 0
@@ -48,7 +49,10 @@ class Damage:
 
 @dataclass
 class Stream:
-    """A client that sends one file after the other and sends each again until it is stored."""
+    """A client that sends one file after the other and sends each again until it is stored.
+
+    Every third goes as a batch of JSON events, the others as CSV.
+    """
 
     service: RunningService
     files: Iterator[tuple[str, str | None]]
@@ -67,19 +71,23 @@ class Stream:
                 self.damage.retries += 1
             self.sent.append(body)
             self.damage.uploads += 1
+            self.damage.event_batches += number % 3 == 2
 
     def _send(self, number: int, body: str, mapping: str | None) -> bool:
         self.is_up.wait()
         # Every other client names its request, so that both ways to repeat one are killed.
         headers = {"Idempotency-Key": f"file-{number}"} if number % 2 else {}
         params = {"tenant_id": TENANT, "data_type": "interactions"}
+        is_json = number % 3 == 2
+        path = "upload-json" if is_json else "upload-csv"
+        file = ("rows.json", _as_events(body)) if is_json else ("rows.csv", body)
         try:
             self.is_sending = True
             answer = httpx.post(
-                f"{self.service.base_url}/internal/data/upload-csv",
+                f"{self.service.base_url}/internal/data/{path}",
                 params=params if mapping is None else {**params, "mapping": mapping},
                 headers={"X-API-Key": self.service.keys[TENANT], **headers},
-                files={"file": ("rows.csv", body)},
+                files={"file": file},
                 timeout=60,
             )
         except httpx.HTTPError:
@@ -163,6 +171,12 @@ def _count(service: RunningService, stream: Stream, damage: Damage) -> None:
     missing = (pl.col("sent") - pl.col("found").cast(pl.Int64)).clip(0).sum()
     extra = (pl.col("found") - pl.col("sent").cast(pl.Int64)).clip(0).sum()
     damage.rows_lost, damage.rows_twice_downstream = both.select(missing, extra).row(0)
+
+
+def _as_events(body: str) -> str:
+    rows = pl.read_csv(body.encode(), infer_schema=False)
+    numbers = [name for name in rows.columns if name.startswith("timestamp")]
+    return rows.with_columns(pl.col(numbers).cast(pl.Int64)).write_json()
 
 
 def _files(clicks: Path | None) -> Iterator[tuple[str, str | None]]:
