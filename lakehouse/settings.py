@@ -81,3 +81,8 @@ class LakeSettings(BaseSettings):
     def spool_dir(self) -> Path:
         """Folder for request bodies on their way in."""
         return self.home_dir / "spool"
+
+    @property
+    def dev_dir(self) -> Path:
+        """Folder of the servers that `eta dev` starts, one folder each."""
+        return self.home_dir / "dev"

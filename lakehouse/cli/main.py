@@ -8,6 +8,7 @@ from lakehouse.cli import (
     audit,
     db,
     demo,
+    dev,
     docs,
     evaluation,
     export,
@@ -53,6 +54,7 @@ app.add_typer(tables.app, name="tables")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")
+app.add_typer(dev.app, name="dev")
 
 
 def _show_version(is_wanted: bool) -> None:

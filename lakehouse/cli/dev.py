@@ -1,0 +1,41 @@
+"""`eta dev`: servers for development and tests, started and ended on this machine."""
+
+import typer
+
+from lakehouse.cli.output import note, print_rows
+
+app = typer.Typer(
+    help="Start and end servers for development: plain processes on 127.0.0.1, no Docker.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def status() -> None:
+    """Show the servers that run, where they listen and where they log."""
+    from lakehouse.dev.servers import all_servers
+    from lakehouse.settings import LakeSettings
+
+    servers = all_servers(LakeSettings().dev_dir)
+    if not servers:
+        note("No server of `eta dev` is running here.")
+        return
+    print_rows(
+        ("server", "state", "process", "addresses", "log"),
+        [
+            (s.name, "running", s.pid, ", ".join(f"{k}={v}" for k, v in s.addresses.items()), s.log)
+            for s in servers
+        ],
+    )
+
+
+@app.command()
+def down() -> None:
+    """End every server that `eta dev` has started here."""
+    from lakehouse.dev.servers import all_servers, stop_server
+    from lakehouse.settings import LakeSettings
+
+    folder = LakeSettings().dev_dir
+    for server in all_servers(folder):
+        stop_server(server.name, folder / server.name)
+        note(f"{server.name} has ended.")
