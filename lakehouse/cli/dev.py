@@ -2,12 +2,15 @@
 
 import typer
 
+from lakehouse.cli import dev_kafka, dev_registry
 from lakehouse.cli.output import note, print_rows
 
 app = typer.Typer(
     help="Start and end servers for development: plain processes on 127.0.0.1, no Docker.",
     no_args_is_help=True,
 )
+app.add_typer(dev_kafka.app, name="kafka")
+app.add_typer(dev_registry.app, name="registry")
 
 
 @app.command()

@@ -7,6 +7,7 @@ Ivy, which pyspark ships, does the fetching: it knows the public repository, pro
 import hashlib
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -66,25 +67,33 @@ def ensure_jars(
     return paths
 
 
+def run_ivy(arguments: Sequence[str], *, java_home: Path, spark_home: Path) -> str:
+    """Run Ivy with these arguments; return what it said. What it has fetched tells how it went."""
+    trust = f"-Djavax.net.ssl.trustStore={SYSTEM_TRUST_STORE}"
+    command = [
+        str(java_home / "bin" / "java"),
+        *([trust] if SYSTEM_TRUST_STORE.is_file() else []),
+        *("-cp", f"{spark_home}/jars/*", "org.apache.ivy.Main", "-warn"),
+        *arguments,
+    ]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=FETCH_TIMEOUT_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return (done.stdout + done.stderr).strip()
+
+
 def _fetch(jar: Jar, path: Path, *, java_home: Path, spark_home: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        trust = f"-Djavax.net.ssl.trustStore={SYSTEM_TRUST_STORE}"
-        command = [
-            str(java_home / "bin" / "java"),
-            *([trust] if SYSTEM_TRUST_STORE.is_file() else []),
-            *("-cp", f"{spark_home}/jars/*", "org.apache.ivy.Main", "-warn"),
+        arguments = (
             *("-confs", "default", "-notransitive", "-cache", f"{scratch}/cache"),
             *("-dependency", jar.organisation, jar.module, jar.revision),
             *("-retrieve", f"{scratch}/[artifact]-[revision].[ext]"),
-        ]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=FETCH_TIMEOUT_SECONDS, check=False
-            )
-            said = (done.stdout + done.stderr).strip()
-        except (OSError, subprocess.TimeoutExpired) as error:
-            said = str(error)
+        )
+        said = run_ivy(arguments, java_home=java_home, spark_home=spark_home)
         fetched = Path(scratch) / jar.file_name
         if not fetched.is_file():
             raise EtaError(

@@ -1,0 +1,43 @@
+"""`eta dev kafka`: a Kafka broker for development."""
+
+import typer
+
+from lakehouse.cli.output import note, print_rows
+
+app = typer.Typer(help="A Kafka broker (KRaft) with the project's topics.", no_args_is_help=True)
+
+
+@app.command()
+def up() -> None:
+    """Start the broker, make the topics, print where it listens. 43 MB are fetched once."""
+    from lakehouse.dev.kafka import BOOTSTRAP, start_broker
+    from lakehouse.settings import LakeSettings
+
+    note("Starting the broker …")
+    server = start_broker(LakeSettings())
+    typer.echo(server.addresses[BOOTSTRAP])
+    note("`eta consume` and `eta produce` of this home find it by themselves.")
+
+
+@app.command()
+def down() -> None:
+    """End the broker; its messages stay for the next start."""
+    from lakehouse.dev.kafka import stop_broker
+    from lakehouse.settings import LakeSettings
+
+    note("The broker has ended." if stop_broker(LakeSettings()) else "No broker was running here.")
+
+
+@app.command()
+def status() -> None:
+    """Show whether it runs, and its topics with their partitions and messages."""
+    from lakehouse.dev.kafka import BOOTSTRAP, find_broker, topic_sizes
+    from lakehouse.settings import LakeSettings
+
+    server = find_broker(LakeSettings())
+    if server is None:
+        note("No broker is running here; start one with `eta dev kafka up`.")
+        raise typer.Exit(1)
+    note(f"running at {server.addresses[BOOTSTRAP]}, process {server.pid}, log {server.log}")
+    sizes = topic_sizes(server.addresses[BOOTSTRAP])
+    print_rows(("topic", "partitions", "messages"), sizes)

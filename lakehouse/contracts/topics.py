@@ -1,0 +1,53 @@
+"""The Kafka topics: the one list that broker, producer, consumer and compose file agree on.
+
+Messages are deleted by age, never compacted: of a compacted topic keyed by tenant alone one event
+per tenant would survive, and of one keyed by item the catalogue's history would be gone.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from lakehouse.contracts.kinds import DataType
+
+DAY_MS: Final = 24 * 60 * 60 * 1000
+GROUP: Final = "data-pipeline-consumer"
+"""The consumer group of the ingestion."""
+KEY_SEPARATOR: Final = ":"
+"""Between the tenant and the item in a key; no tenant id holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic and the raw table that its messages end in.
+
+    `retention_ms` has to outlast the longest outage that is to be survived, and what was erased
+    stays in the topic until it has passed.
+    """
+
+    name: str
+    data_type: DataType
+    partitions: int
+    retention_ms: int
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Settings of the topic, as Kafka names them."""
+        return {"retention.ms": str(self.retention_ms), "cleanup.policy": "delete"}
+
+
+TOPICS: Final = (
+    Topic("interactions-raw", DataType.INTERACTIONS, partitions=6, retention_ms=7 * DAY_MS),
+    Topic("items-catalog", DataType.ITEMS, partitions=3, retention_ms=14 * DAY_MS),
+    Topic("events-clickstream", DataType.CLICKSTREAM, partitions=6, retention_ms=7 * DAY_MS),
+)
+TOPIC_OF: Final = {topic.data_type: topic for topic in TOPICS}
+
+
+def message_key(data_type: DataType, tenant_id: str, item_id: str | None = None) -> bytes:
+    """Return the key of a message: the tenant, for catalogue rows the tenant and the item.
+
+    So one tenant's events, and one item's states, stay in their order.
+    """
+    if data_type is DataType.ITEMS and item_id is not None:
+        return f"{tenant_id}{KEY_SEPARATOR}{item_id}".encode()
+    return tenant_id.encode()
