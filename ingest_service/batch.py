@@ -3,6 +3,7 @@
 Rows flow through in chunks, each forgotten once written, so memory does not depend on the file.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -15,13 +16,12 @@ from ingest_service.csv_files.detection import Guess, guess_encoding
 from ingest_service.csv_files.encoding import NotUtf8Error
 from ingest_service.csv_files.reader import no_rows
 from ingest_service.dedupe.window import BatchWindow, Verdict
-from ingest_service.opening import open_rows
 from ingest_service.parallel import map_in_order
 from ingest_service.report import Findings
 from ingest_service.rows import line_refs, quarantine_rows, raw_rows, reasons_by_row
 from ingest_service.sinks.base import BatchKey, Counts, SinkBatch
 from ingest_service.sources import FileReading, RowChunk, RowFile
-from ingest_service.upload import FileUpload, Watch
+from ingest_service.upload import FileUpload, Order, Watch
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.mapping import FileRefusedError
@@ -64,19 +64,39 @@ class _Prepared:
     suppressed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of a chunk of rows; `row` is the position in the chunk.
+
+    `rows`: the accepted ones with their `event_id`, and `verdicts` in their order. `reasons`: why
+    others are not. Rows in neither are of erased people.
+    """
+
+    count: int
+    reasons: pl.DataFrame
+    rows: pl.DataFrame
+    verdicts: pl.Series
+
+
+def unheard(judged: Judged) -> None:
+    """Take no note."""
+
+
 class BatchRun:
-    """One pass over a file."""
+    """One pass over rows; `hear` is told of each chunk, in their order."""
 
     def __init__(
         self,
-        upload: FileUpload,
+        order: Order,
         key: BatchKey,
         batch: SinkBatch,
         window: BatchWindow,
         suppressed: Suppressed,
         kept_whole: FindingsWriter | None = None,
+        hear: Callable[[Judged], None] = unheard,
     ) -> None:
-        self._upload = upload
+        self._order = order
+        self._hear = hear
         self._key = key
         self._window = window
         self._suppressed = suppressed
@@ -91,11 +111,11 @@ class BatchRun:
     @property
     def is_refused(self) -> bool:
         """Whether a wrong row forbids to store anything."""
-        return self._upload.on_error is OnError.REJECT and self.errors.total > 0
+        return self._order.on_error is OnError.REJECT and self.errors.total > 0
 
-    def read(self, chunk_bytes: int, watch: Watch) -> None:
-        """Read the whole file: pieces are validated side by side and taken in in their order."""
-        with open_rows(self._upload, chunk_bytes) as file:
+    def read(self, file: RowFile, watch: Watch) -> None:
+        """Read all of it: pieces are validated side by side and taken in in their order."""
+        with file:
             validator = self._open(file)
 
             def prepare(piece: Any) -> _Prepared:
@@ -111,12 +131,12 @@ class BatchRun:
 
     def _open(self, file: RowFile) -> Validator:
         """Return what validates the file's rows, and note how it is read."""
-        upload = self._upload
+        order = self._order
         self.reading = file.reading()
-        self._layout = file.layout(upload.mapping_name)
+        self._layout = file.layout(order.mapping_name)
         self._unit = file.place_unit
         try:
-            validator = Validator(upload.data_type, upload.mapping, upload.settings, file.header)
+            validator = Validator(order.data_type, order.mapping, order.settings, file.header)
         except FileRefusedError as error:
             error.line = error.line or file.header_line
             raise
@@ -154,6 +174,7 @@ class BatchRun:
         if prepared.reasons.height:
             self._quarantine(chunk, reasons_by_row(prepared.reasons))
         verdicts = self._window.judge(prepared.prints, prepared.is_state)
+        self._hear(Judged(chunk.frame.height, prepared.reasons, rows, verdicts))
         if (verdicts != Verdict.NEW).any():
             self._quarantine(chunk, _conflicts(rows.filter(verdicts == Verdict.CONFLICT)))
             self.tally.duplicate += int((verdicts == Verdict.DUPLICATE).sum())

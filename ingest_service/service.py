@@ -5,16 +5,19 @@ Rows flow through in chunks, each forgotten once written, so memory does not dep
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Final
 
-from ingest_service.batch import BatchRun, second_reading
+from ingest_service.batch import BatchRun, Judged, second_reading, unheard
 from ingest_service.csv_files.encoding import NotUtf8Error
 from ingest_service.csv_files.reader import CHUNK_BYTES
 from ingest_service.dedupe.window import BatchSession, DedupeWindows, History
+from ingest_service.opening import open_rows
 from ingest_service.report import Findings, IngestReport
 from ingest_service.sinks.base import BatchKey, Counts, Sink
 from ingest_service.sinks.dry import DryBatch
-from ingest_service.upload import FileUpload, Watch, unwatched
+from ingest_service.sources import RowFile
+from ingest_service.upload import FileUpload, Order, RowsOrder, Watch, unwatched
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import SuppressionList
 from lakehouse.storage.findings import KINDS, FindingsStore, FindingsWriter, Kind
@@ -68,22 +71,49 @@ class IngestService:
                     continue
                 if report is not None:
                     return report
-        raise EtaError(
-            "the list of erased people kept changing while the file was read",
-            remedy="send the file again in a few minutes",
-        )
+        raise _list_kept_changing()
+
+    def ingest_rows(
+        self, order: RowsOrder, rows: Callable[[], RowFile]
+    ) -> tuple[IngestReport, list[Judged]]:
+        """Store the good rows and keep the others aside; what was judged of each is in order.
+
+        As `ingest` does, but for findings: those of rows in memory are the caller's to keep.
+        `rows` is called once per attempt. Raises `FileRefusedError` for a mapping that cannot be
+        used.
+        """
+        events = self._windows.of(order.tenant_id, order.data_type)
+        with events.batch(self._history, order.tenant_id, order.data_type) as session:
+            for _ in range(MAX_ATTEMPTS):
+                judged: list[Judged] = []
+                found = self._run(order, session, rows, unwatched, None, judged.append)
+                if found is not None:
+                    return found, judged
+        raise _list_kept_changing()
 
     def _attempt(
         self, upload: FileUpload, session: BatchSession, watch: Watch
+    ) -> IngestReport | None:
+        kept_whole = self._writer(upload)
+        rows = partial(open_rows, upload, self._chunk_bytes)
+        return self._run(upload, session, rows, watch, kept_whole)
+
+    def _run(
+        self,
+        upload: Order,
+        session: BatchSession,
+        rows: Callable[[], RowFile],
+        watch: Watch,
+        kept_whole: FindingsWriter | None,
+        hear: Callable[[Judged], None] = unheard,
     ) -> IngestReport | None:
         """Run a batch; None when the suppression list changed meanwhile: then nothing is stored."""
         suppressed = self._suppression.current(upload.tenant_id)
         key, window = self._key(upload), session.start()
         batch = DryBatch() if upload.is_dry else self._sink.begin(key)
-        kept_whole = self._writer(upload)
-        run = BatchRun(upload, key, batch, window, suppressed, kept_whole)
+        run = BatchRun(upload, key, batch, window, suppressed, kept_whole, hear)
         try:
-            run.read(self._chunk_bytes, watch)
+            run.read(rows(), watch)
             if kept_whole is not None:
                 kept_whole.finish()
             if run.is_refused or upload.is_dry:
@@ -101,7 +131,7 @@ class IngestService:
             raise
         return self._report(upload, run)
 
-    def _report(self, upload: FileUpload, run: BatchRun) -> IngestReport:
+    def _report(self, upload: Order, run: BatchRun) -> IngestReport:
         refused = Counts(run.tally.received, 0, quarantined=run.tally.received)
         return IngestReport(
             batch_id=upload.batch_id,
@@ -141,6 +171,13 @@ class IngestService:
                 findings.restore(page)
         return findings
 
-    def _key(self, upload: FileUpload) -> BatchKey:
-        source = upload.format.value
+    def _key(self, upload: Order) -> BatchKey:
+        source = upload.source
         return BatchKey(upload.tenant_id, upload.data_type, upload.batch_id, self._clock(), source)
+
+
+def _list_kept_changing() -> EtaError:
+    return EtaError(
+        "the list of erased people kept changing while the rows were read",
+        remedy="send them again in a few minutes",
+    )
