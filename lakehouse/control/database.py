@@ -8,19 +8,31 @@ from typing import Self
 from sqlalchemy import text
 
 from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.control.audit import SYSTEM, AuditEntry, AuditLog
+from lakehouse.control.cache import ReadCache
 from lakehouse.control.connection import Connections, DatabaseUnreachable, connect
 from lakehouse.control.job_queue import Accepted, Claim, IdempotencyKeyReused, JobQueue, Work
 from lakehouse.control.jobs import Job, JobNotFound, Jobs
-from lakehouse.control.keys import SCOPES, ApiKey, KeyNotFound, KeyRecord, Keys, NewKey
+from lakehouse.control.keys import SCOPES, ApiKey, KeyNotFound, KeyRecord, Keys, NewKey, key_hash
 from lakehouse.control.schema import HEAD
+from lakehouse.control.sessions import Sessions
 from lakehouse.control.tenants import Tenant, TenantExists, TenantNotFound, Tenants
 from lakehouse.control.upgrade import revision, upgrade
+from lakehouse.control.usage import DailyUsage
+from lakehouse.control.webhooks import (
+    NewSecret,
+    WebhookMessages,
+    WebhookNotFound,
+    WebhookSource,
+    WebhookSources,
+)
 from lakehouse.errors import EtaError
 
 __all__ = [
     "SCOPES",
     "Accepted",
     "ApiKey",
+    "AuditEntry",
     "Claim",
     "ControlDatabase",
     "DatabaseUnreachable",
@@ -30,9 +42,12 @@ __all__ = [
     "KeyNotFound",
     "KeyRecord",
     "NewKey",
+    "NewSecret",
     "Tenant",
     "TenantExists",
     "TenantNotFound",
+    "WebhookNotFound",
+    "WebhookSource",
     "Work",
 ]
 
@@ -55,8 +70,14 @@ class ControlDatabase:
         self, connections: Connections, clock: Callable[[], datetime], new_id: Callable[[], str]
     ) -> None:
         self._connections = connections
-        self.tenants = Tenants(connections, clock)
-        self.keys = Keys(connections, clock, new_id)
+        self._cache = ReadCache(connections)
+        self.audit = AuditLog(connections, clock)
+        self.tenants = Tenants(connections, clock, self.audit)
+        self.keys = Keys(connections, clock, new_id, self.audit)
+        self.webhooks = WebhookSources(connections, clock, self.audit)
+        self.messages = WebhookMessages(connections, clock)
+        self.sessions = Sessions(connections, clock)
+        self.usage = DailyUsage(connections)
         self.jobs = Jobs(connections, clock, new_id)
         self.queue = JobQueue(connections, clock, new_id)
 
@@ -84,15 +105,24 @@ class ControlDatabase:
 
     def tenant_settings(self, tenant_id: str) -> TenantSettings:
         """Return the tenant's newest settings; raises `TenantNotFound`."""
-        return self.tenants.settings(tenant_id)
+        return self._cache.get(("settings", tenant_id), lambda: self.tenants.settings(tenant_id))
 
-    def set_tenant_settings(self, tenant_id: str, settings: TenantSettings) -> int:
+    def set_tenant_settings(
+        self, tenant_id: str, settings: TenantSettings, *, by: str = SYSTEM
+    ) -> int:
         """Store a new version of the settings and return its number; raises `TenantNotFound`."""
-        return self.tenants.set_settings(tenant_id, settings)
+        return self.tenants.set_settings(tenant_id, settings, by=by)
 
     def authenticate(self, presented_key: str) -> ApiKey | None:
-        """Return the key that was presented, None when it is unknown, wrong or revoked."""
-        return self.keys.authenticate(presented_key)
+        """Return the key that was presented, None when it is unknown, wrong, old or revoked."""
+        if not presented_key.isascii():
+            return None
+        kept_under = ("key", key_hash(presented_key))
+        return self.keys.admit(self._cache.get(kept_under, lambda: self.keys.find(presented_key)))
+
+    def webhook_source(self, source_id: str) -> WebhookSource:
+        """Return a webhook source that is in use; raises `WebhookNotFound`."""
+        return self._cache.get(("webhook", source_id), lambda: self.webhooks.get(source_id))
 
     def ping(self) -> None:
         """Ask the database for an answer; raises `DatabaseUnreachable` when there is none."""
@@ -101,6 +131,7 @@ class ControlDatabase:
 
     def close(self) -> None:
         """Close every connection; the object is of no use afterwards."""
+        self._cache.close()
         self._connections.close()
 
 

@@ -1,4 +1,4 @@
-"""API keys: made once, shown once, stored as a hash, revoked at once."""
+"""API keys: made once, shown once, stored as a hash, rotated with an overlap, revoked at once."""
 
 import hashlib
 import hmac
@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from lakehouse.control import schema
+from lakehouse.control.audit import SYSTEM, AuditLog
 from lakehouse.control.connection import Connections, DatabaseUnreachable
 from lakehouse.control.tenants import TenantNotFound
 from lakehouse.errors import EtaError
@@ -63,39 +64,92 @@ class KeyRecord:
     created_at: datetime
     revoked_at: datetime | None
     last_used_at: datetime | None
+    expires_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class KnownKey:
+    """A good key as it was read, until the database changes."""
+
+    key: ApiKey
+    expires_at: datetime | None
+    last_used_at: datetime | None
 
 
 class Keys:
     """The API keys of one control database."""
 
     def __init__(
-        self, connections: Connections, clock: Callable[[], datetime], new_id: Callable[[], str]
+        self,
+        connections: Connections,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        audit: AuditLog,
     ) -> None:
         self._connections = connections
         self._clock = clock
         self._new_id = new_id
+        self._audit = audit
 
-    def create(self, tenant_id: str, scopes: Collection[str] = frozenset({"ingest"})) -> NewKey:
+    def create(
+        self,
+        tenant_id: str,
+        scopes: Collection[str] = frozenset({"ingest"}),
+        *,
+        by: str = SYSTEM,
+    ) -> NewKey:
         """Make a key `eta_<key_id>_<random>`; this is the only time its secret can be read.
 
         Raises `TenantNotFound`, and `EtaError` for scopes other than `SCOPES`.
         """
         _check_scopes(scopes)
-        key_id = self._new_id()
-        secret = f"eta_{key_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
         known = select(schema.tenants.c.tenant_id).where(schema.tenants.c.tenant_id == tenant_id)
         with self._connections.write() as connection:
             if connection.execute(known).first() is None:
                 raise TenantNotFound(tenant_id)
-            connection.execute(
-                insert(schema.api_keys).values(
-                    key_id=key_id,
-                    tenant_id=tenant_id,
-                    key_hash=key_hash(secret),
-                    scopes=sorted(scopes),
-                    created_at=self._clock(),
+            key = self._insert(connection, tenant_id, scopes)
+            granted = sorted(scopes)
+            self._audit.write(connection, by, "key.create", tenant_id, key.key_id, scopes=granted)
+        return key
+
+    def rotate(
+        self, key_id: str, overlap: timedelta, *, tenant_id: str | None = None, by: str = SYSTEM
+    ) -> NewKey:
+        """Make a key of the same tenant and scopes; the old one is refused once `overlap` is over.
+
+        Raises `KeyNotFound`, also for a key of another tenant than `tenant_id` when that is given,
+        and `EtaError` for a key that is revoked.
+        """
+        table = schema.api_keys
+        with self._connections.write() as connection:
+            old = _find(connection, key_id, tenant_id)
+            if old.revoked_at is not None:
+                raise EtaError(
+                    "the key is revoked already", remedy="make a new one with `eta keys create`"
                 )
+            ends = self._clock() + overlap
+            if old.expires_at is not None:
+                ends = min(ends, old.expires_at)
+            connection.execute(
+                update(table).where(table.c.key_id == key_id).values(expires_at=ends)
             )
+            new = self._insert(connection, old.tenant_id, old.scopes)
+            detail = {"new_key": new.key_id, "old_ends": ends.isoformat()}
+            self._audit.write(connection, by, "key.rotate", old.tenant_id, key_id, **detail)
+        return new
+
+    def _insert(self, connection: Connection, tenant_id: str, scopes: Collection[str]) -> NewKey:
+        key_id = self._new_id()
+        secret = f"eta_{key_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
+        connection.execute(
+            insert(schema.api_keys).values(
+                key_id=key_id,
+                tenant_id=tenant_id,
+                key_hash=key_hash(secret),
+                scopes=sorted(scopes),
+                created_at=self._clock(),
+            )
+        )
         return NewKey(key_id, secret)
 
     def list(self, tenant_id: str) -> tuple[KeyRecord, ...]:
@@ -106,28 +160,32 @@ class Keys:
             rows = connection.execute(query.order_by(table.c.created_at, table.c.key_id))
             return tuple(_record(row) for row in rows)
 
-    def revoke(self, key_id: str) -> None:
+    def revoke(self, key_id: str, *, tenant_id: str | None = None, by: str = SYSTEM) -> None:
         """Refuse the key from now on, in every process; revoking again changes nothing.
 
-        Raises `KeyNotFound`.
+        Raises `KeyNotFound`, also for a key of another tenant than `tenant_id` when that is given.
         """
         table = schema.api_keys
         with self._connections.write() as connection:
-            found = connection.execute(select(table).where(table.c.key_id == key_id)).first()
-            if found is None:
-                raise KeyNotFound
-            connection.execute(
+            found = _find(connection, key_id, tenant_id)
+            changed = connection.execute(
                 update(table)
                 .where(table.c.key_id == key_id, table.c.revoked_at.is_(None))
                 .values(revoked_at=self._clock())
             )
+            if changed.rowcount:
+                self._audit.write(connection, by, "key.revoke", found.tenant_id, key_id)
 
     def authenticate(self, presented: str) -> ApiKey | None:
-        """Return the key that was presented, None when it is unknown, wrong or revoked.
+        """Return the key that was presented, None when it is unknown, wrong, old or revoked.
 
         The hash is computed and compared in constant time whether or not the id is known, so the
         time taken does not tell which ids exist.
         """
+        return self.admit(self.find(presented))
+
+    def find(self, presented: str) -> KnownKey | None:
+        """Return the key if it is good but for its time; see `authenticate`."""
         shape = _KEY.fullmatch(presented)
         if shape is None:
             return None
@@ -138,25 +196,40 @@ class Keys:
         is_same = hmac.compare_digest(stored, key_hash(presented))
         if row is None or not is_same or row.revoked_at is not None:
             return None
-        self._note_use(row)
-        return ApiKey(row.key_id, row.tenant_id, frozenset(row.scopes))
+        key = ApiKey(row.key_id, row.tenant_id, frozenset(row.scopes))
+        return KnownKey(key, row.expires_at, row.last_used_at)
 
-    def _note_use(self, row: Row[Any]) -> None:
+    def admit(self, known: KnownKey | None) -> ApiKey | None:
+        """Return a key that was found, None when its time is over; its use is noted."""
+        if known is None:
+            return None
         now = self._clock()
-        before = now - LAST_USED_EVERY
-        if row.last_used_at is not None and row.last_used_at > before:
-            return
+        if known.expires_at is not None and known.expires_at <= now:
+            return None
+        if known.last_used_at is None or known.last_used_at <= now - LAST_USED_EVERY:
+            known.last_used_at = now
+            self._note_use(known.key.key_id, now)
+        return known.key
+
+    def _note_use(self, key_id: str, now: datetime) -> None:
         table = schema.api_keys
+        before = now - LAST_USED_EVERY
         is_stale = or_(table.c.last_used_at.is_(None), table.c.last_used_at <= before)
         try:
             with self._connections.write() as connection:
                 connection.execute(
-                    update(table)
-                    .where(table.c.key_id == row.key_id, is_stale)
-                    .values(last_used_at=now)
+                    update(table).where(table.c.key_id == key_id, is_stale).values(last_used_at=now)
                 )
         except DatabaseUnreachable:
-            return  # a busy database must not refuse a good key; the next request notes its use
+            return  # a busy database must not refuse a good key; a later request notes its use
+
+
+def _find(connection: Connection, key_id: str, tenant_id: str | None) -> Row[Any]:
+    table = schema.api_keys
+    found = connection.execute(select(table).where(table.c.key_id == key_id)).first()
+    if found is None or tenant_id not in (None, found.tenant_id):
+        raise KeyNotFound
+    return found
 
 
 def key_hash(secret: str) -> str:
@@ -184,4 +257,5 @@ def _record(row: Row[Any]) -> KeyRecord:
         row.created_at,
         row.revoked_at,
         row.last_used_at,
+        row.expires_at,
     )

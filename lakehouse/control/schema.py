@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -24,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -74,6 +76,7 @@ api_keys = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("revoked_at", UtcTime),
     Column("last_used_at", UtcTime),
+    Column("expires_at", UtcTime),
     Index("ix_api_keys_tenant_id", "tenant_id"),
 )
 
@@ -110,4 +113,65 @@ idempotency_keys = Table(
     Column("job_id", String(64), ForeignKey("jobs.job_id"), nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Index("ix_idempotency_keys_created_at", "created_at"),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("entry_id", Integer, primary_key=True, autoincrement=True),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("tenant_id", String(63), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Index("ix_audit_log_tenant_id", "tenant_id"),
+)
+
+writer_sessions = Table(
+    "writer_sessions",
+    metadata,
+    Column("session_id", String(32), primary_key=True),
+    Column("started_at", UtcTime, nullable=False),
+    Column("owner_host", String(300), nullable=False),
+    Column("owner_space", String(200), nullable=False),
+    Column("owner_pid", Integer, nullable=False),
+    Column("owner_started", String(40), nullable=False),
+)
+
+daily_usage = Table(
+    "daily_usage",
+    metadata,
+    Column("tenant_id", String(63), ForeignKey("tenants.tenant_id"), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("events", BigInteger, nullable=False),
+)
+
+webhook_sources = Table(
+    "webhook_sources",
+    metadata,
+    Column("source_id", String(64), primary_key=True),
+    Column("tenant_id", String(63), ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("adapter", String(20), nullable=False),
+    Column("data_type", String(20), nullable=False),
+    Column("mapping", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("previous_secret", Text),
+    Column("created_at", UtcTime, nullable=False),
+    Column("removed_at", UtcTime),
+    Column("last_used_at", UtcTime),
+    Index("ix_webhook_sources_tenant_id", "tenant_id"),
+)
+
+webhook_messages = Table(
+    "webhook_messages",
+    metadata,
+    Column("source_id", String(64), ForeignKey("webhook_sources.source_id"), primary_key=True),
+    Column("message_hash", String(64), primary_key=True),
+    Column("sent_at", BigInteger, nullable=False),
+    Column("received_at", UtcTime, nullable=False),
+    Column("session_id", String(32), nullable=False),
+    Column("payload", LargeBinary),
+    Index("ix_webhook_messages_received_at", "received_at"),
 )

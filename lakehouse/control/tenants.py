@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from lakehouse.contracts.tenant import TENANT_ID_PATTERN, TenantSettings, check_tenant_id
 from lakehouse.control import schema
+from lakehouse.control.audit import SYSTEM, AuditLog
 from lakehouse.control.connection import Connections
 from lakehouse.errors import EtaError
 
@@ -48,12 +49,20 @@ class Tenant:
 class Tenants:
     """The tenants of one control database."""
 
-    def __init__(self, connections: Connections, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, connections: Connections, clock: Callable[[], datetime], audit: AuditLog
+    ) -> None:
         self._connections = connections
         self._clock = clock
+        self._audit = audit
 
     def add(
-        self, tenant_id: str, *, name: str | None = None, settings: TenantSettings | None = None
+        self,
+        tenant_id: str,
+        *,
+        name: str | None = None,
+        settings: TenantSettings | None = None,
+        by: str = SYSTEM,
     ) -> Tenant:
         """Add a tenant with its first settings, both or neither.
 
@@ -71,6 +80,7 @@ class Tenants:
             except IntegrityError as error:
                 raise TenantExists(tenant_id) from error
             self._insert_settings(connection, tenant_id, 1, settings or TenantSettings())
+            self._audit.write(connection, by, "tenant.add", tenant_id, tenant_id)
         return tenant
 
     def list(self) -> tuple[Tenant, ...]:
@@ -100,7 +110,7 @@ class Tenants:
             raise TenantNotFound(tenant_id)
         return _stored_settings(found.document)
 
-    def set_settings(self, tenant_id: str, settings: TenantSettings) -> int:
+    def set_settings(self, tenant_id: str, settings: TenantSettings, *, by: str = SYSTEM) -> int:
         """Store a new version of the settings and return its number; older ones are kept.
 
         Settings equal to the newest ones add no version. Raises `TenantNotFound`.
@@ -116,6 +126,8 @@ class Tenants:
             if newest.document == settings_document(settings):
                 return version
             self._insert_settings(connection, tenant_id, version + 1, settings)
+            change = {"version": version + 1}
+            self._audit.write(connection, by, "tenant.set", tenant_id, tenant_id, **change)
             return version + 1
 
     def _find(self, tenant_id: str) -> Tenant | None:
