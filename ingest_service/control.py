@@ -22,8 +22,10 @@ class JobLog(Protocol):
         """Return a job; raises `JobNotFound`."""
         ...
 
-    def list(self, tenant_id: str, *, limit: int = 100) -> Sequence[Job]:
-        """The tenant's newest jobs, newest first."""
+    def list(
+        self, tenant_id: str, *, limit: int = 100, besides: str | None = None
+    ) -> Sequence[Job]:
+        """The tenant's newest jobs but those of the kind `besides`, newest first."""
         ...
 
     def recover(self) -> int:
@@ -74,6 +76,11 @@ class Control(Protocol):
     @property
     def jobs(self) -> JobLog:
         """The job log."""
+        ...
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether keys and settings are answered in microseconds, so that no thread is needed."""
         ...
 
     def authenticate(self, presented_key: str) -> ApiKey | None:

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 GIBIBYTE: Final = 1024**3
+MEBIBYTE: Final = 1024**2
 _M_ARENA_MAX: Final = -8  # of malloc.h
 _ARENAS: Final = 4
 
@@ -36,6 +37,33 @@ class ServiceSettings(BaseSettings):
     """The same over all tenants of a process; the least recently used tenants are dropped."""
     findings_days: int = Field(default=30, gt=0)
     """How long the complete errors and warnings of an upload can be asked for."""
+    max_event_bytes: int = Field(default=32 * 1024, gt=0)
+    """Largest single event, as JSON; a request with a larger one is refused with 413."""
+    max_batch_bytes: int = Field(default=5 * MEBIBYTE, gt=0)
+    """Largest body of an events request, packed or unpacked; larger ones are refused with 413."""
+    max_batch_events: int = Field(default=5_000, gt=0)
+    """Most events of one request; more are refused with 413."""
+    max_webhook_bytes: int = Field(default=MEBIBYTE, gt=0)
+    """Largest webhook message; a larger one is refused with 413."""
+    event_wait: float = Field(default=0.02, ge=0)
+    """Seconds that an event waits for others to be committed with."""
+    event_memory_bytes: int = Field(default=32 * MEBIBYTE, gt=0)
+    """Bodies of events that are read or wait to be stored, per process; beyond it 503. A tenant
+    may use half of it."""
+    event_longest_wait: float = Field(default=5.0, gt=0)
+    """Seconds after which a waiting event shows that the writer is behind: 503 for new ones."""
+    parallel_commits: int = Field(default=2, gt=0)
+    """Groups of events stored at the same time per process."""
+    header_seconds: float = Field(default=20, gt=0)
+    """Time a client has for the head of a request; then its connection is closed."""
+    body_seconds: float = Field(default=60, gt=0)
+    """Time a client has for the body of an events or webhook request; then 408."""
+    body_idle_seconds: float = Field(default=30, gt=0)
+    """Time a client of any request may send nothing of its body; then 408."""
+    max_header_bytes: int = Field(default=32 * 1024, ge=1024)
+    """Largest head of a request; a larger one is refused with 400."""
+    max_connections: int = Field(default=1_000, gt=0)
+    """Connections per process; further requests are refused with 503."""
     metrics_token: SecretStr | None = None
     """Bearer token of the operator for `GET /metrics`; without it the endpoint is closed."""
     recovery_grace: timedelta = timedelta(hours=1)

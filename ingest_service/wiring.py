@@ -1,6 +1,7 @@
 """Builds a running service out of its settings: the one place that knows every part."""
 
 import logging
+import re
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,9 +10,11 @@ from secrets import token_hex
 from typing import Final
 
 from ingest_service.api.services import Services
-from ingest_service.control import Control
+from ingest_service.api.small_body import BodyReader
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
+from ingest_service.events.group_commit import GroupCommitWriter, GroupLimits
+from ingest_service.events.quotas import QuotaKeeper
 from ingest_service.housekeeping import Housekeeper, Task
 from ingest_service.metrics import ServiceMetrics
 from ingest_service.replaying import ReplayedBatch, Replayer, ReplayOrder
@@ -23,7 +26,7 @@ from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
 from ingest_service.spool import Spool
 from lakehouse.contracts.tables import SERVICE_TABLES
-from lakehouse.control.database import ControlDatabase
+from lakehouse.control.database import ANSWER_KIND, ControlDatabase
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.care import merge_ended_days
@@ -38,6 +41,7 @@ LEDGER_WATCH: Final = timedelta(days=2)
 """How far back the running service looks at the ledger; `eta ledger check` looks at all of it."""
 MERGE_EVERY: Final = timedelta(hours=1)
 DROP_EVERY: Final = timedelta(hours=6)
+_SESSION: Final = re.compile(r"-(s[0-9a-f]{12})-")
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +66,9 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         _ledger_task(lake, settings, metrics),
         _findings_task(settings, findings),
         Task("merging ended days", MERGE_EVERY, lambda: _merge(lake)),
+        Task("dropping old answers", DROP_EVERY, lambda: _forget(control)),
     ]
+    session_id = control.sessions.begin()
     keeper = Housekeeper(tasks)
 
     def start() -> None:
@@ -77,6 +83,17 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         metrics=metrics,
         findings=findings,
         new_batch_id=new_batch_id,
+        writer=GroupCommitWriter(
+            ingest,
+            control.tenant_settings,
+            lambda: new_batch_id(session_id),
+            _group_limits(settings),
+            metrics.observe,
+        ),
+        quotas=QuotaKeeper(control.usage),
+        bodies=BodyReader(
+            settings.event_memory_bytes, settings.body_seconds, settings.body_idle_seconds
+        ),
         check_lake=_lake_check(lake, sink),
         start=start,
         stop=keeper.stop,
@@ -117,9 +134,10 @@ def replay(
         control.close()
 
 
-def new_batch_id() -> str:
-    """Return an id that sorts by time and that nobody can guess."""
-    return f"{_now():%Y%m%dT%H%M%S%f}-{token_hex(6)}"
+def new_batch_id(session_id: str | None = None) -> str:
+    """Return an id that sorts by time and that nobody can guess; it may name a session."""
+    session = f"{session_id}-" if session_id else ""
+    return f"{_now():%Y%m%dT%H%M%S%f}-{session}{token_hex(6)}"
 
 
 def _now() -> datetime:
@@ -129,7 +147,7 @@ def _now() -> datetime:
 def _start(
     lake: LakeSettings,
     settings: ServiceSettings,
-    control: Control,
+    control: ControlDatabase,
     sink: DeltaSink,
     spool: Spool,
 ) -> None:
@@ -140,7 +158,13 @@ def _start(
     jobs = control.jobs.recover()
 
     def has_ended(tenant_id: str, batch_id: str) -> bool:
-        known = {job.batch_id: job.state for job in control.jobs.list(tenant_id, limit=1_000)}
+        session = _SESSION.search(batch_id)
+        if session is not None:
+            return control.sessions.is_over(session[1])
+        known = {
+            job.batch_id: job.state
+            for job in control.jobs.list(tenant_id, limit=1_000, besides=ANSWER_KIND)
+        }
         return known.get(batch_id) in ("failed", "refused")
 
     lost = recover(sink, settings.recovery_grace, has_ended)
@@ -148,6 +172,21 @@ def _start(
         _log.info(
             "cleared up: %d spooled files, %d jobs, %d unfinished batches", spooled, jobs, lost
         )
+
+
+def _forget(control: ControlDatabase) -> None:
+    control.queue.forget_keys()
+    control.messages.drop_old()
+
+
+def _group_limits(settings: ServiceSettings) -> GroupLimits:
+    return GroupLimits(
+        wait=settings.event_wait,
+        tenant_bytes=settings.event_memory_bytes // 2,
+        total_bytes=settings.event_memory_bytes,
+        longest_wait=settings.event_longest_wait,
+        parallel=settings.parallel_commits,
+    )
 
 
 def _merge(lake: LakeSettings) -> None:

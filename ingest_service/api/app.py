@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ingest_service.api import batches, health, problems, upload_jobs, uploads
+from ingest_service.api import batches, events, health, problems, upload_jobs, uploads
 from ingest_service.api.services import Services
 from ingest_service.api.worker import UploadWorker
 from ingest_service.metrics import ServiceMetrics
@@ -24,7 +24,11 @@ def create_app(services: Services) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(services.start)
         await worker.start()
+        await services.writer.start()
+        await services.quotas.start()
         yield
+        await services.quotas.stop()
+        await services.writer.stop()
         await worker.stop()
         await run_in_threadpool(services.stop)
 
@@ -37,6 +41,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.include_router(uploads.router(uploads.Intake(turns, worker)))
     app.include_router(upload_jobs.router)
+    app.include_router(events.router)
     app.include_router(batches.router)
     app.include_router(health.router)
     problems.install(app)

@@ -21,6 +21,22 @@ def claim_of(key: str | None, order: UploadOrder, file: SpoolFile) -> Claim | No
     """
     if key is None:
         return None
+    check_idempotency_key(key)
+    with file.path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    asked = f"{order.model_dump_json()}\n{digest}"
+    return Claim(_sha256(key), _sha256(asked))
+
+
+def claim_of_bytes(key: str, asked: str, body: bytes) -> Claim:
+    """Return what a request's key claims: what is asked, and the unpacked body."""
+    return Claim(_sha256(key), _sha256(f"{asked}{hashlib.sha256(body).hexdigest()}"))
+
+
+def check_idempotency_key(key: str | None) -> None:
+    """Raise `ProblemError` 400 for a key that is none; a request may have no key."""
+    if key is None:
+        return
     if not 1 <= len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
@@ -28,10 +44,6 @@ def claim_of(key: str | None, order: UploadOrder, file: SpoolFile) -> Claim | No
             "the Idempotency-Key is not one",
             remedy=f"send 1 to {MAX_KEY} printable ASCII characters, a new UUID for example",
         )
-    with file.path.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    asked = f"{order.model_dump_json()}\n{digest}"
-    return Claim(_sha256(key), _sha256(asked))
 
 
 def still_running() -> ProblemError:

@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ingest_service.events.quotas import QuotaError
+from ingest_service.events.writer import BehindError
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.control.database import IdempotencyKeyReused, JobNotFound, TenantNotFound
 from lakehouse.errors import EtaError
@@ -90,6 +92,8 @@ def install(app: FastAPI) -> None:
         TenantNotFound: _on_tenant_not_found,
         JobNotFound: _on_job_not_found,
         IdempotencyKeyReused: _on_key_reused,
+        QuotaError: _on_quota,
+        BehindError: _on_behind,
         EtaError: _on_eta_error,
         RequestValidationError: _on_invalid_request,
         HTTPException: _on_http_exception,
@@ -159,6 +163,18 @@ async def _on_key_reused(_: Request, error: IdempotencyKeyReused) -> JSONRespons
     return problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", error.message, error.remedy
     )
+
+
+async def _on_quota(_: Request, error: QuotaError) -> JSONResponse:
+    wait = {"Retry-After": str(error.retry_after)}
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    return problem(status, error.code, error.message, error.remedy, headers=wait)
+
+
+async def _on_behind(_: Request, error: BehindError) -> JSONResponse:
+    wait = {"Retry-After": str(error.retry_after)}
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    return problem(status, "busy", error.message, error.remedy, headers=wait)
 
 
 async def _on_eta_error(_: Request, error: EtaError) -> JSONResponse:

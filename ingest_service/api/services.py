@@ -6,7 +6,10 @@ from typing import cast
 
 from fastapi import Request
 
+from ingest_service.api.small_body import BodyReader
 from ingest_service.control import Control
+from ingest_service.events.quotas import QuotaKeeper
+from ingest_service.events.writer import EventWriter
 from ingest_service.metrics import ServiceMetrics
 from ingest_service.service import IngestService
 from ingest_service.settings import ServiceSettings
@@ -34,6 +37,9 @@ class Services:
     stop: Callable[[], None]
     findings: FindingsStore
     batches: Callable[[str, int, str | None], list[LedgerBatch]]
+    writer: EventWriter
+    quotas: QuotaKeeper
+    bodies: BodyReader
 
 
 def services_of(request: Request) -> Services:

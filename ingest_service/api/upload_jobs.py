@@ -17,7 +17,7 @@ from ingest_service.api.models import (
 )
 from ingest_service.api.problems import MEDIA_TYPE
 from ingest_service.api.services import Services, services_of
-from lakehouse.control.database import ApiKey, Job, JobNotFound
+from lakehouse.control.database import ANSWER_KIND, ApiKey, Job, JobNotFound
 
 MAX_PAGE: Final = 10_000
 
@@ -46,7 +46,7 @@ async def own_job(
 ) -> Job:
     """Return a job of the caller's tenant; another tenant's is as unknown as none."""
     job = await run_in_threadpool(services.control.jobs.get, job_id)
-    if job.tenant_id != key.tenant_id:
+    if job.tenant_id != key.tenant_id or job.kind == ANSWER_KIND:
         raise JobNotFound
     return job
 
@@ -58,7 +58,9 @@ async def uploads(
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> UploadJobs:
     """Return the tenant's newest uploads, newest first."""
-    jobs = await run_in_threadpool(services.control.jobs.list, key.tenant_id, limit=limit)
+    jobs = await run_in_threadpool(
+        services.control.jobs.list, key.tenant_id, limit=limit, besides=ANSWER_KIND
+    )
     return UploadJobs(uploads=[job_body(job) for job in jobs])
 
 

@@ -75,6 +75,7 @@ def chunk_of(
 ) -> JsonChunk:
     """Return records as a chunk: each column's values as texts, nulls where there are none."""
     values: dict[str, list[str | None]] = {name: [] for name in columns}
+    adders = [(name, values[name].append) for name in columns]
     faults: list[tuple[int, str, str, str, str]] = []
     for row, record in enumerate(records):
         found = _object_of(record)
@@ -82,13 +83,18 @@ def chunk_of(
             code, message = found
             faults.append((row, code.value, "", "", message))
             found = {}
-        for name, texts in values.items():
-            value = pick(found, name)
+        for name, add in adders:
+            value = found.get(name)
+            if value is None and name not in found:
+                value = pick(found, name)
+            if value is None or isinstance(value, str):
+                add(value)
+                continue
             if isinstance(value, (dict, list)) and name not in objects:
                 kind = "an object" if isinstance(value, dict) else "an array"
                 faults.append((row, ReasonCode.WRONG_TYPE.value, name, name, f"{name} is {kind}"))
                 value = None
-            texts.append(value_text(value))
+            add(value_text(value))
     return JsonChunk(
         pl.DataFrame(values, schema=dict.fromkeys(columns, pl.String)),
         np.array([record.line for record in records], dtype=np.int64),

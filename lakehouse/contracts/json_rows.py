@@ -6,15 +6,22 @@ from lakehouse.contracts.fields import CONTEXT_FIELDS
 from lakehouse.contracts.strict_json import Number, dumps
 
 CONTEXT: Final = "context"
+EITHER: Final = "|"
 
 
 def pick(row: dict[str, Any], name: str) -> Any:
-    """Return the value under a name, under a path with dots, or within `context`."""
+    """Return the value under a name, under a path with dots, or within `context`.
+
+    `a|b` is the value of `a`, or where that is missing or null the one of `b`.
+    """
     if name in row:
         return row[name]
     if name in CONTEXT_FIELDS:
         context = row.get(CONTEXT)
         return context.get(name) if isinstance(context, dict) else None
+    if EITHER in name:
+        found = (pick(row, part) for part in name.split(EITHER))
+        return next((value for value in found if value is not None), None)
     value: Any = row
     for part in name.split("."):
         if not isinstance(value, dict):

@@ -114,6 +114,38 @@ class EvaluationSettings(_Model):
         return self
 
 
+class Quotas(_Model):
+    """How many events a tenant may send over the API, SDK and webhooks; null: as many as it likes.
+
+    `events_per_second` is held on average by each process of the service, with room for
+    `burst_seconds` of it at once; `events_per_day` (UTC) over all processes together.
+    """
+
+    events_per_second: Annotated[int, Field(gt=0)] | None = 20_000
+    burst_seconds: Annotated[float, Field(gt=0, le=3600)] = 2.0
+    events_per_day: Annotated[int, Field(gt=0)] | None = None
+
+
+SEGMENT: Final = SourceMapping(
+    columns={
+        "event_id": "messageId",
+        "event_name": "event|type",
+        "user_id": "userId",
+        "anonymous_id": "anonymousId",
+        "session_id": "context.sessionId|properties.session_id|anonymousId|userId",
+        "item_id": "properties.product_id|properties.sku",
+        "url": "context.page.url",
+        "timestamp": "timestamp|receivedAt|sentAt",
+        "properties": "properties|traits",
+    },
+    timestamps={"timestamp": TimestampFormat(unit="iso")},
+)
+"""How Segment's track and identify calls become clickstream events."""
+
+BUILT_IN_MAPPINGS: Final = {"contract": SourceMapping(), "segment": SEGMENT}
+"""Mappings that every tenant has: the contract's own names and units, and Segment's."""
+
+
 class TenantSettings(_Model):
     """Everything a tenant may set; every field has the product's default.
 
@@ -121,7 +153,8 @@ class TenantSettings(_Model):
     left out, the variables of the same names in `dbt_project.yml` count. `evaluation` is how its
     evaluation snapshots are divided unless `eta evaluation make` says otherwise.
     `sources` maps a mapping's name to it; an upload that names none uses `default`, which exists
-    even when it is not given (contract column names, epoch milliseconds, commas).
+    even when it is not given (contract column names, epoch milliseconds, commas). `contract` and
+    `segment` exist as well. `quotas` bound what it sends as events.
     """
 
     time_range: TimeRange = Field(default_factory=TimeRange)
@@ -131,6 +164,7 @@ class TenantSettings(_Model):
     negatives_per_positive: Annotated[int, Field(ge=0, le=1000)] | None = None
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     sources: dict[str, SourceMapping] = Field(default_factory=dict)
+    quotas: Quotas = Field(default_factory=Quotas)
 
     def mapping(self, name: str | None) -> SourceMapping:
         """Return the source mapping called `name`; raise `EtaError` when the tenant has none."""
@@ -140,6 +174,8 @@ class TenantSettings(_Model):
             return found
         if wanted == "default":
             return SourceMapping()
+        if wanted in BUILT_IN_MAPPINGS:
+            return BUILT_IN_MAPPINGS[wanted]
         known = ", ".join(sorted(self.sources)) or "none"
         raise EtaError(
             f"the tenant has no source mapping of that name (it has: {known})",

@@ -11,7 +11,14 @@ from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.audit import SYSTEM, AuditEntry, AuditLog
 from lakehouse.control.cache import ReadCache
 from lakehouse.control.connection import Connections, DatabaseUnreachable, connect
-from lakehouse.control.job_queue import Accepted, Claim, IdempotencyKeyReused, JobQueue, Work
+from lakehouse.control.job_queue import (
+    ANSWER_KIND,
+    Accepted,
+    Claim,
+    IdempotencyKeyReused,
+    JobQueue,
+    Work,
+)
 from lakehouse.control.jobs import Job, JobNotFound, Jobs
 from lakehouse.control.keys import SCOPES, ApiKey, KeyNotFound, KeyRecord, Keys, NewKey, key_hash
 from lakehouse.control.schema import HEAD
@@ -29,6 +36,7 @@ from lakehouse.control.webhooks import (
 from lakehouse.errors import EtaError
 
 __all__ = [
+    "ANSWER_KIND",
     "SCOPES",
     "Accepted",
     "ApiKey",
@@ -119,6 +127,11 @@ class ControlDatabase:
             return None
         kept_under = ("key", key_hash(presented_key))
         return self.keys.admit(self._cache.get(kept_under, lambda: self.keys.find(presented_key)))
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether keys and settings are answered in microseconds: SQLite, on this machine."""
+        return self._connections.is_sqlite
 
     def webhook_source(self, source_id: str) -> WebhookSource:
         """Return a webhook source that is in use; raises `WebhookNotFound`."""

@@ -31,6 +31,8 @@ from lakehouse.errors import EtaError
 MAX_STARTS: Final = 3
 """A job whose process died this often is not begun again: it may be what kills it."""
 KEY_LIFETIME: Final = timedelta(days=7)
+ANSWER_KIND: Final = "events"
+"""Kind of a job that only keeps what a request with an idempotency key was answered."""
 
 _KILLED_OFTEN: Final = {
     "error": f"the process ended {MAX_STARTS} times while it ran the job",
@@ -162,11 +164,17 @@ class JobQueue:
             return connection.execute(query).first() is not None
 
     def forget_keys(self) -> int:
-        """Drop the idempotency keys older than `KEY_LIFETIME`; return how many."""
-        table = schema.idempotency_keys
+        """Drop the idempotency keys older than `KEY_LIFETIME`; return how many.
+
+        So are the jobs that are there for their answers alone (`ANSWER_KIND`).
+        """
+        keys, jobs = schema.idempotency_keys, schema.jobs
+        oldest = self._clock() - KEY_LIFETIME
+        answers = delete(jobs).where(jobs.c.kind == ANSWER_KIND, jobs.c.created_at < oldest)
         with self._connections.write() as connection:
-            old = delete(table).where(table.c.created_at < self._clock() - KEY_LIFETIME)
-            return connection.execute(old).rowcount
+            dropped = connection.execute(delete(keys).where(keys.c.created_at < oldest)).rowcount
+            connection.execute(answers)
+        return dropped
 
     def _accept(self, work: Work, claim: Claim | None) -> Accepted:
         with self._connections.write() as connection:

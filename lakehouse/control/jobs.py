@@ -105,8 +105,10 @@ class Jobs:
             raise JobNotFound
         return job_of(row)
 
-    def list(self, tenant_id: str, *, limit: int = 100) -> tuple[Job, ...]:
-        """Return the tenant's newest jobs, newest first."""
+    def list(
+        self, tenant_id: str, *, limit: int = 100, besides: str | None = None
+    ) -> tuple[Job, ...]:
+        """Return the tenant's newest jobs but those of the kind `besides`, newest first."""
         table = schema.jobs
         query = (
             select(table)
@@ -114,6 +116,8 @@ class Jobs:
             .order_by(table.c.created_at.desc(), table.c.job_id.desc())
             .limit(limit)
         )
+        if besides is not None:
+            query = query.where(table.c.kind != besides)
         with self._connections.read() as connection:
             return tuple(job_of(row) for row in connection.execute(query))
 

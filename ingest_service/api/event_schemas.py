@@ -1,0 +1,213 @@
+"""What events look like in the API's description: made from the contract's own fields."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel, Field
+
+from ingest_service.api.problems import MEDIA_TYPE
+from lakehouse.contracts.fields import CONTEXT_FIELDS, FIELDS, ContractField, FieldKind
+from lakehouse.contracts.tenant import DataType, InteractionType, TimeRange
+from lakehouse.contracts.times import microseconds
+
+DESCRIPTIONS: Final = {
+    DataType.INTERACTIONS: "One interaction as an object, or up to 5,000 as an array; may be gzip "
+    "(`Content-Encoding`). The answer comes when they are durable and says of each event what "
+    "became of it: `stored`, `duplicate` (known by its event_id or content), `rejected` with "
+    "every reason (kept in quarantine), `suppressed` (of an erased person, dropped). 200: none is "
+    "rejected, 207: some are, 422: all are. Sending a request again stores nothing twice.",
+    DataType.ITEMS: "Catalogue rows, answered as events are. Without `updated_at` a row says what "
+    "the item is like now.",
+    DataType.CLICKSTREAM: "Clickstream events, answered as interactions are. One of `user_id` and "
+    "`anonymous_id` is required.",
+}
+
+_MILLISECOND: Final = 1_000
+_TEXT: Final = ["string", "number", "boolean"]
+_BOOLEANS: Final = "^(true|false|t|f|yes|no|y|n|1|0)$"
+_EXAMPLES: Final[dict[DataType, dict[str, Any]]] = {
+    DataType.INTERACTIONS: {
+        "event_id": "0b6ff4b4-7c1f-4b7e-9d6a-2f1f3c1f8a52",
+        "user_id": "u-1842",
+        "item_id": "sku-77",
+        "interaction_type": "click",
+        "timestamp": 1_767_225_600_000,
+        "context": {"device_type": "ios", "location": "DE", "session_id": "s-9"},
+    },
+    DataType.ITEMS: {
+        "item_id": "sku-77",
+        "title": "Walking boots",
+        "category": "shoes",
+        "price": 129.5,
+        "is_active": True,
+        "attributes": {"colour": "brown"},
+        "updated_at": 1_767_225_600_000,
+    },
+    DataType.CLICKSTREAM: {
+        "event_name": "search",
+        "anonymous_id": "a-55",
+        "session_id": "s-9",
+        "timestamp": 1_767_225_600_000,
+        "properties": {"query": "boots"},
+    },
+}
+
+
+class EventReason(BaseModel):
+    """One thing that is wrong with an event; the codes are in docs/codes.md."""
+
+    code: str
+    field: str = Field(description="Empty when it is about the event as a whole.")
+    reason: str
+
+
+class EventResult(BaseModel):
+    """What became of one event."""
+
+    status: str = Field(description="stored, duplicate, rejected, suppressed or queued.")
+    event_id: str | None = Field(None, description="Its id: yours, or the one computed from it.")
+    reasons: list[EventReason] | None = Field(None, description="Why it was rejected: all reasons.")
+
+
+class EventsAnswer(BaseModel):
+    """What became of every event of a request, in its order; it is durable."""
+
+    received: int
+    stored: int
+    duplicate: int
+    rejected: int
+    suppressed: int
+    queued: int
+    batch_id: str | None = Field(description="The batch they are in; null when they are queued.")
+    results: list[EventResult]
+
+
+def event_body(data_type: DataType) -> dict[str, Any]:
+    """Return the request body of an endpoint as OpenAPI has it."""
+    event = event_schema(data_type)
+    schema = {"anyOf": [event, {"type": "array", "items": event, "minItems": 1, "maxItems": 5_000}]}
+    example = _EXAMPLES[data_type]
+    examples = {
+        "one": {"summary": "One", "value": example},
+        "several": {"summary": "Several", "value": [example]},
+    }
+    content = {"application/json": {"schema": schema, "examples": examples}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def event_responses() -> dict[int | str, dict[str, Any]]:
+    """Return the answers of an endpoint that takes events."""
+    rejected = _problem("A parameter is wrong.")
+    rejected["model"] = EventsAnswer
+    rejected["description"] = "Every event was rejected; or a parameter is wrong (a problem)."
+    return {
+        200: {"description": "Durable; none was rejected.", "model": EventsAnswer},
+        202: {"description": "Durable in the queue.", "model": EventsAnswer},
+        207: {"description": "Durable; some were rejected.", "model": EventsAnswer},
+        422: rejected,
+        400: _problem("The body is not JSON, or the mapping is unknown; nothing is stored."),
+        401: _problem("No valid API key."),
+        403: _problem("The key may not ingest."),
+        408: _problem("The body came too slowly."),
+        409: _problem("A request of the same Idempotency-Key is worked on."),
+        413: _problem("The body, an event, or the number of events is over its limit."),
+        415: _problem("The body is not JSON, or packed in an unknown way."),
+        429: _waiting("Over the tenant's rate or the day's quota; nothing is stored."),
+        503: _waiting("Not possible now; nothing is stored."),
+    }
+
+
+def event_schema(data_type: DataType) -> dict[str, Any]:
+    """Return the JSON Schema of an event that will be accepted from a tenant without settings."""
+    fields = {field.name: _field(field) for field in FIELDS[data_type]}
+    schema: dict[str, Any] = {
+        "type": "object",
+        "required": [field.name for field in FIELDS[data_type] if field.required],
+        "example": _EXAMPLES[data_type],
+    }
+    if data_type is DataType.INTERACTIONS:
+        context = {name: fields.pop(name) for name in CONTEXT_FIELDS}
+        fields["context"] = {"type": ["object", "null"], "properties": context}
+    if data_type is DataType.CLICKSTREAM:
+        either = ("user_id", "anonymous_id")
+        schema["anyOf"] = [
+            {"required": [name], "properties": {name: _required_text(fields[name])}}
+            for name in either
+        ]
+    schema["properties"] = fields
+    return schema
+
+
+def _field(field: ContractField) -> dict[str, Any]:
+    schema = _KINDS[field.kind](field)
+    if field.required:
+        return schema
+    if isinstance(schema.get("type"), str):
+        return {**schema, "type": [schema["type"], "null"]}
+    if "type" in schema:
+        return {**schema, "type": [*schema["type"], "null"]}
+    return {"anyOf": [*schema["anyOf"], {"type": "null"}]}
+
+
+def _text(field: ContractField) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": _TEXT, "maxLength": field.max_length}
+    return _required_text(schema) if field.required else schema
+
+
+def _required_text(schema: dict[str, Any]) -> dict[str, Any]:
+    return {**schema, "type": _TEXT, "minLength": 1, "pattern": r"[!-~]"}
+
+
+def _interaction_type(_: ContractField) -> dict[str, Any]:
+    return {"type": "string", "enum": [kind.value for kind in InteractionType]}
+
+
+def _timestamp(field: ContractField) -> dict[str, Any]:
+    believed = TimeRange()
+    start, end = (microseconds(moment) // _MILLISECOND for moment in (believed.start, believed.end))
+    return {
+        "type": "integer",
+        "minimum": start,
+        "maximum": end - 1,
+        "description": "Milliseconds since 1970-01-01 UTC"
+        + (", within the tenant's time range." if field.tenant_range else "."),
+    }
+
+
+def _number(_: ContractField) -> dict[str, Any]:
+    return {"type": "number", "minimum": -1e14, "maximum": 1e14}
+
+
+def _decimal(_: ContractField) -> dict[str, Any]:
+    return {"type": "number", "minimum": -1e13, "maximum": 1e13}
+
+
+def _boolean(_: ContractField) -> dict[str, Any]:
+    return {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": _BOOLEANS}]}
+
+
+def _object(_: ContractField) -> dict[str, Any]:
+    return {"type": "object"}
+
+
+_KINDS: Final = {
+    FieldKind.TEXT: _text,
+    FieldKind.LABEL: _text,
+    FieldKind.INTERACTION_TYPE: _interaction_type,
+    FieldKind.TIMESTAMP: _timestamp,
+    FieldKind.NUMBER: _number,
+    FieldKind.DECIMAL: _decimal,
+    FieldKind.BOOLEAN: _boolean,
+    FieldKind.JSON_OBJECT: _object,
+}
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {MEDIA_TYPE: {"schema": {"type": "object"}}},
+    }
+
+
+def _waiting(description: str) -> dict[str, Any]:
+    header = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
+    return {**_problem(description), "headers": {"Retry-After": header}}

@@ -1,0 +1,252 @@
+"""The Events API: interactions, items and clickstream events, one by one or in batches."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from ingest_service.api.auth import may_write
+from ingest_service.api.event_schemas import DESCRIPTIONS, event_body, event_responses
+from ingest_service.api.idempotency import (
+    REPLAYED,
+    check_idempotency_key,
+    claim_of_bytes,
+    still_running,
+)
+from ingest_service.api.problems import ProblemError
+from ingest_service.api.services import Services, services_of
+from ingest_service.events.outcomes import EventStatus, Outcomes
+from ingest_service.events.parsing import (
+    BadEventsError,
+    EventLimits,
+    TooLargeError,
+    parse_events,
+)
+from ingest_service.events.writer import EventRequest, Written
+from ingest_service.json_files.rows import JsonRecord
+from lakehouse.contracts.tenant import DataType, TenantSettings
+from lakehouse.control.database import ANSWER_KIND, ApiKey, Claim, Work
+from lakehouse.errors import EtaError
+
+CONTRACT: Final = "contract"
+INLINE_BYTES: Final = 64 * 1024
+"""Up to here a body is parsed where it is: a thread would cost more than it saves."""
+
+router = APIRouter(prefix="/v1", tags=["events"])
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends, and what its tenant has decided; within its quota when the request came."""
+
+    key: ApiKey
+    settings: TenantSettings
+
+
+async def sender(
+    key: Annotated[ApiKey, Depends(may_write)],
+    services: Annotated[Services, Depends(services_of)],
+) -> Sender:
+    """Return the caller if there is room for what it sends; else 429 or 503, the body unread."""
+    settings = await settings_of(services, key.tenant_id)
+    services.quotas.admit(key.tenant_id, settings.quotas)
+    services.writer.check_room(key.tenant_id)
+    return Sender(key, settings)
+
+
+async def settings_of(services: Services, tenant_id: str) -> TenantSettings:
+    """Return a tenant's settings; asks in a thread where the database is not on this machine."""
+    if services.control.is_quick:
+        return services.control.tenant_settings(tenant_id)
+    return await run_in_threadpool(services.control.tenant_settings, tenant_id)
+
+
+Mapped = Annotated[
+    str,
+    Query(
+        max_length=200,
+        description="The tenant's source mapping that reads the events; without it their fields "
+        "have the contract's own names.",
+    ),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        description="Your own name for the request, 1 to 255 printable ASCII characters: sent "
+        "again with the same content it gets the same answer."
+    ),
+]
+
+
+@router.post(
+    "/events",
+    summary="Send interactions",
+    description=DESCRIPTIONS[DataType.INTERACTIONS],
+    openapi_extra=event_body(DataType.INTERACTIONS),
+    responses=event_responses(),
+)
+async def events(
+    request: Request,
+    caller: Annotated[Sender, Depends(sender)],
+    services: Annotated[Services, Depends(services_of)],
+    mapping: Mapped = CONTRACT,
+    idempotency_key: IdempotencyKey = None,
+) -> JSONResponse:
+    """Take in interactions."""
+    order = _Order(DataType.INTERACTIONS, mapping, idempotency_key)
+    return await _take_in(request, caller, services, order)
+
+
+@router.post(
+    "/items",
+    summary="Send catalogue items",
+    description=DESCRIPTIONS[DataType.ITEMS],
+    openapi_extra=event_body(DataType.ITEMS),
+    responses=event_responses(),
+)
+async def items(
+    request: Request,
+    caller: Annotated[Sender, Depends(sender)],
+    services: Annotated[Services, Depends(services_of)],
+    mapping: Mapped = CONTRACT,
+    idempotency_key: IdempotencyKey = None,
+) -> JSONResponse:
+    """Take in catalogue rows."""
+    order = _Order(DataType.ITEMS, mapping, idempotency_key)
+    return await _take_in(request, caller, services, order)
+
+
+@router.post(
+    "/clickstream",
+    summary="Send clickstream events",
+    description=DESCRIPTIONS[DataType.CLICKSTREAM],
+    openapi_extra=event_body(DataType.CLICKSTREAM),
+    responses=event_responses(),
+)
+async def clickstream(
+    request: Request,
+    caller: Annotated[Sender, Depends(sender)],
+    services: Annotated[Services, Depends(services_of)],
+    mapping: Mapped = CONTRACT,
+    idempotency_key: IdempotencyKey = None,
+) -> JSONResponse:
+    """Take in clickstream events."""
+    order = _Order(DataType.CLICKSTREAM, mapping, idempotency_key)
+    return await _take_in(request, caller, services, order)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    data_type: DataType
+    mapping: str
+    idempotency_key: str | None
+
+
+async def _take_in(
+    request: Request, caller: Sender, services: Services, order: _Order
+) -> JSONResponse:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise ProblemError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_body",
+            "the body's Content-Type is not application/json",
+            remedy="send JSON, with `Content-Type: application/json`",
+        )
+    check_idempotency_key(order.idempotency_key)
+    _check_mapping(caller.settings, order.mapping)
+    settings = services.settings
+    async with services.bodies.read(request, settings.max_batch_bytes) as body:
+        limits = EventLimits(settings.max_batch_events, settings.max_event_bytes)
+        records = await parsed(body, limits)
+        services.quotas.take(caller.key.tenant_id, caller.settings.quotas, len(records))
+        wanted = EventRequest(
+            caller.key.tenant_id, order.data_type, order.mapping, "api", records, len(body)
+        )
+        if order.idempotency_key is None:
+            return answer(*_told(await services.writer.write(wanted)))
+        asked = f"{order.data_type}\n{order.mapping}\n"
+        claim = claim_of_bytes(order.idempotency_key, asked, body)
+    return await _once(services, wanted, claim)
+
+
+async def parsed(body: bytes, limits: EventLimits) -> list[JsonRecord]:
+    """Return the events of a body; raises `ProblemError` 400 or 413."""
+    try:
+        if len(body) <= INLINE_BYTES:
+            return parse_events(body, limits)
+        return await run_in_threadpool(parse_events, body, limits)
+    except BadEventsError as error:
+        status, code = HTTPStatus.BAD_REQUEST, "bad_json"
+        raise ProblemError(status, code, error.message, remedy=error.remedy) from None
+    except TooLargeError as error:
+        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        raise ProblemError(status, error.code, error.message, remedy=error.remedy) from None
+
+
+async def _once(services: Services, wanted: EventRequest, claim: Claim) -> JSONResponse:
+    """Write a request that has an idempotency key, or answer as it was answered before."""
+    queue, jobs = services.control.queue, services.control.jobs
+    work = Work(wanted.tenant_id, ANSWER_KIND, services.new_batch_id(), {})
+    accepted = await run_in_threadpool(queue.accept, work, claim)
+    job = accepted.job
+    if accepted.outcome == "busy":
+        raise still_running()
+    if accepted.outcome == "known" and job.result is not None:
+        return answer(job.result["status"], job.result["body"], REPLAYED)
+    return await asyncio.shield(_finished(services, wanted, job.job_id, jobs.finish))
+
+
+async def _finished(
+    services: Services, wanted: EventRequest, job_id: str, finish: Any
+) -> JSONResponse:
+    """Write a request and keep its answer, also when its sender has gone meanwhile."""
+    try:
+        status, body = _told(await services.writer.write(wanted))
+    except BaseException as error:
+        failure = {"error": type(error).__qualname__, "remedy": "send the request again"}
+        await run_in_threadpool(finish, job_id, "failed", failure)
+        raise
+    await run_in_threadpool(finish, job_id, "succeeded", {"status": status, "body": body})
+    return answer(status, body)
+
+
+def _told(written: Written) -> tuple[int, dict[str, Any]]:
+    """Return the answer's status and body: 200 only when nothing was rejected."""
+    outcomes = written.outcomes
+    rejected = outcomes.count(EventStatus.REJECTED)
+    status = HTTPStatus.OK
+    if rejected == len(outcomes.statuses):
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+    elif rejected:
+        status = HTTPStatus.MULTI_STATUS
+    elif outcomes.count(EventStatus.QUEUED):
+        status = HTTPStatus.ACCEPTED
+    return status, {**counts(outcomes), "batch_id": written.batch_id, "results": outcomes.results()}
+
+
+def counts(outcomes: Outcomes) -> dict[str, int]:
+    """Return how many events there were, and of each status."""
+    by_status = {status.value: outcomes.count(status) for status in EventStatus}
+    return {"received": len(outcomes.statuses), **by_status}
+
+
+def answer(
+    status: int, body: Mapping[str, Any], headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """Return an answer as JSON."""
+    return JSONResponse(body, status, headers)
+
+
+def _check_mapping(settings: TenantSettings, mapping: str) -> None:
+    try:
+        settings.mapping(mapping)
+    except EtaError as error:
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST, "unknown_mapping", error.message, remedy=error.remedy
+        ) from None

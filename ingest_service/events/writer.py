@@ -1,0 +1,69 @@
+"""Where accepted event requests go: the seam between the endpoints and what makes them durable."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ingest_service.events.outcomes import Outcomes
+from ingest_service.json_files.rows import JsonRecord
+from lakehouse.contracts.tenant import DataType
+from lakehouse.errors import EtaError
+
+
+@dataclass(frozen=True, slots=True)
+class EventRequest:
+    """Events of one request of one tenant. `size` is its body's in bytes, unpacked.
+
+    `source` is what the tables call the way they came: `api` or `webhook`. `mapping_name` is one
+    of the tenant's, or a built-in one.
+    """
+
+    tenant_id: str
+    data_type: DataType
+    mapping_name: str
+    source: str
+    records: Sequence[JsonRecord]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A request that is durable: what became of its events, and the batch they are in."""
+
+    batch_id: str | None
+    outcomes: Outcomes
+
+
+class BehindError(EtaError):
+    """The writer has so much to do that it takes nothing more; `retry_after` is in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            "the service has more events waiting than it can store soon",
+            remedy="send the same request again after the time in Retry-After",
+        )
+        self.retry_after = retry_after
+
+
+class EventWriter(Protocol):
+    """Makes events durable; used by the event loop's thread."""
+
+    def check_room(self, tenant_id: str) -> None:
+        """Raise `BehindError` when a request of this tenant would not be served soon."""
+        ...
+
+    async def write(self, request: EventRequest) -> Written:
+        """Return when the events are durable, with what became of each.
+
+        Raises `BehindError`, and `EtaError` when nothing of the request is stored. A request that
+        is given up by its caller is stored all the same.
+        """
+        ...
+
+    async def start(self) -> None:
+        """Begin."""
+        ...
+
+    async def stop(self) -> None:
+        """Return when everything that was taken in is durable."""
+        ...
