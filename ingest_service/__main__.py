@@ -6,7 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
-from ingest_service.settings import ServiceSettings, prepare_process
+from ingest_service.settings import ServiceSettings, prepare_process, settle_process
 from lakehouse.errors import EtaError
 
 
@@ -50,6 +50,7 @@ def _serve(options: argparse.Namespace) -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
+                settle_process()
                 _announce(options.host, port, options.port_file)
 
     Server(config).run(sockets=[listening])

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
+import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 
 from ingest_service.api.auth import may_write
 from ingest_service.api.event_schemas import DESCRIPTIONS, event_body, event_responses
@@ -27,8 +28,9 @@ from ingest_service.events.parsing import (
     TooLargeError,
     parse_events,
 )
+from ingest_service.events.quick import quick_texts
 from ingest_service.events.writer import EventRequest, Written
-from ingest_service.json_files.rows import JsonRecord
+from ingest_service.json_files.rows import JsonColumns, RowTexts, texts_of
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.control.database import ANSWER_KIND, ApiKey, Claim, Work
 from lakehouse.errors import EtaError
@@ -96,7 +98,7 @@ async def events(
     services: Annotated[Services, Depends(services_of)],
     mapping: Mapped = CONTRACT,
     idempotency_key: IdempotencyKey = None,
-) -> JSONResponse:
+) -> Response:
     """Take in interactions."""
     order = _Order(DataType.INTERACTIONS, mapping, idempotency_key)
     return await _take_in(request, caller, services, order)
@@ -115,7 +117,7 @@ async def items(
     services: Annotated[Services, Depends(services_of)],
     mapping: Mapped = CONTRACT,
     idempotency_key: IdempotencyKey = None,
-) -> JSONResponse:
+) -> Response:
     """Take in catalogue rows."""
     order = _Order(DataType.ITEMS, mapping, idempotency_key)
     return await _take_in(request, caller, services, order)
@@ -134,7 +136,7 @@ async def clickstream(
     services: Annotated[Services, Depends(services_of)],
     mapping: Mapped = CONTRACT,
     idempotency_key: IdempotencyKey = None,
-) -> JSONResponse:
+) -> Response:
     """Take in clickstream events."""
     order = _Order(DataType.CLICKSTREAM, mapping, idempotency_key)
     return await _take_in(request, caller, services, order)
@@ -146,10 +148,12 @@ class _Order:
     mapping: str
     idempotency_key: str | None
 
+    def is_plain(self, caller: Sender) -> bool:
+        """Whether the events have the contract's own names."""
+        return self.mapping == CONTRACT and CONTRACT not in caller.settings.sources
 
-async def _take_in(
-    request: Request, caller: Sender, services: Services, order: _Order
-) -> JSONResponse:
+
+async def _take_in(request: Request, caller: Sender, services: Services, order: _Order) -> Response:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise ProblemError(
@@ -163,10 +167,13 @@ async def _take_in(
     settings = services.settings
     async with services.bodies.read(request, settings.max_batch_bytes) as body:
         limits = EventLimits(settings.max_batch_events, settings.max_event_bytes)
-        records = await parsed(body, limits)
-        services.quotas.take(caller.key.tenant_id, caller.settings.quotas, len(records))
+        rows = quick_texts(body, order.data_type, limits) if order.is_plain(caller) else None
+        if rows is None:
+            columns = JsonColumns.of(order.data_type, caller.settings.mapping(order.mapping))
+            rows = await parsed(body, limits, columns)
+        services.quotas.take(caller.key.tenant_id, caller.settings.quotas, len(rows.raws))
         wanted = EventRequest(
-            caller.key.tenant_id, order.data_type, order.mapping, "api", records, len(body)
+            caller.key.tenant_id, order.data_type, order.mapping, "api", rows, len(body)
         )
         if order.idempotency_key is None:
             return answer(*_told(await services.writer.write(wanted)))
@@ -175,12 +182,16 @@ async def _take_in(
     return await _once(services, wanted, claim)
 
 
-async def parsed(body: bytes, limits: EventLimits) -> list[JsonRecord]:
+async def parsed(body: bytes, limits: EventLimits, columns: JsonColumns) -> RowTexts:
     """Return the events of a body; raises `ProblemError` 400 or 413."""
+
+    def read() -> RowTexts:
+        return texts_of(parse_events(body, limits), columns.names, columns.objects)
+
     try:
         if len(body) <= INLINE_BYTES:
-            return parse_events(body, limits)
-        return await run_in_threadpool(parse_events, body, limits)
+            return read()
+        return await run_in_threadpool(read)
     except BadEventsError as error:
         status, code = HTTPStatus.BAD_REQUEST, "bad_json"
         raise ProblemError(status, code, error.message, remedy=error.remedy) from None
@@ -189,7 +200,7 @@ async def parsed(body: bytes, limits: EventLimits) -> list[JsonRecord]:
         raise ProblemError(status, error.code, error.message, remedy=error.remedy) from None
 
 
-async def _once(services: Services, wanted: EventRequest, claim: Claim) -> JSONResponse:
+async def _once(services: Services, wanted: EventRequest, claim: Claim) -> Response:
     """Write a request that has an idempotency key, or answer as it was answered before."""
     queue, jobs = services.control.queue, services.control.jobs
     work = Work(wanted.tenant_id, ANSWER_KIND, services.new_batch_id(), {})
@@ -202,9 +213,7 @@ async def _once(services: Services, wanted: EventRequest, claim: Claim) -> JSONR
     return await asyncio.shield(_finished(services, wanted, job.job_id, jobs.finish))
 
 
-async def _finished(
-    services: Services, wanted: EventRequest, job_id: str, finish: Any
-) -> JSONResponse:
+async def _finished(services: Services, wanted: EventRequest, job_id: str, finish: Any) -> Response:
     """Write a request and keep its answer, also when its sender has gone meanwhile."""
     try:
         status, body = _told(await services.writer.write(wanted))
@@ -236,11 +245,9 @@ def counts(outcomes: Outcomes) -> dict[str, int]:
     return {"received": len(outcomes.statuses), **by_status}
 
 
-def answer(
-    status: int, body: Mapping[str, Any], headers: dict[str, str] | None = None
-) -> JSONResponse:
+def answer(status: int, body: Mapping[str, Any], headers: dict[str, str] | None = None) -> Response:
     """Return an answer as JSON."""
-    return JSONResponse(body, status, headers)
+    return Response(msgspec.json.encode(body), status, headers, "application/json")
 
 
 def _check_mapping(settings: TenantSettings, mapping: str) -> None:

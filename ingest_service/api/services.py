@@ -42,6 +42,6 @@ class Services:
     bodies: BodyReader
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:
     """Return the services of the app a request came to."""
     return cast("Services", request.app.state.services)

@@ -148,7 +148,7 @@ class GroupCommitWriter:
         events = 0
         while group.requests and events < self._limits.batch_events:
             waiting = group.requests.popleft()
-            events += len(waiting.request.records)
+            events += waiting.request.count
             taken.append(waiting)
         return taken
 
@@ -186,16 +186,16 @@ class GroupCommitWriter:
         order = RowsOrder(
             tenant_id, data_type, mapping, mapping_name, settings, self._new_batch_id(), source
         )
-        records = [record for request in requests for record in request.records]
+        parts = [request.rows for request in requests]
         columns = JsonColumns.of(data_type, mapping)
-        report, judged = self._ingest.ingest_rows(order, lambda: EventRows(records, columns))
+        report, judged = self._ingest.ingest_rows(order, lambda: EventRows(parts, columns))
         self._observe(data_type, report, monotonic() - started)
         outcomes = outcomes_of(judged)
         written, first = [], 0
         for request in requests:
-            part = outcomes.part(first, len(request.records))
+            part = outcomes.part(first, request.count)
             written.append(Written(order.batch_id, part))
-            first += len(request.records)
+            first += request.count
         return written
 
     def _oldest(self, tenant_id: str) -> float:

@@ -1,11 +1,10 @@
 """Where accepted event requests go: the seam between the endpoints and what makes them durable."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ingest_service.events.outcomes import Outcomes
-from ingest_service.json_files.rows import JsonRecord
+from ingest_service.json_files.rows import RowTexts
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 
@@ -22,8 +21,13 @@ class EventRequest:
     data_type: DataType
     mapping_name: str
     source: str
-    records: Sequence[JsonRecord]
+    rows: RowTexts
     size: int
+
+    @property
+    def count(self) -> int:
+        """How many events it holds."""
+        return len(self.rows.raws)
 
 
 @dataclass(frozen=True, slots=True)

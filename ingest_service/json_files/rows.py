@@ -58,7 +58,7 @@ class JsonChunk:
     lines: Positions
     places: Positions
     faults: pl.DataFrame
-    records: Sequence[JsonRecord] = field(repr=False)
+    raws: Sequence[bytes] = field(repr=False)
 
     @property
     def traits(self) -> Traits:
@@ -67,13 +67,22 @@ class JsonChunk:
 
     def raw(self, rows: Sequence[int]) -> list[bytes]:
         """The rows as the file has them."""
-        return [self.records[row].raw for row in rows]
+        return [self.raws[row] for row in rows]
 
 
-def chunk_of(
+@dataclass(frozen=True, slots=True)
+class RowTexts:
+    """Rows as their own bytes, as texts per column, and what could not be read, by position."""
+
+    raws: Sequence[bytes]
+    values: dict[str, list[str | None]]
+    faults: list[tuple[int, str, str, str, str]]
+
+
+def texts_of(
     records: Sequence[JsonRecord], columns: Sequence[str], objects: frozenset[str]
-) -> JsonChunk:
-    """Return records as a chunk: each column's values as texts, nulls where there are none."""
+) -> RowTexts:
+    """Return each column's values as texts, nulls where there are none."""
     values: dict[str, list[str | None]] = {name: [] for name in columns}
     adders = [(name, values[name].append) for name in columns]
     faults: list[tuple[int, str, str, str, str]] = []
@@ -95,12 +104,43 @@ def chunk_of(
                 faults.append((row, ReasonCode.WRONG_TYPE.value, name, name, f"{name} is {kind}"))
                 value = None
             add(value_text(value))
+    return RowTexts([record.raw for record in records], values, faults)
+
+
+def chunk_of(
+    records: Sequence[JsonRecord], columns: Sequence[str], objects: frozenset[str]
+) -> JsonChunk:
+    """Return records as a chunk."""
+    texts = texts_of(records, columns, objects)
+    lines = np.array([record.line for record in records], dtype=np.int64)
+    places = np.array([record.place for record in records], dtype=np.int64)
+    return _chunk(texts, columns, lines, places)
+
+
+def joined(parts: Sequence[RowTexts], columns: Sequence[str]) -> JsonChunk:
+    """Return the records of several parts as one chunk, numbered through from 1."""
+    values: dict[str, list[str | None]] = {name: [] for name in columns}
+    faults: list[tuple[int, str, str, str, str]] = []
+    raws: list[bytes] = []
+    for part in parts:
+        first = len(raws)
+        for name in columns:
+            values[name] += part.values[name]
+        faults += [(first + row, *rest) for row, *rest in part.faults]  # type: ignore[misc]
+        raws += part.raws
+    places = np.arange(1, len(raws) + 1, dtype=np.int64)
+    return _chunk(RowTexts(raws, values, faults), columns, places, places)
+
+
+def _chunk(
+    texts: RowTexts, columns: Sequence[str], lines: Positions, places: Positions
+) -> JsonChunk:
     return JsonChunk(
-        pl.DataFrame(values, schema=dict.fromkeys(columns, pl.String)),
-        np.array([record.line for record in records], dtype=np.int64),
-        np.array([record.place for record in records], dtype=np.int64),
-        pl.DataFrame(faults, schema=REASON_SCHEMA, orient="row"),
-        records,
+        pl.DataFrame(texts.values, schema=dict.fromkeys(columns, pl.String)),
+        lines,
+        places,
+        pl.DataFrame(texts.faults, schema=REASON_SCHEMA, orient="row"),
+        texts.raws,
     )
 
 
