@@ -22,9 +22,11 @@ class EtaPlugin(dbtPlugin):  # type: ignore[misc]  # dbt has no types
         flags = get_flags()
         if self.project_name != PROJECT_NAME or flags.WHICH in COMMANDS_WITHOUT_SPARK:
             return
+        from lakehouse.training.build import COMMANDS_THAT_WRITE
         from lakehouse.training.targets import prepare_target
 
-        prepare_target(flags.TARGET or os.environ.get("DBT_TARGET") or "dev")
+        target = flags.TARGET or os.environ.get("DBT_TARGET") or "dev"
+        prepare_target(target, is_writing=flags.WHICH in COMMANDS_THAT_WRITE)
 
 
 plugins = [EtaPlugin]

@@ -2,6 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -44,12 +45,21 @@ class LakeSettings(BaseSettings):
     cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "eta")
     """Downloaded jars and launchers, shared between projects."""
 
+    spark_target: Literal["dev", "connect", "thrift"] = Field(
+        default="dev", validation_alias="DBT_TARGET"
+    )
+    """Where the models run, a target of `profiles.yml`: `DBT_TARGET`, which dbt reads as well."""
     spark_remote: str = "sc://127.0.0.1:15002"
     """Spark Connect server of the `connect` target."""
     spark_cores: str = "*"
     """Cores of a local Spark, as Spark writes them: a number, or `*` for all."""
     spark_memory: str = "4g"
     """Heap of a local Spark driver."""
+    run_id: str | None = None
+    """The run that this process is a step of, where a scheduler splits a run into processes."""
+    airflow_environment: Path | None = None
+    """Environment that holds Airflow. Default: `.venv-airflow` in the project."""
+
     shuffle_partitions: int | None = Field(default=None, ge=1)
     """Partitions of a shuffle; by default as many as suit the size of the raw tables (at least 4).
     The content of a table does not depend on it."""

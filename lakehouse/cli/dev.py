@@ -16,13 +16,19 @@ app.add_typer(dev_registry.app, name="registry")
 @app.command()
 def status() -> None:
     """Show the servers that run, where they listen and where they log."""
+    show_servers()
+
+
+def show_servers(names: set[str] | None = None) -> bool:
+    """Print the running servers (of `names`); return whether there is one."""
     from lakehouse.dev.servers import all_servers
     from lakehouse.settings import LakeSettings
 
-    servers = all_servers(LakeSettings().dev_dir)
+    found = all_servers(LakeSettings().dev_dir)
+    servers = [server for server in found if names is None or server.name in names]
     if not servers:
         note("No server of `eta dev` is running here.")
-        return
+        return False
     print_rows(
         ("server", "state", "process", "addresses", "log"),
         [
@@ -30,6 +36,7 @@ def status() -> None:
             for s in servers
         ],
     )
+    return True
 
 
 @app.command()

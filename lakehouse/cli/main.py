@@ -9,6 +9,7 @@ from lakehouse.cli import (
     db,
     demo,
     dev,
+    dev_spark,
     docs,
     evaluation,
     export,
@@ -18,6 +19,7 @@ from lakehouse.cli import (
     prepare,
     quarantine,
     run,
+    runs,
     serve,
     status,
     tables,
@@ -46,6 +48,7 @@ app.command("audit")(audit.audit)
 app.command("status")(status.status)
 app.command("docs")(docs.docs)
 app.command("export")(export.export)
+app.add_typer(runs.app, name="runs")
 app.add_typer(training.app, name="training")
 app.add_typer(evaluation.app, name="evaluation")
 app.add_typer(ledger.app, name="ledger")
@@ -55,6 +58,7 @@ app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")
 app.add_typer(dev.app, name="dev")
+dev.app.add_typer(dev_spark.app, name="spark")
 
 
 def _show_version(is_wanted: bool) -> None:

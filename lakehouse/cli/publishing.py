@@ -11,6 +11,8 @@ from lakehouse.cli.output import note
 from lakehouse.quality.gate import run_gate
 from lakehouse.settings import LakeSettings
 from lakehouse.training.prepare import Published, prepare
+from lakehouse.training.run_parameters import read_parameters
+from lakehouse.training.run_recording import recorded_run
 
 
 def prepare_and_tell(
@@ -20,8 +22,23 @@ def prepare_and_tell(
     full_refresh: bool = False,
     variables: Mapping[str, Any] | None = None,
 ) -> Published:
-    """Build, check and publish; say on stderr what became of each tenant."""
+    """Build, check and publish as one recorded run; say on stderr what became of each tenant.
 
+    Raises `RunLocked` while another run goes on.
+    """
+    given = {"tenant_id": tenant_id, "full_refresh": full_refresh, **(variables or {})}
+    with recorded_run(settings, read_parameters(given)) as record:
+        published = _prepare(settings, tenant_id, full_refresh, variables)
+        record(published)
+    return published
+
+
+def _prepare(
+    settings: LakeSettings,
+    tenant_id: str | None,
+    full_refresh: bool,
+    variables: Mapping[str, Any] | None,
+) -> Published:
     def build() -> None:
         build_with_progress(
             settings, tenant_id=tenant_id, full_refresh=full_refresh, variables=variables

@@ -21,6 +21,8 @@ from lakehouse.control.job_queue import (
 )
 from lakehouse.control.jobs import Job, JobNotFound, Jobs
 from lakehouse.control.keys import SCOPES, ApiKey, KeyNotFound, KeyRecord, Keys, NewKey, key_hash
+from lakehouse.control.run_lock import RunLock, RunLocked
+from lakehouse.control.runs import ModelRun, RunNotFound, Runs
 from lakehouse.control.schema import HEAD
 from lakehouse.control.sessions import Sessions
 from lakehouse.control.tenants import Tenant, TenantExists, TenantNotFound, Tenants
@@ -49,8 +51,11 @@ __all__ = [
     "JobNotFound",
     "KeyNotFound",
     "KeyRecord",
+    "ModelRun",
     "NewKey",
     "NewSecret",
+    "RunLocked",
+    "RunNotFound",
     "Tenant",
     "TenantExists",
     "TenantNotFound",
@@ -69,7 +74,7 @@ def _new_id() -> str:
 
 
 class ControlDatabase:
-    """Tenants, settings, keys and jobs; one object serves every thread of a process.
+    """Tenants, settings, keys, jobs, runs of the models; one object serves a process's threads.
 
     Each call is one transaction, visible to every process when it returns.
     """
@@ -88,6 +93,8 @@ class ControlDatabase:
         self.usage = DailyUsage(connections)
         self.jobs = Jobs(connections, clock, new_id)
         self.queue = JobQueue(connections, clock, new_id)
+        self.runs = Runs(connections, clock)
+        self.run_lock = RunLock(connections, clock)
 
     @classmethod
     def open(

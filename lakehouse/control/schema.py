@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -174,4 +174,30 @@ webhook_messages = Table(
     Column("session_id", String(32), nullable=False),
     Column("payload", LargeBinary),
     Index("ix_webhook_messages_received_at", "received_at"),
+)
+
+model_runs = Table(
+    "model_runs",
+    metadata,
+    Column("run_id", String(300), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("parameters", JSON, nullable=False),
+    Column("notes", JSON, nullable=False),
+    Index("ix_model_runs_started_at", "started_at"),
+)
+
+model_run_lock = Table(
+    "model_run_lock",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("run_id", String(300), nullable=False),
+    Column("taken_at", UtcTime, nullable=False),
+    Column("held_until", UtcTime, nullable=False),
+    Column("is_of_process", Boolean, nullable=False),
+    Column("owner_host", String(300), nullable=False),
+    Column("owner_space", String(200), nullable=False),
+    Column("owner_pid", Integer, nullable=False),
+    Column("owner_started", String(40), nullable=False),
 )

@@ -6,10 +6,10 @@ scan per check.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +25,8 @@ LAYERS: Final = ("raw", "staging", "training")
 """In this order: each layer's figures may use those of the layers before it."""
 
 _END_OF_TIME: Final = "9999-12-31"
+_PARAMETER: Final = re.compile(r"(?<![:\w]):([a-z_]+)\b")
+_HARMLESS: Final = re.compile(r"[A-Za-z0-9_:.+ -]*")
 
 
 _RULES: Final = (
@@ -83,9 +85,8 @@ def measure(
     measured = {}
     for layer in layers:
         statement = (folder / layer / "figures.sql").read_text(encoding="utf-8")
-        with _parameters_bound_late(session):
-            figures = session.sql(statement, args=parameters)
-            rows = figures.collect()
+        figures = session.sql(bind(statement, parameters))
+        rows = figures.collect()
         # a view on the rows: one on the statement would measure again for every check
         session.createDataFrame(rows, figures.schema).createOrReplaceTempView(f"gate_{layer}")
         measured[layer] = {row.tenant_id: row.asDict() for row in rows}
@@ -98,35 +99,51 @@ def drop_views(session: "SparkSession") -> None:
         session.catalog.dropTempView(f"gate_{name}")
 
 
-@contextmanager
-def _parameters_bound_late(session: "SparkSession") -> Iterator[None]:
-    """Let a statement have parameters beside Delta's SQL extension.
+def bind(statement: str, parameters: Mapping[str, Any]) -> str:
+    """Put literals in place of a statement's `:names`.
 
-    Spark 4.2 replaces them while it parses, in a method that Delta 4.4's parser does not pass on:
-    every parameter is then unbound. This setting binds them in the plan, as Spark 4.0 did.
+    Spark's own parameters are out: 4.2 replaces them while it parses, in a method that Delta 4.4's
+    parser does not pass on, and a Connect server has no other way. So a text may hold nothing
+    that could end a literal; `EtaError` names the parameter that does.
     """
-    name = "spark.sql.legacy.parameterSubstitution.constantsOnly"
-    before = session.conf.get(name, None)
-    session.conf.set(name, "true")
-    try:
-        yield
-    finally:
-        if before is None:
-            session.conf.unset(name)
-        else:
-            session.conf.set(name, before)
+
+    def literal(match: re.Match[str]) -> str:
+        return _literal(match[1], parameters[match[1]])
+
+    return _PARAMETER.sub(literal, statement)
+
+
+def _literal(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, datetime):
+        return f"timestamp '{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}'"
+    if isinstance(value, list):
+        return f"array({', '.join(_literal(name, part) for part in value)})"
+    if isinstance(value, str) and _HARMLESS.fullmatch(value):
+        return f"'{value}'"
+    raise EtaError(
+        f"the parameter {name} of the checks may not stand in a statement",
+        remedy="look at `vars` in dbt_project.yml, and at the tenants' ids and settings",
+    )
 
 
 def _hand_over(session: "SparkSession", rules: Mapping[str, TenantRules]) -> None:
     """Make the rules of each tenant a view: nothing of a tenant's is ever part of a statement."""
-    from pyspark.sql.functions import broadcast
-
     rows = [
-        (tenant_id, *(_timestamps(rule.time_range)), rule.positive_types, rule.negatives)
+        (
+            tenant_id,
+            *_timestamps(rule.time_range),
+            None if rule.positive_types is None else list(rule.positive_types),
+            rule.negatives,
+        )
         for tenant_id, rule in sorted(rules.items())
     ]
     # the hint: Spark takes rows from Python to be too many to broadcast, and would sort the tables
-    broadcast(session.createDataFrame(rows, _RULES)).createOrReplaceTempView("gate_tenants")
+    known = session.createDataFrame(rows, _RULES).hint("broadcast")
+    known.createOrReplaceTempView("gate_tenants")
 
 
 def _timestamps(held: TimeRange | None) -> tuple[datetime | None, datetime | None]:

@@ -5,14 +5,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
 from lakehouse.quality.figures import (
     LAYERS,
     Scope,
-    TenantRules,
     build_parameters,
     drop_views,
     measure,
@@ -22,6 +21,7 @@ from lakehouse.quality.report import new_report_path, write_report
 from lakehouse.quality.rules import tenant_rules
 from lakehouse.quality.soda import Finding, scan
 from lakehouse.settings import LakeSettings
+from lakehouse.spark.session import opened_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -49,14 +49,18 @@ def run_gate(
     settings: LakeSettings,
     tenants: Sequence[str] | None = None,
     *,
+    layers: Sequence[str] = LAYERS,
+    parameters: Mapping[str, Any] | None = None,
     session: "SparkSession | None" = None,
     clock: Callable[[], datetime] = _now,
 ) -> dict[str, GateResult]:
     """Check the tenants (None: every one with rows) and return a verdict for each, by id.
 
     Reads the newest version of the tables, changes none, and writes one report to
-    `{home}/reports/gate/{time}.json`. `session` must know the lake's tables; by default this
-    process's own local one does. One run at a time per session: its views have fixed names.
+    `{home}/reports/gate/{time}.json`. `session` must know the lake's tables; by default that
+    of the chosen target does. One run at a time per session: its views have fixed names.
+    `layers` are the first of `LAYERS`, or all. `parameters` are the dbt variables that the models
+    were built with; by default those that the training data says.
 
     Raises `EtaError` when the models were never built, when a tenant named is known nowhere, and
     when a check could not be evaluated: none of these is a pass.
@@ -64,12 +68,17 @@ def run_gate(
     wanted = None if tenants is None else tuple(sorted({check_tenant_id(t) for t in tenants}))
     if wanted == ():
         return {}
+    if session is None:
+        with opened_session(settings) as own:
+            return run_gate(
+                settings, wanted, layers=layers, parameters=parameters, session=own, clock=clock
+            )
     started_at, began = clock(), time.monotonic()
-    session = session or _local_session(settings)
-    _refuse_missing_tables(session)
+    _refuse_missing_tables(session, layers)
     known, rules = tenant_rules(settings)
-    layers, figures, findings = _examine(
-        session, settings.project_dir / CHECKS_FOLDER, wanted, rules
+    scope = Scope(wanted, rules, parameters or build_parameters(session))
+    measured, figures, findings = _examine(
+        session, settings.project_dir / CHECKS_FOLDER, scope, layers
     )
     known |= {tenant_id for rows in figures.values() for tenant_id in rows}
     report_path = new_report_path(settings.home_dir, started_at)
@@ -85,9 +94,9 @@ def run_gate(
             {layer: rows[tenant_id] for layer, rows in figures.items() if tenant_id in rows},
             **about,
         )
-        for tenant_id in _tenants(wanted, figures, known, has_unmeasured=layers != LAYERS)
+        for tenant_id in _tenants(wanted, figures, known, has_unmeasured=measured != tuple(layers))
     }
-    if not results and layers != LAYERS:
+    if not results and measured != tuple(layers):
         raise EtaError(
             "; ".join(f"{finding.table}: {finding.measured}" for finding in findings),
             remedy=f"bring the columns back: `{findings[0].attributes['see']}`",
@@ -100,36 +109,30 @@ def run_gate(
 def _examine(
     session: "SparkSession",
     folder: Path,
-    wanted: tuple[str, ...] | None,
-    rules: Mapping[str, TenantRules],
+    scope: Scope,
+    layers: Sequence[str],
 ) -> tuple[tuple[str, ...], Figures, tuple[Finding, ...]]:
     """Return the layers that could be measured, their figures, and what did not pass."""
     configuration = folder / "configuration.yml"
-    misshapen = scan(session, _files(folder, "schema.yml", LAYERS), configuration)
-    layers = _layers_before(misshapen)
-    if not layers:
+    misshapen = scan(session, _files(folder, "schema.yml", layers), configuration)
+    sound = _layers_before(misshapen, layers)
+    if not sound:
         return (), {}, misshapen
     try:
-        scope = Scope(wanted, rules, build_parameters(session))
-        figures = measure(session, layers, folder, scope)
-        findings = scan(session, _files(folder, "tenants.yml", layers), configuration)
+        figures = measure(session, sound, folder, scope)
+        findings = scan(session, _files(folder, "tenants.yml", sound), configuration)
     finally:
         drop_views(session)
-    return layers, figures, (*misshapen, *findings)
-
-
-def _local_session(settings: LakeSettings) -> "SparkSession":
-    from lakehouse.spark.session import open_local_session
-
-    return open_local_session(settings)
+    return sound, figures, (*misshapen, *findings)
 
 
 def _files(folder: Path, name: str, layers: Sequence[str]) -> list[Path]:
     return [folder / layer / name for layer in layers]
 
 
-def _refuse_missing_tables(session: "SparkSession") -> None:
-    missing = [name for name in _TABLES if not session.catalog.tableExists(name)]
+def _refuse_missing_tables(session: "SparkSession", layers: Sequence[str]) -> None:
+    wanted = [name for name in _TABLES if name.partition(".")[0] in layers]
+    missing = [name for name in wanted if not session.catalog.tableExists(name)]
     if missing:
         raise EtaError(
             f"there is nothing to check yet: {missing[0]} was never built",
@@ -137,10 +140,10 @@ def _refuse_missing_tables(session: "SparkSession") -> None:
         )
 
 
-def _layers_before(misshapen: Sequence[Finding]) -> tuple[str, ...]:
+def _layers_before(misshapen: Sequence[Finding], layers: Sequence[str]) -> tuple[str, ...]:
     """The layers that can be measured: those before the first with a table of another shape."""
     broken = {finding.layer for finding in misshapen if not finding.is_warning}
-    return tuple(takewhile(lambda layer: layer not in broken, LAYERS))
+    return tuple(takewhile(lambda layer: layer not in broken, layers))
 
 
 def _tenants(

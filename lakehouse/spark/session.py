@@ -7,9 +7,12 @@ and no database lock stands between two terminals.
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.runtime import prepare_environment
 
@@ -38,16 +41,73 @@ def open_local_session(settings: LakeSettings) -> "SparkSession":
     return session
 
 
+@contextmanager
+def opened_session(settings: LakeSettings) -> "Iterator[SparkSession]":
+    """The session of the chosen target: the Connect server's, else this process's own.
+
+    A target `thrift` has no session of its own to offer; a local one reads the lake beside it.
+    """
+    if settings.spark_target != "connect":
+        yield open_local_session(settings)
+        return
+    session = open_remote_session(settings, settings.spark_remote)
+    try:
+        yield session
+    finally:
+        session.stop()
+
+
+def open_remote_session(settings: LakeSettings, remote: str) -> "SparkSession":
+    """Open a session on a Spark Connect server; the tables of a local lake are known to it.
+
+    The caller stops it. Raises `EtaError` when nothing answers at `remote`.
+    """
+    from pyspark.errors import PySparkException
+    from pyspark.sql.connect.session import SparkSession
+
+    try:
+        session = SparkSession.builder.remote(remote).create()
+        if settings.is_local:
+            register_tables(session, settings.lake)
+    except (PySparkException, OSError) as error:
+        raise EtaError(
+            f"no Spark Connect server answers at {remote} ({type(error).__name__})",
+            remedy="start one with `eta dev spark up`, or set ETA_SPARK_REMOTE to the cluster's",
+        ) from error
+    return session
+
+
 def register_tables(session: "SparkSession", lake: str) -> None:
     """Make every Delta table of a local `lake` known as `schema.table`; idempotent."""
     for schema in SCHEMAS:
-        folder = Path(lake) / schema
-        session.sql(f"create schema if not exists {schema} location '{folder.as_uri()}'")
+        session.sql(_schema_statement(lake, schema))
         known = {row.tableName for row in session.sql(f"show tables in {schema}").collect()}
-        for log in sorted(folder.glob("*/_delta_log")):
-            table = log.parent
+        for table in _tables(lake, schema):
             if table.name not in known:
-                session.sql(
-                    f"create table if not exists {schema}.{table.name} "
-                    f"using delta location '{table.as_uri()}'"
-                )
+                session.sql(_table_statement(schema, table))
+
+
+def register_statements(lake: str) -> list[str]:
+    """Return what `register_tables` runs on a server that knows nothing; each may be repeated."""
+    return [
+        statement
+        for schema in SCHEMAS
+        for statement in (
+            _schema_statement(lake, schema),
+            *(_table_statement(schema, table) for table in _tables(lake, schema)),
+        )
+    ]
+
+
+def _tables(lake: str, schema: str) -> list[Path]:
+    return [log.parent for log in sorted(Path(lake, schema).glob("*/_delta_log"))]
+
+
+def _schema_statement(lake: str, schema: str) -> str:
+    return f"create schema if not exists {schema} location '{Path(lake, schema).as_uri()}'"
+
+
+def _table_statement(schema: str, table: Path) -> str:
+    return (
+        f"create table if not exists {schema}.{table.name} using delta location '{table.as_uri()}'"
+    )

@@ -12,6 +12,9 @@ from lakehouse.settings import LakeSettings
 ON_REQUEST: Final = "tag:on_request"
 """The models that are built only when somebody asks for what they make."""
 
+COMMANDS_THAT_WRITE: Final = frozenset({"run", "build", "retry", "seed", "snapshot"})
+"""dbt commands that change tables: one run at a time."""
+
 _FINISHED: Final = "NodeFinished"
 _FAILED: Final = ("error", "fail", "runtime error")
 _STARTED: Final = "LogStartLine"
@@ -87,13 +90,17 @@ def run_dbt(
     """
     from dbt.cli.main import dbtRunner
 
+    from lakehouse.training.targets import writing_models
+
     project = str(settings.project_dir)
     command = [
         *("--log-level", "none", "--log-level-file", "info"),
         *arguments,
         *("--project-dir", project, "--profiles-dir", project),
     ]
-    with contextlib.chdir(project):  # dbt writes its log and target folders here
+    is_writing = arguments[0] in COMMANDS_THAT_WRITE
+    lock = writing_models(settings) if is_writing else contextlib.nullcontext()
+    with lock, contextlib.chdir(project):  # dbt writes its log and target folders here
         outcome = dbtRunner(callbacks=list(callbacks)).invoke(command)
     if outcome.exception is not None:
         if isinstance(outcome.exception, EtaError):

@@ -84,16 +84,7 @@ def publish_changed(
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Published:
     """Publish the tenants whose training set is not their current snapshot and passes the gate."""
-    found = candidates(settings, clock(), None if tenant_id is None else [tenant_id])
-    current = {name: current_snapshot(settings, name) for name in found}
-    changed: dict[str, Manifest] = {}
-    unchanged: list[Manifest] = []
-    for name, candidate in sorted(found.items()):
-        held = current[name]
-        if held is not None and held.has_content_of(candidate):
-            unchanged.append(held)
-        else:
-            changed[name] = candidate
+    changed, unchanged = compare_with_current(settings, clock(), tenant_id)
     if not changed:
         return Published(unchanged=tuple(unchanged))
     on_step(f"Checking {len(changed):,} tenants" if len(changed) > 1 else "Checking the tenant")
@@ -113,6 +104,25 @@ def publish_changed(
         else:
             refused[name] = _reason(verdicts.get(name))
     return Published(tuple(new), tuple(unchanged), refused)
+
+
+def compare_with_current(
+    settings: LakeSettings, now: datetime, tenant_id: str | None = None
+) -> tuple[dict[str, Manifest], list[Manifest]]:
+    """Return the candidates that differ from their tenant's current snapshot, and those that stay.
+
+    Costs the same for one tenant and for all. Raises `EtaError` when the tables do not agree.
+    """
+    found = candidates(settings, now, None if tenant_id is None else [tenant_id])
+    changed: dict[str, Manifest] = {}
+    unchanged: list[Manifest] = []
+    for name, candidate in sorted(found.items()):
+        held = current_snapshot(settings, name)
+        if held is not None and held.has_content_of(candidate):
+            unchanged.append(held)
+        else:
+            changed[name] = candidate
+    return changed, unchanged
 
 
 def _reference(verdict: Verdict) -> dict[str, Any]:

@@ -1,43 +1,87 @@
 """What a dbt run needs before its first statement, per target of `profiles.yml`."""
 
+import atexit
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lakehouse.control.database import ControlDatabase
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import open_local_session
 
 
-def prepare_target(target: str) -> None:
+def prepare_target(target: str, *, is_writing: bool = False) -> None:
     """Make this process ready to run dbt against `target` (`dev`, `connect` or `thrift`).
 
     `dev`: a local Spark session that knows every table of the lake, the raw ones empty where
     nothing was ingested yet. `connect`: the server's address. Either way the models see the
-    tenants' newest settings. Raises `EtaError` with a remedy.
+    tenants' newest settings. A command that `is_writing` has the lock of the models until the
+    process ends, as a part of its run (`ETA_RUN_ID`) or as a run of its own. Raises `EtaError`
+    with a remedy, `RunLocked` while another run goes on.
     """
     settings = LakeSettings()
-    if target == "dev":
-        open_local_session(settings)
-    elif target == "connect":
-        os.environ.setdefault("SPARK_REMOTE", settings.spark_remote)
-        # dbt asks for Hive support before every statement; a server has decided that for itself
-        warnings.filterwarnings("ignore", "Failed to set spark.sql.catalogImplementation")
-    _hand_over_tenant_settings(settings)
+    with control_database(settings) as database:
+        if database is not None and is_writing:
+            _hold_lock(settings, database)
+        if target == "dev":
+            open_local_session(settings)
+        elif target == "connect":
+            os.environ.setdefault("SPARK_REMOTE", settings.spark_remote)
+            # dbt asks for Hive support before every statement; a server has decided that itself
+            warnings.filterwarnings("ignore", "Failed to set spark.sql.catalogImplementation")
+        if database is not None:
+            hand_over_tenant_settings(settings, database)
 
 
-def _hand_over_tenant_settings(settings: LakeSettings) -> None:
+@contextmanager
+def control_database(settings: LakeSettings) -> Iterator[ControlDatabase | None]:
+    """The control database; None where no tenant was ever added."""
     if settings.database_url is None and not Path(settings.home_dir / "control.db").is_file():
-        return  # no tenant was ever added
-    from lakehouse.control.database import ControlDatabase
-    from lakehouse.training.tenant_settings import publish_tenant_settings
-
+        yield None
+        return
     database = ControlDatabase.open(settings.control_url)
     try:
-        tenants = {
-            tenant.tenant_id: database.tenant_settings(tenant.tenant_id)
-            for tenant in database.tenants.list()
-        }
+        yield database
     finally:
         database.close()
+
+
+@contextmanager
+def writing_models(settings: LakeSettings) -> Iterator[None]:
+    """Hold the lock of the models in this block; raises `RunLocked` while another run goes on."""
+    with control_database(settings) as database:
+        if database is None:
+            yield
+            return
+        with database.run_lock.kept(_own_id(), is_of_process=True):
+            yield
+
+
+def hand_over_tenant_settings(settings: LakeSettings, database: ControlDatabase) -> None:
+    """Show the models the tenants' newest settings."""
+    from lakehouse.training.tenant_settings import publish_tenant_settings
+
+    tenants = {
+        tenant.tenant_id: database.tenant_settings(tenant.tenant_id)
+        for tenant in database.tenants.list()
+    }
     publish_tenant_settings(settings, tenants, datetime.now(UTC))
+
+
+def _hold_lock(settings: LakeSettings, database: ControlDatabase) -> None:
+    """Hold the lock until this process ends; without a run's id, for this process alone."""
+    is_own = settings.run_id is None
+    run_id = settings.run_id or _own_id()
+    if not database.run_lock.hold(run_id, is_of_process=is_own):
+        return  # `eta prepare`, whose build this is, holds it
+    keeper = ExitStack()
+    held = keeper.enter_context(closing(ControlDatabase.open(settings.control_url)))
+    keeper.enter_context(held.run_lock.kept(run_id, is_of_process=is_own))
+    atexit.register(keeper.close)
+
+
+def _own_id() -> str:
+    return f"dbt in process {os.getpid()}"

@@ -1,0 +1,202 @@
+"""The steps of a scheduler's run, each safe to repeat; results for the scheduler are JSON."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from lakehouse.cli.output import note
+
+if TYPE_CHECKING:
+    from lakehouse.control.database import ControlDatabase
+    from lakehouse.settings import LakeSettings
+
+RunOption = Annotated[str, typer.Option("--run", envvar="ETA_RUN_ID", help="Id of the run.")]
+
+_POLL_SECONDS: Final = 5.0
+
+
+def begin(
+    run: RunOption,
+    tenant_id: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
+    start_date: Annotated[
+        str | None, typer.Option(help="Recompute tenants that sent rows from this day on (UTC).")
+    ] = None,
+    end_date: Annotated[str | None, typer.Option(help="… up to this day, included.")] = None,
+    cutoff: Annotated[
+        str | None, typer.Option(help="Only rows known by this time (UTC, ISO 8601) count.")
+    ] = None,
+    full_refresh: Annotated[bool, typer.Option(help="Recompute everything.")] = False,
+    wait: Annotated[float, typer.Option(min=0, help="Minutes to wait for another run to end.")] = 0,
+) -> None:
+    """Take the lock and decide what the run has to do; print that as JSON."""
+    from dataclasses import asdict
+
+    from lakehouse.training import run_steps
+    from lakehouse.training.run_parameters import read_parameters
+    from lakehouse.training.targets import hand_over_tenant_settings
+
+    parameters = read_parameters(
+        {
+            "tenant_id": tenant_id,
+            "start_date": start_date,
+            "end_date": end_date,
+            "cutoff": cutoff,
+            "full_refresh": full_refresh,
+        }
+    )
+    with _opened() as (settings, database):
+        _wait_for_lock(database, run, wait)
+        _make_lake_known(settings)
+        hand_over_tenant_settings(settings, database)
+        plan = run_steps.begin(settings, database, run, parameters)
+    note(f"{'To do' if plan.is_needed else 'Nothing to do'}: {plan.reason}")
+    typer.echo(json.dumps(asdict(plan), sort_keys=True))
+
+
+def check(
+    run: RunOption,
+    early: Annotated[
+        bool, typer.Option(help="Raw and staging only, of the tenants with new data.")
+    ] = False,
+) -> None:
+    """Check the tenants of the run and note the verdicts; print who did not pass as JSON."""
+    from lakehouse.quality.gate import run_gate
+    from lakehouse.training import run_steps
+    from lakehouse.training.project_variables import project_variables
+
+    with _step(run) as (settings, database):
+        plan = run_steps.plan_of(database, run)
+        how: dict[str, Any] = {}
+        if early:
+            variables = {**project_variables(settings), **plan.variables}
+            how = {"layers": ("raw", "staging"), "parameters": variables}
+
+        def gate(tenants: Sequence[str] | None) -> Any:
+            return run_gate(settings, tenants, **how)
+
+        verdicts = run_steps.check(
+            settings, database, run, gate, lambda: datetime.now(UTC), is_final=not early
+        )
+    refused = sorted(name for name, found in verdicts.items() if not found.passed)
+    note(f"{len(verdicts) - len(refused)} of {len(verdicts)} tenants passed.")
+    for name in refused:
+        for failure in verdicts[name].report["failures"]:
+            note(f"{name}: {failure['check']}: {failure['sentence']}")
+    typer.echo(json.dumps(refused))
+
+
+def publish(run: RunOption) -> None:
+    """Publish what changed and passed the run's check; print what became of each as JSON."""
+    from lakehouse.training import run_steps
+
+    with _step(run) as (settings, database):
+        run_steps.publish_checked(settings, database, run, lambda: datetime.now(UTC))
+        done = database.runs.get(run).notes[run_steps.PUBLICATION]
+    typer.echo(json.dumps(done, sort_keys=True))
+
+
+def verdict(
+    run: RunOption,
+    tenant: Annotated[str, typer.Option(help="Id of the tenant.")],
+    early: Annotated[bool, typer.Option(help="The verdict of the early check.")] = False,
+) -> None:
+    """Say what the run's check found for a tenant; exit code 1 when it did not pass."""
+    from lakehouse.training import run_steps
+
+    with _opened() as (settings, database):
+        noted = database.runs.get(run).notes
+    found = noted.get(run_steps.EARLY_GATE if early else run_steps.FINAL_GATE, {})
+    told = found.get("tenants", {}).get(tenant)
+    if told is None:
+        note(f"The run has not checked the tenant {tenant!r}.")
+        raise typer.Exit(1)
+    for failure in told["report"]["failures"]:
+        note(f"{tenant} did not pass {failure['check']} on {failure['table']}:")
+        note(f"  {failure['sentence']}")
+        note(f"  Measured {failure['measured']}, expected {failure['expected']}.")
+        note(f"  To see it: {failure['see']}")
+    if not told["passed"]:
+        note(f"Its earlier training set stays current. To check again: eta gate --tenant {tenant}")
+        note(f"Report: {settings.home_dir / told['report']['report_file']}")
+        raise typer.Exit(1)
+    note(f"{tenant} passed.")
+
+
+def end(
+    run: RunOption,
+    failed: Annotated[bool, typer.Option(help="A step of the run has failed.")] = False,
+) -> None:
+    """Note the rows of each model, free the lock, end the run; write its metrics."""
+    from lakehouse.training import run_steps
+    from lakehouse.training.run_metrics import write_metrics
+
+    with _opened() as (settings, database):
+        state = run_steps.end(settings, database, run, is_success=not failed)
+        path = write_metrics(settings, database.runs.list(limit=50))
+    note(f"The run {state}. Metrics: {path}")
+
+
+def late(
+    run: RunOption,
+    deadline: Annotated[str, typer.Option(help="When it should have ended (UTC, ISO 8601).")],
+) -> None:
+    """Note that a run missed its deadline, for the metrics and `eta runs show`."""
+    from lakehouse.training import run_steps
+    from lakehouse.training.run_metrics import write_metrics
+
+    moment = datetime.fromisoformat(deadline)
+    with _opened() as (settings, database):
+        database.runs.note(run, run_steps.LATE, moment.isoformat())
+        write_metrics(settings, database.runs.list(limit=50))
+    note(f"The run {run} was to end by {moment:%Y-%m-%d %H:%M} UTC and has not.")
+
+
+@contextmanager
+def _opened() -> "Iterator[tuple[LakeSettings, ControlDatabase]]":
+    from lakehouse.cli.control import control_database
+    from lakehouse.settings import LakeSettings
+
+    with control_database() as database:
+        yield LakeSettings(), database
+
+
+@contextmanager
+def _step(run: str) -> "Iterator[tuple[LakeSettings, ControlDatabase]]":
+    """A step that writes: it keeps the run's lock alive as long as it takes."""
+    with _opened() as (settings, database), database.run_lock.kept(run):
+        yield settings, database
+
+
+def _make_lake_known(settings: "LakeSettings") -> None:
+    """Make the service's tables, and let a Spark server know every table of a local lake."""
+    from lakehouse.spark.session import opened_session
+    from lakehouse.storage.tables import ensure_tables
+
+    ensure_tables(settings)
+    if settings.spark_target == "connect":
+        with opened_session(settings):
+            pass
+
+
+def _wait_for_lock(database: "ControlDatabase", run: str, minutes: float) -> None:
+    from lakehouse.control.run_lock import RunLocked
+
+    deadline = time.monotonic() + 60 * minutes
+    is_told = False
+    while True:
+        try:
+            database.run_lock.hold(run)
+        except RunLocked as error:
+            if time.monotonic() >= deadline:
+                raise
+            if not is_told:
+                note(f"Waiting: {error.message}")
+                is_told = True
+            time.sleep(_POLL_SECONDS)
+        else:
+            return

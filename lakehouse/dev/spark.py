@@ -1,0 +1,105 @@
+"""One long-lived local Spark that many processes share: Connect by default, Thrift beside it.
+
+Each process that opens a session of its own pays for a JVM (about 15 s and 2 GB). A run of the
+models as many tasks goes through one server instead, as it would through a cluster's.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Final, Literal
+
+from lakehouse.dev.servers import Server, find_server, free_port, is_listening, start_server
+from lakehouse.errors import EtaError
+from lakehouse.settings import LakeSettings
+from lakehouse.spark.runtime import prepare_environment
+
+Kind = Literal["connect", "thrift"]
+
+NAMES: Final[dict[Kind, str]] = {"connect": "spark", "thrift": "spark-thrift"}
+DEFAULT_PORTS: Final[dict[Kind, int]] = {"connect": 15002, "thrift": 10000}
+
+_CLASSES: Final[dict[Kind, str]] = {
+    "connect": "org.apache.spark.sql.connect.service.SparkConnectServer",
+    "thrift": "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2",
+}
+_PORT_SETTINGS: Final[dict[Kind, str]] = {
+    "connect": "spark.connect.grpc.binding.port",
+    "thrift": "spark.hadoop.hive.server2.thrift.port",
+}
+_ADDRESS_SETTINGS: Final[dict[Kind, str]] = {
+    "connect": "spark.connect.grpc.binding.address",
+    "thrift": "spark.hadoop.hive.server2.thrift.bind.host",
+}
+
+
+def start_spark(settings: LakeSettings, kind: Kind = "connect", port: int | None = None) -> Server:
+    """Start a Spark server on the local lake and make every table of the lake known to it.
+
+    Listens on 127.0.0.1, on `port` or on a free one. One that runs already is returned. Raises
+    `EtaError` when Java or the jars cannot be had, the lake is on an object store, the port is
+    taken, or the server does not answer.
+    """
+    from lakehouse.storage.tables import ensure_tables
+
+    folder = settings.dev_dir / NAMES[kind]
+    if (running := find_server(NAMES[kind], folder)) is not None:
+        return running
+    if port is not None and is_listening(port):
+        raise EtaError(
+            f"port {port} of 127.0.0.1 is taken",
+            remedy="name another one with --port, or --port 0 for any that is free",
+        )
+    port = port or free_port()
+    environment: dict[str, str] = dict(os.environ)
+    prepare_environment(settings, environment)
+    environment["PYSPARK_PYTHON"] = sys.executable
+    ensure_tables(settings)
+    server = start_server(
+        NAMES[kind],
+        folder,
+        _command(kind, port, Path(environment["SPARK_HOME"])),
+        addresses=_addresses(kind, port),
+        is_ready=lambda: is_listening(port),
+        environment=environment,
+    )
+    _register_tables(kind, port, settings)
+    return server
+
+
+def _command(kind: Kind, port: int, spark_home: Path) -> list[str]:
+    options = {
+        _PORT_SETTINGS[kind]: str(port),
+        _ADDRESS_SETTINGS[kind]: "127.0.0.1",
+    }
+    return [
+        str(spark_home / "bin" / "spark-submit"),
+        *("--class", _CLASSES[kind]),
+        *(part for name, value in options.items() for part in ("--conf", f"{name}={value}")),
+        "spark-internal",
+    ]
+
+
+def _addresses(kind: Kind, port: int) -> dict[str, str]:
+    if kind == "connect":
+        return {"remote": f"sc://127.0.0.1:{port}"}
+    return {"host": "127.0.0.1", "port": str(port)}
+
+
+def _register_tables(kind: Kind, port: int, settings: LakeSettings) -> None:
+    if kind == "connect":
+        from lakehouse.spark.session import open_remote_session
+
+        open_remote_session(settings, f"sc://127.0.0.1:{port}").stop()
+        return
+    from pyhive import hive  # type: ignore[import-untyped]
+
+    from lakehouse.spark.session import register_statements
+
+    connection = hive.connect("127.0.0.1", port, username="eta")
+    try:
+        cursor = connection.cursor()
+        for statement in register_statements(settings.lake):
+            cursor.execute(statement)
+    finally:
+        connection.close()

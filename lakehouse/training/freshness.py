@@ -1,0 +1,114 @@
+"""How long received rows wait until they are in a published training set.
+
+What the models have not read yet is asked of the raw table's change feed, so it costs as much as
+came since, not as much as there is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from lakehouse.contracts.tables import RAW_INTERACTIONS
+from lakehouse.errors import EtaError
+from lakehouse.training.candidates import CONTENTS
+from lakehouse.training.prepare import compare_with_current
+from lakehouse.training.publish import current_snapshot
+from lakehouse.training.tables import built_with, open_derived
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from lakehouse.settings import LakeSettings
+
+_UNREAD: Final = "the models have not read them"
+_UNPUBLISHED: Final = "their training set was built and not published (`eta gate` may say why)"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A tenant with rows that no published set has; `since` is when the first became known."""
+
+    tenant_id: str
+    since: datetime
+    hours: float
+    why: str
+
+
+def waiting_tenants(settings: LakeSettings, now: datetime) -> list[Waiting]:
+    """Return the tenants with interactions that wait, longest first.
+
+    A tenant whose set did not change by what came (views alone, say) does not wait.
+    """
+    found = {name: (since, _UNREAD) for name, since in _unread(settings).items()}
+    for name, since in _unpublished(settings).items():
+        found[name] = (min(since, found[name][0] if name in found else since), _UNPUBLISHED)
+    waiting = [
+        Waiting(name, since, (now - since).total_seconds() / 3600, why)
+        for name, (since, why) in found.items()
+    ]
+    return sorted(waiting, key=lambda each: (each.since, each.tenant_id))
+
+
+def _unread(settings: LakeSettings) -> dict[str, datetime]:
+    """Tenant → when the first row came that the training tables have not read."""
+    raw = _raw(settings)
+    version = _version_read(settings)
+    if version is None:
+        return _first_known(raw)
+    if version >= raw.version():
+        return {}
+    changes = raw.load_cdf(starting_version=version + 1, columns=["tenant_id", "_commit_timestamp"])
+    frame = pl.DataFrame(changes.read_all())
+    first = frame.group_by("tenant_id").agg(pl.col("_commit_timestamp").min())
+    return {name: _utc(moment) for name, moment in first.iter_rows()}
+
+
+def _unpublished(settings: LakeSettings) -> dict[str, datetime]:
+    """Tenants whose built set is not the current one → the first row that the current one lacks."""
+    try:
+        changed, _ = compare_with_current(settings, datetime.now(UTC))
+    except EtaError:  # never built, or a run is going on: what was read says enough
+        return {}
+    raw = _raw(settings)
+    found = {}
+    for name in changed:
+        held = current_snapshot(settings, name)
+        filters: list[tuple[str, str, object]] = [("tenant_id", "=", name)]
+        if held is not None:
+            filters.append(("known_at", ">", held.newest_known_at))
+        known = pl.Series(raw.to_pyarrow_table(columns=["known_at"], filters=filters)["known_at"])
+        first = known.min()  # none: the set changed by its parameters alone
+        if isinstance(first, datetime):
+            found[name] = _utc(first)
+    return found
+
+
+def _version_read(settings: LakeSettings) -> int | None:
+    """The version of the raw table that the training tables have read, if any."""
+    try:
+        contents = open_derived(settings, CONTENTS)
+    except EtaError:  # before the first run
+        return None
+    return built_with(contents).source_versions.get(RAW_INTERACTIONS.full_name)
+
+
+def _first_known(raw: DeltaTable) -> dict[str, datetime]:
+    known = pl.DataFrame(raw.to_pyarrow_table(columns=["tenant_id", "known_at"]))
+    first = known.group_by("tenant_id").agg(pl.col("known_at").min())
+    return {name: _utc(moment) for name, moment in first.iter_rows()}
+
+
+def _raw(settings: LakeSettings) -> DeltaTable:
+    from deltalake import DeltaTable
+
+    return DeltaTable(
+        f"{settings.lake}/{RAW_INTERACTIONS.path}", storage_options=settings.storage_options
+    )
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

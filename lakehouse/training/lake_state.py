@@ -1,0 +1,158 @@
+"""What stands in the lake before and after a run, read from Delta logs alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lakehouse.contracts.tables import (
+    OPS_TENANT_SETTINGS,
+    RAW_INTERACTIONS,
+    RAW_ITEMS,
+    SERVICE_TABLES,
+)
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from lakehouse.settings import LakeSettings
+
+SOURCES: Final = (
+    RAW_INTERACTIONS.full_name,
+    RAW_ITEMS.full_name,
+    OPS_TENANT_SETTINGS.full_name,
+)
+"""The tables that the models read and do not write."""
+
+LAYERS: Final = ("raw", "ops", "staging", "features", "training")
+"""Folders of the lake whose tables a run reads or writes; evaluation snapshots are another run."""
+
+_NO_INPUT: Final = frozenset(spec.full_name for spec in SERVICE_TABLES) - set(SOURCES)
+_CODE: Final = ("dbt_project.yml", "dbt_project/models", "macros")
+
+
+def table_versions(settings: LakeSettings) -> dict[str, int]:
+    """Return the newest version of every table that a run reads or writes, by name."""
+    return {name: table.version() for name, table in _tables(settings)}
+
+
+def rows_written(
+    settings: LakeSettings, since: Mapping[str, int]
+) -> dict[str, dict[str, int | float]]:
+    """Return what the commits after the versions `since` did to each derived table.
+
+    Table → `inserted`, `updated`, `deleted` rows and `seconds` of their commits, and `rows`, the
+    number of rows that the table has now.
+    """
+    found: dict[str, dict[str, int | float]] = {}
+    for name, table in _tables(settings):
+        if name in SOURCES:
+            continue
+        commits = table.version() - since.get(name, -1)
+        history = table.history(commits) if commits > 0 else []
+        found[name] = {
+            **_sum_of(commit.get("operationMetrics", {}) for commit in history),
+            "rows": _row_count(table),
+        }
+    return found
+
+
+def tenants_since(settings: LakeSettings, versions: Mapping[str, int]) -> list[str] | None:
+    """Return the tenants whose sources changed since `versions`; None when that is not known."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    found: set[str] = set()
+    for name in SOURCES:
+        location = f"{settings.lake}/{name.replace('.', '/')}"
+        options = settings.storage_options
+        try:
+            now = _files(DeltaTable(location, storage_options=options))
+            before = DeltaTable(location, version=versions[name], storage_options=options)
+            known = _files(before).keys()
+        except (KeyError, DeltaError):  # never noted, or its log was shortened
+            return None
+        found |= {tenant_id for file, (tenant_id, _) in now.items() if file not in known}
+    return sorted(found)
+
+
+def tenants_received(settings: LakeSettings, first: date, last: date | None) -> list[str]:
+    """Return the tenants that sent rows from day `first` to `last` (None: until now), UTC."""
+    from deltalake import DeltaTable
+
+    found: set[str] = set()
+    for spec in (RAW_INTERACTIONS, RAW_ITEMS):
+        table = DeltaTable(f"{settings.lake}/{spec.path}", storage_options=settings.storage_options)
+        for tenant_id, day in _files(table).values():
+            if day is not None and first <= day and (last is None or day <= last):
+                found.add(tenant_id)
+    return sorted(found)
+
+
+def code_fingerprint(project_dir: Path) -> str:
+    """Return a hash over the models and macros: a run with other code is another run."""
+    digest = hashlib.sha256()
+    for place in _CODE:
+        root = project_dir / place
+        for file in [root] if root.is_file() else sorted(root.rglob("*")):
+            if file.is_file():
+                digest.update(f"{file.relative_to(project_dir)}\0".encode())
+                digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _tables(settings: LakeSettings) -> Iterator[tuple[str, DeltaTable]]:
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    from lakehouse.storage.objects import open_folder
+
+    for layer in LAYERS:
+        for folder in open_folder(settings, layer).folders():
+            name = f"{layer}.{folder}"
+            if name in _NO_INPUT:
+                continue
+            location = f"{settings.lake}/{layer}/{folder}"
+            try:
+                yield name, DeltaTable(location, storage_options=settings.storage_options)
+            except TableNotFoundError:  # a folder of something else
+                continue
+
+
+def _files(table: DeltaTable) -> dict[str, tuple[str, date | None]]:
+    """Return each file's tenant and day of arrival."""
+    actions = table.get_add_actions(flatten=True)
+    names = actions.schema.names
+    paths = actions["path"].to_pylist()
+    tenants = actions["partition.tenant_id"].to_pylist()
+    has_days = "partition.ingest_date" in names
+    days = actions["partition.ingest_date"].to_pylist() if has_days else [None] * len(paths)
+    return {
+        path: (tenant, _day(day)) for path, tenant, day in zip(paths, tenants, days, strict=True)
+    }
+
+
+def _day(value: date | str | None) -> date | None:
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _row_count(table: DeltaTable) -> int:
+    from deltalake import QueryBuilder
+
+    counted = QueryBuilder().register("counted", table).execute("select count(*) as n from counted")
+    return int(counted.read_all()["n"][0].as_py())
+
+
+def _sum_of(commits: Iterable[Mapping[str, str]]) -> dict[str, int | float]:
+    found: dict[str, int | float] = {"inserted": 0, "updated": 0, "deleted": 0, "seconds": 0.0}
+    for metrics in commits:
+        found["inserted"] += int(
+            metrics.get("numTargetRowsInserted") or metrics.get("numOutputRows") or 0
+        )
+        found["updated"] += int(metrics.get("numTargetRowsUpdated") or 0)
+        found["deleted"] += int(metrics.get("numTargetRowsDeleted") or 0)
+        found["seconds"] += int(metrics.get("executionTimeMs") or 0) / 1000
+    return found

@@ -1,0 +1,83 @@
+"""The newest runs as Prometheus metrics, in a file for a textfile collector.
+
+A run is over when somebody looks, so nothing can be scraped from it. No label names a tenant.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from lakehouse.control.runs import FINAL_RUN_STATES, ModelRun
+from lakehouse.settings import LakeSettings
+from lakehouse.training.run_steps import LATE, PUBLICATION, ROWS
+
+
+def exposition(runs: Sequence[ModelRun]) -> str:
+    """Return the metrics of `runs`, which are newest first, as Prometheus reads them."""
+    registry = CollectorRegistry()
+    ended = [run for run in runs if run.finished_at is not None]
+    _states(registry, ended)
+    if ended:
+        _last_run(registry, ended[0])
+    return generate_latest(registry).decode()
+
+
+def write_metrics(settings: LakeSettings, runs: Sequence[ModelRun]) -> Path:
+    """Write `{home}/metrics/eta_runs.prom`, whole or not at all; return its path."""
+    path = settings.home_dir / "metrics" / "eta_runs.prom"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}")  # not .prom: a collector must not read it
+    partial.write_text(exposition(runs), encoding="utf-8")
+    partial.replace(path)
+    return path
+
+
+def _states(registry: CollectorRegistry, ended: Sequence[ModelRun]) -> None:
+    newest = Gauge(
+        "eta_run_last_end_timestamp_seconds",
+        "End of the newest run that ended in this state, seconds since 1970.",
+        ("state",),
+        registry=registry,
+    )
+    for state in sorted(FINAL_RUN_STATES):
+        ends = [run.finished_at for run in ended if run.state == state and run.finished_at]
+        if ends:
+            newest.labels(state).set(max(ends).timestamp())
+
+
+def _last_run(registry: CollectorRegistry, run: ModelRun) -> None:
+    assert run.finished_at is not None
+    Gauge("eta_run_seconds", "Duration of the last run.", registry=registry).set(
+        (run.finished_at - run.started_at).total_seconds()
+    )
+    Gauge("eta_run_late", "1 if the last run missed its deadline.", registry=registry).set(
+        LATE in run.notes
+    )
+    tenants = Gauge(
+        "eta_run_tenants",
+        "Tenants of the last run, by what became of their training set.",
+        ("outcome",),
+        registry=registry,
+    )
+    for outcome, names in run.notes.get(PUBLICATION, {}).items():
+        tenants.labels(outcome).set(len(names))
+    changed = Gauge(
+        "eta_run_model_rows_written",
+        "Rows that the last run wrote, by model and change.",
+        ("model", "change"),
+        registry=registry,
+    )
+    seconds = Gauge(
+        "eta_run_model_commit_seconds",
+        "Seconds of the model's commits in the last run.",
+        ("model",),
+        registry=registry,
+    )
+    rows = Gauge("eta_model_rows", "Rows of the model's table now.", ("model",), registry=registry)
+    for model, counted in run.notes.get(ROWS, {}).items():
+        for change in ("inserted", "updated", "deleted"):
+            changed.labels(model, change).set(counted[change])
+        seconds.labels(model).set(counted["seconds"])
+        rows.labels(model).set(counted["rows"])
