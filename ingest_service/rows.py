@@ -23,10 +23,10 @@ SINK_COLUMNS: Final = ("tenant_id", "ingest_date", "attempt")
 """What the sink adds: the partition, and which attempt at the batch wrote a row."""
 
 
-def line_refs(lines: npt.NDArray[np.int64], unit: str = "line") -> pa.Array:
+def line_refs(lines: npt.NDArray[np.int64], unit: str = "line", digits: int = _DIGITS) -> pa.Array:
     """Where rows stood in a file (`line:0000000042`), written so that text order is file order."""
     head = f"{unit}:".encode()
-    width = len(head) + _DIGITS
+    width = len(head) + digits
     text = np.empty((len(lines), width), dtype=np.uint8)
     text[:, : len(head)] = np.frombuffer(head, dtype=np.uint8)
     rest = lines.astype(np.int64)
@@ -38,9 +38,19 @@ def line_refs(lines: npt.NDArray[np.int64], unit: str = "line") -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(lines), buffers)
 
 
-def raw_rows(spec: TableSpec, accepted: pl.DataFrame, refs: pa.Array, batch: BatchKey) -> pa.Table:
-    """Return accepted rows as the raw table has them, without what the sink adds."""
-    return _table(spec, accepted, {"source_ref": refs}, batch)
+def raw_rows(
+    spec: TableSpec,
+    accepted: pl.DataFrame,
+    refs: pa.Array,
+    batch: BatchKey,
+    batch_ids: pa.Array | None = None,
+) -> pa.Table:
+    """Return accepted rows as the raw table has them, without what the sink adds.
+
+    `batch_ids` are those of rows that are not all of one batch.
+    """
+    given = {"source_ref": refs} | ({} if batch_ids is None else {"batch_id": batch_ids})
+    return _table(spec, accepted, given, batch)
 
 
 def quarantine_rows(
@@ -49,6 +59,7 @@ def quarantine_rows(
     refs: pa.Array,
     reasons: pl.Series | list[list[dict[str, str]]],
     layout: SourceLayout,
+    batch_ids: pa.Array | None = None,
 ) -> pa.Table:
     """Return refused rows as the quarantine has them; the arguments are in the rows' order.
 
@@ -67,7 +78,7 @@ def quarantine_rows(
         "reasons": frame["reasons"].to_arrow(compat_level=pl.CompatLevel.oldest()),
         "source_ref": refs,
         "layout": _constant(layout.to_text(), len(raw)),
-    }
+    } | ({} if batch_ids is None else {"batch_id": batch_ids})
     return _table(RAW_QUARANTINE, frame, columns, batch)
 
 

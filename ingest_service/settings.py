@@ -8,7 +8,7 @@ import gc
 import os
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -83,6 +83,40 @@ def settle_process() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 50)
+
+
+class StreamSettings(BaseSettings):
+    """Settings of the Kafka consumer and producer, each a variable `ETA_STREAM_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="ETA_STREAM_", extra="ignore")
+
+    bootstrap_servers: str | None = None
+    """Kafka's addresses, `HOST:PORT,…`. Default: the broker of `eta dev kafka` in this home."""
+    registry_url: str | None = None
+    """The schema registry's. Default: the one of `eta dev registry` in this home, else none."""
+    topic_prefix: str = ""
+    """Before the names of topics and group, for several lakes on one cluster."""
+    client_options: dict[str, Any] = Field(default_factory=dict, repr=False)
+    """Options of kafka-python's clients (JSON), for TLS and SASL; never logged."""
+    batch_seconds: float = Field(default=0.5, gt=0)
+    """A micro-batch is stored when its first message has waited so long, …"""
+    batch_rows: int = Field(default=20_000, gt=0)
+    """… or at so many messages, …"""
+    batch_bytes: int = Field(default=16 * MEBIBYTE, gt=0)
+    """… or at so many bytes."""
+    max_message_bytes: int = Field(default=4 * MEBIBYTE, gt=0)
+    """A larger message goes to quarantine unread."""
+    reject_share: float = Field(default=0.5, gt=0, le=1)
+    """The consumer halts when more of a topic's latest messages were rejected; 1: never."""
+    reject_window: int = Field(default=1_000, gt=0)
+    """How many of a topic's latest messages that share is of, at least."""
+    session_timeout_ms: int = Field(default=10_000, ge=1_000)
+    """Time after which Kafka gives a dead consumer's partitions to others."""
+    backoff_seconds: float = Field(default=0.5, gt=0)
+    """First pause when something is away; it doubles up to `backoff_most_seconds`."""
+    backoff_most_seconds: float = Field(default=15.0, gt=0)
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port of 127.0.0.1 for Prometheus; none: no metrics are served."""
 
 
 def prepare_process() -> None:

@@ -31,8 +31,13 @@ _FEW_BRACKETS: Final = 60
 """With so few in a field, an event cannot be nested too deeply."""
 
 
-def quick_texts(body: bytes, data_type: DataType, limits: EventLimits) -> RowTexts | None:
-    """Return the events of a body as the strict way would, or None when in doubt."""
+def quick_texts(
+    body: bytes, data_type: DataType, limits: EventLimits, beside: str | None = None
+) -> RowTexts | None:
+    """Return the events of a body as the strict way would, or None when in doubt.
+
+    `beside` names one more text that events may have; its column is among the values.
+    """
     is_array = body.startswith(b"[")
     if not is_array and len(body) > limits.event_bytes:
         return None
@@ -41,7 +46,7 @@ def quick_texts(body: bytes, data_type: DataType, limits: EventLimits) -> RowTex
     try:
         body.decode()
         parts: Sequence[Any] = _raws.decode(body) if is_array else [Raw(body.strip(b" \t\r\n"))]
-        rows = list(map(_decoder(data_type).decode, parts))
+        rows = list(map(_decoder(data_type, beside).decode, parts))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if not 0 < len(rows) <= limits.events:
@@ -49,20 +54,25 @@ def quick_texts(body: bytes, data_type: DataType, limits: EventLimits) -> RowTex
     raw = [bytes(part) for part in parts]
     if is_array and len(body) > limits.event_bytes and max(map(len, raw)) > limits.event_bytes:
         return None
-    return _texts(rows, raw, data_type, names=body.count(b'":'))
+    return _texts(rows, raw, data_type, beside, names=body.count(b'":'))
 
 
-def _texts(rows: list[Any], raw: list[bytes], data_type: DataType, names: int) -> RowTexts | None:
+def _texts(
+    rows: list[Any], raw: list[bytes], data_type: DataType, beside: str | None, names: int
+) -> RowTexts | None:
     """Return the columns, if every name in the body is one of a field that was read, once.
 
     A name that comes twice, or that no field has, makes more names than fields.
     """
-    columns = _columns(_struct(data_type), rows)
+    columns = _columns(_struct(data_type, beside), rows)
     if data_type is DataType.INTERACTIONS:
         names -= len(rows) - columns[CONTEXT].count(UNSET)
         contexts = [one or _NO_CONTEXT for one in columns.pop(CONTEXT)]
         columns |= _columns(_CONTEXT, contexts)
     values: dict[str, list[Any]] = {}
+    if beside is not None:
+        names -= len(rows) - columns[beside].count(UNSET)
+        values[beside] = [None if value is UNSET else value for value in columns[beside]]
     for field in FIELDS[data_type]:
         column = columns.get(field.name)
         if column is None:
@@ -132,12 +142,12 @@ _raws: Final = msgspec.json.Decoder(list[Raw])
 
 
 @cache
-def _decoder(data_type: DataType) -> "msgspec.json.Decoder[Any]":
-    return msgspec.json.Decoder(_struct(data_type))
+def _decoder(data_type: DataType, beside: str | None) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(_struct(data_type, beside))
 
 
 @cache
-def _struct(data_type: DataType) -> type[Struct]:
+def _struct(data_type: DataType, beside: str | None) -> type[Struct]:
     """Return a type with the contract's fields; the names of others are counted and not found."""
     fields: list[tuple[str, Any, Any]] = [
         (field.name, _kind(field), UNSET)
@@ -146,6 +156,8 @@ def _struct(data_type: DataType) -> type[Struct]:
     ]
     if data_type is DataType.INTERACTIONS:
         fields.append((CONTEXT, _CONTEXT | None | UnsetType, UNSET))
+    if beside is not None:
+        fields.append((beside, str | None | UnsetType, UNSET))
     return msgspec.defstruct(f"Quick_{data_type}", fields, gc=False)
 
 

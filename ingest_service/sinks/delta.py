@@ -10,7 +10,7 @@ another do not count. They are removed by the attempt itself when it lost, by th
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from secrets import randbits
 from threading import Lock
@@ -115,16 +115,33 @@ class DeltaSink:
     ) -> bool:
         """Commit files if the state still is the `expected` one; False when it is not.
 
-        The check and the commit use one handle, so a commit under the same id by another process
-        in between makes this one fail.
+        A commit under the same id by another process in between makes this one fail.
+        """
+
+        def is_expected(table: DeltaTable) -> bool:
+            return bool(table.transaction_version(commit_id) == expected)
+
+        return self.commit_checked(spec, files, {commit_id: attempt}, is_expected)
+
+    def commit_checked(
+        self,
+        spec: TableSpec,
+        files: Sequence[StagedFile],
+        transactions: Mapping[str, int],
+        check: Callable[[DeltaTable], bool],
+    ) -> bool:
+        """Commit files under these application transactions if `check` holds; else False.
+
+        The check and the commit use one handle, so a commit under one of the ids by another
+        process in between makes the check happen again.
         """
         for _ in range(RETRIES):
             with self._lock:
                 handle = self._newest(spec)
-                if handle.transaction_version(commit_id) != expected:
+                if not check(handle):
                     return False
                 try:
-                    commit_files(handle, spec, files, commit_id, attempt)
+                    commit_files(handle, spec, files, transactions)
                 except CommitFailedError as error:
                     failure = error  # a delete or a compaction came in between, or a rival
                 else:

@@ -18,6 +18,7 @@ from lakehouse.contracts.tables import (
 )
 from lakehouse.contracts.tenant import DataType
 from lakehouse.storage.attempts import GIVEN_UP, commit_id_of, is_won
+from lakehouse.storage.stream_offsets import is_stream_batch
 
 RECOVERY_WINDOW: Final = timedelta(days=30)
 """How far back unfinished batches are looked for."""
@@ -45,7 +46,8 @@ class _Attempt(NamedTuple):
 def recover(sink: DeltaSink, grace: timedelta, has_ended: Callable[[str, str], bool]) -> int:
     """Remove the rows of attempts that never reached raw; return how many attempts.
 
-    Looks at those of the last 30 days. One may still be in flight in another process: it is left
+    Looks at those of the last 30 days; batches from topics are their consumer's to clear
+    (`stream.sink`). One may still be in flight in another process: it is left
     alone until it is older than `grace`, or `has_ended(tenant, commit id)` says that its process
     has given up. Before its rows go, raw is told that it is given up, so that it cannot be
     stored without them if it lives after all.
@@ -86,7 +88,11 @@ def _undecided(sink: DeltaSink, first_day: str) -> list[_Attempt]:
     return [
         found
         for found in attempts
-        if found.replay or found.batch_id not in stored or rivals[found.commit_id] > 1
+        if found.replay
+        or (
+            not is_stream_batch(found.batch_id)
+            and (found.batch_id not in stored or rivals[found.commit_id] > 1)
+        )
     ]
 
 

@@ -38,7 +38,8 @@ class JsonEncoder:
 class AvroEncoder:
     """Avro with the project's schemas, which it looks up (or registers) in the registry once."""
 
-    def __init__(self, registry_url: str) -> None:
+    def __init__(self, registry_url: str, topic_prefix: str = "") -> None:
+        self._prefix = topic_prefix
         self._registry = SchemaRegistryClient(registry_url)
         self._serializer = AvroMessageSerializer(self._registry)
         self._ids: dict[DataType, int] = {}
@@ -56,7 +57,7 @@ class AvroEncoder:
     def _id_of(self, data_type: DataType) -> int:
         parsed = schema.AvroSchema(avro_schema(data_type))
         try:
-            found = self._registry.register(subject(data_type), parsed)
+            found = self._registry.register(subject(data_type, self._prefix), parsed)
         except (ClientError, httpx.HTTPError) as error:
             raise EtaError(
                 f"the schema registry did not take the schema of {data_type.value}: "

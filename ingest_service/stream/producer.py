@@ -18,7 +18,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 
 from ingest_service.stream.encoding import JsonEncoder, MessageEncoder
 from lakehouse.contracts.tenant import DataType, check_tenant_id
-from lakehouse.contracts.topics import TOPIC_OF, message_key
+from lakehouse.contracts.topics import message_key, topics
 from lakehouse.errors import EtaError
 
 _log = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ class InteractionProducer:
         *,
         encoder: MessageEncoder | None = None,
         on_error: Callable[[DeliveryError], None] | None = None,
+        topic_prefix: str = "",
         **options: Any,
     ) -> None:
         settings: dict[str, Any] = {
@@ -89,6 +90,7 @@ class InteractionProducer:
                 remedy="start one with `eta dev kafka up`, or give the address of yours",
             ) from None
         self._encoder = encoder or JsonEncoder()
+        self._topics = {topic.data_type: topic.name for topic in topics(topic_prefix)}
         self._on_error = on_error
         self._lock = Lock()
         self._sent = self._delivered = self._failed = 0
@@ -122,7 +124,7 @@ class InteractionProducer:
         timestamp_ms: int | None = None,
     ) -> "Future[Delivered]":
         """Send a message that is encoded already; see `send`."""
-        topic = TOPIC_OF[data_type].name
+        topic = self._topics[data_type]
         delivery: Future[Delivered] = Future()
         try:
             sent = self._producer.send(topic, value, key, timestamp_ms=timestamp_ms)

@@ -20,8 +20,10 @@ from lakehouse.cli import (
     quarantine,
     run,
     runs,
+    schemas,
     serve,
     status,
+    stream,
     tables,
     tenants,
     training,
@@ -42,6 +44,8 @@ app.command("run")(run.run)
 app.command("serve")(serve.serve)
 app.command("upload")(upload.upload)
 app.command("upload-job")(upload.upload_job)
+app.command("consume")(stream.consume)
+app.command("produce")(stream.produce)
 app.command("prepare")(prepare.prepare)
 app.command("gate")(gate.gate)
 app.command("audit")(audit.audit)
@@ -57,6 +61,7 @@ app.add_typer(tables.app, name="tables")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")
+app.add_typer(schemas.app, name="schemas")
 app.add_typer(dev.app, name="dev")
 dev.app.add_typer(dev_spark.app, name="spark")
 

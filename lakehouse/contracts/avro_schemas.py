@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lakehouse.contracts.kinds import DataType
-from lakehouse.contracts.topics import TOPIC_OF
+from lakehouse.contracts.topics import topic_of
 
 COMPATIBILITY: Final = "BACKWARD"
 
@@ -29,6 +29,6 @@ def avro_schema(data_type: DataType) -> dict[str, Any]:
     return schema
 
 
-def subject(data_type: DataType) -> str:
+def subject(data_type: DataType, prefix: str = "") -> str:
     """Return the registry's name for the values of the data type's topic."""
-    return f"{TOPIC_OF[data_type].name}-value"
+    return f"{topic_of(data_type, prefix).name}-value"

@@ -14,20 +14,23 @@ class SourceLayout(BaseModel):
 
     `columns`: the header of a CSV file, in its order; of JSON the names that were asked for.
     `encoding`: of the bytes, as Python calls it. `mapping`: name of the tenant's source mapping
-    that the rows were read with. Holds nothing of a row.
+    that the rows were read with. `schema_text`: of an Avro message, the schema it was written
+    with. `bytes` cannot be read; `message` is a JSON object with key and value of a message in
+    base64. Holds nothing of a row.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal["csv", "json"] = "csv"
+    format: Literal["csv", "json", "avro", "bytes", "message"] = "csv"
     encoding: str = "utf-8"
     delimiter: str = ","
     columns: tuple[str, ...] = ()
     mapping: str = "default"
+    schema_text: str | None = None
 
     def to_text(self) -> str:
         """Return the layout as it is stored; equal layouts have equal texts."""
-        return self.model_dump_json()
+        return self.model_dump_json(exclude_none=True)
 
     @classmethod
     def from_text(cls, text: str) -> Self:

@@ -29,6 +29,12 @@ class ReasonCode(StrEnum):
     BARE_CARRIAGE_RETURN = "bare_carriage_return"
     WRONG_TYPE = "wrong_type"
     REPEATED_NAME = "repeated_name"
+    BAD_AVRO = "bad_avro"
+    UNKNOWN_SCHEMA = "unknown_schema"
+    MESSAGE_TOO_LARGE = "message_too_large"
+    TOMBSTONE = "tombstone"
+    UNKNOWN_TENANT = "unknown_tenant"
+    TENANT_MISMATCH = "tenant_mismatch"
 
 
 class WarningCode(StrEnum):
@@ -138,6 +144,31 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
     ReasonCode.REPEATED_NAME: Explanation(
         "an object of a JSON file has one name twice, so what it says is not sure",
         "write every name once",
+    ),
+    ReasonCode.BAD_AVRO: Explanation(
+        "a message begins as Avro does, and cannot be read with the schema that it names",
+        "write messages with the schema whose id they carry",
+    ),
+    ReasonCode.UNKNOWN_SCHEMA: Explanation(
+        "a message names a schema that the registry does not have, or that is not the topic's",
+        "register schemas (`eta schemas register`), and write with those ids",
+    ),
+    ReasonCode.MESSAGE_TOO_LARGE: Explanation(
+        "a message is larger than 4 MiB (a setting of the consumer)",
+        "send one event per message",
+    ),
+    ReasonCode.TOMBSTONE: Explanation(
+        "a message has a key and no value, which asks to delete",
+        "send a catalogue row with is_active false, or ask for an erasure",
+    ),
+    ReasonCode.UNKNOWN_TENANT: Explanation(
+        "the key of a message names no tenant that exists",
+        "use the tenant's id as key, for catalogue rows `TENANT:ITEM`; "
+        "make the tenant with `eta tenants add`",
+    ),
+    ReasonCode.TENANT_MISMATCH: Explanation(
+        "the key of a message names another tenant than its content",
+        "give both the same tenant; the message is kept for no tenant",
     ),
 }
 

@@ -29,6 +29,15 @@ def check_tenant_id(tenant_id: str) -> str:
     return tenant_id
 
 
+UNATTRIBUTED: Final = "_unattributed"
+"""Stands for the tenant of messages that name none or contradict themselves; no tenant's id."""
+
+
+def check_owner(tenant_id: str) -> str:
+    """Return the id if it is a tenant's, or the one of what nobody can be given."""
+    return tenant_id if tenant_id == UNATTRIBUTED else check_tenant_id(tenant_id)
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -4,7 +4,7 @@ Messages are deleted by age, never compacted: of a compacted topic keyed by tena
 per tenant would survive, and of one keyed by item the catalogue's history would be gone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lakehouse.contracts.kinds import DataType
@@ -40,7 +40,16 @@ TOPICS: Final = (
     Topic("items-catalog", DataType.ITEMS, partitions=3, retention_ms=14 * DAY_MS),
     Topic("events-clickstream", DataType.CLICKSTREAM, partitions=6, retention_ms=7 * DAY_MS),
 )
-TOPIC_OF: Final = {topic.data_type: topic for topic in TOPICS}
+
+
+def topics(prefix: str = "") -> tuple[Topic, ...]:
+    """Return the topics under names with a prefix, for several lakes on one cluster."""
+    return tuple(replace(topic, name=prefix + topic.name) for topic in TOPICS)
+
+
+def topic_of(data_type: DataType, prefix: str = "") -> Topic:
+    """Return the topic of a data type."""
+    return next(topic for topic in topics(prefix) if topic.data_type is data_type)
 
 
 def message_key(data_type: DataType, tenant_id: str, item_id: str | None = None) -> bytes:

@@ -100,7 +100,7 @@ def ensure_topics(bootstrap: str, topics: Iterable[Topic]) -> None:
                 "configs": topic.config,
             }
             with suppress(TopicAlreadyExistsError):
-                admin.create_topics({topic.name: spec})
+                admin.create_topics({topic.name: spec}, wait_for_metadata=True)
 
 
 def topic_sizes(bootstrap: str) -> list[tuple[str, int, int]]:

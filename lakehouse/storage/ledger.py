@@ -16,9 +16,10 @@ import polars as pl
 
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_TABLES, TableSpec
-from lakehouse.contracts.tenant import check_tenant_id
+from lakehouse.contracts.tenant import check_owner
 from lakehouse.errors import EtaError
 from lakehouse.storage.attempts import commit_id_of
+from lakehouse.storage.stream_offsets import PREFIX, lost_stream_rows
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -115,11 +116,22 @@ def counting(
     )
     keys = ("data_type", "batch_id", "replay", "attempt")
     asked = rows.filter(open_to_doubt).select(keys).unique()
+    of_stream = pl.col("batch_id").str.starts_with(PREFIX) & (pl.col("replay") == 0)
     lost = [
-        row for row in asked.iter_rows() if stored_attempt(table, row[0], row[1], row[2]) != row[3]
+        row
+        for row in asked.filter(~of_stream).iter_rows()
+        if stored_attempt(table, row[0], row[1], row[2]) != row[3]
     ]
     schema = {name: rows.schema[name] for name in keys}
-    return rows.join(pl.DataFrame(lost, schema=schema, orient="row"), on=keys, how="anti")
+    gone = pl.concat(
+        [
+            pl.DataFrame(lost, schema=schema, orient="row"),
+            lost_stream_rows(
+                asked.filter(of_stream), lambda kind: table(RAW_TABLES[DataType(kind)])
+            ),
+        ]
+    )
+    return rows.join(gone, on=keys, how="anti")
 
 
 def stored_attempt(table: OpenTable, data_type: str, batch_id: str, replay: int) -> int | None:
@@ -135,7 +147,7 @@ def query(
     """Run a query over one table; the texts must be the program's own."""
     from deltalake import QueryBuilder
 
-    where = "" if tenant_id is None else f"tenant_id = '{check_tenant_id(tenant_id)}' and "
+    where = "" if tenant_id is None else f"tenant_id = '{check_owner(tenant_id)}' and "
     text = f"select {columns} from rows where {where}{rest}"  # noqa: S608
     return pl.DataFrame(QueryBuilder().register("rows", table(spec)).execute(text).read_all())
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from lakehouse.contracts.tables import OPS_REPLAY_OUTCOMES, RAW_QUARANTINE, TableSpec
-from lakehouse.contracts.tenant import check_tenant_id
+from lakehouse.contracts.tenant import check_owner
 from lakehouse.errors import EtaError
 from lakehouse.storage.ledger import SETTLED, counting, query
 
@@ -63,7 +63,7 @@ class Quarantine:
         asked: timedelta = SETTLED,
     ) -> None:
         self._table = table
-        self._tenant_id = check_tenant_id(tenant_id)
+        self._tenant_id = check_owner(tenant_id)
         self._where = "true"
         if batch_id is not None:
             self._where = f"batch_id = '{check_batch_id(batch_id)}'"

@@ -1,0 +1,367 @@
+"""A micro-batch on its way: read, validate, suppress, dedupe, rows for the tables."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from secrets import token_hex
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from ingest_service.dedupe.window import (
+    BatchSession,
+    BatchWindow,
+    DedupeWindows,
+    History,
+    Verdict,
+)
+from ingest_service.rows import line_refs, quarantine_rows, raw_rows, reasons_by_row
+from ingest_service.sinks.base import BatchKey
+from ingest_service.stream.reading import BadMessage, MessageReader, Place, RowGroup, TenantMessages
+from ingest_service.stream.sink import Claim, Move, StreamRows
+from lakehouse.contracts.identity import fingerprints
+from lakehouse.contracts.layout import SourceLayout
+from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
+from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_TABLES
+from lakehouse.contracts.tenant import DataType, TenantSettings
+from lakehouse.contracts.validator import REASON_SCHEMA, Validator
+from lakehouse.privacy.suppression import SuppressionList
+from lakehouse.storage.stream_offsets import SOURCE
+
+OFFSET_DIGITS: Final = 19
+LEDGER_REF: Final = "ledger"
+_OUTCOMES: Final = ("stored", "duplicate", "quarantined", "suppressed")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Messages of one feed, in their order (Kafka's records)."""
+
+    claim: Claim
+    records: Sequence[Any]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A micro-batch that can be stored, and what is to be done once it is.
+
+    `tallies`: per data type what became of the messages; `codes`: rejects per data type and code.
+    """
+
+    rows: StreamRows
+    moves: list[Move]
+    tallies: dict[DataType, Counter[str]]
+    codes: Counter[tuple[DataType, str]]
+    suppression_versions: dict[str, int]
+    windows: list[tuple[BatchSession, BatchWindow]]
+    held: ExitStack
+
+    def publish(self) -> None:
+        """Let the dedupe windows keep what is stored now."""
+        for session, window in self.windows:
+            session.publish(window, self.rows.name)
+
+
+class Tenants(Protocol):
+    """Where tenants' settings come from."""
+
+    def begin(self) -> None:
+        """Begin a micro-batch: answers stay the same until the next one begins."""
+        ...
+
+    def settings(self, tenant_id: str) -> TenantSettings | None:
+        """Return a tenant's settings, None when there is no such tenant."""
+        ...
+
+
+class _Tables:
+    """Rows of a micro-batch as they come together."""
+
+    def __init__(self) -> None:
+        self.raw: dict[tuple[DataType, str], list[pa.Table]] = {}
+        self.quarantine: dict[str, list[pa.Table]] = {}
+        self.ledger: dict[str, list[pa.Table]] = {}
+
+
+class Intake:
+    """Prepares micro-batches, one at a time."""
+
+    def __init__(
+        self,
+        reader: MessageReader,
+        tenants: Tenants,
+        windows: DedupeWindows,
+        history: History,
+        suppression: SuppressionList,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._reader = reader
+        self._tenants = tenants
+        self._windows = windows
+        self._history = history
+        self._suppression = suppression
+        self._clock = clock
+
+    def prepare(self, parts: Sequence[Part]) -> Prepared:
+        """Return the batch ready to be stored; `held` is to be closed when it is done with.
+
+        Raises `RegistryAwayError` when it cannot be read now.
+        """
+        self._tenants.begin()
+        known_at = self._clock()
+        read = self._reader.read([(part.claim.data_type, part.records) for part in parts])
+        tables = _Tables()
+        prepared = Prepared(
+            rows=StreamRows(
+                tables.raw,
+                tables.quarantine,
+                tables.ledger,
+                known_at.date().isoformat(),
+                f"stream-{token_hex(8)}",
+            ),
+            moves=[Move(part.claim, part.records[-1].offset + 1) for part in parts],
+            tallies={part.claim.data_type: Counter() for part in parts},
+            codes=Counter(),
+            suppression_versions={},
+            windows=[],
+            held=ExitStack(),
+        )
+        try:
+            # one order for all, so that two that share windows cannot wait for each other
+            for messages in sorted(read, key=lambda one: (one.tenant_id, one.data_type)):
+                _TenantRun(self, prepared, tables, messages, parts, known_at).run()
+        except BaseException:
+            prepared.held.close()
+            raise
+        return prepared
+
+    def is_current(self, prepared: Prepared) -> bool:
+        """Whether nobody was erased since the batch was prepared."""
+        return all(
+            self._suppression.current(tenant_id).version == version
+            for tenant_id, version in prepared.suppression_versions.items()
+        )
+
+
+class _TenantRun:
+    """One tenant's messages of one data type."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        prepared: Prepared,
+        tables: _Tables,
+        messages: TenantMessages,
+        parts: Sequence[Part],
+        known_at: datetime,
+    ) -> None:
+        self._intake = intake
+        self._prepared = prepared
+        self._tables = tables
+        self._messages = messages
+        self._parts = parts
+        self._tenant_id = messages.tenant_id
+        self._data_type = messages.data_type
+        self._key = BatchKey(self._tenant_id, self._data_type, "", known_at, SOURCE)
+        # what became of the messages, per part
+        self._tally = {name: np.zeros(len(parts), dtype=np.int64) for name in _OUTCOMES}
+
+    def run(self) -> None:
+        self._keep_aside_bad()
+        if self._messages.groups:
+            self._take_groups()
+        self._enter_ledger()
+
+    def _take_groups(self) -> None:
+        intake, tenant_id, data_type = self._intake, self._tenant_id, self._data_type
+        events = intake._windows.of(tenant_id, data_type)  # noqa: SLF001 - one class in two parts
+        session = self._prepared.held.enter_context(
+            events.batch(intake._history, tenant_id, data_type)  # noqa: SLF001
+        )
+        window = session.start()
+        for group in self._messages.groups:
+            if group.places:
+                self._take(group, window)
+        self._prepared.windows.append((session, window))
+
+    def _take(self, group: RowGroup, window: BatchWindow) -> None:
+        """Validate, suppress and dedupe; hand on what is new and what is wrong."""
+        settings = self._intake._tenants.settings(self._tenant_id)  # noqa: SLF001
+        assert settings is not None
+        columns = tuple(group.texts.values)
+        mapping = settings.mapping(group.layout.mapping)
+        validator = Validator(self._data_type, mapping, settings, columns)
+        frame = pl.DataFrame(group.texts.values, schema=dict.fromkeys(columns, pl.String))
+        faults = pl.DataFrame(group.texts.faults, schema=REASON_SCHEMA, orient="row")
+        found = validator.validate(frame, self._key.known_at, faults=faults)
+        rows, reasons = found.accepted, found.reasons
+        prints = fingerprints(self._data_type, rows, found.payload, found.is_state)
+        places = _Places.of(group.places, self._parts, self._tenant_id)
+        gone = self._gone(validator, frame)
+        if gone is not None:
+            self._count("suppressed", places, gone.arg_true())
+            kept = ~gone.gather(rows["row"])
+            rows, prints = rows.filter(kept), prints.filter(kept)
+            reasons = reasons.filter(~gone.gather(reasons["row"]))
+        is_state = found.is_state
+        if is_state is not None and gone is not None:
+            is_state = is_state.filter(~gone.gather(found.accepted["row"]))
+        if reasons.height:
+            self._note(reasons)
+            self._quarantine(group, places, reasons_by_row(reasons))
+        verdicts = window.judge(prints, is_state)
+        if (verdicts != Verdict.NEW).any():
+            conflicts = rows.filter(verdicts == Verdict.CONFLICT)
+            if conflicts.height:
+                reasons = _conflicts(conflicts)
+                self._note(reasons)
+                self._quarantine(group, places, reasons_by_row(reasons))
+            self._count("duplicate", places, rows.filter(verdicts == Verdict.DUPLICATE)["row"])
+            rows = rows.filter(verdicts == Verdict.NEW)
+        if rows.height:
+            self._store(rows, places)
+
+    def _gone(self, validator: Validator, frame: pl.DataFrame) -> pl.Series | None:
+        """Return which rows are of erased people, None when none is."""
+        suppressed = self._intake._suppression.current(self._tenant_id)  # noqa: SLF001
+        self._prepared.suppression_versions.setdefault(self._tenant_id, suppressed.version)
+        if not suppressed.hashes:
+            return None
+        gone = pl.repeat(value=False, n=frame.height, dtype=pl.Boolean, eager=True)
+        for subject in validator.subjects(frame):
+            gone |= suppressed.matches(subject)
+        return gone if gone.any() else None
+
+    def _store(self, rows: pl.DataFrame, places: "_Places") -> None:
+        self._count("stored", places, rows["row"])
+        refs, batch_ids = places.columns(rows["row"])
+        table = raw_rows(RAW_TABLES[self._data_type], rows, refs, self._key, batch_ids)
+        self._tables.raw.setdefault((self._data_type, self._tenant_id), []).append(table)
+
+    def _quarantine(self, group: RowGroup, places: "_Places", refused: pl.DataFrame) -> None:
+        self._count("quarantined", places, refused["row"])
+        raw = [bytes(group.texts.raws[row]) for row in refused["row"]]
+        self._keep_aside(raw, places, refused["row"], refused["reasons"], group.layout)
+
+    def _keep_aside_bad(self) -> None:
+        by_layout: dict[SourceLayout, list[BadMessage]] = {}
+        for bad in self._messages.bad:
+            by_layout.setdefault(bad.layout, []).append(bad)
+            self._prepared.codes[self._data_type, bad.code.value] += 1
+        for layout, alike in by_layout.items():
+            places = _Places.of([bad.place for bad in alike], self._parts, self._tenant_id)
+            rows = pl.Series(range(len(alike)), dtype=pl.UInt32)
+            self._count("quarantined", places, rows)
+            reasons = [
+                [{"code": bad.code.value, "field": "", "message": bad.message}] for bad in alike
+            ]
+            self._keep_aside([bad.raw for bad in alike], places, rows, reasons, layout)
+
+    def _keep_aside(
+        self,
+        raw: list[bytes],
+        places: "_Places",
+        rows: pl.Series,
+        reasons: pl.Series | list[list[dict[str, str]]],
+        layout: SourceLayout,
+    ) -> None:
+        refs, batch_ids = places.columns(rows)
+        table = quarantine_rows(self._key, raw, refs, reasons, layout, batch_ids)
+        attempts = pa.array(places.epochs(rows), pa.int64())
+        self._tables.quarantine.setdefault(self._tenant_id, []).append(
+            table.append_column("attempt", attempts)
+        )
+
+    def _enter_ledger(self) -> None:
+        tally = self._tally
+        received = sum(tally.values())
+        entries = [
+            {
+                "data_type": self._data_type.value,
+                "replay": 0,
+                "received": int(received[number]),  # type: ignore[index]
+                **{name: int(tally[name][number]) for name in _OUTCOMES},
+                "known_at": self._key.known_at,
+                "source": SOURCE,
+                "batch_id": _batch_id(part, self._tenant_id),
+                "source_ref": LEDGER_REF,
+                "attempt": part.claim.epoch,
+            }
+            for number, part in enumerate(self._parts)
+            if received[number]  # type: ignore[index]
+        ]
+        names = [n for n in OPS_INGEST_LEDGER.schema.names if n not in ("tenant_id", "ingest_date")]
+        frame = pl.DataFrame(entries, schema_overrides={"replay": pl.Int32}).select(names)
+        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        self._tables.ledger.setdefault(self._tenant_id, []).append(table)
+        for name in _OUTCOMES:
+            self._prepared.tallies[self._data_type][name] += int(tally[name].sum())
+
+    def _count(self, outcome: str, places: "_Places", rows: pl.Series) -> None:
+        if len(rows):
+            parts = places.parts[rows.to_numpy()]
+            self._tally[outcome] += np.bincount(parts, minlength=len(self._parts))
+
+    def _note(self, reasons: pl.DataFrame) -> None:
+        for code, count in reasons["code"].value_counts().iter_rows():
+            self._prepared.codes[self._data_type, code] += count
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where the rows of a group stand, as columns of the tables."""
+
+    parts: npt.NDArray[np.int64]
+    refs: pl.Series
+    batch_ids: Mapping[int, str]
+    owners: Mapping[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, places: Sequence[Place], parts: Sequence[Part], tenant_id: str) -> "_Places":
+        numbers = np.fromiter((place.part for place in places), np.int64, len(places))
+        offsets = np.fromiter((place.offset for place in places), np.int64, len(places))
+        refs = pl.repeat("", len(places), eager=True)
+        used = [int(number) for number in np.unique(numbers)]
+        for number in used:
+            partition = parts[number].claim.feed.partition
+            unit = f"{partition.topic}:{partition.number}"
+            mine = np.flatnonzero(numbers == number)
+            found = pl.Series(line_refs(offsets[mine], unit, OFFSET_DIGITS))
+            refs = found if len(used) == 1 else refs.scatter(mine, found)
+        ids = {number: _batch_id(parts[number], tenant_id) for number in used}
+        owners = {number: parts[number].claim.epoch for number in used}
+        return cls(numbers, refs, ids, owners)
+
+    def columns(self, rows: pl.Series) -> tuple[pa.Array, pa.Array]:
+        """Return `source_ref` and `batch_id` of these rows."""
+        refs = self.refs.gather(rows).to_arrow(compat_level=pl.CompatLevel.oldest())
+        numbers = self.parts[rows.to_numpy()]
+        known = sorted(self.batch_ids)
+        indices = np.searchsorted(known, numbers).astype(np.int32)
+        texts = pl.Series([self.batch_ids[number] for number in known])
+        names = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
+        keys = pl.Series(indices).to_arrow()
+        return refs.cast(pa.string()), pa.DictionaryArray.from_arrays(keys, names)
+
+    def epochs(self, rows: pl.Series) -> list[int]:
+        """Return the numbers of the take-overs under which these rows are written."""
+        return [self.owners[int(number)] for number in self.parts[rows.to_numpy()]]
+
+
+def _batch_id(part: Part, tenant_id: str) -> str:
+    return part.claim.feed.batch_id(part.claim.offset, tenant_id)
+
+
+def _conflicts(rows: pl.DataFrame) -> pl.DataFrame:
+    code = ReasonCode.CONFLICTING_EVENT
+    return rows.select(
+        "row",
+        code=pl.lit(code.value),
+        field=pl.lit("event_id"),
+        message=pl.lit(EXPLANATIONS[code].meaning),
+    )

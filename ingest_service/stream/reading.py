@@ -1,0 +1,271 @@
+"""Messages as rows of texts: whose they are, and what can be read of them."""
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ingest_service.events.parsing import EventLimits
+from ingest_service.events.quick import quick_texts
+from ingest_service.json_files.rows import (
+    JsonColumns,
+    JsonRecord,
+    RowTexts,
+    record_of,
+    texts_of,
+)
+from ingest_service.stream.avro import MAGIC, AvroReader, BadMessageError
+from lakehouse.contracts.layout import SourceLayout
+from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
+from lakehouse.contracts.strict_json import Parsed, StrictDecoder
+from lakehouse.contracts.tenant import (
+    UNATTRIBUTED,
+    DataType,
+    SourceMapping,
+    TenantSettings,
+)
+from lakehouse.contracts.topics import KEY_SEPARATOR
+
+TENANT_FIELD: Final = "tenant_id"
+MAPPING: Final = "kafka"
+"""The tenant's source mapping for messages, where it has one; else the contract's own names."""
+CONTRACT: Final = "contract"
+BYTES: Final = SourceLayout(format="bytes")
+ENVELOPE: Final = SourceLayout(format="message")
+_MANY: Final = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message stands: the feed's number within the micro-batch, and its offset."""
+
+    part: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class BadMessage:
+    """A message that is no row."""
+
+    place: Place
+    raw: bytes
+    layout: SourceLayout
+    code: ReasonCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """Rows of a tenant that are written alike."""
+
+    places: list[Place]
+    texts: RowTexts
+    layout: SourceLayout
+
+
+@dataclass(slots=True)
+class TenantMessages:
+    """A tenant's messages of a micro-batch, of one data type."""
+
+    tenant_id: str
+    data_type: DataType
+    groups: list[RowGroup] = field(default_factory=list)
+    bad: list[BadMessage] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """Messages of one tenant and data type before they are read."""
+
+    json: list[tuple[Place, bytes, bytes | None]] = field(default_factory=list)
+    avro: list[tuple[Place, bytes, bytes | None]] = field(default_factory=list)
+    bad: list[BadMessage] = field(default_factory=list)
+
+
+class MessageReader:
+    """Sorts messages by tenant and reads them; `settings` returns None for an unknown tenant."""
+
+    def __init__(
+        self,
+        avro: AvroReader,
+        settings: Callable[[str], TenantSettings | None],
+        max_bytes: int,
+    ) -> None:
+        self._avro = avro
+        self._settings = settings
+        self._max_bytes = max_bytes
+        self._decoder = StrictDecoder()
+
+    def read(self, parts: Sequence[tuple[DataType, Sequence[Any]]]) -> list[TenantMessages]:
+        """Return the messages (Kafka's records) of a micro-batch's parts by tenant.
+
+        Messages that name no tenant, or two, are `UNATTRIBUTED`. Raises `RegistryAwayError` when
+        an Avro message cannot be judged now.
+        """
+        found: list[TenantMessages] = []
+        for data_type in dict.fromkeys(kind for kind, _ in parts):
+            homeless: list[BadMessage] = []
+            for tenant_id, messages in self._sort(data_type, parts, homeless).items():
+                found.append(self._read(data_type, tenant_id, messages, homeless))
+            if homeless:
+                found.append(TenantMessages(UNATTRIBUTED, data_type, bad=homeless))
+        return found
+
+    def _sort(
+        self,
+        data_type: DataType,
+        parts: Sequence[tuple[DataType, Sequence[Any]]],
+        homeless: list[BadMessage],
+    ) -> dict[str, _Sorted]:
+        by_tenant: dict[str, _Sorted] = {}
+        tenants: dict[bytes | None, str | None] = {}
+        for part, (kind, records) in enumerate(parts):
+            if kind is not data_type:
+                continue
+            for record in records:
+                key, value = record.key, record.value
+                place = Place(part, record.offset)
+                if key not in tenants:
+                    tenants[key] = self._tenant_of(key, data_type)
+                tenant_id = tenants[key]
+                if tenant_id is None:
+                    homeless.append(_homeless(place, key, value, ReasonCode.UNKNOWN_TENANT))
+                    continue
+                mine = by_tenant.setdefault(tenant_id, _Sorted())
+                if value is None:
+                    mine.bad.append(_bad(place, b"", ReasonCode.TOMBSTONE))
+                elif len(value) > self._max_bytes:
+                    mine.bad.append(_bad(place, value, ReasonCode.MESSAGE_TOO_LARGE))
+                elif value[:1] == MAGIC:
+                    mine.avro.append((place, value, key))
+                else:
+                    mine.json.append((place, value, key))
+        return by_tenant
+
+    def _tenant_of(self, key: bytes | None, data_type: DataType) -> str | None:
+        if key is None:
+            return None
+        try:
+            text = key.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        tenant_id = text.partition(KEY_SEPARATOR)[0] if data_type is DataType.ITEMS else text
+        return tenant_id if self._settings(tenant_id) is not None else None
+
+    def _read(
+        self,
+        data_type: DataType,
+        tenant_id: str,
+        messages: _Sorted,
+        homeless: list[BadMessage],
+    ) -> TenantMessages:
+        settings = self._settings(tenant_id)
+        assert settings is not None
+        name, mapping = mapping_of(settings)
+        found = TenantMessages(tenant_id, data_type, bad=messages.bad)
+        columns = JsonColumns.of(data_type, mapping)
+        if messages.json:
+            group = self._read_json(data_type, messages.json, columns, name)
+            found.groups.append(_of_tenant(group, tenant_id, messages.json, homeless))
+        for group in self._read_avro(data_type, messages.avro, columns, name, found.bad):
+            found.groups.append(group)
+        return found
+
+    def _read_json(
+        self,
+        data_type: DataType,
+        messages: list[tuple[Place, bytes, bytes | None]],
+        columns: JsonColumns,
+        mapping: str,
+    ) -> RowGroup:
+        values = [value for _, value, _ in messages]
+        texts = None
+        if mapping == CONTRACT:
+            body = b"[" + b",".join(values) + b"]"
+            limits = EventLimits(_MANY, _MANY)
+            texts = quick_texts(body, data_type, limits, TENANT_FIELD)
+            if texts is not None and texts.raws != values:
+                texts = None  # messages that are JSON only together
+        if texts is None:
+            records = [record_of(value, 0, 0, self._decoder) for value in values]
+            names = tuple(dict.fromkeys((*columns.names, TENANT_FIELD)))
+            texts = texts_of(records, names, columns.objects)
+        layout = SourceLayout(format="json", columns=columns.names, mapping=mapping)
+        return RowGroup([place for place, _, _ in messages], texts, layout)
+
+    def _read_avro(
+        self,
+        data_type: DataType,
+        messages: list[tuple[Place, bytes, bytes | None]],
+        columns: JsonColumns,
+        mapping: str,
+        bad: list[BadMessage],
+    ) -> list[RowGroup]:
+        """Return one group per schema."""
+        by_schema: dict[str, tuple[list[Place], list[JsonRecord]]] = {}
+        for place, value, _ in messages:
+            try:
+                record, schema_text = self._avro.read(data_type, value)
+            except BadMessageError as error:
+                layout = BYTES
+                if error.schema_text is not None:
+                    layout = SourceLayout(format="avro", schema_text=error.schema_text)
+                bad.append(BadMessage(place, value, layout, error.code, error.message))
+                continue
+            places, records = by_schema.setdefault(schema_text, ([], []))
+            places.append(place)
+            records.append(JsonRecord(value, 0, 0, Parsed(record, 0, has_repeated_name=False)))
+        return [
+            RowGroup(
+                places,
+                texts_of(records, columns.names, columns.objects),
+                SourceLayout(
+                    format="avro", columns=columns.names, mapping=mapping, schema_text=text
+                ),
+            )
+            for text, (places, records) in by_schema.items()
+        ]
+
+
+def mapping_of(settings: TenantSettings) -> tuple[str, SourceMapping]:
+    """Return name and mapping that a tenant's messages are read with."""
+    name = MAPPING if MAPPING in settings.sources else CONTRACT
+    return name, settings.mapping(name)
+
+
+def _of_tenant(
+    group: RowGroup,
+    tenant_id: str,
+    messages: list[tuple[Place, bytes, bytes | None]],
+    homeless: list[BadMessage],
+) -> RowGroup:
+    """Take out messages that say they are another tenant's than their key does."""
+    said = group.texts.values.pop(TENANT_FIELD, None)
+    if said is None or set(said) <= {None, tenant_id}:
+        return group
+    kept = [row for row, who in enumerate(said) if who is None or who == tenant_id]
+    for row in sorted(set(range(len(said))) - set(kept)):
+        place, value, key = messages[row]
+        homeless.append(_homeless(place, key, value, ReasonCode.TENANT_MISMATCH))
+    new_row = {row: number for number, row in enumerate(kept)}
+    texts = RowTexts(
+        [group.texts.raws[row] for row in kept],
+        {name: [column[row] for row in kept] for name, column in group.texts.values.items()},
+        [(new_row[row], *rest) for row, *rest in group.texts.faults if row in new_row],  # type: ignore[misc]
+    )
+    return RowGroup([group.places[row] for row in kept], texts, group.layout)
+
+
+def _bad(place: Place, value: bytes, code: ReasonCode) -> BadMessage:
+    return BadMessage(place, value, BYTES, code, EXPLANATIONS[code].meaning)
+
+
+def _homeless(place: Place, key: bytes | None, value: bytes | None, code: ReasonCode) -> BadMessage:
+    """Keep key and value: nobody else knows whose the message was meant to be."""
+    whole = {
+        "key": None if key is None else base64.b64encode(key).decode(),
+        "value": None if value is None else base64.b64encode(value).decode(),
+    }
+    raw = json.dumps(whole).encode()
+    return BadMessage(place, raw, ENVELOPE, code, EXPLANATIONS[code].meaning)

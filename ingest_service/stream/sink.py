@@ -1,0 +1,325 @@
+"""Messages into the lake exactly once: offsets move in the commit that stores the rows.
+
+Like a file's batch, a micro-batch commits quarantine, ledger, raw in this order, and raw is the
+authority. What is different: a commit holds rows of many tenants, and the transactions are those
+of its feeds (`lakehouse.storage.stream_offsets`), two per feed: its next offset, and the number
+of the take-over by which this process owns it.
+
+Who is given a partition takes it over first: it puts its number into all three tables, so that
+nothing of an earlier owner can be committed any more, however late it comes; then it removes what
+earlier owners left beside raw; then it reads on where raw ends (docs/adr/0018).
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from ingest_service.sinks.delta import DeltaSink
+from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_QUARANTINE, RAW_TABLES, TableSpec
+from lakehouse.contracts.tenant import DataType
+from lakehouse.errors import EtaError
+from lakehouse.storage.care import Day
+from lakehouse.storage.staging import StagedFile, StagedRows
+from lakehouse.storage.stream_offsets import Feed, Partition
+
+_log = logging.getLogger(__name__)
+
+TAKE_OVER_TRIES: Final = 10
+BESIDE_RAW: Final = (RAW_QUARANTINE, OPS_INGEST_LEDGER)
+
+
+class FencedError(EtaError):
+    """Another consumer owns a partition now; nothing of the batch is stored by this one."""
+
+    def __init__(self, message: str = "another consumer has taken over a partition") -> None:
+        super().__init__(
+            message,
+            remedy="nothing is lost: this consumer begins anew; when it happens all the time, "
+            "look for a second consumer group that writes to this lake",
+        )
+
+
+class StreamHaltError(EtaError):
+    """What a person has to look at before the consumer may go on; `alarm` is a stable name."""
+
+    def __init__(self, alarm: str, message: str, *, remedy: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.alarm = alarm
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the broker has of a partition: offsets [first, end), of the topic with this number."""
+
+    first: int
+    end: int
+    topic_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A feed that this process owns; `offset` is of the next message to store."""
+
+    feed: Feed
+    data_type: DataType
+    epoch: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a batch does to a feed: messages [claim.offset, after) are dealt with."""
+
+    claim: Claim
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRows:
+    """Rows of a micro-batch per tenant, as the tables have them less the partition columns."""
+
+    raw: Mapping[tuple[DataType, str], Sequence[pa.Table]]
+    quarantine: Mapping[str, Sequence[pa.Table]]
+    ledger: Mapping[str, Sequence[pa.Table]]
+    ingest_date: str
+    name: str
+    """In the names of the data files."""
+
+
+class StreamSink:
+    """Takes partitions over and stores micro-batches; for one thread at a time."""
+
+    def __init__(self, delta: DeltaSink) -> None:
+        self._delta = delta
+
+    def take_over(
+        self,
+        wanted: Mapping[Partition, tuple[DataType, Bounds]],
+        reread: frozenset[str] = frozenset(),
+    ) -> list[Claim]:
+        """Own partitions from now on; return where each is to be read from.
+
+        A partition that was never read begins at its first message. Topics in `reread` begin a
+        new generation. Raises `StreamHaltError` when the topic was made anew, or lacks messages
+        that were never stored.
+        """
+        for _ in range(TAKE_OVER_TRIES):
+            claims = [self._claim(part, *wanted[part], reread) for part in sorted(wanted)]
+            if not claims:
+                return []
+            epoch = 1 + max(self._newest_epoch(claim) for claim in claims)
+            claims = [replace(claim, epoch=epoch) for claim in claims]
+            if not self._fence(claims, {part: bounds for part, (_, bounds) in wanted.items()}):
+                continue
+            for spec in BESIDE_RAW:
+                self._clear(spec, claims)
+            return claims
+        raise FencedError
+
+    def store(
+        self, rows: StreamRows, moves: Sequence[Move], is_current: Callable[[], bool]
+    ) -> None:
+        """Store a micro-batch, or find that it is stored already; may be repeated after an error.
+
+        `is_current` is asked last before raw: whether the rows may still be stored. Raises
+        `FencedError` when a partition was taken over or the rows are not current; then nothing of
+        the batch is in raw that is not in the others.
+        """
+        day = rows.ingest_date
+        if rows.quarantine:
+            self._commit(RAW_QUARANTINE, rows.quarantine, day, moves, rows.name)
+        self._commit(OPS_INGEST_LEDGER, rows.ledger, day, moves, rows.name)
+        if not is_current():
+            raise FencedError("somebody was erased while the messages were read")
+        for data_type in sorted({move.claim.data_type for move in moves}):
+            tables = {tenant: of for (kind, tenant), of in rows.raw.items() if kind is data_type}
+            mine = [move for move in moves if move.claim.data_type is data_type]
+            self._commit(RAW_TABLES[data_type], tables, day, mine, rows.name)
+
+    def tend(self, rows: StreamRows) -> None:
+        """Merge small files where there are too many; the batch is stored already."""
+        days = [(RAW_TABLES[kind], tenant) for kind, tenant in rows.raw]
+        days += [(RAW_QUARANTINE, tenant) for tenant in rows.quarantine]
+        days += [(OPS_INGEST_LEDGER, tenant) for tenant in rows.ledger]
+        try:
+            for spec, tenant in days:
+                self._delta.tend(spec, Day(tenant, rows.ingest_date))
+        except Exception as error:  # noqa: BLE001 - a later batch tries again
+            _log.warning("small files were not merged: %s", type(error).__qualname__)
+
+    def refresh(self, claims: Sequence[Claim]) -> None:
+        """Write the offsets of idle feeds again: transactions are dropped after 30 days."""
+        for data_type in sorted({claim.data_type for claim in claims}):
+            moves = [Move(c, c.offset) for c in claims if c.data_type is data_type]
+            self._delta.commit_checked(
+                RAW_TABLES[data_type], (), _transactions(moves), partial(_is_owned, moves=moves)
+            )
+
+    def _claim(
+        self, part: Partition, data_type: DataType, bounds: Bounds, reread: frozenset[str]
+    ) -> Claim:
+        raw = self._delta.table(RAW_TABLES[data_type])
+        generation = raw.transaction_version(part.generation_id) or 0
+        if part.topic in reread and raw.transaction_version(part.offset_id(generation)) is not None:
+            return Claim(Feed(part, generation + 1), data_type, 0, bounds.first)
+        feed = Feed(part, generation)
+        offset = raw.transaction_version(feed.offset_id)
+        if offset is None:
+            return Claim(feed, data_type, 0, bounds.first)
+        _check_bounds(part, offset, raw.transaction_version(part.topic_id), bounds)
+        return Claim(feed, data_type, 0, offset)
+
+    def _newest_epoch(self, claim: Claim) -> int:
+        specs = (RAW_TABLES[claim.data_type], *BESIDE_RAW)
+        owner = claim.feed.partition.owner_id
+        return max(self._delta.table(spec).transaction_version(owner) or 0 for spec in specs)
+
+    def _fence(self, claims: Sequence[Claim], bounds: Mapping[Partition, Bounds]) -> bool:
+        """Put the new number into every table, raw last; False when somebody was faster."""
+        owners = {claim.feed.partition.owner_id: claim.epoch for claim in claims}
+        for spec in BESIDE_RAW:
+            if not self._delta.commit_checked(spec, (), owners, partial(_is_newer, claims=claims)):
+                return False
+        for data_type in sorted({claim.data_type for claim in claims}):
+            mine = [claim for claim in claims if claim.data_type is data_type]
+            transactions: dict[str, int] = {}
+            for claim in mine:
+                part = claim.feed.partition
+                transactions[part.owner_id] = claim.epoch
+                transactions[part.generation_id] = claim.feed.generation
+                transactions[part.topic_id] = bounds[part].topic_number
+                transactions[claim.feed.offset_id] = claim.offset
+
+            def may_take(table: DeltaTable, mine: Sequence[Claim] = mine) -> bool:
+                # the offset is written as it was read: nobody may have moved it since
+                return _is_newer(table, mine) and all(
+                    table.transaction_version(c.feed.offset_id) in (None, c.offset) for c in mine
+                )
+
+            if not self._delta.commit_checked(RAW_TABLES[data_type], (), transactions, may_take):
+                return False
+        return True
+
+    def _clear(self, spec: TableSpec, claims: Sequence[Claim]) -> None:
+        """Remove what earlier owners put beside raw and did not store."""
+        table = self._delta.table(spec)
+        ahead = [
+            claim
+            for claim in claims
+            if (table.transaction_version(claim.feed.offset_id) or 0) > claim.offset
+        ]
+        for claim in ahead:
+            of_batch = "" if spec is RAW_QUARANTINE else " and replay = 0"
+            self._delta.delete(spec, f"{claim.feed.not_before(claim.offset)}{of_batch}")
+        if ahead:
+            moves = [Move(claim, claim.offset) for claim in ahead]
+            done = self._delta.commit_checked(
+                spec, (), _transactions(moves), partial(_has_owner, moves=moves)
+            )
+            if not done:
+                raise FencedError
+
+    def _commit(
+        self,
+        spec: TableSpec,
+        tables: Mapping[str, Sequence[pa.Table]],
+        day: str,
+        moves: Sequence[Move],
+        name: str,
+    ) -> None:
+        if _is_done(self._delta.table(spec), moves):
+            return  # an earlier attempt, of which the answer was lost
+        files = [
+            file
+            for tenant, parts in tables.items()
+            for file in self._stage(spec, tenant, day, parts, name)
+        ]
+        check = _may_follow if spec in BESIDE_RAW else _is_owned
+        if not self._delta.commit_checked(
+            spec, files, _transactions(moves), partial(check, moves=moves)
+        ):
+            if _is_done(self._delta.table(spec), moves):
+                return
+            # The files stay: an attempt of which the answer was lost may have committed them.
+            raise FencedError
+
+    def _stage(
+        self, spec: TableSpec, tenant: str, day: str, parts: Sequence[pa.Table], name: str
+    ) -> tuple[StagedFile, ...]:
+        staged = StagedRows(self._delta.table(spec), spec, tenant, day, name)
+        try:
+            for rows in parts:
+                staged.write(rows)
+            return staged.finish()
+        except BaseException:
+            staged.discard()
+            raise
+
+
+def _is_newer(table: DeltaTable, claims: Sequence[Claim]) -> bool:
+    """Whether the take-over's number is newer than every one in the table."""
+    return all(
+        (table.transaction_version(claim.feed.partition.owner_id) or 0) < claim.epoch
+        for claim in claims
+    )
+
+
+def _transactions(moves: Sequence[Move]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for move in moves:
+        found[move.claim.feed.partition.owner_id] = move.claim.epoch
+        found[move.claim.feed.offset_id] = move.after
+    return found
+
+
+def _has_owner(table: DeltaTable, moves: Sequence[Move]) -> bool:
+    return all(
+        table.transaction_version(move.claim.feed.partition.owner_id) == move.claim.epoch
+        for move in moves
+    )
+
+
+def _is_owned(table: DeltaTable, moves: Sequence[Move]) -> bool:
+    """Whether raw's feeds are this process's and stand where the batch begins."""
+    return _has_owner(table, moves) and all(
+        table.transaction_version(move.claim.feed.offset_id) == move.claim.offset for move in moves
+    )
+
+
+def _may_follow(table: DeltaTable, moves: Sequence[Move]) -> bool:
+    """Whether a table beside raw, which not every batch touches, holds nothing of the batch."""
+    return _has_owner(table, moves) and all(
+        (table.transaction_version(move.claim.feed.offset_id) or 0) <= move.claim.offset
+        for move in moves
+    )
+
+
+def _is_done(table: DeltaTable, moves: Sequence[Move]) -> bool:
+    return _has_owner(table, moves) and all(
+        table.transaction_version(move.claim.feed.offset_id) == move.after for move in moves
+    )
+
+
+def _check_bounds(part: Partition, offset: int, topic_number: int | None, bounds: Bounds) -> None:
+    anew = topic_number is not None and topic_number != bounds.topic_number
+    if anew or offset > bounds.end:
+        why = "it was deleted and made anew" if anew else "its messages end before that"
+        raise StreamHaltError(
+            "topic_recreated",
+            f"partition {part.number} of {part.topic} was read up to offset {offset}, but {why}",
+            remedy=f"if that is right, read it from its beginning: `eta consume --reread "
+            f"{part.topic}`; events that are known already are not stored twice",
+        )
+    if offset < bounds.first:
+        raise StreamHaltError(
+            "retention_gap",
+            f"partition {part.number} of {part.topic} was read up to offset {offset}, but its "
+            f"messages begin at {bounds.first}: {bounds.first - offset} were deleted unread",
+            remedy="send what is missing again from its source, and go on with `eta consume "
+            f"--reread {part.topic}`; give the topic a retention that outlasts an outage",
+        )

@@ -1,0 +1,85 @@
+"""What a consumer is doing, for people: a line in the log at every change, and a file.
+
+`eta consume --status` shows the files of this home's consumers.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+_log = logging.getLogger(__name__)
+
+STARTING: Final = "starting"
+CONSUMING: Final = "consuming"
+WAITING: Final = "waiting"
+STOPPED: Final = "stopped"
+HALTED: Final = "halted"
+STATES: Final = (STARTING, CONSUMING, WAITING, STOPPED, HALTED)
+
+
+class Status:
+    """The state of this process; `on_change` is told each new one."""
+
+    def __init__(self, folder: Path, on_change: Callable[[str], None]) -> None:
+        self._path = folder / f"{os.getpid()}.json"
+        self._on_change = on_change
+        self._state = ""
+        self._detail = ""
+        self._since = datetime.now(UTC)
+        self._figures: Mapping[str, Any] = {}
+        self.set(STARTING)
+
+    @property
+    def state(self) -> str:
+        """One of `STATES`."""
+        return self._state
+
+    @property
+    def detail(self) -> str:
+        """What is waited for, or what is wrong."""
+        return self._detail
+
+    def is_waiting_for(self, what: str) -> bool:
+        """Whether it waits, and says so with these words at the beginning."""
+        return self._state == WAITING and self._detail.startswith(what)
+
+    def set(self, state: str, detail: str = "") -> None:
+        """Enter a state, or stay in it; `detail` says what is waited for, or what is wrong."""
+        if (state, detail) == (self._state, self._detail):
+            return
+        self._state, self._detail, self._since = state, detail, datetime.now(UTC)
+        level = logging.ERROR if state == HALTED else logging.INFO
+        level = logging.WARNING if state == WAITING else level
+        _log.log(level, "%s%s", state, f": {detail}" if detail else "")
+        self._on_change(state)
+        self._write()
+
+    def show(self, figures: Mapping[str, Any]) -> None:
+        """Put figures beside the state."""
+        self._figures = figures
+        self._write()
+
+    def remove(self) -> None:
+        """Forget the process: it ends as it should."""
+        self._path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        document = {
+            "pid": os.getpid(),
+            "state": self._state,
+            "detail": self._detail,
+            "since": self._since.isoformat(timespec="seconds"),
+            "seen": datetime.now(UTC).isoformat(timespec="seconds"),
+            **self._figures,
+        }
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._path.with_suffix(".part")
+            partial.write_text(json.dumps(document), encoding="utf-8")
+            partial.replace(self._path)
+        except OSError as error:  # the home may be what is away
+            _log.warning("the status could not be written: %s", type(error).__name__)

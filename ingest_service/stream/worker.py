@@ -1,0 +1,233 @@
+"""Stores micro-batches one after the other, beside the thread that reads from Kafka."""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, Queue
+from threading import Condition, Event, Thread
+from time import monotonic, perf_counter, time
+from typing import Final, TypeVar
+
+import numpy as np
+from deltalake.exceptions import DeltaError
+from sqlalchemy.exc import SQLAlchemyError
+
+from ingest_service.stream.avro import RegistryAwayError
+from ingest_service.stream.intake import Intake, Part, Prepared
+from ingest_service.stream.metrics import StreamMetrics
+from ingest_service.stream.sink import FencedError, StreamHaltError, StreamSink
+from ingest_service.stream.status import CONSUMING, WAITING, Status
+from lakehouse.contracts.tenant import DataType
+from lakehouse.errors import EtaError
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+AWAY: Final = (OSError, DeltaError, SQLAlchemyError, RegistryAwayError, EtaError)
+"""What passes when a service is back; anything else is a fault of the program."""
+QUEUED: Final = 1
+"""Micro-batches that wait while one is stored: enough to keep both threads busy."""
+
+
+class StoppedError(Exception):
+    """The consumer is to end; the batch was not stored."""
+
+
+class Backoff:
+    """Pauses that double from `first` up to `most` seconds; `wait` ends early on a stop."""
+
+    def __init__(self, first: float, most: float, stop: Event) -> None:
+        self._first, self._most, self._stop = first, most, stop
+        self._next = first
+
+    def wait(self) -> None:
+        """Pause; raises `StoppedError` when the process is to end."""
+        if self._stop.wait(self._next):
+            raise StoppedError
+        self._next = min(self._most, 2 * self._next)
+
+    def reset(self) -> None:
+        """Begin with the shortest pause again."""
+        self._next = self._first
+
+
+@dataclass(frozen=True, slots=True)
+class RejectLimit:
+    """The share of a topic's latest messages that may be rejected, and of how many."""
+
+    share: float
+    window: int
+
+
+class RejectWatch:
+    """Remembers what became of each topic's latest messages."""
+
+    def __init__(self, limit: RejectLimit) -> None:
+        self._limit = limit
+        self._seen: dict[DataType, deque[tuple[int, int]]] = {}
+
+    def check(self, prepared: Prepared) -> None:
+        """Raise `StreamHaltError` when too many were rejected, those of this batch included."""
+        for data_type, tally in prepared.tallies.items():
+            seen = self._seen.setdefault(data_type, deque())
+            seen.append((tally.total(), tally["quarantined"]))
+            received, rejected = (sum(pair[n] for pair in seen) for n in (0, 1))
+            if received >= self._limit.window and rejected > self._limit.share * received:
+                raise self._halt(prepared, data_type, received, rejected)
+            while received - seen[0][0] >= self._limit.window:
+                received -= seen.popleft()[0]
+
+    def _halt(
+        self, prepared: Prepared, data_type: DataType, received: int, rejected: int
+    ) -> StreamHaltError:
+        codes: Counter[str] = Counter()
+        for (kind, code), count in prepared.codes.items():
+            if kind is data_type:
+                codes[code] += count
+        reasons = ", ".join(f"{code} {count}" for code, count in codes.most_common(3))
+        return StreamHaltError(
+            "too_many_rejects",
+            f"{rejected} of the latest {received} messages of {data_type.value} were rejected "
+            f"({reasons}); the last of them were left in the topic",
+            remedy="see `eta quarantine list` for why, mend the producer or the tenant's mapping, "
+            "and start again; ETA_STREAM_REJECT_SHARE=1 keeps them all aside",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    """What the worker works with."""
+
+    intake: Intake
+    sink: StreamSink
+    metrics: StreamMetrics
+    status: Status
+    rejects: RejectWatch
+    backoff: Backoff
+    stop: Event
+
+
+class Worker:
+    """One thread that prepares and stores batches in their order; ends at its first error."""
+
+    def __init__(self, parts: WorkerParts) -> None:
+        self._parts = parts
+        self._queue: Queue[Sequence[Part] | None] = Queue(QUEUED)
+        self._idle = Condition()
+        self._open = 0
+        self._stored: list[Sequence[Part]] = []
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._work, name="store", daemon=True)
+        self._thread.start()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `submit` would not wait."""
+        return not self._queue.full()
+
+    def submit(self, parts: Sequence[Part]) -> None:
+        """Hand over a micro-batch; call it when there is room."""
+        with self._idle:
+            self._open += 1
+        self._queue.put(parts)
+
+    def drain(self, seconds: float) -> bool:
+        """Wait until nothing is under way; False when that takes too long or cannot come."""
+        deadline = monotonic() + seconds
+        with self._idle:
+            while self._open and self._error is None:
+                left = deadline - monotonic()
+                if left <= 0 or not self._idle.wait(left):
+                    return False
+            return self._error is None
+
+    def take_stored(self) -> list[Sequence[Part]]:
+        """Return the batches stored since the last call; raises what ended the worker."""
+        with self._idle:
+            stored, self._stored = self._stored, []
+            error = self._error
+        if error is not None:
+            raise error
+        return stored
+
+    def end(self) -> None:
+        """End the thread; a batch under way is finished first."""
+        if self._error is None:
+            self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            while (parts := self._queue.get()) is not None:
+                self._store(parts)
+                with self._idle:
+                    self._open -= 1
+                    self._stored.append(parts)
+                    self._idle.notify_all()
+        except BaseException as error:  # noqa: BLE001 - raised in the reading thread
+            with self._idle:
+                self._error = error
+                self._idle.notify_all()
+            while True:  # nobody may wait for room in the queue of a thread that has ended
+                try:
+                    self._queue.get_nowait()
+                except Empty:
+                    return
+
+    def _store(self, batch: Sequence[Part]) -> None:
+        own, metrics = self._parts, self._parts.metrics
+        began = perf_counter()
+        prepared = self._retried(lambda: own.intake.prepare(batch))
+        metrics.prepare.observe(perf_counter() - began)
+        with prepared.held:
+            own.rejects.check(prepared)
+            began = perf_counter()
+            self._retried(
+                lambda: own.sink.store(
+                    prepared.rows, prepared.moves, lambda: own.intake.is_current(prepared)
+                )
+            )
+            prepared.publish()
+        metrics.commit.observe(perf_counter() - began)
+        self._observe(batch, prepared)
+        own.sink.tend(prepared.rows)
+
+    def _retried(self, attempt: Callable[[], T]) -> T:
+        """Return what `attempt` returns, however long something it needs is away."""
+        own = self._parts
+        while True:
+            try:
+                found = attempt()
+            except (FencedError, StreamHaltError):
+                raise
+            except AWAY as error:
+                what = "registry" if isinstance(error, RegistryAwayError) else "store"
+                own.metrics.retries.labels(what).inc()
+                own.status.set(WAITING, _waiting_for(what, error))
+                own.backoff.wait()
+            else:
+                own.backoff.reset()
+                own.status.set(CONSUMING)
+                return found
+
+    def _observe(self, batch: Sequence[Part], prepared: Prepared) -> None:
+        metrics, now = self._parts.metrics, time()
+        metrics.batch_rows.observe(sum(len(part.records) for part in batch))
+        for part in batch:
+            made = np.fromiter((record.timestamp for record in part.records), np.float64)
+            topic = part.claim.feed.partition.topic
+            metrics.latency.observe(topic, np.maximum(0.0, now - made / 1_000))
+        for data_type, tally in prepared.tallies.items():
+            metrics.count_rows(data_type, tally)
+        for (data_type, code), count in prepared.codes.items():
+            metrics.rejects.labels(data_type.value, code).inc(count)
+
+
+def _waiting_for(what: str, error: BaseException) -> str:
+    """Say what is away, with nothing of the data."""
+    if isinstance(error, RegistryAwayError):
+        return f"the schema registry does not answer ({error}); messages stay in the topic"
+    if isinstance(error, EtaError):
+        return f"the {what} did not take the batch: {error.message}; trying again"
+    return f"the {what} did not take the batch ({type(error).__name__}); trying again"

@@ -1,0 +1,33 @@
+"""The status files of consumers."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerState:
+    """What a consumer says of itself; `lag` counts messages that are not stored yet."""
+
+    pid: int
+    state: str
+    since: str
+    lag: int
+    detail: str
+
+
+def consumer_states(folder: Path) -> list[ConsumerState]:
+    """Return the consumers that run, and those that halted or were killed."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        state = document["state"]
+        if state != "halted" and not psutil.pid_exists(document["pid"]):
+            state = "killed"
+        lag = sum(document.get("lag", {}).values())
+        found.append(
+            ConsumerState(document["pid"], state, document["since"], lag, document["detail"])
+        )
+    return found
