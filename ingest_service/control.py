@@ -1,10 +1,21 @@
 """What the service needs of the control database, so that tests can stand in for it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import timedelta
 from typing import Any, Protocol
 
 from lakehouse.contracts.tenant import TenantSettings
-from lakehouse.control.database import Accepted, ApiKey, Claim, Job, Work
+from lakehouse.control.database import (
+    Accepted,
+    ApiKey,
+    AuditEntry,
+    Claim,
+    Job,
+    KeyRecord,
+    NewKey,
+    WebhookSource,
+    Work,
+)
 
 
 class JobLog(Protocol):
@@ -65,8 +76,52 @@ class WorkQueue(Protocol):
         ...
 
 
+class KeyRing(Protocol):
+    """Keys as their tenant manages them; see `lakehouse.control.keys.Keys`."""
+
+    def list(self, tenant_id: str) -> Sequence[KeyRecord]:
+        """Return a tenant's keys."""
+        ...
+
+    def create(self, tenant_id: str, scopes: Collection[str] = ..., *, by: str = ...) -> NewKey:
+        """Make a key."""
+        ...
+
+    def rotate(
+        self, key_id: str, overlap: timedelta, *, tenant_id: str | None = None, by: str = ...
+    ) -> NewKey:
+        """Make a key in the place of another."""
+        ...
+
+    def revoke(self, key_id: str, *, tenant_id: str | None = None, by: str = ...) -> None:
+        """Refuse a key."""
+        ...
+
+
+class Deeds(Protocol):
+    """The audit log."""
+
+    def list(self, tenant_id: str | None = None, *, limit: int = 100) -> Sequence[AuditEntry]:
+        """Return the newest entries."""
+        ...
+
+
 class Control(Protocol):
-    """Keys, settings and jobs."""
+    """Keys, settings, webhook sources and jobs."""
+
+    @property
+    def keys(self) -> KeyRing:
+        """The API keys."""
+        ...
+
+    @property
+    def audit(self) -> Deeds:
+        """The audit log."""
+        ...
+
+    def webhook_source(self, source_id: str) -> WebhookSource:
+        """Return a webhook source that is in use; raises `WebhookNotFound`."""
+        ...
 
     @property
     def queue(self) -> WorkQueue:

@@ -14,6 +14,7 @@ from ingest_service.api.small_body import BodyReader
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.events.group_commit import GroupCommitWriter, GroupLimits
+from ingest_service.events.parsing import EventLimits
 from ingest_service.events.quotas import QuotaKeeper
 from ingest_service.housekeeping import Housekeeper, Task
 from ingest_service.metrics import ServiceMetrics
@@ -25,6 +26,7 @@ from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
 from ingest_service.spool import Spool
+from ingest_service.webhooks.inbox import Inbox
 from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
 from lakehouse.privacy.suppression import EmptySuppressionList
@@ -69,6 +71,13 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         Task("dropping old answers", DROP_EVERY, lambda: _forget(control)),
     ]
     session_id = control.sessions.begin()
+    writer = GroupCommitWriter(
+        ingest,
+        control.tenant_settings,
+        lambda: new_batch_id(session_id),
+        _group_limits(settings),
+        metrics.observe,
+    )
     keeper = Housekeeper(tasks)
 
     def start() -> None:
@@ -83,12 +92,12 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         metrics=metrics,
         findings=findings,
         new_batch_id=new_batch_id,
-        writer=GroupCommitWriter(
-            ingest,
-            control.tenant_settings,
-            lambda: new_batch_id(session_id),
-            _group_limits(settings),
-            metrics.observe,
+        writer=writer,
+        inbox=Inbox(
+            control,
+            writer,
+            session_id,
+            EventLimits(settings.max_batch_events, settings.max_webhook_bytes),
         ),
         quotas=QuotaKeeper(control.usage),
         bodies=BodyReader(

@@ -8,7 +8,16 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ingest_service.api import batches, events, health, problems, upload_jobs, uploads
+from ingest_service.api import (
+    admin,
+    batches,
+    events,
+    health,
+    problems,
+    upload_jobs,
+    uploads,
+    webhooks,
+)
 from ingest_service.api.services import Services
 from ingest_service.api.worker import UploadWorker
 from ingest_service.metrics import ServiceMetrics
@@ -26,7 +35,9 @@ def create_app(services: Services) -> FastAPI:
         await worker.start()
         await services.writer.start()
         await services.quotas.start()
+        await services.inbox.start()
         yield
+        await services.inbox.stop()
         await services.quotas.stop()
         await services.writer.stop()
         await worker.stop()
@@ -42,6 +53,8 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(uploads.router(uploads.Intake(turns, worker)))
     app.include_router(upload_jobs.router)
     app.include_router(events.router)
+    app.include_router(webhooks.router)
+    app.include_router(admin.router)
     app.include_router(batches.router)
     app.include_router(health.router)
     problems.install(app)

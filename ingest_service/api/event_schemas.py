@@ -96,7 +96,7 @@ def event_body(data_type: DataType) -> dict[str, Any]:
 
 def event_responses() -> dict[int | str, dict[str, Any]]:
     """Return the answers of an endpoint that takes events."""
-    rejected = _problem("A parameter is wrong.")
+    rejected = problem_response("A parameter is wrong.")
     rejected["model"] = EventsAnswer
     rejected["description"] = "Every event was rejected; or a parameter is wrong (a problem)."
     return {
@@ -104,15 +104,17 @@ def event_responses() -> dict[int | str, dict[str, Any]]:
         202: {"description": "Durable in the queue.", "model": EventsAnswer},
         207: {"description": "Durable; some were rejected.", "model": EventsAnswer},
         422: rejected,
-        400: _problem("The body is not JSON, or the mapping is unknown; nothing is stored."),
-        401: _problem("No valid API key."),
-        403: _problem("The key may not ingest."),
-        408: _problem("The body came too slowly."),
-        409: _problem("A request of the same Idempotency-Key is worked on."),
-        413: _problem("The body, an event, or the number of events is over its limit."),
-        415: _problem("The body is not JSON, or packed in an unknown way."),
-        429: _waiting("Over the tenant's rate or the day's quota; nothing is stored."),
-        503: _waiting("Not possible now; nothing is stored."),
+        400: problem_response(
+            "The body is not JSON, or the mapping is unknown; nothing is stored."
+        ),
+        401: problem_response("No valid API key."),
+        403: problem_response("The key may not ingest."),
+        408: problem_response("The body came too slowly."),
+        409: problem_response("A request of the same Idempotency-Key is worked on."),
+        413: problem_response("The body, an event, or the number of events is over its limit."),
+        415: problem_response("The body is not JSON, or packed in an unknown way."),
+        429: waiting_response("Over the tenant's rate or the day's quota; nothing stored."),
+        503: waiting_response("Not possible now; nothing stored."),
     }
 
 
@@ -201,13 +203,15 @@ _KINDS: Final = {
 }
 
 
-def _problem(description: str) -> dict[str, Any]:
+def problem_response(description: str) -> dict[str, Any]:
+    """Return a problem (RFC 9457) as an answer in OpenAPI."""
     return {
         "description": description,
         "content": {MEDIA_TYPE: {"schema": {"type": "object"}}},
     }
 
 
-def _waiting(description: str) -> dict[str, Any]:
+def waiting_response(description: str) -> dict[str, Any]:
+    """Return a problem that says how long to wait."""
     header = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
-    return {**_problem(description), "headers": {"Retry-After": header}}
+    return {**problem_response(description), "headers": {"Retry-After": header}}

@@ -14,6 +14,7 @@ from ingest_service.metrics import ServiceMetrics
 from ingest_service.service import IngestService
 from ingest_service.settings import ServiceSettings
 from ingest_service.spool import Spool
+from ingest_service.webhooks.inbox import Inbox
 from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.ledger import LedgerBatch
 
@@ -40,6 +41,7 @@ class Services:
     writer: EventWriter
     quotas: QuotaKeeper
     bodies: BodyReader
+    inbox: Inbox
 
 
 async def services_of(request: Request) -> Services:

@@ -19,3 +19,13 @@ def control_database() -> "Iterator[ControlDatabase]":
         yield database
     finally:
         database.close()
+
+
+def operator() -> str:
+    """Who the audit log says has done it: the user of this machine."""
+    from getpass import getuser
+
+    try:
+        return f"cli:{getuser()}"
+    except (OSError, KeyError):  # a user id without a name, as in containers
+        return "cli:unknown"

@@ -1,14 +1,14 @@
-"""`eta keys`: make, list and revoke API keys."""
+"""`eta keys`: make, list, rotate and revoke API keys."""
 
 from typing import Annotated
 
 import typer
 
-from lakehouse.cli.control import control_database
+from lakehouse.cli.control import control_database, operator
 from lakehouse.cli.output import note, print_rows
 from lakehouse.cli.tenants import TenantArgument
 
-app = typer.Typer(help="Make and revoke API keys.", no_args_is_help=True)
+app = typer.Typer(help="Make, rotate and revoke API keys.", no_args_is_help=True)
 
 
 @app.command()
@@ -21,7 +21,7 @@ def create(
 ) -> None:
     """Make a key and print it, alone on stdout, for the only time."""
     with control_database() as database:
-        key = database.keys.create(tenant_id, frozenset(scope or ("ingest",)))
+        key = database.keys.create(tenant_id, frozenset(scope or ("ingest",)), by=operator())
     typer.echo(key.secret)
     note(f"Keep it now: it is shown this once. To withdraw it: `eta keys revoke {key.key_id}`.")
 
@@ -40,12 +40,36 @@ def list_(
             owners = [database.tenants.get(tenant_id).tenant_id]
         found = [key for owner in owners for key in database.keys.list(owner)]
     print_rows(
-        ("key", "tenant", "scopes", "created", "last used", "revoked"),
+        ("key", "tenant", "scopes", "created", "last used", "expires", "revoked"),
         [
-            (k.key_id, k.tenant_id, k.scopes, k.created_at, k.last_used_at, k.revoked_at)
+            (
+                k.key_id,
+                k.tenant_id,
+                k.scopes,
+                k.created_at,
+                k.last_used_at,
+                k.expires_at,
+                k.revoked_at,
+            )
             for k in found
         ],
     )
+
+
+@app.command()
+def rotate(
+    key_id: Annotated[str, typer.Argument(metavar="KEY", help="The key's id, not its secret.")],
+    overlap: Annotated[
+        float, typer.Option(metavar="HOURS", min=0, help="How long both keys are good.")
+    ] = 24,
+) -> None:
+    """Make a key in the place of another, which is refused when the overlap is over."""
+    from datetime import timedelta
+
+    with control_database() as database:
+        key = database.keys.rotate(key_id, timedelta(hours=overlap), by=operator())
+    typer.echo(key.secret)
+    note(f"Keep it now: it is shown this once. {key_id} is good for {overlap:g} more hours.")
 
 
 @app.command()
@@ -54,5 +78,5 @@ def revoke(
 ) -> None:
     """Refuse a key from now on."""
     with control_database() as database:
-        database.keys.revoke(key_id)
+        database.keys.revoke(key_id, by=operator())
     note(f"Revoked {key_id}.")

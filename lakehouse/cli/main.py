@@ -28,6 +28,7 @@ from lakehouse.cli import (
     tenants,
     training,
     upload,
+    webhooks,
 )
 from lakehouse.cli.failures import EtaGroup
 
@@ -60,6 +61,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(tables.app, name="tables")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(db.app, name="db")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(dev.app, name="dev")

@@ -1,11 +1,11 @@
 """`eta tenants`: add customers and decide how their data is read."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakehouse.cli.control import control_database
+from lakehouse.cli.control import control_database, operator
 from lakehouse.cli.output import note, print_rows
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def add(
     """Add a tenant."""
     wanted = None if settings is None else _read(settings)
     with control_database() as database:
-        database.tenants.add(tenant_id, name=name, settings=wanted)
+        database.tenants.add(tenant_id, name=name, settings=wanted, by=operator())
     note(f"Added {tenant_id}. Next: `eta keys create {tenant_id}`.")
 
 
@@ -63,8 +63,31 @@ def set_(
     """Replace a tenant's settings; earlier versions are kept in the database."""
     wanted = _read(settings)
     with control_database() as database:
-        version = database.set_tenant_settings(tenant_id, wanted)
+        version = database.set_tenant_settings(tenant_id, wanted, by=operator())
     note(f"{tenant_id} has settings version {version}.")
+
+
+@app.command("log")
+def log(
+    tenant_id: Annotated[
+        str | None, typer.Argument(metavar="[TENANT]", help="One tenant; default: all.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many entries.")] = 100,
+) -> None:
+    """Show what was done to tenants, keys and webhook sources, and by whom; newest first."""
+    with control_database() as database:
+        found = database.audit.list(tenant_id, limit=limit)
+    print_rows(
+        ("time", "by", "action", "tenant", "subject", "detail"),
+        [
+            (e.at, e.actor, e.action, e.tenant_id, e.subject, _shown(e.detail) or None)
+            for e in found
+        ],
+    )
+
+
+def _shown(detail: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in detail.items())
 
 
 def _read(path: Path) -> "TenantSettings":

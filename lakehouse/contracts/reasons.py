@@ -35,6 +35,7 @@ class ReasonCode(StrEnum):
     TOMBSTONE = "tombstone"
     UNKNOWN_TENANT = "unknown_tenant"
     TENANT_MISMATCH = "tenant_mismatch"
+    UNSUPPORTED_EVENT = "unsupported_event"
 
 
 class WarningCode(StrEnum):
@@ -169,6 +170,10 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
     ReasonCode.TENANT_MISMATCH: Explanation(
         "the key of a message names another tenant than its content",
         "give both the same tenant; the message is kept for no tenant",
+    ),
+    ReasonCode.UNSUPPORTED_EVENT: Explanation(
+        "a message of Segment is neither a track nor an identify call",
+        "send these two alone, or leave the others in quarantine",
     ),
 }
 

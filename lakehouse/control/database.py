@@ -29,15 +29,19 @@ from lakehouse.control.tenants import Tenant, TenantExists, TenantNotFound, Tena
 from lakehouse.control.upgrade import revision, upgrade
 from lakehouse.control.usage import DailyUsage
 from lakehouse.control.webhooks import (
+    ADAPTERS,
+    KeptMessage,
     NewSecret,
     WebhookMessages,
     WebhookNotFound,
     WebhookSource,
     WebhookSources,
+    message_hash,
 )
 from lakehouse.errors import EtaError
 
 __all__ = [
+    "ADAPTERS",
     "ANSWER_KIND",
     "SCOPES",
     "Accepted",
@@ -49,6 +53,7 @@ __all__ = [
     "IdempotencyKeyReused",
     "Job",
     "JobNotFound",
+    "KeptMessage",
     "KeyNotFound",
     "KeyRecord",
     "ModelRun",
@@ -62,6 +67,7 @@ __all__ = [
     "WebhookNotFound",
     "WebhookSource",
     "Work",
+    "message_hash",
 ]
 
 
@@ -134,6 +140,10 @@ class ControlDatabase:
             return None
         kept_under = ("key", key_hash(presented_key))
         return self.keys.admit(self._cache.get(kept_under, lambda: self.keys.find(presented_key)))
+
+    def has_ended(self, session_id: str) -> bool:
+        """Whether the process of a session is known to be dead."""
+        return self.sessions.is_over(session_id)
 
     @property
     def is_quick(self) -> bool:

@@ -75,6 +75,7 @@ class KeptMessage:
 
     source_id: str
     message_hash: str
+    session_id: str
     payload: bytes = field(repr=False)
 
 
@@ -249,7 +250,7 @@ class WebhookMessages:
         )
         with self._connections.read() as connection:
             return tuple(
-                KeptMessage(row.source_id, row.message_hash, row.payload)
+                KeptMessage(row.source_id, row.message_hash, row.session_id, row.payload)
                 for row in connection.execute(query)
             )
 

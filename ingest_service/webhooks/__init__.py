@@ -1,0 +1,1 @@
+"""Messages that other systems send: signed, known when they come again, read by an adapter."""

@@ -1,0 +1,76 @@
+"""How messages become rows: by a mapping of the tenant, or as Segment's calls.
+
+An adapter says what the rows of a message are; a source mapping says what their fields are. So a
+row in quarantine is read again like any other, and a tenant mends its mapping, not its code.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from ingest_service.events.parsing import (
+    BadEventsError,
+    EventLimits,
+    TooLargeError,
+    parse_events,
+)
+from ingest_service.json_files.rows import JsonColumns, JsonRecord, RowTexts, texts_of
+from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
+from lakehouse.contracts.strict_json import Parsed, dumps
+
+SEGMENT_CALLS: Final = frozenset({"track", "identify"})
+_BATCH: Final = "batch"
+
+
+def rows_of(adapter: str, body: bytes, columns: JsonColumns, limits: EventLimits) -> RowTexts:
+    """Return the rows of a message; what cannot be mapped is a row with a fault.
+
+    Never raises for what a message holds: a body that is no JSON is one row of these bytes.
+    """
+    try:
+        records: Sequence[JsonRecord] = parse_events(body, limits)
+    except (BadEventsError, TooLargeError) as error:
+        records = [JsonRecord(body, 0, 0, None, error.message)]
+    return _ADAPTERS[adapter](records, columns)
+
+
+def _generic(records: Sequence[JsonRecord], columns: JsonColumns) -> RowTexts:
+    return texts_of(records, columns.names, columns.objects)
+
+
+def _segment(records: Sequence[JsonRecord], columns: JsonColumns) -> RowTexts:
+    """Calls of Segment, alone or as its `batch`; others than track and identify are faults."""
+    calls = [call for record in records for call in _calls(record)]
+    rows = texts_of(calls, columns.names, columns.objects)
+    told = {row for row, *_ in rows.faults}
+    code = ReasonCode.UNSUPPORTED_EVENT
+    faults = [
+        (row, code.value, "", "", EXPLANATIONS[code].meaning)
+        for row, call in enumerate(calls)
+        if row not in told and not _is_supported(call)
+    ]
+    return replace(rows, faults=sorted([*rows.faults, *faults]))
+
+
+def _calls(record: JsonRecord) -> list[JsonRecord]:
+    parsed = record.parsed
+    if parsed is None or not isinstance(parsed.value, dict):
+        return [record]
+    batch = parsed.value.get(_BATCH)
+    if not isinstance(batch, list) or not batch or parsed.has_repeated_name:
+        return [record]
+    return [
+        JsonRecord(dumps(call).encode(), n, n, Parsed(call, 0, has_repeated_name=False))
+        for n, call in enumerate(batch)
+    ]
+
+
+def _is_supported(call: JsonRecord) -> bool:
+    value = call.parsed.value if call.parsed is not None else None
+    return isinstance(value, dict) and value.get("type") in SEGMENT_CALLS
+
+
+_ADAPTERS: Final[dict[str, Callable[[Sequence[JsonRecord], JsonColumns], RowTexts]]] = {
+    "generic": _generic,
+    "segment": _segment,
+}
