@@ -51,7 +51,7 @@ class Damage:
 class Stream:
     """A client that sends one file after the other and sends each again until it is stored.
 
-    Every third goes as a batch of JSON events, the others as CSV.
+    Every third goes to the Events API, the others are CSV files.
     """
 
     service: RunningService
@@ -77,19 +77,27 @@ class Stream:
         self.is_up.wait()
         # Every other client names its request, so that both ways to repeat one are killed.
         headers = {"Idempotency-Key": f"file-{number}"} if number % 2 else {}
-        params = {"tenant_id": TENANT, "data_type": "interactions"}
-        is_json = number % 3 == 2
-        path = "upload-json" if is_json else "upload-csv"
-        file = ("rows.json", _as_events(body)) if is_json else ("rows.csv", body)
+        headers["X-API-Key"] = self.service.keys[TENANT]
+        named = {} if mapping is None else {"mapping": mapping}
+        is_events = number % 3 == 2
         try:
             self.is_sending = True
-            answer = httpx.post(
-                f"{self.service.base_url}/internal/data/{path}",
-                params=params if mapping is None else {**params, "mapping": mapping},
-                headers={"X-API-Key": self.service.keys[TENANT], **headers},
-                files={"file": file},
-                timeout=60,
-            )
+            if is_events:
+                answer = httpx.post(
+                    f"{self.service.base_url}/v1/events",
+                    params=named,
+                    headers={**headers, "Content-Type": "application/json"},
+                    content=_as_events(body),
+                    timeout=60,
+                )
+            else:
+                answer = httpx.post(
+                    f"{self.service.base_url}/internal/data/upload-csv",
+                    params={"tenant_id": TENANT, "data_type": "interactions", **named},
+                    headers=headers,
+                    files={"file": ("rows.csv", body)},
+                    timeout=60,
+                )
         except httpx.HTTPError:
             time.sleep(0.02)
             return False
@@ -98,7 +106,10 @@ class Stream:
         if answer.status_code != httpx.codes.OK:
             time.sleep(0.05)
             return False
-        return answer.json()["status"] == "success"
+        told = answer.json()
+        if is_events:
+            return bool(told["stored"] + told["duplicate"] == told["received"])
+        return bool(told["status"] == "success")
 
 
 def chaos(

@@ -53,15 +53,15 @@ class RunningService:
         database.close()
         return key
 
-    def start(self) -> None:
-        """Start it on a free port and wait until it answers."""
+    def start(self, port: int = 0) -> None:
+        """Start it on a free port, or a given one, and wait until it answers."""
         port_file = self.home / "port"
         port_file.unlink(missing_ok=True)
         with (self.home / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "ingest_service"),
-                    *("--port", "0", "--port-file", str(port_file)),
+                    *("--port", str(port), "--port-file", str(port_file)),
                 ],
                 env={
                     **os.environ,

@@ -1,0 +1,76 @@
+"""Events as the service takes them, and what it says of them."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from ingest_service.sdk.errors import EventTooLargeError
+
+EVENTS: Final = "/v1/events"
+ITEMS: Final = "/v1/items"
+
+Moment = datetime | int | None
+"""A time: aware (naive is taken for UTC), milliseconds since 1970, or None for now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An event that the service refused, with every reason; it keeps it in quarantine."""
+
+    event: dict[str, Any] = field(repr=False)
+    reasons: list[dict[str, str]]
+
+
+def interaction(
+    user_id: str,
+    item_id: str,
+    interaction_type: str,
+    *,
+    timestamp: Moment = None,
+    event_id: str | None = None,
+    rating: float | None = None,
+    context: Mapping[str, str | None] | None = None,
+) -> dict[str, Any]:
+    """Return an interaction; without an `event_id` it gets one, so a repetition is known."""
+    event: dict[str, Any] = {
+        "event_id": event_id or str(uuid.uuid4()),
+        "user_id": user_id,
+        "item_id": item_id,
+        "interaction_type": interaction_type,
+        "timestamp": milliseconds(timestamp),
+    }
+    if rating is not None:
+        event["rating"] = rating
+    if context:
+        event["context"] = dict(context)
+    return event
+
+
+def item(item_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a catalogue row; its `updated_at` is now unless it says otherwise."""
+    given = dict(fields)
+    updated_at = milliseconds(given.pop("updated_at", None))
+    if "available_from" in given:
+        given["available_from"] = milliseconds(given["available_from"])
+    return {"item_id": item_id, **given, "updated_at": updated_at}
+
+
+def encoded(event: Mapping[str, Any], limit: int) -> bytes:
+    """Return an event as JSON; raises `EventTooLargeError`, and `TypeError` for what is none."""
+    body = json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    if len(body) > limit:
+        raise EventTooLargeError(limit)
+    return body
+
+
+def milliseconds(moment: Moment) -> int:
+    """Return a time in milliseconds since 1970."""
+    if moment is None:
+        moment = datetime.now(UTC)
+    if isinstance(moment, int):
+        return moment
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return int(aware.timestamp() * 1_000)
