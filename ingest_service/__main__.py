@@ -38,11 +38,21 @@ def _serve(options: argparse.Namespace) -> None:
     import uvicorn
 
     from ingest_service.api.app import create_app
+    from ingest_service.api.door import door_protocol
     from ingest_service.wiring import build_services
     from lakehouse.settings import LakeSettings
 
-    app = create_app(build_services(LakeSettings(), ServiceSettings()))
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+    settings = ServiceSettings()
+    app = create_app(build_services(LakeSettings(), settings))
+    config = uvicorn.Config(
+        app,
+        http=door_protocol(settings.header_seconds),
+        h11_max_incomplete_event_size=settings.max_header_bytes,
+        limit_concurrency=settings.max_connections,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
     listening = socket.create_server((options.host, options.port), backlog=config.backlog)
     port = listening.getsockname()[1]
 

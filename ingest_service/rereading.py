@@ -13,6 +13,7 @@ from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.strict_json import StrictDecoder
 from lakehouse.errors import EtaError
 from lakehouse.storage.quarantine import OWN_COLUMNS, PLACE, source_ref_of
+from lakehouse.storage.spreadsheet import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,12 @@ def read_edited(path: Path) -> EditedRows:
                 where = (batch_id, source_ref_of(place))
                 if where in values:
                     raise _fault(reader.line_num, "stands for a row that an earlier line mends")
-                values[where] = tuple(rest)
+                values[where] = tuple(map(plain, rest))
         except csv.Error as error:
             raise _fault(reader.line_num, f"is not CSV: {error}") from None
         except UnicodeDecodeError:
             raise _fault(reader.line_num + 1, "or one after it is not UTF-8") from None
-    return EditedRows(header[len(OWN_COLUMNS) :], values)
+    return EditedRows(tuple(map(plain, header[len(OWN_COLUMNS) :])), values)
 
 
 def reread(

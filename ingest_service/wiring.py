@@ -100,9 +100,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
             EventLimits(settings.max_batch_events, settings.max_webhook_bytes),
         ),
         quotas=QuotaKeeper(control.usage),
-        bodies=BodyReader(
-            settings.event_memory_bytes, settings.body_seconds, settings.body_idle_seconds
-        ),
+        bodies=BodyReader(settings.event_memory_bytes, settings.body_seconds),
         check_lake=_lake_check(lake, sink),
         start=start,
         stop=keeper.stop,

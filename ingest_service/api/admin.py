@@ -22,8 +22,12 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     403: problem_response("The key is another tenant's, or may not administer."),
     404: problem_response("The tenant has no such key."),
     409: problem_response("The key is revoked already."),
+    413: problem_response("The body is too large."),
     422: problem_response("A parameter is wrong."),
 }
+
+MAX_BYTES: Final = 16 * 1024
+"""Of a body: a few words."""
 
 router = APIRouter(prefix="/v1/tenants/{tenant_id}", tags=["administration"], responses=_PROBLEMS)
 
@@ -99,7 +103,7 @@ async def list_keys(key: Admin, services: Parts) -> KeyList:
     return KeyList(keys=[Key.model_validate(record) for record in found])
 
 
-@router.post("/keys", status_code=HTTPStatus.CREATED)
+@router.post("/keys", status_code=HTTPStatus.CREATED, max_body_size=MAX_BYTES)
 async def create_key(key: Admin, services: Parts, wanted: KeyRequest) -> MadeKey:
     """Make a key; this is the only time its secret can be read."""
     made = await run_in_threadpool(
@@ -108,7 +112,7 @@ async def create_key(key: Admin, services: Parts, wanted: KeyRequest) -> MadeKey
     return MadeKey(key_id=made.key_id, secret=made.secret)
 
 
-@router.post("/keys/{key_id}/rotate", status_code=HTTPStatus.CREATED)
+@router.post("/keys/{key_id}/rotate", status_code=HTTPStatus.CREATED, max_body_size=MAX_BYTES)
 async def rotate_key(key_id: KeyId, key: Admin, services: Parts, wanted: Rotation) -> MadeKey:
     """Make a key of the same scopes; the old one is refused when the overlap is over."""
     overlap = timedelta(hours=wanted.overlap_hours)

@@ -18,6 +18,7 @@ from ingest_service.api import (
     uploads,
     webhooks,
 )
+from ingest_service.api.door import IdleLimit, SecurityHeaders
 from ingest_service.api.services import Services
 from ingest_service.api.worker import UploadWorker
 from ingest_service.metrics import ServiceMetrics
@@ -58,7 +59,9 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(batches.router)
     app.include_router(health.router)
     problems.install(app)
+    app.add_middleware(IdleLimit, seconds=services.settings.body_idle_seconds)
     app.add_middleware(RequestCounter, metrics=services.metrics)
+    app.add_middleware(SecurityHeaders)
     return app
 
 

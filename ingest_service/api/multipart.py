@@ -17,6 +17,7 @@ from ingest_service.api.spooling import WRITE_BYTES, write
 from ingest_service.spool import SpoolFile
 
 FORM: Final = "multipart/form-data"
+MAX_PARTS: Final = 100
 
 
 @dataclass(slots=True)
@@ -26,12 +27,16 @@ class _Parts:
     wanted: bytes
     pending: bytearray
     is_wanted: bool = False
+    parts: int = 0
     found: int = 0
     is_complete: bool = False
     header: bytes = b""
     value: bytes = b""
 
     def on_part_begin(self) -> None:
+        self.parts += 1
+        if self.parts > MAX_PARTS:
+            raise _malformed(f"the body has more than {MAX_PARTS} parts")
         self.is_wanted = False
         self.header = self.value = b""
 

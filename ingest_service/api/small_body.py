@@ -10,6 +10,7 @@ from typing import Final
 
 from fastapi import Request
 
+from ingest_service.api.door import too_slow
 from ingest_service.api.problems import ProblemError
 
 _CODINGS: Final = frozenset({"", "identity", "gzip", "x-gzip"})
@@ -20,10 +21,9 @@ _BUSY: Final = {"Retry-After": "2"}
 class BodyReader:
     """Reads bodies; all that are being read and used share one budget of bytes."""
 
-    def __init__(self, budget: int, seconds: float, idle_seconds: float) -> None:
+    def __init__(self, budget: int, seconds: float) -> None:
         self._left = budget
         self._seconds = seconds
-        self._idle_seconds = idle_seconds
 
     @asynccontextmanager
     async def read(self, request: Request, limit: int) -> AsyncIterator[bytes]:
@@ -49,15 +49,10 @@ class BodyReader:
             self._left += held.bytes
 
     async def _collected(self, request: Request, limit: int, held: "_Held") -> bytes:
-        stream = request.stream()
         pieces: list[bytes] = []
         try:
             async with asyncio.timeout(self._seconds):
-                while True:
-                    async with asyncio.timeout(self._idle_seconds):
-                        piece = await anext(stream, None)
-                    if piece is None:
-                        return b"".join(pieces)
+                async for piece in request.stream():
                     held.bytes += len(piece)
                     self._left -= len(piece)
                     if held.bytes > limit:
@@ -65,6 +60,7 @@ class BodyReader:
                     if self._left < 0:
                         raise _too_much()
                     pieces.append(piece)
+            return b"".join(pieces)
         except TimeoutError:
             raise too_slow() from None
 
@@ -103,17 +99,6 @@ def too_large(limit: int, what: str = "the body") -> ProblemError:
         "too_large",
         f"{what} is larger than {limit:,} bytes",
         remedy="send it in several requests",
-    )
-
-
-def too_slow() -> ProblemError:
-    """Return what to raise for a body that does not come."""
-    return ProblemError(
-        HTTPStatus.REQUEST_TIMEOUT,
-        "too_slow",
-        "the body came too slowly",
-        remedy="send it again, in smaller requests when the line is slow",
-        headers={"Connection": "close"},
     )
 
 

@@ -18,6 +18,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.spreadsheet import FORMULA, MARK, NUMBER
 
 Kind = Literal["errors", "warnings"]
 
@@ -33,6 +34,14 @@ SCHEMA: Final = pa.schema(
     ]
 )
 
+_NEUTRAL: Final = [
+    pl.when(pl.col(name).str.contains(FORMULA) & ~pl.col(name).str.contains(NUMBER))
+    .then(MARK + pl.col(name))
+    .otherwise(name)
+    .alias(name)
+    for name in ("column", "reason")
+]
+"""A column of an uploaded file may be called like a formula."""
 _DATED: Final = re.compile(r"^(\d{8})T")
 
 
@@ -72,7 +81,7 @@ class FindingsStore:
         """Yield all findings as CSV with a header, in pieces."""
         yield ",".join(SCHEMA.names).encode() + b"\n"
         for rows in self.pages(tenant_id, batch_id, kind):
-            yield rows.write_csv(include_header=False).encode()
+            yield rows.with_columns(_NEUTRAL).write_csv(include_header=False).encode()
 
     def drop_older(self, age: timedelta) -> int:
         """Delete the files of batches whose id is older than `age`; return how many."""

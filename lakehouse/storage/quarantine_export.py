@@ -14,6 +14,7 @@ from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.strict_json import StrictJsonError, loads
 from lakehouse.errors import EtaError
 from lakehouse.storage.quarantine import OWN_COLUMNS, place_of
+from lakehouse.storage.spreadsheet import neutral
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,10 +42,10 @@ def export_rows(pieces: Iterable[pl.DataFrame], target: Path) -> int:
                     layout = SourceLayout.from_text(row["layout"])
                     if columns is None:
                         columns = layout.columns
-                        writer.writerow([*OWN_COLUMNS, *columns])
+                        writer.writerow([*OWN_COLUMNS, *map(neutral, columns)])
                     elif columns != layout.columns:
                         raise _different_columns()
-                    writer.writerow(_record(row, layout))
+                    writer.writerow([neutral(cell) for cell in _record(row, layout)])
                     count += 1
         partial.replace(target)
     finally:

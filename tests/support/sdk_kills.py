@@ -13,7 +13,7 @@ from lakehouse.storage.ledger_check import LedgerCheck, check_ledger
 from tests.support.service import RunningService
 
 TENANT = "sdk"
-PAUSE_SECONDS = 0.002
+PAUSE_SECONDS = 0.005
 LONGEST_LIFE_SECONDS = 1.5
 
 
@@ -38,7 +38,7 @@ def sdk_kills(home: Path, kills: int, seed: int) -> SdkDamage:
     port = int(service.base_url.rpartition(":")[2])
     told: list[Rejected] = []
     options = ClientOptions(
-        spool=home / "sdk.spool", flush_seconds=0.05, batch_events=50, first_wait=0.05, timeout=5
+        spool=home / "sdk.spool", flush_seconds=0.05, first_wait=0.05, timeout=10
     )
     client = EtaClient(service.base_url, key, options=options, on_rejected=told.append)
     ids: list[str] = []

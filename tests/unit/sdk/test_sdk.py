@@ -246,7 +246,7 @@ def test_two_senders_of_one_spool_share_its_events(options: ClientOptions) -> No
 
 
 def test_limits_are_errors_that_say_what_to_do(tmp_path: Path) -> None:
-    small = ClientOptions(spool=tmp_path / "s", spool_bytes=400, event_bytes=200)
+    small = ClientOptions(spool=tmp_path / "s", spool_bytes=330, event_bytes=200)
     client = EtaClient("http://127.0.0.1:9", KEY, options=small)
     with pytest.raises(EventTooLargeError):
         client.track("u" * 300, "i", "view")

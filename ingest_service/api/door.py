@@ -1,0 +1,141 @@
+"""What stands between a client and the endpoints: time for a request, and headers of answers."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ingest_service.api.problems import ProblemError
+
+DOCS: Final = "/docs"
+
+_STRICT: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_FOR_DOCS: Final = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
+    "style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
+    "img-src 'self' data: https://fastapi.tiangolo.com; frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Strict-Transport-Security": "max-age=31536000",
+}
+
+
+class SecurityHeaders:
+    """Tells browsers to do nothing with answers but show them to who asked."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the app."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                is_docs = scope["path"] == DOCS
+                headers["Content-Security-Policy"] = _FOR_DOCS if is_docs else _STRICT
+            await send(message)
+
+        await self._app(scope, receive, guarded)
+
+
+class IdleLimit:
+    """Gives up a request whose body stands still: 408."""
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app = app
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the app."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_complete = False
+
+        async def timed() -> Message:
+            nonlocal is_complete
+            if is_complete:  # what comes now is that the client has gone, whenever that is
+                return await receive()
+            try:
+                async with asyncio.timeout(self._seconds):
+                    message = await receive()
+            except TimeoutError:
+                raise too_slow() from None
+            is_complete = not message.get("more_body", False)
+            return message
+
+        await self._app(scope, timed, send)
+
+
+class DoorProtocol(H11Protocol):
+    """HTTP/1.1 as uvicorn speaks it; a connection that sends no whole head in time is closed.
+
+    So is one that goes on sending a body after its answer.
+    """
+
+    head_seconds: float = 20.0
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock."""
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop it."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        """Stop the clock once a request is being worked on."""
+        super().handle_events()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+
+    def on_response_complete(self) -> None:
+        """Start it again for the next request."""
+        self._wait_for_head()
+        super().on_response_complete()
+
+    def _wait_for_head(self) -> None:
+        self._stop_waiting()
+        self._timer = self.loop.call_later(self.head_seconds, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+    def _give_up(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+def door_protocol(head_seconds: float) -> type[DoorProtocol]:
+    """Return the protocol with a time limit."""
+    return type("DoorProtocol", (DoorProtocol,), {"head_seconds": head_seconds})
+
+
+def too_slow() -> ProblemError:
+    """Return what to raise for a body that does not come."""
+    return ProblemError(
+        HTTPStatus.REQUEST_TIMEOUT,
+        "too_slow",
+        "the body came too slowly",
+        remedy="send it again, in smaller requests when the line is slow",
+        headers={"Connection": "close"},
+    )

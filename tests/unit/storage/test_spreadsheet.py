@@ -1,0 +1,74 @@
+"""Cells that a spreadsheet program would run."""
+
+import csv
+import json
+from io import StringIO
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest_service.rereading import read_edited
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.findings import FindingsStore
+from lakehouse.storage.quarantine import OWN_COLUMNS
+from lakehouse.storage.quarantine_export import export_rows
+from lakehouse.storage.spreadsheet import neutral, plain
+
+EVIL = ["=1+1", "+cmd|' /C calc'!A0", "-1+cmd|x", "@SUM(1)", "\t=1", "\r=1", "'=1", "-", "''+1"]
+_CELLS = st.text(st.sampled_from("=+-@\t\r'\"1.eE a,\n"), max_size=8)
+
+
+@given(_CELLS)
+def test_what_was_neutralised_is_read_back(cell: str) -> None:
+    assert plain(neutral(cell)) == cell
+
+
+@pytest.mark.parametrize("cell", EVIL)
+def test_formulas_begin_with_an_apostrophe(cell: str) -> None:
+    assert neutral(cell) == f"'{cell}"
+
+
+@pytest.mark.parametrize("cell", ["-4.5", "+3", "-.5", "1e-5", "-1e9", "a=1", "", "it's", "'a"])
+def test_numbers_and_texts_stay(cell: str) -> None:
+    assert neutral(cell) == cell
+
+
+def test_findings_name_columns_that_are_no_formulas(tmp_path: Path) -> None:
+    store = FindingsStore(LakeSettings(home=tmp_path))
+    writer = store.writer("acme", "20260501T000000000000-a")
+    rows = {"line": [1, 2], "column": ["=cmd()", "-4"], "code": ["a", "b"], "reason": ["@x", "r"]}
+    writer.write("errors", pl.DataFrame(rows))
+    writer.finish()
+    text = b"".join(store.csv("acme", "20260501T000000000000-a", "errors")).decode()
+    assert list(csv.reader(StringIO(text)))[1:] == [
+        ["1", "'=cmd()", "a", "'@x"],
+        ["2", "-4", "b", "r"],
+    ]
+
+
+def test_an_export_of_formulas_comes_back_as_it_was(tmp_path: Path) -> None:
+    evil = [cell for cell in EVIL if "\r" not in cell]
+    record = StringIO()
+    csv.writer(record, lineterminator="", quoting=csv.QUOTE_ALL).writerow(evil)
+    columns = [f"={n}" for n in range(len(evil))]
+    layout = {"format": "csv", "columns": columns}
+    rows = pl.DataFrame(
+        {
+            "batch_id": ["b"],
+            "source_ref": ["line:0000000002"],
+            "reasons": [[{"code": "c", "field": "f", "message": "m"}]],
+            "raw": [record.getvalue().encode()],
+            "layout": [json.dumps(layout)],
+        }
+    )
+    target = tmp_path / "bad.csv"
+    export_rows([rows], target)
+    cells = list(csv.reader(StringIO(target.read_bytes().decode(), newline="")))
+    assert all(cell[:1] not in "=+-@\t\r" for line in cells for cell in line if cell)
+    edited = read_edited(target)
+    assert edited.columns == tuple(columns)
+    assert list(edited.values.values()) == [tuple(evil)]
+    assert cells[0][: len(OWN_COLUMNS)] == list(OWN_COLUMNS)
