@@ -18,6 +18,7 @@ from lakehouse.errors import EtaError
 Scope = Literal["ingest", "read", "admin"]
 
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    400: problem_response("The body is not JSON."),
     401: problem_response("No valid API key."),
     403: problem_response("The key is another tenant's, or may not administer."),
     404: problem_response("The tenant has no such key."),
@@ -49,7 +50,7 @@ class Rotation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    overlap_hours: int = Field(24, ge=0, le=24 * 90)
+    overlap_hours: int = Field(24, strict=True, ge=0, le=24 * 90)
 
 
 class MadeKey(BaseModel):

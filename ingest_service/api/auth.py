@@ -4,14 +4,25 @@ import hmac
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Path, Query, Request, Security
 from fastapi.concurrency import run_in_threadpool
+from fastapi.security import APIKeyHeader, HTTPBearer
 
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
 from lakehouse.control.database import ApiKey
 
 _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
+
+# For the API's description alone: the key is read by `presented_key`. The scopes that an operation
+# is described with are those of which a key needs one.
+_DESCRIBED: Final = (
+    Security(HTTPBearer(scheme_name="Bearer", description="The API key.", auto_error=False)),
+    Security(APIKeyHeader(name="X-API-Key", scheme_name="Header", auto_error=False)),
+)
+_OPERATOR: Final = Security(
+    HTTPBearer(scheme_name="Operator", description="The operator's token.", auto_error=False)
+)
 
 
 def presented_key(request: Request) -> str | None:
@@ -23,7 +34,10 @@ def presented_key(request: Request) -> str | None:
 
 
 async def authenticated(
-    request: Request, services: Annotated[Services, Depends(services_of)]
+    request: Request,
+    services: Annotated[Services, Depends(services_of)],
+    _bearer: Annotated[object, _DESCRIBED[0]],
+    _header: Annotated[object, _DESCRIBED[1]],
 ) -> ApiKey:
     """Return the caller's key; 401 without a good one."""
     presented = presented_key(request)
@@ -38,7 +52,7 @@ async def authenticated(
 
 
 async def may_ingest(
-    key: Annotated[ApiKey, Depends(authenticated)],
+    key: Annotated[ApiKey, Security(authenticated, scopes=["ingest"])],
     tenant_id: Annotated[str, Query(description="The tenant the file belongs to.")],
 ) -> ApiKey:
     """Return the caller's key when it may write for `tenant_id`; 403 otherwise."""
@@ -46,13 +60,15 @@ async def may_ingest(
     return require_scope(key, "ingest")
 
 
-async def may_write(key: Annotated[ApiKey, Depends(authenticated)]) -> ApiKey:
+async def may_write(
+    key: Annotated[ApiKey, Security(authenticated, scopes=["ingest"])],
+) -> ApiKey:
     """Return the caller's key when it may send data of its own tenant; 403 otherwise."""
     return require_scope(key, "ingest")
 
 
 async def may_administer(
-    key: Annotated[ApiKey, Depends(authenticated)],
+    key: Annotated[ApiKey, Security(authenticated, scopes=["admin"])],
     tenant_id: Annotated[str, Path(description="The tenant the key belongs to.")],
 ) -> ApiKey:
     """Return the caller's key when it may manage `tenant_id`'s keys; 403 otherwise."""
@@ -73,7 +89,7 @@ def require_scope(key: ApiKey, scope: str) -> ApiKey:
 
 
 async def may_see(
-    key: Annotated[ApiKey, Depends(authenticated)],
+    key: Annotated[ApiKey, Security(authenticated, scopes=["ingest", "read"])],
     tenant_id: Annotated[str, Path(description="The tenant the key belongs to.")],
 ) -> ApiKey:
     """Return the caller's key when it may see what became of `tenant_id`'s data; else 403."""
@@ -88,7 +104,11 @@ async def may_see(
     return key
 
 
-async def operator(request: Request, services: Annotated[Services, Depends(services_of)]) -> None:
+async def operator(
+    request: Request,
+    services: Annotated[Services, Depends(services_of)],
+    _token: Annotated[object, _OPERATOR],
+) -> None:
     """Let only the operator's token pass: metrics tell about every tenant at once."""
     token = services.settings.metrics_token
     if token is None:

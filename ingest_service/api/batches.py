@@ -22,6 +22,8 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     422: {"description": "A parameter is wrong.", **_PROBLEM},
 }
 
+_CURSOR: Final = r"^[0-9]{1,15}~[A-Za-z0-9._:-]{1,300}$"
+
 router = APIRouter(prefix="/v1/tenants/{tenant_id}/ingest", tags=["ledger"])
 
 
@@ -54,7 +56,10 @@ async def list_batches(
     key: Annotated[ApiKey, Depends(may_see)],
     services: Annotated[Services, Depends(services_of)],
     limit: Annotated[int, Query(ge=1, le=1_000, description="Batches per page.")] = 100,
-    after: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+    after: Annotated[
+        str | None,
+        Query(description="`next` of the page before.", json_schema_extra={"pattern": _CURSOR}),
+    ] = None,
 ) -> BatchPage:
     """Say where the rows of each batch are: stored, known already, in quarantine or dropped."""
     try:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
@@ -15,6 +15,7 @@ from ingest_service.api.auth import may_write
 from ingest_service.api.event_schemas import DESCRIPTIONS, event_body, event_responses
 from ingest_service.api.idempotency import (
     REPLAYED,
+    KeyHeader,
     check_idempotency_key,
     claim_of_bytes,
     still_running,
@@ -76,13 +77,6 @@ Mapped = Annotated[
         "have the contract's own names.",
     ),
 ]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        description="Your own name for the request, 1 to 255 printable ASCII characters: sent "
-        "again with the same content it gets the same answer."
-    ),
-]
 
 
 @router.post(
@@ -97,7 +91,7 @@ async def events(
     caller: Annotated[Sender, Depends(sender)],
     services: Annotated[Services, Depends(services_of)],
     mapping: Mapped = CONTRACT,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: KeyHeader = None,
 ) -> Response:
     """Take in interactions."""
     order = _Order(DataType.INTERACTIONS, mapping, idempotency_key)
@@ -116,7 +110,7 @@ async def items(
     caller: Annotated[Sender, Depends(sender)],
     services: Annotated[Services, Depends(services_of)],
     mapping: Mapped = CONTRACT,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: KeyHeader = None,
 ) -> Response:
     """Take in catalogue rows."""
     order = _Order(DataType.ITEMS, mapping, idempotency_key)
@@ -135,7 +129,7 @@ async def clickstream(
     caller: Annotated[Sender, Depends(sender)],
     services: Annotated[Services, Depends(services_of)],
     mapping: Mapped = CONTRACT,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: KeyHeader = None,
 ) -> Response:
     """Take in clickstream events."""
     order = _Order(DataType.CLICKSTREAM, mapping, idempotency_key)

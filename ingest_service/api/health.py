@@ -1,7 +1,7 @@
 """Whether the service lives and can work. Public on purpose: the answers tell nothing else."""
 
 import logging
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from fastapi.concurrency import run_in_threadpool
@@ -9,7 +9,10 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from ingest_service.api.auth import operator
+from ingest_service.api.event_schemas import problem_response
 from ingest_service.api.services import Services, services_of
+
+CONTENT_TYPE: Final = "text/plain"
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +34,16 @@ async def ready(services: Annotated[Services, Depends(services_of)]) -> JSONResp
     return JSONResponse({"status": "not_ready"}, 503)
 
 
-@router.get("/metrics", dependencies=[Depends(operator)], response_class=Response)
+@router.get(
+    "/metrics",
+    dependencies=[Depends(operator)],
+    response_class=Response,
+    responses={
+        200: {"description": "Prometheus' text format.", "content": {CONTENT_TYPE: {}}},
+        401: problem_response("Not the operator's token."),
+        403: problem_response("Closed: the service was given no token."),
+    },
+)
 async def metrics(services: Annotated[Services, Depends(services_of)]) -> Response:
     """Prometheus metrics, for the operator's token."""
     body = generate_latest(services.metrics.registry)

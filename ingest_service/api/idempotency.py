@@ -2,7 +2,9 @@
 
 import hashlib
 from http import HTTPStatus
-from typing import Final
+from typing import Annotated, Final
+
+from fastapi import Header
 
 from ingest_service.api.problems import ProblemError
 from ingest_service.orders import UploadOrder
@@ -11,6 +13,16 @@ from lakehouse.control.database import Claim
 
 REPLAYED: Final = {"Idempotent-Replayed": "true"}
 MAX_KEY: Final = 255
+
+KeyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Your own name for the request: sent again with the same content it gets the "
+        "same answer.",
+        json_schema_extra={"minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"},
+    ),
+]
 
 
 def claim_of(key: str | None, order: UploadOrder, file: SpoolFile) -> Claim | None:

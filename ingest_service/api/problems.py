@@ -1,6 +1,7 @@
 """Every error as RFC 9457 problem details: what went wrong, what to do, never a stack trace."""
 
 import logging
+import re
 import traceback
 from http import HTTPStatus
 from secrets import token_hex
@@ -201,11 +202,25 @@ async def _on_invalid_request(_: Request, error: RequestValidationError) -> JSON
     )
 
 
-async def _on_http_exception(_: Request, error: HTTPException) -> JSONResponse:
+async def _on_http_exception(request: Request, error: HTTPException) -> JSONResponse:
+    headers = dict(error.headers) if error.headers else None
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_methods(request.app, request.url.path))}
     return problem(
         error.status_code,
         HTTPStatus(error.status_code).name.lower(),
         error.detail,
         "see the service's OpenAPI description at /docs",
-        headers=dict(error.headers) if error.headers else None,
+        headers=headers,
     )
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """Return every method of a path; the framework names those of its first route alone."""
+    found = [
+        method.upper()
+        for template, methods in app.openapi()["paths"].items()
+        if re.fullmatch(re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(template)), path)
+        for method in methods
+    ]
+    return sorted(found)

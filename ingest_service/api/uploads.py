@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from ingest_service.api.auth import may_ingest
 from ingest_service.api.body import PART, received
-from ingest_service.api.idempotency import REPLAYED, claim_of, still_running
+from ingest_service.api.idempotency import REPLAYED, KeyHeader, claim_of, still_running
 from ingest_service.api.models import (
     UploadInvalid,
     UploadJob,
@@ -106,7 +106,7 @@ def router(intake: Intake) -> APIRouter:
         key: Annotated[ApiKey, Depends(may_ingest)],
         services: Annotated[Services, Depends(services_of)],
         parameters: Annotated[UploadParameters, Query()],
-        idempotency_key: Annotated[str | None, Header()] = None,
+        idempotency_key: KeyHeader = None,
     ) -> JSONResponse:
         """Take in a CSV file: all of it, or with a wrong row what `on_error` says.
 
@@ -125,7 +125,7 @@ def router(intake: Intake) -> APIRouter:
         key: Annotated[ApiKey, Depends(may_ingest)],
         services: Annotated[Services, Depends(services_of)],
         parameters: Annotated[UploadParameters, Query()],
-        idempotency_key: Annotated[str | None, Header()] = None,
+        idempotency_key: KeyHeader = None,
     ) -> JSONResponse:
         """Take in a JSON file, as `upload-csv` does a CSV file."""
         order = UploadOrder(parameters=parameters, format=FileFormat.JSON)

@@ -1,0 +1,1 @@
+"""Mutations of files and messages against the parsers that read what strangers send."""

@@ -1,0 +1,154 @@
+"""The parsers, each as a function of bytes: it returns, or refuses in the way it promises.
+
+Anything else that it raises is a crash.
+"""
+
+import base64
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from standardwebhooks.webhooks import Webhook
+
+from ingest_service.events.parsing import (
+    BadEventsError,
+    EventLimits,
+    TooLargeError,
+    parse_events,
+)
+from ingest_service.events.quick import quick_texts
+from ingest_service.json_files.rows import JsonColumns, RowTexts, joined, texts_of
+from ingest_service.opening import open_rows
+from ingest_service.sources import RowChunk
+from ingest_service.upload import FileUpload
+from ingest_service.webhooks.adapters import rows_of
+from ingest_service.webhooks.signatures import BadSignatureError, verified
+from lakehouse.contracts.mapping import FileRefusedError
+from lakehouse.contracts.tenant import (
+    SEGMENT,
+    DataType,
+    FileFormat,
+    OnError,
+    SourceMapping,
+    TenantSettings,
+)
+from lakehouse.contracts.validator import Validator
+
+Target = Callable[[bytes], None]
+
+LIMITS: Final = EventLimits(events=500, event_bytes=20_000)
+CHUNK_BYTES: Final = 64 * 1024
+SECRET: Final = "whsec_" + base64.b64encode(b"a secret that everybody may know").decode()
+_SETTINGS: Final = TenantSettings()
+_MOMENT: Final = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def csv_file(data: bytes) -> None:
+    """A CSV upload, in both ways to take wrong rows."""
+    for on_error in OnError:
+        _file(data, FileFormat.CSV, on_error)
+
+
+def json_file(data: bytes) -> None:
+    """A JSON upload."""
+    _file(data, FileFormat.JSON, OnError.QUARANTINE)
+
+
+def events(data: bytes) -> None:
+    """A body of the Events API; the quick way must read what the strict one does."""
+    for data_type in DataType:
+        mapping = SourceMapping()
+        columns = JsonColumns.of(data_type, mapping)
+        quick = quick_texts(data, data_type, LIMITS)
+        try:
+            strict = texts_of(parse_events(data, LIMITS), columns.names, columns.objects)
+        except (BadEventsError, TooLargeError):
+            if quick is not None:
+                raise AssertionError("the quick way reads what the strict one refuses") from None
+            continue
+        if quick is not None and (quick.values, quick.raws) != (_plain(strict), strict.raws):
+            raise AssertionError("the quick way reads something else than the strict one")
+        _validate(data_type, mapping, strict)
+
+
+def webhook(data: bytes) -> None:
+    """A message: headers in the first three lines, then the body; and the body as if signed."""
+    parts = data.split(b"\n", 3)
+    texts = [part.decode("latin-1") for part in parts[:3]]
+    headers = dict(
+        zip(("webhook-id", "webhook-timestamp", "webhook-signature"), texts, strict=False)
+    )
+    body = parts[3] if len(parts) > 3 else data
+    with suppress(BadSignatureError):
+        verified([SECRET, ""], headers, body)
+    with suppress(UnicodeDecodeError):
+        moment = datetime.now(UTC)
+        signature = Webhook(SECRET).sign("m", moment, body.decode())
+        signed = {
+            "webhook-id": "m",
+            "webhook-timestamp": str(int(moment.timestamp())),
+            "webhook-signature": signature,
+        }
+        verified([SECRET], signed, body)
+    for adapter, mapping in (("segment", SEGMENT), ("generic", SourceMapping())):
+        columns = JsonColumns.of(DataType.CLICKSTREAM, mapping)
+        _validate(DataType.CLICKSTREAM, mapping, rows_of(adapter, body, columns, LIMITS))
+
+
+TARGETS: Final[dict[str, Target]] = {
+    "csv": csv_file,
+    "json": json_file,
+    "events": events,
+    "webhook": webhook,
+}
+
+
+def _file(data: bytes, kind: FileFormat, on_error: OnError) -> None:
+    with tempfile.NamedTemporaryFile(prefix="eta-fuzz-", dir=_folder()) as file:
+        file.write(data)
+        file.flush()
+        upload = FileUpload(
+            Path(file.name),
+            "fuzz",
+            DataType.INTERACTIONS,
+            SourceMapping(),
+            _SETTINGS,
+            "batch",
+            on_error=on_error,
+            format=kind,
+        )
+        with suppress(FileRefusedError), open_rows(upload, CHUNK_BYTES) as rows:
+            validator = Validator(DataType.INTERACTIONS, SourceMapping(), _SETTINGS, rows.header)
+            list(rows.oddities(validator.columns))
+            for piece in rows.pieces():
+                chunk = rows.parse(piece, validator.columns)
+                _judge(validator, chunk)
+                chunk.raw(range(min(3, chunk.frame.height)))
+            list(rows.ending())
+
+
+def _validate(data_type: DataType, mapping: SourceMapping, rows: RowTexts) -> None:
+    columns = JsonColumns.of(data_type, mapping)
+    validator = Validator(data_type, mapping, _SETTINGS, columns.names)
+    _judge(validator, joined([rows], validator.columns))
+
+
+def _judge(validator: Validator, chunk: RowChunk) -> None:
+    found = validator.validate(chunk.frame, _MOMENT, chunk.traits, chunk.faults)
+    judged = found.accepted.height + found.rejected_count
+    if judged != chunk.frame.height:
+        raise AssertionError(f"{chunk.frame.height} rows, {judged} judged")
+
+
+def _plain(rows: RowTexts) -> dict[str, list[Any]]:
+    return {
+        name: [None if value is None else str(value) for value in column]
+        for name, column in rows.values.items()
+    }
+
+
+def _folder() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
