@@ -79,7 +79,8 @@ class IngestService:
         """Store the good rows and keep the others aside; what was judged of each is in order.
 
         As `ingest` does, but for findings: those of rows in memory are the caller's to keep.
-        `rows` is called once per attempt. Raises `FileRefusedError` for a mapping that cannot be
+        `rows` is called once per attempt; the order's batch id must have been made for this call.
+        Raises `FileRefusedError` for a mapping that cannot be
         used.
         """
         events = self._windows.of(order.tenant_id, order.data_type)
@@ -172,8 +173,14 @@ class IngestService:
         return findings
 
     def _key(self, upload: Order) -> BatchKey:
-        source = upload.source
-        return BatchKey(upload.tenant_id, upload.data_type, upload.batch_id, self._clock(), source)
+        return BatchKey(
+            upload.tenant_id,
+            upload.data_type,
+            upload.batch_id,
+            self._clock(),
+            upload.source,
+            is_first=isinstance(upload, RowsOrder),
+        )
 
 
 def _list_kept_changing() -> EtaError:

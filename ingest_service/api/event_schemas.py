@@ -5,7 +5,14 @@ from typing import Any, Final
 from pydantic import BaseModel, Field
 
 from ingest_service.api.problems import MEDIA_TYPE
-from lakehouse.contracts.fields import CONTEXT_FIELDS, FIELDS, ContractField, FieldKind
+from lakehouse.contracts.fields import (
+    CONTEXT_FIELDS,
+    EARLIEST,
+    FIELDS,
+    LATEST,
+    ContractField,
+    FieldKind,
+)
 from lakehouse.contracts.tenant import DataType, InteractionType, TimeRange
 from lakehouse.contracts.times import microseconds
 
@@ -165,9 +172,10 @@ def _interaction_type(_: ContractField) -> dict[str, Any]:
 
 def _timestamp(field: ContractField) -> dict[str, Any]:
     believed = TimeRange()
-    start, end = (microseconds(moment) // _MILLISECOND for moment in (believed.start, believed.end))
+    moments = (believed.start, believed.end) if field.tenant_range else (EARLIEST, LATEST)
+    start, end = (microseconds(moment) // _MILLISECOND for moment in moments)
     return {
-        "type": "integer",
+        "type": "number",
         "minimum": start,
         "maximum": end - 1,
         "description": "Milliseconds since 1970-01-01 UTC"

@@ -17,6 +17,8 @@ class BatchKey:
     `batch_id` is unique in the lake and free of anything personal; it names data files and the
     application transaction. `known_at` is UTC. `replay` is 0 for the batch itself and n for the
     n-th time that rows of its quarantine are taken in; `known_at` is then the time of the replay.
+    `is_first`: the id was made for this attempt, so no other one can have been made: what there
+    may be of them need not be looked for.
     """
 
     tenant_id: str
@@ -25,6 +27,7 @@ class BatchKey:
     known_at: datetime
     source: str
     replay: int = 0
+    is_first: bool = False
 
     @property
     def commit_id(self) -> str:

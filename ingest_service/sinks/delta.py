@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from secrets import randbits
 from threading import Lock
+from time import monotonic
 from typing import Final
 
 import polars as pl
@@ -47,6 +48,8 @@ from lakehouse.storage.tables import open_table, table_location
 _log = logging.getLogger(__name__)
 
 LEDGER_REF: Final = "ledger"
+SURE_SECONDS: Final = 600
+"""How long nobody takes a batch for dead: recovery waits longer."""
 RETRIES: Final = 20
 """How often a commit that met other writers is tried."""
 
@@ -94,10 +97,39 @@ class DeltaSink:
         """Return the version of an application transaction: an attempt, `GIVEN_UP` or None."""
         return self.table(spec).transaction_version(commit_id)
 
-    def commit(
+    def handle(self, spec: TableSpec) -> DeltaTable:
+        """Return the handle of a table as it is: for what no commit changes."""
+        with self._lock:
+            return self._handles.get(spec.full_name) or self._newest(spec)
+
+    def commit_first(
         self, spec: TableSpec, files: Sequence[StagedFile], commit_id: str, attempt: int
+    ) -> bool:
+        """Commit files under an id that was made after the handle was last refreshed.
+
+        Then there is nothing to look up: a rival's commit makes this one fail. Returns False when
+        it did, for whatever reason; the careful way then finds out.
+        """
+        with self._lock:
+            handle = self._handles.get(spec.full_name) or self._newest(spec)
+            try:
+                commit_files(handle, spec, files, {commit_id: attempt})
+            except CommitFailedError:
+                return False
+        return True
+
+    def commit(
+        self,
+        spec: TableSpec,
+        files: Sequence[StagedFile],
+        commit_id: str,
+        attempt: int,
+        *,
+        is_first: bool = False,
     ) -> int | None:
         """Commit files; return the state before: another attempt if there was one."""
+        if is_first and self.commit_first(spec, files, commit_id, attempt):
+            return None
         for _ in range(RETRIES):
             before = self.state(spec, commit_id)
             if self.commit_if(spec, files, commit_id, attempt, expected=before):
@@ -112,11 +144,15 @@ class DeltaSink:
         attempt: int,
         *,
         expected: int | None,
+        is_first: bool = False,
     ) -> bool:
         """Commit files if the state still is the `expected` one; False when it is not.
 
         A commit under the same id by another process in between makes this one fail.
         """
+
+        if is_first and self.commit_first(spec, files, commit_id, attempt):
+            return True
 
         def is_expected(table: DeltaTable) -> bool:
             return bool(table.transaction_version(commit_id) == expected)
@@ -191,8 +227,9 @@ class DeltaBatch:
         self._sink = sink
         self._batch = batch
         self._attempt = randbits(62) + 1
+        self._begun = monotonic()
         self._raw_spec = RAW_TABLES[batch.data_type]
-        self._before = sink.state(self._raw_spec, batch.commit_id)
+        self._before = None if batch.is_first else sink.state(self._raw_spec, batch.commit_id)
         self._raw = self._staged(self._raw_spec)
         self._aside_spec = aside_table(batch.replay)
         self._aside = self._staged(self._aside_spec)
@@ -225,7 +262,8 @@ class DeltaBatch:
         """Commit quarantine or outcomes, ledger, raw; see `SinkBatch.commit`."""
         self._wait()
         self._writer.shutdown()
-        if self.is_committed:
+        is_first = self._batch.is_first
+        if not is_first and self.is_committed:
             self.abort()
             return False
         ledger = self._staged(OPS_INGEST_LEDGER)
@@ -234,10 +272,12 @@ class DeltaBatch:
         tried_before = []
         if self._aside.row_count:
             steps.insert(0, (self._aside_spec, self._aside))
-        elif self._sink.state(self._aside_spec, self._batch.commit_id) is not None:
+        elif not is_first and self._sink.state(self._aside_spec, self._batch.commit_id) is not None:
             tried_before.append(self._aside_spec)
         for spec, staged in steps:
-            before = self._sink.commit(spec, staged.finish(), self._batch.commit_id, self._attempt)
+            before = self._sink.commit(
+                spec, staged.finish(), self._batch.commit_id, self._attempt, is_first=is_first
+            )
             if before is not None:
                 tried_before.append(spec)
         if self._commit_raw():
@@ -261,7 +301,12 @@ class DeltaBatch:
     def _commit_raw(self) -> bool:
         files = self._raw.finish()
         is_stored = self._sink.commit_if(
-            self._raw_spec, files, self._batch.commit_id, self._attempt, expected=self._before
+            self._raw_spec,
+            files,
+            self._batch.commit_id,
+            self._attempt,
+            expected=self._before,
+            is_first=self._batch.is_first and monotonic() - self._begun < SURE_SECONDS,
         )
         if not is_stored:
             self._raw.delete(files)
@@ -297,7 +342,7 @@ class DeltaBatch:
     def _staged(self, spec: TableSpec) -> StagedRows:
         batch = self._batch
         return StagedRows(
-            self._sink.table(spec), spec, batch.tenant_id, batch.ingest_date, batch.commit_id
+            self._sink.handle(spec), spec, batch.tenant_id, batch.ingest_date, batch.commit_id
         )
 
     def _ledger_row(self, counts: Counts) -> pa.Table:
