@@ -8,7 +8,7 @@ import gc
 import os
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -47,6 +47,9 @@ class ServiceSettings(BaseSettings):
     """Most events of one request; more are refused with 413."""
     max_webhook_bytes: int = Field(default=MEBIBYTE, gt=0)
     """Largest webhook message; a larger one is refused with 413."""
+    events_through: Literal["lake", "kafka"] = "lake"
+    """Where events of the API and of webhooks are written: into the lake at once, or into the Kafka
+    topics, which a consumer (`eta stream`) writes into the lake. Kafka is set by `ETA_STREAM_…`."""
     event_wait: float = Field(default=0.02, ge=0)
     """Seconds that an event waits for others to be committed with."""
     event_memory_bytes: int = Field(default=32 * MEBIBYTE, gt=0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ingest_service.api.services import Services
 from ingest_service.api.small_body import BodyReader
@@ -16,6 +16,7 @@ from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.events.group_commit import GroupCommitWriter, GroupLimits
 from ingest_service.events.parsing import EventLimits
 from ingest_service.events.quotas import QuotaKeeper
+from ingest_service.events.writer import EventWriter
 from ingest_service.housekeeping import Housekeeper, Task
 from ingest_service.metrics import ServiceMetrics
 from ingest_service.replaying import ReplayedBatch, Replayer, ReplayOrder
@@ -37,6 +38,9 @@ from lakehouse.storage.join_rate import read_join_rate
 from lakehouse.storage.ledger import batches
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.tables import ensure_tables
+
+if TYPE_CHECKING:
+    from ingest_service.stream.producer import InteractionProducer
 
 REPLAY_JOB: Final = "replay"
 LEDGER_WATCH: Final = timedelta(days=2)
@@ -71,13 +75,17 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         Task("dropping old answers", DROP_EVERY, lambda: _forget(control)),
     ]
     session_id = control.sessions.begin()
-    writer = GroupCommitWriter(
+    writer: EventWriter = GroupCommitWriter(
         ingest,
         control.tenant_settings,
         lambda: new_batch_id(session_id),
         _group_limits(settings),
         metrics.observe,
     )
+    if settings.events_through == "kafka":
+        from ingest_service.events.queue_writer import QueueWriter
+
+        writer = QueueWriter(lambda: _producer(lake), writer, control.tenant_settings)
     keeper = Housekeeper(tasks)
 
     def start() -> None:
@@ -179,6 +187,19 @@ def _start(
         _log.info(
             "cleared up: %d spooled files, %d jobs, %d unfinished batches", spooled, jobs, lost
         )
+
+
+def _producer(lake: LakeSettings) -> "InteractionProducer":
+    from ingest_service.settings import StreamSettings
+    from ingest_service.stream.producer import InteractionProducer
+    from lakehouse.dev.addresses import broker_address
+
+    stream = StreamSettings()
+    return InteractionProducer(
+        stream.bootstrap_servers or broker_address(lake),
+        topic_prefix=stream.topic_prefix,
+        **stream.client_options,
+    )
 
 
 def _forget(control: ControlDatabase) -> None:

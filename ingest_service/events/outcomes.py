@@ -85,14 +85,15 @@ def _add(found: Outcomes, piece: Judged) -> None:
         ids[row] = event_id
         if verdict == Verdict.CONFLICT:
             found.reasons[first + row] = [_CONFLICT]
-    for row, reasons in _by_row(piece.reasons).items():
+    for row, reasons in reasons_by_position(piece.reasons).items():
         statuses[row] = EventStatus.REJECTED
         found.reasons[first + row] = reasons
     found.statuses += statuses
     found.event_ids += ids
 
 
-def _by_row(reasons: pl.DataFrame) -> dict[int, list[dict[str, str]]]:
+def reasons_by_position(reasons: pl.DataFrame) -> dict[int, list[dict[str, str]]]:
+    """Return every reason of each rejected row, by its position."""
     found: dict[int, list[dict[str, str]]] = {}
     for row, code, name, message in reasons.select("row", "code", "field", "message").iter_rows():
         found.setdefault(row, []).append({"code": code, "field": name, "reason": message})
