@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ingest_service.api.auth import may_administer
 from ingest_service.api.event_schemas import problem_response
@@ -45,12 +45,18 @@ class KeyRequest(BaseModel):
     scopes: list[Scope] = Field(["ingest"], min_length=1, max_length=3)
 
 
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("true and false are no numbers")
+    return value
+
+
 class Rotation(BaseModel):
     """How long the old key stays good beside the new one."""
 
     model_config = ConfigDict(extra="forbid")
 
-    overlap_hours: int = Field(24, strict=True, ge=0, le=24 * 90)
+    overlap_hours: Annotated[int, BeforeValidator(_no_boolean)] = Field(24, ge=0, le=24 * 90)
 
 
 class MadeKey(BaseModel):

@@ -9,6 +9,7 @@ from lakehouse.contracts.fields import (
     CONTEXT_FIELDS,
     EARLIEST,
     FIELDS,
+    ID_LENGTH,
     LATEST,
     ContractField,
     FieldKind,
@@ -30,7 +31,15 @@ DESCRIPTIONS: Final = {
 
 _MILLISECOND: Final = 1_000
 _TEXT: Final = ["string", "number", "boolean"]
+_NOT_BLANK: Final = (
+    r"[^\t\n\u000b\u000c\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+)
 _BOOLEANS: Final = "^(true|false|t|f|yes|no|y|n|1|0)$"
+_DECIMALS: Final = r"^-?[0-9]{1,10}(\.[0-9]{1,4})?$"
+_MILLISECONDS: Final = "^-?[0-9]{1,12}$"
+"""Of texts that are times from 1938 to 2001."""
+_RECENT_MILLISECONDS: Final = "^1[67][0-9]{11}$"
+"""Of texts that are times from 2020 to 2027."""
 _EXAMPLES: Final[dict[DataType, dict[str, Any]]] = {
     DataType.INTERACTIONS: {
         "event_id": "0b6ff4b4-7c1f-4b7e-9d6a-2f1f3c1f8a52",
@@ -139,7 +148,7 @@ def event_schema(data_type: DataType) -> dict[str, Any]:
     if data_type is DataType.CLICKSTREAM:
         either = ("user_id", "anonymous_id")
         schema["anyOf"] = [
-            {"required": [name], "properties": {name: _required_text(fields[name])}}
+            {"required": [name], "properties": {name: _required_text({"maxLength": ID_LENGTH})}}
             for name in either
         ]
     schema["properties"] = fields
@@ -150,11 +159,8 @@ def _field(field: ContractField) -> dict[str, Any]:
     schema = _KINDS[field.kind](field)
     if field.required:
         return schema
-    if isinstance(schema.get("type"), str):
-        return {**schema, "type": [schema["type"], "null"]}
-    if "type" in schema:
-        return {**schema, "type": [*schema["type"], "null"]}
-    return {"anyOf": [*schema["anyOf"], {"type": "null"}]}
+    kinds = schema.get("anyOf", [schema])
+    return {"anyOf": [*kinds, {"type": "null"}, {"type": "string", "maxLength": 0}]}
 
 
 def _text(field: ContractField) -> dict[str, Any]:
@@ -163,7 +169,7 @@ def _text(field: ContractField) -> dict[str, Any]:
 
 
 def _required_text(schema: dict[str, Any]) -> dict[str, Any]:
-    return {**schema, "type": _TEXT, "minLength": 1, "pattern": r"[!-~]"}
+    return {**schema, "type": _TEXT, "minLength": 1, "pattern": _NOT_BLANK}
 
 
 def _interaction_type(_: ContractField) -> dict[str, Any]:
@@ -174,21 +180,28 @@ def _timestamp(field: ContractField) -> dict[str, Any]:
     believed = TimeRange()
     moments = (believed.start, believed.end) if field.tenant_range else (EARLIEST, LATEST)
     start, end = (microseconds(moment) // _MILLISECOND for moment in moments)
+    pattern = _RECENT_MILLISECONDS if field.tenant_range else _MILLISECONDS
     return {
-        "type": "number",
-        "minimum": start,
-        "maximum": end - 1,
+        "anyOf": [
+            {"type": "number", "minimum": start, "maximum": end - 1},
+            {"type": "string", "pattern": pattern},
+        ],
         "description": "Milliseconds since 1970-01-01 UTC"
         + (", within the tenant's time range." if field.tenant_range else "."),
     }
 
 
 def _number(_: ContractField) -> dict[str, Any]:
-    return {"type": "number", "minimum": -1e14, "maximum": 1e14}
+    return _number_within(1e14)
 
 
 def _decimal(_: ContractField) -> dict[str, Any]:
-    return {"type": "number", "minimum": -1e13, "maximum": 1e13}
+    return _number_within(1e13)
+
+
+def _number_within(bound: float) -> dict[str, Any]:
+    number = {"type": "number", "minimum": -bound, "maximum": bound}
+    return {"anyOf": [number, {"type": "string", "pattern": _DECIMALS}]}
 
 
 def _boolean(_: ContractField) -> dict[str, Any]:
