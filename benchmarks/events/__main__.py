@@ -49,13 +49,21 @@ def main() -> int:
     return 0
 
 
-def _rate(service: Service, peer: str, key: str, pairs: int, seconds: int) -> dict[str, Any]:
+def _rate(service: Service, peer: Service, key: str, pairs: int, seconds: int) -> dict[str, Any]:
     shape = Shape(CONNECTIONS, seconds, EVENTS)
     run(service.url, key, Shape(CONNECTIONS, 3, EVENTS))
     ours, theirs = list[Load](), list[Load]()
+    cpu = [0.0, 0.0]
     for _ in range(pairs):
-        theirs.append(run(peer, key, shape))
+        before = peer.cpu_seconds, service.cpu_seconds
+        theirs.append(run(peer.url, key, shape))
         ours.append(run(service.url, key, shape))
+        cpu[0] += peer.cpu_seconds - before[0]
+        cpu[1] += service.cpu_seconds - before[1]
+    parsed_ms, stored_ms = (
+        1000 * used / (seconds * sum(load.requests_per_second for load in loads))
+        for used, loads in zip(cpu, (theirs, ours), strict=True)
+    )
     rate = median(load.requests_per_second for load in ours)
     parsed = median(load.requests_per_second for load in theirs)
     half = rate / 2
@@ -65,6 +73,8 @@ def _rate(service: Service, peer: str, key: str, pairs: int, seconds: int) -> di
         "events_per_second": round(rate * EVENTS),
         "events_per_second_parsed_only": round(parsed * EVENTS),
         "ratio": round(rate / parsed, 3),
+        "cpu_ms_per_request": round(stored_ms, 3),
+        "cpu_ms_per_request_parsed_only": round(parsed_ms, 3),
         "full_load": _figures(ours),
         "half_load": {"events_per_second": round(calm.requests_per_second * EVENTS)} | asdict(calm),
         "peak_rss_mb": round(service.peak_rss_mb),
@@ -121,7 +131,7 @@ def _tenant(home: Path, tenant_id: str, quotas: Quotas) -> str:
 
 
 @contextmanager
-def _peer(folder: Path) -> Iterator[str]:
+def _peer(folder: Path) -> Iterator[Service]:
     port_file = folder / "peer"
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.events.peer", str(port_file)])
     try:
@@ -129,7 +139,7 @@ def _peer(folder: Path) -> Iterator[str]:
             if process.poll() is not None:
                 raise SystemExit("the peer did not start")
             time.sleep(0.05)
-        yield f"http://127.0.0.1:{port_file.read_text().strip()}"
+        yield Service(f"http://127.0.0.1:{port_file.read_text().strip()}", "", process.pid)
     finally:
         process.terminate()
         process.wait(10)

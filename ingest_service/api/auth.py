@@ -40,6 +40,11 @@ async def authenticated(
     _header: Annotated[object, _DESCRIBED[1]],
 ) -> ApiKey:
     """Return the caller's key; 401 without a good one."""
+    return await key_of(request, services)
+
+
+async def key_of(request: Request, services: Services) -> ApiKey:
+    """Return the key of a request; raises `ProblemError` 401 when it has no good one."""
     presented = presented_key(request)
     key, control = None, services.control
     if presented is not None and control.is_quick:
@@ -57,13 +62,6 @@ async def may_ingest(
 ) -> ApiKey:
     """Return the caller's key when it may write for `tenant_id`; 403 otherwise."""
     _require_tenant(key, tenant_id)
-    return require_scope(key, "ingest")
-
-
-async def may_write(
-    key: Annotated[ApiKey, Security(authenticated, scopes=["ingest"])],
-) -> ApiKey:
-    """Return the caller's key when it may send data of its own tenant; 403 otherwise."""
     return require_scope(key, "ingest")
 
 

@@ -4,7 +4,6 @@ import asyncio
 from http import HTTPStatus
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -12,20 +11,29 @@ from ingest_service.api.problems import ProblemError
 
 DOCS: Final = "/docs"
 
-_STRICT: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-_FOR_DOCS: Final = (
+_NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_DOCUMENTATION: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
     "style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
     "img-src 'self' data: https://fastapi.tiangolo.com; frame-ancestors 'none'"
 )
-_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Strict-Transport-Security": "max-age=31536000",
-}
+
+
+def _headers(policy: str) -> list[tuple[bytes, bytes]]:
+    found = {
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        "referrer-policy": "no-referrer",
+        "cache-control": "no-store",
+        "cross-origin-resource-policy": "same-origin",
+        "strict-transport-security": "max-age=31536000",
+        "content-security-policy": policy,
+    }
+    return [(name.encode(), value.encode()) for name, value in found.items()]
+
+
+_STRICT: Final = _headers(_NOTHING)
+_FOR_DOCS: Final = _headers(_DOCUMENTATION)
 
 
 class SecurityHeaders:
@@ -42,11 +50,8 @@ class SecurityHeaders:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-                is_docs = scope["path"] == DOCS
-                headers["Content-Security-Policy"] = _FOR_DOCS if is_docs else _STRICT
+                headers = _FOR_DOCS if scope["path"] == DOCS else _STRICT
+                message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         await self._app(scope, receive, guarded)

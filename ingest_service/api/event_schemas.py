@@ -17,6 +17,8 @@ from lakehouse.contracts.fields import (
 from lakehouse.contracts.tenant import DataType, InteractionType, TimeRange
 from lakehouse.contracts.times import microseconds
 
+SCOPE: Final = "ingest"
+"""What a key needs to send events."""
 DESCRIPTIONS: Final = {
     DataType.INTERACTIONS: "One interaction as an object, or up to 5,000 as an array; may be gzip "
     "(`Content-Encoding`). The answer comes when they are durable and says of each event what "
@@ -107,7 +109,10 @@ def event_body(data_type: DataType) -> dict[str, Any]:
         "several": {"summary": "Several", "value": [example]},
     }
     content = {"application/json": {"schema": schema, "examples": examples}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {
+        "requestBody": {"required": True, "content": content},
+        "security": [{"Bearer": [SCOPE]}, {"Header": [SCOPE]}],
+    }
 
 
 def event_responses() -> dict[int | str, dict[str, Any]]:
