@@ -210,7 +210,8 @@ def _number_within(bound: float) -> dict[str, Any]:
 
 
 def _boolean(_: ContractField) -> dict[str, Any]:
-    return {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": _BOOLEANS}]}
+    number = {"type": "number", "enum": [0, 1]}
+    return {"anyOf": [{"type": "boolean"}, number, {"type": "string", "pattern": _BOOLEANS}]}
 
 
 def _object(_: ContractField) -> dict[str, Any]:
