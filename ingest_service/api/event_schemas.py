@@ -38,6 +38,8 @@ _NOT_BLANK: Final = (
 )
 _BOOLEANS: Final = "^(true|false|t|f|yes|no|y|n|1|0)$"
 _DECIMALS: Final = r"^-?[0-9]{1,10}(\.[0-9]{1,4})?$"
+_MOST: Final = 10**14 - 1
+"""Of a price: 14 digits before the point."""
 _MILLISECONDS: Final = "^-?[0-9]{1,12}$"
 """Of texts that are times from 1938 to 2001."""
 _RECENT_MILLISECONDS: Final = "^1[67][0-9]{11}$"
@@ -197,15 +199,11 @@ def _timestamp(field: ContractField) -> dict[str, Any]:
 
 
 def _number(_: ContractField) -> dict[str, Any]:
-    return _number_within(1e14)
+    return {"anyOf": [{"type": "number"}, {"type": "string", "pattern": _DECIMALS}]}
 
 
 def _decimal(_: ContractField) -> dict[str, Any]:
-    return _number_within(1e13)
-
-
-def _number_within(bound: float) -> dict[str, Any]:
-    number = {"type": "number", "minimum": -bound, "maximum": bound}
+    number = {"type": "number", "minimum": -_MOST, "maximum": _MOST}
     return {"anyOf": [number, {"type": "string", "pattern": _DECIMALS}]}
 
 
