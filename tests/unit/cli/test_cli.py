@@ -122,6 +122,44 @@ def test_a_revoked_key_is_refused(home: Path) -> None:
     database.close()
 
 
+def test_a_rotated_key_is_good_beside_the_new_one(home: Path) -> None:
+    done("tenants", "add", "acme")
+    old = done("keys", "create", "acme", "--scope", "read").stdout.strip()
+    new = done("keys", "rotate", old.split("_")[1], "--overlap", "1").stdout.strip()
+    database = ControlDatabase.open(f"sqlite:///{home / 'home' / 'control.db'}")
+    assert database.authenticate(old) is not None
+    assert database.authenticate(new) is not None
+    database.close()
+
+
+def test_webhook_sources_are_added_rotated_and_removed() -> None:
+    done("tenants", "add", "acme")
+    added = done("webhooks", "add", "acme", "web shop", "--adapter", "segment")
+    secret = added.stdout.strip()
+    assert secret.startswith("whsec_")
+    line = done("webhooks", "list", "acme").stdout.splitlines()[1].split("\t")
+    source = line[0]
+    assert f"/v1/webhooks/{source}" in added.stderr
+    assert line[1:7] == ["acme", "web shop", "segment", "clickstream", "segment", "1"]
+    assert done("webhooks", "rotate", source).stdout.strip() not in ("", secret)
+    again = eta("webhooks", "rotate", source)
+    assert again.exit_code == 1
+    assert "eta webhooks retire" in again.stderr
+    done("webhooks", "retire", source)
+    done("webhooks", "remove", source)
+    assert eta("webhooks", "retire", source).exit_code == 1
+    log = [text.split("\t") for text in done("tenants", "log", "acme").stdout.splitlines()[1:]]
+    assert [entry[2] for entry in reversed(log)] == [
+        "tenant.add",
+        "webhook.add",
+        "webhook.rotate",
+        "webhook.retire",
+        "webhook.remove",
+    ]
+    assert all(entry[1].startswith("cli:") for entry in log)
+    assert "whsec_" not in done("tenants", "log").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
