@@ -194,7 +194,7 @@ def replay(folder: Path, clicks: int, *, bootstrap: str, prefix: str) -> tuple[i
     """Read the topic again from its beginning; return raw's rows, and whether content is equal."""
     lake = LakeSettings(home=folder)
     before = staged_content(lake)
-    small = {"ETA_SERVICE_DEDUPE_ROWS": "2000", "ETA_SERVICE_DEDUPE_TOTAL_ROWS": "16000"}
+    small = {"ETA_SERVICE_DEDUPE_ROWS": "500", "ETA_SERVICE_DEDUPE_TOTAL_ROWS": "4000"}
     consumers = Consumers(folder, bootstrap, prefix, small)
     consumers.start("--reread", f"{prefix}interactions-raw")
     try:

@@ -8,9 +8,15 @@ from pathlib import Path
 
 import polars as pl
 
-from ingest_service.json_files.rows import JsonColumns, chunk_of, record_of
+from ingest_service.json_files.rows import (
+    JsonChunk,
+    JsonColumns,
+    JsonRecord,
+    chunk_of,
+    record_of,
+)
 from lakehouse.contracts.layout import SourceLayout
-from lakehouse.contracts.strict_json import StrictDecoder
+from lakehouse.contracts.strict_json import Parsed, StrictDecoder
 from lakehouse.errors import EtaError
 from lakehouse.storage.quarantine import OWN_COLUMNS, PLACE, source_ref_of
 from lakehouse.storage.spreadsheet import plain
@@ -74,8 +80,16 @@ def reread(
         decoder, columns = StrictDecoder(), asked()
         objects = [record_of(one, 0, 0, decoder) for one in raw]
         chunk = chunk_of(objects, columns.names, columns.objects)
-        rows = pl.Series(range(len(raw)), dtype=pl.UInt32)
-        return chunk.frame, ~rows.is_in(chunk.faults["row"].implode())
+        return _frame_of(chunk)
+    if layout.format == "avro" and layout.schema_text is not None:
+        columns = asked()
+        objects = _avro_records(raw, layout.schema_text)
+        return _frame_of(chunk_of(objects, columns.names, columns.objects))
+    if layout.format in ("avro", "bytes", "message"):
+        columns = asked()
+        schema = dict.fromkeys(columns.names, pl.String)
+        empty = pl.DataFrame([dict.fromkeys(columns.names)] * len(raw), schema=schema)
+        return empty, pl.repeat(value=False, n=len(raw), dtype=pl.Boolean, eager=True)
     records = [_record(layout, one) for one in raw]
     nothing = (None,) * len(layout.columns)
     frame = pl.DataFrame(
@@ -84,6 +98,22 @@ def reread(
         orient="row",
     )
     return frame, pl.Series([record is not None for record in records], dtype=pl.Boolean)
+
+
+def _frame_of(chunk: JsonChunk) -> tuple[pl.DataFrame, pl.Series]:
+    rows = pl.Series(range(chunk.frame.height), dtype=pl.UInt32)
+    return chunk.frame, ~rows.is_in(chunk.faults["row"].implode())
+
+
+def _avro_records(raw: list[bytes], schema_text: str) -> list[JsonRecord]:
+    """Read messages with the schema they were written with; None for what cannot be read."""
+    # fastavro is loaded by who has such rows alone
+    from ingest_service.stream.avro import read_again
+
+    return [
+        JsonRecord(one, 0, 0, None if found is None else Parsed(found, 0, has_repeated_name=False))
+        for one, found in zip(raw, read_again(raw, schema_text), strict=True)
+    ]
 
 
 def _record(layout: SourceLayout, raw: bytes) -> tuple[str, ...] | None:

@@ -49,7 +49,7 @@ class ServiceSettings(BaseSettings):
     """Largest webhook message; a larger one is refused with 413."""
     events_through: Literal["lake", "kafka"] = "lake"
     """Where events of the API and of webhooks are written: into the lake at once, or into the Kafka
-    topics, which a consumer (`eta stream`) writes into the lake. Kafka is set by `ETA_STREAM_…`."""
+    topics, from where `eta consume` writes them into the lake. Kafka is set by `ETA_STREAM_…`."""
     event_wait: float = Field(default=0.02, ge=0)
     """Seconds that an event waits for others to be committed with."""
     event_memory_bytes: int = Field(default=32 * MEBIBYTE, gt=0)

@@ -31,13 +31,17 @@ class DeltaHistory:
         table = self._table(data_type)
         files = _files(table, tenant_id)
         paths = {path for path, _ in files}
-        seen.is_void = _are_gone(seen, paths)
+        total = sum(rows for _, rows in files)
+        gone = _are_gone(seen, paths)
+        seen.is_void = gone and (seen.added is None or total != seen.rows + seen.added)
+        is_merged = gone and not seen.is_void
+        seen.rows, seen.added = total, 0
         if seen.is_void:
             seen.files, seen.batches = set(), set()
         fresh = [
             (path, rows)
             for path, rows in files
-            if path not in seen.files and batch_of(path) not in seen.batches
+            if not is_merged and path not in seen.files and batch_of(path) not in seen.batches
         ]
         seen.files = paths
         seen.batches.clear()

@@ -35,12 +35,16 @@ class Seen:
     """What a window has taken in already: data files, and batches of this process.
 
     `is_void`: files are gone that had been taken in (merged, or rows erased), so that the window
-    has to begin anew with what is yielded now.
+    has to begin anew with what is yielded now. `rows` are those of the files, `added` those of the
+    batches, None when that is not known: when they make up all that the table has, files were
+    only merged.
     """
 
     files: set[str] = field(default_factory=set)
     batches: set[str] = field(default_factory=set)
     is_void: bool = False
+    rows: int = 0
+    added: int | None = 0
 
 
 class History(Protocol):
@@ -160,10 +164,12 @@ class RecentEvents:
         """Return a copy for a batch to write on."""
         return BatchWindow(list(self._segments), self._limit)
 
-    def publish(self, window: BatchWindow, batch_id: str) -> None:
-        """Take over what a committed batch has added."""
+    def publish(self, window: BatchWindow, batch_id: str, rows: int | None = None) -> None:
+        """Take over what a committed batch has added: so many rows, if that is known."""
         self._segments = window.segments
         self._seen.batches.add(batch_id)
+        known = rows is not None and self._seen.added is not None
+        self._seen.added = self._seen.added + rows if known else None  # type: ignore[operator]
 
 
 class BatchSession:
@@ -176,9 +182,9 @@ class BatchSession:
         """Return the window as it stood before the batch."""
         return self._events.window()
 
-    def publish(self, window: BatchWindow, batch_id: str) -> None:
-        """Keep what the batch added: call it once the batch is committed."""
-        self._events.publish(window, batch_id)
+    def publish(self, window: BatchWindow, batch_id: str, rows: int | None = None) -> None:
+        """Keep what the batch added (`rows`): call it once the batch is committed."""
+        self._events.publish(window, batch_id, rows)
 
 
 class DedupeWindows:
@@ -213,7 +219,18 @@ def _with(segments: list[pl.DataFrame], rows: pl.DataFrame) -> list[pl.DataFrame
         if states.height:
             older = (segment.join(states, on="key", how="anti") for segment in segments)
             segments = [segment for segment in older if segment.height]
-    return [*segments, rows.select("key", "payload")]
+    return _gathered([*segments, rows.select("key", "payload")])
+
+
+def _gathered(segments: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Put small segments together, so that there are few however small the batches are.
+
+    Each is more than twice the next, so a row is copied as often as its number has binary digits.
+    """
+    while len(segments) > 1 and segments[-2].height <= 2 * segments[-1].height:
+        *segments, older, newer = segments
+        segments.append(pl.concat([older, newer], rechunk=True))
+    return segments
 
 
 def _newest(segments: list[pl.DataFrame], limit: int) -> list[pl.DataFrame]:

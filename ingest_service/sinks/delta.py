@@ -42,6 +42,7 @@ from lakehouse.storage.care import (
     small_file_count,
 )
 from lakehouse.storage.ledger import COUNTS, ledger_rows
+from lakehouse.storage.log_care import drop_read_log
 from lakehouse.storage.staging import StagedFile, StagedRows, commit_files, writer_properties
 from lakehouse.storage.tables import open_table, table_location
 
@@ -194,6 +195,10 @@ class DeltaSink:
             is_crowded = small_file_count(self._newest(spec), day) > SMALL_FILES
         if is_crowded:
             merge_small_files(self._settings, spec, day)
+
+    def drop_read_log(self, spec: TableSpec) -> None:
+        """Drop log entries that nobody needs; see `lakehouse.storage.log_care`."""
+        drop_read_log(self._settings, spec)
 
     def delete(self, spec: TableSpec, predicate: str) -> None:
         """Delete rows; the predicate is logged, so it must hold nothing personal."""

@@ -1,6 +1,7 @@
 """Avro messages in Confluent's wire format: a zero byte, the schema's id, the record."""
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
 from typing import Any, Final
@@ -77,6 +78,19 @@ class AvroReader:
         found = (fastavro.parse_schema(schema.raw_schema), json.dumps(schema.raw_schema))
         self._schemas[data_type, schema_id] = found
         return found
+
+
+def read_again(values: Sequence[bytes], schema_text: str) -> list[dict[str, Any] | None]:
+    """Return the records of messages of one schema; None for one that cannot be read."""
+    schema = fastavro.parse_schema(json.loads(schema_text))
+    found: list[dict[str, Any] | None] = []
+    for value in values:
+        try:
+            record = fastavro.schemaless_reader(BytesIO(value[HEAD_BYTES:]), schema, None)
+        except Exception:  # noqa: BLE001 - bytes that are no record fail in every way
+            record = None
+        found.append(record if isinstance(record, dict) else None)
+    return found
 
 
 def read_avro(value: bytes, schema: Any, data_type: DataType, text: str | None) -> dict[str, Any]:

@@ -58,13 +58,13 @@ class Prepared:
     tallies: dict[DataType, Counter[str]]
     codes: Counter[tuple[DataType, str]]
     suppression_versions: dict[str, int]
-    windows: list[tuple[BatchSession, BatchWindow]]
+    windows: list[tuple[BatchSession, BatchWindow, int]]
     held: ExitStack
 
     def publish(self) -> None:
         """Let the dedupe windows keep what is stored now."""
-        for session, window in self.windows:
-            session.publish(window, self.rows.name)
+        for session, window, rows in self.windows:
+            session.publish(window, self.rows.name, rows)
 
 
 class Tenants(Protocol):
@@ -187,7 +187,8 @@ class _TenantRun:
         for group in self._messages.groups:
             if group.places:
                 self._take(group, window)
-        self._prepared.windows.append((session, window))
+        stored = int(self._tally["stored"].sum())
+        self._prepared.windows.append((session, window, stored))
 
     def _take(self, group: RowGroup, window: BatchWindow) -> None:
         """Validate, suppress and dedupe; hand on what is new and what is wrong."""

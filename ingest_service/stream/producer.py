@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from ingest_service.stream.encoding import JsonEncoder, MessageEncoder
 from lakehouse.contracts.tenant import DataType, check_tenant_id
@@ -59,6 +59,7 @@ class InteractionProducer:
     The key of a message is its tenant, of a catalogue row its tenant and item, so each keeps its
     order. A retry inside the producer does not write a message twice (idempotent, `acks=all`).
     A message that is sent again by the caller is a second one; the lake stores an event once.
+    After a refusal by the broker (`DeliveryError`) kafka-python sends nothing more: make a new one.
     `encoder` decides on JSON (default) or Avro. `on_error` is told each failed delivery, from a
     thread of the producer. `options` go to `kafka.KafkaProducer` (TLS, SASL, `compression_type`).
     """
@@ -122,12 +123,15 @@ class InteractionProducer:
         value: bytes | None,
         *,
         timestamp_ms: int | None = None,
+        headers: list[tuple[str, bytes]] | None = None,
     ) -> "Future[Delivered]":
         """Send a message that is encoded already; see `send`."""
         topic = self._topics[data_type]
         delivery: Future[Delivered] = Future()
         try:
-            sent = self._producer.send(topic, value, key, timestamp_ms=timestamp_ms)
+            sent = self._producer.send(
+                topic, value, key, timestamp_ms=timestamp_ms, headers=headers
+            )
         except KafkaError as error:
             raise _not_delivered(topic, error) from error
         with self._lock:
@@ -201,6 +205,11 @@ def _item_of(data_type: DataType, event: Mapping[str, Any]) -> str | None:
 
 
 def _not_delivered(topic: str, cause: Exception) -> DeliveryError:
+    if isinstance(cause, MessageSizeTooLargeError):
+        return DeliveryError(
+            f"a message is larger than {topic} takes",
+            remedy="send one event per message; the topic's limit is `max.message.bytes`",
+        )
     return DeliveryError(
         f"a message was not delivered to {topic}: {type(cause).__name__}",
         remedy="send it again: an event that arrives twice is stored once",

@@ -3,7 +3,9 @@
 import base64
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 from ingest_service.events.parsing import EventLimits
@@ -25,7 +27,8 @@ from lakehouse.contracts.tenant import (
     SourceMapping,
     TenantSettings,
 )
-from lakehouse.contracts.topics import KEY_SEPARATOR
+from lakehouse.contracts.topics import KEY_SEPARATOR, MAPPING_HEADER
+from lakehouse.errors import EtaError
 
 TENANT_FIELD: Final = "tenant_id"
 MAPPING: Final = "kafka"
@@ -78,7 +81,8 @@ class TenantMessages:
 class _Sorted:
     """Messages of one tenant and data type before they are read."""
 
-    json: list[tuple[Place, bytes, bytes | None]] = field(default_factory=list)
+    json: dict[str | None, list[tuple[Place, bytes, bytes | None]]] = field(default_factory=dict)
+    """By the mapping that the message asks for."""
     avro: list[tuple[Place, bytes, bytes | None]] = field(default_factory=list)
     bad: list[BadMessage] = field(default_factory=list)
 
@@ -140,7 +144,8 @@ class MessageReader:
                 elif value[:1] == MAGIC:
                     mine.avro.append((place, value, key))
                 else:
-                    mine.json.append((place, value, key))
+                    asked = _asked_mapping(record.headers) if record.headers else None
+                    mine.json.setdefault(asked, []).append((place, value, key))
         return by_tenant
 
     def _tenant_of(self, key: bytes | None, data_type: DataType) -> str | None:
@@ -162,12 +167,14 @@ class MessageReader:
     ) -> TenantMessages:
         settings = self._settings(tenant_id)
         assert settings is not None
-        name, mapping = mapping_of(settings)
         found = TenantMessages(tenant_id, data_type, bad=messages.bad)
+        for asked, alike in messages.json.items():
+            name, mapping = mapping_of(settings, asked)
+            columns = JsonColumns.of(data_type, mapping)
+            group = self._read_json(data_type, alike, columns, name)
+            found.groups.append(_of_tenant(group, tenant_id, alike, homeless))
+        name, mapping = mapping_of(settings)
         columns = JsonColumns.of(data_type, mapping)
-        if messages.json:
-            group = self._read_json(data_type, messages.json, columns, name)
-            found.groups.append(_of_tenant(group, tenant_id, messages.json, homeless))
         for group in self._read_avro(data_type, messages.avro, columns, name, found.bad):
             found.groups.append(group)
         return found
@@ -181,7 +188,7 @@ class MessageReader:
     ) -> RowGroup:
         values = [value for _, value, _ in messages]
         texts = None
-        if mapping == CONTRACT:
+        if mapping == CONTRACT and columns.names == _contract_names(data_type):
             body = b"[" + b",".join(values) + b"]"
             limits = EventLimits(_MANY, _MANY)
             texts = quick_texts(body, data_type, limits, TENANT_FIELD)
@@ -228,10 +235,29 @@ class MessageReader:
         ]
 
 
-def mapping_of(settings: TenantSettings) -> tuple[str, SourceMapping]:
-    """Return name and mapping that a tenant's messages are read with."""
+def mapping_of(settings: TenantSettings, asked: str | None = None) -> tuple[str, SourceMapping]:
+    """Return name and mapping that a tenant's messages are read with.
+
+    The one that a message asks for, if the tenant has it; else the tenant's own for messages.
+    """
+    if asked is not None:
+        with suppress(EtaError):
+            return asked, settings.mapping(asked)
     name = MAPPING if MAPPING in settings.sources else CONTRACT
     return name, settings.mapping(name)
+
+
+@cache
+def _contract_names(data_type: DataType) -> tuple[str, ...]:
+    """The names of messages that need no mapping; a tenant may have one called `contract`."""
+    return JsonColumns.of(data_type, SourceMapping()).names
+
+
+def _asked_mapping(headers: Sequence[tuple[str, bytes]]) -> str | None:
+    for name, value in headers:
+        if name == MAPPING_HEADER:
+            return value.decode("utf-8", errors="replace")
+    return None
 
 
 def _of_tenant(

@@ -30,6 +30,8 @@ from lakehouse.storage.stream_offsets import Feed, Partition
 _log = logging.getLogger(__name__)
 
 TAKE_OVER_TRIES: Final = 10
+CLEAN_EVERY: Final = 250
+"""Batches after which the logs are looked at."""
 BESIDE_RAW: Final = (RAW_QUARANTINE, OPS_INGEST_LEDGER)
 
 
@@ -96,6 +98,7 @@ class StreamSink:
 
     def __init__(self, delta: DeltaSink) -> None:
         self._delta = delta
+        self._since_clean = 0
 
     def take_over(
         self,
@@ -142,13 +145,18 @@ class StreamSink:
             self._commit(RAW_TABLES[data_type], tables, day, mine, rows.name)
 
     def tend(self, rows: StreamRows) -> None:
-        """Merge small files where there are too many; the batch is stored already."""
+        """Merge small files and shorten logs where needed; the batch is stored already."""
         days = [(RAW_TABLES[kind], tenant) for kind, tenant in rows.raw]
         days += [(RAW_QUARANTINE, tenant) for tenant in rows.quarantine]
         days += [(OPS_INGEST_LEDGER, tenant) for tenant in rows.ledger]
         try:
             for spec, tenant in days:
                 self._delta.tend(spec, Day(tenant, rows.ingest_date))
+            self._since_clean += 1
+            if self._since_clean >= CLEAN_EVERY:
+                self._since_clean = 0
+                for spec in sorted({spec for spec, _ in days}, key=lambda one: one.full_name):
+                    self._delta.drop_read_log(spec)
         except Exception as error:  # noqa: BLE001 - a later batch tries again
             _log.warning("small files were not merged: %s", type(error).__qualname__)
 
@@ -232,8 +240,6 @@ class StreamSink:
         moves: Sequence[Move],
         name: str,
     ) -> None:
-        if _is_done(self._delta.table(spec), moves):
-            return  # an earlier attempt, of which the answer was lost
         files = [
             file
             for tenant, parts in tables.items()
@@ -244,14 +250,14 @@ class StreamSink:
             spec, files, _transactions(moves), partial(check, moves=moves)
         ):
             if _is_done(self._delta.table(spec), moves):
-                return
+                return  # by an earlier attempt, of which the answer was lost
             # The files stay: an attempt of which the answer was lost may have committed them.
             raise FencedError
 
     def _stage(
         self, spec: TableSpec, tenant: str, day: str, parts: Sequence[pa.Table], name: str
     ) -> tuple[StagedFile, ...]:
-        staged = StagedRows(self._delta.table(spec), spec, tenant, day, name)
+        staged = StagedRows(self._delta.handle(spec), spec, tenant, day, name)
         try:
             for rows in parts:
                 staged.write(rows)

@@ -12,6 +12,8 @@ from lakehouse.contracts.kinds import DataType
 DAY_MS: Final = 24 * 60 * 60 * 1000
 GROUP: Final = "data-pipeline-consumer"
 """The consumer group of the ingestion."""
+MAPPING_HEADER: Final = "eta-mapping"
+"""A message's header that names the tenant's source mapping to read it with."""
 KEY_SEPARATOR: Final = ":"
 """Between the tenant and the item in a key; no tenant id holds it."""
 

@@ -8,7 +8,7 @@ from kafka.structs import OffsetAndMetadata
 
 from lakehouse.contracts.tenant import DataType
 from lakehouse.contracts.topics import GROUP, message_key
-from tests.support.stream import Lane, event, wait_for
+from tests.support.stream import T0, Lane, event, wait_for
 
 
 def test_all_topics_land_in_their_tables_and_the_ledger_adds_up(lane: Lane) -> None:
@@ -100,6 +100,27 @@ def test_repeated_and_conflicting_events_are_told_apart(lane: Lane) -> None:
     assert ledger.select("stored", "duplicate", "quarantined").sum().row(0) == (1, 1, 1)
     (reason,) = lane.quarantine()["reasons"][0].to_list()
     assert reason["code"] == "conflicting_event"
+
+
+def test_a_message_may_name_the_mapping_that_reads_it(lane: Lane) -> None:
+    from lakehouse.contracts.tenant import TenantSettings
+    from lakehouse.control.database import ControlDatabase
+
+    control = ControlDatabase.open(lane.lake.control_url)
+    columns = {"user_id": "who.id", "item_id": "what"}
+    settings = {"sources": {"till": {"columns": columns}}}
+    control.set_tenant_settings("acme", TenantSettings.model_validate(settings))
+    control.close()
+    sale = {"who": {"id": "u9"}, "what": "i9", "interaction_type": "purchase", "timestamp": T0}
+    lane.producer.send(
+        lane.topic(), json.dumps(sale).encode(), b"acme", headers=[("eta-mapping", b"till")]
+    )
+    lane.send(event(1))
+    with lane.consuming():
+        lane.wait_received(2)
+
+    assert sorted(lane.raw()["user_id"]) == ["u1", "u9"]
+    assert lane.quarantine().height == 0
 
 
 def test_metrics_tell_lag_latency_and_sizes(lane: Lane) -> None:

@@ -272,6 +272,32 @@ def test_old_and_new_producers_are_read_and_a_breaking_schema_is_refused(avro_la
     assert lane.quarantine().height == 0
 
 
+def test_avro_messages_are_mended_by_settings_and_taken_in_once(avro_lane: Lane) -> None:
+    from ingest_service.settings import ServiceSettings
+    from ingest_service.wiring import replay
+    from lakehouse.contracts.tenant import TenantSettings
+    from lakehouse.control.database import ControlDatabase
+
+    lane = avro_lane
+    encoder = AvroEncoder(str(lane.registry), lane.prefix)
+    lane.send(
+        *(encoder.encode("acme", DataType.INTERACTIONS, {**ROW, "timestamp": n}) for n in range(3))
+    )
+    with lane.consuming(reject_share=1.0):
+        lane.wait_received(3)
+    assert lane.quarantine().height == 3
+    control = ControlDatabase.open(lane.lake.control_url)
+    wide = {"time_range": {"start": "1960-01-01", "end": "2030-01-01"}}
+    control.set_tenant_settings("acme", TenantSettings.model_validate(wide))
+    control.close()
+    for stored in (3, 0):
+        done = replay(lane.lake, ServiceSettings(), "acme", None, None, None)
+        assert sum(one.stored for one in done) == stored
+    assert lane.raw().height == 3
+    check = lane.check()
+    assert (check.received, check.wrong, check.unfinished) == (3, (), 0)
+
+
 def _with(kind, changed):
     from lakehouse.contracts.avro_schemas import avro_schema
 

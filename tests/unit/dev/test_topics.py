@@ -1,0 +1,44 @@
+"""Every list of topics says the same, and the Avro files say what the contract says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lakehouse.contracts.avro_schemas import avro_schema
+from lakehouse.contracts.fields import CONTEXT_FIELDS, FIELDS, FieldKind
+from lakehouse.contracts.kinds import DataType
+from lakehouse.contracts.topics import TOPICS, message_key
+
+PROJECT = Path(__file__).resolve().parents[3]
+AVRO_TYPES = {
+    FieldKind.TIMESTAMP: "long",
+    FieldKind.NUMBER: "double",
+    FieldKind.BOOLEAN: "boolean",
+}
+
+
+def test_the_compose_file_makes_the_same_topics() -> None:
+    compose = yaml.safe_load((PROJECT / "deploy" / "kafka.yaml").read_text())
+    lines = compose["services"]["kafka-topics"]["environment"]["TOPICS"].splitlines()
+    made = {tuple(line.split()) for line in lines}
+    assert made == {(t.name, str(t.partitions), str(t.retention_ms)) for t in TOPICS}
+
+
+@pytest.mark.parametrize("kind", list(DataType))
+def test_avro_schemas_have_the_contracts_fields(kind: DataType) -> None:
+    fields = {field["name"]: field for field in avro_schema(kind)["fields"]}
+    if kind is DataType.INTERACTIONS:
+        context = next(t for t in fields.pop("context")["type"] if isinstance(t, dict))
+        fields |= {field["name"]: field for field in context["fields"]}
+        assert set(CONTEXT_FIELDS) <= set(fields)
+    assert set(fields) == {field.name for field in FIELDS[kind]}
+    for field in FIELDS[kind]:
+        wanted: Any = AVRO_TYPES.get(field.kind, "string")
+        assert fields[field.name]["type"] == (wanted if field.required else ["null", wanted])
+
+
+def test_keys_name_the_tenant_and_for_the_catalogue_the_item() -> None:
+    assert message_key(DataType.INTERACTIONS, "acme", "i1") == b"acme"
+    assert message_key(DataType.ITEMS, "acme", "i:1") == b"acme:i:1"
