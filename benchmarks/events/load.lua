@@ -18,4 +18,5 @@ function request()
   end
   return wrk.format("POST", "/v1/events", headers, "[" .. table.concat(parts, ",") .. "]")
 end
-function delay() return pause end
+-- At random, so that the connections do not come all at once.
+function delay() return pause > 0 and math.random(0, 2 * pause) or 0 end
