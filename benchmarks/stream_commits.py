@@ -1,7 +1,7 @@
 """Does a table stay fast after ten thousand micro-batches? `python -m benchmarks.stream_commits`.
 
 Stores small micro-batches as the consumer does, table care included, and compares the time of a
-commit and of opening the table between an early and a late stretch of commits. The consumer makes
+commit and of opening the table with those of a lake of 200 to 400 commits. The consumer makes
 two commits a second; here they come as fast as they go, so the log is cut by number alone, to the
 length that it has at the consumer's pace.
 """
@@ -11,9 +11,10 @@ import json
 import statistics
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -33,7 +34,8 @@ from lakehouse.storage.stream_offsets import Partition
 from lakehouse.storage.tables import ensure_tables, open_table
 
 ROWS: Final = 20
-EARLY: Final = (200, 400)
+EARLY: Final = 200
+"""Commits of the young lake before it is measured."""
 LATE: Final = 200
 
 
@@ -46,62 +48,76 @@ class _OneTenant:
         return TenantSettings()
 
 
-def measure(folder: Path, commits: int) -> dict[str, Any]:
-    """Store so many micro-batches; return medians and means in milliseconds, and ratios."""
-    lake = LakeSettings(home=folder)
-    ensure_tables(lake)
-    delta = DeltaSink(lake)
-    sink, tenants = StreamSink(delta), _OneTenant()
-    intake = Intake(
-        MessageReader(AvroReader(None), tenants.settings, 1 << 20),
-        tenants,
-        DedupeWindows(),
-        DeltaHistory(delta),
-        EmptySuppressionList(),
-        lambda: datetime.now(UTC),
-    )
-    wanted = {
-        Partition("interactions-raw", n): (DataType.INTERACTIONS, Bounds(0, 1 << 40, 1))
-        for n in range(6)
-    }
-    claims = sink.take_over(wanted)
-    commit, opening, work = [], [], []
-    for number in range(commits):
-        parts = [Part(c, _records(number, c.feed.partition.number)) for c in claims[:1]]
-        parts = [Part(_at(part.claim, number), part.records) for part in parts]
-        prepared = intake.prepare(parts)
+class Stream:
+    """A lake that takes micro-batches, with the times of its commits and of opening its table."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lake = LakeSettings(home=folder)
+        ensure_tables(self._lake)
+        delta, tenants = DeltaSink(self._lake), _OneTenant()
+        self._sink = StreamSink(delta)
+        self._intake = Intake(
+            MessageReader(AvroReader(None), tenants.settings, 1 << 20),
+            tenants,
+            DedupeWindows(),
+            DeltaHistory(delta),
+            EmptySuppressionList(),
+            lambda: datetime.now(UTC),
+        )
+        wanted = {
+            Partition("interactions-raw", n): (DataType.INTERACTIONS, Bounds(0, 1 << 40, 1))
+            for n in range(6)
+        }
+        self._claim = self._sink.take_over(wanted)[0]
+        self._number = 0
+        self.commit: list[float] = []
+        self.opening: list[float] = []
+
+    def store(self) -> None:
+        """Store a micro-batch as the consumer does, then open the table anew."""
+        number, self._number = self._number, self._number + 1
+        claim = replace(self._claim, offset=number * ROWS)
+        prepared = self._intake.prepare([Part(claim, _records(number))])
         with prepared.held:
-            began, worked = perf_counter(), process_time()
-            sink.store(prepared.rows, prepared.moves, lambda: True)
-            commit.append(perf_counter() - began)
-            work.append(process_time() - worked)
+            began = perf_counter()
+            self._sink.store(prepared.rows, prepared.moves, lambda: True)
+            self.commit.append(perf_counter() - began)
             prepared.publish()
-        sink.tend(prepared.rows)
+        self._sink.tend(prepared.rows)
         if number % CLEAN_EVERY == CLEAN_EVERY - 1:
             for spec in (RAW_INTERACTIONS, OPS_INGEST_LEDGER):
-                drop_read_log(lake, spec, kept_seconds=0)
+                drop_read_log(self._lake, spec, kept_seconds=0)
         began = perf_counter()
-        open_table(lake, RAW_INTERACTIONS)
-        opening.append(perf_counter() - began)
+        open_table(self._lake, RAW_INTERACTIONS)
+        self.opening.append(perf_counter() - began)
+
+
+def measure(folder: Path, commits: int) -> dict[str, Any]:
+    """Compare the last stretch with the early one of another lake, batch by batch in turn.
+
+    So both see the same load of the machine, which changes more in a quarter of an hour than
+    what is measured.
+    """
+    old, young = Stream(folder / "old"), Stream(folder / "young")
+    for number in range(commits - LATE):
+        old.store()
         if number % 500 == 499:
-            newest = [1e3 * statistics.median(x[-200:]) for x in (commit, work, opening)]
-            tell = "{} commits: {:.1f} ms, work {:.1f}, open {:.1f}".format(number + 1, *newest)
+            newest = [1e3 * statistics.median(x[-200:]) for x in (old.commit, old.opening)]
+            tell = "{} commits: {:.1f} ms, open {:.1f}".format(number + 1, *newest)
             print(tell, file=sys.stderr, flush=True)
+    for _ in range(EARLY):
+        young.store()
+    for _ in range(LATE):
+        old.store()
+        young.store()
     return {
         "commits": commits,
-        "commit": _compare(commit, commits),
-        "commit_processor": _compare(work, commits),
-        "open": _compare(opening, commits),
+        "commit": _compare(young.commit[-LATE:], old.commit[-LATE:]),
+        "open": _compare(young.opening[-LATE:], old.opening[-LATE:]),
     }
 
 
-def _at(claim: Any, number: int) -> Any:
-    from dataclasses import replace
-
-    return replace(claim, offset=number * ROWS)
-
-
-def _records(number: int, partition: int) -> list[Any]:
+def _records(number: int) -> list[Any]:
     found = []
     for row in range(number * ROWS, (number + 1) * ROWS):
         event: dict[str, Any] = {
@@ -109,7 +125,7 @@ def _records(number: int, partition: int) -> list[Any]:
             "item_id": f"i{row % 31}",
             "interaction_type": "view",
         }
-        event |= {"timestamp": 1_700_000_000_000 + row, "event_id": f"e{partition}-{row}"}
+        event |= {"timestamp": 1_700_000_000_000 + row, "event_id": f"e{row}"}
         found.append(
             SimpleNamespace(
                 key=b"acme",
@@ -122,8 +138,7 @@ def _records(number: int, partition: int) -> list[Any]:
     return found
 
 
-def _compare(seconds: list[float], commits: int) -> dict[str, float]:
-    early, late = seconds[slice(*EARLY)], seconds[commits - LATE :]
+def _compare(early: list[float], late: list[float]) -> dict[str, float]:
     return {
         "early_median_ms": round(1e3 * statistics.median(early), 2),
         "late_median_ms": round(1e3 * statistics.median(late), 2),
