@@ -22,7 +22,8 @@ from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.stream.avro import AvroReader
-from ingest_service.stream.intake import Intake, Part
+from ingest_service.stream.intake import Intake
+from ingest_service.stream.places import Part
 from ingest_service.stream.reading import MessageReader
 from ingest_service.stream.sink import CLEAN_EVERY, Bounds, StreamSink
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS

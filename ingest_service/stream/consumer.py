@@ -18,8 +18,8 @@ from kafka.structs import OffsetAndMetadata
 
 from ingest_service.settings import StreamSettings
 from ingest_service.stream.broker import bounds_of, open_consumer, topic_numbers
-from ingest_service.stream.intake import Part
 from ingest_service.stream.metrics import StreamMetrics
+from ingest_service.stream.places import Part
 from ingest_service.stream.sink import Claim, FencedError, StreamSink
 from ingest_service.stream.status import CONSUMING, WAITING, Status
 from ingest_service.stream.worker import AWAY, Backoff, StoppedError, Worker

@@ -1,15 +1,14 @@
 """A micro-batch on its way: read, validate, suppress, dedupe, rows for the tables."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -20,10 +19,11 @@ from ingest_service.dedupe.window import (
     History,
     Verdict,
 )
-from ingest_service.rows import line_refs, quarantine_rows, raw_rows, reasons_by_row
+from ingest_service.rows import quarantine_rows, raw_rows, reasons_by_row
 from ingest_service.sinks.base import BatchKey
-from ingest_service.stream.reading import BadMessage, MessageReader, Place, RowGroup, TenantMessages
-from ingest_service.stream.sink import Claim, Move, StreamRows
+from ingest_service.stream.places import Part, Places, batch_id_of
+from ingest_service.stream.reading import BadMessage, MessageReader, RowGroup, TenantMessages
+from ingest_service.stream.sink import Move, StreamRows
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
@@ -33,17 +33,8 @@ from lakehouse.contracts.validator import REASON_SCHEMA, Validator
 from lakehouse.privacy.suppression import SuppressionList
 from lakehouse.storage.stream_offsets import SOURCE
 
-OFFSET_DIGITS: Final = 19
 LEDGER_REF: Final = "ledger"
 _OUTCOMES: Final = ("stored", "duplicate", "quarantined", "suppressed")
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Messages of one feed, in their order (Kafka's records)."""
-
-    claim: Claim
-    records: Sequence[Any]
 
 
 @dataclass(slots=True)
@@ -202,7 +193,7 @@ class _TenantRun:
         found = validator.validate(frame, self._key.known_at, faults=faults)
         rows, reasons = found.accepted, found.reasons
         prints = fingerprints(self._data_type, rows, found.payload, found.is_state)
-        places = _Places.of(group.places, self._parts, self._tenant_id)
+        places = Places.of(group.places, self._parts, self._tenant_id)
         gone = self._gone(validator, frame)
         if gone is not None:
             self._count("suppressed", places, gone.arg_true())
@@ -238,13 +229,13 @@ class _TenantRun:
             gone |= suppressed.matches(subject)
         return gone if gone.any() else None
 
-    def _store(self, rows: pl.DataFrame, places: "_Places") -> None:
+    def _store(self, rows: pl.DataFrame, places: Places) -> None:
         self._count("stored", places, rows["row"])
         refs, batch_ids = places.columns(rows["row"])
         table = raw_rows(RAW_TABLES[self._data_type], rows, refs, self._key, batch_ids)
         self._tables.raw.setdefault((self._data_type, self._tenant_id), []).append(table)
 
-    def _quarantine(self, group: RowGroup, places: "_Places", refused: pl.DataFrame) -> None:
+    def _quarantine(self, group: RowGroup, places: Places, refused: pl.DataFrame) -> None:
         self._count("quarantined", places, refused["row"])
         raw = [bytes(group.texts.raws[row]) for row in refused["row"]]
         self._keep_aside(raw, places, refused["row"], refused["reasons"], group.layout)
@@ -255,7 +246,7 @@ class _TenantRun:
             by_layout.setdefault(bad.layout, []).append(bad)
             self._prepared.codes[self._data_type, bad.code.value] += 1
         for layout, alike in by_layout.items():
-            places = _Places.of([bad.place for bad in alike], self._parts, self._tenant_id)
+            places = Places.of([bad.place for bad in alike], self._parts, self._tenant_id)
             rows = pl.Series(range(len(alike)), dtype=pl.UInt32)
             self._count("quarantined", places, rows)
             reasons = [
@@ -266,7 +257,7 @@ class _TenantRun:
     def _keep_aside(
         self,
         raw: list[bytes],
-        places: "_Places",
+        places: Places,
         rows: pl.Series,
         reasons: pl.Series | list[list[dict[str, str]]],
         layout: SourceLayout,
@@ -289,7 +280,7 @@ class _TenantRun:
                 **{name: int(tally[name][number]) for name in _OUTCOMES},
                 "known_at": self._key.known_at,
                 "source": SOURCE,
-                "batch_id": _batch_id(part, self._tenant_id),
+                "batch_id": batch_id_of(part, self._tenant_id),
                 "source_ref": LEDGER_REF,
                 "attempt": part.claim.epoch,
             }
@@ -303,7 +294,7 @@ class _TenantRun:
         for name in _OUTCOMES:
             self._prepared.tallies[self._data_type][name] += int(tally[name].sum())
 
-    def _count(self, outcome: str, places: "_Places", rows: pl.Series) -> None:
+    def _count(self, outcome: str, places: Places, rows: pl.Series) -> None:
         if len(rows):
             parts = places.parts[rows.to_numpy()]
             self._tally[outcome] += np.bincount(parts, minlength=len(self._parts))
@@ -311,51 +302,6 @@ class _TenantRun:
     def _note(self, reasons: pl.DataFrame) -> None:
         for code, count in reasons["code"].value_counts().iter_rows():
             self._prepared.codes[self._data_type, code] += count
-
-
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """Where the rows of a group stand, as columns of the tables."""
-
-    parts: npt.NDArray[np.int64]
-    refs: pl.Series
-    batch_ids: Mapping[int, str]
-    owners: Mapping[int, int] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, places: Sequence[Place], parts: Sequence[Part], tenant_id: str) -> "_Places":
-        numbers = np.fromiter((place.part for place in places), np.int64, len(places))
-        offsets = np.fromiter((place.offset for place in places), np.int64, len(places))
-        refs = pl.repeat("", len(places), eager=True)
-        used = [int(number) for number in np.unique(numbers)]
-        for number in used:
-            partition = parts[number].claim.feed.partition
-            unit = f"{partition.topic}:{partition.number}"
-            mine = np.flatnonzero(numbers == number)
-            found = pl.Series(line_refs(offsets[mine], unit, OFFSET_DIGITS))
-            refs = found if len(used) == 1 else refs.scatter(mine, found)
-        ids = {number: _batch_id(parts[number], tenant_id) for number in used}
-        owners = {number: parts[number].claim.epoch for number in used}
-        return cls(numbers, refs, ids, owners)
-
-    def columns(self, rows: pl.Series) -> tuple[pa.Array, pa.Array]:
-        """Return `source_ref` and `batch_id` of these rows."""
-        refs = self.refs.gather(rows).to_arrow(compat_level=pl.CompatLevel.oldest())
-        numbers = self.parts[rows.to_numpy()]
-        known = sorted(self.batch_ids)
-        indices = np.searchsorted(known, numbers).astype(np.int32)
-        texts = pl.Series([self.batch_ids[number] for number in known])
-        names = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
-        keys = pl.Series(indices).to_arrow()
-        return refs.cast(pa.string()), pa.DictionaryArray.from_arrays(keys, names)
-
-    def epochs(self, rows: pl.Series) -> list[int]:
-        """Return the numbers of the take-overs under which these rows are written."""
-        return [self.owners[int(number)] for number in self.parts[rows.to_numpy()]]
-
-
-def _batch_id(part: Part, tenant_id: str) -> str:
-    return part.claim.feed.batch_id(part.claim.offset, tenant_id)
 
 
 def _conflicts(rows: pl.DataFrame) -> pl.DataFrame:

@@ -14,8 +14,9 @@ from deltalake.exceptions import DeltaError
 from sqlalchemy.exc import SQLAlchemyError
 
 from ingest_service.stream.avro import RegistryAwayError
-from ingest_service.stream.intake import Intake, Part, Prepared
+from ingest_service.stream.intake import Intake, Prepared
 from ingest_service.stream.metrics import StreamMetrics
+from ingest_service.stream.places import Part
 from ingest_service.stream.sink import FencedError, StreamHaltError, StreamSink
 from ingest_service.stream.status import CONSUMING, WAITING, Status
 from lakehouse.contracts.tenant import DataType

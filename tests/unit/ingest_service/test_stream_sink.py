@@ -13,7 +13,8 @@ from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
 from ingest_service.stream.avro import AvroReader
-from ingest_service.stream.intake import Intake, Part, Prepared
+from ingest_service.stream.intake import Intake, Prepared
+from ingest_service.stream.places import Part
 from ingest_service.stream.reading import MessageReader
 from ingest_service.stream.sink import Bounds, Claim, FencedError, StreamHaltError, StreamSink
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS, RAW_QUARANTINE
