@@ -29,7 +29,11 @@ def main() -> None:
     result: dict[str, Any] = {}
     if options.scale:
         cases = [_case({"interactions": n, "pairs": 0, "checks": False}) for n in options.scale]
-        result = {"scale": cases, "growth": growth(cases)}
+        result = {
+            "scale": cases,
+            "growth": growth(cases),
+            "growth_of_processor_seconds": growth(cases, "processor_by_model"),
+        }
     else:
         how = {"pairs": options.pairs, "seed": options.seed}
         if options.interactions:

@@ -8,7 +8,7 @@ the first compilations stay out of the seconds.
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -99,27 +99,31 @@ def run_case(options: Options) -> dict[str, Any]:
 def measured_runs(settings: "LakeSettings", options: Options, java: JavaProcess) -> dict[str, Any]:
     """Full refresh, runs without a new row, and a run after some users changed."""
     java.take()
-    full, full_use = run_models(settings, full_refresh=True), java.take()
+    full, full_use = run_models(settings, full_refresh=True, java=java), java.take()
     found: dict[str, Any] = {}
     if options.checks:
         peer = Peer(settings, Path(options.folder) / "duckdb")
         found["correctness"] = figures(peer.connection, TENANT)
         peer.close()
-    idle = median_run([run_models(settings) for _ in range(IDLE_RUNS)])
+    idle = median_run([run_models(settings, java=java) for _ in range(IDLE_RUNS)])
     store(settings, WARM_TENANT, [later_events(settings, WARM_TENANT, 0.1)], first_batch=9_500)
     run_models(settings)
 
     events = later_events(settings, TENANT, CHANGED_USERS)
     store(settings, TENANT, [events], first_batch=9_600)
     java.take()
-    changed, changed_use = run_models(settings), java.take()
-    part, whole = (sum(run.less(idle).by_model.values()) for run in (changed, full))
+    changed, changed_use = run_models(settings, java=java), java.take()
+    part, whole = changed.less(idle), full.less(idle)
     return {
         "full_refresh": _figures(full, idle) | full_use,
         "no_new_rows": idle.report(),
         "users_changed": _figures(changed, idle)
         | changed_use
-        | {"new_rows": events.height, "share_of_full_refresh": round(part / whole, 4)},
+        | {
+            "new_rows": events.height,
+            "share_of_full_refresh": _share(part.by_model, whole.by_model),
+            "share_of_processor_seconds": _share(part.processor_by_model, whole.processor_by_model),
+        },
         **found,
     }
 
@@ -128,6 +132,10 @@ def _pieces(options: Options) -> Iterator[pl.DataFrame]:
     if options.news is not None:
         return read_news(Path(options.news))
     return Log(options.interactions, options.seed).pieces()
+
+
+def _share(part: Mapping[str, float], whole: Mapping[str, float]) -> float:
+    return round(sum(part.values()) / sum(whole.values()), 4)
 
 
 def _figures(run: Run, idle: Run) -> dict[str, Any]:

@@ -9,13 +9,14 @@ MEASURABLE_SECONDS: Final = 1.0
 """Below this at the largest size a model's seconds are the engine's overhead."""
 
 
-def growth(cases: Sequence[dict[str, Any]]) -> dict[str, float]:
+def growth(cases: Sequence[dict[str, Any]], what: str = "by_model") -> dict[str, float]:
     """Return the exponent b of seconds = a · interactions^b per model, and for all as `total`.
 
     A least-squares line through the logarithms; the run without new rows is subtracted already.
+    `what` is `by_model`, seconds by the clock, or `processor_by_model`.
     """
     sizes = [case["interactions"] for case in cases]
-    lines = seconds_by_model(cases)
+    lines = seconds_by_model(cases, what)
     lines["total"] = [sum(seconds) for seconds in zip(*lines.values(), strict=True)]
     return {
         name: exponent(sizes, seconds)
@@ -24,9 +25,11 @@ def growth(cases: Sequence[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def seconds_by_model(cases: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+def seconds_by_model(
+    cases: Sequence[dict[str, Any]], what: str = "by_model"
+) -> dict[str, list[float]]:
     """Return the full refresh's seconds per model, one for each case."""
-    runs = [case["full_refresh"]["by_model"] for case in cases]
+    runs = [case["full_refresh"][what] for case in cases]
     return {name: [run[name] for run in runs] for name in runs[0]}
 
 

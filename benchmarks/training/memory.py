@@ -18,7 +18,7 @@ class JavaProcess:
         self._process = next(child for child in children if child.name() == "java")
         self._stopped = Event()
         self._peak = 0
-        self._worked = self._processor_seconds()
+        self._worked = self.processor_seconds()
 
     @contextmanager
     def sampled(self) -> Iterator["JavaProcess"]:
@@ -33,14 +33,15 @@ class JavaProcess:
 
     def take(self) -> dict[str, Any]:
         """Return peak size (MB of 2^20 bytes) and processor time since the last call."""
-        worked, self._worked = self._worked, self._processor_seconds()
+        worked, self._worked = self._worked, self.processor_seconds()
         peak, self._peak = max(self._peak, self._process.memory_info().rss), 0
         return {
             "peak_rss_mb": round(peak / 2**20),
             "processor_seconds": round(self._worked - worked, 2),
         }
 
-    def _processor_seconds(self) -> float:
+    def processor_seconds(self) -> float:
+        """Return what the JVM has worked since it started."""
         times = self._process.cpu_times()
         return float(times.user + times.system)
 

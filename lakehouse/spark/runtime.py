@@ -19,6 +19,7 @@ from lakehouse.spark.java import find_java_home
 SMALL_LAKE_BYTES: Final = 16 * 1024 * 1024
 """Raw Parquet up to about half a million rows."""
 
+SMALL_SHUFFLE_PARTITIONS: Final = 2
 MIN_SHUFFLE_PARTITIONS: Final = 4
 RAW_BYTES_PER_SHUFFLE_PARTITION: Final = 16 * 1024 * 1024
 
@@ -70,20 +71,26 @@ def find_spark_home() -> Path:
 def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, str]:
     """Return the static Spark settings of a local lake, by name; docs/adr says what each gains."""
     raw_bytes = _raw_bytes(settings)
-    partitions = settings.shuffle_partitions or max(
-        MIN_SHUFFLE_PARTITIONS, raw_bytes // RAW_BYTES_PER_SHUFFLE_PARTITION
+    is_small = raw_bytes <= SMALL_LAKE_BYTES
+    partitions = settings.shuffle_partitions or (
+        SMALL_SHUFFLE_PARTITIONS
+        if is_small
+        else max(MIN_SHUFFLE_PARTITIONS, raw_bytes // RAW_BYTES_PER_SHUFFLE_PARTITION)
     )
     return {
         "spark.master": f"local[{settings.spark_cores}]",
         "spark.driver.memory": settings.spark_memory,
         "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
-        "spark.driver.extraJavaOptions": settings.java_options or _java_options(raw_bytes),
+        "spark.driver.extraJavaOptions": settings.java_options or _java_options(is_small),
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.warehouse.dir": settings.lake,
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(partitions),
+        # Planning again after every shuffle costs a small lake more than it can gain: a run by
+        # changes took 125 processor seconds with it and 61 without.
+        "spark.sql.adaptive.enabled": str(not is_small).lower(),
         # Spark shares its least number of partitions (the cores) out between the inputs of a union
         # and would run the sampling, a union of two equally partitioned inputs, as one task.
         "spark.sql.adaptive.coalescePartitions.minPartitionNum": str(2 * partitions),
@@ -95,8 +102,8 @@ def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, s
     }
 
 
-def _java_options(raw_bytes: int) -> str:
-    """Options by the size of the raw tables.
+def _java_options(is_small: bool) -> str:
+    """Options by the size of the lake.
 
     A run on little data is over before the optimising compiler pays: with the first compiler alone
     the models and tests of the demo cost 74 s of processor time instead of 117 s (2 cores). Its
@@ -104,7 +111,7 @@ def _java_options(raw_bytes: int) -> str:
     round: the negatives cost 52 s with the first compiler alone and 24 s with both.
     """
     parallel = "-XX:+UseParallelGC"
-    if raw_bytes > SMALL_LAKE_BYTES:
+    if not is_small:
         return parallel
     return f"{parallel} -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
 

@@ -128,10 +128,23 @@
     statement Spark 4.2 gives a table and `table_changes` of its name the same relation, whichever
     it meets first, so one of them would silently read the other's rows.
     -#}
-    {%- set location = run_query('describe detail ' ~ table).rows[0]['location'] -%}
     {{ return(
-        "table_changes_by_path('" ~ location | replace("'", "\\'") ~ "', " ~ first ~ ', ' ~ last ~ ')'
+        "table_changes_by_path('" ~ known_detail(table).location | replace("'", "\\'") ~ "', "
+        ~ first ~ ', ' ~ last ~ ')'
     ) }}
+{%- endmacro %}
+
+
+{% macro known_detail(table) -%}
+    {#- Where a table lies and its bytes at the first time this was asked in a run. -#}
+    {%- set known = graph.setdefault('eta_details', {}) -%}
+    {%- if table not in known -%}
+        {%- set detail = run_query('describe detail ' ~ table).rows[0] -%}
+        {%- do known.update({table: {
+            'location': detail['location'], 'bytes': detail['sizeInBytes'] | int,
+        }}) -%}
+    {%- endif -%}
+    {{ return(known[table]) }}
 {%- endmacro %}
 
 

@@ -1,9 +1,9 @@
 {% materialization delta_merge, adapter='spark' -%}
     {#-
-    One table, one commit. The model selects the rows of this run with an `is_current` column (see
-    `with_tombstones`, which leaves unchanged rows out); the commit updates, inserts and deletes. The
-    versions read are recorded in the table's properties after the commit: a run killed in between
-    does the same work again and finds nothing to change.
+    One table, one commit. The model selects the rows of this run with `is_current` and `is_held`
+    (see `with_tombstones`, which leaves unchanged rows out); the commit updates, inserts and
+    deletes. The versions read are recorded in the table's properties after the commit: a run killed
+    in between does the same work again and finds nothing to change.
     -#}
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set existing = load_relation(this) -%}
@@ -29,9 +29,15 @@
         {%- else -%}
             {%- set columns = adapter.get_columns_in_relation(target_relation) | map(attribute='name') | list -%}
             {%- do check_columns(target_relation, columns) -%}
-            {%- call statement('main') -%}
-                {{ delta_merge_sql(target_relation, sql, key, columns, scope) }}
-            {%- endcall -%}
+            {%- set changes = kept_changes(sql) -%}
+            {%- if changes.inserts or changes.others -%}
+                {%- call statement('main') -%}
+                    {{ delta_merge_sql(target_relation, changes, key, columns, scope) }}
+                {%- endcall -%}
+            {%- else -%}
+                {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%}{%- endcall -%}
+            {%- endif -%}
+            {%- do run_query('uncache table if exists ' ~ changes.view) -%}
         {%- endif -%}
         {%- if scope.tenant_id is none and not (
             scope.mode == 'nothing' and scope['from'] == scope['to'] and scope.held == scope.read
@@ -66,21 +72,68 @@
     )
     {#- The partition column goes last: a local session's catalogue takes the last columns for the
         partition's when a table is replaced by one with other columns, and fails on any else. #}
-    as select * except (is_current, {{ config.get('partition_by') }}), {{ config.get('partition_by') }}
+    as select * except (is_current, is_held, {{ config.get('partition_by') }}), {{ config.get('partition_by') }}
     from ({{ sql }})
 {%- endmacro %}
 
 
-{% macro delta_merge_sql(relation, sql, key, columns, scope) -%}
+{% macro kept_changes(sql) -%}
+    {#-
+    Computes the changes once and keeps them in the session until the commit, which reads them up to
+    three times. Returns the view that has them, and how many rows are new and how many are held.
+    -#}
+    {%- set view = 'eta_changes_of_' ~ model.name -%}
+    {%- do run_query('create or replace temporary view ' ~ view ~ ' as ' ~ sql) -%}
+    {%- do run_query('cache table ' ~ view) -%}
+    {%- set counts = run_query(
+        'select count_if(is_current and not is_held), count_if(is_held) from ' ~ view
+    ).rows[0] -%}
+    {{ return({'view': view, 'inserts': counts[0] | int, 'others': counts[1] | int}) }}
+{%- endmacro %}
+
+
+{% macro delta_merge_sql(relation, changes, key, columns, scope) -%}
+    {#-
+    The merge that brings the changes into the table. Without a row to insert it needs no outer
+    join, for which Spark cannot send the changes to every task and shuffles the table. Rows that
+    are all new are merged too, not appended: two runs at once must conflict, not insert twice.
+    -#}
+    {%- set is_small = changes.inserts + changes.others < var('broadcast_keys') | int %}
     merge into {{ relation }} as held
-    using ({{ sql }}) as fresh
+    using (select {{ '/*+ broadcast(fresh) */ ' if is_small }}* from {{ changes.view }} as fresh) as fresh
     on {% for name in key %}held.{{ name }} = fresh.{{ name }} and {% endfor %}
         {{ in_tenants(scope, 'held') }}
+        {%- if changes.inserts %}{{ is_in_touched_buckets(relation, changes, key) }}{% endif %}
+    {%- if changes.others %}
     when matched and fresh.is_current is null then delete
     {%- if columns | reject('in', key) | list %}
     when matched then update set *
     {%- endif %}
+    {%- endif %}
+    {%- if changes.inserts %}
     when not matched and fresh.is_current then insert *
+    {%- endif %}
+{%- endmacro %}
+
+
+{% macro is_in_touched_buckets(relation, changes, key) -%}
+    {#-
+    A condition that takes the rows of a large table out of a merge's outer join which no change can
+    match, before they are shuffled: by a bucket of their key, so that the log, where the
+    condition ends up, holds no identifier and no hash that is one's own.
+    -#}
+    {%- set names = key | reject('equalto', 'tenant_id') | list -%}
+    {%- set table = relation.schema ~ '.' ~ relation.identifier -%}
+    {%- if not names or known_detail(table).bytes < var('bucketed_bytes') | int -%}{{ return('') }}{%- endif -%}
+    {%- set bucket = 'pmod(xxhash64(' ~ names[0] ~ '), ' ~ var('merge_buckets') ~ ')' -%}
+    {%- set found = run_query(
+        'select distinct ' ~ bucket ~ ' as bucket from ' ~ changes.view ~ ' limit '
+        ~ (var('merge_buckets') // 4)
+    ).columns['bucket'].values() -%}
+    {%- if found | length == var('merge_buckets') // 4 -%}{{ return('') }}{%- endif -%}
+    {{ return(
+        ' and ' ~ bucket.replace(names[0], 'held.' ~ names[0]) ~ ' in (' ~ found | join(', ') ~ ')'
+    ) }}
 {%- endmacro %}
 
 

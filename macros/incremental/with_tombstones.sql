@@ -2,8 +2,9 @@
     {#-
     The final select of a `__this_run` model: what has to change in the table. Rows of `cte` that
     the table lacks or holds with other values have `is_current` true; keys in scope that the table
-    holds and `cte` no longer has come with `is_current` null. Unchanged rows are left out here,
-    because a merge rewrites every file that a source row matches, changed or not.
+    holds and `cte` no longer has come with `is_current` null. `is_held` says whether the table has
+    the key. Unchanged rows are left out here, because a merge rewrites every file that a source row
+    matches, changed or not.
     The comment tells the materialization what the scope was.
     -#}
     /* eta {{ tojson({
@@ -12,11 +13,11 @@
         'parameters': scope.parameters,
     }) }} */
     {%- if scope.target is none or scope.mode == 'nothing' %}
-    select *, true as is_current from {{ cte }}
+    select *, true as is_current, false as is_held from {{ cte }}
     {%- else %}
     {%- set columns = adapter.get_columns_in_relation(scope.target) | map(attribute='name') %}
     {%- set values = columns | reject('in', key) | join(', ') %}
-    select * except (held_values)
+    select * except (held_values), held_values is not null as is_held
     from (select *, true as is_current from {{ cte }})
     full outer join (
         select {{ key | join(', ') }}, struct({{ values or 'true' }}) as held_values

@@ -69,7 +69,7 @@ def grown(lake: Lake) -> dict[tuple[str, str], pl.DataFrame]:
     growth.add()
     lake.dbt("run", "--vars", json.dumps({"tenant_id": TENANTS[0]}))
     growth.add(is_last=True)
-    lake.dbt("run")
+    lake.dbt("run", "--vars", json.dumps({"bucketed_bytes": 0}))  # as large tables are merged
     lake.build()
     return contents(lake, TENANTS)
 
@@ -83,6 +83,13 @@ def refreshed(lake: Lake, grown: dict) -> dict[tuple[str, str], pl.DataFrame]:
 def test_incremental_runs_equal_a_full_refresh(grown: dict, refreshed: dict) -> None:
     assert differences(grown, refreshed) == []
     assert all(grown["training.training_data", name].height > 0 for name in TENANTS)
+
+
+def test_large_tables_are_merged_by_buckets_of_their_keys(lake: Lake, grown: dict) -> None:
+    for table in ("training/sampled_negatives", "features/user_feature_history"):
+        log = Path(lake.settings.lake, table, "_delta_log")
+        merges = [text for file in log.glob("*.json") if "MERGE" in (text := file.read_text())]
+        assert any("pmod(xxhash64(" in text for text in merges)
 
 
 def test_a_run_on_unchanged_data_writes_no_file(lake: Lake, refreshed: dict) -> None:

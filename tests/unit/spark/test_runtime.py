@@ -42,16 +42,16 @@ def test_everything_stays_on_this_machine_and_in_utc(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw_mib", "partitions", "is_first_compiler_alone"),
+    ("raw_mib", "partitions", "is_small"),
     [
-        pytest.param(0, 4, True, id="nothing yet"),
-        pytest.param(15, 4, True, id="half a million rows"),
+        pytest.param(0, 2, True, id="nothing yet"),
+        pytest.param(15, 2, True, id="half a million rows"),
         pytest.param(40, 4, False, id="1.5 million rows"),
         pytest.param(520, 32, False, id="20 million rows"),
     ],
 )
-def test_compiler_and_partitions_follow_the_size_of_raw(
-    tmp_path: Path, raw_mib: int, partitions: int, is_first_compiler_alone: bool
+def test_compiler_planning_and_partitions_follow_the_size_of_raw(
+    tmp_path: Path, raw_mib: int, partitions: int, is_small: bool
 ) -> None:
     folder = tmp_path / "lake/raw/interactions/tenant_id=a/ingest_date=2026-01-01"
     folder.mkdir(parents=True)
@@ -60,7 +60,8 @@ def test_compiler_and_partitions_follow_the_size_of_raw(
     configuration = spark_configuration(LakeSettings(home=tmp_path), [])
     assert configuration["spark.sql.shuffle.partitions"] == str(partitions)
     java = configuration["spark.driver.extraJavaOptions"]
-    assert ("TieredStopAtLevel=1" in java) is is_first_compiler_alone
+    assert ("TieredStopAtLevel=1" in java) is is_small
+    assert (configuration["spark.sql.adaptive.enabled"] == "false") is is_small
 
 
 def test_partitions_and_java_options_of_ones_own_win(tmp_path: Path) -> None:
