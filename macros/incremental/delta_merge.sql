@@ -29,7 +29,7 @@
         {%- else -%}
             {%- set columns = adapter.get_columns_in_relation(target_relation) | map(attribute='name') | list -%}
             {%- do check_columns(target_relation, columns) -%}
-            {%- set changes = kept_changes(sql) -%}
+            {%- set changes = kept_changes(target_relation, sql) -%}
             {%- if changes.inserts or changes.others -%}
                 {%- call statement('main') -%}
                     {{ delta_merge_sql(target_relation, changes, key, columns, scope) }}
@@ -37,7 +37,9 @@
             {%- else -%}
                 {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%}{%- endcall -%}
             {%- endif -%}
-            {%- do run_query('uncache table if exists ' ~ changes.view) -%}
+            {%- if changes.view -%}
+                {%- do run_query('uncache table if exists ' ~ changes.view) -%}
+            {%- endif -%}
         {%- endif -%}
         {%- if scope.tenant_id is none and not (
             scope.mode == 'nothing' and scope['from'] == scope['to'] and scope.held == scope.read
@@ -77,18 +79,37 @@
 {%- endmacro %}
 
 
-{% macro kept_changes(sql) -%}
+{% macro kept_changes(relation, sql) -%}
     {#-
-    Computes the changes once and keeps them in the session until the commit, which reads them up to
-    three times. Returns the view that has them, and how many rows are new and how many are held.
+    For a large table: computes the changes once and keeps them in the session until the commit,
+    which reads them up to three times. Returns what to select them from, the view if they are kept,
+    and how many rows are new and how many are held. For a small table that costs more than it
+    gains; whether there are such rows is then not known, so both counts are one.
     -#}
+    {%- if not is_large(relation) -%}
+        {{ return({'select': sql, 'view': none, 'inserts': 1, 'others': 1}) }}
+    {%- endif -%}
     {%- set view = 'eta_changes_of_' ~ model.name -%}
     {%- do run_query('create or replace temporary view ' ~ view ~ ' as ' ~ sql) -%}
     {%- do run_query('cache table ' ~ view) -%}
     {%- set counts = run_query(
         'select count_if(is_current and not is_held), count_if(is_held) from ' ~ view
     ).rows[0] -%}
-    {{ return({'view': view, 'inserts': counts[0] | int, 'others': counts[1] | int}) }}
+    {%- set count = (counts[0] | int) + (counts[1] | int) -%}
+    {%- set hint = '/*+ broadcast(kept) */ ' if count < var('broadcast_keys') | int -%}
+    {{ return({
+        'select': 'select ' ~ (hint or '') ~ '* from ' ~ view ~ ' as kept',
+        'view': view,
+        'inserts': counts[0] | int,
+        'others': counts[1] | int,
+    }) }}
+{%- endmacro %}
+
+
+{% macro is_large(relation) -%}
+    {{ return(
+        known_detail(relation.schema ~ '.' ~ relation.identifier).bytes >= var('large_bytes') | int
+    ) }}
 {%- endmacro %}
 
 
@@ -98,12 +119,11 @@
     join, for which Spark cannot send the changes to every task and shuffles the table. Rows that
     are all new are merged too, not appended: two runs at once must conflict, not insert twice.
     -#}
-    {%- set is_small = changes.inserts + changes.others < var('broadcast_keys') | int %}
     merge into {{ relation }} as held
-    using (select {{ '/*+ broadcast(fresh) */ ' if is_small }}* from {{ changes.view }} as fresh) as fresh
+    using ({{ changes.select }}) as fresh
     on {% for name in key %}held.{{ name }} = fresh.{{ name }} and {% endfor %}
         {{ in_tenants(scope, 'held') }}
-        {%- if changes.inserts %}{{ is_in_touched_buckets(relation, changes, key) }}{% endif %}
+        {%- if changes.inserts and changes.view %}{{ is_in_touched_buckets(changes.view, key) }}{% endif %}
     {%- if changes.others %}
     when matched and fresh.is_current is null then delete
     {%- if columns | reject('in', key) | list %}
@@ -116,18 +136,17 @@
 {%- endmacro %}
 
 
-{% macro is_in_touched_buckets(relation, changes, key) -%}
+{% macro is_in_touched_buckets(view, key) -%}
     {#-
     A condition that takes the rows of a large table out of a merge's outer join which no change can
     match, before they are shuffled: by a bucket of their key, so that the log, where the
     condition ends up, holds no identifier and no hash that is one's own.
     -#}
     {%- set names = key | reject('equalto', 'tenant_id') | list -%}
-    {%- set table = relation.schema ~ '.' ~ relation.identifier -%}
-    {%- if not names or known_detail(table).bytes < var('bucketed_bytes') | int -%}{{ return('') }}{%- endif -%}
+    {%- if not names -%}{{ return('') }}{%- endif -%}
     {%- set bucket = 'pmod(xxhash64(' ~ names[0] ~ '), ' ~ var('merge_buckets') ~ ')' -%}
     {%- set found = run_query(
-        'select distinct ' ~ bucket ~ ' as bucket from ' ~ changes.view ~ ' limit '
+        'select distinct ' ~ bucket ~ ' as bucket from ' ~ view ~ ' limit '
         ~ (var('merge_buckets') // 4)
     ).columns['bucket'].values() -%}
     {%- if found | length == var('merge_buckets') // 4 -%}{{ return('') }}{%- endif -%}

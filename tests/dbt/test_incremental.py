@@ -69,7 +69,7 @@ def grown(lake: Lake) -> dict[tuple[str, str], pl.DataFrame]:
     growth.add()
     lake.dbt("run", "--vars", json.dumps({"tenant_id": TENANTS[0]}))
     growth.add(is_last=True)
-    lake.dbt("run", "--vars", json.dumps({"bucketed_bytes": 0}))  # as large tables are merged
+    lake.dbt("run", "--vars", json.dumps({"large_bytes": 0}))  # as large tables are merged
     lake.build()
     return contents(lake, TENANTS)
 
