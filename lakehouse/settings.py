@@ -55,6 +55,8 @@ class LakeSettings(BaseSettings):
     """Cores of a local Spark, as Spark writes them: a number, or `*` for all."""
     spark_memory: str = "4g"
     """Heap of a local Spark driver."""
+    dbt_target_path: Path | None = Field(default=None, validation_alias="DBT_TARGET_PATH")
+    """Folder that dbt writes to. Default: `target` in the project."""
     run_id: str | None = None
     """The run that this process is a step of, where a scheduler splits a run into processes."""
     airflow_environment: Path | None = None
@@ -81,6 +83,11 @@ class LakeSettings(BaseSettings):
     def is_local(self) -> bool:
         """Whether the lake is a folder of this machine."""
         return "://" not in self.lake
+
+    @property
+    def dbt_target_dir(self) -> Path:
+        """Where dbt writes what it has built."""
+        return self.dbt_target_path or self.project_dir / "target"
 
     @cached_property
     def control_url(self) -> str:

@@ -45,6 +45,20 @@ def up(
 
 
 @app.command()
+def serve(
+    thrift: ThriftOption = False,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port.")] = None,
+) -> None:
+    """Be the server, in the foreground: what a container runs. It asks nobody who they are."""
+    from lakehouse.dev.spark import DEFAULT_PORTS, become_spark
+    from lakehouse.settings import LakeSettings
+
+    kind = _kind(thrift)
+    become_spark(LakeSettings(), kind, host, port or DEFAULT_PORTS[kind])
+
+
+@app.command()
 def down() -> None:
     """End the servers that `up` has started here."""
     from lakehouse.cli.output import note

@@ -6,9 +6,11 @@ import typer
 
 from lakehouse.cli import (
     audit,
+    dags,
     db,
     demo,
     dev,
+    dev_airflow,
     dev_spark,
     docs,
     evaluation,
@@ -53,6 +55,7 @@ app.command("audit")(audit.audit)
 app.command("status")(status.status)
 app.command("docs")(docs.docs)
 app.command("export")(export.export)
+app.add_typer(dags.app, name="dags")
 app.add_typer(runs.app, name="runs")
 app.add_typer(training.app, name="training")
 app.add_typer(evaluation.app, name="evaluation")
@@ -66,6 +69,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(dev.app, name="dev")
 dev.app.add_typer(dev_spark.app, name="spark")
+dev.app.add_typer(dev_airflow.app, name="airflow")
 
 
 def _show_version(is_wanted: bool) -> None:

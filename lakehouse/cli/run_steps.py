@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 RunOption = Annotated[str, typer.Option("--run", envvar="ETA_RUN_ID", help="Id of the run.")]
 
 _POLL_SECONDS: Final = 5.0
+_MOST_TOLD: Final = 100
+"""Each becomes a task of its own in the scheduler."""
 
 
 def begin(
@@ -87,7 +89,9 @@ def check(
     for name in refused:
         for failure in verdicts[name].report["failures"]:
             note(f"{name}: {failure['check']}: {failure['sentence']}")
-    typer.echo(json.dumps(refused))
+    if len(refused) > _MOST_TOLD:
+        note(f"Only the first {_MOST_TOLD} of {len(refused):,} become tasks of their own.")
+    typer.echo(json.dumps(refused[:_MOST_TOLD]))
 
 
 def publish(run: RunOption) -> None:
@@ -145,12 +149,17 @@ def late(
     run: RunOption,
     deadline: Annotated[str, typer.Option(help="When it should have ended (UTC, ISO 8601).")],
 ) -> None:
-    """Note that a run missed its deadline, for the metrics and `eta runs show`."""
+    """Note that a run missed its deadline, if it did, for the metrics and `eta runs show`."""
     from lakehouse.training import run_steps
     from lakehouse.training.run_metrics import write_metrics
 
-    moment = datetime.fromisoformat(deadline)
+    given = datetime.fromisoformat(deadline)
+    moment = given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
     with _opened() as (settings, database):
+        ended_at = database.runs.get(run).finished_at
+        if ended_at is not None and ended_at <= moment:
+            note(f"The run {run} had ended in time.")
+            return
         database.runs.note(run, run_steps.LATE, moment.isoformat())
         write_metrics(settings, database.runs.list(limit=50))
     note(f"The run {run} was to end by {moment:%Y-%m-%d %H:%M} UTC and has not.")

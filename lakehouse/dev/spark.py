@@ -6,8 +6,9 @@ models as many tasks goes through one server instead, as it would through a clus
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NoReturn
 
 from lakehouse.dev.servers import Server, find_server, free_port, is_listening, start_server
 from lakehouse.errors import EtaError
@@ -51,14 +52,12 @@ def start_spark(settings: LakeSettings, kind: Kind = "connect", port: int | None
             remedy="name another one with --port, or --port 0 for any that is free",
         )
     port = port or free_port()
-    environment: dict[str, str] = dict(os.environ)
-    prepare_environment(settings, environment)
-    environment["PYSPARK_PYTHON"] = sys.executable
+    environment = _environment(settings)
     ensure_tables(settings)
     server = start_server(
         NAMES[kind],
         folder,
-        _command(kind, port, Path(environment["SPARK_HOME"])),
+        _command(kind, "127.0.0.1", port, environment),
         addresses=_addresses(kind, port),
         is_ready=lambda: is_listening(port),
         environment=environment,
@@ -67,13 +66,33 @@ def start_spark(settings: LakeSettings, kind: Kind = "connect", port: int | None
     return server
 
 
-def _command(kind: Kind, port: int, spark_home: Path) -> list[str]:
+def become_spark(settings: LakeSettings, kind: Kind, host: str, port: int) -> NoReturn:
+    """Replace this process by a Spark server on the local lake; raises `EtaError` before that.
+
+    It has no authentication of its own: `host` must be reachable for those alone who may do all.
+    """
+    from lakehouse.storage.tables import ensure_tables
+
+    environment = _environment(settings)
+    ensure_tables(settings)
+    command = _command(kind, host, port, environment)
+    os.execve(command[0], command, environment)  # noqa: S606  # a list of our own making
+
+
+def _environment(settings: LakeSettings) -> dict[str, str]:
+    environment = dict(os.environ)
+    prepare_environment(settings, environment)
+    environment["PYSPARK_PYTHON"] = sys.executable
+    return environment
+
+
+def _command(kind: Kind, host: str, port: int, environment: Mapping[str, str]) -> list[str]:
     options = {
         _PORT_SETTINGS[kind]: str(port),
-        _ADDRESS_SETTINGS[kind]: "127.0.0.1",
+        _ADDRESS_SETTINGS[kind]: host,
     }
     return [
-        str(spark_home / "bin" / "spark-submit"),
+        str(Path(environment["SPARK_HOME"]) / "bin" / "spark-submit"),
         *("--class", _CLASSES[kind]),
         *(part for name, value in options.items() for part in ("--conf", f"{name}={value}")),
         "spark-internal",

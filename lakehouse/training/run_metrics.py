@@ -61,8 +61,8 @@ def _last_run(registry: CollectorRegistry, run: ModelRun) -> None:
         ("outcome",),
         registry=registry,
     )
-    for outcome, names in run.notes.get(PUBLICATION, {}).items():
-        tenants.labels(outcome).set(len(names))
+    for outcome in ("new", "unchanged", "refused"):
+        tenants.labels(outcome).set(len(run.notes.get(PUBLICATION, {}).get(outcome, ())))
     changed = Gauge(
         "eta_run_model_rows_written",
         "Rows that the last run wrote, by model and change.",

@@ -113,6 +113,8 @@ def check(
     if is_final:
         version = open_derived(settings, TRAINING_DATA).version()
         wanted = list(compare_with_current(settings, clock(), plan.tenant_id)[0])
+        before = database.runs.get(run_id).notes.get(PUBLICATION, {})
+        database.runs.note(run_id, PUBLICATION, {**before, "is_done": False})
     else:
         wanted = plan.tenants
     verdicts = {} if wanted == [] else gate(wanted)
@@ -168,6 +170,7 @@ def note_publication(database: ControlDatabase, run_id: str, done: Published) ->
             "new": {**before.get("new", {}), **{m.tenant_id: m.snapshot_id for m in done.new}},
             "unchanged": [m.tenant_id for m in done.unchanged],
             "refused": dict(done.refused),
+            "is_done": True,
         },
     )
 
@@ -182,7 +185,7 @@ def end(
     run = database.runs.get(run_id)
     before = run.notes.get(VERSIONS, {})
     database.runs.note(run_id, ROWS, rows_written(settings, before))
-    is_complete = is_success and PUBLICATION in run.notes
+    is_complete = is_success and run.notes.get(PUBLICATION, {}).get("is_done", False)
     if is_complete:
         after = table_versions(settings)
         read = {name: before[name] for name in SOURCES if name in before}

@@ -1,0 +1,1 @@
+"""What the DAG files share. Runs in Airflow's environment: it never imports `lakehouse`."""

@@ -1,0 +1,23 @@
+"""Every night: merge small files of days that have ended, shorten logs, delete what is unused."""
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import DAG, chain
+
+from eta_dags.operators import EtaOperator
+
+with DAG(
+    "keep_tables",
+    schedule="30 2 * * *",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
+    doc_md="Runs `eta tables compact`, `clean` and `health`; may run beside ingestion and readers.",
+    tags=["eta", "tables"],
+):
+    chain(
+        EtaOperator(task_id="compact", arguments=["tables", "compact"]),
+        EtaOperator(task_id="clean", arguments=["tables", "clean"]),
+        EtaOperator(task_id="health", arguments=["tables", "health"], retries=0),
+    )

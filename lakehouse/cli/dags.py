@@ -1,0 +1,15 @@
+"""`eta dags`: what the scheduler's DAGs are rendered from."""
+
+import typer
+
+app = typer.Typer(help="Prepare what the Airflow DAGs need.", no_args_is_help=True)
+
+
+@app.command()
+def build() -> None:
+    """Write the graph of models that the DAGs are rendered from; again after a model changed."""
+    from lakehouse.cli.output import note
+    from lakehouse.settings import LakeSettings
+    from lakehouse.training.model_graph import write_graph
+
+    note(f"Wrote {write_graph(LakeSettings())}")
