@@ -54,7 +54,12 @@ def _undisturbed() -> dict[str, str]:
             "DBT_TARGET_PATH": f"{folder}/target",
             "DBT_LOG_PATH": f"{folder}/logs",
         }
-        command = [Path(sys.executable).with_name("dbt"), "run", "--select", "+training_contents"]
+        command = [
+            str(Path(sys.executable).with_name("dbt")),
+            "run",
+            "--select",
+            "+training_contents",
+        ]
         subprocess.run(command, cwd=PROJECT_DIR, env=environment, check=True, capture_output=True)
         return orchestra.built_hashes()
 

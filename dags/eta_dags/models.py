@@ -31,6 +31,7 @@ def model_group(
     *,
     models: Sequence[str] = (),
     execution_mode: ExecutionMode = ExecutionMode.LOCAL,
+    target: str = CONFIG.target,
 ) -> DbtTaskGroup:
     """Return a task group with the models in `folders` of `dbt_project/models` (of `models` alone).
 
@@ -51,7 +52,7 @@ def model_group(
         ),
         profile_config=ProfileConfig(
             profile_name="eta",
-            target_name=CONFIG.target,
+            target_name=target,
             profiles_yml_filepath=CONFIG.project_dir / "profiles.yml",
         ),
         execution_config=ExecutionConfig(
@@ -70,7 +71,7 @@ def model_group(
         ),
         operator_args={
             "append_env": True,
-            "env": CONFIG.variables,
+            "env": {**CONFIG.variables, "DBT_TARGET": target},
             "exclude": "test_type:unit",
             "interceptors": [_as_planned],
             "on_failure_callback": _tell_how_to_repeat,

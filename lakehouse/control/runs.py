@@ -1,6 +1,6 @@
 """Runs of the models: what was asked for, what its steps noted, how it ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
@@ -44,10 +44,13 @@ class Runs:
         self._connections = connections
         self._clock = clock
 
-    def start(self, run_id: str, parameters: dict[str, Any]) -> ModelRun:
+    def start(
+        self, run_id: str, parameters: dict[str, Any], *, keep: Collection[str] = ()
+    ) -> ModelRun:
         """Record a run, or start one again: its notes and its first start stay.
 
-        A run that had ended runs again, from now on. Raises `EtaError` for an id that is no id.
+        A run that had ended runs again, from now on, with those of its notes that `keep` names.
+        Raises `EtaError` for an id that is no id.
         """
         if not run_id.strip() or len(run_id) > _MAX_ID or not run_id.isprintable():
             raise EtaError(
@@ -63,7 +66,8 @@ class Runs:
                 connection.execute(insert(table).values(values))
             else:
                 if row.state != "running":
-                    values |= {"started_at": self._clock(), "finished_at": None, "notes": {}}
+                    kept = {name: value for name, value in row.notes.items() if name in keep}
+                    values |= {"started_at": self._clock(), "finished_at": None, "notes": kept}
                 connection.execute(update(table).where(table.c.run_id == run_id).values(values))
         return self.get(run_id)
 

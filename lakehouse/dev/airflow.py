@@ -55,11 +55,13 @@ def start_airflow(
     *,
     port: int | None = None,
     workers: int = DEFAULT_WORKERS,
+    dags: Path | None = None,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> LocalAirflow:
     """Start Airflow and the shared Spark that its tasks use; parts that run are left alone.
 
-    Needs the graph of models (`write_graph`). `workers` tasks run at once. Raises `EtaError` when
+    Needs the graph of models (`write_graph`). `workers` tasks run at once; `dags` is another folder
+    than the project's. Raises `EtaError` when
     Airflow is not installed, the port is taken, or a part does not start.
     """
     command = airflow_command(settings)
@@ -74,6 +76,11 @@ def start_airflow(
     on_step("Starting Spark")
     spark = start_spark(settings, "connect")
     environment = airflow_environment(settings, home, port, workers, spark)
+    if dags is not None:
+        environment |= {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "PYTHONPATH": environment["AIRFLOW__CORE__DAGS_FOLDER"],
+        }
     home.mkdir(parents=True, exist_ok=True)
     if running is None:
         on_step("Preparing Airflow's database")

@@ -41,6 +41,7 @@ VERSIONS: Final = "versions"
 PUBLICATION: Final = "publication"
 ROWS: Final = "rows"
 LATE: Final = "late"
+COMPLETE: Final = "complete"
 
 FINAL_GATE: Final = "gate"
 EARLY_GATE: Final = "early_gate"
@@ -78,11 +79,12 @@ def begin(
     """Take the lock, record the run and decide what it has to do.
 
     Repeated after a kill it keeps what the first attempt noted of the lake, so that the rows of
-    the whole run are counted and nothing is taken for done that was only begun. Raises `RunLocked`
-    while another run goes on.
+    the whole run are counted and nothing is taken for done that was only begun. A run that had
+    ended and is begun again decides anew, by what it had completed. Raises `RunLocked` while
+    another run goes on.
     """
     database.run_lock.hold(run_id)
-    run = database.runs.start(run_id, parameters.given)
+    run = database.runs.start(run_id, parameters.given, keep=[COMPLETE])
     if VERSIONS not in run.notes:
         database.runs.note(run_id, VERSIONS, table_versions(settings))
     plan = Plan(**run.notes[PLAN]) if PLAN in run.notes else None
@@ -185,12 +187,14 @@ def end(
     run = database.runs.get(run_id)
     before = run.notes.get(VERSIONS, {})
     database.runs.note(run_id, ROWS, rows_written(settings, before))
-    is_complete = is_success and run.notes.get(PUBLICATION, {}).get("is_done", False)
+    is_done = run.notes.get(PUBLICATION, {}).get("is_done", False)
+    is_needed = run.notes.get(PLAN, {}).get("is_needed", True)
+    is_complete = is_success and (is_done or not is_needed)
     if is_complete:
         after = table_versions(settings)
         read = {name: before[name] for name in SOURCES if name in before}
         done = {"versions": {**after, **read}, "code": code_fingerprint(settings.project_dir)}
-        database.runs.note(run_id, "complete", done)
+        database.runs.note(run_id, COMPLETE, done)
     is_refused = bool(run.notes.get(PUBLICATION, {}).get("refused"))
     state: State = "failed" if not is_complete else "refused" if is_refused else "succeeded"
     database.runs.finish(run_id, state)
@@ -253,9 +257,9 @@ def _backfill(settings: LakeSettings, parameters: RunParameters) -> Plan:
 def _last_complete(database: ControlDatabase) -> dict[str, Any] | None:
     """What the newest complete run left, if it was a normal one for all tenants."""
     for run in database.runs.list(limit=_RUNS_LOOKED_AT):
-        if "complete" in run.notes:
+        if COMPLETE in run.notes:
             is_normal = not read_parameters(run.parameters).variables
-            found: dict[str, Any] = run.notes["complete"]
+            found: dict[str, Any] = run.notes[COMPLETE]
             return found if is_normal and "tenant_id" not in run.parameters else None
     return None
 

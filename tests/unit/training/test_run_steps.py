@@ -139,7 +139,7 @@ def test_nothing_new_is_nothing_to_do(steps: Steps) -> None:
     assert steps.whole("third") == "succeeded"
     plan = steps.begin("fourth")
     assert (plan.is_needed, plan.tenants) == (False, [])
-    steps.end("fourth", is_success=False)
+    assert steps.end("fourth") == "succeeded"
     assert not steps.begin("fifth").is_needed
     assert steps.begin("fifth", full_refresh=True) == plan.__class__(
         True, "asked for: full_refresh=True", None, {}, full_refresh=True
@@ -261,3 +261,13 @@ def test_rows_wait_until_they_are_read_and_published(
     later = waiting_tenants(steps.settings, datetime.now(UTC))
     assert [w.tenant_id for w in later] == ["globex"]
     assert later[0].hours < 1  # it came now, whatever time it carries
+
+
+def test_a_completed_run_that_is_begun_again_looks_anew(steps: Steps) -> None:
+    """As when an operator clears a run in the scheduler: its id stays."""
+    write_training_tables(steps.settings, {"acme": examples(5)})
+    assert steps.whole("r") == "succeeded"
+    assert steps.begin("r").reason == "nothing is new since the last run"
+    assert steps.end("r") == "succeeded"
+    write_training_tables(steps.settings, {"acme": examples(7)})
+    assert steps.begin("r").is_needed
