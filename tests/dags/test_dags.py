@@ -1,21 +1,16 @@
-"""The DAGs in Airflow's own environment: rendered from the models, killed, resumed, run again."""
+"""The DAGs in Airflow's own environment parse, and are rendered from the models."""
 
 import json
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lakehouse.training.lake_state import SOURCES
 from tests.conftest import PROJECT_DIR
-from tests.support.lake import Lake
-from tests.support.orchestration import SMALL, Orchestra, moments, why_not
+from tests.support.orchestration import Orchestra, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
-
-KILLS = 2
 
 _PARSE = """
 import json, sys
@@ -30,17 +25,6 @@ print(json.dumps({"errors": bag.import_errors, "dags": {
     } for dag in bag.dags.values()
 }}))
 """
-
-
-@pytest.fixture(scope="module")
-def orchestra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orchestra]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("ETA_HOME", "ETA_PROJECT_DIR", "ETA_SPARK_REMOTE"):
-            patch.setenv(name, "")
-        found = Orchestra(tmp_path_factory.mktemp("orchestra"))
-        found.start()
-        yield found
-        found.stop()
 
 
 @pytest.fixture(scope="module")
@@ -105,74 +89,3 @@ def test_the_sources_that_decide_what_is_new_are_those_that_models_read() -> Non
         if parent.startswith("source.")
     }
     assert read == set(SOURCES)
-
-
-@pytest.fixture(scope="module")
-def resumed(orchestra: Orchestra) -> dict[str, Any]:
-    """A run of two tenants, one with bad rows, killed at random moments and resumed."""
-    orchestra.store_tenants("acme", "globex")
-    orchestra.store_bad_rows("globex")
-    for seconds in moments(KILLS, seed=7, first=5, last=40):
-        assert orchestra.kill_dag(SMALL, "small_training", seconds)
-    result: dict[str, Any] = orchestra.run_dag(SMALL, "small_training")
-    return result
-
-
-def states(result: dict[str, Any]) -> dict[str, str]:
-    return {
-        task["task"] + (f"[{task['index']}]" if task["index"] else ""): task["state"]
-        for task in result["tasks"]
-    }
-
-
-def test_the_tenant_with_bad_rows_is_held_back_and_the_other_published(
-    orchestra: Orchestra, resumed: dict[str, Any]
-) -> None:
-    found = states(resumed)
-    assert found.pop("quality_gate.held_back[globex]") == "failed"
-    assert found.pop("nothing_new") == "skipped"
-    assert set(found.values()) == {"success"}
-    assert resumed["state"] == "failed"  # so that somebody looks
-    assert set(orchestra.hashes()) == {"acme"}
-    assert [name for name, _ in resumed["assets"]] == ["training_set.acme"]
-    log = (orchestra.home / "small_training.log").read_text(errors="replace")
-    assert "globex did not pass raw_event_time_is_in_range on raw.interactions" in log
-    assert "To repeat it in a checkout: ETA_RUN_ID=small_training/" in log
-
-
-def test_with_nothing_new_nothing_is_written_and_freshness_is_checked(
-    orchestra: Orchestra, resumed: dict[str, Any]
-) -> None:
-    files, before = Lake(orchestra.settings).data_files(), snapshots(orchestra)
-    result = orchestra.run_dag(SMALL, "small_training")
-    found = states(result)
-    assert {found[name] for name in found if name.startswith(("staging", "training"))} == {
-        "skipped"
-    }
-    assert (found["nothing_new"], found["freshness"], found["end"]) == ("success",) * 3
-    assert result["assets"] == []
-    assert Lake(orchestra.settings).data_files() == files
-    assert snapshots(orchestra) == before
-
-
-def test_a_resumed_run_is_what_a_full_refresh_makes(
-    orchestra: Orchestra, resumed: dict[str, Any]
-) -> None:
-    before = orchestra.built_hashes()
-    assert set(before) == {"acme", "globex"}
-    dbt = Path(orchestra.environment["ETA_ENVIRONMENT"]) / "bin" / "dbt"
-    command = [dbt, "build", "--full-refresh", "--target", "connect", "--exclude", "test_type:unit"]
-    command += ["--select", "path:dbt_project/models/staging", "+training_contents"]
-    command += ["training_counts"]
-    again = subprocess.run(
-        command, cwd=PROJECT_DIR, env=orchestra.environment, capture_output=True, text=True
-    )
-    assert again.returncode == 0, again.stdout[-2000:]
-    assert orchestra.built_hashes() == before
-    assert orchestra.hashes()["acme"] == before["acme"]
-
-
-def snapshots(orchestra: Orchestra) -> set[Path]:
-    return set((Path(orchestra.settings.lake)).rglob("*.json")) - set(
-        Path(orchestra.settings.lake).rglob("_delta_log/*.json")
-    )
