@@ -228,6 +228,8 @@ def test_without_a_key_nothing_but_health_and_the_description_answers(
         for method in methods:
             answer = httpx.request(method, service.base_url + path)
             expected = 200 if path.startswith("/health/") else 401
+            if path == "/v1/webhooks/{source}":
+                expected = 404  # a signature is its key, and there is no such source
             assert answer.status_code == expected, (method, path)
 
 
