@@ -2,14 +2,15 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import EtaError
 
 PROJECT_FILE = "dbt_project.yml"
+CONDITIONAL_PUT = "aws_conditional_put"
 
 
 def find_project_dir(start: Path | None = None) -> Path:
@@ -40,8 +41,9 @@ class LakeSettings(BaseSettings):
     """Root of the Delta tables: a folder or an object-store URL. Default: `lake` in the home."""
     database_url: str | None = None
     """SQLAlchemy URL of the control database. Default: SQLite in the home."""
-    storage_options: dict[str, str] = Field(default_factory=dict)
-    """Object-store options (JSON) handed to delta-rs, credentials included; never logged."""
+    storage_options: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Object-store options (JSON) by delta-rs' names, credentials included; never logged. Spark and
+    boto3 get theirs from these, too (`lakehouse.storage.s3`)."""
     cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "eta")
     """Downloaded jars and launchers, shared between projects."""
 
@@ -67,6 +69,21 @@ class LakeSettings(BaseSettings):
     The content of a table does not depend on it."""
     java_options: str | None = None
     """JVM options of a local Spark; by default those that suit the size of the raw tables."""
+
+    @model_validator(mode="after")
+    def _one_winner_on_s3(self) -> Self:
+        """A commit on S3 is a put that fails if the version is there: two writers cannot both win.
+
+        It is the library's default; written out, an option of an old configuration cannot undo it.
+        """
+        if self.lake_uri is not None and self.lake_uri.startswith(("s3://", "s3a://")):
+            others = {
+                name: value
+                for name, value in self.storage_options.items()
+                if name.lower() not in (CONDITIONAL_PUT, "conditional_put")
+            }
+            self.storage_options = {**others, CONDITIONAL_PUT: "etag"}
+        return self
 
     @cached_property
     def home_dir(self) -> Path:

@@ -2,7 +2,7 @@
 
 import typer
 
-from lakehouse.cli import dev_kafka, dev_registry
+from lakehouse.cli import dev_kafka, dev_registry, dev_s3
 from lakehouse.cli.output import note, print_rows
 
 app = typer.Typer(
@@ -11,6 +11,7 @@ app = typer.Typer(
 )
 app.add_typer(dev_kafka.app, name="kafka")
 app.add_typer(dev_registry.app, name="registry")
+app.add_typer(dev_s3.app, name="s3")
 
 
 @app.command()

@@ -20,6 +20,7 @@ from lakehouse.cli import (
     ledger,
     prepare,
     quarantine,
+    retention,
     run,
     runs,
     schemas,
@@ -62,6 +63,7 @@ app.add_typer(evaluation.app, name="evaluation")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(tables.app, name="tables")
+app.add_typer(retention.app, name="retention")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
 app.add_typer(webhooks.app, name="webhooks")

@@ -140,6 +140,23 @@ INGEST_LEDGER: Final = pa.schema(
     ]
 )
 
+# Rows that left a table other than by a replay: `expired` by age, or `erased`. One row per batch
+# they were of, written before they are removed; it counts once the table they left has the
+# application transaction (`removal_id`, `attempt`). `ingest_date` is the removed rows' own.
+REMOVALS: Final = pa.schema(
+    [
+        *_KEYS,
+        pa.field("table_name", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("removal_id", pa.string(), nullable=False),
+        ATTEMPT,
+        pa.field("batch_id", pa.string(), nullable=False),
+        pa.field("row_count", pa.int64(), nullable=False),
+        pa.field("expired_before", TIMESTAMP),  # rows known earlier have left; null: erased
+        pa.field("known_at", TIMESTAMP, nullable=False),
+    ]
+)
+
 # Append-only: the newest version of a tenant counts. A null means the project's default.
 TENANT_SETTINGS: Final = pa.schema(
     [
@@ -186,6 +203,7 @@ RAW_CLICKSTREAM: Final = TableSpec("raw", "clickstream", CLICKSTREAM, ("event_ti
 RAW_QUARANTINE: Final = TableSpec("raw", "quarantine", QUARANTINE, ("known_at",))
 OPS_REPLAY_OUTCOMES: Final = TableSpec("ops", "replay_outcomes", REPLAY_OUTCOMES, ("known_at",))
 OPS_INGEST_LEDGER: Final = TableSpec("ops", "ingest_ledger", INGEST_LEDGER, ("known_at",))
+OPS_REMOVALS: Final = TableSpec("ops", "removals", REMOVALS, ("expired_before", "known_at"))
 OPS_TENANT_SETTINGS: Final = TableSpec(
     "ops", "tenant_settings", TENANT_SETTINGS, ("version",), partition_by=("tenant_id",)
 )
@@ -204,5 +222,6 @@ SERVICE_TABLES: Final = (
     RAW_QUARANTINE,
     OPS_REPLAY_OUTCOMES,
     OPS_INGEST_LEDGER,
+    OPS_REMOVALS,
     OPS_TENANT_SETTINGS,
 )

@@ -10,6 +10,7 @@ from lakehouse.contracts.kinds import DataType as DataType
 from lakehouse.contracts.kinds import FileFormat as FileFormat
 from lakehouse.contracts.kinds import InteractionType as InteractionType
 from lakehouse.contracts.kinds import OnError as OnError
+from lakehouse.contracts.retention import RetentionPolicy
 from lakehouse.errors import EtaError
 
 TENANT_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -163,7 +164,8 @@ class TenantSettings(_Model):
     evaluation snapshots are divided unless `eta evaluation make` says otherwise.
     `sources` maps a mapping's name to it; an upload that names none uses `default`, which exists
     even when it is not given (contract column names, epoch milliseconds, commas). `contract` and
-    `segment` exist as well. `quotas` bound what it sends as events.
+    `segment` exist as well. `quotas` bound what it sends as events. `retention` says how long its
+    data stays and in which storage (docs/storage-tiers.md).
     """
 
     time_range: TimeRange = Field(default_factory=TimeRange)
@@ -174,6 +176,7 @@ class TenantSettings(_Model):
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     sources: dict[str, SourceMapping] = Field(default_factory=dict)
     quotas: Quotas = Field(default_factory=Quotas)
+    retention: RetentionPolicy = Field(default_factory=RetentionPolicy)
 
     def mapping(self, name: str | None) -> SourceMapping:
         """Return the source mapping called `name`; raise `EtaError` when the tenant has none."""

@@ -9,7 +9,6 @@ from secrets import token_bytes
 from typing import Final
 
 from lakehouse.contracts.topics import TOPICS, Topic
-from lakehouse.dev.bundles import fetch_bundle, java_program
 from lakehouse.dev.servers import (
     Server,
     find_server,
@@ -20,6 +19,7 @@ from lakehouse.dev.servers import (
 )
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.spark.bundles import fetch_bundle, java_program
 
 NAME: Final = "kafka"
 VERSION: Final = "4.1.0"

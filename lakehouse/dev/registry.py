@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 from urllib.error import URLError
 
-from lakehouse.dev.bundles import fetch_bundle, java_program, unpack
 from lakehouse.dev.servers import Server, find_server, free_port, start_server, stop_server
 from lakehouse.settings import LakeSettings
+from lakehouse.spark.bundles import fetch_bundle, java_program, unpack
 
 NAME: Final = "registry"
 VERSION: Final = "3.0.9"

@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal, NoReturn
 
-from lakehouse.dev.servers import Server, find_server, free_port, is_listening, start_server
+from lakehouse.dev.servers import (
+    Server,
+    find_server,
+    free_port,
+    is_listening,
+    start_server,
+    stop_server,
+)
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.runtime import prepare_environment
@@ -35,11 +42,11 @@ _ADDRESS_SETTINGS: Final[dict[Kind, str]] = {
 
 
 def start_spark(settings: LakeSettings, kind: Kind = "connect", port: int | None = None) -> Server:
-    """Start a Spark server on the local lake and make every table of the lake known to it.
+    """Start a Spark server on the lake and make every table of the lake known to it.
 
     Listens on 127.0.0.1, on `port` or on a free one. One that runs already is returned. Raises
-    `EtaError` when Java or the jars cannot be had, the lake is on an object store, the port is
-    taken, or the server does not answer.
+    `EtaError` when Java or the jars cannot be had, the port is taken, or the server does not
+    answer. A lake on S3 must have no other Spark, on no machine.
     """
     from lakehouse.storage.tables import ensure_tables
 
@@ -62,12 +69,16 @@ def start_spark(settings: LakeSettings, kind: Kind = "connect", port: int | None
         is_ready=lambda: is_listening(port),
         environment=environment,
     )
-    _register_tables(kind, port, settings)
+    try:
+        _register_tables(kind, port, settings)
+    except Exception:
+        stop_server(NAMES[kind], folder)
+        raise
     return server
 
 
 def become_spark(settings: LakeSettings, kind: Kind, host: str, port: int) -> NoReturn:
-    """Replace this process by a Spark server on the local lake; raises `EtaError` before that.
+    """Replace this process by a Spark server on the lake; raises `EtaError` before that.
 
     It has no authentication of its own: `host` must be reachable for those alone who may do all.
     """
@@ -81,7 +92,7 @@ def become_spark(settings: LakeSettings, kind: Kind, host: str, port: int) -> No
 
 def _environment(settings: LakeSettings) -> dict[str, str]:
     environment = dict(os.environ)
-    prepare_environment(settings, environment)
+    prepare_environment(settings, environment, is_server=True)
     environment["PYSPARK_PYTHON"] = sys.executable
     return environment
 
@@ -118,7 +129,7 @@ def _register_tables(kind: Kind, port: int, settings: LakeSettings) -> None:
     connection = hive.connect("127.0.0.1", port, username="eta")
     try:
         cursor = connection.cursor()
-        for statement in register_statements(settings.lake):
+        for statement in register_statements(settings):
             cursor.execute(statement)
     finally:
         connection.close()

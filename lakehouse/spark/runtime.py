@@ -15,6 +15,8 @@ from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.jars import DELTA_JARS, ensure_jars
 from lakehouse.spark.java import find_java_home
+from lakehouse.storage.s3 import spark_options
+from lakehouse.storage.tables import raw_bytes_of_log
 
 SMALL_LAKE_BYTES: Final = 16 * 1024 * 1024
 """Raw Parquet up to about half a million rows."""
@@ -36,25 +38,32 @@ appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n
 """
 
 
-def prepare_environment(settings: LakeSettings, environment: MutableMapping[str, str]) -> None:
+def prepare_environment(
+    settings: LakeSettings, environment: MutableMapping[str, str], *, is_server: bool = False
+) -> None:
     """Put `JAVA_HOME`, `SPARK_HOME` and `SPARK_CONF_DIR` into `environment` for a local Spark.
 
     Guarantees that a JVM started with `environment` finds Java, Delta and the lake. What the user
     exported stays (a `SPARK_CONF_DIR` of one's own replaces ours whole). Raises `EtaError` for a
-    lake on an object store: only a server may write there (one Spark driver per bucket).
+    lake on an object store unless it `is_server`: Delta's commits to S3 lock inside one JVM, so a
+    lake there has one Spark.
     """
-    if not settings.is_local:
+    if not settings.is_local and not is_server:
         raise EtaError(
             "a local Spark session may not write a lake on an object store: "
             "two sessions on one bucket can lose commits",
-            remedy="use the one Spark server of that lake: `dbt build --target connect` "
-            "(or `thrift`) with ETA_SPARK_REMOTE set",
+            remedy="use the one Spark server of that lake (`eta dev spark up` starts one here): "
+            "`dbt build --target connect` or DBT_TARGET=connect, ETA_SPARK_REMOTE its address",
         )
     if "SPARK_CONF_DIR" in environment and not _is_ours(environment["SPARK_CONF_DIR"], settings):
         return
     java_home = find_java_home(settings.cache_dir, dict(environment))
     spark_home = find_spark_home()
     jars = ensure_jars(DELTA_JARS, settings.cache_dir, java_home=java_home, spark_home=spark_home)
+    if not settings.is_local:
+        from lakehouse.spark.s3_jars import s3_jars
+
+        jars += s3_jars(settings)
     environment["JAVA_HOME"] = str(java_home)
     environment["SPARK_HOME"] = str(spark_home)
     environment["SPARK_CONF_DIR"] = str(write_configuration(settings, jars))
@@ -99,6 +108,7 @@ def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, s
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
+        **({} if settings.is_local else spark_options(settings)),
     }
 
 
@@ -117,6 +127,8 @@ def _java_options(is_small: bool) -> str:
 
 
 def _raw_bytes(settings: LakeSettings) -> int:
+    if not settings.is_local:
+        return raw_bytes_of_log(settings)
     files = Path(settings.lake, "raw").glob("*/tenant_id=*/ingest_date=*/*.parquet")
     return sum(file.stat().st_size for file in files)
 
@@ -143,5 +155,6 @@ def _write_if_changed(path: Path, text: str) -> None:
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
     partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.touch(mode=0o600)  # it may hold the credentials of the object store
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)

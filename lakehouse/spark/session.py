@@ -37,7 +37,7 @@ def open_local_session(settings: LakeSettings) -> "SparkSession":
     # it writes every failed statement's JVM stack to stderr; the exception says the same
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     session = SparkSession.builder.appName("eta").getOrCreate()
-    register_tables(session, settings.lake)
+    register_tables(session, settings)
     return session
 
 
@@ -58,7 +58,7 @@ def opened_session(settings: LakeSettings) -> "Iterator[SparkSession]":
 
 
 def open_remote_session(settings: LakeSettings, remote: str) -> "SparkSession":
-    """Open a session on a Spark Connect server; the tables of a local lake are known to it.
+    """Open a session on a Spark Connect server; the tables of the lake are known to it.
 
     The caller stops it. Raises `EtaError` when nothing answers at `remote`.
     """
@@ -67,8 +67,7 @@ def open_remote_session(settings: LakeSettings, remote: str) -> "SparkSession":
 
     try:
         session = SparkSession.builder.remote(remote).create()
-        if settings.is_local:
-            register_tables(session, settings.lake)
+        register_tables(session, settings)
     except (PySparkException, OSError) as error:
         raise EtaError(
             f"no Spark Connect server answers at {remote} ({type(error).__name__})",
@@ -77,37 +76,44 @@ def open_remote_session(settings: LakeSettings, remote: str) -> "SparkSession":
     return session
 
 
-def register_tables(session: "SparkSession", lake: str) -> None:
-    """Make every Delta table of a local `lake` known as `schema.table`; idempotent."""
+def register_tables(session: "SparkSession", settings: LakeSettings) -> None:
+    """Make every Delta table of the lake known as `schema.table`; idempotent."""
     for schema in SCHEMAS:
-        session.sql(_schema_statement(lake, schema))
+        session.sql(_schema_statement(settings, schema))
         known = {row.tableName for row in session.sql(f"show tables in {schema}").collect()}
-        for table in _tables(lake, schema):
-            if table.name not in known:
-                session.sql(_table_statement(schema, table))
+        for table in _tables(settings, schema):
+            if table not in known:
+                session.sql(_table_statement(settings, schema, table))
 
 
-def register_statements(lake: str) -> list[str]:
+def register_statements(settings: LakeSettings) -> list[str]:
     """Return what `register_tables` runs on a server that knows nothing; each may be repeated."""
     return [
         statement
         for schema in SCHEMAS
         for statement in (
-            _schema_statement(lake, schema),
-            *(_table_statement(schema, table) for table in _tables(lake, schema)),
+            _schema_statement(settings, schema),
+            *(_table_statement(settings, schema, table) for table in _tables(settings, schema)),
         )
     ]
 
 
-def _tables(lake: str, schema: str) -> list[Path]:
-    return [log.parent for log in sorted(Path(lake, schema).glob("*/_delta_log"))]
+def _tables(settings: LakeSettings, schema: str) -> list[str]:
+    from lakehouse.storage.objects import open_folder
+
+    folder = open_folder(settings, schema)
+    return [name for name in folder.folders() if folder.names(f"{name}/_delta_log")]
 
 
-def _schema_statement(lake: str, schema: str) -> str:
-    return f"create schema if not exists {schema} location '{Path(lake, schema).as_uri()}'"
+def _schema_statement(settings: LakeSettings, schema: str) -> str:
+    return f"create schema if not exists {schema} location '{_uri(settings, schema)}'"
 
 
-def _table_statement(schema: str, table: Path) -> str:
-    return (
-        f"create table if not exists {schema}.{table.name} using delta location '{table.as_uri()}'"
-    )
+def _table_statement(settings: LakeSettings, schema: str, table: str) -> str:
+    location = _uri(settings, f"{schema}/{table}")
+    return f"create table if not exists {schema}.{table} using delta location '{location}'"
+
+
+def _uri(settings: LakeSettings, path: str) -> str:
+    location = f"{settings.lake}/{path}"
+    return Path(location).as_uri() if settings.is_local else location

@@ -104,7 +104,7 @@ def merge_small_files(
     what makes the bound hold. Between machines the first commit wins and the other's work is
     dropped. Writers that append meanwhile are not disturbed.
     """
-    with _turn(settings, spec):
+    with one_at_a_time(settings, spec.full_name):
         table = open_table(settings, spec)
         before = small_file_count(table, day, small_bytes)
         if before <= above:
@@ -222,9 +222,10 @@ def log_files(settings: LakeSettings, path: str) -> tuple[int, int]:
 
 
 @contextmanager
-def _turn(settings: LakeSettings, spec: TableSpec) -> Iterator[None]:
+def one_at_a_time(settings: LakeSettings, name: str) -> Iterator[None]:
+    """Let one process of this machine at a time work on what `name` stands for; others wait."""
     folder = settings.home_dir / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{spec.full_name}.lock").open("wb") as lock:
+    with (folder / f"{name}.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -10,12 +10,14 @@ import polars as pl
 
 from lakehouse.contracts.tables import (
     OPS_INGEST_LEDGER,
+    OPS_REMOVALS,
     OPS_REPLAY_OUTCOMES,
     RAW_QUARANTINE,
     RAW_TABLES,
     TableSpec,
 )
 from lakehouse.storage.ledger import COUNTS, counting, ledger_rows, query
+from lakehouse.storage.removals import removed_rows
 from lakehouse.storage.tables import open_table
 
 if TYPE_CHECKING:
@@ -58,7 +60,13 @@ def check_ledger(
     # Raw is opened first and a batch commits to it last: what raw has, the others have, too.
     tables = {
         spec: open_table(settings, spec)
-        for spec in (*RAW_TABLES.values(), OPS_INGEST_LEDGER, OPS_REPLAY_OUTCOMES, RAW_QUARANTINE)
+        for spec in (
+            *RAW_TABLES.values(),
+            OPS_INGEST_LEDGER,
+            OPS_REPLAY_OUTCOMES,
+            RAW_QUARANTINE,
+            OPS_REMOVALS,
+        )
     }
     check = _Check(tables, tenant_id, since, datetime.now(UTC))
     sides = check.sides([])
@@ -93,6 +101,7 @@ class _Check:
         self._outcomes = self._marked(OPS_REPLAY_OUTCOMES, _MARKS)
         raw = pl.concat([self._raw(spec) for spec in RAW_TABLES.values()])
         self._raw_rows = raw.group_by(BATCH).agg(raw=pl.col("rows").sum())
+        self._removed = self._removals()
 
     def sides(self, doubted: list[str]) -> pl.DataFrame:
         """Return, per batch, what the ledger says and what the tables hold."""
@@ -108,6 +117,7 @@ class _Check:
             commits=pl.col("replay").n_unique(),
         )
         sides = sides.join(self._raw_rows, on=BATCH, how="full", coalesce=True)
+        sides = sides.join(self._removed, on=BATCH, how="full", coalesce=True)
         for name, frame in (("aside", self._quarantine), ("resolved", self._outcomes)):
             kept = counting(frame, self._table, self._now, doubted)
             rows = kept.group_by(BATCH).agg(pl.col("rows").sum().alias(name))
@@ -124,6 +134,15 @@ class _Check:
             f"{self._days} group by {groups}",
         )
 
+    def _removals(self) -> pl.DataFrame:
+        """Return per batch the rows that left raw and the quarantine by age or erasure."""
+        found = removed_rows(self._table, self._tenant_id, self._now, self._days)
+        is_aside = pl.col("table_name") == RAW_QUARANTINE.full_name
+        return found.group_by(BATCH).agg(
+            raw_removed=pl.col("row_count").filter(~is_aside).sum(),
+            aside_removed=pl.col("row_count").filter(is_aside).sum(),
+        )
+
     def _raw(self, spec: TableSpec) -> pl.DataFrame:
         columns = "tenant_id, batch_id, count(*) as rows"
         grouped = f"{self._days} group by tenant_id, batch_id"
@@ -133,7 +152,13 @@ class _Check:
 def _problems(sides: pl.DataFrame) -> pl.DataFrame:
     """Return the batches that do not add up with the first thing that is wrong."""
     parts = pl.col("stored") + pl.col("duplicate") + pl.col("quarantined") + pl.col("suppressed")
-    is_open = pl.col("aside") - pl.col("resolved")
+    in_raw = pl.col("raw") + pl.col("raw_removed")
+    left = (
+        pl.when(pl.col("raw_removed") > 0)
+        .then(pl.format(", {} left it", "raw_removed"))
+        .otherwise(pl.lit(""))
+    )
+    is_open = pl.col("aside") + pl.col("aside_removed") - pl.col("resolved")
     problem = (
         pl.when(pl.col("entries") == 0)
         .then(pl.format("raw or the quarantine has rows of it, the ledger has not"))
@@ -141,8 +166,8 @@ def _problems(sides: pl.DataFrame) -> pl.DataFrame:
         .then(pl.format("{} entries for {} commits", "entries", "commits"))
         .when(pl.col("received") != parts)
         .then(pl.format("received {}, accounted for {}", "received", parts))
-        .when(pl.col("stored") != pl.col("raw"))
-        .then(pl.format("stored {}, raw holds {}", "stored", "raw"))
+        .when(pl.col("stored") != in_raw)
+        .then(pl.format("stored {}, raw holds {}{}", "stored", "raw", left))
         .when(pl.col("quarantined") != is_open)
         .then(pl.format("quarantined {}, the quarantine holds {}", "quarantined", is_open))
     )

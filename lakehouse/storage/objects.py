@@ -29,6 +29,10 @@ class ObjectFolder(Protocol):
         """Replace a file in one atomic step; durable when this returns."""
         ...
 
+    def delete(self, name: str) -> None:
+        """Delete a file; one that is not there is none the worse."""
+        ...
+
     def names(self, folder: str) -> list[str]:
         """Return the names of the files directly in `folder`, in order; none if it is missing."""
         ...
@@ -78,6 +82,10 @@ class LocalFolder:
             partial.unlink(missing_ok=True)
         _sync(target.parent)
 
+    def delete(self, name: str) -> None:
+        """See `ObjectFolder.delete`."""
+        (self._root / name).unlink(missing_ok=True)
+
     def names(self, folder: str) -> list[str]:
         """See `ObjectFolder.names`."""
         found = (self._root / folder).glob("[!.]*")
@@ -114,6 +122,11 @@ class StoreFolder:
         size = len(content) + 1
         with self._files.open_output_stream(name, buffer_size=size) as stream:
             stream.write(content)
+
+    def delete(self, name: str) -> None:
+        """See `ObjectFolder.delete`."""
+        if self._files.get_file_info(name).type is pafs.FileType.File:
+            self._files.delete_file(name)
 
     def names(self, folder: str) -> list[str]:
         """See `ObjectFolder.names`."""

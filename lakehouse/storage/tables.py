@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lakehouse.contracts.tables import SERVICE_TABLES, TableSpec
+from lakehouse.contracts.tables import RAW_TABLES, SERVICE_TABLES, TableSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +75,20 @@ def table_opener(settings: LakeSettings) -> Callable[[TableSpec], DeltaTable]:
         return handles[spec.full_name]
 
     return table
+
+
+def raw_bytes_of_log(settings: LakeSettings) -> int:
+    """Return the bytes of the raw tables' files, as their logs say; 0 before there are any."""
+    from deltalake.exceptions import TableNotFoundError
+
+    total = 0
+    for spec in RAW_TABLES.values():
+        try:
+            sizes = open_table(settings, spec).get_add_actions()["size_bytes"].to_pylist()
+        except TableNotFoundError:
+            continue
+        total += sum(sizes)
+    return total
 
 
 def _surely_exists(settings: LakeSettings, spec: TableSpec) -> bool:

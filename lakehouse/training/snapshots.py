@@ -18,6 +18,8 @@ from lakehouse.storage.objects import ObjectFolder, open_folder
 from lakehouse.training.manifest import EvaluationManifest, Manifest
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from lakehouse.settings import LakeSettings
 
 M = TypeVar("M", bound=Manifest)
@@ -88,6 +90,21 @@ class Snapshots(Generic[M]):
         names = self._folder(settings, tenant_id).names("")
         identifiers = [name.removesuffix(".json") for name in names if name != _POINTER]
         return [self.read(settings, tenant_id, found) for found in identifiers]
+
+    def expired(self, settings: LakeSettings, tenant_id: str, before: datetime) -> list[M]:
+        """Return the snapshots published earlier than `before`, the current one never."""
+        current = self.current(settings, tenant_id)
+        kept = None if current is None else current.snapshot_id
+        return [
+            found
+            for found in self.all_of(settings, tenant_id)
+            if found.created_at < before and found.snapshot_id != kept
+        ]
+
+    def forget(self, settings: LakeSettings, manifest: M) -> None:
+        """Delete a manifest: the snapshot pins nothing any more. Safe to repeat."""
+        folder = self._folder(settings, manifest.tenant_id)
+        folder.delete(f"{manifest.snapshot_id}.json")
 
     def _folder(self, settings: LakeSettings, tenant_id: str) -> ObjectFolder:
         return open_folder(settings, f"{self.folder}/{check_tenant_id(tenant_id)}")

@@ -23,5 +23,6 @@ staging_conflicts as (
 )
 
 {{ with_tombstones(
-    'staging_conflicts', scope, key=['tenant_id', 'event_id', 'batch_id', 'source_ref']
+    'staging_conflicts', scope, key=['tenant_id', 'event_id', 'batch_id', 'source_ref'],
+    kept=has_expired('raw.interactions')
 ) }}

@@ -59,4 +59,6 @@ staging_counts as (
             and raw_counts.batch_id = conflict_counts.batch_id
 )
 
-{{ with_tombstones('staging_counts', scope, key=['tenant_id', 'batch_id']) }}
+{{ with_tombstones(
+    'staging_counts', scope, key=['tenant_id', 'batch_id'], kept=has_expired('raw.interactions')
+) }}

@@ -30,4 +30,6 @@ stg_interactions as (
     where arrival_rank = 1
 )
 
-{{ with_tombstones('stg_interactions', scope, key=['tenant_id', 'event_id']) }}
+{{ with_tombstones(
+    'stg_interactions', scope, key=['tenant_id', 'event_id'], kept=has_expired('raw.interactions')
+) }}

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.dev import bundles
-from lakehouse.dev.bundles import fetch_bundle
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.spark import bundles
+from lakehouse.spark.bundles import fetch_bundle
 
 
 def fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> Path:

@@ -1,0 +1,108 @@
+"""Rows that left a table by age or by erasure, counted per batch, so that the ledger adds up.
+
+Counted before they go: a row of `ops.removals` holds from the moment on at which the table they
+left has its application transaction. One that was killed in between does not count.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+import pyarrow as pa
+
+from lakehouse.contracts.tables import OPS_REMOVALS, SERVICE_TABLES, TableSpec
+from lakehouse.storage.ledger import query
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deltalake import DeltaTable
+
+    from lakehouse.settings import LakeSettings
+    from lakehouse.storage.ledger import OpenTable
+
+EXPIRED: Final = "expired"
+ERASED: Final = "erased"
+ASKED: Final = timedelta(days=29)
+"""How far back a table can be asked: application transactions are kept for 30 days."""
+_COLUMNS: Final = (
+    "tenant_id, batch_id, table_name, reason, removal_id, attempt, row_count, known_at"
+)
+
+
+def removed_rows(
+    table: OpenTable, tenant_id: str | None, now: datetime, condition: str = "true"
+) -> pl.DataFrame:
+    """Return `tenant_id, batch_id, table_name, reason, row_count` of rows that are gone.
+
+    `condition` is the program's own SQL over the columns of `ops.removals`.
+    """
+    found = query(table, OPS_REMOVALS, _COLUMNS, tenant_id, condition)
+    gone = found.join(_not_done(found, table, now), on=("removal_id", "attempt"), how="anti")
+    return gone.select("tenant_id", "batch_id", "table_name", "reason", "row_count")
+
+
+def record_removal(
+    settings: LakeSettings,
+    spec: TableSpec,
+    counts: pl.DataFrame,
+    *,
+    reason: str,
+    removal_id: str,
+    attempt: int,
+    now: datetime,
+    expired_before: datetime | None = None,
+) -> None:
+    """Append what a removal is about to take: `counts` has tenant, day, batch and `row_count`.
+
+    It counts once the caller has committed the removal to the table together with the application
+    transaction (`removal_id`, `attempt`).
+    """
+    from deltalake import write_deltalake
+
+    from lakehouse.storage.tables import open_table
+
+    rows = [
+        {
+            **row,
+            "table_name": spec.full_name,
+            "reason": reason,
+            "removal_id": removal_id,
+            "attempt": attempt,
+            "expired_before": expired_before,
+            "known_at": now,
+        }
+        for row in counts.to_dicts()
+    ]
+    table = open_table(settings, OPS_REMOVALS)
+    write_deltalake(table, pa.Table.from_pylist(rows, OPS_REMOVALS.schema), mode="append")
+
+
+def forget_undone(settings: LakeSettings, table: OpenTable, spec: TableSpec, now: datetime) -> None:
+    """Drop what killed removals from `spec` had counted; none of them may be under way."""
+    from lakehouse.storage.tables import open_table
+
+    found = query(table, OPS_REMOVALS, _COLUMNS, None, f"table_name = '{spec.full_name}'")
+    undone = _not_done(found, table, now)["attempt"].unique().to_list()
+    if undone:
+        numbers = ", ".join(str(int(attempt)) for attempt in undone)
+        open_table(settings, OPS_REMOVALS).delete(
+            f"table_name = '{spec.full_name}' and attempt in ({numbers})"
+        )
+
+
+def _not_done(found: pl.DataFrame, table: OpenTable, now: datetime) -> pl.DataFrame:
+    """Return the (`removal_id`, `attempt`) that the tables they were about have not taken."""
+    specs: Mapping[str, TableSpec] = {spec.full_name: spec for spec in SERVICE_TABLES}
+    asked = found.filter(pl.col("known_at") > now - ASKED)
+    undone = []
+    for name, removal, attempt in (
+        asked.select("table_name", "removal_id", "attempt").unique().iter_rows()
+    ):
+        handle: DeltaTable = table(specs[name])
+        if handle.transaction_version(removal) != attempt:
+            undone.append((removal, attempt))
+    schema = {"removal_id": pl.String, "attempt": pl.Int64}
+    return pl.DataFrame(undone, schema=schema, orient="row")

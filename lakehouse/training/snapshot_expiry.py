@@ -1,0 +1,74 @@
+"""Takes back training sets and evaluation snapshots by their age, with the copies exported here.
+
+A manifest that is gone pins nothing: the next `eta tables clean` deletes the files that only it
+needed. The current snapshot of a tenant stays, however old.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from lakehouse.contracts.retention import DataClass, RetentionPolicy
+from lakehouse.training.snapshots import EVALUATION_SETS, TRAINING_SETS, Snapshots
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lakehouse.settings import LakeSettings
+    from lakehouse.training.manifest import Manifest
+
+_KINDS: Final[tuple[Snapshots[Any], ...]] = (TRAINING_SETS, EVALUATION_SETS)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredSnapshot:
+    """A snapshot that was taken back, and how many exported copies of it were deleted."""
+
+    tenant_id: str
+    snapshot_id: str
+    created_at: datetime
+    rows: int
+    copies: int
+
+
+def expire_snapshots(
+    settings: LakeSettings,
+    tenants: Mapping[str, RetentionPolicy],
+    now: datetime,
+    *,
+    tenant_id: str | None = None,
+    dry_run: bool = False,
+) -> list[ExpiredSnapshot]:
+    """Take back what is older than its tenant's policy allows, of one tenant or of all."""
+    found = []
+    for kind in _KINDS:
+        for owner in kind.tenants(settings):
+            if tenant_id not in (None, owner):
+                continue
+            tiers = tenants.get(owner, RetentionPolicy()).tiers(DataClass.TRAINING_DATA)
+            before = now - timedelta(days=tiers.delete_days)
+            for manifest in kind.expired(settings, owner, before):
+                found.append(_expire(settings, kind, manifest, dry_run=dry_run))
+    return found
+
+
+def _expire(
+    settings: LakeSettings, kind: Snapshots[Any], manifest: Manifest, *, dry_run: bool
+) -> ExpiredSnapshot:
+    folder = settings.home_dir / "exports" / manifest.tenant_id
+    copies = list(folder.glob(f"{manifest.snapshot_id}-*"))
+    if not dry_run:
+        # Copies first: a manifest that is gone would no longer lead to them.
+        for copy in copies:
+            shutil.rmtree(copy)
+        kind.forget(settings, manifest)
+    return ExpiredSnapshot(
+        manifest.tenant_id,
+        manifest.snapshot_id,
+        manifest.created_at,
+        manifest.row_count,
+        len(copies),
+    )
