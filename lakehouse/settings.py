@@ -55,7 +55,7 @@ class LakeSettings(BaseSettings):
     """Spark Connect server of the `connect` target."""
     spark_cores: str = "*"
     """Cores of a local Spark, as Spark writes them: a number, or `*` for all."""
-    spark_memory: str = "4g"
+    spark_memory: str = "3g"
     """Heap of a local Spark driver."""
     dbt_target_path: Path | None = Field(default=None, validation_alias="DBT_TARGET_PATH")
     """Folder that dbt writes to. Default: `target` in the project."""

@@ -23,7 +23,7 @@ SMALL_LAKE_BYTES: Final = 16 * 1024 * 1024
 
 SMALL_SHUFFLE_PARTITIONS: Final = 2
 MIN_SHUFFLE_PARTITIONS: Final = 4
-RAW_BYTES_PER_SHUFFLE_PARTITION: Final = 16 * 1024 * 1024
+RAW_BYTES_PER_SHUFFLE_PARTITION: Final = 4 * 1024 * 1024
 
 # Errors only: dbt's session target sets its parameters before every statement and Spark
 # would warn each time that some of them are static.
@@ -103,6 +103,8 @@ def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, s
         # Spark shares its least number of partitions (the cores) out between the inputs of a union
         # and would run the sampling, a union of two equally partitioned inputs, as one task.
         "spark.sql.adaptive.coalescePartitions.minPartitionNum": str(2 * partitions),
+        # A task keeps a file open per tenant, up to so many, and need not sort its rows by tenant.
+        "spark.sql.maxConcurrentOutputFileWriters": "16",
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

@@ -46,8 +46,8 @@ def test_everything_stays_on_this_machine_and_in_utc(tmp_path: Path) -> None:
     [
         pytest.param(0, 2, True, id="nothing yet"),
         pytest.param(15, 2, True, id="half a million rows"),
-        pytest.param(40, 4, False, id="1.5 million rows"),
-        pytest.param(520, 32, False, id="20 million rows"),
+        pytest.param(40, 10, False, id="1.5 million rows"),
+        pytest.param(520, 130, False, id="20 million rows"),
     ],
 )
 def test_compiler_planning_and_partitions_follow_the_size_of_raw(
