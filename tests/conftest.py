@@ -17,6 +17,19 @@ def real_data() -> Path:
     return DATA_DIR
 
 
+SHARED_SERVERS = ("dbt", "stream")
+"""Folders whose tests share one Spark session or one broker, and so one process."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a module, or a folder that shares a server, in one of the processes of the suite."""
+    for item in items:
+        folder = item.path.relative_to(PROJECT_DIR / "tests").parts[0]
+        group = folder if folder in SHARED_SERVERS else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """With ETA_TEST_FAIL_ON_SKIP, a skip for want of a component that is installed here fails."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
