@@ -121,7 +121,9 @@ class BatchRun:
             def prepare(piece: Any) -> _Prepared:
                 return self._prepare(file.parse(piece, validator.columns), validator)
 
-            for prepared in map_in_order(prepare, file.pieces(), PARALLEL_PIECES):
+            # What came as events is one piece, as a rule, and its sender waits.
+            parallel = 0 if self._key.is_first else PARALLEL_PIECES
+            for prepared in map_in_order(prepare, file.pieces(), parallel):
                 self._take(prepared)
                 watch(file.position, self.tally.received)
             if not self.tally.received:

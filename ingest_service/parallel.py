@@ -13,8 +13,11 @@ def map_in_order(work: Callable[[T], R], items: Iterable[T], parallel: int) -> I
     """Yield `work(item)` in the order of `items`, at most `parallel` of them running ahead.
 
     The first error in the order of the items is raised, be it from `items` or from `work`; work
-    that was begun is finished first.
+    that was begun is finished first. With `parallel` 0 it is an ordinary map, in this thread.
     """
+    if not parallel:
+        yield from map(work, items)
+        return
     source = iter(items)
     pending: deque[Future[R]] = deque()
     with ThreadPoolExecutor(parallel, thread_name_prefix="validate") as pool:

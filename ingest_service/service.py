@@ -124,7 +124,7 @@ class IngestService:
                 batch.abort()
                 return None
             if batch.commit(run.tally.counts()):
-                session.publish(window, key.commit_id)
+                session.publish(window, key.commit_id, run.tally.stored)
         except BaseException:
             batch.abort()
             if kept_whole is not None:

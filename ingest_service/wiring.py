@@ -92,6 +92,10 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         _start(lake, settings, control, sink, spool)
         keeper.start()
 
+    def stop() -> None:
+        keeper.stop()
+        sink.close()
+
     return Services(
         settings=settings,
         control=control,
@@ -111,7 +115,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         bodies=BodyReader(settings.event_memory_bytes, settings.body_seconds),
         check_lake=_lake_check(lake, sink),
         start=start,
-        stop=keeper.stop,
+        stop=stop,
         batches=lambda tenant_id, limit, after: batches(
             sink.table, tenant_id, limit=limit, after=after
         ),

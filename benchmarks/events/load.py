@@ -1,6 +1,7 @@
 """Load from a process of its own: wrk (Debian package `wrk`)."""
 
 import re
+import resource
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ class Load:
     p99_ms: float
     refused: int
     """Answers that were neither 2xx nor 3xx."""
+    cpu_seconds: float = 0.0
+    """Processor time that the load itself has used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +49,28 @@ def start(url: str, key: str, shape: Shape) -> "subprocess.Popen[str]":
 
 def result(process: "subprocess.Popen[str]") -> Load:
     """Wait for it and read what it prints."""
+    before = _children_seconds()
     text, _ = process.communicate()
+    used = _children_seconds() - before
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     return Load(
         float(_found(r"Requests/sec:\s+([\d.]+)", text)),
         _milliseconds(_found(r"\s50%\s+(\S+)", text)),
         _milliseconds(_found(r"\s99%\s+(\S+)", text)),
         int(refused[1]) if refused else 0,
+        used,
     )
 
 
 def run(url: str, key: str, shape: Shape) -> Load:
     """Run a load to its end."""
     return result(start(url, key, shape))
+
+
+def _children_seconds() -> float:
+    """Processor time of children that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _found(pattern: str, text: str) -> str:

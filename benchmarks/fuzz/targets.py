@@ -19,6 +19,7 @@ from ingest_service.events.parsing import (
     TooLargeError,
     parse_events,
 )
+from ingest_service.events.plain import PlainBody, plain_body, read_together
 from ingest_service.events.quick import quick_texts
 from ingest_service.json_files.rows import JsonColumns, RowTexts, joined, texts_of
 from ingest_service.opening import open_rows
@@ -58,17 +59,20 @@ def json_file(data: bytes) -> None:
 
 
 def events(data: bytes) -> None:
-    """A body of the Events API; the quick way must read what the strict one does."""
+    """A body of the Events API; the quick ways must read what the strict one does."""
     for data_type in DataType:
         mapping = SourceMapping()
         columns = JsonColumns.of(data_type, mapping)
         quick = quick_texts(data, data_type, LIMITS)
+        plain = plain_body(data, data_type, LIMITS)
         try:
             strict = texts_of(parse_events(data, LIMITS), columns.names, columns.objects)
         except (BadEventsError, TooLargeError):
-            if quick is not None:
-                raise AssertionError("the quick way reads what the strict one refuses") from None
+            if quick is not None or plain is not None:
+                raise AssertionError("a quick way reads what the strict one refuses") from None
             continue
+        if plain is not None:
+            _compare(plain, strict, columns)
         if quick is not None and (quick.values, quick.raws) != (_plain(strict), strict.raws):
             raise AssertionError("the quick way reads something else than the strict one")
         _validate(data_type, mapping, strict)
@@ -141,6 +145,18 @@ def _judge(validator: Validator, chunk: RowChunk) -> None:
     judged = found.accepted.height + found.rejected_count
     if judged != chunk.frame.height:
         raise AssertionError(f"{chunk.frame.height} rows, {judged} judged")
+
+
+def _compare(plain: PlainBody, strict: RowTexts, columns: JsonColumns) -> None:
+    """A body that is read with others must come out as the strict way reads it."""
+    found = read_together([plain, plain], columns.names)
+    if plain.count != strict.count or plain.raws() != strict.raws:
+        raise AssertionError("a plain body holds other events than the strict way reads")
+    if found is None:
+        return
+    expected = joined([strict, strict], columns.names).frame
+    if strict.faults or not found.frame.equals(expected):
+        raise AssertionError("read together, events are others than the strict way reads")
 
 
 def _plain(rows: RowTexts) -> dict[str, list[Any]]:

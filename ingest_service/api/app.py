@@ -51,9 +51,9 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
+    app.include_router(events.router)  # first: routes are tried in their order
     app.include_router(uploads.router(uploads.Intake(turns, worker)))
     app.include_router(upload_jobs.router)
-    app.include_router(events.router)
     app.include_router(webhooks.router)
     app.include_router(admin.router)
     app.include_router(batches.router)

@@ -105,7 +105,7 @@ async def webhook(
         return WebhookAnswer(status="duplicate")
     return WebhookAnswer(
         status="taken",
-        received=len(found.statuses),
+        received=found.received,
         stored=found.count(EventStatus.STORED) + found.count(EventStatus.QUEUED),
         duplicate=found.count(EventStatus.DUPLICATE),
         rejected=found.count(EventStatus.REJECTED),

@@ -1,6 +1,6 @@
 """The newest events of a tenant, as fingerprints, and what they say about arriving rows.
 
-Exact within the window: 24 bytes per event, by default the newest million per tenant and data
+Exact within the window: 32 bytes per event, by default the newest million per tenant and data
 type. What lies further back is stored again and removed by staging, which counts it; so the window
 saves storage and tells senders early, and correctness does not rest on it.
 """
@@ -8,11 +8,13 @@ saves storage and tells senders early, and correctness does not rest on it.
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from threading import Lock
 from typing import Final, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from lakehouse.contracts.tenant import DataType
@@ -76,15 +78,42 @@ class NoHistory:
         return ()
 
 
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Fingerprints, oldest first, and the sorted hashes of their keys: a sieve.
+
+    A key whose hash is not among them is not in `rows`; most arriving keys are in no segment, and
+    to find that out costs a hundredth of a join. After rows were dropped there may be too many.
+    """
+
+    rows: pl.DataFrame
+    hashes: npt.NDArray[np.uint64] = field(repr=False)
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame) -> "Segment":
+        """Return rows as a segment."""
+        return cls(rows, np.sort(_hashes(rows)))
+
+    @property
+    def height(self) -> int:
+        """How many events it holds."""
+        return self.rows.height
+
+    def may_hold(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Return for each hash whether a key of it may be here; quickest when they are sorted."""
+        places = np.searchsorted(self.hashes, hashes)
+        return self.hashes[np.minimum(places, len(self.hashes) - 1)] == hashes  # type: ignore[no-any-return]
+
+
 class BatchWindow:
     """The window as one batch sees it: the tenant's, plus the batch's own rows so far."""
 
-    def __init__(self, segments: list[pl.DataFrame], limit: int) -> None:
+    def __init__(self, segments: list[Segment], limit: int) -> None:
         self._segments = segments
         self._limit = limit
 
     @property
-    def segments(self) -> list[pl.DataFrame]:
+    def segments(self) -> list[Segment]:
         """Fingerprints, oldest first, at most the limit in all."""
         return self._segments
 
@@ -108,9 +137,13 @@ class BatchWindow:
 
     def _judge_known(self, rows: pl.DataFrame) -> pl.Series:
         verdicts = pl.repeat(Verdict.NEW, rows.height, dtype=pl.UInt8, eager=True)
-        if not self._segments:
+        if not rows.height:
             return verdicts
-        known = pl.concat(self._segments, rechunk=False)
+        hashes = np.sort(_hashes(rows))
+        suspects = [one.rows for one in self._segments if one.may_hold(hashes).any()]
+        if not suspects:
+            return verdicts
+        known = pl.concat(suspects, rechunk=False)
         # The arriving rows are the smaller side, so the hash table is built over them.
         hits = known.join(rows, on="key", how="inner", suffix="_new")
         if not hits.height:
@@ -137,7 +170,7 @@ class RecentEvents:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._segments: list[pl.DataFrame] = []
+        self._segments: list[Segment] = []
         self._seen = Seen()
         self._lock = Lock()
 
@@ -212,34 +245,47 @@ class DedupeWindows:
         return sum(window.row_count for window in windows[:-1])
 
 
-def _with(segments: list[pl.DataFrame], rows: pl.DataFrame) -> list[pl.DataFrame]:
+def _hashes(rows: pl.DataFrame) -> npt.NDArray[np.uint64]:
+    return rows["key"].hash().to_numpy()
+
+
+def _with(segments: list[Segment], rows: pl.DataFrame) -> list[Segment]:
     """Add rows behind the others; a catalogue state takes the place of the item's older one."""
     if "is_state" in rows.columns:
         states = rows.filter("is_state")
         if states.height:
-            older = (segment.join(states, on="key", how="anti") for segment in segments)
-            segments = [segment for segment in older if segment.height]
-    return _gathered([*segments, rows.select("key", "payload")])
+            hashes = np.sort(_hashes(states))
+            segments = [
+                _without(one, states) if one.may_hold(hashes).any() else one for one in segments
+            ]
+            segments = [segment for segment in segments if segment.height]
+    if not rows.height:
+        return segments
+    return _gathered([*segments, Segment.of(rows.select("key", "payload"))])
 
 
-def _gathered(segments: list[pl.DataFrame]) -> list[pl.DataFrame]:
+def _without(segment: Segment, states: pl.DataFrame) -> Segment:
+    return replace(segment, rows=segment.rows.join(states, on="key", how="anti"))
+
+
+def _gathered(segments: list[Segment]) -> list[Segment]:
     """Put small segments together, so that there are few however small the batches are.
 
     Each is more than twice the next, so a row is copied as often as its number has binary digits.
     """
     while len(segments) > 1 and segments[-2].height <= 2 * segments[-1].height:
         *segments, older, newer = segments
-        segments.append(pl.concat([older, newer], rechunk=True))
+        segments.append(Segment.of(pl.concat([older.rows, newer.rows], rechunk=True)))
     return segments
 
 
-def _newest(segments: list[pl.DataFrame], limit: int) -> list[pl.DataFrame]:
+def _newest(segments: list[Segment], limit: int) -> list[Segment]:
     excess = sum(segment.height for segment in segments) - limit
     kept = list(segments)
     while excess > 0:
         oldest = kept.pop(0)
         if oldest.height > excess:
-            kept.insert(0, oldest.slice(excess))
+            kept.insert(0, replace(oldest, rows=oldest.rows.slice(excess)))
         excess -= oldest.height
     return kept
 

@@ -18,7 +18,7 @@ from functools import partial
 from time import monotonic
 from typing import Final
 
-from ingest_service.events.outcomes import outcomes_of
+from ingest_service.events.outcomes import told_of
 from ingest_service.events.rows import EventRows
 from ingest_service.events.writer import BehindError, EventRequest, Written
 from ingest_service.json_files.rows import JsonColumns
@@ -190,13 +190,8 @@ class GroupCommitWriter:
         columns = JsonColumns.of(data_type, mapping)
         report, judged = self._ingest.ingest_rows(order, lambda: EventRows(parts, columns))
         self._observe(data_type, report, monotonic() - started)
-        outcomes = outcomes_of(judged)
-        written, first = [], 0
-        for request in requests:
-            part = outcomes.part(first, request.count)
-            written.append(Written(order.batch_id, part))
-            first += request.count
-        return written
+        told = told_of(judged, [request.count for request in requests])
+        return [Written(order.batch_id, one) for one in told]
 
     def _oldest(self, tenant_id: str) -> float:
         """When the tenant's oldest waiting request came; now when there is none."""

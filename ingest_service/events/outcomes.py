@@ -1,10 +1,13 @@
 """What became of each event, as its sender is told: stored, duplicate, rejected with reasons."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
+import msgspec
+import numpy as np
 import polars as pl
 
 from ingest_service.batch import Judged
@@ -22,6 +25,23 @@ class EventStatus(StrEnum):
     QUEUED = "queued"
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the sender of a request is told.
+
+    `results` is a JSON array with an object per event, in their order; `counts` has the statuses
+    that occur in it.
+    """
+
+    received: int
+    counts: Mapping[EventStatus, int]
+    results: bytes = field(repr=False)
+
+    def count(self, status: EventStatus) -> int:
+        """Return how many events have this status."""
+        return self.counts.get(status, 0)
+
+
 @dataclass(slots=True)
 class Outcomes:
     """What became of events, in their order; `reasons` by position, of rejected ones."""
@@ -36,12 +56,12 @@ class Outcomes:
         reasons = {at - start: why for at, why in self.reasons.items() if start <= at < end}
         return Outcomes(self.statuses[start:end], self.event_ids[start:end], reasons)
 
-    def count(self, status: EventStatus) -> int:
-        """Return how many events have this status."""
-        return self.statuses.count(status)
+    def told(self) -> Told:
+        """Return what the sender is told."""
+        results = msgspec.json.encode(self._results())
+        return Told(len(self.statuses), Counter(self.statuses), results)
 
-    def results(self) -> list[dict[str, Any]]:
-        """Return a JSON value per event."""
+    def _results(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         for at, status in enumerate(self.statuses):
             event_id = self.event_ids[at]
@@ -54,6 +74,8 @@ class Outcomes:
         return found
 
 
+_ESCAPED: Final = r'[\x00-\x1f"\\]'
+
 _STATUS = {
     Verdict.NEW: EventStatus.STORED,
     Verdict.DUPLICATE: EventStatus.DUPLICATE,
@@ -61,12 +83,53 @@ _STATUS = {
 }
 
 
-def outcomes_of(judged: Sequence[Judged]) -> Outcomes:
-    """Return what became of the rows of a batch."""
+def told_of(judged: Sequence[Judged], sizes: Sequence[int]) -> Iterator[Told]:
+    """Yield what became of the rows of a batch, to be told to the requests they are of.
+
+    `sizes` are the requests' numbers of events. Batches of one piece without a wrong row, which
+    are nearly all of those that matter, are written out by the column.
+    """
+    if len(judged) == 1 and _is_plain(judged[0]):
+        yield from _told_by_column(judged[0], sizes)
+        return
     found = Outcomes()
     for piece in judged:
         _add(found, piece)
-    return found
+    first = 0
+    for size in sizes:
+        yield found.part(first, size).told()
+        first += size
+
+
+def _is_plain(piece: Judged) -> bool:
+    """Whether every row is stored or a duplicate, and its id is written in JSON as it is."""
+    ids = piece.rows["event_id"]
+    return (
+        len(ids) == piece.count
+        and not (piece.verdicts == Verdict.CONFLICT).any()
+        and not ids.str.contains(_ESCAPED).any()
+    )
+
+
+def _told_by_column(piece: Judged, sizes: Sequence[int]) -> Iterator[Told]:
+    is_new = piece.verdicts == Verdict.NEW
+    status = pl.when(is_new).then(pl.lit("stored")).otherwise(pl.lit("duplicate"))
+    begin, between, end = map(pl.lit, ('{"status":"', '","event_id":"', '"},'))
+    row = pl.concat_str(begin, status, between, "event_id", end)
+    rows = piece.rows.select(row=row).to_series().rechunk()
+    array = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, ends, data = array.buffers()
+    bounds = np.frombuffer(ends, dtype=np.int64)[array.offset :]
+    text = memoryview(data)
+    known = np.concatenate(([0], np.cumsum(~is_new.to_numpy())))
+    first = 0
+    for size in sizes:
+        last = first + size
+        results = b"[%b]" % bytes(text[bounds[first] : bounds[last] - 1])
+        duplicate = int(known[last] - known[first])
+        counts = {EventStatus.STORED: size - duplicate, EventStatus.DUPLICATE: duplicate}
+        yield Told(size, counts, results)
+        first = last
 
 
 def _add(found: Outcomes, piece: Judged) -> None:
@@ -76,10 +139,6 @@ def _add(found: Outcomes, piece: Judged) -> None:
     ids: list[str | None] = [None] * piece.count
     rows: list[int] = piece.rows["row"].to_list()
     event_ids: list[str] = piece.rows["event_id"].to_list()
-    if rows == list(range(piece.count)) and (piece.verdicts == Verdict.NEW).all():
-        found.statuses += [EventStatus.STORED] * piece.count
-        found.event_ids += event_ids
-        return
     for row, event_id, verdict in zip(rows, event_ids, piece.verdicts, strict=True):
         statuses[row] = _STATUS[Verdict(verdict)]
         ids[row] = event_id

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from ingest_service.events.outcomes import EventStatus, Outcomes, reasons_by_position
+from ingest_service.events.rows import texts_of_events
 from ingest_service.events.writer import BehindError, EventRequest, EventWriter, Written
 from ingest_service.json_files.rows import JsonColumns, RowTexts, joined
 from ingest_service.stream.producer import DeliveryError
@@ -64,9 +65,10 @@ class QueueWriter:
         """
         if request.mapping_name != CONTRACT:
             return await self._lake.write(request)
-        reasons = await asyncio.to_thread(self._judge, request)
+        rows = await asyncio.to_thread(texts_of_events, request.rows)
+        reasons = await asyncio.to_thread(self._judge, request, rows)
         good = [row for row in range(request.count) if row not in reasons]
-        events = [json.loads(request.rows.raws[row]) for row in good]
+        events = [json.loads(rows.raws[row]) for row in good]
         await self._send(request, events)
         statuses = [EventStatus.QUEUED] * request.count
         event_ids: list[str | None] = [None] * request.count
@@ -75,11 +77,11 @@ class QueueWriter:
             event_ids[row] = None if given is None else str(given)
         batch_id = None
         if reasons:
-            kept = await self._lake.write(_only(request, sorted(reasons)))
+            kept = await self._lake.write(_only(request, rows, sorted(reasons)))
             batch_id = kept.batch_id
             for row in reasons:
                 statuses[row] = EventStatus.REJECTED
-        return Written(batch_id, Outcomes(statuses, event_ids, reasons))
+        return Written(batch_id, Outcomes(statuses, event_ids, reasons).told())
 
     async def start(self) -> None:
         """Connect; raises `EtaError` when no broker answers."""
@@ -92,11 +94,11 @@ class QueueWriter:
             await asyncio.to_thread(self._producer.close)
         await self._lake.stop()
 
-    def _judge(self, request: EventRequest) -> dict[int, list[dict[str, str]]]:
+    def _judge(self, request: EventRequest, rows: RowTexts) -> dict[int, list[dict[str, str]]]:
         settings = self._settings_of(request.tenant_id)
         columns = JsonColumns.of(request.data_type, SourceMapping())
         validator = Validator(request.data_type, SourceMapping(), settings, columns.names)
-        chunk = joined([request.rows], validator.columns)
+        chunk = joined([rows], validator.columns)
         now = datetime.now(UTC)
         checked = validator.check(chunk.frame, now, chunk.traits, chunk.faults)
         return reasons_by_position(checked.reasons)
@@ -116,9 +118,8 @@ class QueueWriter:
             raise BehindError(RETRY_SECONDS) from None
 
 
-def _only(request: EventRequest, rows: Sequence[int]) -> EventRequest:
+def _only(request: EventRequest, texts: RowTexts, rows: Sequence[int]) -> EventRequest:
     """Return a request of some of the rows."""
-    texts = request.rows
     place = {row: at for at, row in enumerate(rows)}
     part = RowTexts(
         [texts.raws[row] for row in rows],

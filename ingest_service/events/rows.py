@@ -4,10 +4,19 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
+from ingest_service.events.plain import PlainBody, read_together
 from ingest_service.json_files.rows import JsonChunk, JsonColumns, RowTexts, joined
 from ingest_service.report import Finding
 from ingest_service.sources import FileReading
 from lakehouse.contracts.layout import SourceLayout
+
+EventTexts = RowTexts | PlainBody
+"""The events of one request, read already or not."""
+
+
+def texts_of_events(events: EventTexts) -> RowTexts:
+    """Return events as texts."""
+    return events.texts() if isinstance(events, PlainBody) else events
 
 
 class EventRows:
@@ -17,7 +26,7 @@ class EventRows:
     header_line = 0
     position = 0
 
-    def __init__(self, parts: Sequence[RowTexts], columns: JsonColumns) -> None:
+    def __init__(self, parts: Sequence[EventTexts], columns: JsonColumns) -> None:
         self._parts = parts
         self.header = columns.names
 
@@ -32,13 +41,16 @@ class EventRows:
     ) -> None:
         """Nothing is open."""
 
-    def pieces(self) -> Iterator[Sequence[RowTexts]]:
+    def pieces(self) -> Iterator[Sequence[EventTexts]]:
         """Yield all of them."""
         yield self._parts
 
-    def parse(self, piece: Sequence[RowTexts], columns: Sequence[str]) -> JsonChunk:
+    def parse(self, piece: Sequence[EventTexts], columns: Sequence[str]) -> JsonChunk:
         """Return the rows of a piece."""
-        return joined(piece, columns)
+        plain = [part for part in piece if isinstance(part, PlainBody)]
+        if len(plain) == len(piece) and (chunk := read_together(plain, columns)) is not None:
+            return chunk
+        return joined(list(map(texts_of_events, piece)), columns)
 
     def reading(self) -> FileReading:
         """JSON is UTF-8."""

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from ingest_service.events.outcomes import Outcomes
-from ingest_service.json_files.rows import RowTexts
+from ingest_service.events.outcomes import Told
+from ingest_service.events.rows import EventTexts
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 
@@ -21,13 +21,13 @@ class EventRequest:
     data_type: DataType
     mapping_name: str
     source: str
-    rows: RowTexts
+    rows: EventTexts
     size: int
 
     @property
     def count(self) -> int:
         """How many events it holds."""
-        return len(self.rows.raws)
+        return self.rows.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Written:
     """A request that is durable: what became of its events, and the batch they are in."""
 
     batch_id: str | None
-    outcomes: Outcomes
+    told: Told
 
 
 class BehindError(EtaError):

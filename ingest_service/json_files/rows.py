@@ -15,7 +15,7 @@ from lakehouse.contracts.mapping import wanted_columns
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.strict_json import Parsed, StrictDecoder, StrictJsonError
 from lakehouse.contracts.tenant import DataType, SourceMapping
-from lakehouse.contracts.validator import REASON_SCHEMA
+from lakehouse.contracts.validator import REASON_SCHEMA, UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,7 @@ class JsonChunk:
     places: Positions
     faults: pl.DataFrame
     raws: Sequence[bytes] = field(repr=False)
-
-    @property
-    def traits(self) -> Traits:
-        """Nothing is known of all texts at once."""
-        return Traits()
+    traits: Traits = UNKNOWN
 
     def raw(self, rows: Sequence[int]) -> list[bytes]:
         """The rows as the file has them."""
@@ -77,6 +73,11 @@ class RowTexts:
     raws: Sequence[bytes]
     values: dict[str, list[str | None]]
     faults: list[tuple[int, str, str, str, str]]
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return len(self.raws)
 
 
 def texts_of(

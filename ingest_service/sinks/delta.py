@@ -9,7 +9,6 @@ another do not count. They are removed by the attempt itself when it lost, by th
 """
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from secrets import randbits
@@ -23,6 +22,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from ingest_service.sinks.base import BatchKey, Counts
+from ingest_service.sinks.tending import Tender
 from lakehouse.contracts.tables import (
     OPS_INGEST_LEDGER,
     OPS_REPLAY_OUTCOMES,
@@ -34,17 +34,11 @@ from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.attempts import is_won
-from lakehouse.storage.care import (
-    CHECK_EVERY,
-    SMALL_FILES,
-    Day,
-    merge_small_files,
-    small_file_count,
-)
+from lakehouse.storage.care import Day
 from lakehouse.storage.ledger import COUNTS, ledger_rows
 from lakehouse.storage.log_care import drop_read_log
 from lakehouse.storage.staging import StagedFile, StagedRows, commit_files, writer_properties
-from lakehouse.storage.tables import open_table, table_location
+from lakehouse.storage.tables import is_newest, open_table, table_location
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +64,7 @@ class DeltaSink:
         self._settings = settings
         self._handles: dict[str, DeltaTable] = {}
         self._lock = Lock()
-        self._commits: Counter[tuple[str, Day]] = Counter()
+        self._tender = Tender(settings, self.table)
 
     def begin(self, batch: BatchKey) -> "DeltaBatch":
         """Open a batch on the newest version of the raw table."""
@@ -185,16 +179,13 @@ class DeltaSink:
                     return True
         raise _too_many_writers(spec) from failure
 
-    def tend(self, spec: TableSpec, day: Day) -> None:
-        """Merge a day's small files when this process has added some and there are too many."""
-        with self._lock:
-            self._commits[spec.full_name, day] += 1
-            if self._commits[spec.full_name, day] < CHECK_EVERY:
-                return
-            del self._commits[spec.full_name, day]
-            is_crowded = small_file_count(self._newest(spec), day) > SMALL_FILES
-        if is_crowded:
-            merge_small_files(self._settings, spec, day)
+    def tend(self, spec: TableSpec, day: Day, *, waits: bool = True) -> None:
+        """Keep a table in few files after a commit; see `Tender.tend`."""
+        self._tender.tend(spec, day, waits=waits)
+
+    def close(self) -> None:
+        """Return when nothing is done beside commits any more; only then end the process."""
+        self._tender.close()
 
     def drop_read_log(self, spec: TableSpec) -> None:
         """Drop log entries that nobody needs; see `lakehouse.storage.log_care`."""
@@ -216,7 +207,7 @@ class DeltaSink:
         handle = self._handles.get(spec.full_name)
         if handle is None:
             handle = self._handles[spec.full_name] = open_table(self._settings, spec)
-        else:
+        elif not is_newest(self._settings, spec, handle):
             handle.update_incremental()
         return handle
 
@@ -248,6 +239,9 @@ class DeltaBatch:
 
     def append(self, rows: pa.Table) -> None:
         """Write rows to the raw table's data files; an error of the last append is raised here."""
+        if self._batch.is_first:  # of one piece, as a rule: there is nothing to do meanwhile
+            self._raw.write(rows)
+            return
         self._wait()
         self._writing = self._writer.submit(self._raw.write, rows)
 
@@ -320,11 +314,8 @@ class DeltaBatch:
     def _tend(self, beside_raw: Sequence[TableSpec]) -> None:
         """Keep the tables in few files; the batch is stored already, whatever happens here."""
         day = Day(self._batch.tenant_id, self._batch.ingest_date)
-        try:
-            for spec in (*beside_raw, self._raw_spec):
-                self._sink.tend(spec, day)
-        except Exception as error:  # noqa: BLE001 - the next batch tries again
-            _log.warning("small files were not merged: %s", type(error).__qualname__)
+        for spec in (*beside_raw, self._raw_spec):
+            self._sink.tend(spec, day, waits=not self._batch.is_first)
 
     def _delete_rows_of(self, comparison: str, specs: Sequence[TableSpec]) -> None:
         """Delete what this attempt (`=`), or every other one (`<>`), put beside raw."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, Literal, Protocol
 
-from ingest_service.events.outcomes import Outcomes
+from ingest_service.events.outcomes import Told
 from ingest_service.events.parsing import EventLimits
 from ingest_service.events.writer import EventRequest, EventWriter
 from ingest_service.json_files.rows import JsonColumns
@@ -91,7 +91,7 @@ class Inbox:
 
     async def take(
         self, source: WebhookSource, message: Message, body: bytes, request: EventRequest
-    ) -> Outcomes | Literal["known", "replayed"]:
+    ) -> Told | Literal["known", "replayed"]:
         """Store a message; return when it is durable, with what became of its events.
 
         `known`: a repetition that was signed anew; `replayed`: the very request again. Raises
@@ -114,7 +114,7 @@ class Inbox:
             await asyncio.to_thread(log.forget, source.source_id, hashed)
             raise
         await asyncio.to_thread(log.done, source.source_id, hashed)
-        return written.outcomes
+        return written.told
 
     async def start(self) -> None:
         """Begin to look for messages that dead processes have left."""

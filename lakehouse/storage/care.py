@@ -2,9 +2,10 @@
 
 Every batch adds a file per table. A writer that finds more than `SMALL_FILES` of them in its
 tenant's day merges them before it goes on, so their number has a bound however much is sent:
-`SMALL_FILES + CHECK_EVERY × writers` per table, tenant and day. Days that have ended are merged
-to large files. Compaction changes no row: its commit says so (`dataChange` false) and readers of
-the change feed see nothing of it.
+`SMALL_FILES + CHECK_EVERY × writers` per table, tenant and day. Where senders wait for an answer
+(events) they are merged beside the next commits, and waited for at `WAIT_FILES`. Days that have
+ended are merged to large files. Compaction changes no row: its commit says so (`dataChange` false)
+and readers of the change feed see nothing of it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ SMALL_BYTES: Final = 8 * MEBIBYTE
 """Files below this are merged while their day lasts; two of them fit into one of TARGET_BYTES."""
 TARGET_BYTES: Final = 2 * SMALL_BYTES
 SMALL_FILES: Final = 64
+WAIT_FILES: Final = 4 * SMALL_FILES
+"""With so many, a writer that merges beside its work waits for it."""
 CHECK_EVERY: Final = 4
 """A process looks at its tenant's day after so many of its commits."""
 ENDED_SMALL_BYTES: Final = 64 * MEBIBYTE

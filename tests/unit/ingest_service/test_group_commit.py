@@ -78,9 +78,10 @@ def test_requests_that_come_together_are_one_batch_per_tenant() -> None:
 
     found = bench.run(program)
     assert bench.batches == [("a", 4), ("b", 4)]
-    assert [len(written.outcomes.statuses) for written in found] == [2] * 4
-    ids = [written.outcomes.event_ids for written in found]
-    assert len({event_id for part in ids for event_id in part}) == 8
+    assert [written.told.received for written in found] == [2] * 4
+    told = [one for written in found for one in json.loads(written.told.results)]
+    assert [one["status"] for one in told] == ["stored"] * 8
+    assert len({one["event_id"] for one in told}) == 8
 
 
 def test_tenants_take_turns_and_a_batch_has_a_bound() -> None:

@@ -1,0 +1,140 @@
+"""Groups of events in Delta tables: what is done beside the commits, and what is not done again."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from ingest_service.dedupe import history
+from ingest_service.dedupe.history import DeltaHistory
+from ingest_service.dedupe.window import DedupeWindows
+from ingest_service.events.parsing import EventLimits
+from ingest_service.events.plain import plain_body
+from ingest_service.events.rows import EventRows
+from ingest_service.json_files.rows import JsonColumns
+from ingest_service.report import IngestReport
+from ingest_service.service import IngestService
+from ingest_service.sinks import tending
+from ingest_service.sinks.delta import DeltaSink
+from ingest_service.sinks.tending import Tender
+from ingest_service.upload import RowsOrder
+from lakehouse.contracts.tables import RAW_INTERACTIONS
+from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
+from lakehouse.privacy.suppression import EmptySuppressionList
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.care import live_files, merge_small_files
+from lakehouse.storage.tables import ensure_tables, is_newest, open_table
+
+LIMITS = EventLimits(100, 1_000)
+MAPPING, SETTINGS = SourceMapping(), TenantSettings()
+COLUMNS = JsonColumns.of(DataType.INTERACTIONS, MAPPING)
+MOMENT = datetime(2026, 5, 1, tzinfo=UTC)
+_numbers = count()
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> LakeSettings:
+    settings = LakeSettings(home=tmp_path)
+    ensure_tables(settings)
+    return settings
+
+
+def sender(sink: DeltaSink) -> Callable[[str], IngestReport]:
+    """Return a function that stores one event by its id, as a batch of its own."""
+    ingest = IngestService(
+        sink, DeltaHistory(sink), DedupeWindows(), EmptySuppressionList(), lambda: MOMENT
+    )
+
+    def send(event_id: str) -> IngestReport:
+        event = {
+            "event_id": event_id,
+            "user_id": "u",
+            "item_id": "i",
+            "interaction_type": "view",
+            "timestamp": 1_767_225_600_000,
+        }
+        body = plain_body(json.dumps(event).encode(), DataType.INTERACTIONS, LIMITS)
+        assert body is not None
+        batch_id = f"20260501T000000000000-{next(_numbers):012x}"
+        order = RowsOrder(
+            "t",
+            DataType.INTERACTIONS,
+            SourceMapping(),
+            "contract",
+            TenantSettings(),
+            batch_id,
+            "api",
+        )
+        report, _ = ingest.ingest_rows(order, lambda: EventRows([body], COLUMNS))
+        return report
+
+    return send
+
+
+def files_of(lake: LakeSettings) -> int:
+    return live_files(open_table(lake, RAW_INTERACTIONS)).height
+
+
+def test_files_are_merged_beside_the_commits_and_no_row_is_known_less(
+    lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(history, "_read", lambda *args: read.append(args[1]))
+    monkeypatch.setattr(tending, "CHECK_EVERY", 1)
+    monkeypatch.setattr(tending, "SMALL_FILES", 3)
+    monkeypatch.setattr(
+        tending, "merge_small_files", lambda *args: merge_small_files(*args, above=3)
+    )
+    sink = DeltaSink(lake)
+    send = sender(sink)
+    for number in range(8):
+        assert send(f"e{number}").counts.stored == 1
+    sink.close()
+
+    assert files_of(lake) < 8
+    assert open_table(lake, RAW_INTERACTIONS).count() == 8
+    assert [send(f"e{number}").counts.duplicate for number in range(8)] == [1] * 8
+    assert not read, "merged files were read again"
+
+
+def test_a_merge_that_falls_behind_is_waited_for(
+    lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("CHECK_EVERY", 1), ("SMALL_FILES", 3), ("WAIT_FILES", 3)):
+        monkeypatch.setattr(tending, name, value)
+    monkeypatch.setattr(
+        tending, "merge_small_files", lambda *args: merge_small_files(*args, above=3)
+    )
+    monkeypatch.setattr(Tender, "_merge", lambda *_: None)
+    send = sender(DeltaSink(lake))
+    for number in range(8):
+        send(f"e{number}")
+        assert files_of(lake) <= 4
+
+
+def test_rows_that_another_process_has_stored_are_known(lake: LakeSettings) -> None:
+    here, there = sender(DeltaSink(lake)), sender(DeltaSink(lake))
+    for number in range(4):
+        assert here(f"e{number}").counts.stored == 1
+        assert there(f"e{number}").counts.duplicate == 1
+
+
+def test_a_handle_is_known_to_be_old_also_when_the_log_was_shortened(lake: LakeSettings) -> None:
+    old = open_table(lake, RAW_INTERACTIONS)
+    assert is_newest(lake, RAW_INTERACTIONS, old)
+    send = sender(DeltaSink(lake))
+    for number in range(3):
+        send(f"e{number}")
+    assert not is_newest(lake, RAW_INTERACTIONS, old)
+
+    newest = open_table(lake, RAW_INTERACTIONS)
+    newest.create_checkpoint()
+    log = Path(DeltaTable(newest.table_uri).table_uri.removeprefix("file://")) / "_delta_log"
+    for version in range(newest.version()):
+        (log / f"{version:020}.json").unlink()
+    assert not is_newest(lake, RAW_INTERACTIONS, old)
+    assert is_newest(lake, RAW_INTERACTIONS, newest)
