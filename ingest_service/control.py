@@ -10,6 +10,7 @@ from lakehouse.control.database import (
     ApiKey,
     AuditEntry,
     Claim,
+    Erasure,
     Job,
     KeyRecord,
     NewKey,
@@ -106,6 +107,24 @@ class Deeds(Protocol):
         ...
 
 
+class ErasureLog(Protocol):
+    """Erasures as the service takes them in; see `lakehouse.control.erasures.Erasures`."""
+
+    def request(self, tenant_id: str, subjects: Sequence[str], *, by: str = ...) -> Erasure:
+        """Record a request and suppress its subjects."""
+        ...
+
+    def get(self, request_id: str, tenant_id: str | None = None) -> Erasure:
+        """Return a request; raises `ErasureNotFound`."""
+        ...
+
+    def newest(
+        self, tenant_id: str | None = None, *, limit: int = ..., is_open: bool | None = None
+    ) -> Sequence[Erasure]:
+        """Return requests, the newest first."""
+        ...
+
+
 class Control(Protocol):
     """Keys, settings, webhook sources and jobs."""
 
@@ -117,6 +136,11 @@ class Control(Protocol):
     @property
     def audit(self) -> Deeds:
         """The audit log."""
+        ...
+
+    @property
+    def erasures(self) -> ErasureLog:
+        """The erasures."""
         ...
 
     def webhook_source(self, source_id: str) -> WebhookSource:

@@ -1,6 +1,7 @@
 """Every metric of the service, with its unit, in one place. No label names a tenant."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -8,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ingest_service.report import IngestReport
 from lakehouse.contracts.tenant import DataType
+from lakehouse.control.database import Erasure
 from lakehouse.storage.ledger_check import LedgerCheck
 
 DURATION_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -56,6 +58,21 @@ class ServiceMetrics:
             "Batches of the last two days that are under way or were left by a kill.",
             registry=self.registry,
         )
+        self.open_erasures = Gauge(
+            "eta_erasures_open",
+            "Erasures that are not completed.",
+            registry=self.registry,
+        )
+        self.late_erasures = Gauge(
+            "eta_erasures_late",
+            "Erasures that are open for more than 12 of their 24 hours; must be 0.",
+            registry=self.registry,
+        )
+        self.oldest_erasure = Gauge(
+            "eta_erasure_oldest_seconds",
+            "Age of the oldest erasure that is open; 0 when none is.",
+            registry=self.registry,
+        )
         self.ledger_checked = Gauge(
             "eta_ledger_checked_timestamp_seconds",
             "When the ledger was last checked, seconds since 1970.",
@@ -72,6 +89,13 @@ class ServiceMetrics:
     def observe_join_rate(self, rate: float | None) -> None:
         """Show what the newest run of the models counted."""
         self.join_rate.set(math.nan if rate is None else rate)
+
+    def observe_erasures(self, open_erasures: Sequence[Erasure], moment: datetime) -> None:
+        """Show the erasures that are open."""
+        ages = [(moment - one.requested_at).total_seconds() for one in open_erasures]
+        self.open_erasures.set(len(ages))
+        self.late_erasures.set(sum(one.is_late(moment) for one in open_erasures))
+        self.oldest_erasure.set(max(ages, default=0.0))
 
     def observe_ledger(self, check: LedgerCheck, moment: datetime) -> None:
         """Show what a check of the ledger found."""

@@ -17,7 +17,7 @@ from ingest_service.dedupe.window import BatchSession, BatchWindow, DedupeWindow
 from ingest_service.json_files.rows import JsonColumns
 from ingest_service.rereading import EditedRows, reread
 from ingest_service.rows import outcome_rows, raw_rows
-from ingest_service.sinks.base import BatchKey, Counts, Sink, SinkBatch
+from ingest_service.sinks.base import BatchKey, Counts, OutdatedError, Sink, SinkBatch
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import ReasonCode
@@ -152,16 +152,20 @@ class Replayer:
             if not run.resolved:
                 batch.abort()
                 return run.report()
-            if self._suppression.current(order.tenant_id).version != suppressed.version:
-                batch.abort()
+            try:
+                is_mine = batch.commit(run.counts(), self._is_current(order, suppressed))
+            except OutdatedError:
                 return None
-            if not batch.commit(run.counts()):
+            if not is_mine:
                 return None
         except BaseException:
             batch.abort()
             raise
         session.publish(window, key.commit_id)
         return run.report()
+
+    def _is_current(self, order: ReplayOrder, suppressed: Suppressed) -> Callable[[], bool]:
+        return lambda: self._suppression.current(order.tenant_id).version == suppressed.version
 
     def _next_number(self, tenant_id: str, batch_id: str) -> int:
         """One more than the number of the batch's newest replay."""
@@ -267,9 +271,9 @@ class _ReplayRun:
 
     def _gone(self, validator: Validator, texts: pl.DataFrame) -> pl.Series:
         gone = np.zeros(texts.height, dtype=bool)
-        if self._suppressed.hashes:
-            for subject in validator.subjects(texts):
-                gone |= self._suppressed.matches(subject).to_numpy()
+        subjects = validator.subjects(texts)
+        if not self._suppressed.is_empty and subjects:
+            gone |= self._suppressed.matches(subjects).to_numpy()
         return pl.Series(gone)
 
     def _resolve(self, refs: pl.Series, outcome: str) -> None:

@@ -14,12 +14,12 @@ from ingest_service.csv_files.reader import CHUNK_BYTES
 from ingest_service.dedupe.window import BatchSession, DedupeWindows, History
 from ingest_service.opening import open_rows
 from ingest_service.report import Findings, IngestReport
-from ingest_service.sinks.base import BatchKey, Counts, Sink
+from ingest_service.sinks.base import BatchKey, Counts, OutdatedError, Sink
 from ingest_service.sinks.dry import DryBatch
 from ingest_service.sources import RowFile
 from ingest_service.upload import FileUpload, Order, RowsOrder, Watch, unwatched
 from lakehouse.errors import EtaError
-from lakehouse.privacy.suppression import SuppressionList
+from lakehouse.privacy.suppression import Suppressed, SuppressionList
 from lakehouse.storage.findings import KINDS, FindingsStore, FindingsWriter, Kind
 
 MAX_ATTEMPTS: Final = 5
@@ -120,17 +120,19 @@ class IngestService:
             if run.is_refused or upload.is_dry:
                 batch.abort()
                 return self._report(upload, run)
-            if self._suppression.current(upload.tenant_id).version != suppressed.version:
-                batch.abort()
-                return None
-            if batch.commit(run.tally.counts()):
+            if batch.commit(run.tally.counts(), partial(self._is_current, upload, suppressed)):
                 session.publish(window, key.commit_id, run.tally.stored)
+        except OutdatedError:
+            return None
         except BaseException:
             batch.abort()
             if kept_whole is not None:
                 kept_whole.discard()
             raise
         return self._report(upload, run)
+
+    def _is_current(self, upload: Order, suppressed: Suppressed) -> bool:
+        return self._suppression.current(upload.tenant_id).version == suppressed.version
 
     def _report(self, upload: Order, run: BatchRun) -> IngestReport:
         refused = Counts(run.tally.received, 0, quarantined=run.tally.received)

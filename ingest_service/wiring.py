@@ -30,7 +30,7 @@ from ingest_service.spool import Spool
 from ingest_service.webhooks.inbox import Inbox
 from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
-from lakehouse.privacy.suppression import EmptySuppressionList
+from lakehouse.privacy.suppression import StoredSuppressionList
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.care import merge_ended_days
 from lakehouse.storage.findings import FindingsStore
@@ -46,6 +46,7 @@ REPLAY_JOB: Final = "replay"
 LEDGER_WATCH: Final = timedelta(days=2)
 """How far back the running service looks at the ledger; `eta ledger check` looks at all of it."""
 MERGE_EVERY: Final = timedelta(hours=1)
+ERASURES_EVERY: Final = timedelta(minutes=5)
 DROP_EVERY: Final = timedelta(hours=6)
 _SESSION: Final = re.compile(r"-(s[0-9a-f]{12})-")
 
@@ -62,7 +63,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         sink,
         DeltaHistory(sink),
         DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows),
-        EmptySuppressionList(),
+        StoredSuppressionList(control),
         _now,
         settings.chunk_bytes,
         findings,
@@ -71,6 +72,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     tasks = [
         _ledger_task(lake, settings, metrics),
         _findings_task(settings, findings),
+        _erasures_task(control, metrics),
         Task("merging ended days", MERGE_EVERY, lambda: _merge(lake)),
         Task("dropping old answers", DROP_EVERY, lambda: _forget(control)),
     ]
@@ -135,7 +137,8 @@ def replay(
     ensure_tables(lake)
     sink = DeltaSink(lake)
     windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows)
-    replayer = Replayer(sink, sink.table, DeltaHistory(sink), windows, EmptySuppressionList(), _now)
+    suppression = StoredSuppressionList(control)
+    replayer = Replayer(sink, sink.table, DeltaHistory(sink), windows, suppression, _now)
     tenant = control.tenant_settings(tenant_id)
     jobs: list[str] = []
 
@@ -237,6 +240,13 @@ def _ledger_task(lake: LakeSettings, settings: ServiceSettings, metrics: Service
             _log.error("batch %s of %s: %s", wrong.batch_id, wrong.tenant_id, wrong.problem)
 
     return Task("the ledger's check", settings.ledger_check_every, check)
+
+
+def _erasures_task(control: ControlDatabase, metrics: ServiceMetrics) -> Task:
+    def look() -> None:
+        metrics.observe_erasures(control.erasures.newest(limit=10_000, is_open=True), _now())
+
+    return Task("looking for open erasures", ERASURES_EVERY, look)
 
 
 def _findings_task(settings: ServiceSettings, findings: FindingsStore) -> Task:

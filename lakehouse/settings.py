@@ -44,6 +44,8 @@ class LakeSettings(BaseSettings):
     storage_options: dict[str, str] = Field(default_factory=dict, repr=False)
     """Object-store options (JSON) by delta-rs' names, credentials included; never logged. Spark and
     boto3 get theirs from these, too (`lakehouse.storage.s3`)."""
+    redis_url: str | None = Field(default=None, repr=False)
+    """Redis that holds the embeddings (`{tenant}:embedding:{user}`), as `redis://host:6379/0`."""
     cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "eta")
     """Downloaded jars and launchers, shared between projects."""
 

@@ -13,6 +13,7 @@ from ingest_service.api import (
     batches,
     events,
     health,
+    privacy,
     problems,
     upload_jobs,
     uploads,
@@ -57,6 +58,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(webhooks.router)
     app.include_router(admin.router)
     app.include_router(batches.router)
+    app.include_router(privacy.router)
     app.include_router(health.router)
     problems.install(app)
     app.add_middleware(IdleLimit, seconds=services.settings.body_idle_seconds)

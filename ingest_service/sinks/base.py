@@ -1,5 +1,6 @@
 """What a sink promises, so that every source and every backend agree on it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -7,6 +8,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from lakehouse.contracts.tenant import DataType
+from lakehouse.errors import EtaError
 from lakehouse.storage.attempts import commit_id_of
 
 
@@ -59,6 +61,18 @@ class Counts:
             raise ValueError(f"{self.received} rows received, but {kept} accounted for")
 
 
+class OutdatedError(EtaError):
+    """Somebody was erased after the rows were read; nothing of the batch was stored."""
+
+    def __init__(self) -> None:
+        super().__init__("somebody was erased while the rows were read", remedy="read them again")
+
+
+def always() -> bool:
+    """Rows that nothing can make outdated."""
+    return True
+
+
 class SinkBatch(Protocol):
     """One batch on its way into the lake, used by one thread at a time.
 
@@ -83,13 +97,16 @@ class SinkBatch(Protocol):
         """Add outcomes of rows that a replay takes out of the quarantine, likewise."""
         ...
 
-    def commit(self, counts: Counts) -> bool:
+    def commit(self, counts: Counts, is_current: Callable[[], bool] = always) -> bool:
         """Store quarantine (a replay: outcomes), then ledger, then raw.
 
         Raw is last and is the authority: the batch or replay happened if and only if raw has it,
         also when it stores no row. Any number of attempts may run at once: one is stored. Returns
         False when it was not this one; then nothing is added and `counts` are not recorded.
-        Raises `EtaError` when the attempt took so long that it was given up for dead.
+        `is_current` is asked before each commit of rows, on the table as it then stands, so that
+        an erasure that has marked the table cannot be overtaken; when it says no, nothing is
+        stored and `OutdatedError` raised. Raises `EtaError` when the attempt took so long that it
+        was given up for dead.
         """
         ...
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-from ingest_service.sinks.base import BatchKey, Counts
+from ingest_service.sinks.base import BatchKey, Counts, OutdatedError, always
 from ingest_service.sinks.tending import Tender
 from lakehouse.contracts.tables import (
     OPS_INGEST_LEDGER,
@@ -98,15 +98,23 @@ class DeltaSink:
             return self._handles.get(spec.full_name) or self._newest(spec)
 
     def commit_first(
-        self, spec: TableSpec, files: Sequence[StagedFile], commit_id: str, attempt: int
+        self,
+        spec: TableSpec,
+        files: Sequence[StagedFile],
+        commit_id: str,
+        attempt: int,
+        is_current: Callable[[], bool] = always,
     ) -> bool:
         """Commit files under an id that was made after the handle was last refreshed.
 
-        Then there is nothing to look up: a rival's commit makes this one fail. Returns False when
-        it did, for whatever reason; the careful way then finds out.
+        Then there is nothing to look up: a rival's commit makes this one fail, and so does the
+        mark of an erasure (`privacy.fence`). Returns False when it did, for whatever reason; the
+        careful way then finds out.
         """
         with self._lock:
             handle = self._handles.get(spec.full_name) or self._newest(spec)
+            if not is_current():
+                raise OutdatedError
             try:
                 commit_files(handle, spec, files, {commit_id: attempt})
             except CommitFailedError:
@@ -121,13 +129,19 @@ class DeltaSink:
         attempt: int,
         *,
         is_first: bool = False,
+        is_current: Callable[[], bool] = always,
     ) -> int | None:
-        """Commit files; return the state before: another attempt if there was one."""
-        if is_first and self.commit_first(spec, files, commit_id, attempt):
+        """Commit files; return the state before: another attempt if there was one.
+
+        Raises `OutdatedError` when the rows are not current any more.
+        """
+        if is_first and self.commit_first(spec, files, commit_id, attempt, is_current):
             return None
         for _ in range(RETRIES):
             before = self.state(spec, commit_id)
-            if self.commit_if(spec, files, commit_id, attempt, expected=before):
+            if self.commit_if(
+                spec, files, commit_id, attempt, expected=before, is_current=is_current
+            ):
                 return before
         raise _too_many_writers(spec)
 
@@ -140,16 +154,20 @@ class DeltaSink:
         *,
         expected: int | None,
         is_first: bool = False,
+        is_current: Callable[[], bool] = always,
     ) -> bool:
         """Commit files if the state still is the `expected` one; False when it is not.
 
-        A commit under the same id by another process in between makes this one fail.
+        A commit under the same id by another process in between makes this one fail. Raises
+        `OutdatedError` when the rows are not current any more.
         """
 
-        if is_first and self.commit_first(spec, files, commit_id, attempt):
+        if is_first and self.commit_first(spec, files, commit_id, attempt, is_current):
             return True
 
         def is_expected(table: DeltaTable) -> bool:
+            if not is_current():
+                raise OutdatedError
             return bool(table.transaction_version(commit_id) == expected)
 
         return self.commit_checked(spec, files, {commit_id: attempt}, is_expected)
@@ -257,7 +275,7 @@ class DeltaBatch:
             raise ValueError("only a replay has outcomes")
         self._aside.write(self._marked(rows))
 
-    def commit(self, counts: Counts) -> bool:
+    def commit(self, counts: Counts, is_current: Callable[[], bool] = always) -> bool:
         """Commit quarantine or outcomes, ledger, raw; see `SinkBatch.commit`."""
         self._wait()
         self._writer.shutdown()
@@ -273,13 +291,18 @@ class DeltaBatch:
             steps.insert(0, (self._aside_spec, self._aside))
         elif not is_first and self._sink.state(self._aside_spec, self._batch.commit_id) is not None:
             tried_before.append(self._aside_spec)
-        for spec, staged in steps:
-            before = self._sink.commit(
-                spec, staged.finish(), self._batch.commit_id, self._attempt, is_first=is_first
-            )
-            if before is not None:
-                tried_before.append(spec)
-        if self._commit_raw():
+        done: list[TableSpec] = []
+        try:
+            for spec, staged in steps:
+                if self._commit_beside(spec, staged, is_current) is not None:
+                    tried_before.append(spec)
+                done.append(spec)
+            is_stored = self._commit_raw(is_current)
+        except OutdatedError:
+            self.abort()
+            self._delete_rows_of("=", done)
+            raise
+        if is_stored:
             self._delete_rows_of("<>", tried_before)
             self._tend([spec for spec, _ in steps])
             return True
@@ -297,16 +320,39 @@ class DeltaBatch:
         self._raw.discard()
         self._aside.discard()
 
-    def _commit_raw(self) -> bool:
+    def _commit_beside(
+        self, spec: TableSpec, staged: StagedRows, is_current: Callable[[], bool]
+    ) -> int | None:
+        """Commit what stands beside raw; return the attempt that had done so before, if any."""
+        files = staged.finish()
+        try:
+            return self._sink.commit(
+                spec,
+                files,
+                self._batch.commit_id,
+                self._attempt,
+                is_first=self._batch.is_first,
+                is_current=is_current,
+            )
+        except OutdatedError:
+            staged.delete(files)
+            raise
+
+    def _commit_raw(self, is_current: Callable[[], bool]) -> bool:
         files = self._raw.finish()
-        is_stored = self._sink.commit_if(
-            self._raw_spec,
-            files,
-            self._batch.commit_id,
-            self._attempt,
-            expected=self._before,
-            is_first=self._batch.is_first and monotonic() - self._begun < SURE_SECONDS,
-        )
+        try:
+            is_stored = self._sink.commit_if(
+                self._raw_spec,
+                files,
+                self._batch.commit_id,
+                self._attempt,
+                expected=self._before,
+                is_first=self._batch.is_first and monotonic() - self._begun < SURE_SECONDS,
+                is_current=is_current,
+            )
+        except OutdatedError:
+            self._raw.delete(files)
+            raise
         if not is_stored:
             self._raw.delete(files)
         return is_stored

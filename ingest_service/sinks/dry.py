@@ -1,8 +1,10 @@
 """A batch that stores nothing: for uploads that only ask what would happen."""
 
+from collections.abc import Callable
+
 import pyarrow as pa
 
-from ingest_service.sinks.base import Counts
+from ingest_service.sinks.base import Counts, always
 
 
 class DryBatch:
@@ -19,7 +21,7 @@ class DryBatch:
     def resolve(self, rows: pa.Table) -> None:
         """Drop outcomes of a replay."""
 
-    def commit(self, counts: Counts) -> bool:  # noqa: ARG002
+    def commit(self, counts: Counts, is_current: Callable[[], bool] = always) -> bool:  # noqa: ARG002
         """Store nothing."""
         return False
 

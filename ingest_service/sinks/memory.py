@@ -1,10 +1,11 @@
 """A sink that keeps rows in memory: for tests of what stands above it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from ingest_service.sinks.base import BatchKey, Counts
+from ingest_service.sinks.base import BatchKey, Counts, OutdatedError, always
 from lakehouse.contracts.tenant import DataType
 
 
@@ -62,10 +63,12 @@ class MemoryBatch:
         if rows.num_rows:
             self._outcomes.append(rows)
 
-    def commit(self, counts: Counts) -> bool:
+    def commit(self, counts: Counts, is_current: Callable[[], bool] = always) -> bool:
         """Store everything at once; False when the batch was stored already."""
         if self.is_committed:
             return False
+        if not is_current():
+            raise OutdatedError
         self._sink.quarantined.extend((self._batch, rows) for rows in self._quarantine)
         self._sink.outcomes.extend((self._batch, rows) for rows in self._outcomes)
         self._sink.ledger.append((self._batch, counts))

@@ -30,7 +30,7 @@ from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_TABLES
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.contracts.validator import REASON_SCHEMA, Validator
-from lakehouse.privacy.suppression import SuppressionList
+from lakehouse.privacy.suppression import Suppressed, SuppressionList
 from lakehouse.storage.stream_offsets import SOURCE
 
 LEDGER_REF: Final = "ledger"
@@ -194,7 +194,7 @@ class _TenantRun:
         rows, reasons = found.accepted, found.reasons
         prints = fingerprints(self._data_type, rows, found.payload, found.is_state)
         places = Places.of(group.places, self._parts, self._tenant_id)
-        gone = self._gone(validator, frame)
+        gone = self._gone(validator, frame, reasons, group)
         if gone is not None:
             self._count("suppressed", places, gone.arg_true())
             kept = ~gone.gather(rows["row"])
@@ -218,16 +218,26 @@ class _TenantRun:
         if rows.height:
             self._store(rows, places)
 
-    def _gone(self, validator: Validator, frame: pl.DataFrame) -> pl.Series | None:
+    def _gone(
+        self, validator: Validator, frame: pl.DataFrame, reasons: pl.DataFrame, group: RowGroup
+    ) -> pl.Series | None:
         """Return which rows are of erased people, None when none is."""
+        suppressed = self._suppressed()
+        if suppressed.is_empty:
+            return None
+        gone = np.zeros(frame.height, dtype=bool)
+        if subjects := validator.subjects(frame):
+            gone |= suppressed.matches(subjects).to_numpy()
+        refused = [row for row in reasons["row"].unique().to_list() if not gone[row]]
+        if refused:
+            gone[refused] = suppressed.mentioned([bytes(group.texts.raws[row]) for row in refused])
+        return pl.Series(gone) if gone.any() else None
+
+    def _suppressed(self) -> Suppressed:
+        """Return the tenant's list; the one of its first look counts until the commit."""
         suppressed = self._intake._suppression.current(self._tenant_id)  # noqa: SLF001
         self._prepared.suppression_versions.setdefault(self._tenant_id, suppressed.version)
-        if not suppressed.hashes:
-            return None
-        gone = pl.repeat(value=False, n=frame.height, dtype=pl.Boolean, eager=True)
-        for subject in validator.subjects(frame):
-            gone |= suppressed.matches(subject)
-        return gone if gone.any() else None
+        return suppressed
 
     def _store(self, rows: pl.DataFrame, places: Places) -> None:
         self._count("stored", places, rows["row"])
@@ -242,7 +252,12 @@ class _TenantRun:
 
     def _keep_aside_bad(self) -> None:
         by_layout: dict[SourceLayout, list[BadMessage]] = {}
+        suppressed = self._suppressed()
         for bad in self._messages.bad:
+            if not suppressed.is_empty and suppressed.mentioned([bad.raw])[0]:
+                place = Places.of([bad.place], self._parts, self._tenant_id)
+                self._count("suppressed", place, pl.Series([0], dtype=pl.UInt32))
+                continue
             by_layout.setdefault(bad.layout, []).append(bad)
             self._prepared.codes[self._data_type, bad.code.value] += 1
         for layout, alike in by_layout.items():

@@ -129,20 +129,19 @@ class StreamSink:
     ) -> None:
         """Store a micro-batch, or find that it is stored already; may be repeated after an error.
 
-        `is_current` is asked last before raw: whether the rows may still be stored. Raises
+        `is_current` is asked before each commit, on the table as it then stands: whether the rows
+        may still be stored. Raises
         `FencedError` when a partition was taken over or the rows are not current; then nothing of
         the batch is in raw that is not in the others.
         """
         day = rows.ingest_date
         if rows.quarantine:
-            self._commit(RAW_QUARANTINE, rows.quarantine, day, moves, rows.name)
-        self._commit(OPS_INGEST_LEDGER, rows.ledger, day, moves, rows.name)
-        if not is_current():
-            raise FencedError("somebody was erased while the messages were read")
+            self._commit(RAW_QUARANTINE, rows.quarantine, day, moves, rows.name, is_current)
+        self._commit(OPS_INGEST_LEDGER, rows.ledger, day, moves, rows.name, is_current)
         for data_type in sorted({move.claim.data_type for move in moves}):
             tables = {tenant: of for (kind, tenant), of in rows.raw.items() if kind is data_type}
             mine = [move for move in moves if move.claim.data_type is data_type]
-            self._commit(RAW_TABLES[data_type], tables, day, mine, rows.name)
+            self._commit(RAW_TABLES[data_type], tables, day, mine, rows.name, is_current)
 
     def tend(self, rows: StreamRows) -> None:
         """Merge small files and shorten logs where needed; the batch is stored already."""
@@ -239,16 +238,22 @@ class StreamSink:
         day: str,
         moves: Sequence[Move],
         name: str,
+        is_current: Callable[[], bool],
     ) -> None:
         files = [
             file
             for tenant, parts in tables.items()
             for file in self._stage(spec, tenant, day, parts, name)
         ]
-        check = _may_follow if spec in BESIDE_RAW else _is_owned
-        if not self._delta.commit_checked(
-            spec, files, _transactions(moves), partial(check, moves=moves)
-        ):
+        follows = _may_follow if spec in BESIDE_RAW else _is_owned
+
+        def check(table: DeltaTable) -> bool:
+            if not is_current():
+                # Files of an attempt whose answer was lost may be among these: they stay.
+                raise FencedError("somebody was erased while the messages were read")
+            return follows(table, moves)
+
+        if not self._delta.commit_checked(spec, files, _transactions(moves), check):
             if _is_done(self._delta.table(spec), moves):
                 return  # by an earlier attempt, of which the answer was lost
             # The files stay: an attempt of which the answer was lost may have committed them.

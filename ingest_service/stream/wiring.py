@@ -25,7 +25,7 @@ from lakehouse.control.database import ControlDatabase
 from lakehouse.control.tenants import TenantNotFound
 from lakehouse.dev.addresses import broker_address, registry_address
 from lakehouse.errors import EtaError
-from lakehouse.privacy.suppression import EmptySuppressionList
+from lakehouse.privacy.suppression import StoredSuppressionList
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.tables import ensure_tables
 
@@ -54,7 +54,8 @@ def build_consumer(
     ensure_tables(lake)
     delta = DeltaSink(lake)
     sink = StreamSink(delta)
-    tenants = TenantCache(ControlDatabase.open(lake.control_url))
+    control = ControlDatabase.open(lake.control_url)
+    tenants = TenantCache(control)
     registry = settings.registry_url or registry_address(lake)
     avro = AvroReader(registry)
     intake = Intake(
@@ -62,7 +63,7 @@ def build_consumer(
         tenants,
         DedupeWindows(service.dedupe_rows, service.dedupe_total_rows),
         DeltaHistory(delta),
-        EmptySuppressionList(),
+        StoredSuppressionList(control),
         lambda: datetime.now(UTC),
     )
 

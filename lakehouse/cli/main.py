@@ -19,6 +19,7 @@ from lakehouse.cli import (
     keys,
     ledger,
     prepare,
+    privacy,
     quarantine,
     retention,
     run,
@@ -62,6 +63,7 @@ app.add_typer(training.app, name="training")
 app.add_typer(evaluation.app, name="evaluation")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(tables.app, name="tables")
 app.add_typer(retention.app, name="retention")
 app.add_typer(tenants.app, name="tenants")

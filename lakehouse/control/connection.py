@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -69,6 +69,33 @@ class Connections:
         """
         with _answering(), self._writing.begin() as connection:
             yield connection
+
+    def compact(self, tables: Sequence[str]) -> None:
+        """Write the files anew, so that nothing deleted or replaced is left in them.
+
+        Of SQLite the whole file, and an empty write-ahead log; of PostgreSQL these tables. Waits
+        for other transactions. Raises `DatabaseUnreachable`.
+        """
+        with _answering():
+            if self.is_sqlite:
+                self._compact_sqlite()
+                return
+            autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            with autocommit.connect() as connection:
+                for table in tables:
+                    connection.exec_driver_sql(f"vacuum full {table}")
+
+    def _compact_sqlite(self) -> None:
+        connection = self.engine.raw_connection()  # vacuum runs in no transaction
+        try:
+            connection.cursor().execute("vacuum")
+            for _ in range(int(BUSY_SECONDS / 0.1)):
+                found = connection.cursor().execute("pragma wal_checkpoint(truncate)")
+                if not found.fetchone()[0]:  # type: ignore[attr-defined]
+                    return
+                time.sleep(0.1)  # somebody is reading
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Close every pooled connection."""
@@ -170,6 +197,7 @@ def _create_file(path: Path) -> None:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.execute("pragma foreign_keys = on")
+    connection.execute("pragma secure_delete = on")  # what was deleted is overwritten
     _use_write_ahead_log(connection)
 
 

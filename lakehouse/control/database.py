@@ -1,7 +1,7 @@
 """The control database as the service and the command line see it."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Self
 
@@ -11,6 +11,7 @@ from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.audit import SYSTEM, AuditEntry, AuditLog
 from lakehouse.control.cache import ReadCache
 from lakehouse.control.connection import Connections, DatabaseUnreachable, connect
+from lakehouse.control.erasures import Erasure, ErasureNotFound, Erasures
 from lakehouse.control.job_queue import (
     ANSWER_KIND,
     Accepted,
@@ -25,6 +26,7 @@ from lakehouse.control.run_lock import RunLock, RunLocked
 from lakehouse.control.runs import ModelRun, RunNotFound, Runs
 from lakehouse.control.schema import HEAD
 from lakehouse.control.sessions import Sessions
+from lakehouse.control.suppressions import ListedHashes, Suppressions
 from lakehouse.control.tenants import Tenant, TenantExists, TenantNotFound, Tenants
 from lakehouse.control.upgrade import revision, upgrade
 from lakehouse.control.usage import DailyUsage
@@ -50,6 +52,8 @@ __all__ = [
     "Claim",
     "ControlDatabase",
     "DatabaseUnreachable",
+    "Erasure",
+    "ErasureNotFound",
     "IdempotencyKeyReused",
     "Job",
     "JobNotFound",
@@ -101,6 +105,8 @@ class ControlDatabase:
         self.queue = JobQueue(connections, clock, new_id)
         self.runs = Runs(connections, clock)
         self.run_lock = RunLock(connections, clock)
+        self.suppressions = Suppressions(connections, clock)
+        self.erasures = Erasures(connections, clock, self.suppressions, self.audit)
 
     @classmethod
     def open(
@@ -153,6 +159,25 @@ class ControlDatabase:
     def webhook_source(self, source_id: str) -> WebhookSource:
         """Return a webhook source that is in use; raises `WebhookNotFound`."""
         return self._cache.get(("webhook", source_id), lambda: self.webhooks.get(source_id))
+
+    def suppression_version(self, tenant_id: str) -> int:
+        """Return a number that grows whenever the tenant's suppression list changes."""
+        return self._cache.get(
+            ("suppression", tenant_id), lambda: self.suppressions.version(tenant_id)
+        )
+
+    def suppressed(self, tenant_id: str) -> ListedHashes:
+        """Return the tenant's suppression list as it stands."""
+        return self.suppressions.hashes(tenant_id)
+
+    def compact(self, tables: Sequence[str]) -> None:
+        """Write the database's files anew; see `Connections.compact`."""
+        self._connections.compact(tables)
+
+    @property
+    def connections(self) -> Connections:
+        """Transactions on the database, for what no part of it does."""
+        return self._connections
 
     def ping(self) -> None:
         """Ask the database for an answer; raises `DatabaseUnreachable` when there is none."""

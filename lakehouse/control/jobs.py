@@ -121,6 +121,18 @@ class Jobs:
         with self._connections.read() as connection:
             return tuple(job_of(row) for row in connection.execute(query))
 
+    def unfinished(self, tenant_id: str, before: datetime) -> tuple[str, ...]:
+        """Return the jobs that were begun by `before` and that a live process may still finish."""
+        table = schema.jobs
+        query = select(table).where(
+            table.c.tenant_id == tenant_id,
+            table.c.state.in_((QUEUED, RUNNING)),
+            table.c.created_at <= before,
+        )
+        with self._connections.read() as connection:
+            rows = connection.execute(query).all()
+        return tuple(r.job_id for r in rows if r.spool_name or not is_dead(owner_of(r)))
+
     def recover(self) -> int:
         """Mark the running jobs of dead processes of this host as failed; return how many.
 

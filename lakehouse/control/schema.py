@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -125,6 +125,7 @@ audit_log = Table(
     Column("tenant_id", String(63), nullable=False),
     Column("subject", Text, nullable=False),
     Column("detail", JSON, nullable=False),
+    Column("entry_hash", String(64)),
     Index("ix_audit_log_tenant_id", "tenant_id"),
 )
 
@@ -200,4 +201,49 @@ model_run_lock = Table(
     Column("owner_space", String(200), nullable=False),
     Column("owner_pid", Integer, nullable=False),
     Column("owner_started", String(40), nullable=False),
+)
+
+suppression_lists = Table(
+    "suppression_lists",
+    metadata,
+    Column("tenant_id", String(63), ForeignKey("tenants.tenant_id"), primary_key=True),
+    Column("hash_key", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("tenant_id", String(63), ForeignKey("tenants.tenant_id"), primary_key=True),
+    Column("subject_hash", String(64), primary_key=True),
+    Column("tied_to", String(64)),
+    Column("added_at", UtcTime, nullable=False),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("request_id", String(32), primary_key=True),
+    Column("tenant_id", String(63), ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("step", String(16), nullable=False),
+    Column("subject_count", Integer, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("requested_at", UtcTime, nullable=False),
+    Column("due_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("waits_for", JSON, nullable=False),
+    Column("notes", JSON, nullable=False),
+    Column("subject_key", String(64)),
+    Column("certificate", JSON(none_as_null=True)),
+    Index("ix_erasures_tenant_id", "tenant_id", "requested_at"),
+)
+
+erasure_subjects = Table(
+    "erasure_subjects",
+    metadata,
+    Column("request_id", String(32), ForeignKey("erasures.request_id"), primary_key=True),
+    Column("subject_hash", String(64), primary_key=True),
+    Column("tied_to", String(64)),
+    Column("sealed", LargeBinary),
 )

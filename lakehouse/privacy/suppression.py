@@ -5,28 +5,82 @@ while a batch is in flight. The keyed hash (HMAC-SHA256, one key per tenant) tel
 the key who is on the list.
 """
 
+import hmac
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Final, Protocol
 
 import polars as pl
 import polars_hash as plh
 
+from lakehouse.control.suppressions import DIGEST, ListedHashes
+
+USER: Final = "user_id"
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Suppressed:
-    """A tenant's list at one moment. `version` differs whenever the list does."""
+    """A tenant's list at one moment. `version` differs whenever the list does.
+
+    `tied` are anonymous ids that belonged to someone erased: they suppress rows that name no user.
+    """
 
     version: int
     key: str
     hashes: frozenset[str]
+    tied: frozenset[str] = frozenset()
 
-    def matches(self, subjects: pl.Series) -> pl.Series:
-        """True for each subject that is on the list."""
-        if not self.hashes:
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is on the list."""
+        return not self.hashes
+
+    def matches(self, subjects: Sequence[pl.Series]) -> pl.Series:
+        """Return which rows are of someone on the list.
+
+        `subjects` are the columns that name a person, at least one, each under its own name.
+        """
+        gone = pl.repeat(value=False, n=len(subjects[0]), dtype=pl.Boolean, eager=True)
+        has_user = gone
+        for subject in subjects:
+            gone |= self._listed(subject, self.hashes)
+            if subject.name == USER:
+                has_user = subject.fill_null("").str.strip_chars() != ""
+        for subject in subjects:
+            if subject.name != USER and self.tied:
+                gone |= ~has_user & self._listed(subject, self.tied)
+        return gone
+
+    def mentioned(self, raws: Sequence[bytes]) -> list[bool]:
+        """Return in which records someone on the list stands as a word, wherever.
+
+        For records that are refused, and kept as they came: of those nobody may know which part
+        is the user.
+        """
+        return [not self.hashes.isdisjoint(map(self._hash, _words(raw))) for raw in raws]
+
+    def _hash(self, word: bytes) -> str:
+        return hmac.new(self.key.encode(), word, DIGEST).hexdigest()
+
+    def _listed(self, subjects: pl.Series, hashes: frozenset[str]) -> pl.Series:
+        if not hashes:
             return pl.repeat(value=False, n=len(subjects), dtype=pl.Boolean, eager=True)
         frame = subjects.alias("subject").to_frame()
         hashed = plh.col("subject").chash.hmac_sha256(key=self.key)
-        return frame.select(hashed.is_in(list(self.hashes))).to_series().fill_null(value=False)
+        return frame.select(hashed.is_in(list(hashes))).to_series().fill_null(value=False)
+
+
+_SEPARATORS: Final = (
+    re.compile(rb"[\x00-\x20,;|\"'{}\[\]()<>]+"),
+    re.compile(rb"[\x00-\x20,;|\"'{}\[\]()<>:=&/?#]+"),
+)
+"""What stands between the values of a record; the second for links and pairs of name and value."""
+
+
+def _words(raw: bytes) -> set[bytes]:
+    return {word for separator in _SEPARATORS for word in separator.split(raw) if word}
 
 
 class SuppressionList(Protocol):
@@ -46,3 +100,41 @@ class EmptySuppressionList:
     def current(self, tenant_id: str) -> Suppressed:  # noqa: ARG002
         """Return the empty list."""
         return NOBODY
+
+
+class ListStore(Protocol):
+    """What the lists need of the control database."""
+
+    def suppression_version(self, tenant_id: str) -> int:
+        """Return the version of a tenant's list; 0 before its first."""
+        ...
+
+    def suppressed(self, tenant_id: str) -> ListedHashes:
+        """Return a tenant's list."""
+        ...
+
+
+class StoredSuppressionList:
+    """The lists of the control database; for several threads.
+
+    Asked for every batch, twice: only the version is read each time, the hashes when it differs.
+    """
+
+    def __init__(self, store: ListStore) -> None:
+        self._store = store
+        self._known: dict[str, Suppressed] = {}
+        self._lock = Lock()
+
+    def current(self, tenant_id: str) -> Suppressed:
+        """Return the tenant's list as it stands now; see `SuppressionList.current`."""
+        version = self._store.suppression_version(tenant_id)
+        if version == 0:
+            return NOBODY
+        with self._lock:
+            known = self._known.get(tenant_id)
+        if known is None or known.version != version:
+            found = self._store.suppressed(tenant_id)
+            known = Suppressed(found.version, found.key, found.subjects, found.tied)
+            with self._lock:
+                self._known[tenant_id] = known
+        return known

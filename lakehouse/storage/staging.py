@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
@@ -87,19 +88,26 @@ class _OpenFile:
 class StagedRows:
     """Streams the rows of one batch into data files of one partition of one table.
 
-    Not for several threads. `finish` or `discard` ends it.
+    Not for several threads. `finish` or `discard` ends it. Without `is_batch` the rows are of
+    several batches, and `batch_of` knows none of the files.
     """
 
     def __init__(
-        self, table: DeltaTable, spec: TableSpec, tenant_id: str, ingest_date: str, batch_id: str
+        self,
+        table: DeltaTable,
+        spec: TableSpec,
+        tenant_id: str,
+        ingest_date: str,
+        batch_id: str,
+        *,
+        is_batch: bool = True,
     ) -> None:
         self._spec = spec
         self._files = table_filesystem(table)
         self._partition = {"tenant_id": tenant_id, "ingest_date": ingest_date}
         # The token keeps a second attempt at a batch away from the files of the first.
-        self._stem = (
-            f"tenant_id={tenant_id}/ingest_date={ingest_date}/part-{batch_id}-{token_hex(4)}"
-        )
+        token = f"{'-' if is_batch else '.'}{token_hex(4)}"
+        self._stem = f"tenant_id={tenant_id}/ingest_date={ingest_date}/part-{batch_id}{token}"
         self._open: _OpenFile | None = None
         self._finished: list[StagedFile] = []
         self.row_count = 0
@@ -132,7 +140,8 @@ class StagedRows:
     def delete(self, files: Iterable[StagedFile]) -> None:
         """Delete files that `finish` returned and that were surely not committed."""
         for staged in files:
-            self._files.delete_file(staged.path)
+            with suppress(FileNotFoundError):  # an erasure may have been faster
+                self._files.delete_file(staged.path)
 
     def discard(self) -> None:
         """Delete every file that was not handed over; safe to repeat."""

@@ -97,9 +97,12 @@ class Manifest(_Model):
     gate: Mapping[str, Any] | None = None
     """What the quality gate reported; None when it was not run."""
 
+    withdrawn_at: AwareDatetime | None = None
+    """When an erasure deleted rows that the snapshot needs: they cannot be read any more."""
+
     def has_content_of(self, other: Manifest) -> bool:
-        """Whether both name the same rows, made with the same parameters."""
-        return _content(self) == _content(other)
+        """Whether both name the same rows, made with the same parameters, that can be read."""
+        return self.withdrawn_at is None and _content(self) == _content(other)
 
     @property
     def training_data(self) -> TableVersion:

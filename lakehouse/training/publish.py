@@ -75,6 +75,8 @@ def pinned_versions(settings: LakeSettings) -> dict[str, set[int]]:
     """
     pinned: dict[str, set[int]] = {}
     for manifest in [*_all(TRAINING_SETS, settings), *_all(EVALUATION_SETS, settings)]:
+        if manifest.withdrawn_at is not None:
+            continue
         for table in manifest.pinned.values():
             pinned.setdefault(table.location, set()).add(table.version)
     return pinned

@@ -71,6 +71,12 @@ def tenant_batches(
     from deltalake import DeltaTable, QueryBuilder
     from deltalake.exceptions import DeltaError
 
+    if manifest.withdrawn_at is not None:
+        raise EtaError(
+            f"snapshot {manifest.snapshot_id} was withdrawn on {manifest.withdrawn_at:%Y-%m-%d}: "
+            "somebody was erased whose rows it held",
+            remedy=f"use the current one, see `{manifest.command} list`",
+        )
     pinned = manifest.pinned[table]
     try:
         opened = DeltaTable(

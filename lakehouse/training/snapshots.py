@@ -106,6 +106,12 @@ class Snapshots(Generic[M]):
         folder = self._folder(settings, manifest.tenant_id)
         folder.delete(f"{manifest.snapshot_id}.json")
 
+    def withdraw(self, settings: LakeSettings, manifest: M, now: datetime) -> None:
+        """Note that a snapshot's rows cannot be read any more. Safe to repeat."""
+        folder = self._folder(settings, manifest.tenant_id)
+        noted = manifest.model_copy(update={"withdrawn_at": now})
+        folder.write(f"{manifest.snapshot_id}.json", to_json(noted))
+
     def _folder(self, settings: LakeSettings, tenant_id: str) -> ObjectFolder:
         return open_folder(settings, f"{self.folder}/{check_tenant_id(tenant_id)}")
 

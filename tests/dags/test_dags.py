@@ -54,7 +54,12 @@ def parsed(orchestra: Orchestra) -> dict[str, Any]:
 
 def test_the_dags_parse(parsed: dict[str, Any]) -> None:
     assert parsed["errors"] == {}
-    assert set(parsed["dags"]) == {"prepare_training_data", "keep_tables", "publish_docs"}
+    assert set(parsed["dags"]) == {
+        "prepare_training_data",
+        "keep_tables",
+        "publish_docs",
+        "erase_subjects",
+    }
     dag = parsed["dags"]["prepare_training_data"]
     assert "0 */6 * * *" in dag["schedule"]
     assert (dag["catchup"], dag["runs"], dag["deadlines"]) == (False, 1, 1)

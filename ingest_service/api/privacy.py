@@ -1,0 +1,118 @@
+"""Erasing people: a request for up to 10,000 of them, and how far it is."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Path, Response, Security
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from ingest_service.api.auth import authenticated, require_scope
+from ingest_service.api.event_schemas import problem_response
+from ingest_service.api.problems import ProblemError
+from ingest_service.api.services import Services, services_of
+from lakehouse.control.database import ApiKey, Erasure, ErasureNotFound
+from lakehouse.control.erasures import MAX_SUBJECTS
+
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    400: problem_response("The body is not JSON."),
+    401: problem_response("No valid API key."),
+    403: problem_response("The key may not administer."),
+    413: problem_response("The body is too large."),
+    422: problem_response("A parameter is wrong."),
+}
+_NOT_FOUND: Final = {404: problem_response("The tenant has no such erasure.")}
+
+MAX_BYTES: Final = 32 * 1024 * 1024
+"""Of a body: 10,000 ids of 512 characters, each of which JSON may write as six."""
+
+router = APIRouter(prefix="/v1/privacy/erasures", tags=["privacy"], responses=_PROBLEMS)
+
+Subject = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"\S")]
+Parts = Annotated[Services, Depends(services_of)]
+
+
+async def administrator(
+    key: Annotated[ApiKey, Security(authenticated, scopes=["admin"])],
+) -> ApiKey:
+    """Return the caller's key when it may administer its tenant; 403 otherwise."""
+    return require_scope(key, "admin")
+
+
+Admin = Annotated[ApiKey, Depends(administrator)]
+
+
+class ErasureRequest(BaseModel):
+    """Whom to erase."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    subjects: list[Subject] = Field(
+        min_length=1,
+        max_length=MAX_SUBJECTS,
+        description="User ids, or anonymous ids, exactly as they were sent with the events.",
+    )
+
+
+class ErasureState(BaseModel):
+    """How far an erasure is; times are UTC. It names nobody."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    request_id: str
+    state: str = Field(description="pending, running, waiting or completed.")
+    step: str = Field(description="fence, raw, models, stores, proof or done.")
+    subject_count: int
+    requested_at: datetime
+    due_at: datetime
+    finished_at: datetime | None
+    waits_for: list[str] = Field(description="What it cannot go on without, if it waits.")
+    rows_deleted: dict[str, int] = Field(description="Rows per table, as far as it is known.")
+    certificate: dict[str, Any] | None = Field(description="Null until it is completed.")
+
+
+@router.post("", status_code=HTTPStatus.ACCEPTED, max_body_size=MAX_BYTES)
+async def request_erasure(
+    key: Admin, services: Parts, wanted: ErasureRequest, response: Response
+) -> ErasureState:
+    """Suppress people at once, and have them erased within 24 hours.
+
+    From when this is answered, nothing of them is stored any more, by whichever way it comes.
+    """
+    made = await run_in_threadpool(
+        services.control.erasures.request, key.tenant_id, wanted.subjects, by=f"key:{key.key_id}"
+    )
+    response.headers["Location"] = f"{router.prefix}/{made.request_id}"
+    return _state(made)
+
+
+@router.get("/{request_id}", responses=_NOT_FOUND)
+async def see_erasure(
+    request_id: Annotated[str, Path(max_length=64, description="The erasure's id.")],
+    key: Admin,
+    services: Parts,
+) -> ErasureState:
+    """Say how far an erasure is, with its certificate once it is completed."""
+    try:
+        found = await run_in_threadpool(services.control.erasures.get, request_id, key.tenant_id)
+    except ErasureNotFound as error:
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND, "unknown_erasure", error.message, remedy=error.remedy
+        ) from None
+    return _state(found)
+
+
+def _state(found: Erasure) -> ErasureState:
+    return ErasureState(
+        request_id=found.request_id,
+        state=found.state,
+        step=found.step,
+        subject_count=found.subject_count,
+        requested_at=found.requested_at,
+        due_at=found.due_at,
+        finished_at=found.finished_at,
+        waits_for=list(found.waits_for),
+        rows_deleted={**found.notes.get("raw_rows", {}), **found.notes.get("derived_rows", {})},
+        certificate=None if found.certificate is None else dict(found.certificate),
+    )

@@ -1,0 +1,68 @@
+"""What an erasure needs of dbt and of published snapshots, for the command that carries it out."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from lakehouse.errors import EtaError
+from lakehouse.settings import LakeSettings
+
+
+class DbtModels:
+    """The models of the project, run in this process; see `lakehouse.privacy.worker.Models`."""
+
+    @contextmanager
+    def locked(self, settings: LakeSettings) -> Iterator[None]:
+        """Hold the lock of the models; raises `RunLocked` while a run goes on."""
+        from lakehouse.training.targets import control_database
+
+        with control_database(settings) as database:
+            assert database is not None, "there is no erasure without a control database"
+            with database.run_lock.kept(f"erasure in process {os.getpid()}", is_of_process=True):
+                yield
+
+    def delete(
+        self, settings: LakeSettings, tenant_id: str, tables: Sequence[str], subjects: str
+    ) -> None:
+        """Delete people from tables of the models, by the operation of `macros/privacy`."""
+        arguments = {"tenant_id": tenant_id, "tables": list(tables), "subjects": subjects}
+        _run(settings, "run-operation", "erase_subjects", "--args", json.dumps(arguments))
+
+    def run(self, settings: LakeSettings) -> None:
+        """Bring every model up to date; their tests are a matter of the next run."""
+        from lakehouse.training.build import ON_REQUEST
+
+        _run(settings, "run", "--exclude", ON_REQUEST)
+
+    def withdraw(self, settings: LakeSettings, tenant_id: str, now: datetime) -> list[str]:
+        """Withdraw published snapshots that cannot be read any more."""
+        from lakehouse.training.withdrawal import withdraw_broken
+
+        return withdraw_broken(settings, tenant_id, now)
+
+    def publish(self, settings: LakeSettings, tenant_id: str) -> str | None:
+        """Publish the tenant's training set anew if it passes the gate; return why not, if not."""
+        from lakehouse.quality.gate import run_gate
+        from lakehouse.training.prepare import publish_changed
+
+        try:
+            done = publish_changed(
+                settings, run_gate, lambda: datetime.now(UTC), tenant_id=tenant_id
+            )
+        except EtaError as error:
+            return error.message
+        return done.refused.get(tenant_id)
+
+
+def _run(settings: LakeSettings, *arguments: str) -> None:
+    from lakehouse.training.build import run_dbt
+
+    outcome = run_dbt(settings, arguments)
+    if not outcome.success:
+        raise EtaError(
+            f"`dbt {arguments[0]}` failed while people were deleted from the models' tables",
+            remedy="`eta prepare` shows what is wrong with the models; then `eta privacy work` "
+            "goes on with the erasure",
+        )

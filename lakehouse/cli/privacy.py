@@ -1,0 +1,206 @@
+"""`eta privacy`: erase people, and prove it."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lakehouse.cli.control import control_database, operator
+from lakehouse.cli.output import note, print_rows
+
+if TYPE_CHECKING:
+    from lakehouse.control.database import ControlDatabase
+    from lakehouse.privacy.worker import Progress
+
+app = typer.Typer(help="Erase people and prove it.", no_args_is_help=True)
+
+TenantOption = Annotated[str, typer.Option(help="The tenant's id.")]
+UserOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A user id (or an anonymous id) as it was sent; may be given again."),
+]
+FileOption = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="A text file with an id per line."),
+]
+
+
+@app.command()
+def erase(
+    tenant: TenantOption,
+    user: UserOption = None,
+    file: FileOption = None,
+    now: Annotated[bool, typer.Option(help="Carry it out at once, and wait for it.")] = False,
+) -> None:
+    """Ask for people to be erased: from now on nothing of them is stored. Prints the request's id.
+
+    `eta privacy work`, which a scheduler runs every hour, carries it out. Ids given on the command
+    line may stay in your shell's history: prefer a file.
+    """
+    with control_database() as database:
+        made = database.erasures.request(tenant, _subjects(user, file), by=operator())
+        typer.echo(made.request_id)
+        note(f"{made.subject_count:,} suppressed. To be erased by {made.due_at:%Y-%m-%d %H:%M}Z.")
+        if now:
+            _tell(_work(database, tenant))
+        else:
+            note(f"See how far it is: `eta privacy status {made.request_id}`.")
+
+
+@app.command()
+def status(
+    request: Annotated[
+        str | None, typer.Argument(metavar="[REQUEST]", help="One request; default: the newest.")
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
+    certificate: Annotated[
+        bool, typer.Option(help="Print the request's certificate as JSON.")
+    ] = False,
+) -> None:
+    """Show how far erasures are; exit code 1 when one is open for more than 12 hours."""
+    moment = datetime.now(UTC)
+    with control_database() as database:
+        if request is not None:
+            found = [database.erasures.get(request, tenant)]
+        else:
+            found = database.erasures.newest(tenant)
+    if certificate:
+        if request is None or found[0].certificate is None:
+            note("There is no certificate yet." if request else "Name a request.")
+            raise typer.Exit(1)
+        typer.echo(json.dumps(dict(found[0].certificate), indent=2))
+        return
+    print_rows(
+        ("request", "tenant", "state", "step", "subjects", "requested", "due", "finished"),
+        [
+            (
+                *(e.request_id, e.tenant_id, e.state, e.step, e.subject_count),
+                *(e.requested_at, e.due_at, e.finished_at),
+            )
+            for e in found
+        ],
+    )
+    for one in found:
+        for reason in one.waits_for:
+            note(f"{one.request_id} waits: {reason}")
+    late = [one.request_id for one in found if one.is_late(moment)]
+    if late:
+        note(f"Late (more than 12 of 24 hours): {', '.join(late)}. Run `eta privacy work`.")
+        raise typer.Exit(1)
+
+
+@app.command()
+def work(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
+) -> None:
+    """Carry out open erasures as far as possible; exit code 1 when one is late.
+
+    May be killed at any moment and run again: it goes on where it was.
+    """
+    with control_database() as database:
+        _tell(_work(database, tenant))
+        moment = datetime.now(UTC)
+        late = [e for e in database.erasures.newest(tenant, is_open=True) if e.is_late(moment)]
+    if late:
+        note(f"{len(late):,} erasures are open for more than 12 hours.")
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    tenant: TenantOption,
+    user: UserOption = None,
+    file: FileOption = None,
+    request: Annotated[
+        str | None, typer.Option(help="Check a request's certificate and the audit log.")
+    ] = None,
+) -> None:
+    """Look for people everywhere, or check a certificate; exit code 1 when something is found."""
+    from lakehouse.privacy.needles import Needles
+    from lakehouse.privacy.verify import search, summary
+    from lakehouse.settings import LakeSettings
+
+    with control_database() as database:
+        if request is not None:
+            _check_certificate(database, tenant, request)
+            return
+        needles = Needles(_subjects(user, file))
+        found = search(LakeSettings(), database, tenant, needles)
+    note(f"{sum(found.files.values()):,} files with {found.bytes / 2**20:,.1f} MiB were searched.")
+    if not found.is_clean:
+        columns = ("kind", "path", "how", "count")
+        print_rows(columns, [tuple(one.values()) for one in summary(found.findings)])
+        raise typer.Exit(1)
+    note("Nothing was found.")
+
+
+@app.command()
+def lift(tenant: TenantOption, user: UserOption = None, file: FileOption = None) -> None:
+    """Let people be stored again who were erased; noted in the audit log."""
+    with control_database() as database:
+        lifted = database.erasures.lift(tenant, _subjects(user, file), by=operator())
+    note(f"{lifted:,} may be stored again.")
+
+
+@app.command()
+def reapply(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
+) -> None:
+    """After a backup was restored: find people in the tables who had been erased, erase them anew.
+
+    Prints the ids of the requests it makes; `eta privacy work` carries them out.
+    """
+    from lakehouse.privacy.restored import erase_again
+    from lakehouse.settings import LakeSettings
+
+    with control_database() as database:
+        made = erase_again(LakeSettings(), database, tenant, by=operator())
+    for request in made:
+        typer.echo(request.request_id)
+        note(f"{request.tenant_id}: {request.subject_count:,} people are there again.")
+    if not made:
+        note("Nobody who was erased is there.")
+
+
+def _work(database: "ControlDatabase", tenant: str | None) -> "list[Progress]":
+    from lakehouse.cli.erasing import DbtModels
+    from lakehouse.privacy.worker import Worker
+    from lakehouse.settings import LakeSettings
+
+    worker = Worker(
+        LakeSettings(), database, DbtModels(), lambda: datetime.now(UTC), lambda s: note(f"  {s}")
+    )
+    return worker.work(tenant)
+
+
+def _tell(done: "list[Progress]") -> None:
+    for progress in done:
+        if progress.completed:
+            note(f"{progress.tenant_id}: {len(progress.completed):,} erasures are completed.")
+        for reason in progress.reasons:
+            note(f"{progress.tenant_id}: {len(progress.waiting):,} erasures wait: {reason}")
+    if not done:
+        note("No erasure is open.")
+
+
+def _check_certificate(database: "ControlDatabase", tenant: str, request: str) -> None:
+    from lakehouse.privacy.certificate import is_genuine
+
+    certificate = database.erasures.get(request, tenant).certificate
+    if certificate is None:
+        note("The erasure is not completed: there is no certificate yet.")
+        raise typer.Exit(1)
+    key = database.suppressed(tenant).key
+    broken = database.audit.first_broken(until=str(certificate["audit_head"]))
+    is_good = is_genuine(certificate, key)
+    note(f"Certificate: {'as it was signed' if is_good else 'NOT as it was signed'}.")
+    note(f"Audit log: {'unbroken' if broken is None else f'BROKEN at entry {broken}'}.")
+    if not is_good or broken is not None:
+        raise typer.Exit(1)
+
+
+def _subjects(user: list[str] | None, file: Path | None) -> list[str]:
+    lines = [] if file is None else file.read_text(encoding="utf-8").splitlines()
+    return [*(user or ()), *(line for line in lines if line)]

@@ -1,0 +1,331 @@
+"""Erasure requests: whom, since when, how far, and the certificate at the end.
+
+Whom to erase has to be known until it is done, also after a kill. So the subjects are kept, but
+sealed (Fernet) with a key of their request, and the key goes with them when the request is
+finished: no identifier ever stands in the database's files.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from cryptography.fernet import Fernet
+from sqlalchemy import Row, func, insert, select, update
+
+from lakehouse.control import schema
+from lakehouse.control.audit import SYSTEM, AuditLog
+from lakehouse.control.connection import Connections
+from lakehouse.control.suppressions import Suppressions, subject_hash
+from lakehouse.control.tenants import TenantNotFound
+from lakehouse.errors import EtaError
+
+State = Literal["pending", "running", "waiting", "completed"]
+
+DUE_AFTER: Final = timedelta(hours=24)
+ALARM_AFTER: Final = timedelta(hours=12)
+MAX_SUBJECTS: Final = 10_000
+FIRST_STEP: Final = "fence"
+DONE: Final = "done"
+
+
+class ErasureNotFound(EtaError):
+    """No erasure has this id, or it is another tenant's."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no erasure of that id", remedy="see `eta privacy status`, or ask for it anew"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A request; times are UTC. `waits_for` says in sentences what it cannot go on without."""
+
+    request_id: str
+    tenant_id: str
+    state: State
+    step: str
+    subject_count: int
+    requested_by: str
+    requested_at: datetime
+    due_at: datetime
+    finished_at: datetime | None
+    waits_for: tuple[str, ...]
+    notes: Mapping[str, Any]
+    certificate: Mapping[str, Any] | None
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether it is open and half of its time is over."""
+        return self.state != "completed" and now >= self.requested_at + ALARM_AFTER
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Someone to erase; an anonymous id that is tied to a subject has that one's hash."""
+
+    request_id: str
+    subject_hash: str
+    tied_to: str | None
+    text: str = field(repr=False)
+
+
+class Erasures:
+    """The erasures of one control database."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        clock: Callable[[], datetime],
+        suppressions: Suppressions,
+        audit: AuditLog,
+    ) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._suppressions = suppressions
+        self._audit = audit
+
+    def request(self, tenant_id: str, subjects: Sequence[str], *, by: str = SYSTEM) -> Erasure:
+        """Record a request and suppress its subjects, in one transaction.
+
+        From when this returns, nothing of them is stored any more. Each subject is 1 to 512
+        characters; one that comes twice counts once. Raises `TenantNotFound`, and `EtaError` for
+        none or too many subjects, or an empty one.
+        """
+        wanted = list(dict.fromkeys(subjects))
+        _check(wanted)
+        request_id = f"er_{secrets.token_hex(12)}"
+        now, key = self._clock(), Fernet.generate_key()
+        known = select(schema.tenants.c.tenant_id).where(schema.tenants.c.tenant_id == tenant_id)
+        with self._connections.write() as connection:
+            if connection.execute(known).first() is None:
+                raise TenantNotFound(tenant_id)
+            hash_key = self._suppressions.key(connection, tenant_id)
+            hashed = {subject_hash(hash_key, subject): subject for subject in wanted}
+            self._suppressions.add(connection, tenant_id, dict.fromkeys(hashed))
+            connection.execute(
+                insert(schema.erasures).values(
+                    request_id=request_id,
+                    tenant_id=tenant_id,
+                    state="pending",
+                    step=FIRST_STEP,
+                    subject_count=len(wanted),
+                    requested_by=by,
+                    requested_at=now,
+                    due_at=now + DUE_AFTER,
+                    waits_for=[],
+                    notes={},
+                    subject_key=key.decode(),
+                )
+            )
+            rows = [
+                {"request_id": request_id, "subject_hash": h, "tied_to": None, "sealed": sealed}
+                for h, sealed in _sealed(key, hashed).items()
+            ]
+            connection.execute(insert(schema.erasure_subjects), rows)
+            what = {"subjects": len(wanted)}
+            self._audit.write(connection, by, "privacy.erase", tenant_id, request_id, **what)
+        return self.get(request_id)
+
+    def get(self, request_id: str, tenant_id: str | None = None) -> Erasure:
+        """Return a request; raises `ErasureNotFound`, also for one of another tenant."""
+        table = schema.erasures
+        query = select(table).where(table.c.request_id == request_id)
+        if tenant_id is not None:
+            query = query.where(table.c.tenant_id == tenant_id)
+        with self._connections.read() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise ErasureNotFound
+        return _erasure(row)
+
+    def newest(
+        self, tenant_id: str | None = None, *, limit: int = 100, is_open: bool | None = None
+    ) -> list[Erasure]:
+        """Return the newest requests, newest first, of one tenant or all."""
+        table = schema.erasures
+        query = select(table).order_by(table.c.requested_at.desc(), table.c.request_id).limit(limit)
+        if tenant_id is not None:
+            query = query.where(table.c.tenant_id == tenant_id)
+        if is_open is not None:
+            done = table.c.state == "completed"
+            query = query.where(~done if is_open else done)
+        with self._connections.read() as connection:
+            return [_erasure(row) for row in connection.execute(query)]
+
+    def open_tenants(self) -> list[str]:
+        """Return the tenants with open requests, that with the oldest first."""
+        table = schema.erasures
+        query = (
+            select(table.c.tenant_id)
+            .where(table.c.state != "completed")
+            .group_by(table.c.tenant_id)
+            .order_by(func.min(table.c.requested_at))
+        )
+        with self._connections.read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def subjects(self, request_ids: Sequence[str]) -> list[Subject]:
+        """Return the subjects of open requests, and what is tied to them."""
+        table, requests = schema.erasure_subjects, schema.erasures
+        query = (
+            select(table, requests.c.subject_key)
+            .join(requests, requests.c.request_id == table.c.request_id)
+            .where(table.c.request_id.in_(request_ids), table.c.sealed.is_not(None))
+            .order_by(table.c.request_id, table.c.subject_hash)
+        )
+        with self._connections.read() as connection:
+            rows = connection.execute(query).all()
+        boxes = {row.request_id: Fernet(row.subject_key.encode()) for row in rows}
+        return [
+            Subject(
+                row.request_id,
+                row.subject_hash,
+                row.tied_to,
+                boxes[row.request_id].decrypt(row.sealed).decode(),
+            )
+            for row in rows
+        ]
+
+    def hashes(self, request_id: str) -> dict[str, str | None]:
+        """Return the hashes that a request suppressed: each with the one it is tied to, if any."""
+        table = schema.erasure_subjects
+        query = select(table.c.subject_hash, table.c.tied_to)
+        with self._connections.read() as connection:
+            rows = connection.execute(query.where(table.c.request_id == request_id)).all()
+        return {row.subject_hash: row.tied_to for row in rows}
+
+    def tie(self, tenant_id: str, request_id: str, tied: Mapping[str, str]) -> None:
+        """Suppress anonymous ids (each with the hash of its subject) as a part of a request."""
+        if not tied:
+            return
+        table = schema.erasure_subjects
+        with self._connections.write() as connection:
+            hash_key = self._suppressions.key(connection, tenant_id)
+            mine = select(schema.erasures.c.subject_key).where(
+                schema.erasures.c.request_id == request_id
+            )
+            key: str = connection.execute(mine).scalar_one()
+            hashed = {subject_hash(hash_key, text): text for text in tied}
+            of_request = select(table.c.subject_hash).where(table.c.request_id == request_id)
+            known: set[str] = set(connection.execute(of_request).scalars())
+            fresh = {h: text for h, text in hashed.items() if h not in known}
+            owners = {h: tied[text] for h, text in fresh.items()}
+            if not fresh:
+                return
+            self._suppressions.add(connection, tenant_id, owners)
+            rows = [
+                {"request_id": request_id, "subject_hash": h, "tied_to": owners[h], "sealed": box}
+                for h, box in _sealed(key.encode(), fresh).items()
+            ]
+            connection.execute(insert(table), rows)
+
+    def move(
+        self, request_id: str, *, state: State, step: str, waits_for: Sequence[str] = ()
+    ) -> None:
+        """Say how far a request is; one that is completed stays so."""
+        table = schema.erasures
+        values = {"state": state, "step": step, "waits_for": list(waits_for)}
+        with self._connections.write() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.request_id == request_id, table.c.state != "completed")
+                .values(**values)
+            )
+
+    def note(self, request_id: str, **notes: Any) -> None:
+        """Remember something of a request; a name that is known already keeps its first value."""
+        table = schema.erasures
+        mine = table.c.request_id == request_id
+        with self._connections.write() as connection:
+            held: dict[str, Any] = connection.execute(
+                select(table.c.notes).where(mine)
+            ).scalar_one()
+            connection.execute(update(table).where(mine).values(notes={**notes, **held}))
+
+    def complete(self, request_id: str, certificate: Mapping[str, Any]) -> bool:
+        """End a request: its certificate stays, its subjects and their key go.
+
+        One transaction with the audit log's entry. False when it was completed before.
+        """
+        table, subjects = schema.erasures, schema.erasure_subjects
+        with self._connections.write() as connection:
+            changed = connection.execute(
+                update(table)
+                .where(table.c.request_id == request_id, table.c.state != "completed")
+                .values(
+                    state="completed",
+                    step=DONE,
+                    waits_for=[],
+                    finished_at=self._clock(),
+                    subject_key=None,
+                    certificate=dict(certificate),
+                )
+            )
+            if not changed.rowcount:
+                return False
+            connection.execute(
+                update(subjects).where(subjects.c.request_id == request_id).values(sealed=None)
+            )
+            signature = certificate.get("signature")
+            self._audit.write(
+                connection,
+                SYSTEM,
+                "privacy.erased",
+                str(certificate["tenant_id"]),
+                request_id,
+                signature=signature,
+            )
+        return True
+
+    def lift(self, tenant_id: str, subjects: Sequence[str], *, by: str) -> int:
+        """Let subjects be stored again; return how many were on the list.
+
+        What is tied to them is let in as well. Raises `TenantNotFound`.
+        """
+        known = select(schema.tenants.c.tenant_id).where(schema.tenants.c.tenant_id == tenant_id)
+        with self._connections.write() as connection:
+            if connection.execute(known).first() is None:
+                raise TenantNotFound(tenant_id)
+            key = self._suppressions.key(connection, tenant_id)
+            hashes = [subject_hash(key, subject) for subject in dict.fromkeys(subjects)]
+            lifted = self._suppressions.remove(connection, tenant_id, hashes)
+            what = {"subjects": lifted}
+            self._audit.write(connection, by, "privacy.lift", tenant_id, tenant_id, **what)
+        return lifted
+
+
+def _sealed(key: bytes, texts: Mapping[str, str]) -> dict[str, bytes]:
+    box = Fernet(key)
+    return {name: box.encrypt(text.encode()) for name, text in texts.items()}
+
+
+def _check(subjects: Sequence[str]) -> None:
+    if not 0 < len(subjects) <= MAX_SUBJECTS:
+        raise EtaError(
+            f"an erasure has 1 to {MAX_SUBJECTS:,} subjects, this one {len(subjects):,}",
+            remedy="name at least one, and more than that in several requests",
+        )
+    if any(not subject.strip() or len(subject) > 512 for subject in subjects):
+        raise EtaError(
+            "a subject is empty or longer than 512 characters",
+            remedy="send user ids (or anonymous ids) exactly as they were sent with the events",
+        )
+
+
+def _erasure(row: Row[Any]) -> Erasure:
+    return Erasure(
+        row.request_id,
+        row.tenant_id,
+        row.state,
+        row.step,
+        row.subject_count,
+        row.requested_by,
+        row.requested_at,
+        row.due_at,
+        row.finished_at,
+        tuple(row.waits_for),
+        row.notes,
+        row.certificate,
+    )

@@ -1,0 +1,100 @@
+"""People's rows in the tables of the models: which tables, how many, and whom to delete.
+
+Only Spark writes these tables, so a dbt operation deletes there (`macros/privacy`). Whom to delete
+it reads from a small file in the lake that exists for as long as it runs: a statement's text ends
+up in logs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from secrets import token_hex
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from deltalake import QueryBuilder
+from deltalake.exceptions import TableNotFoundError
+
+from lakehouse.contracts.tables import SERVICE_TABLES
+from lakehouse.contracts.tenant import check_owner
+from lakehouse.privacy.needles import SUBJECT_COLUMNS
+from lakehouse.privacy.places import KEYS_FOLDER, lake_filesystem
+from lakehouse.storage.objects import open_folder
+from lakehouse.storage.tables import open_path
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from lakehouse.settings import LakeSettings
+
+LAYERS: Final = ("staging", "features", "training", "evaluation", "ops", "serving")
+USER: Final = "user_id"
+_SERVICE: Final = frozenset(spec.path for spec in SERVICE_TABLES)
+
+
+def derived_tables(settings: LakeSettings) -> dict[str, DeltaTable]:
+    """Return the tables of the models that have a column of users, by `schema.table`."""
+    found = {}
+    for layer in LAYERS:
+        for folder in open_folder(settings, layer).folders():
+            path = f"{layer}/{folder}"
+            if path in _SERVICE or path == KEYS_FOLDER:
+                continue
+            try:
+                table = open_path(settings, path)
+            except TableNotFoundError:
+                continue
+            if not SUBJECT_COLUMNS.isdisjoint(field.name for field in table.schema().fields):
+                found[f"{layer}.{folder}"] = table
+    return found
+
+
+def count_rows(
+    tables: Mapping[str, DeltaTable], tenant_id: str, requests: Mapping[str, str]
+) -> dict[str, Counter[str]]:
+    """Return table → request → rows of its subjects; `requests` has the request of each."""
+    subjects = pl.DataFrame(
+        {USER: list(requests), "request_id": list(requests.values())},
+        schema={USER: pl.String, "request_id": pl.String},
+    )
+    counted: dict[str, Counter[str]] = {}
+    for name, table in tables.items():
+        text = (
+            f"select {USER}, count(*) as rows from held "  # noqa: S608
+            f"where tenant_id = '{check_owner(tenant_id)}' group by {USER}"
+        )
+        counts: Counter[str] = Counter()
+        for piece in QueryBuilder().register("held", table).execute(text):
+            rows = pl.DataFrame(piece).with_columns(pl.col(USER).cast(pl.String))
+            for request, count in (
+                rows.join(subjects, on=USER).group_by("request_id").agg(pl.col("rows").sum())
+            ).iter_rows():
+                counts[request] += count
+        counted[name] = counts
+    return counted
+
+
+@contextmanager
+def subjects_file(settings: LakeSettings, subjects: Sequence[str]) -> Iterator[str]:
+    """Write subjects to a Parquet file in the lake while the block lasts; yield its location."""
+    files, name = lake_filesystem(settings), f"{KEYS_FOLDER}/{token_hex(8)}.parquet"
+    files.create_dir(KEYS_FOLDER, recursive=True)
+    with files.open_output_stream(name) as stream:
+        table = pa.table({"subject": pa.array(subjects, pa.string())})
+        pq.write_table(table, stream, write_statistics=False, store_schema=False)
+    try:
+        yield f"{settings.lake}/{name}"
+    finally:
+        files.delete_file(name)
+
+
+def drop_subject_files(settings: LakeSettings) -> None:
+    """Delete the files that killed processes left; none may be in use."""
+    files = lake_filesystem(settings)
+    for info in files.get_file_info(pafs.FileSelector(KEYS_FOLDER, allow_not_found=True)):
+        files.delete_file(info.path)

@@ -1,0 +1,159 @@
+"""Every file in which a person of a tenant may stand: the lake's, and those of this machine.
+
+Files of other tenants are left out: identifiers belong to a tenant, and the same text may be
+another one's user. So is what a local Kafka keeps, which only its retention deletes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import pyarrow.fs as pafs
+
+if TYPE_CHECKING:
+    from lakehouse.settings import LakeSettings
+
+DATA: Final = "data file"
+CHANGES: Final = "change data"
+LOG: Final = "table log"
+KEYS: Final = "erasure key"
+FILE: Final = "file"
+UPLOAD: Final = "upload"
+EXPORT: Final = "export"
+PROGRAM_LOG: Final = "program log"
+DATABASE: Final = "database"
+REDIS: Final = "redis"
+
+KEYS_FOLDER: Final = "ops/erasure_keys"
+_OF_TENANTS: Final = ("training_sets", "evaluation_sets", "ops/upload_findings")
+_NOT_OURS: Final = ("dev",)
+"""Folders of the home that hold other programs' data: servers for development."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file; `table` is the Delta table that it belongs to, as a path in the lake."""
+
+    kind: str
+    path: str
+    open: Callable[[], IO[bytes]] = field(repr=False)
+    table: str | None = None
+
+
+def lake_filesystem(settings: LakeSettings) -> pafs.FileSystem:
+    """Return a file system whose root is the lake."""
+    if settings.is_local:
+        Path(settings.lake).mkdir(parents=True, exist_ok=True)
+        return pafs.SubTreeFileSystem(settings.lake, pafs.LocalFileSystem())
+    from deltalake.fs import DeltaStorageHandler
+
+    return pafs.PyFileSystem(DeltaStorageHandler(settings.lake, settings.storage_options))
+
+
+def lake_places(settings: LakeSettings, tenant_id: str) -> Iterator[Place]:
+    """Yield the files of the lake that may be about the tenant's people."""
+    files = lake_filesystem(settings)
+    for path in _walk(settings, files):
+        if _is_of_another(path, tenant_id):
+            continue
+        table, _, rest = _table_of(path)
+        yield Place(_kind(path, rest), path, _opener(files, path), table)
+
+
+def machine_places(settings: LakeSettings, tenant_id: str) -> Iterator[Place]:
+    """Yield this machine's files beside the lake: uploads, exports, logs, what dbt writes."""
+    home, lake = settings.home_dir, settings.lake
+    roots = [home, settings.dbt_target_dir, settings.project_dir / "logs"]
+    seen: set[Path] = set()
+    for root in roots:
+        for path in _files_below(root):
+            if path in seen or str(path).startswith(f"{lake}/"):
+                continue
+            seen.add(path)
+            place = _machine_place(settings, path, tenant_id)
+            if place is not None:
+                yield place
+
+
+def _machine_place(settings: LakeSettings, path: Path, tenant_id: str) -> Place | None:
+    home = settings.home_dir
+    inside = path.relative_to(home).parts if path.is_relative_to(home) else ()
+    if inside[:1] == ("exports",):
+        kind = EXPORT
+        if len(inside) > 2 and inside[1] != tenant_id:
+            return None
+    elif path.is_relative_to(settings.spool_dir):
+        kind = UPLOAD
+    elif inside[:1] in [(name,) for name in _NOT_OURS]:
+        if path.suffix != ".log":
+            return None
+        kind = PROGRAM_LOG
+    elif _is_database(settings, path):
+        kind = DATABASE
+    else:
+        kind = FILE if inside else PROGRAM_LOG
+    return Place(kind, str(path), lambda: path.open("rb"))
+
+
+def _is_database(settings: LakeSettings, path: Path) -> bool:
+    url = settings.control_url
+    prefix = "sqlite:///"
+    return url.startswith(prefix) and str(path).startswith(url.removeprefix(prefix))
+
+
+def _walk(settings: LakeSettings, files: pafs.FileSystem) -> Iterator[str]:
+    if settings.is_local:
+        root = Path(settings.lake)
+        for path in _files_below(root):
+            yield path.relative_to(root).as_posix()
+        return
+    found = files.get_file_info(pafs.FileSelector("", recursive=True, allow_not_found=True))
+    for info in found:
+        if info.type is pafs.FileType.File:
+            yield info.path
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(root):
+        for name in names:
+            yield Path(folder, name)
+
+
+def _table_of(path: str) -> tuple[str | None, str, str]:
+    """Return the table that a path is in, and its place there."""
+    parts = path.split("/")
+    is_table = len(parts) > 2 and parts[0] in _SCHEMAS and f"{parts[0]}/{parts[1]}" not in _FOLDERS
+    table = "/".join(parts[:2]) if is_table else None
+    return table, "/", "/".join(parts[2:]) if is_table else path
+
+
+_SCHEMAS: Final = ("raw", "ops", "staging", "features", "training", "evaluation", "serving")
+_FOLDERS: Final = (KEYS_FOLDER, "ops/upload_findings")
+
+
+def _kind(path: str, rest: str) -> str:
+    if path.startswith(f"{KEYS_FOLDER}/"):
+        return KEYS
+    if rest.startswith("_delta_log/"):
+        return LOG
+    if rest.startswith("_change_data/"):
+        return CHANGES
+    return DATA if rest is not path else FILE
+
+
+def _is_of_another(path: str, tenant_id: str) -> bool:
+    for part in path.split("/"):
+        if part.startswith("tenant_id=") and part != f"tenant_id={tenant_id}":
+            return True
+    return any(
+        path.startswith(f"{folder}/") and not path.startswith(f"{folder}/{tenant_id}/")
+        for folder in _OF_TENANTS
+    )
+
+
+def _opener(files: pafs.FileSystem, path: str) -> Callable[[], Any]:
+    return lambda: files.open_input_file(path)

@@ -1,0 +1,80 @@
+"""People's keys in Redis: the embedding of a user stands under `{tenant}:embedding:{user}`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from lakehouse.errors import EtaError
+from lakehouse.privacy.needles import Needles
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+KEY: Final = "{tenant_id}:embedding:{user_id}"
+AT_ONCE: Final = 500
+
+
+def embedding_key(tenant_id: str, user_id: str) -> str:
+    """Return the key of a user's embedding."""
+    return KEY.format(tenant_id=tenant_id, user_id=user_id)
+
+
+def delete_keys(url: str | None, tenant_id: str, subjects: Iterable[str]) -> int:
+    """Delete the embeddings of users; return how many there were. 0 without a Redis."""
+    with _connected(url) as redis:
+        if redis is None:
+            return 0
+        keys = [embedding_key(tenant_id, subject) for subject in subjects]
+        return sum(int(redis.unlink(*part)) for part in _parts(keys))
+
+
+def count_keys(url: str | None, tenant_id: str, needles: Needles) -> dict[str, int]:
+    """Return how many keys name one of them: their embeddings', and any other of the tenant."""
+    with _connected(url) as redis:
+        if redis is None:
+            return {}
+        keys = [embedding_key(tenant_id, subject) for subject in needles.subjects]
+        found = {"embeddings": sum(int(redis.exists(*part)) for part in _parts(keys))}
+        others = 0
+        prefix = f"{tenant_id}:embedding:".encode()
+        for part in _parts(redis.scan_iter(match=f"{tenant_id}:*", count=AT_ONCE)):
+            names = [name for name in part if not name.startswith(prefix)]
+            if names:
+                others += len(needles.rows(pa.array(names, pa.large_binary())))
+        found["other keys"] = others
+    return {name: count for name, count in found.items() if count}
+
+
+def _parts(keys: Iterable[Any]) -> Iterator[list[Any]]:
+    part: list[Any] = []
+    for key in keys:
+        part.append(key)
+        if len(part) == AT_ONCE:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+@contextmanager
+def _connected(url: str | None) -> Iterator[Redis | None]:
+    if url is None:
+        yield None
+        return
+    from redis import Redis
+    from redis.exceptions import RedisError
+
+    redis = Redis.from_url(url, socket_timeout=30)
+    try:
+        yield redis
+    except RedisError as error:
+        raise EtaError(
+            f"Redis does not answer ({type(error).__name__})",
+            remedy="check that it runs and that ETA_REDIS_URL names it",
+        ) from error
+    finally:
+        redis.close()

@@ -1,0 +1,176 @@
+"""Removes what a deletion leaves: old versions, change data, orphans, log entries, copies.
+
+Only files in which an identifier was found go. Old versions and change feeds of everybody else stay
+as they are; that matters for the models, which read what changed, and for other tenants' published
+snapshots. A snapshot that needs one of these files cannot be read any more: erasure wins over time
+travel.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+import pyarrow.fs as pafs
+
+from lakehouse.privacy.places import (
+    CHANGES,
+    DATA,
+    DATABASE,
+    EXPORT,
+    KEYS,
+    LOG,
+    UPLOAD,
+    lake_filesystem,
+)
+from lakehouse.storage.tables import open_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from lakehouse.privacy.verify import Finding
+    from lakehouse.settings import LakeSettings
+
+_VERSION: Final = re.compile(r"/_delta_log/(\d{20})\.")
+
+
+@dataclass(slots=True)
+class Removed:
+    """What went, by kind of place; `live` tables hold rows, `left` is for somebody to look at."""
+
+    files: dict[str, int] = field(default_factory=dict)
+    live: set[str] = field(default_factory=set)
+    left: list[str] = field(default_factory=list)
+
+    def note(self, kind: str) -> None:
+        """Count a file."""
+        self.files[kind] = self.files.get(kind, 0) + 1
+
+
+def remove_remnants(
+    settings: LakeSettings, findings: Iterable[Finding], is_needed: Callable[[str], bool]
+) -> Removed:
+    """Remove the files in which identifiers were found. Safe to repeat.
+
+    `is_needed`: whether an upload of this name is still to be taken in.
+    """
+    removed = Removed()
+    lake = lake_filesystem(settings)
+    by_path = {finding.path: finding for finding in findings}
+    _drop_data(settings, lake, by_path.values(), removed)
+    _shorten_logs(settings, lake, by_path.values(), removed)
+    for finding in by_path.values():
+        if finding.kind == KEYS:
+            _delete(lake, finding.path)
+            removed.note(KEYS)
+        elif finding.kind == EXPORT:
+            _drop_export(settings, Path(finding.path))
+            removed.note(EXPORT)
+        elif finding.kind == UPLOAD:
+            if _drop_upload(Path(finding.path), is_needed):
+                removed.note(UPLOAD)
+            else:
+                removed.left.append("an upload is still to be taken in")
+        elif finding.kind not in (DATA, CHANGES, LOG, DATABASE):
+            removed.left.append(f"{finding.kind}: {finding.path} ({finding.how})")
+    return removed
+
+
+def _drop_data(
+    settings: LakeSettings, lake: pafs.FileSystem, found: Iterable[Finding], removed: Removed
+) -> None:
+    """Delete data files and change data that the newest version of their table does not name."""
+    live: dict[str, set[str]] = {}
+    for finding in found:
+        if finding.kind not in (DATA, CHANGES) or finding.table is None:
+            continue
+        if finding.table not in live:
+            live[finding.table] = _live_paths(settings, finding.table)
+        if finding.path in live[finding.table]:
+            removed.live.add(finding.table)
+        else:
+            _delete(lake, finding.path)
+            removed.note(finding.kind)
+
+
+def _live_paths(settings: LakeSettings, table: str) -> set[str]:
+    from deltalake.exceptions import TableNotFoundError
+
+    try:
+        found = pl.DataFrame(open_path(settings, table).get_add_actions(flatten=True))
+    except TableNotFoundError:
+        return set()
+    return {f"{table}/{path}" for path in found["path"]}
+
+
+def _shorten_logs(
+    settings: LakeSettings, lake: pafs.FileSystem, found: Iterable[Finding], removed: Removed
+) -> None:
+    """Drop log entries and checkpoints up to the last one with an identifier, behind a new one."""
+    newest: dict[str, int] = {}
+    for finding in found:
+        if finding.kind != LOG or finding.table is None:
+            continue
+        version = _VERSION.search(finding.path)
+        if version is None:
+            _delete(lake, finding.path)  # no entry: what a killed process left
+            removed.note(LOG)
+        else:
+            newest[finding.table] = max(newest.get(finding.table, 0), int(version[1]))
+    for path, last in newest.items():
+        table = open_path(settings, path)
+        if table.version() <= last:
+            # the last entry itself can only go behind another one
+            table.alter.set_table_properties({"eta.log": str(last)}, raise_if_not_exists=False)
+            table = open_path(settings, path)
+        table.create_checkpoint()
+        selector = pafs.FileSelector(f"{path}/_delta_log", allow_not_found=True)
+        old = [
+            info.path
+            for info in lake.get_file_info(selector)
+            if (version := _VERSION.search(info.path)) and int(version[1]) <= last
+        ]
+        for name in sorted(old):  # oldest first: no log ever has a hole behind its beginning
+            _delete(lake, name)
+            removed.note(LOG)
+
+
+def _drop_export(settings: LakeSettings, path: Path) -> None:
+    """Delete the exported set that a file is a part of, whole: a part of one is of no use."""
+    exports = settings.home_dir / "exports"
+    inside = path.relative_to(exports).parts
+    target = exports.joinpath(*inside[:2])
+    if target.is_dir():
+        shutil.rmtree(target, ignore_errors=True)
+    else:
+        target.unlink(missing_ok=True)
+
+
+def _drop_upload(path: Path, is_needed: Callable[[str], bool]) -> bool:
+    """Delete an upload that nobody is going to take in; False when somebody is."""
+    if is_needed(path.name):
+        return False
+    try:
+        descriptor = os.open(path, os.O_WRONLY)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _delete(lake: pafs.FileSystem, path: str) -> None:
+    with suppress(FileNotFoundError):
+        lake.delete_file(path)

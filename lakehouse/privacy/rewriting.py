@@ -1,0 +1,235 @@
+"""Takes rows out of a table that others write to all the time, file by file.
+
+A MERGE or DELETE of delta-rs fails when anything was appended since it began, so beside live
+ingestion it would never end. Here each file that holds such rows is divided: a commit puts a file
+of those rows and one of the others in its place and says that no data changed; a second commit
+removes the file of those rows. No append stands in the way of either, only another rewrite
+of the same files does, and readers of the change feed see exactly the rows that went. The
+log holds names of files and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, PostCommitHookProperties, Transaction
+from deltalake.transaction import AddAction, RemoveAction
+
+from lakehouse.storage.staging import (
+    MAX_COMMIT_RETRIES,
+    StagedFile,
+    StagedRows,
+    table_filesystem,
+)
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from lakehouse.contracts.tables import TableSpec
+
+THREADS: Final = 2
+NAME: Final = "rewritten"
+_KEYS: Final = ("tenant_id", "ingest_date")
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFile:
+    """A data file that readers of the newest version see."""
+
+    path: str
+    size: int
+    ingest_date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Rows of a file: at which positions, and what the search tells of each."""
+
+    file: LiveFile
+    is_match: Mask
+    told: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What taking rows out has cost."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+def live_files(table: DeltaTable, tenant_id: str) -> list[LiveFile]:
+    """Return the files of a tenant's rows."""
+    found = pl.DataFrame(table.get_add_actions(flatten=True))
+    mine = found.filter(pl.col("partition.tenant_id").cast(pl.String) == tenant_id)
+    columns = mine.select("path", "size_bytes", pl.col("partition.ingest_date").cast(pl.String))
+    return [LiveFile(*row) for row in columns.iter_rows()]
+
+
+def find_rows(
+    table: DeltaTable,
+    tenant_id: str,
+    columns: Sequence[str],
+    search: Callable[[pa.Table], tuple[Mask, pl.DataFrame]],
+) -> list[Match]:
+    """Search a tenant's files, reading `columns` alone; return those that hold any such row.
+
+    `search` returns which rows of a table match, and something of each one that does.
+    """
+    files = table_filesystem(table)
+
+    def look(file: LiveFile) -> Match | None:
+        with files.open_input_file(file.path) as source:
+            parquet = pq.ParquetFile(source)
+            masks, told = [], []
+            for group in range(parquet.num_row_groups):
+                mask, found = search(parquet.read_row_group(group, columns=list(columns)))
+                masks.append(mask)
+                told.append(found)
+        if not masks or not any(mask.any() for mask in masks):
+            return None
+        return Match(file, np.concatenate(masks), pl.concat(told))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return [match for match in pool.map(look, live_files(table, tenant_id)) if match]
+
+
+def take_out(
+    table: DeltaTable,
+    spec: TableSpec,
+    tenant_id: str,
+    matches: Sequence[Match],
+    transactions: Mapping[str, int],
+) -> Rewritten:
+    """Remove the matching rows; `transactions` are committed with the removal.
+
+    `table` is the handle that the rows were found with. Raises `CommitFailedError` when one of
+    the files was replaced meanwhile: then find the rows anew.
+    """
+    whole = [match.file for match in matches if match.is_match.all()]
+    mixed = [match for match in matches if not match.is_match.all()]
+    divided = _divide(table, spec, tenant_id, mixed)
+    gone = [StagedFile(f.path, f.size, _partition(tenant_id, f), "{}") for f in whole]
+    if mixed:
+        added = [*divided.rest, *divided.taken]
+        _commit(table, spec, tenant_id, added, [m.file for m in mixed], {}, data_change=False)
+        table.update_incremental()
+    removed = [
+        LiveFile(file.path, file.size, file.partition_values["ingest_date"])
+        for file in (*gone, *divided.taken)
+    ]
+    _commit(table, spec, tenant_id, [], removed, transactions, data_change=True)
+    return Rewritten(len(mixed), sum(file.size for file in (*divided.rest, *divided.taken)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Divided:
+    rest: list[StagedFile]
+    taken: list[StagedFile]
+
+
+def _divide(
+    table: DeltaTable, spec: TableSpec, tenant_id: str, matches: Sequence[Match]
+) -> _Divided:
+    """Write the rows that stay, and those that go, to new files: the latter one per day."""
+
+    def keep(match: Match) -> list[StagedFile]:
+        staged = _staged(table, spec, tenant_id, match.file.ingest_date)
+        for rows, mask in _groups(table, spec, match):
+            staged.write(rows.filter(pa.array(~mask)))
+        return list(staged.finish())
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        rest = [file for files in pool.map(keep, matches) for file in files]
+    taken: list[StagedFile] = []
+    for day in sorted({match.file.ingest_date for match in matches}):
+        staged = _staged(table, spec, tenant_id, day)
+        parts = [
+            rows.filter(pa.array(mask))
+            for match in matches
+            if match.file.ingest_date == day
+            for rows, mask in _groups(table, spec, match)
+            if mask.any()
+        ]
+        staged.write(pa.concat_tables(parts))
+        taken += staged.finish()
+    return _Divided(rest, taken)
+
+
+def _groups(table: DeltaTable, spec: TableSpec, match: Match) -> Iterable[tuple[pa.Table, Mask]]:
+    """Yield a file's row groups with the part of the mask that is about each."""
+    names = [name for name in spec.schema.names if name not in _KEYS]
+    schema = pa.schema([spec.schema.field(name) for name in names])
+    with table_filesystem(table).open_input_file(match.file.path) as source:
+        parquet = pq.ParquetFile(source)
+        first = 0
+        for group in range(parquet.num_row_groups):
+            rows = parquet.read_row_group(group, columns=names).select(names).cast(schema)
+            yield rows, match.is_match[first : first + rows.num_rows]
+            first += rows.num_rows
+
+
+def _staged(table: DeltaTable, spec: TableSpec, tenant_id: str, day: str) -> StagedRows:
+    return StagedRows(table, spec, tenant_id, day, NAME, is_batch=False)
+
+
+def _partition(tenant_id: str, file: LiveFile) -> dict[str, str]:
+    return {"tenant_id": tenant_id, "ingest_date": file.ingest_date}
+
+
+def _commit(
+    table: DeltaTable,
+    spec: TableSpec,
+    tenant_id: str,
+    added: Sequence[StagedFile],
+    removed: Sequence[LiveFile],
+    transactions: Mapping[str, int],
+    *,
+    data_change: bool,
+) -> None:
+    now = int(datetime.now(UTC).timestamp() * 1_000)
+    actions: list[AddAction | RemoveAction] = [
+        AddAction(
+            path=file.path,
+            size=file.size,
+            partition_values=dict(file.partition_values),
+            modification_time=now,
+            data_change=data_change,
+            stats=file.stats,
+        )
+        for file in added
+    ]
+    actions += [
+        RemoveAction(
+            path=file.path,
+            data_change=data_change,
+            deletion_timestamp=now,
+            size=file.size,
+            partition_values={**_partition(tenant_id, file)},
+        )
+        for file in removed
+    ]
+    table.create_write_transaction(
+        actions,
+        "append",
+        table.schema(),
+        list(spec.partition_by),
+        commit_properties=CommitProperties(
+            app_transactions=[Transaction(name, v, now) for name, v in transactions.items()],
+            max_commit_retries=MAX_COMMIT_RETRIES,
+        ),
+        post_commithook_properties=PostCommitHookProperties(
+            create_checkpoint=True, cleanup_expired_logs=False
+        ),
+    )

@@ -1,0 +1,337 @@
+"""Carries out erasures: a tenant's open requests together, step by step, until they are proven.
+
+Every step may be repeated, so after a kill the next worker simply goes on. Requests that come while
+one is under way wait for the next round. A step that cannot go on now (a run of the models holds
+their lock, an upload is still to be taken in) leaves the requests `waiting` with the reason.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from lakehouse.control.erasures import FIRST_STEP, Erasure, Subject
+from lakehouse.errors import EtaError
+from lakehouse.privacy.certificate import FORMAT, signed
+from lakehouse.privacy.database import TABLES, take_out_of_rows
+from lakehouse.privacy.derived import (
+    count_rows,
+    derived_tables,
+    drop_subject_files,
+    subjects_file,
+)
+from lakehouse.privacy.fence import raise_fence
+from lakehouse.privacy.needles import Needles
+from lakehouse.privacy.places import DATABASE, REDIS
+from lakehouse.privacy.raw_tables import People, delete_rows, tied_ids
+from lakehouse.privacy.redis_keys import delete_keys
+from lakehouse.privacy.remnants import remove_remnants
+from lakehouse.privacy.verify import Search, search, summary
+from lakehouse.storage.tables import ensure_tables
+
+if TYPE_CHECKING:
+    from lakehouse.control.database import ControlDatabase
+    from lakehouse.settings import LakeSettings
+
+FENCE, RAW, MODELS, STORES, PROOF = FIRST_STEP, "raw", "models", "stores", "proof"
+STEPS: Final = (FENCE, RAW, MODELS, STORES, PROOF)
+ROUNDS: Final = 3
+"""How often remnants are removed and looked for again before the requests wait."""
+
+
+class Models(Protocol):
+    """What runs dbt, and knows of published snapshots."""
+
+    def locked(self, settings: LakeSettings) -> Any:
+        """Hold the lock of the models (a context); raises `RunLocked` while a run goes on."""
+        ...
+
+    def delete(
+        self, settings: LakeSettings, tenant_id: str, tables: Sequence[str], subjects: str
+    ) -> None:
+        """Delete people from tables of the models; `subjects` is a file's location."""
+        ...
+
+    def run(self, settings: LakeSettings) -> None:
+        """Bring every model up to date."""
+        ...
+
+    def withdraw(self, settings: LakeSettings, tenant_id: str, now: datetime) -> list[str]:
+        """Withdraw published snapshots that cannot be read any more; return their ids."""
+        ...
+
+    def publish(self, settings: LakeSettings, tenant_id: str) -> str | None:
+        """Publish the tenant's training set anew; return why not, if not."""
+        ...
+
+
+class WaitingError(EtaError):
+    """An erasure cannot go on now; the next worker tries again."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__(
+            "; ".join(reasons), remedy="`eta privacy work`, once an hour, goes on with it"
+        )
+        self.reasons = tuple(reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What became of a tenant's open requests."""
+
+    tenant_id: str
+    completed: tuple[str, ...]
+    waiting: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+
+
+class Worker:
+    """Works on the open requests of one lake; one at a time on a machine."""
+
+    def __init__(
+        self,
+        settings: LakeSettings,
+        database: ControlDatabase,
+        models: Models,
+        clock: Callable[[], datetime],
+        on_step: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._models = models
+        self._clock = clock
+        self._on_step = on_step
+
+    def work(self, tenant_id: str | None = None) -> list[Progress]:
+        """Go on with every open request, of one tenant or of all; return what became of them.
+
+        An error of one tenant's does not keep back the others: its requests wait. Raises `EtaError`
+        when another worker of this machine is at it.
+        """
+        tenants = [
+            name for name in self._database.erasures.open_tenants() if tenant_id in (None, name)
+        ]
+        if not tenants:
+            return []
+        with _alone(self._settings):
+            ensure_tables(self._settings)
+            drop_subject_files(self._settings)
+            return [self._tenant(name) for name in tenants]
+
+    def _tenant(self, tenant_id: str) -> Progress:
+        requests = self._database.erasures.newest(tenant_id, limit=1_000, is_open=True)
+        ids = [request.request_id for request in requests]
+        begun = _Round(self, tenant_id, requests)
+        try:
+            begun.run()
+        except EtaError as error:
+            reasons = error.reasons if isinstance(error, WaitingError) else (error.message,)
+            for request_id in ids:
+                step = begun.step
+                self._database.erasures.move(
+                    request_id, state="waiting", step=step, waits_for=reasons
+                )
+            return Progress(tenant_id, (), tuple(ids), reasons)
+        return Progress(tenant_id, tuple(ids), ())
+
+
+class _Round:
+    """One pass over a tenant's open requests."""
+
+    def __init__(self, worker: Worker, tenant_id: str, requests: Sequence[Erasure]) -> None:
+        self._settings = worker._settings  # noqa: SLF001 - one class in two parts
+        self._database = worker._database  # noqa: SLF001
+        self._models = worker._models  # noqa: SLF001
+        self._now = worker._clock  # noqa: SLF001
+        self._on_step = worker._on_step  # noqa: SLF001
+        self._tenant_id = tenant_id
+        self._requests = requests
+        self._ids = [request.request_id for request in requests]
+        self.step = STEPS[min(STEPS.index(request.step) for request in requests)]
+
+    def run(self) -> None:
+        """Do every step from the first that any of the requests has before it."""
+        steps: Mapping[str, Callable[[], None]] = {
+            FENCE: self._fence,
+            RAW: self._raw,
+            MODELS: self._clean_models,
+            STORES: self._stores,
+            PROOF: self._prove,
+        }
+        for name in STEPS[STEPS.index(self.step) :]:
+            self.step = name
+            self._on_step(name)
+            for request_id in self._ids:
+                self._database.erasures.move(request_id, state="running", step=name)
+            steps[name]()
+
+    def _fence(self) -> None:
+        """Let nothing of these people in any more, under their anonymous ids neither."""
+        raise_fence(self._settings)
+        people = self._people()
+        by_request: dict[str, dict[str, str]] = {}
+        for text, subject in tied_ids(self._settings, people).items():
+            by_request.setdefault(subject.request_id, {})[text] = subject.subject_hash
+        for request_id, tied in by_request.items():
+            self._database.erasures.tie(self._tenant_id, request_id, tied)
+        if by_request:
+            raise_fence(self._settings)
+
+    def _raw(self) -> None:
+        people = self._people()
+        tables = derived_tables(self._settings)
+        owners = {text: one.request_id for text, one in people.subjects.items()}
+        self._note("derived_rows", count_rows(tables, self._tenant_id, owners))
+        done = delete_rows(self._settings, people, self._now())
+        self._note("raw_rows", done.rows)
+        for request_id in self._ids:
+            self._database.erasures.note(
+                request_id, files_rewritten=done.files, bytes_rewritten=done.bytes
+            )
+
+    def _clean_models(self) -> None:
+        """Delete from the models' tables and bring them up to date, alone.
+
+        Before the lock is had, every run that was under way has ended; a later one reads raw as it
+        is now. Once the models have read what was deleted from raw, nobody needs the files that
+        tell of it.
+        """
+        tables = list(derived_tables(self._settings))
+        if not tables:
+            return
+        people = self._people()
+        with self._models.locked(self._settings):
+            for _ in range(2):
+                with subjects_file(self._settings, list(people.subjects)) as location:
+                    self._models.delete(self._settings, self._tenant_id, tables, location)
+                self._models.run(self._settings)
+                # What the run itself deleted is only marked: the second pass writes it anew.
+
+    def _stores(self) -> None:
+        people = self._people()
+        needles = Needles([*people.subjects, *people.tied])
+        keys = delete_keys(self._settings.redis_url, self._tenant_id, people.subjects)
+        rows = take_out_of_rows(self._database, self._tenant_id, needles)
+        self._database.compact(TABLES)
+        for request_id in self._ids:
+            self._database.erasures.note(request_id, redis_keys=keys, database_rows=rows)
+
+    def _prove(self) -> None:
+        """Search; remove what is left and search again; certify when nothing is."""
+        self._wait_for_uploads()
+        people = self._people()
+        removed: Counter[str] = Counter()
+        for _ in range(ROUNDS):
+            found = search(self._settings, self._database, self._tenant_id, people.needles)
+            if found.is_clean:
+                break
+            done = remove_remnants(self._settings, found.findings, self._database.queue.needs)
+            removed.update(done.files)
+            self._repeat_for(done.live, {finding.kind for finding in found.findings})
+        else:
+            raise WaitingError(_reasons(found))
+        withdrawn = self._models.withdraw(self._settings, self._tenant_id, self._now())
+        refusal = self._models.publish(self._settings, self._tenant_id) if withdrawn else None
+        self._certify(found, removed, withdrawn, refusal)
+
+    def _repeat_for(self, live: set[str], kinds: set[str]) -> None:
+        """Do earlier steps again for what was found where they should have left nothing."""
+        if any(table.startswith(("raw/", "ops/")) for table in live):
+            self._raw()
+        if any(not table.startswith(("raw/", "ops/")) for table in live):
+            self._clean_models()
+        if kinds & {DATABASE, REDIS}:
+            self._stores()
+
+    def _wait_for_uploads(self) -> None:
+        """Uploads that began before the last request may hold its subjects until they end."""
+        last = max(request.requested_at for request in self._requests)
+        jobs = self._database.jobs.unfinished(self._tenant_id, last)
+        if jobs:
+            raise WaitingError([f"{len(jobs)} uploads that began before the request go on"])
+
+    def _certify(
+        self,
+        found: Search,
+        removed: Mapping[str, int],
+        withdrawn: Sequence[str],
+        refusal: str | None,
+    ) -> None:
+        with self._database.connections.write() as connection:
+            key = self._database.suppressions.key(connection, self._tenant_id)
+        versions = {name: t.version() for name, t in derived_tables(self._settings).items()}
+        for request_id in self._ids:
+            request = self._database.erasures.get(request_id)
+            hashes = self._database.erasures.hashes(request_id)
+            content = {
+                "format": FORMAT,
+                "request_id": request_id,
+                "tenant_id": self._tenant_id,
+                "requested_at": request.requested_at.isoformat(),
+                "due_at": request.due_at.isoformat(),
+                "completed_at": self._now().isoformat(),
+                "subjects": sorted(h for h, tied_to in hashes.items() if tied_to is None),
+                "tied_ids": sorted(h for h, tied_to in hashes.items() if tied_to is not None),
+                "rows_deleted": {
+                    **request.notes.get("raw_rows", {}),
+                    **request.notes.get("derived_rows", {}),
+                },
+                "rewritten": {
+                    "files": request.notes.get("files_rewritten", 0),
+                    "bytes": request.notes.get("bytes_rewritten", 0),
+                },
+                "redis_keys_deleted": request.notes.get("redis_keys", 0),
+                "database_rows_changed": request.notes.get("database_rows", 0),
+                "files_removed": dict(removed),
+                "snapshots_withdrawn": list(withdrawn),
+                "not_published_anew": refusal,
+                "table_versions": versions,
+                "searched": {
+                    "files": found.files,
+                    "bytes": found.bytes,
+                    "identifiers": self._people().needles.counts,
+                    "found": 0,
+                },
+                "not_searched": ["topics of Kafka: their retention deletes what they hold"],
+                "audit_head": self._database.audit.head(),
+            }
+            self._database.erasures.complete(request_id, signed(content, key))
+        self._database.compact(TABLES)
+
+    def _people(self) -> People:
+        return People.of(self._tenant_id, self._subjects())
+
+    def _subjects(self) -> list[Subject]:
+        return self._database.erasures.subjects(self._ids)
+
+    def _note(self, name: str, counts: Mapping[str, Mapping[str, int]]) -> None:
+        """Note per request the rows of each table; what an earlier attempt counted stays."""
+        for request_id in self._ids:
+            rows = {table: counted.get(request_id, 0) for table, counted in counts.items()}
+            self._database.erasures.note(request_id, **{name: rows})
+
+
+def _reasons(found: Search) -> list[str]:
+    texts = [f"{one['kind']}: {one['path']} ({one['how']})" for one in summary(found.findings)]
+    more = [f"and {len(texts) - 5} more places"] if len(texts) > 5 else []
+    return [f"still found in {text}" for text in texts[:5]] + more
+
+
+@contextmanager
+def _alone(settings: LakeSettings) -> Iterator[None]:
+    folder = settings.home_dir / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "privacy.lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EtaError(
+                "another worker of this machine carries out erasures",
+                remedy="wait until it has ended; `eta privacy status` shows how far it is",
+            ) from None
+        yield

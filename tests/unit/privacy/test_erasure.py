@@ -1,0 +1,98 @@
+"""Erasing people from what the service stores, without models: nothing left, nothing else lost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.contracts.tenant import DataType
+from lakehouse.privacy.certificate import is_genuine
+from lakehouse.storage.ledger_check import check_ledger
+from tests.support.erasure import (
+    FIRST_MS,
+    TENANT,
+    ErasableLake,
+    interactions,
+    person,
+    state_of_others,
+)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[ErasableLake]:
+    project = tmp_path / "project"
+    project.mkdir()
+    found = ErasableLake(tmp_path / "home", project)
+    yield found
+    found.close()
+
+
+def test_nothing_of_a_person_is_left_and_everything_of_the_others(lake: ErasableLake) -> None:
+    gone, others = person(), [person(), person()]
+    lake.fill(gone, others)
+    assert not lake.search(gone).is_clean
+    before = state_of_others(lake, [gone])
+    request = lake.erase(gone)
+    [done] = lake.work()
+    assert done.completed == (request,), done.reasons
+    assert lake.search(gone).findings == ()
+    assert state_of_others(lake, [gone]) == before
+    assert not check_ledger(lake.settings).wrong
+    made = lake.database.erasures.get(request)
+    assert made.certificate is not None
+    assert made.certificate["rows_deleted"] == {
+        "raw.interactions": 9,
+        "raw.clickstream": 2,
+        "raw.quarantine": 1,
+    }
+    assert gone not in str(made.certificate)
+    assert is_genuine(made.certificate, lake.database.suppressed(TENANT).key)
+    assert not is_genuine({**made.certificate, "due_at": ""}, lake.database.suppressed(TENANT).key)
+    assert lake.database.audit.first_broken(until=str(made.certificate["audit_head"])) is None
+
+
+def test_what_comes_again_is_suppressed_until_it_is_lifted(lake: ErasableLake) -> None:
+    gone, other = person(), person()
+    lake.fill(gone, [other])
+    lake.erase(gone)
+    lake.work()
+    report = lake.upload(interactions([(gone, 0), (gone, 99), (other, 99)]))
+    assert (report.counts.suppressed, report.counts.stored) == (2, 1)
+    wrong = f"user_id,item_id,interaction_type,timestamp\n{gone},i1,nonsense,{FIRST_MS}\n"
+    assert lake.upload(wrong + f"too,many,fields,{FIRST_MS},{gone}\n").counts.suppressed == 2
+    clicks = (
+        f"event_name,user_id,anonymous_id,session_id,timestamp\npage,,anon-of-{gone[-12:]},s,1\n"
+    )
+    assert lake.upload(clicks, DataType.CLICKSTREAM).counts.suppressed == 1
+    lake.replay()
+    assert lake.search(gone).findings == ()
+    assert not check_ledger(lake.settings).wrong
+    assert lake.database.erasures.lift(TENANT, [gone], by="test") == 1
+    assert lake.upload(interactions([(gone, 0)])).counts.stored == 1
+    actions = [entry.action for entry in lake.database.audit.list(TENANT)]
+    assert actions.count("privacy.lift") == 1
+
+
+def test_rows_of_another_tenant_with_the_same_id_stay(lake: ErasableLake) -> None:
+    gone = person()
+    lake.database.tenants.add("other")
+    lake.fill(gone, [person()])
+    lake.upload(interactions([(gone, 1)]), tenant_id="other")
+    lake.erase(gone)
+    [done] = lake.work()
+    assert not done.waiting, done.reasons
+    assert lake.rows(RAW_INTERACTIONS, "other")["user_id"].to_list() == [gone]
+    assert gone not in lake.rows(RAW_INTERACTIONS)["user_id"].to_list()
+
+
+def test_short_ids_go_without_their_longer_neighbours(lake: ErasableLake) -> None:
+    for users in (["7", "77", "customer-1", "customer-10"],):
+        lake.upload(interactions([(user, n) for user in users for n in range(3)]))
+        lake.upload(interactions([(user, 0) for user in users]).replace("click", "nonsense"))
+    lake.erase("7", "customer-1")
+    [done] = lake.work()
+    assert done.completed, done.reasons
+    assert set(lake.rows(RAW_INTERACTIONS)["user_id"]) == {"77", "customer-10"}
+    assert lake.rows(RAW_QUARANTINE).height == 2
+    assert lake.rows(RAW_CLICKSTREAM).height == 0
