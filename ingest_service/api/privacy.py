@@ -22,7 +22,9 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     413: problem_response("The body is too large."),
     422: problem_response("A parameter is wrong."),
 }
-_NOT_FOUND: Final = {404: problem_response("The tenant has no such erasure.")}
+_NOT_FOUND: Final[dict[int | str, dict[str, Any]]] = {
+    404: problem_response("The tenant has no such erasure.")
+}
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 """Of a body: 10,000 ids of 512 characters, each of which JSON may write as six."""

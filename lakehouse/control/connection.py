@@ -91,7 +91,7 @@ class Connections:
             connection.cursor().execute("vacuum")
             for _ in range(int(BUSY_SECONDS / 0.1)):
                 found = connection.cursor().execute("pragma wal_checkpoint(truncate)")
-                if not found.fetchone()[0]:  # type: ignore[attr-defined]
+                if not found.fetchone()[0]:
                     return
                 time.sleep(0.1)  # somebody is reading
         finally:

@@ -54,7 +54,9 @@ def test_a_request_between_question_and_commit_stops_the_commit(
         batch.commit(Counts(2, 1, quarantined=1), asked_a_moment_before(lake, after))
     for spec in TABLES:
         assert open_table(lake, spec).to_pyarrow_table().num_rows == 0
-    assert not list(Path(lake.lake, "raw/interactions").glob("tenant_id=*/*/*.parquet")), "no orphans"
+    assert not list(Path(lake.lake, "raw/interactions").glob("tenant_id=*/*/*.parquet")), (
+        "no orphans"
+    )
 
 
 def test_messages_of_a_topic_are_stopped_as_well(lake: LakeSettings) -> None:
