@@ -234,15 +234,20 @@ class Erasures:
                 .values(**values)
             )
 
-    def note(self, request_id: str, **notes: Any) -> None:
-        """Remember something of a request; a name that is known already keeps its first value."""
+    def note(self, request_id: str, *, anew: Mapping[str, Any] | None = None, **notes: Any) -> None:
+        """Remember something of a request.
+
+        A name that is known already keeps its first value, but for those in `anew`.
+        """
         table = schema.erasures
         mine = table.c.request_id == request_id
         with self._connections.write() as connection:
             held: dict[str, Any] = connection.execute(
                 select(table.c.notes).where(mine)
             ).scalar_one()
-            connection.execute(update(table).where(mine).values(notes={**notes, **held}))
+            connection.execute(
+                update(table).where(mine).values(notes={**notes, **held, **(anew or {})})
+            )
 
     def complete(self, request_id: str, certificate: Mapping[str, Any]) -> bool:
         """End a request: its certificate stays, its subjects and their key go.
@@ -282,7 +287,8 @@ class Erasures:
     def lift(self, tenant_id: str, subjects: Sequence[str], *, by: str) -> int:
         """Let subjects be stored again; return how many were on the list.
 
-        What is tied to them is let in as well. Raises `TenantNotFound`.
+        What is tied to them is let in as well. Raises `TenantNotFound`, and `EtaError` while one
+        of them is being erased.
         """
         known = select(schema.tenants.c.tenant_id).where(schema.tenants.c.tenant_id == tenant_id)
         with self._connections.write() as connection:
@@ -290,6 +296,21 @@ class Erasures:
                 raise TenantNotFound(tenant_id)
             key = self._suppressions.key(connection, tenant_id)
             hashes = [subject_hash(key, subject) for subject in dict.fromkeys(subjects)]
+            table, requests = schema.erasure_subjects, schema.erasures
+            being_erased = (
+                select(table.c.request_id)
+                .join(requests, requests.c.request_id == table.c.request_id)
+                .where(
+                    requests.c.tenant_id == tenant_id,
+                    requests.c.state != "completed",
+                    table.c.subject_hash.in_(hashes),
+                )
+            )
+            if (request_id := connection.execute(being_erased).scalar()) is not None:
+                raise EtaError(
+                    f"the erasure {request_id} of one of them is not completed",
+                    remedy="wait until it is: `eta privacy status`, `eta privacy work`",
+                )
             lifted = self._suppressions.remove(connection, tenant_id, hashes)
             what = {"subjects": lifted}
             self._audit.write(connection, by, "privacy.lift", tenant_id, tenant_id, **what)

@@ -1,8 +1,9 @@
-"""Deletes people's rows from the tables that the service writes: raw, quarantine, outcomes.
+"""Deletes people's rows from the tables that the service writes: raw and quarantine.
 
 The rows are found by reading their columns, and taken out file by file (`rewriting`): the log holds
 the text of every predicate, so a deletion by one would name a person. What is about to go is
-counted per batch first, so that the ledger still adds up (`storage.removals`).
+counted per batch first, so that the ledger still adds up (`storage.removals`). What tells of a row
+by its batch and line alone (ledger, outcomes of replays) names nobody and stays.
 """
 
 from __future__ import annotations
@@ -20,17 +21,20 @@ import pyarrow as pa
 from deltalake.exceptions import CommitFailedError
 
 from lakehouse.contracts.tables import (
-    OPS_REPLAY_OUTCOMES,
+    OPS_REMOVALS,
     RAW_CLICKSTREAM,
     RAW_INTERACTIONS,
     RAW_QUARANTINE,
+    SERVICE_TABLES,
     TableSpec,
 )
 from lakehouse.errors import EtaError
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.rewriting import Mask, Rewritten, find_rows, take_out
+from lakehouse.storage.care import one_at_a_time
+from lakehouse.storage.ledger import query
 from lakehouse.storage.quarantine import Quarantine
-from lakehouse.storage.removals import ERASED, record_removal
+from lakehouse.storage.removals import ERASED, forget_undone, record_removal
 from lakehouse.storage.tables import open_table, table_opener
 
 if TYPE_CHECKING:
@@ -89,38 +93,40 @@ def tied_ids(settings: LakeSettings, people: People) -> dict[str, Subject]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """What a deletion did: table → request → rows, and what it rewrote."""
+def delete_rows(settings: LakeSettings, people: People, now: datetime) -> Rewritten:
+    """Delete every row of these people; return what was rewritten. Safe to repeat.
 
-    rows: Mapping[str, Counter[str]]
-    files: int
-    bytes: int
-
-
-def delete_rows(settings: LakeSettings, people: People, now: datetime) -> Deleted:
-    """Delete every row of these people. Safe to repeat, and beside writers.
-
-    Call it behind the fence (`fence.raise_fence`): then no row of theirs can come after it.
-    Raises `EtaError` when others rewrote the same files each time.
+    May run beside writers. Call it behind the fence (`fence.raise_fence`): then no row of theirs
+    can come after it. Raises `EtaError` when others rewrote the same files each time.
     """
-    rows: dict[str, Counter[str]] = {}
-    cost = []
-    for spec in (RAW_INTERACTIONS, RAW_CLICKSTREAM):
-        done = _delete(settings, spec, people, now, _subject_search(spec, people))
-        rows[spec.full_name] = done[0]
-        cost.append(done[1])
-    needles = Needles([*people.subjects, *people.tied])
-    places = _quarantined_places(settings, people, needles)
-    if places.height:
-        outcomes = _place_search(places)
-        cost.append(_delete(settings, OPS_REPLAY_OUTCOMES, people, now, outcomes, None)[1])
-    still_open = _open_places(settings, people) if places.height else places
-    search = _mention_search(people, needles)
-    done = _delete(settings, RAW_QUARANTINE, people, now, search, still_open)
-    rows[RAW_QUARANTINE.full_name] = done[0]
-    cost.append(done[1])
-    return Deleted(rows, sum(one.files for one in cost), sum(one.bytes for one in cost))
+    cost = [
+        _delete(settings, spec, people, now, _subject_search(spec, people))
+        for spec in (RAW_INTERACTIONS, RAW_CLICKSTREAM)
+    ]
+    stored = Quarantine(table_opener(settings), people.tenant_id).stored
+    cost.append(_delete(settings, RAW_QUARANTINE, people, now, _mention_search(people), stored))
+    return Rewritten(sum(one.files for one in cost), sum(one.bytes for one in cost))
+
+
+def erased_rows(
+    settings: LakeSettings, tenant_id: str, request_ids: Sequence[str]
+) -> dict[str, Counter[str]]:
+    """Return table → request → rows that were deleted, over every attempt, killed ones too."""
+    tables = table_opener(settings)
+    columns = "table_name, removal_id, attempt, row_count"
+    noted = query(tables, OPS_REMOVALS, columns, tenant_id, f"reason = '{ERASED}'")
+    found: dict[str, Counter[str]] = {
+        spec.full_name: Counter() for spec in (RAW_INTERACTIONS, RAW_CLICKSTREAM, RAW_QUARANTINE)
+    }
+    specs = {spec.full_name: spec for spec in SERVICE_TABLES}
+    for name, removal_id, attempt, count in noted.iter_rows():
+        request_id = removal_id.split(":")[1]
+        is_done = request_id in request_ids and (
+            tables(specs[name]).transaction_version(removal_id) == attempt
+        )
+        if is_done:
+            found[name][request_id] += count
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,41 +137,47 @@ class _Search:
     find: Callable[[pa.Table], tuple[Mask, pl.DataFrame]]
 
 
-ALL: Final = pl.DataFrame(schema=dict.fromkeys(PLACE, pl.String))
-"""Stands for: count every row."""
-
-
 def _delete(
     settings: LakeSettings,
     spec: TableSpec,
     people: People,
     now: datetime,
     search: _Search,
-    counted: pl.DataFrame | None = ALL,
-) -> tuple[Counter[str], Rewritten]:
-    """Take rows out of one table; return rows per request, and what was rewritten.
+    stored: pl.DataFrame | None = None,
+) -> Rewritten:
+    """Take rows out of one table; return what was rewritten.
 
-    `counted`: the places of the rows whose removal the ledger has to know of; None for none.
+    `stored`: the batches and attempts whose rows the ledger counts; None when it counts all.
     """
+    # Expiry counts what it removes in the same way, and drops what killed removals have counted.
+    with one_at_a_time(settings, f"expiry of {spec.full_name}"):
+        forget_undone(settings, lambda s: open_table(settings, s), spec, now)
+        return _delete_alone(settings, spec, people, now, search, stored)
+
+
+def _delete_alone(
+    settings: LakeSettings,
+    spec: TableSpec,
+    people: People,
+    now: datetime,
+    search: _Search,
+    stored: pl.DataFrame | None,
+) -> Rewritten:
     for _ in range(TRIES):
         table = open_table(settings, spec)
         matches = find_rows(table, people.tenant_id, search.columns, search.find)
         if not matches:
-            return Counter(), Rewritten()
+            return Rewritten()
         found = pl.concat(
             match.told.with_columns(ingest_date=pl.lit(date.fromisoformat(match.file.ingest_date)))
             for match in matches
         )
-        known = found.clear() if counted is None else found
-        if counted is not None and counted is not ALL:
-            known = found.unique(PLACE).join(counted, on=PLACE, how="semi")
+        known = found if stored is None else found.join(stored, on=stored.columns, how="semi")
         transactions = _note(settings, spec, people, known, now)
         try:
-            done = take_out(table, spec, people.tenant_id, matches, transactions)
+            return take_out(table, spec, people.tenant_id, matches, transactions)
         except CommitFailedError as error:
             failure = error  # a compaction or an expiry came in between
-            continue
-        return Counter(found["request_id"].to_list()), done
     raise EtaError(
         f"rows could not be deleted from {spec.full_name}: its files kept being rewritten",
         remedy="nothing is lost; the next `eta privacy work` tries again",
@@ -178,7 +190,8 @@ def _note(
     """Count per request and batch what is about to go; return the transactions that confirm it."""
     transactions = {}
     for (request_id,), rows in known.group_by("request_id", maintain_order=True):
-        attempt, removal_id = randbits(62) + 1, f"{ERASED}:{request_id}:{spec.full_name}"
+        attempt = randbits(62) + 1
+        removal_id = f"{ERASED}:{request_id}:{spec.full_name}:{attempt:016x}"
         counts = rows.group_by("ingest_date", "batch_id").agg(row_count=pl.len().cast(pl.Int64))
         record_removal(
             settings,
@@ -209,40 +222,18 @@ def _subject_search(spec: TableSpec, people: People) -> _Search:
     return _Search([*PLACE, *columns], find)
 
 
-def _mention_search(people: People, needles: Needles) -> _Search:
+def _mention_search(people: People) -> _Search:
+    """Records of the quarantine in which one of these people stands; they count for the first."""
     first = people.request_ids[0]
+    needles = Needles([*people.subjects, *people.tied])
 
     def find(rows: pa.Table) -> tuple[Mask, pl.DataFrame]:
         mask = np.zeros(rows.num_rows, dtype=bool)
         mask[sorted(needles.words(rows.column("raw").combine_chunks()))] = True
-        told = pl.DataFrame(rows.select(PLACE)).filter(pl.Series(mask))
+        told = pl.DataFrame(rows.select([*PLACE, "attempt"])).filter(pl.Series(mask))
         return mask, told.with_columns(request_id=pl.lit(first))
 
-    return _Search([*PLACE, "raw"], find)
-
-
-def _place_search(places: pl.DataFrame) -> _Search:
-    def find(rows: pa.Table) -> tuple[Mask, pl.DataFrame]:
-        frame = pl.DataFrame(rows)
-        hits = frame.with_row_index("row").join(places, on=PLACE, how="semi")
-        mask = np.zeros(frame.height, dtype=bool)
-        mask[hits["row"].to_numpy()] = True
-        return mask, hits.select(*PLACE, request_id=pl.lit(""))
-
-    return _Search(PLACE, find)
-
-
-def _quarantined_places(settings: LakeSettings, people: People, needles: Needles) -> pl.DataFrame:
-    search = _mention_search(people, needles)
-    table = open_table(settings, RAW_QUARANTINE)
-    matches = find_rows(table, people.tenant_id, search.columns, search.find)
-    return pl.concat([ALL, *(match.told.select(PLACE) for match in matches)]).unique()
-
-
-def _open_places(settings: LakeSettings, people: People) -> pl.DataFrame:
-    """Return the places of quarantined records that are open: those the ledger counts as such."""
-    quarantine = Quarantine(table_opener(settings), people.tenant_id)
-    return pl.concat([ALL, *(rows.select(PLACE) for rows in quarantine.rows())])
+    return _Search([*PLACE, "attempt", "raw"], find)
 
 
 def _is_of(people: People, columns: Sequence[str]) -> pl.Expr:

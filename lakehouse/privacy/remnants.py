@@ -29,13 +29,16 @@ from lakehouse.privacy.places import (
     LOG,
     UPLOAD,
     lake_filesystem,
+    lake_places,
 )
+from lakehouse.privacy.scan import scan_stream
+from lakehouse.privacy.verify import Finding
 from lakehouse.storage.tables import open_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
-    from lakehouse.privacy.verify import Finding
+    from lakehouse.privacy.needles import Needles
     from lakehouse.settings import LakeSettings
 
 _VERSION: Final = re.compile(r"/_delta_log/(\d{20})\.")
@@ -81,6 +84,21 @@ def remove_remnants(
         elif finding.kind not in (DATA, CHANGES, LOG, DATABASE):
             removed.left.append(f"{finding.kind}: {finding.path} ({finding.how})")
     return removed
+
+
+def drop_old_files(
+    settings: LakeSettings, tenant_id: str, tables: Collection[str], needles: Needles
+) -> dict[str, int]:
+    """Delete files of these tables that hold an identifier and are of no newest version."""
+    removed = Removed()
+    findings = []
+    for place in lake_places(settings, tenant_id):
+        if place.table in tables and place.kind in (DATA, CHANGES):
+            with suppress(FileNotFoundError), place.open() as file:
+                if scan_stream(file, needles):
+                    findings.append(Finding(place.kind, place.path, place.table, "", 1))
+    _drop_data(settings, lake_filesystem(settings), findings, removed)
+    return removed.files
 
 
 def _drop_data(

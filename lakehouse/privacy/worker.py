@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from deltalake.exceptions import DeltaError
+
+from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_QUARANTINE
 from lakehouse.control.erasures import FIRST_STEP, Erasure, Subject
 from lakehouse.errors import EtaError
 from lakehouse.privacy.certificate import FORMAT, signed
@@ -28,9 +31,9 @@ from lakehouse.privacy.derived import (
 from lakehouse.privacy.fence import raise_fence
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.places import DATABASE, REDIS
-from lakehouse.privacy.raw_tables import People, delete_rows, tied_ids
+from lakehouse.privacy.raw_tables import People, delete_rows, erased_rows, tied_ids
 from lakehouse.privacy.redis_keys import delete_keys
-from lakehouse.privacy.remnants import remove_remnants
+from lakehouse.privacy.remnants import drop_old_files, remove_remnants
 from lakehouse.privacy.verify import Search, search, summary
 from lakehouse.storage.tables import ensure_tables
 
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 FENCE, RAW, MODELS, STORES, PROOF = FIRST_STEP, "raw", "models", "stores", "proof"
 STEPS: Final = (FENCE, RAW, MODELS, STORES, PROOF)
+_WITH_TIED: Final = (RAW_CLICKSTREAM.path, RAW_QUARANTINE.path)
 ROUNDS: Final = 3
 """How often remnants are removed and looked for again before the requests wait."""
 
@@ -129,8 +133,8 @@ class Worker:
         begun = _Round(self, tenant_id, requests)
         try:
             begun.run()
-        except EtaError as error:
-            reasons = error.reasons if isinstance(error, WaitingError) else (error.message,)
+        except (EtaError, DeltaError, OSError) as error:
+            reasons = _told(error)
             for request_id in ids:
                 step = begun.step
                 self._database.erasures.move(
@@ -188,8 +192,10 @@ class _Round:
         owners = {text: one.request_id for text, one in people.subjects.items()}
         self._note("derived_rows", count_rows(tables, self._tenant_id, owners))
         done = delete_rows(self._settings, people, self._now())
-        self._note("raw_rows", done.rows)
+        erased = erased_rows(self._settings, self._tenant_id, self._ids)
         for request_id in self._ids:
+            rows = {table: counted[request_id] for table, counted in erased.items()}
+            self._database.erasures.note(request_id, anew={"raw_rows": rows})
             self._database.erasures.note(
                 request_id, files_rewritten=done.files, bytes_rewritten=done.bytes
             )
@@ -226,6 +232,9 @@ class _Round:
         self._wait_for_uploads()
         people = self._people()
         removed: Counter[str] = Counter()
+        if people.tied:  # others may have them as well: there the live rows stay
+            tied = Needles(people.tied)
+            removed.update(drop_old_files(self._settings, self._tenant_id, _WITH_TIED, tied))
         for _ in range(ROUNDS):
             found = search(self._settings, self._database, self._tenant_id, people.needles)
             if found.is_clean:
@@ -265,6 +274,7 @@ class _Round:
         with self._database.connections.write() as connection:
             key = self._database.suppressions.key(connection, self._tenant_id)
         versions = {name: t.version() for name, t in derived_tables(self._settings).items()}
+        counts = self._people().needles.counts
         for request_id in self._ids:
             request = self._database.erasures.get(request_id)
             hashes = self._database.erasures.hashes(request_id)
@@ -294,7 +304,7 @@ class _Round:
                 "searched": {
                     "files": found.files,
                     "bytes": found.bytes,
-                    "identifiers": self._people().needles.counts,
+                    "identifiers": counts,
                     "found": 0,
                 },
                 "not_searched": ["topics of Kafka: their retention deletes what they hold"],
@@ -310,10 +320,22 @@ class _Round:
         return self._database.erasures.subjects(self._ids)
 
     def _note(self, name: str, counts: Mapping[str, Mapping[str, int]]) -> None:
-        """Note per request the rows of each table; what an earlier attempt counted stays."""
+        """Note per request the rows of each table; what an earlier attempt counted stays.
+
+        An erased row is counted before it goes, so the first count is that of all.
+        """
         for request_id in self._ids:
             rows = {table: counted.get(request_id, 0) for table, counted in counts.items()}
             self._database.erasures.note(request_id, **{name: rows})
+
+
+def _told(error: Exception) -> tuple[str, ...]:
+    """Say what stopped an erasure; texts of other programs may hold anything and are left out."""
+    if isinstance(error, WaitingError):
+        return error.reasons
+    if isinstance(error, EtaError):
+        return (error.message,)
+    return (f"a table or a file could not be read or written ({type(error).__name__})",)
 
 
 def _reasons(found: Search) -> list[str]:

@@ -74,6 +74,11 @@ class Quarantine:
         self._resolved = resolved.join(outcomes, on=("batch_id", "replay", "attempt"), how="semi")
         self._stored = self._counting(RAW_QUARANTINE, "0")
 
+    @property
+    def stored(self) -> pl.DataFrame:
+        """Return `batch_id, attempt` of the batches whose records count, open or not."""
+        return self._stored.select("batch_id", "attempt")
+
     def rows(self) -> Iterator[pl.DataFrame]:
         """Yield the open rows in pieces; those of a piece in file order."""
         from deltalake import QueryBuilder

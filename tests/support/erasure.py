@@ -68,6 +68,7 @@ class ErasableLake:
         ensure_tables(self.settings)
         self.services = build_services(self.settings, ServiceSettings())
         self.models = NoModels()
+        self.tenant = TenantSettings()
         self.batches = 0
 
     def close(self) -> None:
@@ -85,7 +86,7 @@ class ErasableLake:
         self.batches += 1
         path = self.home / f"in-{token_hex(4)}.csv"
         path.write_text(text)
-        settings = TenantSettings()
+        settings = self.tenant
         try:
             return self.services.ingest.ingest(
                 FileUpload(
