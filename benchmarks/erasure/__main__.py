@@ -76,7 +76,7 @@ def build(settings: LakeSettings, rows: int, batches: int, users: int) -> list[s
                     pl.format("line:{}", places.cast(pl.String).str.zfill(10))
                 ).to_series(),
                 "event_time": pl.select(
-                    pl.lit(known_at) + pl.duration(milliseconds=places)
+                    pl.lit(known_at) + pl.duration(milliseconds=pl.lit(places))
                 ).to_series(),
             }
         ).with_columns(

@@ -10,6 +10,7 @@ from secrets import token_hex
 
 import polars as pl
 
+from ingest_service.replaying import ReplayedBatch
 from ingest_service.settings import ServiceSettings
 from ingest_service.upload import FileUpload
 from ingest_service.wiring import build_services, replay
@@ -102,7 +103,7 @@ class ErasableLake:
         finally:
             path.unlink()
 
-    def replay(self):
+    def replay(self) -> list[ReplayedBatch]:
         return replay(self.settings, ServiceSettings(), TENANT, None, None, None)
 
     def erase(self, *subjects: str) -> str:
