@@ -1,0 +1,42 @@
+"""Erasures over HTTP: asked for, seen, and nobody else's."""
+
+from pathlib import Path
+
+from fastapi.testclient import TestClient
+
+from ingest_service.api.app import create_app
+from tests.support.erasure import TENANT, ErasableLake, person
+
+
+def test_an_erasure_is_asked_for_and_seen_by_its_tenant_alone(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    lake = ErasableLake(tmp_path / "home", tmp_path / "project")
+    gone = person()
+    lake.database.tenants.add("other")
+    keys = {
+        name: {"X-API-Key": lake.database.keys.create(tenant, {scope}).secret}
+        for name, tenant, scope in (
+            ("admin", TENANT, "admin"),
+            ("reader", TENANT, "read"),
+            ("stranger", "other", "admin"),
+        )
+    }
+    with TestClient(create_app(lake.services)) as client:
+        wanted = {"subjects": [gone, gone]}
+        made = client.post("/v1/privacy/erasures", json=wanted, headers=keys["admin"])
+        assert made.status_code == 202, made.text
+        assert (made.json()["state"], made.json()["subject_count"]) == ("pending", 1)
+        assert gone not in made.text
+        place = made.headers["Location"]
+        assert client.get(place, headers=keys["stranger"]).status_code == 404
+        assert client.get(place, headers=keys["reader"]).status_code == 403
+        for body in ({"subjects": []}, {"subjects": [" "]}, {"subjects": ["x"] * 10_001}, {}):
+            answer = client.post("/v1/privacy/erasures", json=body, headers=keys["admin"])
+            assert answer.status_code == 422, body
+        assert lake.upload(f"user_id,item_id,interaction_type,timestamp\n{gone},i,click,1\n")
+        assert lake.search(gone).findings == ()
+        lake.work()
+        seen = client.get(place, headers=keys["admin"]).json()
+        assert seen["state"] == "completed"
+        assert seen["certificate"]["searched"]["found"] == 0
+    lake.database.close()
