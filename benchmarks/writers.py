@@ -21,9 +21,8 @@ def main() -> int:
     parser.add_argument("--batches", type=int, default=200)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        seen = write_at_once(home, options.processes, options.batches)
-        lake = LakeSettings(home=home)
+        lake = LakeSettings(home=Path(folder))
+        seen = write_at_once(lake, options.processes, options.batches)
         check = check_ledger(lake)
         expected = expected_ids(options.processes, options.batches)
         bound = SMALL_FILES + CHECK_EVERY * options.processes

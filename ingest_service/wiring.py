@@ -30,6 +30,7 @@ from ingest_service.spool import Spool
 from ingest_service.webhooks.inbox import Inbox
 from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
+from lakehouse.privacy.export import open_export
 from lakehouse.privacy.suppression import StoredSuppressionList
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.care import merge_ended_days
@@ -121,6 +122,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         batches=lambda tenant_id, limit, after: batches(
             sink.table, tenant_id, limit=limit, after=after
         ),
+        export=lambda tenant_id, user_id: open_export(lake, tenant_id, user_id).chunks(),
     )
 
 

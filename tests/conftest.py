@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.s3 import s3
+
+__all__ = ["s3"]
+
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("ETA_TEST_DATA", PROJECT_DIR.parent / "shared" / "data"))
 

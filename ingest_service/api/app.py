@@ -12,6 +12,7 @@ from ingest_service.api import (
     admin,
     batches,
     events,
+    exports,
     health,
     privacy,
     problems,
@@ -59,6 +60,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(admin.router)
     app.include_router(batches.router)
     app.include_router(privacy.router)
+    app.include_router(exports.router)
     app.include_router(health.router)
     problems.install(app)
     app.add_middleware(IdleLimit, seconds=services.settings.body_idle_seconds)

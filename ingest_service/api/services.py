@@ -1,6 +1,6 @@
 """What the endpoints work with, built once in the entry point and passed in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -24,7 +24,8 @@ class Services:
     """The parts of a running service.
 
     `check_lake` raises when the lake cannot be written. `batches` returns a page of a tenant's
-    ledger: tenant, limit, cursor.
+    ledger: tenant, limit, cursor. `export` opens what is held of a user and returns it as a zip:
+    tenant, user.
     """
 
     settings: ServiceSettings
@@ -38,6 +39,7 @@ class Services:
     stop: Callable[[], None]
     findings: FindingsStore
     batches: Callable[[str, int, str | None], list[LedgerBatch]]
+    export: Callable[[str, str], Iterator[bytes]]
     writer: EventWriter
     quotas: QuotaKeeper
     bodies: BodyReader

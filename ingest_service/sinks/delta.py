@@ -47,6 +47,8 @@ SURE_SECONDS: Final = 600
 """How long nobody takes a batch for dead: recovery waits longer."""
 RETRIES: Final = 20
 """How often a commit that met other writers is tried."""
+UNSURE: Final = 4
+"""At this many commits of which the storage did not say what became of them its error is raised."""
 
 
 def aside_table(replay: int) -> TableSpec:
@@ -117,7 +119,7 @@ class DeltaSink:
                 raise OutdatedError
             try:
                 commit_files(handle, spec, files, {commit_id: attempt})
-            except CommitFailedError:
+            except (CommitFailedError, OSError):
                 return False
         return True
 
@@ -137,8 +139,12 @@ class DeltaSink:
         """
         if is_first and self.commit_first(spec, files, commit_id, attempt, is_current):
             return None
+        earlier: int | None = None
         for _ in range(RETRIES):
             before = self.state(spec, commit_id)
+            if before == attempt:  # stored, though the answer said otherwise or never came
+                return earlier
+            earlier = before
             if self.commit_if(
                 spec, files, commit_id, attempt, expected=before, is_current=is_current
             ):
@@ -166,11 +172,15 @@ class DeltaSink:
             return True
 
         def is_expected(table: DeltaTable) -> bool:
-            if not is_current():
+            state = table.transaction_version(commit_id)
+            if state != attempt and not is_current():
                 raise OutdatedError
-            return bool(table.transaction_version(commit_id) == expected)
+            return bool(state == expected)
 
-        return self.commit_checked(spec, files, {commit_id: attempt}, is_expected)
+        # An object store may have done what it answered with an error, or not at all; its client
+        # asks again and meets its own commit. The attempt's number tells it from a rival's.
+        is_stored = self.commit_checked(spec, files, {commit_id: attempt}, is_expected)
+        return is_stored or self.state(spec, commit_id) == attempt
 
     def commit_checked(
         self,
@@ -182,8 +192,10 @@ class DeltaSink:
         """Commit files under these application transactions if `check` holds; else False.
 
         The check and the commit use one handle, so a commit under one of the ids by another
-        process in between makes the check happen again.
+        process in between makes the check happen again. Of an `OSError` nobody knows whether it was
+        committed: the check finds out, and it is tried again; the fourth is raised.
         """
+        unsure = 0
         for _ in range(RETRIES):
             with self._lock:
                 handle = self._newest(spec)
@@ -193,6 +205,10 @@ class DeltaSink:
                     commit_files(handle, spec, files, transactions)
                 except CommitFailedError as error:
                     failure = error  # a delete or a compaction came in between, or a rival
+                except OSError:
+                    unsure += 1
+                    if unsure == UNSURE:
+                        raise
                 else:
                     return True
         raise _too_many_writers(spec) from failure

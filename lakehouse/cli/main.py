@@ -20,6 +20,7 @@ from lakehouse.cli import (
     ledger,
     prepare,
     privacy,
+    privacy_export,
     quarantine,
     retention,
     run,
@@ -64,6 +65,7 @@ app.add_typer(evaluation.app, name="evaluation")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(privacy.app, name="privacy")
+privacy.app.command("export")(privacy_export.export)
 app.add_typer(tables.app, name="tables")
 app.add_typer(retention.app, name="retention")
 app.add_typer(tenants.app, name="tenants")

@@ -15,14 +15,15 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 from deltalake.exceptions import CommitFailedError
 
 from lakehouse.contracts.tables import SERVICE_TABLES, TableSpec
+from lakehouse.storage.derived_care import clean_derived
 from lakehouse.storage.staging import writer_properties
-from lakehouse.storage.tables import open_path, open_table
+from lakehouse.storage.tables import open_table
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -177,8 +178,8 @@ def clean_tables(
 ) -> list[tuple[str, int, int]]:
     """Shorten the logs and vacuum; return per table the files deleted and the log's files.
 
-    Tables of the service, and those that snapshots pin: `pinned` has versions by path in the
-    lake, whose files stay. The logs of the latter are Spark's and stay as they are.
+    `pinned` has versions by path in the lake that snapshots need: their files stay. The logs of the
+    models' tables are Spark's and stay as they are.
     """
     found = []
     for spec in SERVICE_TABLES:
@@ -186,12 +187,8 @@ def clean_tables(
             shorten_log(settings, spec)
         gone = vacuum(open_table(settings, spec), dry_run=dry_run)
         found.append((spec.full_name, gone, log_files(settings, spec.path)[0]))
-    for path, versions in sorted(pinned.items()):
-        table = open_path(settings, path)
-        if "deletionVectors" in (table.protocol().writer_features or ()):
-            continue  # delta-rs would take the vectors' files for orphans
-        gone = vacuum(table, pinned=frozenset(versions), dry_run=dry_run)
-        found.append((path.replace("/", "."), gone, log_files(settings, path)[0]))
+    for name, gone in clean_derived(settings, pinned, KEPT_HOURS, dry_run=dry_run):
+        found.append((name, gone, log_files(settings, name.replace(".", "/"))[0]))
     return found
 
 
@@ -203,17 +200,12 @@ def shorten_log(settings: LakeSettings, spec: TableSpec) -> int:
     return log_files(settings, spec.path)[0]
 
 
-def vacuum(
-    table: DeltaTable, *, pinned: frozenset[int] = frozenset(), dry_run: bool = False
-) -> int:
+def vacuum(table: DeltaTable, *, dry_run: bool = False) -> int:
     """Delete files that no version of the last 30 days needs; return how many.
 
-    Those of killed writers are among them: no live batch is that old. Files of `pinned` versions
-    stay, however old.
+    Those of killed writers are among them: no live batch is that old.
     """
-    options: dict[str, Any] = {"keep_versions": sorted(pinned)} if pinned else {}
-    gone = table.vacuum(retention_hours=KEPT_HOURS, dry_run=dry_run, full=True, **options)
-    return len(gone)
+    return len(table.vacuum(retention_hours=KEPT_HOURS, dry_run=dry_run, full=True))
 
 
 def log_files(settings: LakeSettings, path: str) -> tuple[int, int]:

@@ -41,6 +41,9 @@
         'delta.dataSkippingNumIndexedCols' = '0',
         {%- endif %}
         'delta.enableDeletionVectors' = 'false'
+        {%- if config.get('log_retention') %},
+        'delta.logRetentionDuration' = '{{ config.get("log_retention") }}'
+        {%- endif %}
     )
     as select * except ({{ config.get('partition_by') }}), {{ config.get('partition_by') }}
     from ({{ sql }})

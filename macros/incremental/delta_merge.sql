@@ -70,6 +70,10 @@
         {%- endif %}
         'delta.enableChangeDataFeed' = '{{ 'true' if config.get('change_feed') else 'false' }}',
         'delta.enableDeletionVectors' = '{{ 'true' if config.get('deletion_vectors') else 'false' }}'
+        {%- if config.get('log_retention') %},
+        {#- a snapshot that pins a version needs the log's entries up to it -#}
+        'delta.logRetentionDuration' = '{{ config.get("log_retention") }}'
+        {%- endif %}
         {%- if scope.tenant_id is none %}, {{ run_properties(scope) }}{% endif %}
     )
     {#- The partition column goes last: a local session's catalogue takes the last columns for the

@@ -25,6 +25,7 @@ from lakehouse.contracts.tables import (
 from lakehouse.contracts.tenant import DataType
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.tables import ensure_tables, open_table
+from tests.support.s3 import lake_on_s3
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 5, tzinfo=UTC)
 
@@ -38,9 +39,8 @@ class Backend:
     rows: Callable[[TableSpec], list[dict[str, Any]]]
 
 
-def delta_backend(folder: Path) -> Backend:
-    """Delta on disk."""
-    settings = LakeSettings(home=folder)
+def delta_backend(settings: LakeSettings) -> Backend:
+    """Delta on disk or in an object store."""
     ensure_tables(settings)
 
     def rows(spec: TableSpec) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ def delta_backend(folder: Path) -> Backend:
     return Backend(DeltaSink(settings), lambda: DeltaSink(settings), rows)
 
 
-def memory_backend(_: Path) -> Backend:
+def memory_backend() -> Backend:
     """Lists in memory."""
     sink = MemorySink()
 
@@ -68,13 +68,15 @@ def memory_backend(_: Path) -> Backend:
     return Backend(sink, lambda: sink, rows)
 
 
-@pytest.fixture(
-    params=[pytest.param(memory_backend, id="memory"), pytest.param(delta_backend, id="delta")]
-)
+@pytest.fixture(params=["memory", "delta", "s3"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     """Every backend in turn."""
-    made: Backend = request.param(tmp_path)
-    return made
+    if request.param == "memory":
+        return memory_backend()
+    if request.param == "delta":
+        return delta_backend(LakeSettings(home=tmp_path))
+    server = request.getfixturevalue("s3")
+    return delta_backend(lake_on_s3(server, tmp_path, f"sinks/{tmp_path.name}"))
 
 
 def key(batch_id: str = "b1", replay: int = 0) -> BatchKey:

@@ -85,6 +85,7 @@ class World:
             "job_id": self.job,
             "key_id": self.spare_key,
             "source": self.source,
+            "user_id": "someone",
             "data_type": "interactions",
         }
         for path, methods in found["paths"].items():

@@ -4,7 +4,6 @@ import multiprocessing
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from ingest_service.sinks.base import BatchKey, Counts
 from ingest_service.sinks.delta import DeltaSink
@@ -26,12 +25,22 @@ class Watched:
     seconds: float
 
 
-def write_at_once(home: Path, processes: int, batches: int) -> Watched:
-    """Let every process write its batches of one row, and count live files all the time."""
-    lake = LakeSettings(home=home)
+def write_at_once(
+    lake: LakeSettings,
+    processes: int,
+    batches: int,
+    through: LakeSettings | None = None,
+    look_every: float = 0.05,
+) -> Watched:
+    """Let every process write its batches of one row, and count live files all the time.
+
+    The processes reach the lake by the settings `through`.
+    """
     ensure_tables(lake)
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_write, args=(home, n, batches)) for n in range(processes)]
+    writers = [
+        context.Process(target=_write, args=(through or lake, n, batches)) for n in range(processes)
+    ]
     started = time.perf_counter()
     for writer in writers:
         writer.start()
@@ -41,7 +50,7 @@ def write_at_once(home: Path, processes: int, batches: int) -> Watched:
         for table in watched:
             table.update_incremental()
             most = max(most, live_files(table).height)
-        time.sleep(0.05)
+        time.sleep(look_every)
     seconds = time.perf_counter() - started
     stored = open_table(lake, RAW_INTERACTIONS).to_pyarrow_table(columns=["batch_id"])
     return Watched(
@@ -54,8 +63,8 @@ def expected_ids(processes: int, batches: int) -> list[str]:
     return sorted(f"own-{p}-{n:04}" for p in range(processes) for n in range(batches))
 
 
-def _write(home: Path, number: int, batches: int) -> None:
-    sink = DeltaSink(LakeSettings(home=home))
+def _write(lake: LakeSettings, number: int, batches: int) -> None:
+    sink = DeltaSink(lake)
     for n in range(batches):
         batch_id = f"own-{number}-{n:04}"
         key = BatchKey("acme", DataType.INTERACTIONS, batch_id, datetime.now(UTC), "csv")

@@ -26,6 +26,9 @@ def test_what_is_written_is_read(folder: ObjectFolder) -> None:
     folder.write("globex/a.json", b"")
     assert folder.read("acme/current.json") == b"two"
     assert folder.read("globex/a.json") == b""
+    for _ in range(2):
+        folder.delete("globex/a.json")
+    assert folder.read("globex/a.json") is None
 
 
 def test_names_come_in_order_and_partial_files_are_none(folder: ObjectFolder) -> None:

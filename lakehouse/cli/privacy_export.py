@@ -1,0 +1,47 @@
+"""`eta privacy export`: everything that is held of one person, as a zip."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    user: Annotated[str, typer.Argument(metavar="USER", help="The user's id, as it was sent.")],
+    tenant: Annotated[str, typer.Option(help="The tenant's id.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="The new file, such as export.zip.")],
+) -> None:
+    """Write a person's data to a zip that its owner alone may read; it appears whole or not at all.
+
+    What the files hold: docs/export.md.
+    """
+    from lakehouse.cli.output import note
+    from lakehouse.errors import EtaError
+    from lakehouse.privacy.export import open_export
+    from lakehouse.settings import LakeSettings
+    from lakehouse.storage.tables import ensure_tables
+
+    if out.exists():
+        raise EtaError(f"{out} is there already", remedy="name another file with --out")
+    settings = LakeSettings()
+    ensure_tables(settings)
+    found = open_export(settings, tenant, user)
+    partial = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        with open(partial, "xb", opener=_private) as file:
+            for chunk in found.chunks():
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    note(f"{sum(part.file.rows for part in found.parts):,} rows of {len(found.parts)} files.")
+    if found.embedding.problem:
+        note(f"Embedding: {found.embedding.problem}.")
+    typer.echo(out)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

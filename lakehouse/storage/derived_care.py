@@ -1,0 +1,86 @@
+"""Deletes files of the models' tables that nobody needs; without a commit, Spark is their writer.
+
+Kept are the files of the newest version, those that left it within `KEPT_HOURS` (for readers and
+change feeds) and those of versions that a published snapshot pins. Spark's own VACUUM knows no
+pinned versions; delta-rs' does, and is asked for its list alone. It takes deletion vectors for
+orphans, so only files are deleted that the log says were removed; the vectors (some hundred bytes
+each) stay.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow.fs as pafs
+
+from lakehouse.contracts.tables import SERVICE_TABLES
+from lakehouse.storage.objects import open_folder
+from lakehouse.storage.staging import table_filesystem
+from lakehouse.storage.tables import open_path
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from deltalake import DeltaTable
+
+    from lakehouse.settings import LakeSettings
+
+SCHEMAS: Final = ("staging", "features", "training", "evaluation", "ops")
+_CHANGES: Final = "_change_data"
+_OF_SERVICE: Final = frozenset(spec.path for spec in SERVICE_TABLES)
+
+
+def derived_tables(settings: LakeSettings) -> Iterator[tuple[str, DeltaTable]]:
+    """Yield the path below the lake and the newest version of each table of the models."""
+    from deltalake.exceptions import TableNotFoundError
+
+    for schema in SCHEMAS:
+        for name in open_folder(settings, schema).folders():
+            path = f"{schema}/{name}"
+            if path in _OF_SERVICE:
+                continue
+            try:
+                yield path, open_path(settings, path)
+            except TableNotFoundError:  # a folder of something else
+                continue
+
+
+def clean_derived(
+    settings: LakeSettings,
+    pinned: Mapping[str, Collection[int]],
+    kept_hours: int,
+    *,
+    dry_run: bool = False,
+) -> list[tuple[str, int]]:
+    """Delete what left a table more than `kept_hours` ago; return the files per table.
+
+    `pinned` has versions by path in the lake, whose files stay.
+    """
+    moment = datetime.now(UTC) - timedelta(hours=kept_hours)
+    found = []
+    for path, table in derived_tables(settings):
+        files = table_filesystem(table)
+        unneeded = _removed(table, pinned.get(path, ()), kept_hours) + _old_changes(files, moment)
+        if not dry_run:
+            for name in unneeded:
+                files.delete_file(name)
+        found.append((path.replace("/", "."), len(unneeded)))
+    return found
+
+
+def _removed(table: DeltaTable, pinned: Collection[int], kept_hours: int) -> list[str]:
+    options: dict[str, Any] = {"keep_versions": sorted(pinned)} if pinned else {}
+    listed = table.vacuum(retention_hours=kept_hours, dry_run=True, full=False, **options)
+    live = set(table.get_add_actions(flatten=True)["path"].to_pylist())
+    return sorted({*listed} - live)
+
+
+def _old_changes(files: pafs.FileSystem, before: datetime) -> list[str]:
+    """Return the files of the change feed that are older than what a feed promises."""
+    selector = pafs.FileSelector(_CHANGES, allow_not_found=True, recursive=True)
+    return [
+        info.path
+        for info in files.get_file_info(selector)
+        if info.type is pafs.FileType.File and info.mtime < before
+    ]

@@ -1,0 +1,71 @@
+"""The models on S3, through the one Spark server of the lake: the same content as on disk."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+from deltalake import QueryBuilder, write_deltalake
+
+from lakehouse.contracts.tables import (
+    OPS_TENANT_SETTINGS,
+    RAW_INTERACTIONS,
+    RAW_ITEMS,
+)
+from lakehouse.dev.s3 import storage_options
+from lakehouse.dev.servers import Server, stop_server
+from lakehouse.dev.spark import NAMES, start_spark
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.tables import ensure_tables, open_path, open_table
+from tests.conftest import PROJECT_DIR
+from tests.support.lake import Lake
+from tests.support.s3 import lake_on_s3
+
+TENANT = "hashed"
+
+
+def content(settings: LakeSettings) -> dict[str, object]:
+    """What the models say of the tenant's training set."""
+    table = open_path(settings, "training/training_contents")
+    text = f"select content_hash, example_count, seed from rows where tenant_id = '{TENANT}'"
+    found = QueryBuilder().register("rows", table).execute(text).read_all()
+    return pl.DataFrame(found).row(0, named=True)
+
+
+def test_the_content_hash_is_that_of_the_lake_on_disk(
+    lake: Lake, built: dict, s3: Server, tmp_path: Path
+) -> None:
+    on_s3 = lake_on_s3(s3, tmp_path, "models")
+    ensure_tables(on_s3)
+    for spec in (RAW_INTERACTIONS, RAW_ITEMS, OPS_TENANT_SETTINGS):
+        rows = open_table(lake.settings, spec).to_pyarrow_table(
+            filters=[("tenant_id", "=", TENANT)]
+        )
+        write_deltalake(open_table(on_s3, spec), rows, mode="append")
+    server = start_spark(on_s3)
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("SPARK")},
+        "ETA_HOME": str(tmp_path),
+        "ETA_LAKE_URI": on_s3.lake,
+        "ETA_STORAGE_OPTIONS": json.dumps(storage_options(s3)),
+        "ETA_SPARK_REMOTE": server.addresses["remote"],
+        "DBT_TARGET": "connect",
+        "DBT_TARGET_PATH": str(tmp_path / "target"),
+        "DBT_LOG_PATH": str(tmp_path / "logs"),
+    }
+    dbt = Path(sys.executable).with_name("dbt")
+    try:
+        done = subprocess.run(
+            [dbt, "run", "--select", "+training_contents"],
+            cwd=PROJECT_DIR,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-2000:]
+    finally:
+        stop_server(NAMES["connect"], on_s3.dev_dir / NAMES["connect"])
+    assert content(on_s3) == content(lake.settings)
