@@ -15,9 +15,10 @@ from lakehouse.contracts.tables import (
     RAW_ITEMS,
 )
 from lakehouse.dev.s3 import storage_options
-from lakehouse.dev.servers import Server, stop_server
-from lakehouse.dev.spark import NAMES, start_spark
+from lakehouse.dev.servers import Server, find_server, stop_server
+from lakehouse.dev.spark import NAMES
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.care import clean_tables
 from lakehouse.storage.tables import ensure_tables, open_path, open_table
 from tests.conftest import PROJECT_DIR
 from tests.support.lake import Lake
@@ -34,6 +35,19 @@ def content(settings: LakeSettings) -> dict[str, object]:
     return pl.DataFrame(found).row(0, named=True)
 
 
+def run(program: str, *arguments: str, environment: dict[str, str]) -> None:
+    """Run a command as a person would, beside this process's own Spark."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name(program), *arguments],
+        cwd=PROJECT_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
 def test_the_content_hash_is_that_of_the_lake_on_disk(
     lake: Lake, built: dict, s3: Server, tmp_path: Path
 ) -> None:
@@ -44,28 +58,24 @@ def test_the_content_hash_is_that_of_the_lake_on_disk(
             filters=[("tenant_id", "=", TENANT)]
         )
         write_deltalake(open_table(on_s3, spec), rows, mode="append")
-    server = start_spark(on_s3)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("SPARK")},
         "ETA_HOME": str(tmp_path),
         "ETA_LAKE_URI": on_s3.lake,
         "ETA_STORAGE_OPTIONS": json.dumps(storage_options(s3)),
-        "ETA_SPARK_REMOTE": server.addresses["remote"],
         "DBT_TARGET": "connect",
         "DBT_TARGET_PATH": str(tmp_path / "target"),
         "DBT_LOG_PATH": str(tmp_path / "logs"),
     }
-    dbt = Path(sys.executable).with_name("dbt")
     try:
-        done = subprocess.run(
-            [dbt, "run", "--select", "+training_contents"],
-            cwd=PROJECT_DIR,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-2000:]
+        run("eta", "dev", "spark", "up", "--port", "0", environment=environment)
+        server = find_server(NAMES["connect"], on_s3.dev_dir / NAMES["connect"])
+        assert server is not None
+        environment["ETA_SPARK_REMOTE"] = server.addresses["remote"]
+        run("dbt", "run", "--select", "+training_contents", environment=environment)
     finally:
         stop_server(NAMES["connect"], on_s3.dev_dir / NAMES["connect"])
+    assert content(on_s3) == content(lake.settings)
+    cleaned = {name for name, _, _ in clean_tables(on_s3, {})}
+    assert {"raw.interactions", "training.training_data"} <= cleaned
     assert content(on_s3) == content(lake.settings)

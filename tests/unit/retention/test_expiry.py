@@ -13,6 +13,7 @@ from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.retention import RawTiers, RetentionPolicy
 from lakehouse.contracts.tables import OPS_REMOVALS, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import DataType
+from lakehouse.dev.servers import Server
 from lakehouse.retention import expiry
 from lakehouse.retention.expiry import drop_expired_files, expire_rows
 from lakehouse.settings import LakeSettings
@@ -20,6 +21,7 @@ from lakehouse.storage.care import merge_ended_days
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.tables import ensure_tables, open_table, table_location
 from tests.contract.test_sinks import interactions, refs
+from tests.support.s3 import lake_on_s3
 
 NOW = datetime.now(UTC)
 SHORT = {"short": RetentionPolicy(raw_interactions=RawTiers(delete_days=100))}
@@ -141,4 +143,15 @@ def test_it_goes_on_beside_writers_and_merges(lake: LakeSettings) -> None:
     expire_rows(lake, {}, NOW)
     store(lake, "acme", "newer", 0)
     assert batches_in(lake) == ["edge", "new", "newer", "short-new", "short-old"]
+    assert check_ledger(lake).wrong == ()
+
+
+def test_it_is_the_same_on_s3(s3: Server, tmp_path: Path) -> None:
+    lake = lake_on_s3(s3, tmp_path, "expiry")
+    ensure_tables(lake)
+    store(lake, "acme", "old", 366)
+    store(lake, "acme", "new", 0)
+    assert [e.rows for e in expire_rows(lake, {}, NOW)] == [2, 1]
+    assert drop_expired_files(lake, NOW + timedelta(hours=25)) == 2
+    assert batches_in(lake) == ["new"]
     assert check_ledger(lake).wrong == ()
