@@ -61,7 +61,8 @@ def clean_derived(
     found = []
     for path, table in derived_tables(settings):
         files = table_filesystem(table)
-        unneeded = _removed(table, pinned.get(path, ()), kept_hours) + _old_changes(files, moment)
+        removed = _removed(table, pinned.get(path, ()), kept_hours)
+        unneeded = _present(files, removed) + _old_changes(files, moment)
         if not dry_run:
             for name in unneeded:
                 files.delete_file(name)
@@ -74,6 +75,13 @@ def _removed(table: DeltaTable, pinned: Collection[int], kept_hours: int) -> lis
     listed = table.vacuum(retention_hours=kept_hours, dry_run=True, full=False, **options)
     live = set(table.get_add_actions(flatten=True)["path"].to_pylist())
     return sorted({*listed} - live)
+
+
+def _present(files: pafs.FileSystem, names: list[str]) -> list[str]:
+    """Return those that are there: the log names what was removed long after it is deleted."""
+    if not names:
+        return []
+    return [info.path for info in files.get_file_info(names) if info.type is pafs.FileType.File]
 
 
 def _old_changes(files: pafs.FileSystem, before: datetime) -> list[str]:
