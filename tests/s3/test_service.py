@@ -57,7 +57,7 @@ def test_both_take_in_files_at_once_and_the_ledger_adds_up(
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(upload, range(FILES))) == {200}
     again = services[1].upload("acme", rows(0), on_error="quarantine")
-    assert again.json()["stored"] == 0, again.text
+    assert again.json()["rows_accepted"] == 0, again.text
     stored = open_table(lake, RAW_INTERACTIONS).to_pyarrow_table()
     assert sorted(set(stored["user_id"].to_pylist())) == [f"u{n}" for n in range(FILES)]
     assert stored.num_rows == 2 * FILES
