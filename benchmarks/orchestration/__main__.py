@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from benchmarks.orchestration.rest import AirflowApi
 from lakehouse.dev.airflow import start_airflow, stop_airflow
-from lakehouse.dev.servers import stop_server
+from lakehouse.dev.servers import free_port, stop_server
 from lakehouse.dev.spark import NAMES, start_spark
 from lakehouse.training.model_graph import write_graph
 from tests.support.orchestration import Orchestra, why_not
@@ -56,12 +56,13 @@ def _measure(home: Path, rounds: int) -> Measured:
     orchestra.store_tenants("acme", "globex")
     settings = orchestra.settings
     try:
-        thrift = start_spark(settings, "thrift")
-        os.environ["ETA_THRIFT_PORT"] = thrift.addresses["port"]
+        port = free_port()
+        os.environ["ETA_THRIFT_PORT"] = str(port)
         write_graph(settings.model_copy(update={"spark_target": "connect"}))
         airflow = start_airflow(settings, workers=2, dags=DAGS)
         api = AirflowApi(airflow.url, airflow.user, airflow.password)
         _run(api, "connect")  # builds the tables
+        start_spark(settings, "thrift", port)  # now: it learns of those that are there
         measured: Measured = {name: [] for name in PLACES}
         for _ in range(rounds):
             for name in PLACES:

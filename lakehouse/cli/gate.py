@@ -1,8 +1,20 @@
 """`eta gate`: whether each tenant's data is fit to be published."""
 
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from lakehouse.settings import LakeSettings
+
+
+class LayerName(StrEnum):
+    """The layers of tables that have checks, in the order they are built."""
+
+    raw = "raw"
+    staging = "staging"
+    training = "training"
 
 
 def gate(
@@ -10,6 +22,10 @@ def gate(
         list[str] | None,
         typer.Option(help="Only this tenant (may be repeated); default: every tenant with rows."),
     ] = None,
+    until: Annotated[
+        LayerName,
+        typer.Option(help="Last layer to check; `raw` needs no run of the models before."),
+    ] = LayerName.training,
 ) -> None:
     """Check raw, staging and training tables; exit code 1 when a tenant fails."""
     from lakehouse.cli.output import note, print_rows
@@ -17,7 +33,7 @@ def gate(
     from lakehouse.settings import LakeSettings
 
     settings = LakeSettings()
-    results = run_gate(settings, tenant or None)
+    results = run_gate(settings, tenant or None, **_how(settings, until))
     if not results:
         note("No tenant has rows yet: `eta demo` or `eta run` brings some.")
         return
@@ -41,3 +57,14 @@ def gate(
     note(f"Report: {settings.home_dir / report}")
     if failed:
         raise typer.Exit(1)
+
+
+def _how(settings: "LakeSettings", until: LayerName) -> dict[str, Any]:
+    """What `run_gate` is told of the layers; without training data it cannot look k up there."""
+    from lakehouse.training.project_variables import project_variables
+
+    if until is LayerName.training:
+        return {}
+    names = [layer.value for layer in LayerName]
+    layers = tuple(names[: names.index(until.value) + 1])
+    return {"layers": layers, "parameters": project_variables(settings)}

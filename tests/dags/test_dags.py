@@ -12,6 +12,14 @@ from tests.support.orchestration import Orchestra, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
+DAGS = {
+    "prepare_training_data",
+    "keep_tables",
+    "expire_data",
+    "erase_subjects",
+    "check_quality",
+    "publish_docs",
+}
 _PARSE = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
@@ -54,12 +62,7 @@ def parsed(orchestra: Orchestra) -> dict[str, Any]:
 
 def test_the_dags_parse(parsed: dict[str, Any]) -> None:
     assert parsed["errors"] == {}
-    assert set(parsed["dags"]) == {
-        "prepare_training_data",
-        "keep_tables",
-        "publish_docs",
-        "erase_subjects",
-    }
+    assert set(parsed["dags"]) == DAGS
     dag = parsed["dags"]["prepare_training_data"]
     assert "0 */6 * * *" in dag["schedule"]
     assert (dag["catchup"], dag["runs"], dag["deadlines"]) == (False, 1, 1)

@@ -29,6 +29,7 @@ AIRFLOW = PROJECT_DIR / ".venv-airflow" / "bin"
 PIPELINE = PROJECT_DIR / "dags" / "prepare_training_data.py"
 SMALL = PROJECT_DIR / "tests" / "dags" / "small" / "small_training.py"
 WHEN = "2026-05-01T06:00:00+00:00"
+LATER = "2026-05-01T12:00:00+00:00"
 
 
 def why_not() -> str | None:
@@ -67,7 +68,7 @@ class Orchestra:
             "ETA_ENVIRONMENT": sys.prefix,
             "PYTHONPATH": str(PROJECT_DIR / "dags"),
         }
-        self._run([AIRFLOW / "airflow", "db", "migrate"], self.home / "migrate.log")
+        self.airflow("db", "migrate")
 
     def stop(self) -> None:
         """End Spark."""
@@ -95,12 +96,14 @@ class Orchestra:
         bad = [interaction(f"bad{n}", event_time=NOON.replace(year=2011)) for n in range(3)]
         Lake(self.settings).store(tenant_id, bad)
 
-    def begin_dag(self, file: Path, dag_id: str, conf: dict[str, Any] | None = None) -> Any:
-        """Start a run of the DAG; again: the same run, resumed."""
+    def begin_dag(
+        self, file: Path, dag_id: str, conf: dict[str, Any] | None = None, when: str = WHEN
+    ) -> Any:
+        """Start a run of the DAG; again with the same `when`: the same run, resumed."""
         result = self.home / f"{dag_id}.json"
         result.unlink(missing_ok=True)
         command = [AIRFLOW / "python", PROJECT_DIR / "tests" / "dags" / "run_dag.py"]
-        arguments = [file, dag_id, WHEN, result, *([json.dumps(conf)] if conf else [])]
+        arguments = [file, dag_id, when, result, *([json.dumps(conf)] if conf else [])]
         log = (self.home / f"{dag_id}.log").open("ab")
         return subprocess.Popen(
             [str(part) for part in (*command, *arguments)],
@@ -110,9 +113,11 @@ class Orchestra:
             stdin=subprocess.DEVNULL,
         )
 
-    def run_dag(self, file: Path, dag_id: str, conf: dict[str, Any] | None = None) -> Any:
-        """Run the DAG to its end; return states and durations."""
-        running = self.begin_dag(file, dag_id, conf)
+    def run_dag(
+        self, file: Path, dag_id: str, conf: dict[str, Any] | None = None, when: str = WHEN
+    ) -> Any:
+        """Run the DAG to its end; return states and durations. Another `when` is a new run."""
+        running = self.begin_dag(file, dag_id, conf, when)
         code = running.wait()
         result = self.home / f"{dag_id}.json"
         log = (self.home / f"{dag_id}.log").read_text(encoding="utf-8", errors="replace")
@@ -165,16 +170,28 @@ class Orchestra:
         rows = table.to_pyarrow_table(columns=["tenant_id", "content_hash"]).to_pylist()
         return {row["tenant_id"]: row["content_hash"] for row in rows}
 
-    def _run(self, command: list[Any], log: Path) -> None:
-        with log.open("wb") as output:
-            code = subprocess.run(
-                [str(part) for part in command],
-                env=self.environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=False,
-            ).returncode
-        assert code == 0, log.read_text()[-2000:]
+    def airflow(self, *arguments: str) -> str:
+        """Run a command of Airflow's; return what it printed, which `{home}/airflow.log` has too.
+
+        Raises `RuntimeError` with the end of the log when it fails.
+        """
+        done = subprocess.run(
+            [str(AIRFLOW / "airflow"), *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        with (self.home / "airflow.log").open("a", encoding="utf-8") as log:
+            log.write(f"$ airflow {' '.join(arguments)}\n{done.stdout}{done.stderr}")
+        if done.returncode:
+            raise RuntimeError(f"{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        return done.stdout
+
+    def snapshots(self) -> set[Path]:
+        """The manifests of the published training sets, and which of them are current."""
+        files = set(Path(self.settings.lake).rglob("*.json"))
+        return {file for file in files if "_delta_log" not in file.parts}
 
 
 def moments(count: int, seed: int, first: float, last: float) -> list[float]:

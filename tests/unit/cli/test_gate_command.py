@@ -31,8 +31,9 @@ def gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     asked: list[object] = []
 
     def run(results: object, *arguments: str):
-        def stand_in(settings: object, tenants: object) -> object:
+        def stand_in(settings: object, tenants: object, **how: object) -> object:
             asked.append(tenants)
+            run.layers = how.get("layers")
             if isinstance(results, Exception):
                 raise results
             return results
@@ -70,6 +71,19 @@ def test_a_failed_tenant_is_exit_code_1_and_a_line(gate) -> None:
 def test_tenants_may_be_named(gate) -> None:
     gate({"a": result("a"), "b": result("b")}, "--tenant", "a", "--tenant", "b")
     assert gate.asked == [["a", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "layers"),
+    [
+        pytest.param((), None, id="all"),
+        pytest.param(("--until", "raw"), ("raw",), id="raw alone"),
+        pytest.param(("--until", "staging"), ("raw", "staging"), id="up to staging"),
+    ],
+)
+def test_layers_may_be_fewer(gate, arguments: tuple[str, ...], layers: object) -> None:
+    gate({"a": result("a")}, *arguments)
+    assert gate.layers == layers
 
 
 @pytest.mark.parametrize(
