@@ -21,8 +21,8 @@ def real_data() -> Path:
     return DATA_DIR
 
 
-SHARED_SERVERS = ("dbt", "stream")
-"""Folders whose tests share one Spark session or one broker, and so one process."""
+SHARED_SERVERS = ("dags", "dbt", "stream")
+"""Folders whose tests share one Spark, one broker or one Airflow, and so one process."""
 
 
 @pytest.hookimpl(tryfirst=True)
