@@ -1,10 +1,14 @@
 """One Airflow and one Spark server for the tests of the DAGs."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.orchestration import Orchestra
+
+# Whole runs, killed and resumed, take minutes: `ETA_TEST_DAG_RUNS=1 pytest tests/dags`.
+collect_ignore = [] if os.environ.get("ETA_TEST_DAG_RUNS") else ["test_dag_runs.py"]
 
 
 @pytest.fixture(scope="package")
