@@ -25,13 +25,14 @@ SHARED_SERVERS = ("dags", "dbt", "stream")
 """Folders whose tests share one Spark, one broker or one Airflow, and so one process."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a module, or a folder that shares a server, in one of the processes of the suite."""
-    for item in items:
-        folder = item.path.relative_to(PROJECT_DIR / "tests").parts[0]
-        group = folder if folder in SHARED_SERVERS else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep a module, or a folder that shares a server, in one of the processes of the suite.
+
+    xdist looks for groups before the hooks of a conftest on the whole collection are called.
+    """
+    folder = item.path.relative_to(PROJECT_DIR / "tests").parts[0]
+    group = folder if folder in SHARED_SERVERS else "/".join(item.path.parts[-3:])
+    item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
