@@ -2,8 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.s3 import s3
 
@@ -25,14 +27,18 @@ SHARED_SERVERS = ("dags", "dbt", "stream")
 """Folders whose tests share one Spark, one broker or one Airflow, and so one process."""
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep a module, or a folder that shares a server, in one of the processes of the suite.
+class OneProcessPerModule(LoadScopeScheduling):
+    """Keeps a module, or a folder that shares a server, in one of the processes of the suite."""
 
-    xdist looks for groups before the hooks of a conftest on the whole collection are called.
-    """
-    folder = item.path.relative_to(PROJECT_DIR / "tests").parts[0]
-    group = folder if folder in SHARED_SERVERS else "/".join(item.path.parts[-3:])
-    item.add_marker(pytest.mark.xdist_group(group))
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        folder = module.split("/")[1]
+        return folder if folder in SHARED_SERVERS else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessPerModule:
+    """Called by xdist; its own `loadgroup` does nothing with this pytest."""
+    return OneProcessPerModule(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
