@@ -51,6 +51,13 @@ class Operation:
         )
 
 
+WRITTEN = (
+    *("api_keys", "jobs", "audit_log", "webhook_messages", "idempotency_keys"),
+    *("erasures", "erasure_subjects", "suppressions"),
+)
+"""Tables of the control database that requests write to."""
+
+
 class World:
     """The victim, a stranger, and keys of every kind."""
 
@@ -63,6 +70,7 @@ class World:
         self.source = control.webhooks.add(
             VICTIM, "shop", adapter="generic", data_type="interactions", mapping="contract"
         ).source_id
+        self.erasure = control.erasures.request(VICTIM, ["somebody"]).request_id
         revoked = control.keys.create(VICTIM, SCOPES)
         control.keys.revoke(revoked.key_id)
         expired = control.keys.create(VICTIM, SCOPES)
@@ -86,6 +94,7 @@ class World:
             "key_id": self.spare_key,
             "source": self.source,
             "user_id": "someone",
+            "request_id": self.erasure,
             "data_type": "interactions",
         }
         for path, methods in found["paths"].items():
@@ -110,7 +119,7 @@ class World:
         }
         connections = connect(self.service.lake.control_url)
         with connections.read() as connection:
-            for table in ("api_keys", "jobs", "audit_log", "webhook_messages", "idempotency_keys"):
+            for table in WRITTEN:
                 count = connection.execute(text(f"select count(*) from {table}")).scalar()
                 versions[table] = count
             versions["revoked"] = connection.execute(
@@ -179,7 +188,7 @@ def test_no_key_opens_another_tenants_data(world: World) -> None:
 def test_an_id_of_another_tenant_is_unknown_under_ones_own(world: World) -> None:
     before = world.state()
     for operation in world.operations:
-        if "{job_id}" not in operation.path and "{key_id}" not in operation.path:
+        if not any(name in operation.path for name in ("{job_id}", "{key_id}", "{request_id}")):
             continue
         own = Operation(
             operation.method,
