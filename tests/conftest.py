@@ -26,6 +26,9 @@ def real_data() -> Path:
 SHARED_SERVERS = ("dags", "dbt", "stream")
 """Folders whose tests share one Spark, one broker or one Airflow, and so one process."""
 
+LONG_MODULES = ("test_incremental.py", "test_movielens.py", "test_on_s3.py")
+"""Half of the time of tests/dbt: with a Spark of their own, in the other process."""
+
 
 class OneProcessPerModule(LoadScopeScheduling):
     """Keeps a module, or a folder that shares a server, in one of the processes of the suite."""
@@ -33,6 +36,8 @@ class OneProcessPerModule(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
         folder = module.split("/")[1]
+        if module.endswith(LONG_MODULES):
+            return f"{folder}, long"
         return folder if folder in SHARED_SERVERS else module
 
 
