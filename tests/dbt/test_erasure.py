@@ -1,0 +1,104 @@
+"""Erasing a person from every table of the models, and from what they leave behind."""
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lakehouse.cli.erasing import DbtModels
+from lakehouse.control.database import ControlDatabase
+from lakehouse.errors import EtaError
+from lakehouse.privacy.derived import derived_tables
+from lakehouse.privacy.needles import Needles
+from lakehouse.privacy.verify import search
+from lakehouse.privacy.worker import Worker
+from lakehouse.training.build import ON_REQUEST
+from lakehouse.training.publish import current_snapshot, list_snapshots, publish
+from lakehouse.training.rows import tenant_batches
+from tests.support.erasure import person
+from tests.support.lake import DERIVED_TABLES, NOON, Lake, interaction, item
+
+TENANT = "forgetful"
+
+
+class TheseModels(DbtModels):
+    """The models of the session's lake, which has no control database of its own."""
+
+    @contextmanager
+    def locked(self, settings):
+        yield
+
+    def publish(self, settings, tenant_id: str) -> str | None:
+        publish(settings, tenant_id, gate=None, now=datetime.now(UTC))
+        return None
+
+
+def events(users: list[str], first: int, last: int) -> list[dict]:
+    kinds = ("click", "like", "view", "dislike")
+    return [
+        interaction(
+            f"{user[-6:]}-{n}",
+            user,
+            f"i{(n * 7 + len(user)) % 12}",
+            kinds[n % 4],
+            NOON + timedelta(minutes=n),
+            session_id=f"of-{user}",
+        )
+        for user in users
+        for n in range(first, last)
+    ]
+
+
+def others(lake: Lake, gone: str) -> dict[str, pl.DataFrame]:
+    """Everybody else's rows of the tables that hold rows of users alone."""
+    return {
+        name: lake.table(name, TENANT).filter(pl.col("user_id") != gone)
+        for name in ("staging.stg_interactions", "features.user_features", "training.training_data")
+    }
+
+
+@pytest.mark.spark
+def test_a_person_is_erased_from_the_models_beside_everybody_else(
+    lake: Lake, tmp_path: Path
+) -> None:
+    gone, users = person(), [person() for _ in range(4)]
+    lake.store_items(TENANT, [item(f"i{n}") for n in range(12)])
+    lake.store(TENANT, events([gone, *users], 0, 8))
+    lake.dbt("run", "--exclude", ON_REQUEST)
+    first = publish(lake.settings, TENANT, gate=None, now=datetime.now(UTC))
+    before = others(lake, gone)
+    lake.store(TENANT, events([gone], 8, 10))  # read by no run yet
+
+    database = ControlDatabase.open(f"sqlite:///{tmp_path / 'control.db'}")
+    database.tenants.add(TENANT)
+    request = database.erasures.request(TENANT, [gone]).request_id
+    worker = Worker(lake.settings, database, TheseModels(), lambda: datetime.now(UTC))
+    [done] = worker.work()
+    assert done.completed == (request,), done.reasons
+    certificate = database.erasures.get(request).certificate
+    assert certificate is not None
+    rows = certificate["rows_deleted"]
+    assert rows["raw.interactions"] == 10
+    assert all(rows[name] for name in derived_tables(lake.settings) if name in DERIVED_TABLES)
+    assert search(lake.settings, database, TENANT, Needles([gone])).findings == ()
+    for name, frame in others(lake, gone).items():
+        assert frame.equals(before[name]), name
+    assert certificate["snapshots_withdrawn"] == [first.snapshot_id]
+    with pytest.raises(EtaError, match="withdrawn"):
+        list(tenant_batches(lake.settings, list_snapshots(lake.settings, TENANT)[0], _DATA))
+    current = current_snapshot(lake.settings, TENANT)
+    assert current is not None
+    assert current.withdrawn_at is None
+    seen = pl.concat(tenant_batches(lake.settings, current, _DATA))
+    assert set(seen["user_id"]) == set(users)
+
+    # the next run reads what changed since, and misses nothing that was taken away
+    lake.store(TENANT, events([users[0]], 20, 22))
+    lake.dbt("run", "--exclude", ON_REQUEST)
+    assert len(lake.table("staging.stg_interactions", TENANT)) == 8 * len(users) + 2
+    database.close()
+
+
+_DATA = "training.training_data"
