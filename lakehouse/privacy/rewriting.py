@@ -144,24 +144,25 @@ def _divide(
 ) -> _Divided:
     """Write the rows that stay, and those that go, to new files: the latter one per day."""
 
-    def keep(match: Match) -> list[StagedFile]:
+    def divide(match: Match) -> tuple[list[StagedFile], str, list[pa.Table]]:
         staged = _staged(table, spec, tenant_id, match.file.ingest_date)
+        going = []
         for rows, mask in _groups(table, spec, match):
-            staged.write(rows.filter(pa.array(~mask)))
-        return list(staged.finish())
+            if mask.any():
+                going.append(rows.filter(pa.array(mask)))
+                rows = rows.filter(pa.array(~mask))  # noqa: PLW2901 - what stays of them
+            staged.write(rows)
+        return list(staged.finish()), match.file.ingest_date, going
 
+    rest: list[StagedFile] = []
+    by_day: dict[str, list[pa.Table]] = {}
     with ThreadPoolExecutor(THREADS) as pool:
-        rest = [file for files in pool.map(keep, matches) for file in files]
+        for files, day, going in pool.map(divide, matches):
+            rest += files
+            by_day.setdefault(day, []).extend(going)
     taken: list[StagedFile] = []
-    for day in sorted({match.file.ingest_date for match in matches}):
+    for day, parts in sorted(by_day.items()):
         staged = _staged(table, spec, tenant_id, day)
-        parts = [
-            rows.filter(pa.array(mask))
-            for match in matches
-            if match.file.ingest_date == day
-            for rows, mask in _groups(table, spec, match)
-            if mask.any()
-        ]
         staged.write(pa.concat_tables(parts))
         taken += staged.finish()
     return _Divided(rest, taken)
