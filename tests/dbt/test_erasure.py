@@ -10,7 +10,6 @@ import pytest
 from lakehouse.cli.erasing import DbtModels
 from lakehouse.control.database import ControlDatabase
 from lakehouse.errors import EtaError
-from lakehouse.privacy.derived import derived_tables
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.verify import search
 from lakehouse.privacy.worker import Worker
@@ -18,7 +17,7 @@ from lakehouse.training.build import ON_REQUEST
 from lakehouse.training.publish import current_snapshot, list_snapshots, publish
 from lakehouse.training.rows import tenant_batches
 from tests.support.erasure import person
-from tests.support.lake import DERIVED_TABLES, NOON, Lake, interaction, item
+from tests.support.lake import NOON, Lake, interaction, item
 
 TENANT = "forgetful"
 
@@ -81,7 +80,7 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     assert certificate is not None
     rows = certificate["rows_deleted"]
     assert rows["raw.interactions"] == 10
-    assert all(rows[name] for name in derived_tables(lake.settings) if name in DERIVED_TABLES)
+    assert {name for name in PERSONAL if not rows.get(name)} == set()
     assert search(lake.settings, database, TENANT, Needles([gone])).findings == ()
     for name, frame in others(lake, gone).items():
         assert frame.equals(before[name]), name
@@ -100,5 +99,14 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     assert len(lake.table("staging.stg_interactions", TENANT)) == 8 * len(users) + 2
     database.close()
 
+
+PERSONAL = (
+    "staging.stg_interactions",
+    *("features.enriched_interactions", "features.recent_interactions"),
+    *("features.user_features", "features.user_feature_history"),
+    *("training.positives", "training.user_histories"),
+    *("training.training_data", "training.training_examples"),
+)
+"""Tables that certainly hold rows of a person with interactions."""
 
 _DATA = "training.training_data"
