@@ -38,7 +38,7 @@ from lakehouse.storage.care import Day
 from lakehouse.storage.ledger import COUNTS, ledger_rows
 from lakehouse.storage.log_care import drop_read_log
 from lakehouse.storage.staging import StagedFile, StagedRows, commit_files, writer_properties
-from lakehouse.storage.tables import is_newest, open_table, table_location
+from lakehouse.storage.tables import open_table, table_location
 
 _log = logging.getLogger(__name__)
 
@@ -241,7 +241,7 @@ class DeltaSink:
         handle = self._handles.get(spec.full_name)
         if handle is None:
             handle = self._handles[spec.full_name] = open_table(self._settings, spec)
-        elif not is_newest(self._settings, spec, handle):
+        else:
             handle.update_incremental()
         return handle
 

@@ -5,7 +5,6 @@ Imported by every dbt start-up, so it imports deltalake only when a table has to
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -64,26 +63,6 @@ def open_path(settings: LakeSettings, path: str) -> DeltaTable:
     from deltalake import DeltaTable
 
     return DeltaTable(f"{settings.lake}/{path}", storage_options=settings.storage_options)
-
-
-def is_newest(settings: LakeSettings, spec: TableSpec, table: DeltaTable) -> bool:
-    """Whether a handle surely stands at the newest version; asked in microseconds.
-
-    A next version is in the log, or was dropped from it because a checkpoint holds it. On an object
-    store that is not asked, and the answer is no.
-    """
-    if not settings.is_local:
-        return False
-    log = Path(table_location(settings, spec)) / "_delta_log"
-    known = table.version()
-    if (log / f"{known + 1:020}.json").exists():
-        return False
-    try:
-        return int(json.loads((log / "_last_checkpoint").read_bytes())["version"]) <= known
-    except FileNotFoundError:
-        return True
-    except (ValueError, KeyError):  # half written: somebody is at it
-        return False
 
 
 def table_opener(settings: LakeSettings) -> Callable[[TableSpec], DeltaTable]:

@@ -7,7 +7,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from deltalake import DeltaTable
 
 from ingest_service.dedupe import history
 from ingest_service.dedupe.history import DeltaHistory
@@ -27,7 +26,7 @@ from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.care import live_files, merge_small_files
-from lakehouse.storage.tables import ensure_tables, is_newest, open_table
+from lakehouse.storage.tables import ensure_tables, open_table
 
 LIMITS = EventLimits(100, 1_000)
 MAPPING, SETTINGS = SourceMapping(), TenantSettings()
@@ -121,20 +120,3 @@ def test_rows_that_another_process_has_stored_are_known(lake: LakeSettings) -> N
     for number in range(4):
         assert here(f"e{number}").counts.stored == 1
         assert there(f"e{number}").counts.duplicate == 1
-
-
-def test_a_handle_is_known_to_be_old_also_when_the_log_was_shortened(lake: LakeSettings) -> None:
-    old = open_table(lake, RAW_INTERACTIONS)
-    assert is_newest(lake, RAW_INTERACTIONS, old)
-    send = sender(DeltaSink(lake))
-    for number in range(3):
-        send(f"e{number}")
-    assert not is_newest(lake, RAW_INTERACTIONS, old)
-
-    newest = open_table(lake, RAW_INTERACTIONS)
-    newest.create_checkpoint()
-    log = Path(DeltaTable(newest.table_uri).table_uri.removeprefix("file://")) / "_delta_log"
-    for version in range(newest.version()):
-        (log / f"{version:020}.json").unlink()
-    assert not is_newest(lake, RAW_INTERACTIONS, old)
-    assert is_newest(lake, RAW_INTERACTIONS, newest)
