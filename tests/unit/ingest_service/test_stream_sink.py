@@ -82,7 +82,12 @@ class Process:
         with half.held:
             rows = half.rows
             self.sink._commit(
-                OPS_INGEST_LEDGER, rows.ledger, rows.ingest_date, half.moves, rows.name
+                OPS_INGEST_LEDGER,
+                rows.ledger,
+                rows.ingest_date,
+                half.moves,
+                rows.name,
+                lambda: self.intake.is_current(half),
             )
 
     def run(self, count: int, *numbers: int) -> None:
