@@ -74,6 +74,13 @@ async def may_administer(
     return require_scope(key, "admin")
 
 
+async def administrator(
+    key: Annotated[ApiKey, Security(authenticated, scopes=["admin"])],
+) -> ApiKey:
+    """Return the caller's key when it may administer its own tenant; 403 otherwise."""
+    return require_scope(key, "admin")
+
+
 def require_scope(key: ApiKey, scope: str) -> ApiKey:
     """Return the key when it has a scope; raises `ProblemError` 403 otherwise."""
     if scope not in key.scopes:

@@ -3,11 +3,11 @@
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Security
+from fastapi import APIRouter, Depends, Path
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from ingest_service.api.auth import authenticated, require_scope
+from ingest_service.api.auth import administrator
 from ingest_service.api.event_schemas import problem_response
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
@@ -26,13 +26,6 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 router = APIRouter(prefix="/v1/privacy/exports", tags=["privacy"])
-
-
-async def administrator(
-    key: Annotated[ApiKey, Security(authenticated, scopes=["admin"])],
-) -> ApiKey:
-    """Return the caller's key when it may administer its tenant; 403 otherwise."""
-    return require_scope(key, "admin")
 
 
 @router.get("/{user_id:path}", responses=_RESPONSES, response_class=StreamingResponse)
