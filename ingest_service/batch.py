@@ -152,7 +152,8 @@ class BatchRun:
         rows, is_state = validated.accepted, validated.is_state
         reasons, warnings = validated.reasons, validated.warnings
         prints = fingerprints(self._key.data_type, rows, validated.payload, is_state)
-        gone = self._gone(chunk, reasons, validator)
+        subjects = validator.subjects(chunk.frame)
+        gone = self._suppressed.gone(subjects, chunk.frame.height, reasons["row"], chunk.raw)
         if gone is None:
             return _Prepared(chunk, reasons, warnings, rows, prints, is_state, 0)
         kept = ~gone.gather(rows["row"])
@@ -161,21 +162,6 @@ class BatchRun:
         reasons = reasons.filter(~gone.gather(reasons["row"]))
         warnings = warnings.filter(~gone.gather(warnings["row"]))
         return _Prepared(chunk, reasons, warnings, rows, prints, is_state, int(gone.sum()))
-
-    def _gone(
-        self, chunk: RowChunk, reasons: pl.DataFrame, validator: Validator
-    ) -> pl.Series | None:
-        """Return which rows are of erased people, None when none is."""
-        listed = self._suppressed
-        if listed.is_empty:
-            return None
-        gone = np.zeros(chunk.frame.height, dtype=bool)
-        if subjects := validator.subjects(chunk.frame):
-            gone |= listed.matches(subjects).to_numpy()
-        refused = [row for row in reasons["row"].unique().to_list() if not gone[row]]
-        if refused:
-            gone[refused] = listed.mentioned(chunk.raw(refused))
-        return pl.Series(gone) if gone.any() else None
 
     def _take(self, prepared: _Prepared) -> None:
         chunk, rows = prepared.chunk, prepared.rows

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import polars as pl
 
 from ingest_service.dedupe.window import BatchSession, BatchWindow, DedupeWindows, History, Verdict
@@ -25,7 +25,7 @@ from lakehouse.contracts.tables import RAW_TABLES
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.contracts.validator import Validator
 from lakehouse.errors import EtaError
-from lakehouse.privacy.suppression import Suppressed, SuppressionList
+from lakehouse.privacy.suppression import Suppressed, SuppressionList, is_unchanged
 from lakehouse.storage.ledger import counting, ledger_rows
 from lakehouse.storage.quarantine import ASKED, Quarantine
 
@@ -142,6 +142,7 @@ class Replayer:
     ) -> ReplayedBatch | None:
         """Replay a batch; None when something came in between: then nothing has changed."""
         suppressed = self._suppression.current(order.tenant_id)
+        is_current = partial(is_unchanged, self._suppression, order.tenant_id, suppressed)
         window = session.start()
         batch = self._sink.begin(key)
         run = _ReplayRun(order, key, batch, window, suppressed)
@@ -152,20 +153,15 @@ class Replayer:
             if not run.resolved:
                 batch.abort()
                 return run.report()
-            try:
-                is_mine = batch.commit(run.counts(), self._is_current(order, suppressed))
-            except OutdatedError:
+            if not batch.commit(run.counts(), is_current):
                 return None
-            if not is_mine:
-                return None
+        except OutdatedError:
+            return None
         except BaseException:
             batch.abort()
             raise
         session.publish(window, key.commit_id)
         return run.report()
-
-    def _is_current(self, order: ReplayOrder, suppressed: Suppressed) -> Callable[[], bool]:
-        return lambda: self._suppression.current(order.tenant_id).version == suppressed.version
 
     def _next_number(self, tenant_id: str, batch_id: str) -> int:
         """One more than the number of the batch's newest replay."""
@@ -270,11 +266,10 @@ class _ReplayRun:
             )
 
     def _gone(self, validator: Validator, texts: pl.DataFrame) -> pl.Series:
-        gone = np.zeros(texts.height, dtype=bool)
         subjects = validator.subjects(texts)
-        if not self._suppressed.is_empty and subjects:
-            gone |= self._suppressed.matches(subjects).to_numpy()
-        return pl.Series(gone)
+        if self._suppressed.is_empty or not subjects:
+            return pl.repeat(value=False, n=texts.height, dtype=pl.Boolean, eager=True)
+        return self._suppressed.matches(subjects)
 
     def _resolve(self, refs: pl.Series, outcome: str) -> None:
         if not len(refs):

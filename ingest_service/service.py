@@ -19,7 +19,7 @@ from ingest_service.sinks.dry import DryBatch
 from ingest_service.sources import RowFile
 from ingest_service.upload import FileUpload, Order, RowsOrder, Watch, unwatched
 from lakehouse.errors import EtaError
-from lakehouse.privacy.suppression import Suppressed, SuppressionList
+from lakehouse.privacy.suppression import SuppressionList, is_unchanged
 from lakehouse.storage.findings import KINDS, FindingsStore, FindingsWriter, Kind
 
 MAX_ATTEMPTS: Final = 5
@@ -110,6 +110,7 @@ class IngestService:
     ) -> IngestReport | None:
         """Run a batch; None when the suppression list changed meanwhile: then nothing is stored."""
         suppressed = self._suppression.current(upload.tenant_id)
+        is_current = partial(is_unchanged, self._suppression, upload.tenant_id, suppressed)
         key, window = self._key(upload), session.start()
         batch = DryBatch() if upload.is_dry else self._sink.begin(key)
         run = BatchRun(upload, key, batch, window, suppressed, kept_whole, hear)
@@ -120,7 +121,7 @@ class IngestService:
             if run.is_refused or upload.is_dry:
                 batch.abort()
                 return self._report(upload, run)
-            if batch.commit(run.tally.counts(), partial(self._is_current, upload, suppressed)):
+            if batch.commit(run.tally.counts(), is_current):
                 session.publish(window, key.commit_id, run.tally.stored)
         except OutdatedError:
             return None
@@ -130,9 +131,6 @@ class IngestService:
                 kept_whole.discard()
             raise
         return self._report(upload, run)
-
-    def _is_current(self, upload: Order, suppressed: Suppressed) -> bool:
-        return self._suppression.current(upload.tenant_id).version == suppressed.version
 
     def _report(self, upload: Order, run: BatchRun) -> IngestReport:
         refused = Counts(run.tally.received, 0, quarantined=run.tally.received)

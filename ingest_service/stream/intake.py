@@ -194,7 +194,8 @@ class _TenantRun:
         rows, reasons = found.accepted, found.reasons
         prints = fingerprints(self._data_type, rows, found.payload, found.is_state)
         places = Places.of(group.places, self._parts, self._tenant_id)
-        gone = self._gone(validator, frame, reasons, group)
+        subjects = validator.subjects(frame)
+        gone = self._suppressed().gone(subjects, frame.height, reasons["row"], group.raws)
         if gone is not None:
             self._count("suppressed", places, gone.arg_true())
             kept = ~gone.gather(rows["row"])
@@ -218,21 +219,6 @@ class _TenantRun:
         if rows.height:
             self._store(rows, places)
 
-    def _gone(
-        self, validator: Validator, frame: pl.DataFrame, reasons: pl.DataFrame, group: RowGroup
-    ) -> pl.Series | None:
-        """Return which rows are of erased people, None when none is."""
-        suppressed = self._suppressed()
-        if suppressed.is_empty:
-            return None
-        gone = np.zeros(frame.height, dtype=bool)
-        if subjects := validator.subjects(frame):
-            gone |= suppressed.matches(subjects).to_numpy()
-        refused = [row for row in reasons["row"].unique().to_list() if not gone[row]]
-        if refused:
-            gone[refused] = suppressed.mentioned([bytes(group.texts.raws[row]) for row in refused])
-        return pl.Series(gone) if gone.any() else None
-
     def _suppressed(self) -> Suppressed:
         """Return the tenant's list; the one of its first look counts until the commit."""
         suppressed = self._intake._suppression.current(self._tenant_id)  # noqa: SLF001
@@ -247,7 +233,7 @@ class _TenantRun:
 
     def _quarantine(self, group: RowGroup, places: Places, refused: pl.DataFrame) -> None:
         self._count("quarantined", places, refused["row"])
-        raw = [bytes(group.texts.raws[row]) for row in refused["row"]]
+        raw = group.raws(refused["row"].to_list())
         self._keep_aside(raw, places, refused["row"], refused["reasons"], group.layout)
 
     def _keep_aside_bad(self) -> None:

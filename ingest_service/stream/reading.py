@@ -66,6 +66,10 @@ class RowGroup:
     texts: RowTexts
     layout: SourceLayout
 
+    def raws(self, rows: Sequence[int]) -> list[bytes]:
+        """Return rows as they came, by position."""
+        return [bytes(self.texts.raws[row]) for row in rows]
+
 
 @dataclass(slots=True)
 class TenantMessages:

@@ -7,11 +7,12 @@ the key who is on the list.
 
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final, Protocol
 
+import numpy as np
 import polars as pl
 import polars_hash as plh
 
@@ -53,6 +54,28 @@ class Suppressed:
                 gone |= ~has_user & self._listed(subject, self.tied)
         return gone
 
+    def gone(
+        self,
+        subjects: Sequence[pl.Series],
+        count: int,
+        refused: pl.Series,
+        raws: Callable[[Sequence[int]], Sequence[bytes]],
+    ) -> pl.Series | None:
+        """Return which of `count` rows are of someone on the list, None when none is.
+
+        `subjects` are the columns that name a person, if there are any. Of the `refused` rows, by
+        position, the records (`raws`) are looked through as well.
+        """
+        if self.is_empty:
+            return None
+        found = np.zeros(count, dtype=bool)
+        if subjects:
+            found |= self.matches(subjects).to_numpy()
+        kept = [row for row in refused.unique().to_list() if not found[row]]
+        if kept:
+            found[kept] = self.mentioned(raws(kept))
+        return pl.Series(found) if found.any() else None
+
     def mentioned(self, raws: Sequence[bytes]) -> list[bool]:
         """Return in which records someone on the list stands as a word, wherever.
 
@@ -89,6 +112,11 @@ class SuppressionList(Protocol):
     def current(self, tenant_id: str) -> Suppressed:
         """Return the tenant's list as it stands now, additions of other processes included."""
         ...
+
+
+def is_unchanged(lists: SuppressionList, tenant_id: str, known: Suppressed) -> bool:
+    """Return whether nobody was added to a tenant's list, or lifted, since it was read."""
+    return lists.current(tenant_id).version == known.version
 
 
 NOBODY: Final = Suppressed(0, "", frozenset())
