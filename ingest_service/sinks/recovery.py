@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 from deltalake import QueryBuilder
 
-from ingest_service.sinks.delta import DeltaSink, aside_table, delete_attempts
+from ingest_service.sinks.delta import DeltaSink
+from ingest_service.sinks.delta_batch import aside_table, delete_attempts
 from lakehouse.contracts.tables import (
     OPS_INGEST_LEDGER,
     OPS_REPLAY_OUTCOMES,

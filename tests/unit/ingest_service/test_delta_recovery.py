@@ -9,7 +9,8 @@ import pytest
 from ingest_service.rows import quarantine_rows
 from ingest_service.sinks import delta
 from ingest_service.sinks.base import BatchKey, Counts
-from ingest_service.sinks.delta import DeltaBatch, DeltaSink
+from ingest_service.sinks.delta import DeltaSink
+from ingest_service.sinks.delta_batch import DeltaBatch
 from ingest_service.sinks.recovery import recover
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS, RAW_QUARANTINE
