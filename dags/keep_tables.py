@@ -1,4 +1,4 @@
-"""Every night: merge small files of ended days, expire what is old, delete what is unused."""
+"""Every night: merge small files of ended days, delete what is unused."""
 
 from datetime import datetime, timedelta
 
@@ -13,12 +13,12 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
-    doc_md="`eta tables compact`, `retention expire`, `tables clean`, `health`: beside all else.",
+    doc_md="`eta tables compact`, `tables clean`, `tables health`: beside all else. `expire_data`, "
+    "an hour before, makes some of what is unused.",
     tags=["eta", "tables"],
 ):
     chain(
         EtaOperator(task_id="compact", arguments=["tables", "compact"]),
-        EtaOperator(task_id="expire", arguments=["retention", "expire"]),
         EtaOperator(task_id="clean", arguments=["tables", "clean"]),
         EtaOperator(task_id="health", arguments=["tables", "health"], retries=0),
     )
