@@ -27,7 +27,7 @@ from lakehouse.privacy.fence import raise_fence
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.places import lake_places
 from lakehouse.privacy.raw_tables import People, delete_rows
-from lakehouse.privacy.rewriting import live_files
+from lakehouse.privacy.rewriting import DAY, files_of
 from lakehouse.privacy.scan import scan_stream
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.staging import StagedRows, writer_properties
@@ -103,7 +103,7 @@ def erase(settings: LakeSettings, case: str, people: list[str]) -> Measured:
     """Delete people from the table behind a fence."""
     subjects = [Subject("er_bench", str(n), None, text) for n, text in enumerate(people)]
     before = open_table(settings, RAW_INTERACTIONS)
-    files, rows = len(live_files(before, TENANT)), _row_count(settings)
+    files, rows = len(files_of(before, TENANT)), _row_count(settings)
     wall, cpu = perf_counter(), process_time()
     raise_fence(settings)
     done = delete_rows(settings, People.of(TENANT, subjects), datetime.now(UTC))
@@ -127,11 +127,11 @@ def rewrite_whole(settings: LakeSettings) -> Measured:
 
     table = open_table(settings, RAW_INTERACTIONS)
     files = table_filesystem(table)
-    found = live_files(table, TENANT)
+    found = files_of(table, TENANT)
     wall, cpu, written = perf_counter(), process_time(), 0
     names = [name for name in INTERACTIONS.names if name not in ("tenant_id", "ingest_date")]
     for file in found:
-        day = file.ingest_date
+        day = file.partition_values[DAY]
         staged = StagedRows(table, RAW_INTERACTIONS, TENANT, day, "peer", is_batch=False)
         with files.open_input_file(file.path) as source:
             parquet = pq.ParquetFile(source)

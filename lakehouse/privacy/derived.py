@@ -18,40 +18,27 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import QueryBuilder
-from deltalake.exceptions import TableNotFoundError
 
-from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.privacy.needles import SUBJECT_COLUMNS
 from lakehouse.privacy.places import KEYS_FOLDER, lake_filesystem
-from lakehouse.storage.objects import open_folder
-from lakehouse.storage.tables import open_path
+from lakehouse.storage.tables import model_tables
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from lakehouse.settings import LakeSettings
 
-LAYERS: Final = ("staging", "features", "training", "evaluation", "ops", "serving")
 USER: Final = "user_id"
-_SERVICE: Final = frozenset(spec.path for spec in SERVICE_TABLES)
 
 
 def derived_tables(settings: LakeSettings) -> dict[str, DeltaTable]:
     """Return the tables of the models that have a column of users, by `schema.table`."""
-    found = {}
-    for layer in LAYERS:
-        for folder in open_folder(settings, layer).folders():
-            path = f"{layer}/{folder}"
-            if path in _SERVICE or path == KEYS_FOLDER:
-                continue
-            try:
-                table = open_path(settings, path)
-            except TableNotFoundError:
-                continue
-            if not SUBJECT_COLUMNS.isdisjoint(field.name for field in table.schema().fields):
-                found[f"{layer}.{folder}"] = table
-    return found
+    return {
+        name: table
+        for name, table in model_tables(settings)
+        if not SUBJECT_COLUMNS.isdisjoint(field.name for field in table.schema().fields)
+    }
 
 
 def count_rows(

@@ -21,8 +21,7 @@ import pyarrow as pa
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, TableSpec
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.privacy.export_embedding import Embedding, read_embedding
-from lakehouse.storage.objects import open_folder
-from lakehouse.storage.tables import open_path
+from lakehouse.storage.tables import model_tables, open_path
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -128,17 +127,11 @@ def open_export(
 
 def _derived(settings: LakeSettings, mine: str) -> Iterator[_Part]:
     """The models' tables that have rows of users."""
-    from deltalake.exceptions import TableNotFoundError
-
-    for schema in DERIVED_SCHEMAS:
-        for name in open_folder(settings, schema).folders():
-            try:
-                table = open_path(settings, f"{schema}/{name}")
-            except TableNotFoundError:  # a folder of something else
-                continue
-            if SUBJECT in {column.name for column in table.schema().fields}:
-                folder = "interactions" if schema == "staging" else schema
-                yield _part_of(f"{folder}/{name}.jsonl", f"{schema}.{name}", table, mine)
+    for name, table in model_tables(settings, DERIVED_SCHEMAS):
+        if SUBJECT in {column.name for column in table.schema().fields}:
+            schema, _, short = name.partition(".")
+            folder = "interactions" if schema == "staging" else schema
+            yield _part_of(f"{folder}/{short}.jsonl", name, table, mine)
 
 
 def _part(folder: str, spec: TableSpec, table: DeltaTable, condition: str) -> _Part:

@@ -14,6 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow.fs as pafs
 
+from lakehouse.storage.tables import MODEL_LAYERS
+
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
 
@@ -60,8 +62,8 @@ def lake_places(settings: LakeSettings, tenant_id: str) -> Iterator[Place]:
     for path in _walk(settings, files):
         if _is_of_another(path, tenant_id):
             continue
-        table, _, rest = _table_of(path)
-        yield Place(_kind(path, rest), path, _opener(files, path), table)
+        table = _table_of(path)
+        yield Place(_kind(path, table), path, _opener(files, path), table)
 
 
 def machine_places(settings: LakeSettings, tenant_id: str) -> Iterator[Place]:
@@ -88,7 +90,7 @@ def _machine_place(settings: LakeSettings, path: Path, tenant_id: str) -> Place 
             return None
     elif path.is_relative_to(settings.spool_dir):
         kind = UPLOAD
-    elif inside[:1] in [(name,) for name in _NOT_OURS]:
+    elif inside and inside[0] in _NOT_OURS:
         if path.suffix != ".log":
             return None
         kind = PROGRAM_LOG
@@ -123,26 +125,27 @@ def _files_below(root: Path) -> Iterator[Path]:
             yield Path(folder, name)
 
 
-def _table_of(path: str) -> tuple[str | None, str, str]:
-    """Return the table that a path is in, and its place there."""
-    parts = path.split("/")
-    is_table = len(parts) > 2 and parts[0] in _SCHEMAS and f"{parts[0]}/{parts[1]}" not in _FOLDERS
-    table = "/".join(parts[:2]) if is_table else None
-    return table, "/", "/".join(parts[2:]) if is_table else path
+def _table_of(path: str) -> str | None:
+    """Return the path of the table that a file is in."""
+    schema, *rest = path.split("/")
+    if len(rest) < 2 or schema not in _SCHEMAS:
+        return None
+    table = f"{schema}/{rest[0]}"
+    return None if table in _FOLDERS else table
 
 
-_SCHEMAS: Final = ("raw", "ops", "staging", "features", "training", "evaluation", "serving")
+_SCHEMAS: Final = ("raw", *MODEL_LAYERS, "serving")
 _FOLDERS: Final = (KEYS_FOLDER, "ops/upload_findings")
 
 
-def _kind(path: str, rest: str) -> str:
+def _kind(path: str, table: str | None) -> str:
     if path.startswith(f"{KEYS_FOLDER}/"):
         return KEYS
-    if rest.startswith("_delta_log/"):
+    if table is None:
+        return FILE
+    if path.startswith(f"{table}/_delta_log/"):
         return LOG
-    if rest.startswith("_change_data/"):
-        return CHANGES
-    return DATA if rest is not path else FILE
+    return CHANGES if path.startswith(f"{table}/_change_data/") else DATA
 
 
 def _is_of_another(path: str, tenant_id: str) -> bool:

@@ -30,7 +30,7 @@ from lakehouse.contracts.tables import (
 )
 from lakehouse.errors import EtaError
 from lakehouse.privacy.needles import Needles
-from lakehouse.privacy.rewriting import Mask, Rewritten, find_rows, take_out
+from lakehouse.privacy.rewriting import DAY, Mask, Rewritten, find_rows, take_out
 from lakehouse.storage.care import one_at_a_time
 from lakehouse.storage.ledger import query
 from lakehouse.storage.quarantine import Quarantine
@@ -169,7 +169,9 @@ def _delete_alone(
         if not matches:
             return Rewritten()
         found = pl.concat(
-            match.told.with_columns(ingest_date=pl.lit(date.fromisoformat(match.file.ingest_date)))
+            match.told.with_columns(
+                ingest_date=pl.lit(date.fromisoformat(match.file.partition_values[DAY]))
+            )
             for match in matches
         )
         known = found if stored is None else found.join(stored, on=stored.columns, how="semi")

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,13 +20,13 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, PostCommitHookProperties, Transaction
-from deltalake.transaction import AddAction, RemoveAction
 
+from lakehouse.storage.care import live_files
 from lakehouse.storage.staging import (
-    MAX_COMMIT_RETRIES,
+    DataFile,
     StagedFile,
     StagedRows,
+    commit_files,
     table_filesystem,
 )
 
@@ -38,25 +37,17 @@ if TYPE_CHECKING:
 
 THREADS: Final = 2
 NAME: Final = "rewritten"
-_KEYS: Final = ("tenant_id", "ingest_date")
+DAY: Final = "ingest_date"
+_KEYS: Final = ("tenant_id", DAY)
 
 Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class LiveFile:
-    """A data file that readers of the newest version see."""
-
-    path: str
-    size: int
-    ingest_date: str
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
     """Rows of a file: at which positions, and what the search tells of each."""
 
-    file: LiveFile
+    file: DataFile
     is_match: Mask
     told: pl.DataFrame
 
@@ -69,12 +60,13 @@ class Rewritten:
     bytes: int = 0
 
 
-def live_files(table: DeltaTable, tenant_id: str) -> list[LiveFile]:
-    """Return the files of a tenant's rows."""
-    found = pl.DataFrame(table.get_add_actions(flatten=True))
-    mine = found.filter(pl.col("partition.tenant_id").cast(pl.String) == tenant_id)
-    columns = mine.select("path", "size_bytes", pl.col("partition.ingest_date").cast(pl.String))
-    return [LiveFile(*row) for row in columns.iter_rows()]
+def files_of(table: DeltaTable, tenant_id: str) -> list[DataFile]:
+    """Return the files of a tenant's rows that readers see."""
+    mine = live_files(table).filter(pl.col("tenant_id") == tenant_id)
+    return [
+        DataFile(path, size, {"tenant_id": tenant_id, DAY: day})
+        for path, size, day in mine.select("path", "size_bytes", DAY).iter_rows()
+    ]
 
 
 def find_rows(
@@ -89,7 +81,7 @@ def find_rows(
     """
     files = table_filesystem(table)
 
-    def look(file: LiveFile) -> Match | None:
+    def look(file: DataFile) -> Match | None:
         with files.open_input_file(file.path) as source:
             parquet = pq.ParquetFile(source)
             masks, told = [], []
@@ -102,7 +94,7 @@ def find_rows(
         return Match(file, np.concatenate(masks), pl.concat(told))
 
     with ThreadPoolExecutor(THREADS) as pool:
-        return [match for match in pool.map(look, live_files(table, tenant_id)) if match]
+        return [match for match in pool.map(look, files_of(table, tenant_id)) if match]
 
 
 def take_out(
@@ -120,17 +112,13 @@ def take_out(
     whole = [match.file for match in matches if match.is_match.all()]
     mixed = [match for match in matches if not match.is_match.all()]
     divided = _divide(table, spec, tenant_id, mixed)
-    gone = [StagedFile(f.path, f.size, _partition(tenant_id, f), "{}") for f in whole]
+    written = [*divided.rest, *divided.taken]
     if mixed:
-        added = [*divided.rest, *divided.taken]
-        _commit(table, spec, tenant_id, added, [m.file for m in mixed], {}, data_change=False)
+        replaced = [match.file for match in mixed]
+        commit_files(table, spec, written, {}, removed=replaced, data_change=False)
         table.update_incremental()
-    removed = [
-        LiveFile(file.path, file.size, file.partition_values["ingest_date"])
-        for file in (*gone, *divided.taken)
-    ]
-    _commit(table, spec, tenant_id, [], removed, transactions, data_change=True)
-    return Rewritten(len(mixed), sum(file.size for file in (*divided.rest, *divided.taken)))
+    commit_files(table, spec, [], transactions, removed=[*whole, *divided.taken])
+    return Rewritten(len(mixed), sum(file.size for file in written))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +133,14 @@ def _divide(
     """Write the rows that stay, and those that go, to new files: the latter one per day."""
 
     def divide(match: Match) -> tuple[list[StagedFile], str, list[pa.Table]]:
-        staged = _staged(table, spec, tenant_id, match.file.ingest_date)
+        staged = _staged(table, spec, tenant_id, match.file.partition_values[DAY])
         going = []
         for rows, mask in _groups(table, spec, match):
             if mask.any():
                 going.append(rows.filter(pa.array(mask)))
                 rows = rows.filter(pa.array(~mask))  # noqa: PLW2901 - what stays of them
             staged.write(rows)
-        return list(staged.finish()), match.file.ingest_date, going
+        return list(staged.finish()), match.file.partition_values[DAY], going
 
     rest: list[StagedFile] = []
     by_day: dict[str, list[pa.Table]] = {}
@@ -183,54 +171,3 @@ def _groups(table: DeltaTable, spec: TableSpec, match: Match) -> Iterable[tuple[
 
 def _staged(table: DeltaTable, spec: TableSpec, tenant_id: str, day: str) -> StagedRows:
     return StagedRows(table, spec, tenant_id, day, NAME, is_batch=False)
-
-
-def _partition(tenant_id: str, file: LiveFile) -> dict[str, str]:
-    return {"tenant_id": tenant_id, "ingest_date": file.ingest_date}
-
-
-def _commit(
-    table: DeltaTable,
-    spec: TableSpec,
-    tenant_id: str,
-    added: Sequence[StagedFile],
-    removed: Sequence[LiveFile],
-    transactions: Mapping[str, int],
-    *,
-    data_change: bool,
-) -> None:
-    now = int(datetime.now(UTC).timestamp() * 1_000)
-    actions: list[AddAction | RemoveAction] = [
-        AddAction(
-            path=file.path,
-            size=file.size,
-            partition_values=dict(file.partition_values),
-            modification_time=now,
-            data_change=data_change,
-            stats=file.stats,
-        )
-        for file in added
-    ]
-    actions += [
-        RemoveAction(
-            path=file.path,
-            data_change=data_change,
-            deletion_timestamp=now,
-            size=file.size,
-            partition_values={**_partition(tenant_id, file)},
-        )
-        for file in removed
-    ]
-    table.create_write_transaction(
-        actions,
-        "append",
-        table.schema(),
-        list(spec.partition_by),
-        commit_properties=CommitProperties(
-            app_transactions=[Transaction(name, v, now) for name, v in transactions.items()],
-            max_commit_retries=MAX_COMMIT_RETRIES,
-        ),
-        post_commithook_properties=PostCommitHookProperties(
-            create_checkpoint=True, cleanup_expired_logs=False
-        ),
-    )

@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pyarrow.fs as pafs
-from deltalake import CommitProperties, QueryBuilder, Transaction
+from deltalake import QueryBuilder
 from deltalake.exceptions import CommitFailedError
-from deltalake.transaction import RemoveAction
 
 from lakehouse.contracts.retention import DataClass, RetentionPolicy
 from lakehouse.contracts.tables import OPS_REMOVALS, TableSpec
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.errors import EtaError
 from lakehouse.retention.folders import EXPIRING
-from lakehouse.storage.care import one_at_a_time
+from lakehouse.storage.care import live_files, one_at_a_time
 from lakehouse.storage.ledger import query
 from lakehouse.storage.removals import EXPIRED, forget_undone, record_removal
-from lakehouse.storage.staging import table_filesystem
+from lakehouse.storage.staging import DataFile, commit_files, table_filesystem
 from lakehouse.storage.tables import open_table
 
 if TYPE_CHECKING:
@@ -125,11 +124,11 @@ def _expire(
     for _ in range(TRIES):
         table = open_table(settings, spec)
         files = _files_before(table, tenant_id, before)
-        if not files.height:
+        if not files:
             return None
         counts = _count(table, tenant_id, before)
         gone = Expired(
-            spec.full_name, tenant_id, before, int(counts["row_count"].sum()), files.height
+            spec.full_name, tenant_id, before, int(counts["row_count"].sum()), len(files)
         )
         if dry_run:
             return gone
@@ -145,7 +144,8 @@ def _expire(
             expired_before=datetime.combine(before, time(), UTC),
         )
         try:
-            _commit(table, spec, files, removal_id, attempt)
+            transaction = {removal_id: attempt}
+            commit_files(table, spec, [], transaction, removed=files, data_change=False)
         except CommitFailedError:  # an erasure or a merge has replaced one of the files
             forget_undone(settings, lambda s: open_table(settings, s), spec, now)
             continue
@@ -156,51 +156,18 @@ def _expire(
     )
 
 
-def _commit(
-    table: DeltaTable, spec: TableSpec, files: pl.DataFrame, removal_id: str, attempt: int
-) -> None:
-    millis = int(datetime.now(UTC).timestamp() * 1_000)
-    table.create_write_transaction(
-        [
-            RemoveAction(
-                path=row["path"],
-                data_change=False,
-                deletion_timestamp=millis,
-                size=row["size_bytes"],
-                partition_values={
-                    "tenant_id": row["tenant_id"],
-                    "ingest_date": row["ingest_date"],
-                },
-            )
-            for row in files.to_dicts()
-        ],
-        "append",
-        table.schema(),
-        list(spec.partition_by),
-        commit_properties=CommitProperties(
-            app_transactions=[Transaction(removal_id, attempt, millis)]
-        ),
-    )
-
-
-def _files_before(table: DeltaTable, tenant_id: str, before: date) -> pl.DataFrame:
-    return _files(table).filter(
+def _files_before(table: DeltaTable, tenant_id: str, before: date) -> list[DataFile]:
+    old = live_files(table).filter(
         pl.col("tenant_id") == tenant_id, pl.col("ingest_date") < before.isoformat()
     )
-
-
-def _files(table: DeltaTable) -> pl.DataFrame:
-    """Return `path, tenant_id, ingest_date, size_bytes` of the files that readers see."""
-    found = pl.DataFrame(table.get_add_actions(flatten=True))
-    texts = [
-        pl.col(f"partition.{name}").cast(pl.String).alias(name)
-        for name in ("tenant_id", "ingest_date")
+    return [
+        DataFile(path, size, {"tenant_id": tenant_id, "ingest_date": day})
+        for path, size, day in old.select("path", "size_bytes", "ingest_date").iter_rows()
     ]
-    return found.select("path", *texts, "size_bytes")
 
 
 def _tenants_of(table: DeltaTable) -> list[str]:
-    return sorted(map(check_owner, _files(table)["tenant_id"].unique().to_list()))
+    return sorted(map(check_owner, live_files(table)["tenant_id"].unique().to_list()))
 
 
 def _count(table: DeltaTable, tenant_id: str, before: date) -> pl.DataFrame:
@@ -213,8 +180,7 @@ def _count(table: DeltaTable, tenant_id: str, before: date) -> pl.DataFrame:
 
 
 def _drop_days(table: DeltaTable, days: pl.DataFrame) -> int:
-    live = _files(table)
-    kept = {(tenant, day) for tenant, day in live.select("tenant_id", "ingest_date").iter_rows()}
+    kept = set(live_files(table).select("tenant_id", "ingest_date").iter_rows())
     files = table_filesystem(table)
     dropped = 0
     for tenant_id, day in days.select("tenant_id", "ingest_date").iter_rows():

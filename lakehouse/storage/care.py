@@ -73,14 +73,14 @@ class Merged:
 
 
 def live_files(table: DeltaTable) -> pl.DataFrame:
-    """Return `tenant_id, ingest_date, size_bytes`, one row per file that readers see."""
+    """Return `path, tenant_id, ingest_date, size_bytes`, one row per file that readers see."""
     found = pl.DataFrame(table.get_add_actions(flatten=True))
     columns = {"tenant_id": "partition.tenant_id", "ingest_date": "partition.ingest_date"}
     texts = [
         (pl.col(source) if source in found.columns else pl.lit(None)).cast(pl.String).alias(name)
         for name, source in columns.items()
     ]
-    return found.select(*texts, "size_bytes")
+    return found.select("path", *texts, "size_bytes")
 
 
 def small_file_count(table: DeltaTable, day: Day, small_bytes: int = SMALL_BYTES) -> int:

@@ -14,36 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.fs as pafs
 
-from lakehouse.contracts.tables import SERVICE_TABLES
-from lakehouse.storage.objects import open_folder
 from lakehouse.storage.staging import table_filesystem
-from lakehouse.storage.tables import open_path
+from lakehouse.storage.tables import model_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from deltalake import DeltaTable
 
     from lakehouse.settings import LakeSettings
 
-SCHEMAS: Final = ("staging", "features", "training", "evaluation", "ops")
 _CHANGES: Final = "_change_data"
-_OF_SERVICE: Final = frozenset(spec.path for spec in SERVICE_TABLES)
-
-
-def derived_tables(settings: LakeSettings) -> Iterator[tuple[str, DeltaTable]]:
-    """Yield the path below the lake and the newest version of each table of the models."""
-    from deltalake.exceptions import TableNotFoundError
-
-    for schema in SCHEMAS:
-        for name in open_folder(settings, schema).folders():
-            path = f"{schema}/{name}"
-            if path in _OF_SERVICE:
-                continue
-            try:
-                yield path, open_path(settings, path)
-            except TableNotFoundError:  # a folder of something else
-                continue
 
 
 def clean_derived(
@@ -59,14 +40,14 @@ def clean_derived(
     """
     moment = datetime.now(UTC) - timedelta(hours=kept_hours)
     found = []
-    for path, table in derived_tables(settings):
+    for name, table in model_tables(settings):
         files = table_filesystem(table)
-        removed = _removed(table, pinned.get(path, ()), kept_hours)
+        removed = _removed(table, pinned.get(name.replace(".", "/"), ()), kept_hours)
         unneeded = _present(files, removed) + _old_changes(files, moment)
         if not dry_run:
-            for name in unneeded:
-                files.delete_file(name)
-        found.append((path.replace("/", "."), len(unneeded)))
+            for path in unneeded:
+                files.delete_file(path)
+        found.append((name, len(unneeded)))
     return found
 
 

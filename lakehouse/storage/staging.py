@@ -61,12 +61,18 @@ of the writing time and saves nothing after zstd."""
 
 
 @dataclass(frozen=True, slots=True)
-class StagedFile:
-    """A finished data file: where it is, relative to the table, and what the log says of it."""
+class DataFile:
+    """A data file: where it is, relative to the table, its bytes, and the partition it is of."""
 
     path: str
     size: int
     partition_values: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile(DataFile):
+    """A finished data file, with what the log is to say of its rows."""
+
     stats: str
 
 
@@ -186,22 +192,38 @@ def commit_files(
     spec: TableSpec,
     files: Sequence[StagedFile],
     transactions: Mapping[str, int],
+    *,
+    removed: Sequence[DataFile] = (),
+    data_change: bool = True,
 ) -> None:
     """Commit files (or none) to a table together with application transactions: id and version.
 
-    Conflicts with other appends are retried inside delta-rs; a commit under one of the ids by
-    someone else since the handle was refreshed raises `CommitFailedError` and adds nothing.
+    Files of the table may be `removed` by the same commit; without `data_change` the change feed
+    tells of neither. Conflicts with other appends are retried inside delta-rs; a commit under one
+    of the ids by someone else since the handle was refreshed, or another removal of one of these
+    files, raises `CommitFailedError`, and nothing has happened.
     """
+    now = int(datetime.now(UTC).timestamp() * 1_000)
     actions: list[AddAction | RemoveAction] = [
         AddAction(
-            path=staged.path,
-            size=staged.size,
-            partition_values=dict(staged.partition_values),
-            modification_time=_now_millis(),
-            data_change=True,
-            stats=staged.stats,
+            path=file.path,
+            size=file.size,
+            partition_values=dict(file.partition_values),
+            modification_time=now,
+            data_change=data_change,
+            stats=file.stats,
         )
-        for staged in files
+        for file in files
+    ]
+    actions += [
+        RemoveAction(
+            path=file.path,
+            data_change=data_change,
+            deletion_timestamp=now,
+            size=file.size,
+            partition_values=dict(file.partition_values),
+        )
+        for file in removed
     ]
     table.create_write_transaction(
         actions,
@@ -209,10 +231,7 @@ def commit_files(
         table.schema(),
         list(spec.partition_by),
         commit_properties=CommitProperties(
-            app_transactions=[
-                Transaction(app_id, version, _now_millis())
-                for app_id, version in transactions.items()
-            ],
+            app_transactions=[Transaction(name, v, now) for name, v in transactions.items()],
             max_commit_retries=MAX_COMMIT_RETRIES,
         ),
         # Looking for expired log entries lists the whole log: 70 ms per commit at 10,000 entries.
@@ -237,10 +256,6 @@ def writer_properties() -> WriterProperties:
             _DICTIONARY_COLUMNS, ColumnProperties(dictionary_enabled=True)
         ),
     )
-
-
-def _now_millis() -> int:
-    return int(datetime.now(UTC).timestamp() * 1_000)
 
 
 def table_filesystem(table: DeltaTable) -> pafs.FileSystem:

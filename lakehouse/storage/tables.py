@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 from lakehouse.contracts.tables import RAW_TABLES, SERVICE_TABLES, TableSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from deltalake import DeltaTable
 
     from lakehouse.settings import LakeSettings
 
 LOG_RETENTION: Final = "interval 30 days"
+MODEL_LAYERS: Final = ("staging", "features", "training", "evaluation", "ops")
 
 
 def table_location(settings: LakeSettings, spec: TableSpec) -> str:
@@ -63,6 +64,33 @@ def open_path(settings: LakeSettings, path: str) -> DeltaTable:
     from deltalake import DeltaTable
 
     return DeltaTable(f"{settings.lake}/{path}", storage_options=settings.storage_options)
+
+
+def tables_in(
+    settings: LakeSettings, layers: Sequence[str], without: Collection[str] = ()
+) -> Iterator[tuple[str, DeltaTable]]:
+    """Yield the name, `schema.table`, and a handle of each table in these schemas but some."""
+    from deltalake.exceptions import TableNotFoundError
+
+    from lakehouse.storage.objects import open_folder
+
+    for layer in layers:
+        for folder in open_folder(settings, layer).folders():
+            name = f"{layer}.{folder}"
+            if name in without:
+                continue
+            try:
+                table = open_path(settings, f"{layer}/{folder}")
+            except TableNotFoundError:  # a folder of something else
+                continue
+            yield name, table
+
+
+def model_tables(
+    settings: LakeSettings, layers: Sequence[str] = MODEL_LAYERS
+) -> Iterator[tuple[str, DeltaTable]]:
+    """Yield the name and a handle of each table that the models write."""
+    return tables_in(settings, layers, {spec.full_name for spec in SERVICE_TABLES})
 
 
 def table_opener(settings: LakeSettings) -> Callable[[TableSpec], DeltaTable]:

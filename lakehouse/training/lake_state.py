@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +14,7 @@ from lakehouse.contracts.tables import (
     RAW_ITEMS,
     SERVICE_TABLES,
 )
+from lakehouse.storage.tables import model_tables, tables_in
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -27,8 +28,8 @@ SOURCES: Final = (
 )
 """The tables that the models read and do not write."""
 
-LAYERS: Final = ("raw", "ops", "staging", "features", "training")
-"""Folders of the lake whose tables a run reads or writes; evaluation snapshots are another run."""
+_BUILT: Final = ("ops", "staging", "features", "training")
+"""Schemas whose tables a run writes; evaluation snapshots are another run."""
 
 _NO_INPUT: Final = frozenset(spec.full_name for spec in SERVICE_TABLES) - set(SOURCES)
 _CODE: Final = ("dbt_project.yml", "dbt_project/models", "macros")
@@ -36,7 +37,8 @@ _CODE: Final = ("dbt_project.yml", "dbt_project/models", "macros")
 
 def table_versions(settings: LakeSettings) -> dict[str, int]:
     """Return the newest version of every table that a run reads or writes, by name."""
-    return {name: table.version() for name, table in _tables(settings)}
+    tables = tables_in(settings, ("raw", *_BUILT), _NO_INPUT)
+    return {name: table.version() for name, table in tables}
 
 
 def rows_written(
@@ -48,9 +50,7 @@ def rows_written(
     number of rows that the table has now.
     """
     found: dict[str, dict[str, int | float]] = {}
-    for name, table in _tables(settings):
-        if name in SOURCES:
-            continue
+    for name, table in model_tables(settings, _BUILT):
         commits = table.version() - since.get(name, -1)
         history = table.history(commits) if commits > 0 else []
         found[name] = {
@@ -102,24 +102,6 @@ def code_fingerprint(project_dir: Path) -> str:
                 digest.update(f"{file.relative_to(project_dir)}\0".encode())
                 digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _tables(settings: LakeSettings) -> Iterator[tuple[str, DeltaTable]]:
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
-
-    from lakehouse.storage.objects import open_folder
-
-    for layer in LAYERS:
-        for folder in open_folder(settings, layer).folders():
-            name = f"{layer}.{folder}"
-            if name in _NO_INPUT:
-                continue
-            location = f"{settings.lake}/{layer}/{folder}"
-            try:
-                yield name, DeltaTable(location, storage_options=settings.storage_options)
-            except TableNotFoundError:  # a folder of something else
-                continue
 
 
 def _files(table: DeltaTable) -> dict[str, tuple[str, date | None]]:

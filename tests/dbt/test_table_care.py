@@ -73,8 +73,8 @@ def test_a_table_of_spark_keeps_what_is_live_young_or_pinned(
         "vacuum",
         lambda self, **given: real(self, enforce_retention_duration=False, **given),
     )
-    only_mine: Any = lambda _: [("features/cleaned", DeltaTable(location))]  # noqa: E731
-    monkeypatch.setattr("lakehouse.storage.derived_care.derived_tables", only_mine)
+    only_mine: Any = lambda _: [("features.cleaned", DeltaTable(location))]  # noqa: E731
+    monkeypatch.setattr("lakehouse.storage.derived_care.model_tables", only_mine)
     assert clean({}, kept_hours=24) == 0
     assert clean({"features/cleaned": {1}}) > 0
     assert (rows(1), rows(3)) == (90, 7)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deltalake import DeltaTable
@@ -101,10 +102,10 @@ def test_readers_of_changes_hear_nothing_of_it(lake: LakeSettings) -> None:
 def test_killed_before_its_commit_nothing_has_left_and_the_next_one_counts_once(
     lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(expiry, "_commit", die)
+    monkeypatch.setattr(expiry, "commit_files", die)
     with pytest.raises(KeyboardInterrupt):
         expire_rows(lake, {}, NOW)
     assert open_table(lake, OPS_REMOVALS).to_pyarrow_table().num_rows == 1
@@ -119,17 +120,17 @@ def test_killed_before_its_commit_nothing_has_left_and_the_next_one_counts_once(
 def test_a_file_that_is_rewritten_meanwhile_is_counted_anew(
     lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit, calls = expiry._commit, 0
+    commit, calls = expiry.commit_files, 0
 
-    def after_an_erasure(*arguments: object) -> None:
+    def after_an_erasure(*arguments: Any, **named: Any) -> None:
         nonlocal calls
         calls += 1
         if calls == 1:
             table = open_table(lake, RAW_INTERACTIONS)
             table.delete("user_id = 'old-1' and tenant_id = 'acme'")
-        commit(*arguments)
+        commit(*arguments, **named)
 
-    monkeypatch.setattr(expiry, "_commit", after_an_erasure)
+    monkeypatch.setattr(expiry, "commit_files", after_an_erasure)
     (of_raw, _) = expire_rows(lake, {}, NOW)
     assert of_raw.rows == 1
     removed = open_table(lake, OPS_REMOVALS).to_pyarrow_table().to_pylist()
