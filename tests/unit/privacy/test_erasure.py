@@ -1,5 +1,6 @@
 """Erasing people from what the service stores, without models: nothing left, nothing else lost."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,25 @@ def test_what_comes_again_is_suppressed_until_it_is_lifted(lake: ErasableLake) -
     assert lake.upload(interactions([(gone, 0)])).counts.stored == 1
     actions = [entry.action for entry in lake.database.audit.list(TENANT)]
     assert actions.count("privacy.lift") == 1
+
+
+def test_messages_and_answers_in_the_database_lose_the_person_alone(lake: ErasableLake) -> None:
+    gone, other = person(), person()
+    database = lake.database
+    source = database.webhooks.add(
+        TENANT, "shop", adapter="generic", data_type="interactions", mapping="default"
+    ).source_id
+    events = [{"user": gone}, {"user": other}]
+    database.messages.receive(source, "m1", 1, json.dumps(events).encode(), "s")
+    job = database.jobs.start(TENANT, "upload", "b")
+    database.jobs.finish(job, "succeeded", {"ids": [gone, other], "count": 2})
+    lake.erase(gone)
+    [done] = lake.work()
+    assert done.completed, done.reasons
+    [message] = database.messages.kept("another session")
+    assert json.loads(message.payload) == [{"user": other}]
+    assert database.jobs.get(job).result == {"ids": ["(erased)", other], "count": 2}
+    assert lake.search(gone).findings == ()
 
 
 def test_rows_of_another_tenant_with_the_same_id_stay(lake: ErasableLake) -> None:
