@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from lakehouse.training.lake_state import SOURCES
 from tests.conftest import PROJECT_DIR
 from tests.support.orchestration import Orchestra, why_not
 
@@ -85,15 +84,3 @@ def test_every_model_is_a_task_after_the_models_it_reads(
         assert tasks[models[name]]["retries"] >= 1
         assert {models[parent] for parent in parents} <= before(models[name]), name
     assert set(models.values()) <= before("quality_gate.check") <= before("publish")
-
-
-def test_the_sources_that_decide_what_is_new_are_those_that_models_read() -> None:
-    manifest = json.loads((PROJECT_DIR / "target" / "manifest.json").read_text())
-    read = {
-        parent.removeprefix("source.eta.")
-        for node in manifest["nodes"].values()
-        if node["resource_type"] == "model"
-        for parent in node["depends_on"]["nodes"]
-        if parent.startswith("source.")
-    }
-    assert read == set(SOURCES)

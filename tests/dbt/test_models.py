@@ -1,7 +1,10 @@
 """Each model against the slow and obvious computation over the same rows."""
 
+import json
+import os
 from pathlib import Path
 
+from lakehouse.training.lake_state import SOURCES
 from tests.support import reference
 from tests.support.lake import DERIVED_TABLES, Lake, at
 from tests.support.tenants import LATE_EVENING, UNIFORM_USERS, VIEWING
@@ -150,3 +153,15 @@ def test_a_tenants_settings_shape_its_training_set_alone(lake: Lake, built: dict
     lake.dbt("run")
     assert set(lake.table("training.sampled_negatives", "viewer")["draw_index"]) == {1}
     assert lake.table("training.training_data", "plain").equals(before)
+
+
+def test_the_sources_that_decide_what_is_new_are_those_that_models_read(built: dict) -> None:
+    manifest = json.loads(Path(os.environ["DBT_TARGET_PATH"], "manifest.json").read_text())
+    read = {
+        parent.removeprefix("source.eta.")
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model"
+        for parent in node["depends_on"]["nodes"]
+        if parent.startswith("source.")
+    }
+    assert read == set(SOURCES)
