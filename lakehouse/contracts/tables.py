@@ -170,6 +170,39 @@ TENANT_SETTINGS: Final = pa.schema(
     ]
 )
 
+# How good a tenant's data is, measured after a run: a row per tenant and data type that sent
+# something since its row before. Counts are of what came since then, and their sums over all rows
+# are the state now: a row may take back what a replay mended. Shares and score are over the rows
+# of the last day (docs/quality.md). Append-only.
+DATA_QUALITY: Final = pa.schema(
+    [
+        pa.field("tenant_id", pa.string(), nullable=False),
+        pa.field("data_type", pa.string(), nullable=False),
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("measured_at", TIMESTAMP, nullable=False),
+        pa.field("freshness_hours", pa.float64()),
+        pa.field("completeness_percent", pa.float64()),
+        pa.field("validity_percent", pa.float64()),
+        pa.field("uniqueness_percent", pa.float64()),
+        pa.field("consistency_percent", pa.float64()),
+        pa.field("score", pa.float64()),
+        pa.field("received_count", pa.int64(), nullable=False),
+        pa.field("stored_count", pa.int64(), nullable=False),
+        pa.field("duplicate_count", pa.int64(), nullable=False),
+        pa.field("quarantined_count", pa.int64(), nullable=False),
+        pa.field("suppressed_count", pa.int64(), nullable=False),
+        pa.field("incomplete_count", pa.int64(), nullable=False),
+        pa.field("invalid_count", pa.int64(), nullable=False),
+        pa.field("inconsistent_count", pa.int64(), nullable=False),
+        pa.field("retried_count", pa.int64(), nullable=False),  # of batches sent a second time
+        pa.field("staging_duplicate_count", pa.int64(), nullable=False),
+        pa.field("staging_conflict_count", pa.int64(), nullable=False),
+        pa.field("join_rate", pa.float64()),  # null: no catalogue, or the models have not run
+        pa.field("newest_known_at", TIMESTAMP),
+        pa.field("ledger_version", pa.int64(), nullable=False),  # read up to this one
+    ]
+)
+
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
@@ -207,6 +240,14 @@ OPS_REMOVALS: Final = TableSpec("ops", "removals", REMOVALS, ("expired_before", 
 OPS_TENANT_SETTINGS: Final = TableSpec(
     "ops", "tenant_settings", TENANT_SETTINGS, ("version",), partition_by=("tenant_id",)
 )
+OPS_DATA_QUALITY: Final = TableSpec(
+    "ops",
+    "data_quality",
+    DATA_QUALITY,
+    ("measured_at", "ledger_version"),
+    partition_by=("tenant_id",),
+    has_change_feed=False,
+)
 
 RAW_TABLES: Final[dict[DataType, TableSpec]] = {
     DataType.INTERACTIONS: RAW_INTERACTIONS,
@@ -224,4 +265,5 @@ SERVICE_TABLES: Final = (
     OPS_INGEST_LEDGER,
     OPS_REMOVALS,
     OPS_TENANT_SETTINGS,
+    OPS_DATA_QUALITY,
 )

@@ -1,0 +1,53 @@
+"""The measures of quality as readers see them (`ops.data_quality`): the newest, and their history.
+
+Rows are appended by `eta quality refresh`; docs/quality.md says what each column means.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from lakehouse.contracts.tables import OPS_DATA_QUALITY
+from lakehouse.storage.ledger import query
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lakehouse.storage.ledger import OpenTable
+
+COLUMNS: Final = tuple(OPS_DATA_QUALITY.schema.names)
+
+
+def quality_rows(
+    table: OpenTable, tenant_id: str | None = None, since: datetime | None = None
+) -> pl.DataFrame:
+    """Return the rows measured after `since` (None: all), oldest first, with every column.
+
+    Of one tenant, or of all (None). Columns and units are those of `contracts.tables.DATA_QUALITY`.
+    """
+    rest = "true" if since is None else f"measured_at > timestamp '{since.isoformat()}'"
+    found = query(table, OPS_DATA_QUALITY, ", ".join(COLUMNS), tenant_id, rest)
+    return found.sort("measured_at", "tenant_id", "data_type")
+
+
+def newest_quality(table: OpenTable, tenant_id: str | None = None) -> pl.DataFrame:
+    """Return the newest row of each tenant and data type, with every column.
+
+    `freshness_hours` and `score` are as of `measured_at`: time has gone on since.
+    """
+    keys = ("tenant_id", "data_type")
+    newest = query(
+        table,
+        OPS_DATA_QUALITY,
+        "tenant_id, data_type, max(measured_at) as measured_at",
+        tenant_id,
+        "true group by tenant_id, data_type",
+    )
+    if not newest.height:
+        return quality_rows(table, tenant_id)
+    oldest: datetime = newest["measured_at"].min()  # type: ignore[assignment]
+    rest = f"measured_at >= timestamp '{oldest.isoformat()}'"
+    found = query(table, OPS_DATA_QUALITY, ", ".join(COLUMNS), tenant_id, rest)
+    return found.join(newest, on=(*keys, "measured_at"), how="semi").sort(keys)
