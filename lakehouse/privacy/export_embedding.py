@@ -74,8 +74,11 @@ def read_embedding(settings: LakeSettings, tenant_id: str, user_id: str) -> Embe
 def decode_embedding(raw: bytes) -> Embedding:
     """Read a value as JSON, else as little-endian float32 numbers; refuse everything else."""
     try:
-        return Embedding("json", json.loads(raw.decode(), parse_constant=_refuse_constant))
-    except ValueError:
+        return Embedding(
+            "json",
+            json.loads(raw.decode(), parse_constant=_refuse_constant, parse_float=_finite),
+        )
+    except (ValueError, RecursionError):
         pass
     if _is_pickle(raw):
         return Embedding("refused", problem="it is a Python pickle, which is not read")
@@ -89,6 +92,12 @@ def decode_embedding(raw: bytes) -> Embedding:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):  # 1e999 is a JSON number that no float holds
+        raise ValueError(text)
+    return value
 
 
 def _is_pickle(raw: bytes) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from redis import Redis
 from typer.testing import CliRunner
@@ -169,6 +169,8 @@ def test_any_vector_of_float32_comes_back(vector: list[float]) -> None:
 
 
 @given(st.binary())
+@example(b"9E999")
+@example(b"[" * 100_000)
 def test_any_bytes_are_an_answer(raw: bytes) -> None:
     found = decode_embedding(raw)
     assert (found.problem is not None) == (found.format == "refused")
