@@ -115,6 +115,8 @@ class Narrowed:
 
 EARLY, LATE = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC)
 QUIET = TENANTS[1]
+READ_HERE = ("--select", "+user_features", "+training_data")
+"""What the tests of single runs look at: the other models would only cost minutes."""
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +136,9 @@ def narrowed(lake: Lake, refreshed: dict) -> Narrowed:
     lake.store("changing", [interaction("e1", "u", "i1", "dislike")], known_at=EARLY)
     lake.store("cut", [interaction("e1", "u", "i1")], known_at=EARLY)
     lake.store("cut", [interaction("e2", "u", "i2")], known_at=LATE)
-    lake.dbt("run", "--vars", json.dumps({"tenant_id": "narrow-a"}))
+    lake.dbt("run", *READ_HERE, "--vars", json.dumps({"tenant_id": "narrow-a"}))
     users_after_one = users()
-    lake.dbt("run")
+    lake.dbt("run", *READ_HERE)
     return Narrowed(
         users_after_one,
         users(),
@@ -163,7 +165,7 @@ def test_seed_cutoff_and_vanished_rows(lake: Lake, narrowed: Narrowed) -> None:
 
     lake.store("changing", [interaction("e2", "u", "i1", "like")], known_at=EARLY)
     other_parameters = {"seed": 43, "cutoff": "2026-07-01T12:00:00"}
-    lake.dbt("run", "--vars", json.dumps(other_parameters))
+    lake.dbt("run", "--select", "+training_data", "--vars", json.dumps(other_parameters))
     other = lake.table("training.sampled_negatives", QUIET)
     assert other.height == before.height, "another seed draws as many"
     assert not other.equals(before), "another seed draws others"
@@ -176,7 +178,7 @@ def test_seed_cutoff_and_vanished_rows(lake: Lake, narrowed: Narrowed) -> None:
     assert not mixed.is_success
     assert "run it for all tenants" in " ".join(mixed.failures)
 
-    lake.dbt("run")
+    lake.dbt("run", "--select", "+training_data")
     assert lake.table("training.sampled_negatives", QUIET).equals(before)
     assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1", "i2"]
 

@@ -150,7 +150,7 @@ def test_a_tenants_settings_shape_its_training_set_alone(lake: Lake, built: dict
 
     before = lake.table("training.training_data", "plain")
     lake.set_tenant("viewer", VIEWING.model_copy(update={"negatives_per_positive": 1}))
-    lake.dbt("run")
+    lake.dbt("run", "--select", "+training_data")
     assert set(lake.table("training.sampled_negatives", "viewer")["draw_index"]) == {1}
     assert lake.table("training.training_data", "plain").equals(before)
 
