@@ -26,8 +26,8 @@ def real_data() -> Path:
 SHARED_SERVERS = ("dags", "dbt", "stream")
 """Folders whose tests share one Spark, one broker or one Airflow, and so one process."""
 
-LONG_MODULES = ("test_incremental.py", "test_movielens.py", "test_on_s3.py")
-"""Half of the time of tests/dbt: with a Spark of their own, in the other process."""
+LONG_MODULES = ("test_incremental.py", "test_movielens.py")
+"""A third of the time of tests/dbt: with a Spark of their own, in the other process."""
 
 
 class OneProcessPerModule(LoadScopeScheduling):
