@@ -187,9 +187,11 @@ async def _take_in(request: Request, caller: Sender, order: _Order) -> Response:
         if rows is None:
             columns = JsonColumns.of(order.data_type, caller.settings.mapping(order.mapping))
             rows = await parsed(body, limits, columns)
-        services.quotas.take(caller.key.tenant_id, caller.settings.quotas, rows.count)
+        tenant_id = caller.key.tenant_id
+        services.quotas.take(tenant_id, caller.settings.quotas, rows.count)
         wanted = EventRequest(
-            caller.key.tenant_id, order.data_type, order.mapping, "api", rows, len(body)
+            *(tenant_id, order.data_type, order.mapping, "api", rows, len(body)),
+            is_over_quota=services.quotas.is_over(tenant_id),
         )
         if order.idempotency_key is None:
             return answer(*told(await services.writer.write(wanted)))

@@ -1,5 +1,6 @@
 """Webhooks: messages of a tenant's other systems, authenticated by their signature."""
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
@@ -93,6 +94,7 @@ async def webhook(
         message = _verified(source, request, body)
         events = services.inbox.request(source, settings, body)
         services.quotas.take(source.tenant_id, settings.quotas, events.count)
+        events = replace(events, is_over_quota=services.quotas.is_over(source.tenant_id))
         found = await services.inbox.take(source, message, body, events)
     if found == "replayed":
         raise ProblemError(

@@ -3,7 +3,8 @@
 A commit costs the same for one event as for ten thousand. So requests of one tenant and data type
 wait for each other a moment, and for as long as the commit before them runs; then they are stored
 as one batch and all answered. Groups take turns, so a busy tenant delays another by one group at
-most, and nobody's requests may fill the memory.
+most; one that sends more than its quota has a commit only now and then; and nobody's requests may
+fill the memory.
 """
 
 import asyncio
@@ -38,13 +39,17 @@ RETRY_SECONDS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class GroupLimits:
-    """`wait`: seconds that a request waits for company. The others bound one batch and memory.
+    """How long requests wait and how much of them.
+
+    `wait`: seconds that a request waits for company; `over_quota_wait`: that of a tenant which
+    sends more than its quota. The others bound one batch and memory.
 
     `tenant_bytes` and `total_bytes` are of requests that wait, `longest_wait` the seconds after
     which the oldest of them shows that the writer is behind.
     """
 
     wait: float = 0.02
+    over_quota_wait: float = 0.5
     batch_events: int = 20_000
     tenant_bytes: int = 16 * 1024 * 1024
     total_bytes: int = 32 * 1024 * 1024
@@ -111,7 +116,8 @@ class GroupCommitWriter:
         self._account(request, request.size)
         if not group.is_due:
             group.is_due = True
-            asyncio.get_running_loop().call_later(self._limits.wait, self._due.put_nowait, key)
+            wait = self._limits.over_quota_wait if request.is_over_quota else self._limits.wait
+            self._put_after(wait, key)
         return await asyncio.shield(answer)
 
     async def start(self) -> None:
@@ -139,9 +145,17 @@ class GroupCommitWriter:
                 for waiting in taken:
                     self._account(waiting.request, -waiting.request.size)
                 if group.requests:
-                    self._due.put_nowait(key)
+                    is_over_quota = group.requests[0].request.is_over_quota
+                    self._put_after(self._limits.over_quota_wait if is_over_quota else 0, key)
                 else:
                     del self._groups[key]
+
+    def _put_after(self, seconds: float, key: GroupKey) -> None:
+        """Let a worker have a group; at once when there is nothing to wait for."""
+        if seconds:
+            asyncio.get_running_loop().call_later(seconds, self._due.put_nowait, key)
+        else:
+            self._due.put_nowait(key)
 
     def _take(self, group: _Group) -> list[_Waiting]:
         taken: list[_Waiting] = []

@@ -24,6 +24,8 @@ from lakehouse.errors import EtaError
 _log = logging.getLogger(__name__)
 
 FLUSH_SECONDS: Final = 1.0
+OVER_SECONDS: Final = 2.0
+"""How long a tenant that was refused for its rate counts as one that sends too much."""
 
 
 class QuotaError(EtaError):
@@ -55,6 +57,7 @@ class Usage(Protocol):
 class _Bucket:
     tokens: float
     at: float
+    refused_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -106,6 +109,13 @@ class QuotaKeeper:
         if tenant_id in self._days and self._days[tenant_id].day == today:
             self._days[tenant_id].known += events
 
+    def is_over(self, tenant_id: str) -> bool:
+        """Whether the tenant was refused for its rate a moment ago."""
+        bucket = self._buckets.get(tenant_id)
+        if bucket is None or bucket.refused_at is None:
+            return False
+        return self._clock() - bucket.refused_at < OVER_SECONDS
+
     async def start(self) -> None:
         """Begin to save counts."""
         self._task = asyncio.create_task(self._save_for_ever())
@@ -126,6 +136,7 @@ class QuotaKeeper:
         bucket.tokens = min(most, bucket.tokens + (now - bucket.at) * rate)
         bucket.at = now
         if bucket.tokens <= 0:
+            bucket.refused_at = now
             wait = max(1, ceil((1 - bucket.tokens) / rate))
             raise QuotaError(
                 "rate_limited", f"the tenant sends more than {rate:,} events per second", wait

@@ -14,7 +14,8 @@ class EventRequest:
     """Events of one request of one tenant. `size` is its body's in bytes, unpacked.
 
     `source` is what the tables call the way they came: `api` or `webhook`. `mapping_name` is one
-    of the tenant's, or a built-in one.
+    of the tenant's, or a built-in one. `is_over_quota` says that its tenant sends more than it may:
+    then it waits longer for company and leaves the commits to others.
     """
 
     tenant_id: str
@@ -23,6 +24,7 @@ class EventRequest:
     source: str
     rows: EventTexts
     size: int
+    is_over_quota: bool = False
 
     @property
     def count(self) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -98,6 +99,24 @@ def test_tenants_take_turns_and_a_batch_has_a_bound() -> None:
     assert sum(received for _, received in bench.batches) == 13
 
 
+def test_a_tenant_over_its_quota_gets_a_commit_now_and_then() -> None:
+    bench = Bench(over_quota_wait=1.0)
+
+    async def program() -> None:
+        loud = []
+        for _ in range(10):
+            wanted = replace(request("loud"), is_over_quota=True)
+            loud.append(asyncio.ensure_future(bench.writer.write(wanted)))
+            await bench.writer.write(request("quiet"))
+        await asyncio.gather(*loud)
+
+    bench.run(program)
+    assert [received for tenant, received in bench.batches if tenant == "quiet"] == [1] * 10
+    loud = [received for tenant, received in bench.batches if tenant == "loud"]
+    assert sum(loud) == 10
+    assert len(loud) <= 3
+
+
 def test_a_tenant_without_room_leaves_room_to_others() -> None:
     bench = Bench(tenant_bytes=1_000, total_bytes=2_500)
 
@@ -190,6 +209,22 @@ def test_a_rate_holds_on_average_and_may_be_overdrawn_by_one_request() -> None:
         except QuotaError:
             pass
     assert 950 <= sent <= 1_030
+
+
+def test_a_tenant_is_over_its_quota_for_a_moment_after_it_was_refused() -> None:
+    now = [0.0]
+    keeper = QuotaKeeper(Days(), lambda: now[0], lambda: MOMENT)
+    quotas = Quotas(events_per_second=10, burst_seconds=1)
+    keeper.take("a", quotas, 15)
+    assert not keeper.is_over("a")
+    with pytest.raises(QuotaError):
+        keeper.admit("a", quotas)
+    now[0] = 1.0
+    keeper.take("a", quotas, 1)
+    assert keeper.is_over("a")
+    assert not keeper.is_over("b")
+    now[0] = 2.5
+    assert not keeper.is_over("a")
 
 
 def test_a_days_count_is_shared_and_ends_at_midnight() -> None:
