@@ -14,7 +14,9 @@ with DAG(
     max_active_runs=1,
     default_args={"retries": 1, "retry_delay": timedelta(minutes=5)},
     doc_md="Runs `eta gate --until raw`, which reads and changes nothing, and fails when a tenant "
-    "does: its log says which, and why the next `prepare_training_data` would hold it back.",
+    "does: its log says which, and why the next `prepare_training_data` would hold it back. "
+    "Beside it `eta quality refresh` measures what came since the last time.",
     tags=["eta", "quality"],
 ):
     EtaOperator(task_id="gate", arguments=["gate", "--until", "raw"])
+    EtaOperator(task_id="measure", arguments=["quality", "refresh"])

@@ -21,6 +21,7 @@ from lakehouse.cli import (
     prepare,
     privacy,
     privacy_export,
+    quality,
     quarantine,
     retention,
     run,
@@ -63,6 +64,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(training.app, name="training")
 app.add_typer(evaluation.app, name="evaluation")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(quality.app, name="quality")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(privacy.app, name="privacy")
 privacy.app.command("export")(privacy_export.export)

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from lakehouse.cli.building import build_with_progress
+from lakehouse.cli.measuring import measure_quality
 from lakehouse.cli.output import note
 from lakehouse.quality.gate import run_gate
 from lakehouse.settings import LakeSettings
@@ -30,6 +31,7 @@ def prepare_and_tell(
     with recorded_run(settings, read_parameters(given)) as record:
         published = _prepare(settings, tenant_id, full_refresh, variables)
         record(published)
+    measure_quality(settings)
     return published
 
 

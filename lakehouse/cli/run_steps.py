@@ -135,13 +135,15 @@ def end(
     run: RunOption,
     failed: Annotated[bool, typer.Option(help="A step of the run has failed.")] = False,
 ) -> None:
-    """Note the rows of each model, free the lock, end the run; write its metrics."""
+    """Note the rows of each model, free the lock, end the run; write its metrics and quality."""
+    from lakehouse.cli.measuring import measure_quality
     from lakehouse.training import run_steps
     from lakehouse.training.run_metrics import write_metrics
 
     with _opened() as (settings, database):
         state = run_steps.end(settings, database, run, is_success=not failed)
         path = write_metrics(settings, database.runs.list(limit=50))
+    measure_quality(settings, run)
     note(f"The run {state}. Metrics: {path}")
 
 

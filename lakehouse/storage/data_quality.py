@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from lakehouse.storage.ledger import OpenTable
 
 COLUMNS: Final = tuple(OPS_DATA_QUALITY.schema.names)
+KEYS: Final = ("tenant_id", "data_type")
+
+
+def read_marker(name: str) -> str:
+    """Return the application transaction that says up to which version a table was measured."""
+    return f"read:{name}"
 
 
 def quality_rows(
@@ -37,17 +43,9 @@ def newest_quality(table: OpenTable, tenant_id: str | None = None) -> pl.DataFra
 
     `freshness_hours` and `score` are as of `measured_at`: time has gone on since.
     """
-    keys = ("tenant_id", "data_type")
-    newest = query(
-        table,
-        OPS_DATA_QUALITY,
-        "tenant_id, data_type, max(measured_at) as measured_at",
-        tenant_id,
-        "true group by tenant_id, data_type",
+    newest = ", ".join(
+        f"last_value({name} order by measured_at) as {name}" for name in COLUMNS if name not in KEYS
     )
-    if not newest.height:
-        return quality_rows(table, tenant_id)
-    oldest: datetime = newest["measured_at"].min()  # type: ignore[assignment]
-    rest = f"measured_at >= timestamp '{oldest.isoformat()}'"
-    found = query(table, OPS_DATA_QUALITY, ", ".join(COLUMNS), tenant_id, rest)
-    return found.join(newest, on=(*keys, "measured_at"), how="semi").sort(keys)
+    rest = "true group by tenant_id, data_type"
+    found = query(table, OPS_DATA_QUALITY, f"tenant_id, data_type, {newest}", tenant_id, rest)
+    return found.select(COLUMNS).sort(KEYS)

@@ -4,7 +4,8 @@ On a local disk every commit and every look at a table lists its whole log: at 1
 instead of 3 (an object store lists from the newest checkpoint on, so there it does not matter). A
 topic that is never silent makes 170,000 commits a day. So entries are dropped that a checkpoint
 covers, that are neither among the newest `KEPT_COMMITS` nor younger than `KEPT_SECONDS` (who reads
-a version for that long does not lose it), and that every model has read.
+a version for that long does not lose it), and that every model, and the measures of quality, have
+read.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lakehouse.contracts.tables import OPS_DATA_QUALITY
+from lakehouse.storage.data_quality import read_marker
 from lakehouse.storage.tables import open_table, table_location
 
 if TYPE_CHECKING:
@@ -66,10 +69,13 @@ def _match(path: Path) -> re.Match[str] | None:
 
 
 def _watermarks(settings: LakeSettings, spec: TableSpec) -> list[int]:
-    """Return up to which versions the models have read the table."""
+    """Return up to which versions the models, and the measures of quality, have read the table."""
     from deltalake import DeltaTable
 
-    found = []
+    measured = open_table(settings, OPS_DATA_QUALITY).transaction_version(
+        read_marker(spec.full_name)
+    )
+    found = [] if measured is None else [int(measured)]
     for log in sorted(Path(settings.lake).glob("*/*/_delta_log")):
         properties = DeltaTable(str(log.parent)).metadata().configuration
         version = properties.get(f"{WATERMARK}{spec.full_name}")

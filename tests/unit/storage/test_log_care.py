@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from lakehouse.contracts.tables import RAW_INTERACTIONS
+from lakehouse.contracts.tables import OPS_DATA_QUALITY, RAW_INTERACTIONS
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.data_quality import read_marker
 from lakehouse.storage.log_care import drop_read_log
 from lakehouse.storage.staging import commit_files
 from lakehouse.storage.tables import ensure_tables, open_table
@@ -66,3 +67,10 @@ def test_what_a_model_has_not_read_stays(lake: LakeSettings) -> None:
     model.alter.set_table_properties(mark, raise_if_not_exists=False)
     assert drop_read_log(lake, RAW_INTERACTIONS, kept=50, kept_seconds=0) > 0
     assert versions(lake)[0] == 99
+
+
+def test_what_quality_has_not_measured_stays(lake: LakeSettings) -> None:
+    marker = {read_marker(RAW_INTERACTIONS.full_name): 30}
+    commit_files(open_table(lake, OPS_DATA_QUALITY), OPS_DATA_QUALITY, (), marker)
+    open_table(lake, RAW_INTERACTIONS).create_checkpoint()
+    assert drop_read_log(lake, RAW_INTERACTIONS, kept=50, kept_seconds=0) == 0

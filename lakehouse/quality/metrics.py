@@ -1,0 +1,209 @@
+"""The measures of quality as Prometheus gauges, from Delta alone: no Spark, no database.
+
+Shares are those of the newest row of `ops.data_quality`. Freshness is asked of the ledger at every
+scrape, so it goes on when nothing measures any more, and the score is worked out with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+import polars as pl
+import pyarrow.parquet as pq
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from lakehouse.contracts.kinds import DataType
+from lakehouse.contracts.tables import OPS_DATA_QUALITY, OPS_INGEST_LEDGER, TableSpec
+from lakehouse.contracts.tenant import UNATTRIBUTED
+from lakehouse.errors import EtaError
+from lakehouse.quality.scoring import Shares, score
+from lakehouse.storage.care import live_files
+from lakehouse.storage.ledger import query
+from lakehouse.storage.staging import table_filesystem
+from lakehouse.storage.tables import open_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import pyarrow.fs as pafs
+    from deltalake import DeltaTable
+
+    from lakehouse.settings import LakeSettings
+
+Key = tuple[str, str]
+"""Tenant and data type."""
+LABELS: Final = ("tenant_id", "data_type")
+MOST_TENANTS: Final = 1_000
+
+DATA_GAUGES: Final = {
+    "data_freshness_hours": "Hours since the newest batch arrived.",
+    "data_completeness_percent": "Share of rows that lack no required field, 0 to 100.",
+    "data_validity_percent": "Share of rows that no other rule refused, 0 to 100.",
+    "data_uniqueness_percent": "Share of rows that were not known before, 0 to 100.",
+    "data_consistency_percent": "Share of rows that contradict nothing, 0 to 100.",
+    "data_quality_score": "Product of the five dimensions, 0 to 100 (docs/quality.md).",
+}
+"""Gauges of a tenant and data type, each with its unit; labels are `LABELS`."""
+
+OWN_GAUGES: Final = {
+    "eta_quality_tenants": "Tenants that have sent data.",
+    "eta_quality_tenants_omitted": "Tenants beyond the bound, which have no gauges; must be 0.",
+    "eta_quality_lag_seconds": "Seconds from the newest arrival that was measured to the newest.",
+}
+"""Gauges of the exporter itself, without labels."""
+
+_SHARES: Final = tuple(f"{name}_percent" for name in Shares.__dataclass_fields__)
+_KNOWN_AT: Final = "newest_known_at"
+_FEW_FILES: Final = 32
+"""More than these are read by one query over the table, which costs less than one by one."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Newest:
+    """The newest row per tenant and data type of a table whose rows never change.
+
+    Keeps a handle and what it has read: a look costs what was committed since the last one. Rows
+    of files that were merged are read again and change nothing.
+    """
+
+    def __init__(
+        self, settings: LakeSettings, spec: TableSpec, moment: str, columns: Sequence[str] = ()
+    ) -> None:
+        self._settings = settings
+        self._spec = spec
+        self._table: DeltaTable | None = None
+        self._version = -1
+        self._files: set[str] = set()
+        self._columns = (moment, *columns)
+        self.rows: dict[Key, tuple[Any, ...]] = {}
+
+    def look(self) -> None:
+        """Take in what was committed since; `rows` then has (moment, *columns) by key."""
+        if self._table is None:
+            self._table = open_table(self._settings, self._spec)
+        else:
+            self._table.update_incremental()
+        if self._table.version() == self._version:
+            return
+        live = live_files(self._table)
+        fresh = live.filter(~pl.col("path").is_in(list(self._files)))
+        if fresh.height > _FEW_FILES:
+            self._take(self._of_all(self._table))
+        else:
+            files = table_filesystem(self._table)
+            for path, tenant_id in fresh.select("path", "tenant_id").iter_rows():
+                self._take(self._of_file(files, path, tenant_id))
+        self._files = set(live["path"].to_list())
+        self._version = self._table.version()
+
+    def _of_all(self, table: DeltaTable) -> pl.DataFrame:
+        moment = self._columns[0]
+        newest = ", ".join(
+            f"last_value({name} order by {moment}) as {name}" for name in self._columns
+        )
+        rest = "true group by tenant_id, data_type"
+        return query(lambda _: table, self._spec, f"tenant_id, data_type, {newest}", None, rest)
+
+    def _of_file(self, files: pafs.FileSystem, path: str, tenant_id: str) -> pl.DataFrame:
+        with files.open_input_file(unquote(path)) as file:  # the log has it as a URL
+            rows = pl.DataFrame(
+                pq.ParquetFile(file).read(columns=["data_type", *self._columns])
+            ).with_columns(tenant_id=pl.lit(tenant_id))
+        return rows.sort(self._columns[0]).group_by("data_type").last()
+
+    def _take(self, newest: pl.DataFrame) -> None:
+        for tenant_id, data_type, *values in newest.select(*LABELS, *self._columns).iter_rows():
+            key = (tenant_id, data_type)
+            is_newer = key not in self.rows or self.rows[key][0] <= values[0]
+            if is_newer and tenant_id != UNATTRIBUTED:
+                self.rows[key] = tuple(values)
+
+
+class QualityMetrics(Collector):
+    """Reads the lake at each scrape; a scrape fails when the lake cannot be read.
+
+    Labels are bounded: the first `most_tenants` tenants by id have gauges, of each data type, and
+    `eta_quality_tenants_omitted` says how many have none.
+    """
+
+    def __init__(
+        self,
+        settings: LakeSettings,
+        *,
+        most_tenants: int = MOST_TENANTS,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self._arrivals = Newest(settings, OPS_INGEST_LEDGER, "known_at")
+        self._measures = Newest(settings, OPS_DATA_QUALITY, "measured_at", (_KNOWN_AT, *_SHARES))
+        self._most = most_tenants
+        self._clock = clock
+        self._lock = Lock()  # the server answers several scrapes at once
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every gauge; see `DATA_GAUGES` and `OWN_GAUGES`."""
+        with self._lock:
+            self._measures.look()
+            self._arrivals.look()
+            arrivals, measures = dict(self._arrivals.rows), dict(self._measures.rows)
+        now = self._clock()
+        tenants = sorted({tenant for tenant, _ in arrivals})
+        shown = set(tenants[: self._most])
+        families = {
+            name: GaugeMetricFamily(name, text, labels=LABELS) for name, text in DATA_GAUGES.items()
+        }
+        for key in sorted(arrivals):
+            if key[0] in shown:
+                values = _values(key, arrivals[key][0], measures.get(key), now)
+                for family, value in zip(families.values(), values, strict=True):
+                    if value is not None:  # not known is no sample, never a 0
+                        family.add_metric(key, value)
+        yield from families.values()
+        own = (len(tenants), len(tenants) - len(shown), _lag(arrivals, measures))
+        for (name, text), value in zip(OWN_GAUGES.items(), own, strict=True):
+            yield GaugeMetricFamily(name, text, value=value)
+
+
+def serve_metrics(settings: LakeSettings, host: str, port: int, most_tenants: int) -> Any:
+    """Serve `/metrics` in a thread; return the server, which has `server_port`.
+
+    Raises `EtaError` when the tables cannot be read or the port is taken.
+    """
+    registry = CollectorRegistry()
+    registry.register(QualityMetrics(settings, most_tenants=most_tenants))  # reads once
+    try:
+        server, _ = start_http_server(port, host, registry)
+    except OSError as error:
+        raise EtaError(
+            f"cannot listen on {host}:{port} ({error.strerror})",
+            remedy="choose another port with `--port`",
+        ) from error
+    return server
+
+
+def _values(
+    key: Key, known_at: datetime, measured: tuple[Any, ...] | None, now: datetime
+) -> tuple[float | None, ...]:
+    """Return the values of `DATA_GAUGES`, in their order."""
+    hours = max((now - known_at).total_seconds(), 0.0) / 3600
+    found = Shares() if measured is None else Shares(*measured[2:])
+    parts = (found.completeness, found.validity, found.uniqueness, found.consistency)
+    return (hours, *parts, score(DataType(key[1]), hours, found))
+
+
+def _lag(arrivals: Mapping[Key, tuple[Any, ...]], measures: Mapping[Key, tuple[Any, ...]]) -> float:
+    """Return by how many seconds the measures are behind, of the key where it is most."""
+    long_ago = datetime.fromtimestamp(0, UTC)
+    ages: list[float] = [
+        (known_at - (measures[key][1] if key in measures else long_ago)).total_seconds()
+        for key, (known_at,) in arrivals.items()
+    ]
+    return max([0.0, *ages])

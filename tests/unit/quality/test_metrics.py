@@ -1,0 +1,97 @@
+"""What Prometheus is shown: bounded, never frozen, and what a recount says."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from ingest_service.sinks.delta import DeltaSink
+from lakehouse.contracts.tables import OPS_INGEST_LEDGER
+from lakehouse.errors import EtaError
+from lakehouse.quality.metrics import DATA_GAUGES, OWN_GAUGES, QualityMetrics, serve_metrics
+from lakehouse.quality.refresh import refresh
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.care import Day, merge_small_files
+from lakehouse.storage.tables import ensure_tables
+from tests.support.quality import Plan, plant, recount
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> LakeSettings:
+    settings = LakeSettings(home=tmp_path)
+    ensure_tables(settings)
+    return settings
+
+
+def reader(lake: LakeSettings, **how: Any) -> Callable[..., float | None]:
+    """How to look at one gauge, each time by a new scrape."""
+    registry = CollectorRegistry()
+    registry.register(QualityMetrics(lake, **how))
+
+    def value(name: str, tenant: str | None = None) -> float | None:
+        labels = {} if tenant is None else {"tenant_id": tenant, "data_type": "interactions"}
+        return registry.get_sample_value(name, labels)
+
+    return value
+
+
+def test_gauges_follow_the_lake_and_time_goes_on_without_measures(lake: LakeSettings) -> None:
+    sink, hours = DeltaSink(lake), [0.0]
+    value = reader(lake, clock=lambda: datetime.now(UTC) + timedelta(hours=hours[0]))
+    assert value("eta_quality_tenants") == 0
+
+    plant(sink, "b1", Plan(good=90, invalid=10))
+    assert value("data_freshness_hours", "acme") == pytest.approx(0, abs=0.2)
+    assert value("data_quality_score", "acme") is None  # not measured is not 0
+    assert value("eta_quality_lag_seconds") > 1e9
+
+    refresh(lake, "run")
+    expected = recount(lake)["acme", "interactions"]
+    for name in ("completeness", "validity", "uniqueness", "consistency"):
+        found = value(f"data_{name}_percent", "acme")
+        assert found == pytest.approx(expected[f"{name}_percent"])
+    assert value("data_quality_score", "acme") == pytest.approx(90)
+    assert value("eta_quality_lag_seconds") == 0
+
+    hours[0] = 12
+    assert value("data_freshness_hours", "acme") == pytest.approx(12, abs=0.2)
+    assert value("data_quality_score", "acme") == pytest.approx(45, abs=1)
+
+    plant(sink, "b2", Plan(good=1), known_at=datetime.now(UTC) + timedelta(hours=10))
+    today = datetime.now(UTC).date().isoformat()
+    merge_small_files(lake, OPS_INGEST_LEDGER, Day("acme", today), above=0)
+    assert value("data_freshness_hours", "acme") == pytest.approx(2, abs=0.2)
+    assert value("eta_quality_lag_seconds") == pytest.approx(36_000, abs=700)
+
+
+def test_tenants_beyond_the_bound_are_counted_and_not_shown(lake: LakeSettings) -> None:
+    sink = DeltaSink(lake)
+    for name in ("c", "a", "b"):
+        plant(sink, f"batch-{name}", Plan(good=1), tenant=name)
+    value = reader(lake, most_tenants=2)
+    shown = [value("data_freshness_hours", name) is not None for name in ("a", "b", "c")]
+    assert shown == [True, True, False]
+    assert (value("eta_quality_tenants"), value("eta_quality_tenants_omitted")) == (3, 1)
+
+
+def test_page_names_every_gauge_and_a_taken_port_is_told(lake: LakeSettings) -> None:
+    plant(DeltaSink(lake), "b1", Plan(good=1))
+    refresh(lake, "run")
+    server = serve_metrics(lake, "127.0.0.1", 0, 10)
+    try:
+        page = httpx.get(f"http://127.0.0.1:{server.server_port}/metrics", timeout=60).text
+        with pytest.raises(EtaError, match="cannot listen"):
+            serve_metrics(lake, "127.0.0.1", server.server_port, 10)
+    finally:
+        server.shutdown()
+        server.server_close()
+    families = {family.name: family for family in text_string_to_metric_families(page)}
+    assert families.keys() == {*DATA_GAUGES, *OWN_GAUGES}
+    for name in DATA_GAUGES:
+        (sample,) = families[name].samples
+        assert sample.labels == {"tenant_id": "acme", "data_type": "interactions"}
