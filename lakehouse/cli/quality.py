@@ -42,7 +42,7 @@ def serve_metrics(
     import signal
     from threading import Event
 
-    from lakehouse.quality.metrics import serve_metrics as serve
+    from lakehouse.quality.exporter import serve_metrics as serve
     from lakehouse.settings import LakeSettings
     from lakehouse.storage.tables import ensure_tables
 

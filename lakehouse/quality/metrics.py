@@ -14,14 +14,12 @@ from urllib.parse import unquote
 
 import polars as pl
 import pyarrow.parquet as pq
-from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import OPS_DATA_QUALITY, OPS_INGEST_LEDGER, TableSpec
 from lakehouse.contracts.tenant import UNATTRIBUTED
-from lakehouse.errors import EtaError
 from lakehouse.quality.scoring import Shares, score
 from lakehouse.storage.care import live_files
 from lakehouse.storage.ledger import query
@@ -170,23 +168,6 @@ class QualityMetrics(Collector):
         own = (len(tenants), len(tenants) - len(shown), _lag(arrivals, measures))
         for (name, text), value in zip(OWN_GAUGES.items(), own, strict=True):
             yield GaugeMetricFamily(name, text, value=value)
-
-
-def serve_metrics(settings: LakeSettings, host: str, port: int, most_tenants: int) -> Any:
-    """Serve `/metrics` in a thread; return the server, which has `server_port`.
-
-    Raises `EtaError` when the tables cannot be read or the port is taken.
-    """
-    registry = CollectorRegistry()
-    registry.register(QualityMetrics(settings, most_tenants=most_tenants))  # reads once
-    try:
-        server, _ = start_http_server(port, host, registry)
-    except OSError as error:
-        raise EtaError(
-            f"cannot listen on {host}:{port} ({error.strerror})",
-            remedy="choose another port with `--port`",
-        ) from error
-    return server
 
 
 def _values(

@@ -7,13 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER
 from lakehouse.errors import EtaError
-from lakehouse.quality.metrics import DATA_GAUGES, OWN_GAUGES, QualityMetrics, serve_metrics
+from lakehouse.quality.exporter import serve_metrics
+from lakehouse.quality.metrics import DATA_GAUGES, OWN_GAUGES, QualityMetrics
 from lakehouse.quality.refresh import refresh
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.care import Day, merge_small_files
@@ -84,14 +85,28 @@ def test_page_names_every_gauge_and_a_taken_port_is_told(lake: LakeSettings) -> 
     refresh(lake, "run")
     server = serve_metrics(lake, "127.0.0.1", 0, 10)
     try:
-        page = httpx.get(f"http://127.0.0.1:{server.server_port}/metrics", timeout=60).text
+        url = f"http://127.0.0.1:{server.server_port}"
+        page = httpx.get(f"{url}/metrics", timeout=60).text
+        assert httpx.get(url, timeout=60).status_code == 404
         with pytest.raises(EtaError, match="cannot listen"):
             serve_metrics(lake, "127.0.0.1", server.server_port, 10)
     finally:
         server.shutdown()
         server.server_close()
+    registry = CollectorRegistry()
+    registry.register(QualityMetrics(lake))
+    assert places(page) == places(generate_latest(registry).decode())
     families = {family.name: family for family in text_string_to_metric_families(page)}
     assert families.keys() == {*DATA_GAUGES, *OWN_GAUGES}
     for name in DATA_GAUGES:
         (sample,) = families[name].samples
         assert sample.labels == {"tenant_id": "acme", "data_type": "interactions"}
+
+
+def places(page: str) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """The series of a page and what is said of them, without their values."""
+    return [
+        (family.documentation, sample.name, sorted(sample.labels.items()))
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+    ]
