@@ -1,10 +1,11 @@
 """How the control database is reached: URLs, SQLite's modes, and read and write transactions."""
 
+import errno
 import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -184,10 +185,19 @@ def _target(url: str) -> URL:
 
 
 def _create_file(path: Path) -> None:
-    """Create the file readable by its owner alone; SQLite gives its side files the same mode."""
+    """Create the file readable by its owner alone; SQLite gives its side files the same mode.
+
+    One that is there is not opened: closing it again would lose the locks that this process has on
+    it by another connection (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise EtaError(
             f"the control database {path} cannot be opened ({error.strerror})",

@@ -7,9 +7,12 @@ another one's user. So is what a local Kafka keeps, which only its retention del
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow.fs as pafs
@@ -98,7 +101,31 @@ def _machine_place(settings: LakeSettings, path: Path, tenant_id: str) -> Place 
         kind = DATABASE
     else:
         kind = FILE if inside else PROGRAM_LOG
+    if kind == DATABASE:
+        return Place(kind, str(path), lambda: _read_elsewhere(path))
     return Place(kind, str(path), lambda: path.open("rb"))
+
+
+_TO_STDOUT: Final = (
+    "import shutil, sys; shutil.copyfileobj(open(sys.argv[1], 'rb'), sys.stdout.buffer)"
+)
+
+
+def _read_elsewhere(path: Path) -> IO[bytes]:
+    """Return a copy, without a name, of a file of SQLite's, read by a process of its own.
+
+    A process that closes a file loses every lock that it has on it, SQLite's among them: the next
+    one to close the database would take itself for the last, and delete the write-ahead log under
+    everybody else (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
+    copy = TemporaryFile(dir=path.parent)  # noqa: SIM115 - the caller closes it
+    command = [sys.executable, "-S", "-c", _TO_STDOUT, str(path)]
+    done = subprocess.run(command, stdout=copy, stderr=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        copy.close()
+        raise FileNotFoundError(path)
+    copy.seek(0)
+    return copy
 
 
 def _is_database(settings: LakeSettings, path: Path) -> bool:

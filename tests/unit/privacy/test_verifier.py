@@ -3,6 +3,8 @@
 import gzip
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -252,3 +254,18 @@ def test_a_forgotten_place_is_found(scene: Scene, plant: Plant, kind: str) -> No
     finally:
         undo()
     assert look(scene.lake.settings, scene) == set()
+
+
+def test_a_look_into_the_database_leaves_its_locks_alone(scene: Scene) -> None:
+    """Else another process that closes it takes itself for the last and deletes its log."""
+    path = scene.lake.settings.control_url.removeprefix("sqlite:///")
+    scene.lake.database.set_tenant_settings(TENANT, scene.lake.tenant)
+    look(scene.lake.settings, scene)
+    program = (
+        "import sqlite3, sys; opened = sqlite3.connect(sys.argv[1]);"
+        "opened.execute('select count(*) from tenants').fetchall(); opened.close()"
+    )
+    subprocess.run([sys.executable, "-c", program, path], check=True)
+    assert Path(f"{path}-wal").exists()
+    assert Path(f"{path}-shm").exists()
+    scene.lake.database.set_tenant_settings(TENANT, scene.lake.tenant)
