@@ -8,7 +8,7 @@ import pytest
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import open_local_session
 from tests.conftest import PROJECT_DIR
-from tests.support.lake import Lake
+from tests.support.lake import Lake, generate_code
 from tests.support.tenants import store_tenants
 
 
@@ -26,6 +26,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     try:
         settings = LakeSettings()
         session = open_local_session(settings)
+        generate_code(session, wanted=False)
         yield Lake(settings)
         session.stop()
     finally:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from pyspark.sql import SparkSession
 
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER
-from tests.support.lake import DERIVED_TABLES, Lake
+from tests.support.lake import DERIVED_TABLES, Lake, generate_code
 from tests.support.movielens import MOVIELENS
 from tests.support.service import RunningService
 
@@ -16,6 +17,8 @@ TENANT = "movielens"
 @pytest.fixture(scope="module")
 def movielens(lake: Lake, real_data: Path) -> RunningService:
     """The file uploaded twice, built after each."""
+    session = SparkSession.active()
+    generate_code(session, wanted=True)  # these are enough rows for it
     service = RunningService(lake.settings.home_dir)
     body = (real_data / "ml-100k" / "ml-100k.inter").read_bytes()
     service.add_tenant(TENANT, MOVIELENS)
@@ -32,6 +35,7 @@ def movielens(lake: Lake, real_data: Path) -> RunningService:
         assert all(lake.table(name, TENANT).equals(held) for name, held in tables.items())
     finally:
         service.stop()
+        generate_code(session, wanted=False)
     return service
 
 
