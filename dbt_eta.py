@@ -23,7 +23,11 @@ class EtaPlugin(dbtPlugin):  # type: ignore[misc]  # dbt has no types
         if self.project_name != PROJECT_NAME or flags.WHICH in COMMANDS_WITHOUT_SPARK:
             return
         from lakehouse.training.build import COMMANDS_THAT_WRITE
+        from lakehouse.training.build_recording import RECORDED, record_build
         from lakehouse.training.targets import prepare_target
+
+        if flags.WHICH in RECORDED:
+            record_build(flags.WHICH, flags.VARS or {})
 
         target = flags.TARGET or os.environ.get("DBT_TARGET") or "dev"
         prepare_target(target, is_writing=flags.WHICH in COMMANDS_THAT_WRITE)

@@ -72,7 +72,8 @@ class ServiceSettings(BaseSettings):
     max_connections: int = Field(default=1_000, gt=0)
     """Connections per process; further requests are refused with 503."""
     metrics_token: SecretStr | None = None
-    """Bearer token of the operator for `GET /metrics`; without it the endpoint is closed."""
+    """Bearer token of the operator for `GET /metrics`, which is closed without it, and for the
+    quality of every tenant's data on the dashboard."""
     recovery_grace: timedelta = timedelta(hours=1)
     """Age at which an unfinished batch of an unknown process is taken for dead."""
     ledger_check_every: timedelta = timedelta(minutes=10)

@@ -19,6 +19,7 @@ from ingest_service.events.quotas import QuotaKeeper
 from ingest_service.events.writer import EventWriter
 from ingest_service.housekeeping import Housekeeper, Task
 from ingest_service.metrics import ServiceMetrics
+from ingest_service.quality import QualityDesk
 from ingest_service.replaying import ReplayedBatch, Replayer, ReplayOrder
 from ingest_service.rereading import EditedRows
 from ingest_service.service import IngestService
@@ -32,6 +33,7 @@ from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
 from lakehouse.privacy.export import open_export
 from lakehouse.privacy.suppression import StoredSuppressionList
+from lakehouse.quality.history import Reader
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.care import merge_ended_days
 from lakehouse.storage.findings import FindingsStore
@@ -90,6 +92,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
 
         writer = QueueWriter(lambda: _producer(lake), writer, control.tenant_settings)
     keeper = Housekeeper(tasks)
+    quality = _quality_desk(lake, control)
 
     def start() -> None:
         _start(lake, settings, control, sink, spool)
@@ -97,6 +100,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
 
     def stop() -> None:
         keeper.stop()
+        quality.close()
         sink.close()
 
     return Services(
@@ -115,6 +119,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
             EventLimits(settings.max_batch_events, settings.max_webhook_bytes),
         ),
         quotas=QuotaKeeper(control.usage),
+        quality=quality,
         bodies=BodyReader(settings.event_memory_bytes, settings.body_seconds),
         check_lake=_lake_check(lake, sink),
         start=start,
@@ -230,6 +235,16 @@ def _merge(lake: LakeSettings) -> None:
     merged = merge_ended_days(lake, _now().date())
     if merged:
         _log.info("merged the files of %d ended days", len(merged))
+
+
+def _quality_desk(lake: LakeSettings, control: ControlDatabase) -> QualityDesk:
+    def reader(days: int) -> Reader:
+        return Reader(lake, control, days)
+
+    return QualityDesk(
+        lambda tenant_id, days: reader(days).report(tenant_id).model_dump_json().encode(),
+        lambda tenant_id, days: reader(days).overview(tenant_id).model_dump_json().encode(),
+    )
 
 
 def _ledger_task(lake: LakeSettings, settings: ServiceSettings, metrics: ServiceMetrics) -> Task:

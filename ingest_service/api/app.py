@@ -16,6 +16,7 @@ from ingest_service.api import (
     health,
     privacy,
     problems,
+    quality,
     upload_jobs,
     uploads,
     webhooks,
@@ -27,7 +28,7 @@ from ingest_service.metrics import ServiceMetrics
 
 
 def create_app(services: Services) -> FastAPI:
-    """Return the app. Every endpoint needs a key, but for health and the API's description."""
+    """Return the app. Every endpoint needs a key, but for health, the description and the page."""
 
     turns = Semaphore(services.settings.parallel_uploads)
     worker = UploadWorker(services, turns)
@@ -61,6 +62,8 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(batches.router)
     app.include_router(privacy.router)
     app.include_router(exports.router)
+    app.include_router(quality.router)
+    app.include_router(quality.page_router())
     app.include_router(health.router)
     problems.install(app)
     app.add_middleware(IdleLimit, seconds=services.settings.body_idle_seconds)

@@ -1,6 +1,7 @@
 """Who is calling: an API key, checked before a request's body is touched."""
 
 import hmac
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Final
 
@@ -23,6 +24,18 @@ _DESCRIBED: Final = (
 _OPERATOR: Final = Security(
     HTTPBearer(scheme_name="Operator", description="The operator's token.", auto_error=False)
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks at figures: a tenant at its own, the operator (None) at those of all."""
+
+    tenant_id: str | None
+
+    def require(self, tenant_id: str) -> None:
+        """Raise `ProblemError` 403 for a tenant that is not the viewer's."""
+        if self.tenant_id not in (None, tenant_id):
+            raise _wrong_tenant()
 
 
 def presented_key(request: Request) -> str | None:
@@ -123,19 +136,51 @@ async def operator(
             "the metrics are closed",
             remedy="set ETA_SERVICE_METRICS_TOKEN and send it as a bearer token",
         )
-    presented = presented_key(request) or ""
-    if not hmac.compare_digest(presented.encode(), token.get_secret_value().encode()):
+    if not _is_operators(request, services):
         raise _unauthorized()
+
+
+async def viewer(
+    request: Request,
+    services: Annotated[Services, Depends(services_of)],
+    _bearer: Annotated[object, _DESCRIBED[0]],
+    _header: Annotated[object, _DESCRIBED[1]],
+    _token: Annotated[object, _OPERATOR],
+) -> Viewer:
+    """Return whose figures the caller may see: the operator's token opens all, a key its own."""
+    if _is_operators(request, services):
+        return Viewer(None)
+    key = await key_of(request, services)
+    if not key.scopes & {"read", "admin"}:
+        raise ProblemError(
+            HTTPStatus.FORBIDDEN,
+            "missing_scope",
+            "the API key may not read",
+            remedy="use a key with the scope `read` or `admin`",
+        )
+    return Viewer(key.tenant_id)
+
+
+def _is_operators(request: Request, services: Services) -> bool:
+    token = services.settings.metrics_token
+    presented = presented_key(request) or ""
+    return token is not None and hmac.compare_digest(
+        presented.encode(), token.get_secret_value().encode()
+    )
 
 
 def _require_tenant(key: ApiKey, tenant_id: str) -> None:
     if key.tenant_id != tenant_id:
-        raise ProblemError(
-            HTTPStatus.FORBIDDEN,
-            "wrong_tenant",
-            "the API key belongs to another tenant",
-            remedy="send the tenant_id that the key was made for",
-        )
+        raise _wrong_tenant()
+
+
+def _wrong_tenant() -> ProblemError:
+    return ProblemError(
+        HTTPStatus.FORBIDDEN,
+        "wrong_tenant",
+        "the API key belongs to another tenant",
+        remedy="send the tenant_id that the key was made for",
+    )
 
 
 def _unauthorized() -> ProblemError:

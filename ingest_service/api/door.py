@@ -10,12 +10,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ingest_service.api.problems import ProblemError
 
 DOCS: Final = "/docs"
+DASHBOARD: Final = "/dashboard"
 
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _DOCUMENTATION: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
     "style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
     "img-src 'self' data: https://fastapi.tiangolo.com; frame-ancestors 'none'"
+)
+_PAGE: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 
 
@@ -33,7 +38,7 @@ def _headers(policy: str) -> list[tuple[bytes, bytes]]:
 
 
 _STRICT: Final = _headers(_NOTHING)
-_FOR_DOCS: Final = _headers(_DOCUMENTATION)
+_OTHERS: Final = {DOCS: _headers(_DOCUMENTATION), DASHBOARD: _headers(_PAGE)}
 
 
 class SecurityHeaders:
@@ -50,7 +55,7 @@ class SecurityHeaders:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = _FOR_DOCS if scope["path"] == DOCS else _STRICT
+                headers = _OTHERS.get(scope["path"], _STRICT)
                 message["headers"] = [*message["headers"], *headers]
             await send(message)
 

@@ -11,6 +11,7 @@ from ingest_service.control import Control
 from ingest_service.events.quotas import QuotaKeeper
 from ingest_service.events.writer import EventWriter
 from ingest_service.metrics import ServiceMetrics
+from ingest_service.quality import QualityDesk
 from ingest_service.service import IngestService
 from ingest_service.settings import ServiceSettings
 from ingest_service.spool import Spool
@@ -44,6 +45,7 @@ class Services:
     quotas: QuotaKeeper
     bodies: BodyReader
     inbox: Inbox
+    quality: QualityDesk
 
 
 async def services_of(request: Request) -> Services:

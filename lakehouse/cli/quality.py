@@ -1,10 +1,13 @@
-"""`eta quality`: measure how good the tenants' data is, and serve it to Prometheus."""
+"""`eta quality`: measure how good the tenants' data is, show it, and serve it to Prometheus."""
 
 from typing import Annotated
 
 import typer
 
+from lakehouse.cli.quality_report import report
+
 app = typer.Typer(help="How good each tenant's data is.", no_args_is_help=True)
+app.command()(report)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -33,6 +33,7 @@ _MARKS: Final = "tenant_id, data_type, batch_id, {} as replay, attempt, known_at
 _ROW: Final = (
     "batch_id, data_type, source, source_ref, raw, reasons, schema_version, layout, known_at"
 )
+_PLACED: Final = "batch_id, data_type, source, source_ref, known_at"
 _BATCH_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,300}")
 _LINE: Final = re.compile(r"line:(\d+)")
 
@@ -52,6 +53,7 @@ class Quarantine:
     """One tenant's open rows, of one batch or all, as they are when this is made; for one thread.
 
     `asked`: raw is asked about batches and replays younger than this (see `ledger.counting`).
+    `since`: only rows that arrived on this day (UTC) or later.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Quarantine:
         batch_id: str | None = None,
         *,
         asked: timedelta = SETTLED,
+        since: date | None = None,
     ) -> None:
         self._table = table
         self._tenant_id = check_owner(tenant_id)
@@ -68,11 +71,12 @@ class Quarantine:
         if batch_id is not None:
             self._where = f"batch_id = '{check_batch_id(batch_id)}'"
         self._asked = asked
+        self._arrived = "true" if since is None else f"ingest_date >= date '{since}'"
         outcomes = self._counting(OPS_REPLAY_OUTCOMES, "replay")
         places = "batch_id, source_ref, replay, attempt"
         resolved = query(table, OPS_REPLAY_OUTCOMES, places, tenant_id, self._where)
         self._resolved = resolved.join(outcomes, on=("batch_id", "replay", "attempt"), how="semi")
-        self._stored = self._counting(RAW_QUARANTINE, "0")
+        self._stored = self._counting(RAW_QUARANTINE, "0", self._arrived)
 
     @property
     def stored(self) -> pl.DataFrame:
@@ -81,10 +85,13 @@ class Quarantine:
 
     def rows(self) -> Iterator[pl.DataFrame]:
         """Yield the open rows in pieces; those of a piece in file order."""
+        return self._pieces(_ROW)
+
+    def _pieces(self, columns: str) -> Iterator[pl.DataFrame]:
         from deltalake import QueryBuilder
 
-        where = f"tenant_id = '{self._tenant_id}' and {self._where}"
-        text = f"select {_ROW}, attempt from rows where {where}"  # noqa: S608
+        where = f"tenant_id = '{self._tenant_id}' and {self._where} and {self._arrived}"
+        text = f"select {columns}, attempt from rows where {where}"  # noqa: S608
         found = QueryBuilder().register("rows", self._table(RAW_QUARANTINE)).execute(text)
         for piece in found:
             rows = pl.DataFrame(piece).join(self._stored, on=("batch_id", "attempt"), how="semi")
@@ -97,7 +104,7 @@ class Quarantine:
         keys = ("batch_id", "data_type", "source")
         parts = [
             rows.group_by(keys).agg(pl.len().alias("rows"), pl.col("known_at").min())
-            for rows in self.rows()
+            for rows in self._pieces(_PLACED)
         ]
         if not parts:
             return pl.DataFrame(schema=dict.fromkeys(keys, pl.String) | {"rows": pl.UInt32})
@@ -113,7 +120,7 @@ class Quarantine:
             .unnest("reasons")
             .group_by(*keys, "batch_id")
             .agg(pl.len().alias("rows"))
-            for rows in self.rows()
+            for rows in self._pieces(f"{_PLACED}, reasons")  # not their bytes
         ]
         if not parts:
             return []
@@ -121,9 +128,10 @@ class Quarantine:
         ordered = totals.sort(["rows", *keys], descending=[True, False, False, False])
         return [ReasonCount(*row) for row in ordered.select(*keys, "rows", "batch_id").iter_rows()]
 
-    def _counting(self, spec: TableSpec, replay: str) -> pl.DataFrame:
+    def _counting(self, spec: TableSpec, replay: str, arrived: str = "true") -> pl.DataFrame:
         marks = _MARKS.format(replay)
-        found = query(self._table, spec, f"distinct {marks}", self._tenant_id, self._where)
+        rest = f"{self._where} and {arrived}"
+        found = query(self._table, spec, f"distinct {marks}", self._tenant_id, rest)
         now = datetime.now(UTC)
         kept = counting(found, self._table, now, settled=self._asked)
         return kept.select("batch_id", "replay", "attempt").unique()

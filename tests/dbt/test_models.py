@@ -2,8 +2,10 @@
 
 import json
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from lakehouse.storage.build_reports import read_build_reports
 from lakehouse.training.lake_state import SOURCES
 from tests.support import reference
 from tests.support.lake import DERIVED_TABLES, Lake, at
@@ -33,6 +35,16 @@ def test_staging_says_where_every_raw_row_went(lake: Lake, built: dict) -> None:
     assert counts["duplicate_count"] > 0
     assert counts["raw_count"] == 420
     assert counts["staged_count"] + counts["duplicate_count"] + conflicts == 420
+
+
+def test_what_dbt_made_of_each_model_and_test_is_kept(lake: Lake, built: dict) -> None:
+    began = datetime.now(UTC) - timedelta(days=1)
+    reports = read_build_reports(lake.settings.home_dir, since=began, limit=1_000)
+    whole = [r for r in reports if r.command == "build" and r.is_success and r.tenant_id is None]
+    ended = {(node.name, node.kind): node.status for r in whole for node in r.nodes}
+    assert ended["training_data", "model"] == "success"
+    assert ended["staging_accounts_for_every_raw_row", "test"] == "pass"
+    assert not any(name.endswith("__this_run") for name, kind in ended if kind == "model")
 
 
 def test_user_features(lake: Lake, built: dict) -> None:

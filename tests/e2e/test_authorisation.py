@@ -21,7 +21,8 @@ from tests.support.rows import interactions_csv
 from tests.support.service import METRICS_TOKEN, RunningService
 
 VICTIM, STRANGER = "acme", "stranger"
-PUBLIC = {"/health/live", "/health/ready"}
+PAGE = {"/dashboard", "/dashboard/page.css", "/dashboard/page.js"}
+PUBLIC = {"/health/live", "/health/ready", *PAGE}
 REFUSED = {401, 403, 404}
 _HTTP = httpx.Client(timeout=30)
 
@@ -153,7 +154,9 @@ def _key(secret: str | None) -> list[dict[str, str]]:
     return [{"Authorization": f"Bearer {secret}"}, {"X-API-Key": secret}]
 
 
-def test_the_description_names_operations_and_guards_all_but_health(world: World) -> None:
+def test_the_description_guards_all_but_health_and_the_page(
+    world: World,
+) -> None:
     assert len(world.operations) >= 15
     unguarded = {operation.path for operation in world.operations if not operation.schemes}
     assert unguarded == PUBLIC | {"/v1/webhooks/{source}"}
@@ -226,7 +229,7 @@ def test_a_key_needs_one_of_the_scopes_that_are_described(world: World) -> None:
 
 
 def test_the_operators_token_opens_the_metrics_and_no_key_does(world: World) -> None:
-    (metrics,) = [o for o in world.operations if "Operator" in o.schemes]
+    (metrics,) = [o for o in world.operations if list(o.schemes) == ["Operator"]]
     for secret in [world.other_tenant, *world.scoped.values()]:
         for headers in _key(secret):
             assert metrics.send(world.service, headers).status_code == 401
@@ -238,3 +241,19 @@ def _is_refused(operation: Operation, who: str, answer: httpx.Response) -> None:
     assert answer.status_code in REFUSED, (operation, who, answer.text)
     told = set(answer.json())
     assert told == {"type", "title", "status", "code", "detail", "remedy"}, (operation, who)
+
+
+def test_the_operators_token_opens_every_tenants_quality(world: World) -> None:
+    opened = [o for o in world.operations if {"Operator", "Bearer"} <= o.schemes.keys()]
+    assert {o.path for o in opened} == {"/v1/quality", "/v1/tenants/{tenant_id}/quality"}
+    for operation in opened:
+        for headers in _key(METRICS_TOKEN):
+            answer = operation.send(world.service, headers)
+            assert answer.status_code == 200, answer.text
+            assert VICTIM in answer.text
+
+
+def test_a_key_sees_its_own_tenant_alone_in_the_overview(world: World) -> None:
+    for secret, tenant in ((world.other_tenant, STRANGER), (world.scoped["read"], VICTIM)):
+        answer = _HTTP.get(f"{world.service.base_url}/v1/quality", headers=_key(secret)[0])
+        assert [found["tenant_id"] for found in answer.json()["tenants"]] == [tenant]

@@ -18,7 +18,7 @@ from lakehouse.control.database import ControlDatabase
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.tables import open_table
 
-START_SECONDS = 60
+START_SECONDS = 240  # of a busy machine
 METRICS_TOKEN = "operator-token"
 
 

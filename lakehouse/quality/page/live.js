@@ -1,0 +1,144 @@
+// The page that the service serves: a key, the tenants it may see, one tenant's report. The key
+// stays in this tab (sessionStorage) and goes nowhere but into the header of a request.
+
+const KEY = "eta.key";
+const main = el("main", {});
+const bar_ = el("header", {});
+let asked = 0;
+
+class Refused extends Error {
+  constructor(message, remedy, status) {
+    super(message);
+    this.remedy = remedy;
+    this.status = status;
+  }
+}
+
+async function get(path) {
+  let answer;
+  try {
+    answer = await fetch(path, {
+      headers: { Authorization: `Bearer ${sessionStorage.getItem(KEY)}` },
+      credentials: "omit", cache: "no-store", redirect: "error",
+    });
+  } catch {
+    throw new Refused("The service does not answer.", "Is it running? Try again in a moment.", 0);
+  }
+  const body = await answer.json().catch(() => ({}));
+  if (answer.ok) return body;
+  throw new Refused(body.detail || `The service answered ${answer.status}.`, body.remedy || "",
+    answer.status);
+}
+
+function keyForm(error) {
+  const input = el("input", { type: "password", id: "key", autocomplete: "off", required: true,
+    spellcheck: "false", "aria-describedby": "key-about" });
+  const form = el("form", { class: "card", onsubmit: (event) => {
+    event.preventDefault();
+    if (!/^[\x21-\x7e]+$/.test(input.value.trim())) {
+      show(keyForm(new Refused("That is no key.", "A key has no spaces and begins with eta_.", 0)));
+      return;
+    }
+    sessionStorage.setItem(KEY, input.value.trim());
+    render();
+  } },
+    el("h1", {}, "Data quality"),
+    el("p", { id: "key-about" },
+      "Enter an API key with the scope read or admin to see your tenant, or the operator's token " +
+      "to see all. It stays in this tab until you close it."),
+    error && el("p", { role: "alert" }, mark("bad", error.message), " ", error.remedy),
+    el("p", {}, el("label", { for: "key" }, "Key")),
+    el("div", { class: "row" }, input, el("button", { type: "submit" }, "Show")));
+  return [form, () => input.focus()];
+}
+
+function show([content, then]) {
+  main.replaceChildren(...[content].flat(Infinity).filter(Boolean));
+  if (then) then();
+}
+
+function overviewView(overview) {
+  const rows = overview.tenants.map((tenant) => {
+    const kinds = Object.fromEntries(tenant.data_types.map((kind) => [kind.data_type, kind]));
+    const fresh = (name) => (kinds[name] ? freshnessMark(kinds[name]) : "–");
+    return [
+      el("button", { class: "link", type: "button", onclick: () => go(tenant.tenant_id) },
+        tenant.tenant_id),
+      percent(tenant.score), { class: "bars", value: tenant.score === null ? null : bar(tenant.score / 100) },
+      scoreMark(tenant.score),
+      fresh("interactions"), fresh("items"), fresh("clickstream"),
+      tenant.passed === null ? mark("none", "not checked")
+        : tenant.passed ? mark("good", "passed") : mark("bad", "held back"),
+      { class: "time", value: time(tenant.checked_at) },
+    ];
+  });
+  return [
+    el("h1", { tabindex: "-1" }, "Tenants"),
+    el("p", { class: "quiet" }, `The last ${overview.days} days, as of ` +
+      `${time(overview.generated_at)} UTC; the lowest score first. By data type: the age of the ` +
+      "newest batch, of the age it may have."),
+    overview.unread.map((text) => el("p", { class: "card notice", role: "status" }, mark("watch", text))),
+    el("section", { class: "card" }, rows.length
+      ? table("Score by tenant", ["tenant", numeric("score"), "", "", "interactions", "items",
+        "clickstream", "last gate", "checked"], rows)
+      : el("p", {}, "No tenant has sent anything in this time.")),
+  ];
+}
+
+function go(tenant) {
+  location.hash = tenant === null ? "" : `#${encodeURIComponent(tenant)}`;
+}
+
+const wanted = () => {
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; }
+};
+
+async function render() {
+  const mine = ++asked;
+  drawHeader(false);
+  if (!sessionStorage.getItem(KEY)) return show(keyForm(null));
+  show([el("p", { class: "card", role: "status" }, "Reading…")]);
+  let content, isOne = false;
+  try {
+    let tenant = wanted();
+    if (!tenant) {
+      const overview = await get("/v1/quality");
+      isOne = overview.tenants.length === 1;
+      if (isOne) tenant = overview.tenants[0].tenant_id;
+      else content = overviewView(overview);
+    }
+    if (tenant) content = reportView(await get(`/v1/tenants/${encodeURIComponent(tenant)}/quality`));
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    if (mine !== asked) return undefined;
+    if (error.status === 401) {
+      sessionStorage.removeItem(KEY);
+      return show(keyForm(error));
+    }
+    content = el("div", { class: "card notice bad", role: "alert" },
+      el("h2", {}, "That did not work"), el("p", {}, error.message, " ", error.remedy));
+  }
+  if (mine !== asked) return undefined;
+  drawHeader(!isOne && wanted() !== "");
+  document.title = wanted() ? `${wanted()} · data quality · eta` : "eta · data quality";
+  return show([content, () => (main.querySelector("h1, h2") || main).focus()]);
+}
+
+const theme = themeButton();
+
+function drawHeader(hasBack) {
+  const hasKey = Boolean(sessionStorage.getItem(KEY));
+  const button = (text, act) => el("button", { type: "button", onclick: act }, text);
+  bar_.replaceChildren(...[
+    el("span", { class: "name" }, "eta · data quality"),
+    hasBack && button("All tenants", () => go(null)),
+    hasKey && button("Refresh", render),
+    theme,
+    hasKey && button("Forget the key", () => { sessionStorage.removeItem(KEY); go(null); render(); }),
+  ].filter(Boolean));
+}
+
+document.body.replaceChildren(bar_, main, el("footer", {},
+  "No user, item or event is named here: rows that a check shows are masked."));
+addEventListener("hashchange", render);
+render();

@@ -1,0 +1,89 @@
+"""What dbt made of each model and test, a JSON file per dbt command: `{home}/reports/dbt/`.
+
+dbt keeps the results of its last command alone. A file per command needs no lock: a scheduler's run
+has one for each of its tasks, and who reads puts those of a run together by its id. No file holds a
+message of dbt's: it may quote data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+KEPT: Final = timedelta(days=90)
+"""How long a report stays."""
+
+_STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeResult:
+    """How a model or test ended: dbt's own status, seconds, and a test's failing rows."""
+
+    name: str
+    kind: str
+    status: str
+    seconds: float
+    failures: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """One dbt command. `tenant_id` is set when it was narrowed to one; `run_id` if it has a run."""
+
+    run_id: str | None
+    tenant_id: str | None
+    command: str
+    started_at: datetime
+    seconds: float
+    is_success: bool
+    nodes: Sequence[NodeResult]
+
+
+def write_build_report(home: Path, report: BuildReport) -> Path:
+    """Write the report, whole or not at all, and drop those that are older than `KEPT`."""
+    folder = _folder(home)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{report.started_at.astimezone(UTC):{_STAMP}}-{os.getpid()}.json"
+    partial = path.with_suffix(".partial")
+    document = {**asdict(report), "started_at": report.started_at.astimezone(UTC).isoformat()}
+    partial.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    partial.replace(path)
+    oldest = f"{datetime.now(UTC) - KEPT:{_STAMP}}"
+    for old in folder.glob("*.json"):
+        if old.name < oldest:
+            old.unlink(missing_ok=True)
+    return path
+
+
+def read_build_reports(home: Path, *, since: datetime, limit: int) -> list[BuildReport]:
+    """Return the newest reports of commands begun from `since` on, newest first.
+
+    A file that is no report is left out.
+    """
+    oldest = f"{since.astimezone(UTC):{_STAMP}}"
+    names = sorted((p.name for p in _folder(home).glob("*.json") if p.name >= oldest), reverse=True)
+    return list(_reports(_folder(home) / name for name in names[:limit]))
+
+
+def _reports(paths: Iterator[Path]) -> Iterator[BuildReport]:
+    for path in paths:
+        try:
+            yield _report(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError):  # dropped meanwhile, or damaged
+            continue
+
+
+def _report(document: dict[str, Any]) -> BuildReport:
+    nodes = [NodeResult(**node) for node in document.pop("nodes")]
+    started_at = datetime.fromisoformat(document.pop("started_at"))
+    return BuildReport(**document, started_at=started_at, nodes=nodes)
+
+
+def _folder(home: Path) -> Path:
+    return home / "reports" / "dbt"
