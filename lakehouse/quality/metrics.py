@@ -58,6 +58,8 @@ OWN_GAUGES: Final = {
 
 _SHARES: Final = tuple(f"{name}_percent" for name in Shares.__dataclass_fields__)
 _KNOWN_AT: Final = "newest_known_at"
+_IS_ARRIVAL: Final = "replay = 0"
+"""A replay takes in what had arrived before."""
 _FEW_FILES: Final = 32
 """More than these are read by one query over the table, which costs less than one by one."""
 
@@ -69,13 +71,21 @@ def _now() -> datetime:
 class Newest:
     """The newest row per tenant and data type of a table whose rows never change.
 
+    `condition` is the program's own SQL over the table's columns: only such rows are looked at.
+
     Keeps a handle and what it has read: a look costs what was committed since the last one. Rows
     of files that were merged are read again and change nothing.
     """
 
     def __init__(
-        self, settings: LakeSettings, spec: TableSpec, moment: str, columns: Sequence[str] = ()
+        self,
+        settings: LakeSettings,
+        spec: TableSpec,
+        moment: str,
+        columns: Sequence[str] = (),
+        condition: str = "true",
     ) -> None:
+        self._condition = condition
         self._settings = settings
         self._spec = spec
         self._table: DeltaTable | None = None
@@ -89,7 +99,7 @@ class Newest:
         if self._table is None:
             self._table = open_table(self._settings, self._spec)
         else:
-            self._table.update_incremental()
+            self._table.update_incremental()  # also where the log was shortened meanwhile
         if self._table.version() == self._version:
             return
         live = live_files(self._table)
@@ -108,15 +118,19 @@ class Newest:
         newest = ", ".join(
             f"last_value({name} order by {moment}) as {name}" for name in self._columns
         )
-        rest = "true group by tenant_id, data_type"
+        rest = f"{self._condition} group by tenant_id, data_type"
         return query(lambda _: table, self._spec, f"tenant_id, data_type, {newest}", None, rest)
 
     def _of_file(self, files: pafs.FileSystem, path: str, tenant_id: str) -> pl.DataFrame:
         with files.open_input_file(unquote(path)) as file:  # the log has it as a URL
-            rows = pl.DataFrame(
-                pq.ParquetFile(file).read(columns=["data_type", *self._columns])
-            ).with_columns(tenant_id=pl.lit(tenant_id))
-        return rows.sort(self._columns[0]).group_by("data_type").last()
+            rows = pl.DataFrame(pq.ParquetFile(file).read())
+        rows = rows.with_columns(tenant_id=pl.lit(tenant_id))
+        return (
+            rows.filter(pl.sql_expr(self._condition))
+            .sort(self._columns[0])
+            .group_by("data_type")
+            .last()
+        )
 
     def _take(self, newest: pl.DataFrame) -> None:
         for tenant_id, data_type, *values in newest.select(*LABELS, *self._columns).iter_rows():
@@ -140,7 +154,7 @@ class QualityMetrics(Collector):
         most_tenants: int = MOST_TENANTS,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        self._arrivals = Newest(settings, OPS_INGEST_LEDGER, "known_at")
+        self._arrivals = Newest(settings, OPS_INGEST_LEDGER, "known_at", (), _IS_ARRIVAL)
         self._measures = Newest(settings, OPS_DATA_QUALITY, "measured_at", (_KNOWN_AT, *_SHARES))
         self._most = most_tenants
         self._clock = clock

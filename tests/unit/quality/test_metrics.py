@@ -13,13 +13,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER
 from lakehouse.errors import EtaError
+from lakehouse.quality import metrics
 from lakehouse.quality.exporter import serve_metrics
 from lakehouse.quality.metrics import DATA_GAUGES, OWN_GAUGES, QualityMetrics
 from lakehouse.quality.refresh import refresh
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.care import Day, merge_small_files
-from lakehouse.storage.tables import ensure_tables
-from tests.support.quality import Plan, plant, recount
+from lakehouse.storage.tables import ensure_tables, open_table, table_location
+from tests.support.quality import Plan, mend, plant, recount
 
 
 @pytest.fixture
@@ -68,6 +69,32 @@ def test_gauges_follow_the_lake_and_time_goes_on_without_measures(lake: LakeSett
     merge_small_files(lake, OPS_INGEST_LEDGER, Day("acme", today), above=0)
     assert value("data_freshness_hours", "acme") == pytest.approx(2, abs=0.2)
     assert value("eta_quality_lag_seconds") == pytest.approx(36_000, abs=700)
+
+
+@pytest.mark.parametrize("is_cold", [True, False])
+def test_replay_is_no_arrival(lake: LakeSettings, monkeypatch: Any, is_cold: bool) -> None:
+    if is_cold:
+        monkeypatch.setattr(metrics, "_FEW_FILES", 0)
+    sink, value = DeltaSink(lake), reader(lake)
+    before = datetime.now(UTC) - timedelta(hours=3)
+    batch = plant(sink, "b1", Plan(good=1, invalid=1), known_at=before)
+    mend(sink, batch, 1, ["line:0000000002"])
+    refresh(lake, "run")
+    assert value("data_freshness_hours", "acme") == pytest.approx(3, abs=0.2)
+    assert value("eta_quality_lag_seconds") == 0
+
+
+def test_scrapes_go_on_when_the_log_was_shortened_meanwhile(lake: LakeSettings) -> None:
+    sink, value = DeltaSink(lake), reader(lake)
+    plant(sink, "b1", Plan(good=1), known_at=datetime.now(UTC) - timedelta(hours=3))
+    assert value("data_freshness_hours", "acme") == pytest.approx(3, abs=0.2)
+    for number in range(3):
+        plant(sink, f"more-{number}", Plan(good=1))
+    open_table(lake, OPS_INGEST_LEDGER).create_checkpoint()
+    log = Path(table_location(lake, OPS_INGEST_LEDGER)) / "_delta_log"
+    for entry in sorted(log.glob("*.json")):
+        entry.unlink()
+    assert value("data_freshness_hours", "acme") == pytest.approx(0, abs=0.2)
 
 
 def test_tenants_beyond_the_bound_are_counted_and_not_shown(lake: LakeSettings) -> None:

@@ -146,10 +146,13 @@ def test_yesterdays_rows_do_not_hide_todays(lake: LakeSettings) -> None:
     sink = DeltaSink(lake)
     old = datetime.now(UTC) - timedelta(days=2)
     plant(sink, "good", Plan(good=1_000), known_at=old)
+    others = plant(sink, "others", Plan(good=8, invalid=2), tenant="other", known_at=old)
     refresh(lake, "two days ago", clock=later(days=-2))
     bad = plant(sink, "bad", Plan(good=5, invalid=5))
+    mend(sink, others, 1, ["line:0000000002"])
     refresh(lake, "now")
     assert newest(lake)["validity_percent"] == pytest.approx(50)
+    assert newest(lake, "other")["validity_percent"] == pytest.approx(90)
     # what is mended a week later belongs to the delivery that it mends
     mend(sink, bad, 1, ["line:0000000002"])
     refresh(lake, "in a week", clock=later(days=7))
