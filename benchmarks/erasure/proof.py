@@ -25,7 +25,7 @@ import polars as pl
 from deltalake import QueryBuilder
 
 from lakehouse.cli.erasing import DbtModels
-from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.privacy.worker import Worker
 from lakehouse.settings import find_project_dir
 from lakehouse.storage.ledger_check import check_ledger
@@ -64,6 +64,17 @@ def file_of(data: Path, rows: int | None) -> pl.DataFrame:
         "interaction_type",
         "timestamp",
     )
+
+
+def catalogue_of(events: pl.DataFrame) -> str:
+    """Return a catalogue of all items, on offer before the first event.
+
+    Without one an item is available from its first interaction on. If that was an erased person's,
+    it becomes available later, and what is drawn for everybody after it has to change.
+    """
+    live = pl.Series("item_id", [f"i{n}" for n in range(5)])
+    items = pl.concat([events["item_id"].unique(), live]).unique().sort().to_frame()
+    return items.with_columns(available_from=pl.lit("1990-01-02T00:00:00Z")).write_csv()
 
 
 def others(lake: ErasableLake, gone: list[str]) -> dict[str, str]:
@@ -108,6 +119,7 @@ def run(data: Path, count: int, rows: int | None) -> dict[str, Any]:
         frame = file_of(data, rows)
         text = frame.write_csv()
         wrong = frame.head(5_000).with_columns(interaction_type=pl.lit("nonsense")).write_csv()
+        assert not lake.upload(catalogue_of(frame), DataType.ITEMS).counts.quarantined
         lake.upload(text)
         lake.upload(wrong)
         assert run_dbt(lake.settings, ["run", "--exclude", ON_REQUEST]).success
