@@ -74,7 +74,7 @@ def catalogue_of(events: pl.DataFrame) -> str:
     """
     live = pl.Series("item_id", [f"i{n}" for n in range(5)])
     items = pl.concat([events["item_id"].unique(), live]).unique().sort().to_frame()
-    return items.with_columns(available_from=pl.lit("1990-01-02T00:00:00Z")).write_csv()
+    return items.with_columns(available_from=pl.lit(631_238_400_000)).write_csv()
 
 
 def others(lake: ErasableLake, gone: list[str]) -> dict[str, str]:
