@@ -1,7 +1,7 @@
 """Serves the gauges of quality over HTTP.
 
-The page is written here: at 18,000 samples prometheus-client's own takes 75 ms of processor time,
-and packing it as much again; this one takes 20. Families are the library's, as everywhere.
+The page is written here: at 18,000 samples prometheus-client takes 60 ms of processor time to write
+it and 60 to pack it; this takes 19 and does not pack. Families are the library's, as everywhere.
 """
 
 from __future__ import annotations
