@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakehouse.cli.output import note
+
 if TYPE_CHECKING:
+    from lakehouse.quality.outcomes import CheckOutcome
     from lakehouse.settings import LakeSettings
 
 
@@ -14,6 +17,7 @@ class LayerName(StrEnum):
 
     raw = "raw"
     staging = "staging"
+    features = "features"
     training = "training"
 
 
@@ -27,8 +31,8 @@ def gate(
         typer.Option(help="Last layer to check; `raw` needs no run of the models before."),
     ] = LayerName.training,
 ) -> None:
-    """Check raw, staging and training tables; exit code 1 when a tenant fails."""
-    from lakehouse.cli.output import note, print_rows
+    """Check raw, staging, features and training tables; exit code 1 when a tenant fails."""
+    from lakehouse.cli.output import print_rows
     from lakehouse.quality.gate import run_gate
     from lakehouse.settings import LakeSettings
 
@@ -51,12 +55,21 @@ def gate(
                 for verdict, tenant_id, o in found
             ],
         )
+    for _, tenant_id, outcome in found:
+        _note_samples(tenant_id, outcome)
     failed = [result.tenant_id for result in results.values() if not result.passed]
     report = next(iter(results.values())).report["report_file"]
     note(f"{len(results) - len(failed)} of {len(results)} tenants passed.")
     note(f"Report: {settings.home_dir / report}")
     if failed:
         raise typer.Exit(1)
+
+
+def _note_samples(tenant_id: str, outcome: "CheckOutcome") -> None:
+    if outcome.samples:
+        note(f"{tenant_id}, {outcome.check}: some of the rows, identifiers masked:")
+    for row in outcome.samples:
+        note("  " + "  ".join(f"{name}={value}" for name, value in row.items()))
 
 
 def _how(settings: "LakeSettings", until: LayerName) -> dict[str, Any]:

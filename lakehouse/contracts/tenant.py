@@ -10,6 +10,7 @@ from lakehouse.contracts.kinds import DataType as DataType
 from lakehouse.contracts.kinds import FileFormat as FileFormat
 from lakehouse.contracts.kinds import InteractionType as InteractionType
 from lakehouse.contracts.kinds import OnError as OnError
+from lakehouse.contracts.quality import QualitySettings
 from lakehouse.contracts.retention import RetentionPolicy
 from lakehouse.errors import EtaError
 
@@ -165,7 +166,8 @@ class TenantSettings(_Model):
     `sources` maps a mapping's name to it; an upload that names none uses `default`, which exists
     even when it is not given (contract column names, epoch milliseconds, commas). `contract` and
     `segment` exist as well. `quotas` bound what it sends as events. `retention` says how long its
-    data stays and in which storage (docs/storage-tiers.md).
+    data stays and in which storage (docs/storage-tiers.md). `quality` are the thresholds of the
+    checks that decide whether it is published (docs/quality-gate.md).
     """
 
     time_range: TimeRange = Field(default_factory=TimeRange)
@@ -177,6 +179,7 @@ class TenantSettings(_Model):
     sources: dict[str, SourceMapping] = Field(default_factory=dict)
     quotas: Quotas = Field(default_factory=Quotas)
     retention: RetentionPolicy = Field(default_factory=RetentionPolicy)
+    quality: QualitySettings = Field(default_factory=QualitySettings)
 
     def mapping(self, name: str | None) -> SourceMapping:
         """Return the source mapping called `name`; raise `EtaError` when the tenant has none."""

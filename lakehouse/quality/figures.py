@@ -6,22 +6,24 @@ scan per check.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.contracts.kinds import InteractionType
+from lakehouse.contracts.quality import QualitySettings
 from lakehouse.contracts.tenant import TimeRange
 from lakehouse.errors import EtaError
 from lakehouse.quality.outcomes import Figure
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, Row, SparkSession
 
-LAYERS: Final = ("raw", "staging", "training")
+LAYERS: Final = ("raw", "staging", "features", "training")
 """In this order: each layer's figures may use those of the layers before it."""
 
 _END_OF_TIME: Final = "9999-12-31"
@@ -31,7 +33,8 @@ _HARMLESS: Final = re.compile(r"[A-Za-z0-9_:.+ -]*")
 
 _RULES: Final = (
     "tenant_id string, earliest timestamp, latest timestamp, positive_types array<string>, "
-    "negatives_per_positive int"
+    "negatives_per_positive int, least_rating double, most_rating double, future_after_hours int, "
+    "period_days int, history_periods int, minimum_events int"
 )
 
 
@@ -42,11 +45,20 @@ class TenantRules:
     time_range: TimeRange | None = None
     positive_types: tuple[str, ...] | None = None
     negatives: int | None = None
+    quality: QualitySettings = field(default_factory=QualitySettings)
+
+    def limits(self) -> dict[str, float | None]:
+        """Return both bounds of each limit: `<figure>_warn` and `<figure>_fail`."""
+        return {
+            f"{name}_{level}": None if bound is None else float(bound)
+            for name, limit in self.quality.limits().items()
+            for level, bound in (("warn", limit.warn), ("fail", limit.fail))
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whom to measure, and by which rules.
+    """Whom to measure, when, and by which rules.
 
     `tenants` None means every tenant with rows. `rules` are those of the tenants that have any of
     their own. `build_parameters` are the variables that the training tables were built with.
@@ -55,6 +67,7 @@ class Scope:
     tenants: tuple[str, ...] | None
     rules: Mapping[str, TenantRules]
     build_parameters: Mapping[str, Any]
+    now: datetime
 
 
 def build_parameters(session: "SparkSession") -> dict[str, Any]:
@@ -78,7 +91,7 @@ def measure(
 ) -> dict[str, dict[str, dict[str, Figure]]]:
     """Measure the layers; return layer → tenant → figures, and leave them as views `gate_<layer>`.
 
-    `folder` holds `<layer>/figures.sql`.
+    `folder` holds `<layer>/figures.sql`. The views have the tenant's limits beside its figures.
     """
     _hand_over(session, scope.rules)
     parameters = _parameters(scope)
@@ -87,10 +100,27 @@ def measure(
         statement = (folder / layer / "figures.sql").read_text(encoding="utf-8")
         figures = session.sql(bind(statement, parameters))
         rows = figures.collect()
-        # a view on the rows: one on the statement would measure again for every check
-        session.createDataFrame(rows, figures.schema).createOrReplaceTempView(f"gate_{layer}")
+        _leave_view(session, f"gate_{layer}", figures, rows, scope.rules)
         measured[layer] = {row.tenant_id: row.asDict() for row in rows}
     return measured
+
+
+def _leave_view(
+    session: "SparkSession",
+    name: str,
+    figures: "DataFrame",
+    rows: "list[Row]",
+    rules: Mapping[str, TenantRules],
+) -> None:
+    """Make a view of the rows: one on the statement would measure again for every check."""
+    from pyspark.sql.types import DoubleType, StructType
+
+    schema = StructType(list(figures.schema.fields))
+    for limit in TenantRules().limits():
+        schema.add(limit, DoubleType())
+    limits = (rules.get(row.tenant_id, TenantRules()).limits().values() for row in rows)
+    known = [(*row, *own) for row, own in zip(rows, limits, strict=True)]
+    session.createDataFrame(known, schema).createOrReplaceTempView(name)
 
 
 def drop_views(session: "SparkSession") -> None:
@@ -118,6 +148,8 @@ def _literal(name: str, value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value!r}d"
     if isinstance(value, datetime):
         return f"timestamp '{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}'"
     if isinstance(value, list):
@@ -138,12 +170,25 @@ def _hand_over(session: "SparkSession", rules: Mapping[str, TenantRules]) -> Non
             *_timestamps(rule.time_range),
             None if rule.positive_types is None else list(rule.positive_types),
             rule.negatives,
+            *_constants(rule.quality).values(),
         )
         for tenant_id, rule in sorted(rules.items())
     ]
     # the hint: Spark takes rows from Python to be too many to broadcast, and would sort the tables
     known = session.createDataFrame(rows, _RULES).hint("broadcast")
     known.createOrReplaceTempView("gate_tenants")
+
+
+def _constants(quality: QualitySettings) -> dict[str, float | int]:
+    """What the statements read of the thresholds; in the order of `_RULES`."""
+    return {
+        "least_rating": quality.rating_scale.least,
+        "most_rating": quality.rating_scale.most,
+        "future_after_hours": quality.future_after_hours,
+        "period_days": quality.period_days,
+        "history_periods": quality.history_periods,
+        "minimum_events": quality.minimum_events,
+    }
 
 
 def _timestamps(held: TimeRange | None) -> tuple[datetime | None, datetime | None]:
@@ -163,4 +208,6 @@ def _parameters(scope: Scope) -> dict[str, Any]:
         "positive_types": list(built["positive_types"]),
         "negatives_per_positive": int(built["negatives_per_positive"]),
         "cutoff": _END_OF_TIME if cutoff in (None, "None") else str(cutoff),
+        "now": scope.now,
+        **_constants(QualitySettings()),
     }

@@ -16,10 +16,13 @@ from lakehouse.quality.figures import (
     drop_views,
     measure,
 )
-from lakehouse.quality.outcomes import CheckOutcome, Figure, GateResult, verdict
+from lakehouse.quality.masking import Masker
+from lakehouse.quality.outcomes import Figure, GateResult, verdict
 from lakehouse.quality.report import new_report_path, write_report
 from lakehouse.quality.rules import tenant_rules
+from lakehouse.quality.samples import take_samples
 from lakehouse.quality.soda import Finding, scan
+from lakehouse.quality.telling import outcomes
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import opened_session
 
@@ -28,14 +31,22 @@ if TYPE_CHECKING:
 
 CHECKS_FOLDER: Final = "soda_checks"
 
-_TABLES: Final = (
-    "raw.interactions",
-    "raw.items",
-    "staging.stg_interactions",
-    "staging.stg_items",
-    "training.training_data",
-    "training.training_counts",
-)
+_TABLES: Final = {
+    "raw": ("raw.interactions", "raw.items", "ops.removals"),
+    "staging": ("staging.stg_interactions", "staging.stg_items"),
+    "features": (
+        "features.user_features",
+        "features.item_features",
+        "features.item_hours",
+        "ops.staging_counts",
+    ),
+    "training": (
+        "training.training_data",
+        "training.training_counts",
+        "training.training_contents",
+    ),
+}
+"""What each layer's figures read, those of earlier layers apart."""
 
 Figures = dict[str, dict[str, dict[str, Figure]]]
 """Layer → tenant → figures."""
@@ -76,21 +87,21 @@ def run_gate(
     started_at, began = clock(), time.monotonic()
     _refuse_missing_tables(session, layers)
     known, rules = tenant_rules(settings)
-    scope = Scope(wanted, rules, parameters or build_parameters(session))
+    scope = Scope(wanted, rules, parameters or build_parameters(session), started_at)
     measured, figures, findings = _examine(
         session, settings.project_dir / CHECKS_FOLDER, scope, layers
     )
     known |= {tenant_id for rows in figures.values() for tenant_id in rows}
+    samples = take_samples(session, findings, Masker())
     report_path = new_report_path(settings.home_dir, started_at)
-    about = {
+    about: dict[str, Any] = {
         "checked_at": started_at.isoformat(),
         "report_file": report_path.relative_to(settings.home_dir).as_posix(),
     }
     results = {
         tenant_id: verdict(
             tenant_id,
-            _outcomes(findings, tenant_id, is_warning=False),
-            _outcomes(findings, tenant_id, is_warning=True),
+            *outcomes(findings, tenant_id, samples),
             {layer: rows[tenant_id] for layer, rows in figures.items() if tenant_id in rows},
             **about,
         )
@@ -131,7 +142,7 @@ def _files(folder: Path, name: str, layers: Sequence[str]) -> list[Path]:
 
 
 def _refuse_missing_tables(session: "SparkSession", layers: Sequence[str]) -> None:
-    wanted = [name for name in _TABLES if name.partition(".")[0] in layers]
+    wanted = [name for layer in layers for name in _TABLES[layer]]
     missing = [name for name in wanted if not session.catalog.tableExists(name)]
     if missing:
         raise EtaError(
@@ -167,42 +178,3 @@ def _tenants(
                 remedy="see `eta tenants list`",
             )
     return list(wanted)
-
-
-def _outcomes(
-    findings: Sequence[Finding], tenant_id: str, *, is_warning: bool
-) -> tuple[CheckOutcome, ...]:
-    found = []
-    for finding in findings:
-        if finding.is_warning is not is_warning:
-            continue
-        if finding.measured is not None:  # a table's columns concern every tenant
-            found.append(_of_table(finding))
-        found += [_of_row(finding, row) for row in finding.rows if row["tenant_id"] == tenant_id]
-    return tuple(found)
-
-
-def _of_table(finding: Finding) -> CheckOutcome:
-    return CheckOutcome(
-        check=finding.check,
-        layer=finding.layer,
-        table=finding.table,
-        measured=finding.measured,
-        expected="the columns of the contract",
-        sentence=f"{finding.table} has not the columns it should have: {finding.measured}.",
-        see=finding.attributes["see"],
-    )
-
-
-def _of_row(finding: Finding, row: Mapping[str, Figure]) -> CheckOutcome:
-    texts = finding.attributes
-    check_tenant_id(str(row["tenant_id"]))  # it becomes part of a command
-    return CheckOutcome(
-        check=finding.check,
-        layer=finding.layer,
-        table=finding.table,
-        measured=row[texts["measured"]],
-        expected=texts["expected"].format_map(row),
-        sentence=texts["sentence"].format_map(row),
-        see=f'uv run dbt show --inline "{texts["see"].format_map(row)}"',
-    )

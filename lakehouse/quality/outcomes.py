@@ -1,7 +1,7 @@
 """What the gate says of a tenant. No field ever holds a user, an item or an event."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 Figure = int | float | str | None
@@ -12,9 +12,10 @@ Figure = int | float | str | None
 class CheckOutcome:
     """A check that a tenant did not meet.
 
-    `check` is the check's stable name in `soda_checks/`; `measured` and `expected` are what was
-    found and what the check allows; `sentence` says it to a person; `see` is a command that shows
-    more.
+    `check` is the check's stable name in `soda_checks/`; `measured` is what was found, `threshold`
+    the number it was compared with (None: there is none) and `expected` says in words what the
+    check allows; `sentence` says it to a person; `see` is a command that shows more. `samples` are
+    some of the rows behind a failure, identifiers masked.
     """
 
     check: str
@@ -24,6 +25,8 @@ class CheckOutcome:
     expected: str
     sentence: str
     see: str
+    threshold: Figure = None
+    samples: tuple[Mapping[str, Figure], ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,12 @@ def verdict(
         **about_the_run,
         "tenant_id": tenant_id,
         "passed": not failures,
-        "failures": [asdict(outcome) for outcome in failures],
-        "warnings": [asdict(outcome) for outcome in warnings],
+        "failures": [_json(outcome) for outcome in failures],
+        "warnings": [_json(outcome) for outcome in warnings],
         "figures": {layer: dict(row) for layer, row in figures.items()},
     }
     return GateResult(tenant_id, not failures, failures, warnings, report)
+
+
+def _json(outcome: CheckOutcome) -> dict[str, Any]:
+    return {**asdict(outcome), "samples": [dict(row) for row in outcome.samples]}

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lakehouse.contracts.tables import OPS_TENANT_SETTINGS
-from lakehouse.contracts.tenant import TimeRange
+from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.quality.figures import TenantRules
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.tables import open_table
@@ -12,20 +12,21 @@ from lakehouse.storage.tables import open_table
 def tenant_rules(settings: LakeSettings) -> tuple[set[str], dict[str, TenantRules]]:
     """Return the ids of the tenants that were added, and the rules of those that have any.
 
-    The time range is that of the newest settings. The label types and k are those that the models
-    were last told (`ops.tenant_settings`): a set is not wrong because its tenant changed its mind
-    after the build.
+    The time range and the thresholds are those of the newest settings. The label types and k are
+    those that the models were last told (`ops.tenant_settings`): a set is not wrong because its
+    tenant changed its mind after the build.
     """
-    ranges = _time_ranges(settings)
+    added = _added(settings)
     told = _told_to_the_models(settings)
-    rules = {
-        tenant_id: TenantRules(ranges.get(tenant_id), *told.get(tenant_id, (None, None)))
-        for tenant_id in ranges.keys() | told.keys()
-    }
-    return set(ranges), rules
+    rules = {}
+    for tenant_id in added.keys() | told.keys():
+        own = added.get(tenant_id, TenantSettings())
+        types, negatives = told.get(tenant_id, (None, None))
+        rules[tenant_id] = TenantRules(own.time_range, types, negatives, own.quality)
+    return set(added), rules
 
 
-def _time_ranges(settings: LakeSettings) -> dict[str, TimeRange]:
+def _added(settings: LakeSettings) -> dict[str, TenantSettings]:
     if settings.database_url is None and not Path(settings.home_dir / "control.db").is_file():
         return {}  # no tenant was ever added
     from lakehouse.control.database import ControlDatabase
@@ -33,7 +34,7 @@ def _time_ranges(settings: LakeSettings) -> dict[str, TimeRange]:
     database = ControlDatabase.open(settings.control_url)
     try:
         return {
-            tenant.tenant_id: database.tenant_settings(tenant.tenant_id).time_range
+            tenant.tenant_id: database.tenant_settings(tenant.tenant_id)
             for tenant in database.tenants.list()
         }
     finally:

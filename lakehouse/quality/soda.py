@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
 from lakehouse.quality.outcomes import Figure
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 DATA_SOURCE: Final = "eta"
+WARNING: Final = ".warn"
 _ERROR: Final = 3
 _SILENT: Final = logging.CRITICAL + 1
 
@@ -28,7 +30,8 @@ _SILENT: Final = logging.CRITICAL + 1
 class Finding:
     """A check that did not pass. `rows` are the figures of the tenants that failed it.
 
-    A check of a table's columns has no rows: `measured` then says what is wrong with them.
+    A check of a table's columns has no rows: `measured` then says what is wrong with them. The two
+    halves of a check with a limit have one name here; `WARNING` ends that of the half that warns.
     """
 
     check: str
@@ -38,6 +41,14 @@ class Finding:
     attributes: Mapping[str, str]
     rows: tuple[Mapping[str, Figure], ...] = ()
     measured: str | None = None
+
+    def see(self, row: Mapping[str, Figure]) -> str:
+        """Return the statement that shows the rows of a failed tenant.
+
+        A tenant's id becomes part of it: raises `EtaError` when it may not.
+        """
+        check_tenant_id(str(row["tenant_id"]))
+        return self.attributes["see"].format_map(row)
 
 
 def scan(
@@ -149,7 +160,7 @@ def _finding(check: Any, kept: Mapping[str, tuple[Mapping[str, Figure], ...]]) -
             remedy="name fewer tenants: `eta gate --tenant TENANT`",
         )
     return Finding(
-        check=check.name,
+        check=check.name.removesuffix(WARNING),
         layer=Path(configured.location.file_path).parent.name,
         table=attributes.get("table", check.partition.table.table_name),
         is_warning=check.outcome.value == "warn",

@@ -4,6 +4,7 @@ with
 interactions as (
     select
         interactions.tenant_id,
+        coalesce(interactions.event_id, '') = '' as has_no_id,
         coalesce(interactions.user_id, '') = '' as has_no_user,
         coalesce(interactions.item_id, '') = '' as has_no_item,
         not coalesce(
@@ -15,52 +16,101 @@ interactions as (
             false
         ) as is_out_of_range,
         coalesce(settings.earliest, :earliest) as earliest,
-        coalesce(settings.latest, :latest) as latest
+        coalesce(settings.latest, :latest) as latest,
+        interactions.known_at
     from raw.interactions as interactions
     left join gate_tenants as settings
         on interactions.tenant_id = settings.tenant_id
     where :is_for_all or array_contains(:tenants, interactions.tenant_id)
 ),
 
-rows as (
+interaction_totals as (
     select
         tenant_id,
-        1 as interaction_count,
-        cast(has_no_user as int) as missing_user_id_count,
-        cast(has_no_item as int) as missing_item_id_count,
-        cast(has_unknown_type as int) as unknown_type_count,
-        cast(is_out_of_range as int) as out_of_range_count,
-        0 as catalogue_row_count,
-        0 as missing_catalogue_item_id_count,
-        earliest,
-        latest
+        count(*) as row_count,
+        count_if(has_no_id) as missing_event_id_count,
+        count_if(has_no_user) as missing_user_id_count,
+        count_if(has_no_item) as missing_item_id_count,
+        count_if(has_unknown_type) as unknown_type_count,
+        count_if(is_out_of_range) as out_of_range_count,
+        (unix_micros(:now) - unix_micros(max(known_at))) / 3.6e9 as age_hours,
+        date_format(min(earliest), 'yyyy-MM-dd HH:mm:ss') as earliest,
+        date_format(min(latest), 'yyyy-MM-dd HH:mm:ss') as latest
     from interactions
+    group by tenant_id
+),
+
+catalogue_totals as (
+    select
+        tenant_id,
+        count(*) as row_count,
+        count_if(coalesce(item_id, '') = '') as missing_item_id_count,
+        count_if(price < 0) as negative_price_count
+    from raw.items
+    where :is_for_all or array_contains(:tenants, tenant_id)
+    group by tenant_id
+),
+
+-- rows that age took from raw and that staging keeps
+expired_totals as (
+    select
+        tenant_id,
+        sum(row_count) as row_count
+    from ops.removals
+    where
+        table_name = 'raw.interactions'
+        and reason = 'expired'
+        and (:is_for_all or array_contains(:tenants, tenant_id))
+    group by tenant_id
+),
+
+-- A tenant's totals side by side: joining them would cost a shuffle each.
+totals as (
+    select
+        tenant_id,
+        struct(*) as interactions,
+        null as catalogue,
+        null as expired
+    from interaction_totals
     union all
     select
         tenant_id,
-        0 as interaction_count,
-        0 as missing_user_id_count,
-        0 as missing_item_id_count,
-        0 as unknown_type_count,
-        0 as out_of_range_count,
-        1 as catalogue_row_count,
-        cast(coalesce(item_id, '') = '' as int) as missing_catalogue_item_id_count,
-        cast(null as timestamp) as earliest,
-        cast(null as timestamp) as latest
-    from raw.items
-    where :is_for_all or array_contains(:tenants, tenant_id)
+        null as interactions,
+        struct(*) as catalogue,
+        null as expired
+    from catalogue_totals
+    union all
+    select
+        tenant_id,
+        null as interactions,
+        null as catalogue,
+        struct(*) as expired
+    from expired_totals
+),
+
+tenants as (
+    select
+        tenant_id,
+        first(interactions, true) as interactions,
+        first(catalogue, true) as catalogue,
+        first(expired, true) as expired
+    from totals
+    group by tenant_id
 )
 
 select
     tenant_id,
-    sum(interaction_count) as interaction_count,
-    sum(missing_user_id_count) as missing_user_id_count,
-    sum(missing_item_id_count) as missing_item_id_count,
-    sum(unknown_type_count) as unknown_type_count,
-    sum(out_of_range_count) as out_of_range_count,
-    sum(catalogue_row_count) as catalogue_row_count,
-    sum(missing_catalogue_item_id_count) as missing_catalogue_item_id_count,
-    date_format(min(earliest), 'yyyy-MM-dd') as earliest,
-    date_format(min(latest), 'yyyy-MM-dd') as latest
-from rows
-group by tenant_id
+    coalesce(interactions.row_count, 0) as interaction_count,
+    coalesce(interactions.missing_event_id_count, 0) as missing_event_id_count,
+    coalesce(interactions.missing_user_id_count, 0) as missing_user_id_count,
+    coalesce(interactions.missing_item_id_count, 0) as missing_item_id_count,
+    coalesce(interactions.unknown_type_count, 0) as unknown_type_count,
+    coalesce(interactions.out_of_range_count, 0) as out_of_range_count,
+    coalesce(expired.row_count, 0) as expired_count,
+    coalesce(catalogue.row_count, 0) as catalogue_row_count,
+    coalesce(catalogue.missing_item_id_count, 0) as missing_catalogue_item_id_count,
+    coalesce(catalogue.negative_price_count, 0) as negative_price_count,
+    interactions.age_hours,
+    interactions.earliest,
+    interactions.latest
+from tenants

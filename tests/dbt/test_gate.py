@@ -1,191 +1,56 @@
 """The gate: what is planted in one tenant fails that tenant by the check meant for it, no other."""
 
 import json
-import logging
-import os
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from lakehouse.contracts.tables import RAW_ITEMS
-from lakehouse.contracts.tenant import TenantSettings, TimeRange
 from lakehouse.control.database import ControlDatabase
 from lakehouse.errors import EtaError
+from lakehouse.quality.figures import LAYERS
 from lakehouse.quality.gate import run_gate
 from lakehouse.quality.outcomes import GateResult
-from lakehouse.quality.soda import Finding, scan
+from lakehouse.quality.soda import WARNING, Finding
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import open_local_session
 from tests.conftest import PROJECT_DIR
-from tests.support.lake import NOON, Lake, interaction, item
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+from tests.support.gate import (
+    BROKEN,
+    FAILURES,
+    WARNINGS,
+    gate_settings,
+    plant_below_raw,
+    plant_in_raw,
+    store_gate_tenants,
+)
+from tests.support.lake import Lake
 
 CHECKS = PROJECT_DIR / "soda_checks"
-CONFIGURATION = CHECKS / "configuration.yml"
 TABLES = (
     "raw.interactions",
     "raw.items",
+    "ops.removals",
     "staging.stg_interactions",
     "staging.stg_items",
+    "features.user_features",
+    "features.item_features",
     "training.training_data",
     "training.training_counts",
+    "training.training_contents",
 )
-ONE_SAMPLED = "negative_type = 'sampled' and draw_index = 1 and anchor_item_id = 'i0'"
-
-# What is broken below raw, one tenant each: table, column and its new value (None: the rows go),
-# which rows; and the check that is to tell.
-BROKEN = {
-    "gate-no-user": (
-        ("staging.stg_interactions", "user_id", "null", "event_id = 'e0'"),
-        "staged_user_id_is_given",
-    ),
-    "gate-no-item": (
-        ("staging.stg_interactions", "item_id", "null", "event_id = 'v19'"),
-        "staged_item_id_is_given",
-    ),
-    "gate-type": (
-        ("staging.stg_interactions", "interaction_type", "'stare'", "event_id = 'v19'"),
-        "staged_interaction_type_is_known",
-    ),
-    "gate-early": (
-        (
-            "staging.stg_interactions",
-            "event_time",
-            "timestamp '2019-12-31 23:59:59'",
-            "event_id = 'v19'",
-        ),
-        "staged_event_time_is_in_range",
-    ),
-    "gate-twice": (
-        ("staging.stg_interactions", "event_id", "'v18'", "event_id = 'v19'"),
-        "staged_event_id_is_unique",
-    ),
-    "gate-unstaged": (
-        ("staging.stg_interactions", None, None, "true"),
-        "staged_rows_follow_the_raw_rows",
-    ),
-    "gate-catalogue-twice": (
-        ("staging.stg_items", "event_id", "'i1'", "event_id = 'i2'"),
-        "staged_catalogue_rows_are_unique",
-    ),
-    "gate-unbalanced": (
-        ("training.training_data", None, None, ONE_SAMPLED),
-        "labels_are_balanced",
-    ),
-    "gate-no-positives": (
-        ("training.training_data", None, None, "true"),
-        "wishes_make_positives",
-    ),
-    "gate-lost-positive": (
-        ("training.training_data", None, None, "anchor_item_id = 'i0'"),
-        "positives_are_as_many_as_counted",
-    ),
-    "gate-repeated": (
-        ("training.training_data", "draw_index", "2", ONE_SAMPLED),
-        "examples_are_unique",
-    ),
-    "gate-no-id": (
-        ("training.training_data", "item_id", "null", ONE_SAMPLED),
-        "example_ids_are_given",
-    ),
-    "gate-mislabelled": (
-        ("training.training_data", "sampling_probability", "2", ONE_SAMPLED),
-        "labels_agree_with_their_kind",
-    ),
-}
-RAW_CHECKS = {
-    "raw_user_id_is_given",
-    "raw_item_id_is_given",
-    "raw_interaction_type_is_known",
-    "raw_event_time_is_in_range",
-    "raw_catalogue_item_id_is_given",
-}
-FAILURES = {
-    "gate-good": set(),
-    "gate-no-catalogue": set(),
-    "gate-own-range": set(),
-    "gate-few-items": set(),
-    "gate-part-catalogue": set(),
-    "gate-range": {"raw_event_time_is_in_range", "staged_event_time_is_in_range"},
-    "gate-orphans": {"items_are_in_the_catalogue"},
-    "gate-raw": RAW_CHECKS,
-    **{tenant: {check} for tenant, (_, check) in BROKEN.items()},
-}
-WARNINGS = {
-    "gate-few-items": {"negatives_can_be_drawn"},
-    "gate-part-catalogue": {"nearly_all_items_are_in_the_catalogue"},
-}
-
-
-def clicks(moment: datetime = NOON, items: int = 20) -> list[dict]:
-    """Ten users who click on one item each, and one person who has seen everything before."""
-    earlier = moment - timedelta(hours=2)
-    return [
-        *(
-            interaction(f"e{n}", f"subject-{n}", f"i{n % items}", "click", moment)
-            for n in range(10)
-        ),
-        *(interaction(f"v{n}", "subject-x", f"i{n}", "view", earlier) for n in range(items)),
-    ]
-
-
-def catalogue(first: int = 0) -> list[dict]:
-    return [
-        item(f"i{n}", available_from=NOON - timedelta(days=9)) for n in range(first, first + 20)
-    ]
-
-
-def plant_below_raw(session: "SparkSession") -> None:
-    """Break every tenant of `BROKEN`, with one update and one delete per table."""
-    updates, deletes = defaultdict(list), defaultdict(list)
-    for tenant, ((table, column, value, which), _) in BROKEN.items():
-        chosen = f"(tenant_id = '{tenant}' and {which})"
-        if column is None:
-            deletes[table].append(chosen)
-        else:
-            updates[table].append((column, value, chosen))
-    deletes["training.training_counts"].append("tenant_id = 'gate-no-positives'")
-    for table, changes in updates.items():
-        columns = ", ".join(f"{c} = if({which}, {value}, {c})" for c, value, which in changes)
-        rows = " or ".join(which for *_, which in changes)
-        assert session.sql(f"update {table} set {columns} where {rows}").collect()[0][0] > 0
-    for table, choices in deletes.items():
-        assert session.sql(f"delete from {table} where {' or '.join(choices)}").collect()[0][0] > 0
-
-
-def plant_in_raw(lake: Lake) -> None:
-    """Rows that ingestion would refuse; no build comes after them."""
-    bad = [
-        interaction("no-user", user_id=""),
-        interaction("no-item", item_id=""),
-        interaction("no-type", interaction_type="stare"),
-        interaction("no-time", event_time=datetime(2031, 1, 1, tzinfo=UTC)),
-    ]
-    lake.store("gate-raw", bad)
-    lake.store_items("gate-raw", [item("", "nameless")])
 
 
 @pytest.fixture(scope="module")
 def settings(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> LakeSettings:
-    """The lake's settings with a control database: some tenants have a range of their own."""
+    """The lake's settings with a control database: some tenants have thresholds of their own."""
     folder = tmp_path_factory.mktemp("gate")
     settings = LakeSettings(home=folder, lake_uri=lake.settings.lake)
-    ranges = {
-        "gate-range": TimeRange(start=NOON, end=datetime(2027, 1, 1)),
-        "gate-own-range": TimeRange(start=datetime(1990, 1, 1), end=datetime(2027, 1, 1)),
-        "gate-good": TimeRange(),
-        "gate-empty": TimeRange(),
-    }
     database = ControlDatabase.open(settings.control_url)
-    for tenant, time_range in ranges.items():
-        database.tenants.add(tenant, settings=TenantSettings(time_range=time_range))
+    for tenant, own in gate_settings().items():
+        database.tenants.add(tenant, settings=own)
     database.close()
     return settings
 
@@ -193,12 +58,7 @@ def settings(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> LakeSettin
 @pytest.fixture(scope="module")
 def restored(lake: Lake) -> Iterator[None]:
     """Afterwards the tables are as they were built, or other modules' builds would fail."""
-    for tenant in FAILURES:
-        moment = datetime(1998, 1, 1, tzinfo=UTC) if tenant == "gate-own-range" else NOON
-        lake.store(tenant, clicks(moment, 3 if tenant == "gate-few-items" else 20))
-        if tenant not in ("gate-no-catalogue", "gate-own-range", "gate-few-items"):
-            first = {"gate-orphans": 15, "gate-part-catalogue": 4}.get(tenant, 0)
-            lake.store(tenant, catalogue(first), spec=RAW_ITEMS, known_at=NOON)
+    store_gate_tenants(lake)
     lake.build()
     session = open_local_session(lake.settings)
     versions = {
@@ -234,11 +94,14 @@ def test_a_tenant_fails_by_the_checks_meant_for_it(
 def test_every_check_of_a_tenant_has_failed_here_once() -> None:
     written = {
         check["failed rows"]["name"]
-        for layer in ("raw", "staging", "training")
+        for layer in LAYERS
         for checks in yaml.safe_load((CHECKS / layer / "tenants.yml").read_text()).values()
         for check in checks
     }
-    assert written == set().union(*FAILURES.values(), *WARNINGS.values())
+    failed = set().union(*FAILURES.values())
+    warned = {f"{check}{WARNING}" for check in set().union(*WARNINGS.values())}
+    assert written == failed | warned
+    assert len(failed) > 20
 
 
 def test_an_outcome_says_what_was_measured_what_is_expected_and_where_to_look(
@@ -246,7 +109,7 @@ def test_an_outcome_says_what_was_measured_what_is_expected_and_where_to_look(
 ) -> None:
     (outcome,) = results["gate-unbalanced"].failures
     assert (outcome.layer, outcome.table) == ("training", "training.training_data")
-    assert (outcome.measured, outcome.expected) == (39, "40")
+    assert (outcome.measured, outcome.threshold, outcome.expected) == (39, 40, "40")
     assert outcome.sentence == (
         "10 positives with 4 negatives each, less 0 that could not be drawn, promise 40 sampled "
         "negatives; the set holds 39."
@@ -254,6 +117,28 @@ def test_an_outcome_says_what_was_measured_what_is_expected_and_where_to_look(
     assert outcome.see.startswith('uv run dbt show --inline "select ')
     (share,) = results["gate-part-catalogue"].warnings
     assert share.measured == pytest.approx(22 / 30)
+    assert (share.threshold, share.expected) == (0.95, "at least 0.95")
+    (fallen,) = results["gate-fallen"].failures
+    assert fallen.measured == pytest.approx(8 / 42)
+    assert (fallen.threshold, fallen.expected) == (0.2, "at least 0.2")
+
+
+def test_a_failure_has_up_to_five_rows_with_their_identifiers_masked(
+    results: dict[str, GateResult],
+) -> None:
+    (twice,) = results["gate-twice"].failures
+    (row,) = twice.samples
+    assert row["row_count"] == 2
+    assert re.fullmatch("e…[0-9a-f]{4}", row["event_id"])
+    (orphans,) = results["gate-orphans"].failures
+    assert len(orphans.samples) == 5
+    (future,) = results["gate-future"].failures
+    (row,) = future.samples
+    assert row.keys() == {"event_id", "event_time", "known_at", "batch_id", "source_ref"}
+    assert row["source_ref"].startswith("line:")
+    assert row["event_time"] > row["known_at"]
+    for result in results.values():
+        assert all(outcome.samples for outcome in result.failures if outcome.measured != 0)
 
 
 def test_each_command_to_see_more_is_a_statement_that_runs(
@@ -280,8 +165,15 @@ def test_the_report_on_disk_is_what_was_returned_and_names_nobody(
     assert document["tenants"] == [results[tenant].report for tenant in sorted(results)]
     assert document["passed"] is False
     assert document["tenants"][0]["figures"]["staging"]["interaction_count"] > 0
-    for identifier in ("subject-", "v19", "'i0'", '"i0"'):
+    identifiers = [f'"{letter}{n}"' for letter in "eiv" for n in range(20)]
+    for identifier in ("subject-", "v19", "'i0'", *identifiers):
         assert identifier not in text
+
+
+def without_age(result: GateResult) -> dict:
+    figures = {layer: dict(row) for layer, row in result.report["figures"].items()}
+    assert figures["raw"].pop("age_hours") >= 0
+    return figures
 
 
 def test_only_the_tenants_asked_for_are_measured(
@@ -290,7 +182,7 @@ def test_only_the_tenants_asked_for_are_measured(
     found = run_gate(settings, ["gate-good", "gate-good"])
     assert list(found) == ["gate-good"]
     assert found["gate-good"].passed
-    assert found["gate-good"].report["figures"] == results["gate-good"].report["figures"]
+    assert without_age(found["gate-good"]) == without_age(results["gate-good"])
     assert run_gate(settings, []) == {}
 
 
@@ -301,7 +193,8 @@ def test_all_tenants_are_those_with_rows(
     assert set(FAILURES) <= set(found)
     assert "gate-empty" not in found
     for tenant in FAILURES:
-        assert found[tenant].failures == results[tenant].failures
+        told = [outcome.check for outcome in found[tenant].failures]
+        assert told == [outcome.check for outcome in results[tenant].failures]
 
 
 def test_a_tenant_without_rows_passes_and_an_unknown_one_is_an_error(
@@ -336,66 +229,13 @@ def test_a_missing_column_fails_every_tenant(
         "training_counts_have_their_columns",
         "staged_user_id_is_given",
     }
-    assert set(found["gate-good"].report["figures"]) == {"raw", "staging"}
-
-
-@pytest.fixture
-def scanned(lake: Lake, tmp_path: Path) -> Callable[..., object]:
-    """Runs one check on a view of as many tenants as are asked for."""
-    session = open_local_session(lake.settings)
-
-    def run(condition: str, tenants: int = 1) -> object:
-        session.range(tenants).selectExpr(
-            "concat('t', id) as tenant_id", "id as number"
-        ).createOrReplaceTempView("gate_scanned")
-        check = {"name": "scanned", "fail condition": condition}
-        file = tmp_path / "tenants.yml"
-        file.write_text(json.dumps({"checks for gate_scanned": [{"failed rows": check}]}))
-        return scan(session, [file], CONFIGURATION)
-
-    yield run
-    session.catalog.dropTempView("gate_scanned")
-
-
-def test_all_failed_tenants_are_known_also_beyond_the_pages_that_soda_reads(scanned) -> None:
-    (finding,) = scanned("number >= 10", tenants=260)
-    assert len({row["tenant_id"] for row in finding.rows}) == len(finding.rows) == 250
-
-
-def test_what_soda_cannot_evaluate_is_an_error_and_says_nothing_of_the_data(
-    scanned, caplog: pytest.LogCaptureFixture
-) -> None:
-    with (
-        caplog.at_level(logging.INFO),
-        pytest.raises(EtaError, match=r"could not be run.*scanned") as raised,
-    ):
-        scanned("cast(concat('secret-', number) as int) / no_such_column > 0")
-    assert "secret-" not in str(raised.value) + caplog.text
-
-
-def test_no_check_at_all_is_an_error(lake: Lake, tmp_path: Path) -> None:
-    (tmp_path / "empty.yml").write_text("checks for gate_scanned: []\n")
-    with pytest.raises(EtaError, match="could not be run"):
-        scan(open_local_session(lake.settings), [tmp_path / "empty.yml"], CONFIGURATION)
-
-
-def test_a_scan_leaves_the_environment_as_it_was(
-    scanned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from soda.common.env_helper import EnvHelper
-
-    (tmp_path / ".env").write_text("ETA_HOME=/elsewhere\nGATE_INTRUDER=1\n")
-    monkeypatch.setattr("dotenv.main.find_dotenv", lambda *_, **__: str(tmp_path / ".env"))
-    EnvHelper.reset()
-    before = dict(os.environ)
-    assert scanned("number < 0") == ()
-    assert dict(os.environ) == before
+    assert set(found["gate-good"].report["figures"]) == {"raw", "staging", "features"}
 
 
 def test_a_lake_that_was_never_built_is_an_error(tmp_path: Path) -> None:
     class Catalog:
         def tableExists(self, name: str) -> bool:  # noqa: N802
-            return name.startswith("raw.")
+            return name.startswith(("raw.", "ops."))
 
     class Session:
         catalog = Catalog()
@@ -411,7 +251,8 @@ def test_tables_of_another_shape_are_never_a_pass(
     finding = Finding("columns", "raw", "raw.items", False, {"see": "look"}, measured="all wrong")
     monkeypatch.setattr("lakehouse.quality.gate.scan", lambda *_: (finding,))
     found = run_gate(settings)
-    assert [result.passed for result in found.values()] == [False] * 4
+    assert found.keys() == gate_settings().keys()
+    assert not any(result.passed for result in found.values())
     nobody = LakeSettings(home=tmp_path, lake_uri=lake.settings.lake)
     with pytest.raises(EtaError, match=r"raw\.items: all wrong"):
         run_gate(nobody)

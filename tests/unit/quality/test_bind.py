@@ -10,11 +10,11 @@ from lakehouse.quality.figures import bind
 
 def test_values_become_literals() -> None:
     moment = datetime(2026, 5, 1, 12, tzinfo=timezone(timedelta(hours=2)))
-    statement = "select :flag, :k, :types, :since, cast('1' as int)::string, a.b:c"
-    found = bind(statement, {"flag": True, "k": 4, "types": ["view", "like"], "since": moment,
-                             "c": 1})  # fmt: skip
+    statement = "select :flag, :k, :share, :types, :since, cast('1' as int)::string, a.b:c"
+    given = {"flag": True, "k": 4, "share": 0.5, "types": ["view", "like"], "since": moment, "c": 1}
+    found = bind(statement, given)
     assert found == (
-        "select true, 4, array('view', 'like'), timestamp '2026-05-01T10:00:00.000000Z', "
+        "select true, 4, 0.5d, array('view', 'like'), timestamp '2026-05-01T10:00:00.000000Z', "
         "cast('1' as int)::string, a.b:c"
     )
 
@@ -31,7 +31,7 @@ def test_every_statement_of_the_gate_can_be_bound() -> None:
     from tests.conftest import PROJECT_DIR
 
     built = {"cutoff": None, "positive_types": ["view"], "negatives_per_positive": 4}
-    parameters = _parameters(Scope(("acme",), {}, built))
+    parameters = _parameters(Scope(("acme",), {}, built, datetime(2026, 5, 1, tzinfo=UTC)))
     for layer in LAYERS:
         statement = (PROJECT_DIR / "soda_checks" / layer / "figures.sql").read_text()
         assert ":tenants" not in bind(statement, parameters)

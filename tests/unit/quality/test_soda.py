@@ -10,9 +10,11 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from lakehouse.contracts.quality import Least, QualitySettings
 from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_ITEMS, TableSpec
 from lakehouse.errors import EtaError
-from lakehouse.quality.soda import switch_telemetry_off
+from lakehouse.quality.figures import LAYERS
+from lakehouse.quality.soda import WARNING, switch_telemetry_off
 from tests.conftest import PROJECT_DIR
 
 CHECKS = PROJECT_DIR / "soda_checks"
@@ -108,15 +110,46 @@ def test_the_columns_checked_are_those_of_the_contract(spec: TableSpec) -> None:
     assert wanted["when wrong column type"] == types
 
 
-@pytest.mark.parametrize("layer", ["raw", "staging", "training"])
+def checks_of(layer: str) -> list[dict]:
+    read = yaml.safe_load((CHECKS / layer / "tenants.yml").read_text())
+    return [check["failed rows"] for checks in read.values() for check in checks]
+
+
+TABLES_OF = {"features": {"features", "ops"}}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
 def test_every_check_has_the_texts_of_a_report(layer: str) -> None:
-    for checks in yaml.safe_load((CHECKS / layer / "tenants.yml").read_text()).values():
-        for check in checks:
-            texts = check["failed rows"]["attributes"]
-            assert set(texts) == {"table", "measured", "expected", "sentence", "see"}
-            assert all(isinstance(text, str) and "${" not in text for text in texts.values())
-            assert "{tenant_id}" in texts["see"]
-            assert texts["table"].split(".")[0] == layer
+    for check in checks_of(layer):
+        texts = check["attributes"]
+        optional = {"threshold", "limit"}
+        assert texts.keys() - optional == {"table", "measured", "expected", "sentence", "see"}
+        words = [text for name, text in texts.items() if name not in optional]
+        assert all(isinstance(text, str) and "${" not in text for text in words)
+        assert "{tenant_id}" in texts["see"]
+        assert texts["table"].split(".")[0] in TABLES_OF.get(layer, {layer})
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_check_with_a_limit_fails_and_warns_by_the_tenants_bounds(layer: str) -> None:
+    """Both halves compare the figure with their own bound of one limit, in its direction."""
+    limits = QualitySettings().limits()
+    halves = {check["name"]: check for check in checks_of(layer) if "limit" in check["attributes"]}
+    for name, check in halves.items():
+        texts = check["attributes"]
+        is_warning = name.endswith(WARNING)
+        assert texts == halves[name.removesuffix(WARNING)]["attributes"]
+        assert f"{name.removesuffix(WARNING)}{WARNING}" in halves
+        assert check.get("warn") == ("when > 0" if is_warning else None)
+        sign = "<" if isinstance(limits[texts["limit"]], Least) else ">"
+        bound = f"{texts['limit']}_{'warn' if is_warning else 'fail'}"
+        assert check["fail condition"] == f"{texts['measured']} {sign} {bound}"
+        assert "{threshold:g}" in texts["expected"]
+
+
+def test_every_limit_has_its_check() -> None:
+    used = {check["attributes"].get("limit") for layer in LAYERS for check in checks_of(layer)}
+    assert used - {None} == QualitySettings().limits().keys()
 
 
 def test_the_test_process_has_no_exporter_either() -> None:
