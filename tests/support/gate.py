@@ -390,7 +390,13 @@ def plant_below_raw(session: "SparkSession") -> None:
             updates[table].append((column, value, chosen))
     deletes["training.training_counts"].append("tenant_id = 'gate-no-positives'")
     for table, changes in updates.items():
-        columns = ", ".join(f"{c} = if({which}, {value}, {c})" for c, value, which in changes)
+        cases = defaultdict(list)
+        for column, value, which in changes:
+            cases[column].append(f"when {which} then {value}")
+        columns = ", ".join(
+            f"{column} = case {' '.join(found)} else {column} end"
+            for column, found in cases.items()
+        )
         rows = " or ".join(which for *_, which in changes)
         assert session.sql(f"update {table} set {columns} where {rows}").collect()[0][0] > 0
     for table, choices in deletes.items():
