@@ -321,7 +321,11 @@ SENT: dict[str, tuple[list[dict], list[dict], dict[str, Any], set[str]]] = {
     "gate-expired": (clicks(LONG_AGO - DAY), [], {}, set()),
     "gate-raw": (clicks(), catalogue(), {}, set()),
 }
-KNOWN_AT = {"gate-stale": NOW - timedelta(hours=100), "gate-expired": LONG_AGO}
+KNOWN_AT = {
+    "gate-stale": NOW - timedelta(hours=100),
+    "gate-warned-fallen": NOW - timedelta(hours=80),
+    "gate-expired": LONG_AGO,
+}
 RANGES = {
     "gate-range": TimeRange(start=NOON, end=datetime(2027, 1, 1)),
     "gate-own-range": TimeRange(start=datetime(1990, 1, 1), end=datetime(2027, 1, 1)),
@@ -343,7 +347,7 @@ FAILURES = {
 WARNINGS = {
     "gate-few-items": {"negatives_can_be_drawn"},
     "gate-part-catalogue": {"items_are_in_the_catalogue"},
-    "gate-warned-fallen": {"volume_has_not_fallen"},
+    "gate-warned-fallen": {"volume_has_not_fallen", "data_is_fresh"},
     "gate-warned-labels": {"wishes_outnumber_dislikes"},
     "gate-warned": {
         "events_are_not_from_the_future",
