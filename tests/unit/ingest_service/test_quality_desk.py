@@ -66,9 +66,11 @@ def test_too_many_different_ones_at_once_are_refused() -> None:
         desk = QualityDesk(reading, reading)
         asked = [asyncio.ensure_future(desk.report(f"t{n}", 30)) for n in range(MOST_WAITING)]
         await asyncio.sleep(0)
-        with pytest.raises(QualityBusyError):
-            await desk.overview(None, 30)
-        reading.may_end.set()
+        try:
+            with pytest.raises(QualityBusyError):
+                await asyncio.wait_for(desk.overview(None, 30), 5)
+        finally:
+            reading.may_end.set()
         assert len(await asyncio.gather(*asked)) == MOST_WAITING
         desk.close()
 
