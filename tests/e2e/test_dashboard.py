@@ -140,6 +140,10 @@ def test_one_comes_down_to_a_check_by_keyboard(
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(checks.locator("code", has_text="uv run dbt show")).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    rows = checks.get_by_role("table", name="identifiers masked")
+    expect(rows).to_contain_text("masked-5f1c")
     assert watched.complaints == []
 
 

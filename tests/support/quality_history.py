@@ -36,6 +36,7 @@ BAD_TIMES = CheckOutcome(
     expected="0",
     sentence="412 of 9,870 interactions lie outside the tenant's time range.",
     see='uv run dbt show --inline "select min(event_time) from raw.interactions"',
+    samples=({"event_id": "masked-5f1c", "event_time": "1970-01-20 02:33:20"},),
 )
 LOOSE_ITEMS = CheckOutcome(
     check="nearly_all_items_are_in_the_catalogue",
