@@ -16,9 +16,9 @@ class DbtModels:
     @contextmanager
     def locked(self, settings: LakeSettings) -> Iterator[None]:
         """Hold the lock of the models; raises `RunLocked` while a run goes on."""
-        from lakehouse.training.targets import control_database
+        from lakehouse.control.opening import existing_database
 
-        with control_database(settings) as database:
+        with existing_database(settings) as database:
             assert database is not None, "there is no erasure without a control database"
             with database.run_lock.kept(f"erasure in process {os.getpid()}", is_of_process=True):
                 yield

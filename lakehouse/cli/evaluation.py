@@ -199,14 +199,9 @@ def _wanted(
 
 def _own_settings(settings: "LakeSettings", tenant_id: str) -> "EvaluationSettings":
     from lakehouse.contracts.tenant import EvaluationSettings
-    from lakehouse.control.database import ControlDatabase
+    from lakehouse.control.opening import existing_database
 
-    if settings.database_url is None and not (settings.home_dir / "control.db").is_file():
-        return EvaluationSettings()  # no tenant was ever added
-    database = ControlDatabase.open(settings.control_url)
-    try:
-        if not database.tenants.exists(tenant_id):
+    with existing_database(settings) as database:
+        if database is None or not database.tenants.exists(tenant_id):
             return EvaluationSettings()
         return database.tenant_settings(tenant_id).evaluation
-    finally:
-        database.close()

@@ -87,9 +87,9 @@ def expire(
 
 def _policies(settings: "LakeSettings") -> dict[str, "RetentionPolicy"]:
     """The policies of the tenants that the control database knows."""
-    from lakehouse.training.targets import control_database
+    from lakehouse.control.opening import existing_database
 
-    with control_database(settings) as database:
+    with existing_database(settings) as database:
         if database is None:
             return {}
         return {

@@ -1,6 +1,5 @@
 """`eta status`: what each tenant has."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,11 +12,12 @@ def status(
     from lakehouse.cli.control import control_database
     from lakehouse.cli.output import note, print_rows
     from lakehouse.cli.summary import print_overview
+    from lakehouse.control.opening import has_database
     from lakehouse.settings import LakeSettings
 
     settings = LakeSettings()
     note(f"Lake: {settings.lake}")
-    if settings.database_url is None and not Path(settings.home_dir / "control.db").is_file():
+    if not has_database(settings):
         note("There is no tenant yet: `eta tenants add`, or `eta demo` for a first look.")
         return
     with control_database() as database:

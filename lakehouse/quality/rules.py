@@ -1,9 +1,8 @@
 """The rules a tenant is measured by: from the control database, and from what the models read."""
 
-from pathlib import Path
-
 from lakehouse.contracts.tables import OPS_TENANT_SETTINGS
 from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.control.opening import existing_database
 from lakehouse.quality.figures import TenantRules
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.tables import open_table
@@ -27,18 +26,13 @@ def tenant_rules(settings: LakeSettings) -> tuple[set[str], dict[str, TenantRule
 
 
 def _added(settings: LakeSettings) -> dict[str, TenantSettings]:
-    if settings.database_url is None and not Path(settings.home_dir / "control.db").is_file():
-        return {}  # no tenant was ever added
-    from lakehouse.control.database import ControlDatabase
-
-    database = ControlDatabase.open(settings.control_url)
-    try:
+    with existing_database(settings) as database:
+        if database is None:
+            return {}
         return {
             tenant.tenant_id: database.tenant_settings(tenant.tenant_id)
             for tenant in database.tenants.list()
         }
-    finally:
-        database.close()
 
 
 def _told_to_the_models(

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from lakehouse.control.opening import existing_database
+from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.build_reports import BuildReport, NodeResult, write_build_report
-from lakehouse.training.targets import control_database
 
 RECORDED: Final = frozenset({"build", "run", "test", "retry"})
 """dbt commands that are recorded."""
@@ -42,18 +43,18 @@ def recorder(
             if message.data.node_info.materialized != "ephemeral":  # nothing is run for those
                 nodes.append(_node(message.data))
         elif message.info.name == "CommandCompleted" and nodes:
-            report = BuildReport(
-                run_id=_run_id(settings),
-                tenant_id=variables.get("tenant_id"),
-                command=command,
-                started_at=started_at,
-                seconds=round(message.data.elapsed, 2),
-                is_success=message.data.success,
-                nodes=tuple(nodes),
-            )
             try:
+                report = BuildReport(
+                    run_id=_run_id(settings),
+                    tenant_id=variables.get("tenant_id"),
+                    command=command,
+                    started_at=started_at,
+                    seconds=round(message.data.elapsed, 2),
+                    is_success=message.data.success,
+                    nodes=tuple(nodes),
+                )
                 write_build_report(settings.home_dir, report)
-            except OSError as error:
+            except (EtaError, OSError) as error:  # the models are built: dbt must not fail for this
                 _log.warning("the build was not recorded: %s", error)
 
     return receive
@@ -75,6 +76,6 @@ def _run_id(settings: LakeSettings) -> str | None:
     """The scheduler's run, else the one that holds the lock of the models while dbt writes."""
     if settings.run_id is not None:
         return settings.run_id
-    with control_database(settings) as database:
+    with existing_database(settings) as database:
         holder = None if database is None else database.run_lock.holder()
     return None if holder is None else holder.run_id

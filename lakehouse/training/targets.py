@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 from lakehouse.control.database import ControlDatabase
+from lakehouse.control.opening import existing_database
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import open_local_session
 
@@ -23,7 +23,7 @@ def prepare_target(target: str, *, is_writing: bool = False) -> None:
     with a remedy, `RunLocked` while another run goes on.
     """
     settings = LakeSettings()
-    with control_database(settings) as database:
+    with existing_database(settings) as database:
         if database is not None and is_writing:
             _hold_lock(settings, database)
         if target == "dev":
@@ -37,22 +37,9 @@ def prepare_target(target: str, *, is_writing: bool = False) -> None:
 
 
 @contextmanager
-def control_database(settings: LakeSettings) -> Iterator[ControlDatabase | None]:
-    """The control database; None where no tenant was ever added."""
-    if settings.database_url is None and not Path(settings.home_dir / "control.db").is_file():
-        yield None
-        return
-    database = ControlDatabase.open(settings.control_url)
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-@contextmanager
 def writing_models(settings: LakeSettings) -> Iterator[None]:
     """Hold the lock of the models in this block; raises `RunLocked` while another run goes on."""
-    with control_database(settings) as database:
+    with existing_database(settings) as database:
         if database is None:
             yield
             return

@@ -50,3 +50,12 @@ def test_every_model_and_test_is_written_and_no_message(tmp_path: Path) -> None:
 def test_a_command_without_nodes_leaves_nothing(tmp_path: Path) -> None:
     recorder(LakeSettings(home=tmp_path), "build", {}, NOW)(_completed(success=True))
     assert not (tmp_path / "reports").exists()
+
+
+def test_what_cannot_be_written_does_not_fail_the_build(tmp_path: Path) -> None:
+    no_database = tmp_path / "control.db"
+    no_database.write_text("this is no database")
+    listen = recorder(LakeSettings(home=tmp_path), "build", {}, NOW)
+    listen(_finished("positives", "model", "success"))
+    listen(_completed(success=True))
+    assert not (tmp_path / "reports").exists()
