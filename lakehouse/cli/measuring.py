@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from secrets import token_hex
 
 from lakehouse.cli.output import note
+from lakehouse.errors import EtaError
 from lakehouse.quality.refresh import refresh
 from lakehouse.settings import LakeSettings
 
@@ -16,7 +17,9 @@ def measure_quality(settings: LakeSettings, run_id: str | None = None) -> None:
     try:
         refresh(settings, run_id or measurement_id())
     except Exception as error:  # noqa: BLE001 - the command has done its work
-        note(f"Quality was not measured ({error}). To do it now: eta quality refresh")
+        # only our own words: another library's may quote data
+        reason = error.message if isinstance(error, EtaError) else type(error).__qualname__
+        note(f"Quality was not measured ({reason}). To do it now: eta quality refresh")
 
 
 def measurement_id() -> str:

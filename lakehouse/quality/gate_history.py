@@ -7,12 +7,14 @@ the files hold every run of the gate, with all figures.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from lakehouse.control.runs import ModelRun
 from lakehouse.quality.document import Check, GateVerdict
+from lakehouse.quality.report import gate_folder
+from lakehouse.storage.report_files import newest_report_files
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 """Of one report file; a larger one is left out. A tenant takes about 3 kB."""
@@ -20,12 +22,20 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 _NOTES: Final = ("gate", "early_gate")
 
 
-def gate_reports(home: Path, *, since: datetime, limit: int) -> list[dict[str, Any]]:
-    """Return the tenants' verdicts of the newest report files, newest file first, as they are."""
-    oldest = f"{since.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
-    folder = home / "reports" / "gate"
-    names = sorted((p.name for p in folder.glob("*.json") if p.name >= oldest), reverse=True)
-    return [found for name in names[:limit] for found in _tenants(folder / name)]
+def gate_reports(
+    home: Path, *, since: datetime, limit: int, tenant_id: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the verdicts of the newest report files, newest file first, as they are.
+
+    Of one tenant, or of all (None). One file is in memory at a time.
+    """
+    files = newest_report_files(gate_folder(home), since=since, limit=limit)
+    return [
+        found
+        for file in files
+        for found in _tenants(file)
+        if tenant_id is None or found.get("tenant_id") == tenant_id
+    ]
 
 
 def noted_verdicts(runs: Sequence[ModelRun], tenant_id: str) -> list[dict[str, Any]]:

@@ -74,7 +74,7 @@ class Reader:
         kinds = parts.read("the measurements", lambda: self._data_types(tenant_id, since, now))
         runs = parts.read("the runs", self._runs) or ()
         rejects = parts.read("the quarantine", lambda: self._rejects(tenant_id, since))
-        files = parts.read("the gate's reports", lambda: self._gate_files(since)) or []
+        files = parts.read("the gate's reports", lambda: self._gate_files(since, tenant_id)) or []
         builds = parts.read("dbt's results", lambda: self._builds(tenant_id, since))
         return QualityReport(
             generated_at=now,
@@ -100,7 +100,7 @@ class Reader:
         received = parts.read(
             "the ledger", lambda: quality_table.last_received(table, since, tenant_id)
         )
-        files = parts.read("the gate's reports", lambda: self._gate_files(since)) or []
+        files = parts.read("the gate's reports", lambda: self._gate_files(since, tenant_id)) or []
         verdict = {entry["tenant_id"]: entry for entry in reversed(files)}  # the newest stays
         kinds = _summaries(shares or {}, received or {}, now)
         names = kinds.keys() if tenant_id is None else [tenant_id]
@@ -149,8 +149,9 @@ class Reader:
             for count in open_rows.reasons()[:_REASONS]
         ]
 
-    def _gate_files(self, since: datetime) -> list[dict[str, Any]]:
-        return gate_reports(self.settings.home_dir, since=since, limit=_GATE_FILES)
+    def _gate_files(self, since: datetime, tenant_id: str | None) -> list[dict[str, Any]]:
+        home = self.settings.home_dir
+        return gate_reports(home, since=since, limit=_GATE_FILES, tenant_id=tenant_id)
 
     def _runs(self) -> Sequence[ModelRun]:
         return () if self.database is None else self.database.runs.list(limit=_RUNS)

@@ -10,6 +10,7 @@ import polars as pl
 from lakehouse.contracts.tables import OPS_DATA_QUALITY, OPS_INGEST_LEDGER
 from lakehouse.quality.document import Measurement
 from lakehouse.quality.scoring import Shares
+from lakehouse.storage.data_quality import KEYS, newest_quality
 from lakehouse.storage.ledger import query
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ Key = tuple[str, str]
 """Tenant and data type."""
 
 _COLUMNS: Final = ", ".join(Measurement.model_fields)
-_KEYS: Final = ("tenant_id", "data_type")
 _SHARES: Final = tuple(f"{name}_percent" for name in Shares.__dataclass_fields__)
 
 
@@ -43,9 +43,7 @@ def newest_shares(
     table: OpenTable, since: datetime, tenant_id: str | None
 ) -> dict[Key, tuple[datetime, Shares]]:
     """Return when and what each data type's newest measurement found, of one tenant or all."""
-    columns = ", ".join((*_KEYS, "measured_at", *_SHARES))
-    found = query(table, OPS_DATA_QUALITY, columns, tenant_id, _from(since))
-    newest = found.sort("measured_at").unique(_KEYS, keep="last", maintain_order=True)
+    newest = newest_quality(table, tenant_id, since).select(*KEYS, "measured_at", *_SHARES)
     return {
         (tenant_id, data_type): (measured_at, Shares(*shares))
         for tenant_id, data_type, measured_at, *shares in newest.iter_rows()

@@ -133,10 +133,9 @@ class _Measurement:
     def _read_further(self, since: int | None) -> dict[str, int]:
         """Return the tenants that were measured alone, and up to which version of the ledger."""
         columns = "tenant_id, max(ledger_version) as version"
-        found = query(
-            self._table, OPS_DATA_QUALITY, columns, self._tenant_id, "true group by tenant_id"
-        )
-        return {name: version for name, version in found.iter_rows() if version > (since or 0)}
+        rest = f"ledger_version > {since or 0} group by tenant_id"
+        found = query(self._table, OPS_DATA_QUALITY, columns, self._tenant_id, rest)
+        return dict(found.iter_rows())
 
     def _before(self) -> dict[tuple[str, str], _Before]:
         sums = ", ".join(f"sum({name}_count) as {name}" for name in COUNTED)

@@ -1,16 +1,21 @@
-"""The gate's report on disk: one JSON file per run, figures only."""
+"""The gate's report on disk: one JSON file per run, with figures and masked rows."""
 
-import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from lakehouse.quality.outcomes import GateResult
+from lakehouse.storage.report_files import stamp, write_report_file
 
 
 def new_report_path(home: Path, moment: datetime) -> Path:
     """Return where the report of a run begun at `moment` goes; times sort as names do."""
-    return home / "reports" / "gate" / f"{moment.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}.json"
+    return gate_folder(home) / f"{stamp(moment)}.json"
+
+
+def gate_folder(home: Path) -> Path:
+    """Return where the reports of the gate are."""
+    return home / "reports" / "gate"
 
 
 def write_report(
@@ -23,7 +28,4 @@ def write_report(
         "passed": all(result.passed for result in results.values()),
         "tenants": [results[tenant_id].report for tenant_id in sorted(results)],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_report_file(path, document)

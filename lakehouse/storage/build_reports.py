@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from lakehouse.storage.report_files import newest_report_files, stamp, write_report_file
+
 KEPT: Final = timedelta(days=90)
 """How long a report stays."""
-
-_STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,10 @@ class BuildReport:
 def write_build_report(home: Path, report: BuildReport) -> Path:
     """Write the report, whole or not at all, and drop those that are older than `KEPT`."""
     folder = _folder(home)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{report.started_at.astimezone(UTC):{_STAMP}}-{os.getpid()}.json"
-    partial = path.with_suffix(".partial")
+    path = folder / f"{stamp(report.started_at)}-{os.getpid()}.json"
     document = {**asdict(report), "started_at": report.started_at.astimezone(UTC).isoformat()}
-    partial.write_text(json.dumps(document) + "\n", encoding="utf-8")
-    partial.replace(path)
-    oldest = f"{datetime.now(UTC) - KEPT:{_STAMP}}"
+    write_report_file(path, document)
+    oldest = stamp(datetime.now(UTC) - KEPT)
     for old in folder.glob("*.json"):
         if old.name < oldest:
             old.unlink(missing_ok=True)
@@ -66,12 +63,10 @@ def read_build_reports(home: Path, *, since: datetime, limit: int) -> list[Build
 
     A file that is no report is left out.
     """
-    oldest = f"{since.astimezone(UTC):{_STAMP}}"
-    names = sorted((p.name for p in _folder(home).glob("*.json") if p.name >= oldest), reverse=True)
-    return list(_reports(_folder(home) / name for name in names[:limit]))
+    return list(_reports(newest_report_files(_folder(home), since=since, limit=limit)))
 
 
-def _reports(paths: Iterator[Path]) -> Iterator[BuildReport]:
+def _reports(paths: Iterable[Path]) -> Iterator[BuildReport]:
     for path in paths:
         try:
             yield _report(json.loads(path.read_text(encoding="utf-8")))

@@ -33,19 +33,24 @@ def quality_rows(
 
     Of one tenant, or of all (None). Columns and units are those of `contracts.tables.DATA_QUALITY`.
     """
-    rest = "true" if since is None else f"measured_at > timestamp '{since.isoformat()}'"
-    found = query(table, OPS_DATA_QUALITY, ", ".join(COLUMNS), tenant_id, rest)
+    found = query(table, OPS_DATA_QUALITY, ", ".join(COLUMNS), tenant_id, _after(since))
     return found.sort("measured_at", "tenant_id", "data_type")
 
 
-def newest_quality(table: OpenTable, tenant_id: str | None = None) -> pl.DataFrame:
-    """Return the newest row of each tenant and data type, with every column.
+def newest_quality(
+    table: OpenTable, tenant_id: str | None = None, since: datetime | None = None
+) -> pl.DataFrame:
+    """Return the newest row (after `since`) of each tenant and data type, with every column.
 
     `freshness_hours` and `score` are as of `measured_at`: time has gone on since.
     """
     newest = ", ".join(
         f"last_value({name} order by measured_at) as {name}" for name in COLUMNS if name not in KEYS
     )
-    rest = "true group by tenant_id, data_type"
+    rest = f"{_after(since)} group by tenant_id, data_type"
     found = query(table, OPS_DATA_QUALITY, f"tenant_id, data_type, {newest}", tenant_id, rest)
     return found.select(COLUMNS).sort(KEYS)
+
+
+def _after(since: datetime | None) -> str:
+    return "true" if since is None else f"measured_at > timestamp '{since.isoformat()}'"
