@@ -1,5 +1,6 @@
 """Programs of several jars enter the cache whole and as pinned, or not at all."""
 
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.spark import bundles
-from lakehouse.spark.bundles import fetch_bundle
+from lakehouse.spark.bundles import fetch_bundle, unpack
 
 
 def fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> Path:
@@ -64,3 +65,18 @@ def test_what_cannot_be_had_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(EtaError, match="server unreachable") as caught:
         fetch(tmp_path, monkeypatch, {})
     assert "connect to a Maven repository" in caught.value.remedy
+
+
+@pytest.mark.parametrize("has_filter", [True, False], ids=["a filter", "none, before 3.11.4"])
+def test_an_archive_is_unpacked_with_and_without_a_filter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_filter: bool
+) -> None:
+    (tmp_path / "inside").write_text("text")
+    with tarfile.open(tmp_path / "packed.tar.gz", "w:gz") as packed:
+        packed.add(tmp_path / "inside", "inside")
+    if not has_filter:
+        extract = tarfile.TarFile.extractall
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+        monkeypatch.setattr(tarfile.TarFile, "extractall", lambda self, path: extract(self, path))
+    unpack(tmp_path / "packed.tar.gz", tmp_path / "out")
+    assert (tmp_path / "out" / "inside").read_text() == "text"
