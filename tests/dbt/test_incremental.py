@@ -115,7 +115,7 @@ class Narrowed:
 
 EARLY, LATE = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC)
 QUIET = TENANTS[1]
-READ_HERE = ("--select", "+user_features", "+training_data")
+READ_HERE = ("--select", "+user_features", "+item_hours", "+training_data")
 """What the tests of single runs look at: the other models would only cost minutes."""
 
 
@@ -178,7 +178,7 @@ def test_seed_cutoff_and_vanished_rows(lake: Lake, narrowed: Narrowed) -> None:
     assert not mixed.is_success
     assert "run it for all tenants" in " ".join(mixed.failures)
 
-    lake.dbt("run", "--select", "+training_data")
+    lake.dbt("run", *READ_HERE)
     assert lake.table("training.sampled_negatives", QUIET).equals(before)
     assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1", "i2"]
 
