@@ -1,6 +1,7 @@
 """Erasing people from what the service stores, without models: nothing left, nothing else lost."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import DataType
 from lakehouse.privacy.certificate import is_genuine
+from lakehouse.privacy.restored import erase_again
 from lakehouse.storage.ledger_check import check_ledger
 from tests.support.erasure import (
     FIRST_MS,
@@ -73,6 +75,29 @@ def test_what_comes_again_is_suppressed_until_it_is_lifted(lake: ErasableLake) -
     assert lake.upload(interactions([(gone, 0)])).counts.stored == 1
     actions = [entry.action for entry in lake.database.audit.list(TENANT)]
     assert actions.count("privacy.lift") == 1
+
+
+def test_a_restored_backup_brings_back_nobody_for_good(lake: ErasableLake, tmp_path: Path) -> None:
+    gone, other = person(), person()
+    lake.fill(gone, [other])
+    backup = tmp_path / "backup"
+    shutil.copytree(lake.settings.lake, backup)
+    lake.erase(gone)
+    lake.work()
+    before = state_of_others(lake, [gone])
+
+    shutil.rmtree(lake.settings.lake)
+    shutil.copytree(backup, lake.settings.lake)
+    shutil.rmtree(backup)
+    assert not lake.search(gone).is_clean
+    [request] = erase_again(lake.settings, lake.database, None, by="test")
+    # the person, and the anonymous id that was tied to them
+    assert (request.tenant_id, request.subject_count) == (TENANT, 2)
+    [done] = lake.work()
+    assert done.completed == (request.request_id,), done.reasons
+    assert lake.search(gone).findings == ()
+    assert state_of_others(lake, [gone]) == before
+    assert erase_again(lake.settings, lake.database, None, by="test") == []
 
 
 def test_messages_and_answers_in_the_database_lose_the_person_alone(lake: ErasableLake) -> None:

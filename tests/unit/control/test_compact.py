@@ -1,0 +1,62 @@
+"""What was taken out of rows is not left in the database's files either."""
+
+import json
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+from sqlalchemy import make_url
+
+from lakehouse.control.database import ControlDatabase
+from lakehouse.privacy.database import TABLES, count_in_rows, take_out_of_rows
+from lakehouse.privacy.needles import Needles
+
+MESSAGES = 200
+
+
+@pytest.fixture
+def files(url: str, request: pytest.FixtureRequest) -> list[Path]:
+    """The folders and files that the database keeps its rows in; no log of PostgreSQL's."""
+    if url.startswith("sqlite"):
+        path = Path(str(make_url(url).database))
+        return [path, path.with_name(f"{path.name}-wal")]
+    return [Path(request.getfixturevalue("postgres_folder"), "data", "base")]
+
+
+def holds(files: list[Path], text: str) -> bool:
+    found = [part for file in files for part in (file.rglob("*") if file.is_dir() else [file])]
+    return any(text.encode() in part.read_bytes() for part in found if part.is_file())
+
+
+def settle(database: ControlDatabase) -> None:
+    """Have the server write what it holds in memory to its files."""
+    if not database.connections.is_sqlite:
+        autocommit = database.connections.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with autocommit.connect() as connection:
+            connection.exec_driver_sql("checkpoint")
+
+
+def test_files_written_anew_hold_nothing_of_a_person(
+    database: ControlDatabase, files: list[Path]
+) -> None:
+    gone, other = f"user-{token_hex(16)}", f"user-{token_hex(16)}"
+    database.tenants.add("acme")
+    source = database.webhooks.add(
+        "acme", "shop", adapter="generic", data_type="interactions", mapping="default"
+    ).source_id
+    for n in range(MESSAGES):
+        payload = json.dumps([{"user": gone}, {"user": other}]).encode()
+        database.messages.receive(source, f"m{n}", 1, payload, "s")
+    job = database.jobs.start("acme", "upload", "b")
+    database.jobs.finish(job, "succeeded", {"ids": [gone, other]})
+    settle(database)
+    assert holds(files, gone)
+
+    assert take_out_of_rows(database, "acme", Needles([gone])) == MESSAGES + 1
+    assert count_in_rows(database, "acme", Needles([gone])) == {}
+    settle(database)
+    assert holds(files, gone)  # old versions of the rows: why the files are written anew
+    database.connections.compact(TABLES)
+    settle(database)
+    assert not holds(files, gone)
+    assert holds(files, other)
