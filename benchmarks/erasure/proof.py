@@ -3,8 +3,8 @@
 Takes a file of real interactions (MovieLens' `ml-100k.inter`, or `news_clicks.parquet`), gives
 every user an id of 37 characters, builds the models, and erases some of them while events keep
 coming in and a run of the models is under way in another process. Then it searches for them,
-compares everybody else's rows, replays the file and the quarantine, and searches again.
-Prints JSON.
+compares everybody else's rows, replays the file, the quarantine and the topic (the file's last rows
+come over Kafka), and searches again. Prints JSON.
 """
 
 import argparse
@@ -14,6 +14,8 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,16 +28,19 @@ from deltalake import QueryBuilder
 
 from lakehouse.cli.erasing import DbtModels
 from lakehouse.contracts.tenant import DataType, TenantSettings
+from lakehouse.dev.kafka import start_broker, stop_broker
 from lakehouse.privacy.worker import Worker
-from lakehouse.settings import find_project_dir
+from lakehouse.settings import LakeSettings, find_project_dir
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.tables import open_path
 from lakehouse.training.build import ON_REQUEST, run_dbt
 from tests.support.erasure import TENANT, ErasableLake, interactions
+from tests.support.stream import Lane
 
 TABLES = ("raw/interactions", "staging/stg_interactions", "features/user_features")
 NEGATIVES = "training/sampled_negatives"
 LIVE = "live-"
+TOPIC_ROWS = 5_000
 
 
 def file_of(data: Path, rows: int | None) -> pl.DataFrame:
@@ -95,6 +100,32 @@ def others(lake: ErasableLake, gone: list[str]) -> dict[str, str]:
     return found
 
 
+@contextmanager
+def topic_of(lake: ErasableLake) -> Iterator[Lane]:
+    """Run a broker with a topic that ends in the lake."""
+    with TemporaryDirectory(prefix="eta-broker-") as folder:
+        settings = LakeSettings(home=Path(folder))
+        broker = start_broker(settings, ())
+        lane = Lane(broker.addresses["bootstrap_servers"], lake.home, tenants=())
+        try:
+            yield lane
+        finally:
+            lane.close()
+            stop_broker(settings)
+
+
+def take_in(lane: Lane, count: int, *topics: str) -> int:
+    """Consume so many messages, `topics` from the beginning; return how many were suppressed."""
+
+    def suppressed() -> int:
+        return int(lane.rows_of_ledger()["suppressed"].sum())
+
+    before, received = suppressed(), lane.received()
+    with lane.consuming(reread=frozenset(topics)):
+        lane.wait_received(received + count)
+    return suppressed() - before
+
+
 def keep_sending(lake: ErasableLake, stop: Event, sent: list[int]) -> None:
     """Send events of other people until told to stop."""
     number = 0
@@ -107,7 +138,7 @@ def keep_sending(lake: ErasableLake, stop: Event, sent: list[int]) -> None:
 
 def run(data: Path, count: int, rows: int | None) -> dict[str, Any]:
     """Do it all in a home of its own; raises when anything is not as it has to be."""
-    with TemporaryDirectory(prefix="eta-erasure-") as folder:
+    with TemporaryDirectory(prefix="eta-erasure-") as folder, ExitStack() as stack:
         home = Path(folder)
         environment = {"ETA_HOME": folder, "DBT_TARGET_PATH": f"{folder}/target"}
         os.environ.update({**environment, "DBT_LOG_PATH": f"{folder}/logs"})
@@ -117,11 +148,18 @@ def run(data: Path, count: int, rows: int | None) -> dict[str, Any]:
         lake.database.set_tenant_settings(TENANT, tenant)
         lake.tenant = tenant
         frame = file_of(data, rows)
-        text = frame.write_csv()
+        text = frame.head(-TOPIC_ROWS).write_csv()
+        messages = [
+            json.dumps({"tenant_id": TENANT, **row}).encode()
+            for row in frame.tail(TOPIC_ROWS).iter_rows(named=True)
+        ]
         wrong = frame.head(5_000).with_columns(interaction_type=pl.lit("nonsense")).write_csv()
         assert not lake.upload(catalogue_of(frame), DataType.ITEMS).counts.quarantined
         lake.upload(text)
         lake.upload(wrong)
+        lane = stack.enter_context(topic_of(lake))
+        lane.send(*messages)
+        assert take_in(lane, len(messages)) == 0
         assert run_dbt(lake.settings, ["run", "--exclude", ON_REQUEST]).success
         gone = sorted(random.Random(5).sample(sorted(frame["user_id"].unique()), count))
         before = others(lake, gone)
@@ -154,6 +192,7 @@ def run(data: Path, count: int, rows: int | None) -> dict[str, Any]:
         replayed = lake.upload(text).counts
         lake.upload(wrong)
         lake.replay()
+        from_topic = take_in(lane, len(messages), lane.topic())
         _expect_nothing(lake, gone)
         ledger = check_ledger(lake.settings)
         lake.close()
@@ -171,6 +210,7 @@ def run(data: Path, count: int, rows: int | None) -> dict[str, Any]:
         "found_after": 0,
         "found_after_replays": 0,
         "replay": {"suppressed": replayed.suppressed, "stored": replayed.stored},
+        "topic_replay": {"messages": len(messages), "suppressed": from_topic},
         "others_unchanged": {name: before[name] == after[name] for name in before},
         "ledger_wrong": len(ledger.wrong),
     }

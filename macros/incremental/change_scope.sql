@@ -15,7 +15,8 @@
       since       tenant → earliest time from which on its rows are touched
       feeds       what else is touched: mappings of `columns`, `after` and the `select` of values
       changes     per changed parent table: its change feed, to select from
-      is_small    whether the changed rows are few enough to be sent to every task
+      is_small    whether the touched values are few enough to be sent to every task
+      repeats     whether the changed rows are too many for that, so that values are taken once
       tenant_id   the one tenant the run is narrowed to, or none
       target      the model's table if it stays (rows may have to be deleted from it), or none
       from, to    per source table: the Delta version the table holds, and the one this run reads
@@ -27,8 +28,8 @@
     {%- set parameters = tojson(parameters or {}, sort_keys=True) -%}
     {%- set scope = {
         'mode': 'all', 'tenants': [], 'whole': [], 'since': {}, 'feeds': [],
-        'changes': {}, 'is_small': true, 'tenant_id': tenant_id, 'target': none, 'from': {}, 'to': {},
-        'held': {}, 'read': {}, 'parameters': parameters,
+        'changes': {}, 'is_small': true, 'repeats': false, 'tenant_id': tenant_id, 'target': none,
+        'from': {}, 'to': {}, 'held': {}, 'read': {}, 'parameters': parameters,
     } -%}
     {%- if not execute or var('rebuild', false) -%}
         {{ return(scope) }}
@@ -96,7 +97,8 @@
         {%- do counted.append(
             'select tenant_id, ' ~ ('false' if feed or name in since else 'true') ~ ' as is_whole, '
             ~ ('cast(' ~ since[name] ~ ' as string)' if name in since else 'cast(null as string)')
-            ~ ' as since_at from ' ~ changes
+            ~ ' as since_at, ' ~ (feed.hash if feed else 'cast(null as bigint)')
+            ~ ' as touched_hash from ' ~ changes
         ) -%}
     {%- endfor -%}
     {%- if not counted -%}
@@ -105,10 +107,11 @@
     {%- endif -%}
     {%- set found = run_query(
         'select tenant_id, max(is_whole) as is_whole, count(*) as change_count, '
+        ~ 'approx_count_distinct(touched_hash) as touched_count, '
         ~ 'min(since_at) as since_at from (' ~ counted | join(' union all ')
         ~ ') group by tenant_id order by tenant_id'
     ) -%}
-    {%- for tenant_id, is_whole, change_count, since_at in found.rows -%}
+    {%- for tenant_id, is_whole, _, _, since_at in found.rows -%}
         {%- do scope.tenants.append(checked_tenant_id(tenant_id)) -%}
         {%- if is_whole -%}{%- do scope.whole.append(tenant_id) -%}{%- endif -%}
         {%- if since_at is not none -%}
@@ -117,7 +120,8 @@
     {%- endfor -%}
     {%- do scope.update({
         'mode': 'changed' if scope.tenants else 'nothing',
-        'is_small': found.columns['change_count'].values() | sum <= var('broadcast_keys') | int,
+        'is_small': found.columns['touched_count'].values() | sum <= var('broadcast_keys') | int,
+        'repeats': found.columns['change_count'].values() | sum > var('broadcast_keys') | int,
     }) -%}
 {%- endmacro %}
 
@@ -168,7 +172,12 @@
     {%- if after -%}
         {%- set select = select ~ ' group by tenant_id, ' ~ expressions.values() | join(', ') -%}
     {%- endif -%}
-    {{ return({'columns': columns, 'after': after is not none, 'select': select}) }}
+    {{ return({
+        'columns': columns,
+        'after': after is not none,
+        'select': select,
+        'hash': 'xxhash64(' ~ expressions.values() | join(', ') ~ ')',
+    }) }}
 {%- endmacro %}
 
 

@@ -99,11 +99,12 @@
     {%- set counts = run_query(
         'select count_if(is_current and not is_held), count_if(is_held) from ' ~ view
     ).rows[0] -%}
-    {%- set count = (counts[0] | int) + (counts[1] | int) -%}
-    {%- set hint = '/*+ broadcast(kept) */ ' if count < var('broadcast_keys') | int -%}
+    {%- set are_few = (counts[0] | int) + (counts[1] | int) < var('broadcast_keys') | int -%}
+    {%- set hint = '/*+ broadcast(kept) */ ' if are_few else '' -%}
     {{ return({
-        'select': 'select ' ~ (hint or '') ~ '* from ' ~ view ~ ' as kept',
+        'select': 'select ' ~ hint ~ '* from ' ~ view ~ ' as kept',
         'view': view,
+        'are_few': are_few,
         'inserts': counts[0] | int,
         'others': counts[1] | int,
     }) }}
@@ -127,7 +128,9 @@
     using ({{ changes.select }}) as fresh
     on {% for name in key %}held.{{ name }} = fresh.{{ name }} and {% endfor %}
         {{ in_tenants(scope, 'held') }}
-        {%- if changes.inserts and changes.view %}{{ is_in_touched_buckets(changes.view, key) }}{% endif %}
+        {%- if changes.view and (changes.inserts or not changes.are_few) %}
+        {{- is_in_touched_buckets(changes.view, key) }}
+        {%- endif %}
     {%- if changes.others %}
     when matched and fresh.is_current is null then delete
     {%- if columns | reject('in', key) | list %}

@@ -12,7 +12,7 @@
     {%- set touched = [] -%}
     {%- for columns, feeds in scope.feeds | rejectattr('after') | groupby('columns') -%}
         {%- do touched.append(
-            is_in_feeds(dot, columns, feeds | map(attribute='select') | list, scope.is_small)
+            is_in_feeds(dot, columns, feeds | map(attribute='select') | list, scope)
         ) -%}
     {%- endfor -%}
     {%- for feed in scope.feeds if feed.after -%}
@@ -45,11 +45,13 @@
 {%- endmacro %}
 
 
-{% macro is_in_feeds(dot, columns, selects, is_small) -%}
+{% macro is_in_feeds(dot, columns, selects, scope) -%}
     {#- A condition: the row has values that one of the feeds touches. -#}
     {%- set names = ['tenant_id'] + columns -%}
     ({{ dot }}{{ names | join(', ' ~ dot) }}) in (
-        select {{ '/*+ broadcast(touched) */ ' if is_small }}{{ names | join(', ') }}
+        select
+            {{ '/*+ broadcast(touched) */ ' if scope.is_small }}
+            {{- 'distinct ' if scope.repeats }}{{ names | join(', ') }}
         from ({{ selects | join(' union all ') }}) as touched
     )
 {%- endmacro %}

@@ -78,6 +78,15 @@ def test_demo_ends_in_labelled_training_data(clone: Clone) -> None:
     assert "eta run --tenant mine" in done.stderr
 
 
+def test_the_demo_scores_at_least_95(clone: Clone) -> None:
+    clone.run("eta", "quality", "refresh")
+    for tenant in ("acme", "globex"):
+        done = clone.run("eta", "quality", "report", "--tenant", tenant, "--format", "json")
+        report = json.loads(done.stdout)
+        assert {kind["data_type"] for kind in report["data_types"]} >= {"interactions", "items"}
+        assert report["score"] >= 95
+
+
 def test_one_model_for_one_tenant(clone: Clone) -> None:
     done = clone.run("dbt", "run", "--select", "user_features", "--vars", "tenant_id: acme")
     assert "PASS=" in done.stdout

@@ -60,13 +60,14 @@ class Lane:
     bootstrap: str
     home: Path
     registry: str | None = None
+    tenants: tuple[str, ...] = ("acme", "other")
     prefix: str = field(default_factory=lambda: f"t{token_hex(4)}-")
 
     def __post_init__(self) -> None:
         self.lake = LakeSettings(home=self.home)
         ensure_tables(self.lake)
         control = ControlDatabase.open(self.lake.control_url)
-        for tenant in ("acme", "other"):
+        for tenant in self.tenants:
             control.tenants.add(tenant)
         control.close()
         ensure_topics(self.bootstrap, topics(self.prefix))
