@@ -1,0 +1,60 @@
+"""A service that takes in small files, in small pieces."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ingest_service.dedupe.history import DeltaHistory
+from ingest_service.dedupe.window import DedupeWindows, NoHistory
+from ingest_service.report import IngestReport
+from ingest_service.service import IngestService
+from ingest_service.sinks.base import Sink
+from ingest_service.sinks.delta import DeltaSink
+from ingest_service.upload import FileUpload, Watch, unwatched
+from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
+from lakehouse.privacy.suppression import EmptySuppressionList
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.findings import FindingsStore
+
+
+class Ticks:
+    """A clock that moves a second each time it is asked."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2026, 5, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self._now += timedelta(seconds=1)
+        return self._now
+
+
+def service(
+    sink: Sink,
+    suppression: object = None,
+    chunk_bytes: int = 200,
+    lake: LakeSettings | None = None,
+) -> IngestService:
+    """A service with a new window and small chunks; in a lake it keeps all findings."""
+    past = DeltaHistory(sink) if isinstance(sink, DeltaSink) else NoHistory()
+    listed = suppression or EmptySuppressionList()
+    findings = FindingsStore(lake) if lake else None
+    return IngestService(sink, past, DedupeWindows(), listed, Ticks(), chunk_bytes, findings)  # type: ignore[arg-type]
+
+
+def ingest(
+    running: IngestService,
+    folder: Path,
+    content: str | bytes,
+    batch_id: str = "b1",
+    on_error: OnError = OnError.REJECT,
+    data_type: DataType = DataType.INTERACTIONS,
+    watch: Watch = unwatched,
+    **options: Any,
+) -> IngestReport:
+    """Put a file on disk and take it in for tenant `acme`."""
+    path = folder / "rows.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    mapping, tenant = SourceMapping(), TenantSettings()
+    return running.ingest(
+        FileUpload(path, "acme", data_type, mapping, tenant, batch_id, on_error, **options), watch
+    )
