@@ -128,8 +128,8 @@
     using ({{ changes.select }}) as fresh
     on {% for name in key %}held.{{ name }} = fresh.{{ name }} and {% endfor %}
         {{ in_tenants(scope, 'held') }}
-        {%- if changes.view and (changes.inserts or not changes.are_few) %}
-        {{- is_in_touched_buckets(changes.view, key) }}
+        {%- if changes.view and (changes.inserts or not changes.are_few) -%}
+            {{ is_in_touched_buckets(changes.view, key) }}
         {%- endif %}
     {%- if changes.others %}
     when matched and fresh.is_current is null then delete
