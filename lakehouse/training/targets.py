@@ -38,12 +38,16 @@ def prepare_target(target: str, *, is_writing: bool = False) -> None:
 
 @contextmanager
 def writing_models(settings: LakeSettings) -> Iterator[None]:
-    """Hold the lock of the models in this block; raises `RunLocked` while another run goes on."""
+    """Hold the lock of the models in this block; raises `RunLocked` while another run goes on.
+
+    Under an id of its own: dbt's plugin, which has a command's lock until the process ends, sees that
+    this process holds it already and leaves it alone.
+    """
     with existing_database(settings) as database:
         if database is None:
             yield
             return
-        with database.run_lock.kept(_own_id(), is_of_process=True):
+        with database.run_lock.kept(f"build in process {os.getpid()}", is_of_process=True):
             yield
 
 
@@ -61,14 +65,10 @@ def hand_over_tenant_settings(settings: LakeSettings, database: ControlDatabase)
 def _hold_lock(settings: LakeSettings, database: ControlDatabase) -> None:
     """Hold the lock until this process ends; without a run's id, for this process alone."""
     is_own = settings.run_id is None
-    run_id = settings.run_id or _own_id()
+    run_id = settings.run_id or f"dbt in process {os.getpid()}"
     if not database.run_lock.hold(run_id, is_of_process=is_own):
-        return  # `eta prepare`, whose build this is, holds it
+        return  # `eta prepare`, or whoever runs dbt in this process, holds it
     keeper = ExitStack()
     held = keeper.enter_context(closing(ControlDatabase.open(settings.control_url)))
     keeper.enter_context(held.run_lock.kept(run_id, is_of_process=is_own))
     atexit.register(keeper.close)
-
-
-def _own_id() -> str:
-    return f"dbt in process {os.getpid()}"
