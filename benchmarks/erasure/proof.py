@@ -169,7 +169,7 @@ def run(data: Path, count: int, rows: int | None) -> dict[str, Any]:
         stop, sent = Event(), list[int]()
         sender = Thread(target=keep_sending, args=(lake, stop, sent), daemon=True)
         sender.start()
-        running = _run_of_the_models()
+        running = _run_of_the_models(home / "run.log")
         while lake.database.run_lock.holder() is None:
             assert running.poll() is None, "the run ended before it began"
             sleep(0.1)
@@ -184,7 +184,8 @@ def run(data: Path, count: int, rows: int | None) -> dict[str, Any]:
         seconds = perf_counter() - begun
         stop.set()
         sender.join()
-        run_exit_code = running.wait()
+        if running.wait():
+            raise RuntimeError("the run of the models failed:\n" + (home / "run.log").read_text())
         certificate = lake.database.erasures.get(request).certificate
         assert certificate is not None
         _expect_nothing(lake, gone)
@@ -203,7 +204,7 @@ def run(data: Path, count: int, rows: int | None) -> dict[str, Any]:
         "places_before": held,
         "seconds": seconds,
         "waits": waits,
-        "run_in_the_meantime_exit_code": run_exit_code,
+        "run_in_the_meantime_exit_code": running.returncode,
         "events_sent_meanwhile": sum(sent),
         "rows_deleted": certificate["rows_deleted"],
         "searched": certificate["searched"],
@@ -221,13 +222,12 @@ def _expect_nothing(lake: ErasableLake, gone: list[str]) -> None:
     assert not found, found[:3]
 
 
-def _run_of_the_models() -> "subprocess.Popen[bytes]":
+def _run_of_the_models(log: Path) -> "subprocess.Popen[bytes]":
     dbt = Path(sys.executable).with_name("dbt")
-    return subprocess.Popen(
-        [dbt, "run", "--exclude", ON_REQUEST],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with log.open("wb") as told:
+        return subprocess.Popen(
+            [dbt, "run", "--exclude", ON_REQUEST], stdout=told, stderr=subprocess.STDOUT
+        )
 
 
 def main() -> None:
