@@ -40,8 +40,8 @@ def prepare_target(target: str, *, is_writing: bool = False) -> None:
 def writing_models(settings: LakeSettings) -> Iterator[None]:
     """Hold the lock of the models in this block; raises `RunLocked` while another run goes on.
 
-    Under an id of its own: dbt's plugin, which has a command's lock until the process ends, sees that
-    this process holds it already and leaves it alone.
+    Under an id of its own: dbt's plugin, which has a command's lock until the process ends, sees
+    that this process holds it already and leaves it alone.
     """
     with existing_database(settings) as database:
         if database is None:
