@@ -20,6 +20,7 @@ from tests.support.tenants import random_catalogue, random_rows
 # The suite runs a few; ETA_TEST_TENANTS=100 is the long proof.
 TENANTS = [f"grown{n}" for n in range(int(os.environ.get("ETA_TEST_TENANTS", "5")))]
 IS_LONG = len(TENANTS) > 5
+pytestmark = [pytest.mark.timeout(7200)] if IS_LONG else []
 ROUNDS = 5
 MERGED_AS_LARGE = ("+sampled_negatives", "+user_feature_history")
 """What the short run merges the way large tables are; the long one merges all like this."""
