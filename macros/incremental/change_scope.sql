@@ -3,10 +3,11 @@
     What a run of `model_name` has to recompute. `reads` maps each parent (a model, or a source as
     `schema.table`) to what its changed rows touch: a mapping from columns of the model's rows to
     expressions over the parent's (a list where the names are the same). The rows with those values
-    are touched; with the entry `after`, only those later than its expression. An empty list touches
-    the whole tenant. `since` maps a parent to a column of times: the tenant's rows at or after the
-    earliest are touched. Changes come from the parents' change feeds, from the version that the
-    table has read on, in the order of commits; no time in the data decides what is new.
+    are touched; with the entry `after`, only those later than its expression; with the entry `rows`,
+    the model takes the changed rows themselves over (`newest_rows`), and they touch nothing else. An
+    empty list touches the whole tenant. `since` maps a parent to a column of times: the tenant's rows
+    at or after the earliest are touched. Changes come from the parents' change feeds, from the version
+    that the table has read on, in the order of commits; no time in the data decides what is new.
 
     Returns a mapping:
       mode        `all` tenants, the `changed` ones, or `nothing`
@@ -14,9 +15,11 @@
       whole       those of them that are touched as a whole
       since       tenant → earliest time from which on its rows are touched
       feeds       what else is touched: mappings of `columns`, `after` and the `select` of values
+      after       the earliest of the times of `after`, if everything touched is later than one
       changes     per changed parent table: its change feed, to select from
       is_small    whether the touched values are few enough to be sent to every task
       repeats     whether the changed rows are too many for that, so that values are taken once
+      deletes     how many of the changed rows are deleted ones
       tenant_id   the one tenant the run is narrowed to, or none
       target      the model's table if it stays (rows may have to be deleted from it), or none
       from, to    per source table: the Delta version the table holds, and the one this run reads
@@ -27,9 +30,9 @@
     {%- set tenant_id = checked_tenant_id(var('tenant_id', none)) -%}
     {%- set parameters = tojson(parameters or {}, sort_keys=True) -%}
     {%- set scope = {
-        'mode': 'all', 'tenants': [], 'whole': [], 'since': {}, 'feeds': [],
-        'changes': {}, 'is_small': true, 'repeats': false, 'tenant_id': tenant_id, 'target': none,
-        'from': {}, 'to': {}, 'held': {}, 'read': {}, 'parameters': parameters,
+        'mode': 'all', 'tenants': [], 'whole': [], 'since': {}, 'feeds': [], 'after': none,
+        'changes': {}, 'is_small': true, 'repeats': false, 'deletes': 0, 'tenant_id': tenant_id,
+        'target': none, 'from': {}, 'to': {}, 'held': {}, 'read': {}, 'parameters': parameters,
     } -%}
     {%- if not execute or var('rebuild', false) -%}
         {{ return(scope) }}
@@ -93,12 +96,13 @@
         {%- set changes = changes_of(parent.table, scope.held[parent.table] + 1, parent.version) -%}
         {%- do scope.changes.update({parent.table: changes}) -%}
         {%- set feed = feed_of(reads.get(name, []), changes) -%}
-        {%- if feed -%}{%- do scope.feeds.append(feed) -%}{%- endif -%}
+        {%- if feed and not feed.is_rows -%}{%- do scope.feeds.append(feed) -%}{%- endif -%}
         {%- do counted.append(
             'select tenant_id, ' ~ ('false' if feed or name in since else 'true') ~ ' as is_whole, '
             ~ ('cast(' ~ since[name] ~ ' as string)' if name in since else 'cast(null as string)')
             ~ ' as since_at, ' ~ (feed.hash if feed else 'cast(null as bigint)')
-            ~ ' as touched_hash from ' ~ changes
+            ~ ' as touched_hash, ' ~ (feed.after if feed and feed.after else 'cast(null as timestamp)')
+            ~ " as touched_after, _change_type = 'delete' as is_delete from " ~ changes
         ) -%}
     {%- endfor -%}
     {%- if not counted -%}
@@ -108,10 +112,11 @@
     {%- set found = run_query(
         'select tenant_id, max(is_whole) as is_whole, count(*) as change_count, '
         ~ 'approx_count_distinct(touched_hash) as touched_count, '
-        ~ 'min(since_at) as since_at from (' ~ counted | join(' union all ')
+        ~ 'min(since_at) as since_at, cast(min(touched_after) as string) as touched_after, '
+        ~ 'count_if(is_delete) as delete_count from (' ~ counted | join(' union all ')
         ~ ') group by tenant_id order by tenant_id'
     ) -%}
-    {%- for tenant_id, is_whole, _, _, since_at in found.rows -%}
+    {%- for tenant_id, is_whole, _, _, since_at, _, _ in found.rows -%}
         {%- do scope.tenants.append(checked_tenant_id(tenant_id)) -%}
         {%- if is_whole -%}{%- do scope.whole.append(tenant_id) -%}{%- endif -%}
         {%- if since_at is not none -%}
@@ -122,7 +127,12 @@
         'mode': 'changed' if scope.tenants else 'nothing',
         'is_small': found.columns['touched_count'].values() | sum <= var('broadcast_keys') | int,
         'repeats': found.columns['change_count'].values() | sum > var('broadcast_keys') | int,
+        'deletes': found.columns['delete_count'].values() | sum | int,
     }) -%}
+    {%- set times = found.columns['touched_after'].values() | reject('none') | list -%}
+    {%- if times and not (scope.whole or scope.since or scope.feeds | rejectattr('after') | list) -%}
+        {%- do scope.update({'after': times | map('string') | min}) -%}
+    {%- endif -%}
 {%- endmacro %}
 
 
@@ -162,6 +172,7 @@
         {%- for column in touched -%}{%- do expressions.update({column: column}) -%}{%- endfor -%}
     {%- endif -%}
     {%- set after = expressions.pop('after', none) -%}
+    {%- set is_rows = expressions.pop('rows', false) -%}
     {%- set columns = expressions.keys() | list -%}
     {%- set selected = ['tenant_id'] -%}
     {%- for column, expression in expressions.items() -%}
@@ -174,7 +185,8 @@
     {%- endif -%}
     {{ return({
         'columns': columns,
-        'after': after is not none,
+        'after': after,
+        'is_rows': is_rows,
         'select': select,
         'hash': 'xxhash64(' ~ expressions.values() | join(', ') ~ ')',
     }) }}

@@ -1,9 +1,10 @@
 {% materialization delta_merge, adapter='spark' -%}
     {#-
     One table, one commit. The model selects the rows of this run with `is_current` and `is_held`
-    (see `with_tombstones`, which leaves unchanged rows out); the commit updates, inserts and
-    deletes. The versions read are recorded in the table's properties after the commit: a run killed
-    in between does the same work again and finds nothing to change.
+    (see `with_tombstones`, which leaves unchanged rows out, and `with_deletions`, which cannot say
+    what is held); the commit updates, inserts and deletes. The versions read are recorded in the
+    table's properties after the commit: a run killed in between does the same work again and comes to
+    the same rows.
     -#}
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set existing = load_relation(this) -%}
@@ -87,8 +88,8 @@
     {#-
     For a large table: computes the changes once and keeps them in the session until the commit,
     which reads them up to three times. Returns what to select them from, the view if they are kept,
-    and how many rows are new and how many are held. For a small table that costs more than it
-    gains; whether there are such rows is then not known, so both counts are one.
+    how many rows are or may be new, and how many are or may be held. For a small table that costs
+    more than it gains; whether there are such rows is then not known, so both counts are one.
     -#}
     {%- if not is_large(relation) -%}
         {{ return({'select': sql, 'view': none, 'inserts': 1, 'others': 1}) }}
@@ -97,9 +98,10 @@
     {%- do run_query('create or replace temporary view ' ~ view ~ ' as ' ~ sql) -%}
     {%- do run_query('cache table ' ~ view) -%}
     {%- set counts = run_query(
-        'select count_if(is_current and not is_held), count_if(is_held) from ' ~ view
+        'select count_if(is_current and not is_held <=> true), count_if(not is_held <=> false), count(*) '
+        ~ 'from ' ~ view
     ).rows[0] -%}
-    {%- set are_few = (counts[0] | int) + (counts[1] | int) < var('broadcast_keys') | int -%}
+    {%- set are_few = counts[2] | int < var('broadcast_keys') | int -%}
     {%- set hint = '/*+ broadcast(kept) */ ' if are_few else '' -%}
     {{ return({
         'select': 'select ' ~ hint ~ '* from ' ~ view ~ ' as kept',

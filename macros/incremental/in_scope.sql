@@ -27,6 +27,10 @@
             ~ " >= timestamp '" ~ time ~ "')"
         ) -%}
     {%- endfor -%}
+    {%- if scope.after is not none -%}
+        {#- the tables keep the least and greatest time of each file: older files are left out -#}
+        {%- set tenants = tenants ~ ' and ' ~ dot ~ since ~ " > timestamp '" ~ scope.after ~ "'" -%}
+    {%- endif -%}
     {{ return(tenants ~ ' and (' ~ (touched or ['false']) | join(' or ') ~ ')') }}
 {%- endmacro %}
 

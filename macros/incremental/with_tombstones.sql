@@ -6,13 +6,8 @@
     the key. Unchanged rows are left out here, because a merge rewrites every file that a source row
     matches, changed or not. `kept` is a condition on rows of the table (as `held`) that stay as they
     are, whatever became of them in the parents.
-    The comment tells the materialization what the scope was.
     -#}
-    /* eta {{ tojson({
-        'mode': scope.mode, 'from': scope['from'], 'to': scope.to, 'held': scope.held,
-        'read': scope.read, 'tenants': scope.tenants, 'tenant_id': scope.tenant_id,
-        'parameters': scope.parameters,
-    }) }} */
+    {{ scope_comment(scope) }}
     {%- if scope.target is none or scope.mode == 'nothing' %}
     select *, true as is_current, false as is_held from {{ cte }}
     {%- else %}
@@ -36,4 +31,14 @@
             {%- endif %}
         )
     {%- endif %}
+{%- endmacro %}
+
+
+{% macro scope_comment(scope) -%}
+    {#- Tells the materialization what the scope was. -#}
+    /* eta {{ tojson({
+        'mode': scope.mode, 'from': scope['from'], 'to': scope.to, 'held': scope.held,
+        'read': scope.read, 'tenants': scope.tenants, 'tenant_id': scope.tenant_id,
+        'parameters': scope.parameters,
+    }) }} */
 {%- endmacro %}

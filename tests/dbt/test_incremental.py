@@ -234,3 +234,21 @@ def test_a_run_by_changes_asks_the_feeds_what_is_touched(lake: Lake, narrowed: N
             "((", "( ("
         )
         assert "table_changes_by_path(" in text
+
+
+def test_a_pair_that_one_parent_lost_stays_where_the_other_has_it(lake: Lake) -> None:
+    """The pair is taken over from `positives` before `explicit_negatives` lets go of it."""
+
+    def labels() -> list[tuple]:
+        return lake.table("training.training_data", "moving").select("item_id", "label").rows()
+
+    select = ("--select", "stg_interactions", "positives", "training_data")
+    lake.store("moving", [interaction("e1", "u", "i1", "dislike")])
+    lake.dbt("run", "--select", "+training_data")
+    assert labels() == [("i1", 0.0)]
+    lake.store("moving", [interaction("e2", "u", "i1", "like")])
+    lake.dbt("run", *select)
+    assert labels() == [("i1", 1.0)]
+    lake.dbt("run", *select, "explicit_negatives")
+    assert labels() == [("i1", 1.0)]
+    assert lake.table("training.explicit_negatives", "moving").height == 0

@@ -1,17 +1,31 @@
--- one row per labelled example of touched users
+-- one row per labelled example whose row in a parent changed
 {{ config(materialized='ephemeral') }}
 {% set scope = change_scope(
     'training_data',
     reads={
-        'positives': ['user_id'],
-        'sampled_negatives': ['user_id'],
-        'explicit_negatives': ['user_id']
+        'positives': {'user_id': 'user_id', 'rows': true},
+        'sampled_negatives': {'user_id': 'user_id', 'rows': true},
+        'explicit_negatives': {'user_id': 'user_id', 'rows': true}
     },
     parameters=training_parameters()
 ) %}
 with
 
-training_data as (
+positives as (
+    {{ newest_rows('positives', scope, key=['tenant_id', 'user_id', 'item_id']) }}
+),
+
+sampled_negatives as (
+    {{ newest_rows(
+        'sampled_negatives', scope, key=['tenant_id', 'user_id', 'positive_item_id', 'draw_index']
+    ) }}
+),
+
+explicit_negatives as (
+    {{ newest_rows('explicit_negatives', scope, key=['tenant_id', 'user_id', 'item_id']) }}
+),
+
+examples as (
     select
         tenant_id,
         user_id,
@@ -22,9 +36,9 @@ training_data as (
         cast(null as string) as negative_type,
         1.0d as label,
         cast(null as double) as sampling_probability,
+        is_deleted,
         event_time
-    from {{ ref('positives') }}
-    where {{ in_scope(scope) }}
+    from positives
     union all
     select
         tenant_id,
@@ -36,9 +50,9 @@ training_data as (
         'sampled' as negative_type,
         0.0d as label,
         sampling_probability,
+        is_deleted,
         event_time
-    from {{ ref('sampled_negatives') }}
-    where {{ in_scope(scope) }}
+    from sampled_negatives
     union all
     select
         tenant_id,
@@ -50,11 +64,48 @@ training_data as (
         'explicit' as negative_type,
         0.0d as label,
         cast(null as double) as sampling_probability,
+        is_deleted,
         event_time
+    from explicit_negatives
+),
+
+-- A pair that left one parent may have come into the other, in this run or in an earlier one.
+moved_pairs as (
+    select
+        tenant_id,
+        user_id,
+        item_id
+    from {{ ref('positives') }}
+    where {{ in_tenants(scope) }} and {{ has_deleted_pair('explicit_negatives', scope) }}
+    union all
+    select
+        tenant_id,
+        user_id,
+        item_id
     from {{ ref('explicit_negatives') }}
-    where {{ in_scope(scope) }}
+    where {{ in_tenants(scope) }} and {{ has_deleted_pair('positives', scope) }}
+),
+
+deleted_examples as (
+    select examples.*
+    from examples
+    left anti join moved_pairs
+        on
+            examples.tenant_id = moved_pairs.tenant_id
+            and examples.user_id = moved_pairs.user_id
+            and examples.anchor_item_id = moved_pairs.item_id
+            and examples.draw_index = 0
+    where examples.is_deleted
+),
+
+training_data as (
+    select * except (is_deleted) from examples
+    where not is_deleted
 )
 
-{{ with_tombstones(
-    'training_data', scope, key=['tenant_id', 'user_id', 'anchor_item_id', 'draw_index']
+{{ with_deletions(
+    'training_data',
+    scope,
+    key=['tenant_id', 'user_id', 'anchor_item_id', 'draw_index'],
+    deleted='deleted_examples'
 ) }}

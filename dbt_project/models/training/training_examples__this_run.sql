@@ -1,23 +1,50 @@
--- one row per labelled example of touched users, and of items after their touched times
+-- one row per changed example, and per example of a user or item after its touched times
 {{ config(materialized='ephemeral') }}
 {% set scope = change_scope(
     'training_examples',
     reads={
-        'training_data': ['user_id'],
-        'user_feature_history': ['user_id'],
+        'training_data': {'user_id': 'user_id', 'rows': true},
+        'user_feature_history': {'user_id': 'user_id', 'after': 'as_of'},
         'item_feature_history': {'item_id': 'item_id', 'after': 'as_of'}
     },
     parameters=training_parameters()
 ) %}
+{% set is_later = in_scope(scope, 'training_data', since='event_time') %}
 with
+
+changed_data as (
+    {{ newest_rows(
+        'training_data', scope, key=['tenant_id', 'user_id', 'anchor_item_id', 'draw_index']
+    ) }}
+),
+
+deleted_data as (
+    select * from changed_data
+    where is_deleted
+),
 
 training_data as (
     select * from {{ ref('training_data') }}
 ),
 
-examples as (
+-- after a change of their user or item
+later_data as (
     select * from training_data
-    where {{ in_scope(scope, 'training_data', since='event_time') }}
+    where {{ is_later if scope.mode == 'changed' else 'false' }}
+),
+
+examples as (
+    select * except (is_deleted) from changed_data
+    where not is_deleted
+    union all
+    select later_data.*
+    from later_data
+    left anti join changed_data
+        on
+            later_data.tenant_id = changed_data.tenant_id
+            and later_data.user_id = changed_data.user_id
+            and later_data.anchor_item_id = changed_data.anchor_item_id
+            and later_data.draw_index = changed_data.draw_index
 ),
 
 user_feature_history as (
@@ -143,9 +170,9 @@ training_examples as (
     from with_features
 )
 
-{{ with_tombstones(
+{{ with_deletions(
     'training_examples',
     scope,
     key=['tenant_id', 'user_id', 'anchor_item_id', 'draw_index'],
-    since='event_time'
+    deleted='deleted_data'
 ) }}

@@ -1,0 +1,36 @@
+{% macro newest_rows(model_name, scope, key) -%}
+    {#-
+    The rows of a parent that `reads` marks with `rows`: in a run by changes the newest state of each
+    row that changed, out of the parent's change feed, with `is_deleted` for those that are gone; else
+    all rows in scope. Within one commit (a restored version) a row that stays wins over its removal.
+    -#}
+    {%- set parent = ref(model_name) -%}
+    {%- set table = parent.schema ~ '.' ~ parent.identifier -%}
+    {%- if scope.mode != 'changed' -%}
+    select
+        *,
+        false as is_deleted
+    from {{ parent }}
+    where {{ in_tenants(scope) }}
+    {%- elif table not in scope.changes -%}
+    select
+        *,
+        false as is_deleted
+    from {{ parent }}
+    where false
+    {%- else -%}
+    select * except (_change_type, _commit_version, _commit_timestamp, change_rank)
+    from (
+        select
+            *,
+            _change_type = 'delete' as is_deleted,
+            row_number() over (
+                partition by {{ key | join(', ') }}
+                order by _commit_version desc, _change_type = 'delete'
+            ) as change_rank
+        from {{ scope.changes[table] }}
+        where _change_type != 'update_preimage'
+    )
+    where change_rank = 1
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,24 @@
+{% macro with_deletions(cte, scope, key, deleted) -%}
+    {#-
+    The final select of a `__this_run` model whose rows come from its parents' feeds (`newest_rows`):
+    in a run by changes the rows of `cte` enter the table and the keys of `deleted` leave it. What
+    the table holds is not read: the feeds name the rows that changed. So `is_held` is null, only
+    the merge knows. Recomputed as a whole, it ends like any other model.
+    -#}
+    {%- if scope.mode != 'changed' -%}
+    {{ with_tombstones(cte, scope, key) }}
+    {%- else -%}
+    {%- set columns = adapter.get_columns_in_relation(scope.target) | map(attribute='name') | list -%}
+    {{ scope_comment(scope) }}
+    select {{ columns | join(', ') }}, true as is_current, cast(null as boolean) as is_held
+    from {{ cte }}
+    union all
+    select
+        {%- for column in columns %}
+        {{ column if column in key else 'null as ' ~ column }},
+        {%- endfor %}
+        cast(null as boolean) as is_current,
+        cast(null as boolean) as is_held
+    from {{ deleted }}
+    {%- endif -%}
+{%- endmacro %}
