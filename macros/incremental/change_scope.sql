@@ -116,11 +116,11 @@
         ~ 'count_if(is_delete) as delete_count from (' ~ counted | join(' union all ')
         ~ ') group by tenant_id order by tenant_id'
     ) -%}
-    {%- for tenant_id, is_whole, _, _, since_at, _, _ in found.rows -%}
-        {%- do scope.tenants.append(checked_tenant_id(tenant_id)) -%}
-        {%- if is_whole -%}{%- do scope.whole.append(tenant_id) -%}{%- endif -%}
-        {%- if since_at is not none -%}
-            {%- do scope.since.update({tenant_id: since_at | string}) -%}
+    {%- for row in found.rows -%}
+        {%- do scope.tenants.append(checked_tenant_id(row['tenant_id'])) -%}
+        {%- if row['is_whole'] -%}{%- do scope.whole.append(row['tenant_id']) -%}{%- endif -%}
+        {%- if row['since_at'] is not none -%}
+            {%- do scope.since.update({row['tenant_id']: row['since_at'] | string}) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- do scope.update({

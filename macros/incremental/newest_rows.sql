@@ -6,18 +6,12 @@
     -#}
     {%- set parent = ref(model_name) -%}
     {%- set table = parent.schema ~ '.' ~ parent.identifier -%}
-    {%- if scope.mode != 'changed' -%}
+    {%- if table not in scope.changes -%}
     select
         *,
         false as is_deleted
     from {{ parent }}
-    where {{ in_tenants(scope) }}
-    {%- elif table not in scope.changes -%}
-    select
-        *,
-        false as is_deleted
-    from {{ parent }}
-    where false
+    where {{ 'false' if scope.mode == 'changed' else in_tenants(scope) }}
     {%- else -%}
     select * except (_change_type, _commit_version, _commit_timestamp, change_rank)
     from (

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import yaml
 from deltalake import DeltaTable
+from pyspark.sql import SparkSession
 
 from lakehouse.errors import EtaError
 from lakehouse.training.build import build
@@ -252,3 +253,25 @@ def test_a_pair_that_one_parent_lost_stays_where_the_other_has_it(lake: Lake) ->
     lake.dbt("run", *select, "explicit_negatives")
     assert labels() == [("i1", 1.0)]
     assert lake.table("training.explicit_negatives", "moving").height == 0
+
+
+def test_a_restored_parent_is_taken_over(lake: Lake) -> None:
+    """The feed of a restored version removes and adds rows that stay, in one commit."""
+
+    def items() -> list[str]:
+        return sorted(lake.table("training.training_data", "restored")["item_id"])
+
+    lake.store("restored", [interaction("e1", "u", "i1", "like")])
+    lake.dbt("run", "--select", "+training_data")
+    before = DeltaTable(f"{lake.settings.lake}/training/positives").version()
+    lake.store("restored", [interaction("e2", "u", "i2", "like")])
+    lake.dbt("run", "--select", "stg_interactions", "positives", "training_data")
+    assert items() == ["i1", "i2"]
+    spark = SparkSession.getActiveSession()
+    assert spark is not None
+    spark.sql("optimize training.positives")
+    spark.sql(f"restore table training.positives to version as of {before}")
+    lake.dbt("run", "--select", "training_data")
+    assert items() == ["i1"]
+    lake.dbt("run", "--select", "positives", "training_data")
+    assert items() == ["i1", "i2"]
