@@ -106,7 +106,6 @@
     {{ return({
         'select': 'select ' ~ hint ~ '* from ' ~ view ~ ' as kept',
         'view': view,
-        'are_few': are_few,
         'inserts': counts[0] | int,
         'others': counts[1] | int,
     }) }}
@@ -130,9 +129,7 @@
     using ({{ changes.select }}) as fresh
     on {% for name in key %}held.{{ name }} = fresh.{{ name }} and {% endfor %}
         {{ in_tenants(scope, 'held') }}
-        {%- if changes.view and (changes.inserts or not changes.are_few) -%}
-            {{ is_in_touched_buckets(changes.view, key) }}
-        {%- endif %}
+        {%- if changes.view %}{{ is_in_touched_buckets(changes.view, key) }}{% endif %}
     {%- if changes.others %}
     when matched and fresh.is_current is null then delete
     {%- if columns | reject('in', key) | list %}
@@ -147,9 +144,10 @@
 
 {% macro is_in_touched_buckets(view, key) -%}
     {#-
-    A condition that takes the rows of a large table out of a merge's outer join which no change can
-    match, before they are shuffled: by a bucket of their key, so that the log, where the
-    condition ends up, holds no identifier and no hash that is one's own.
+    A condition that takes out of a merge, before they are joined, the rows of a large table that no
+    change can match: by a bucket of their key, so that the log, where the condition ends up, holds
+    no identifier and no hash that is one's own. A whole key costs more to look up than a bucket, so
+    it pays even where the changes are sent to every task and nothing is shuffled.
     -#}
     {%- set names = key | reject('equalto', 'tenant_id') | list -%}
     {%- if not names -%}{{ return('') }}{%- endif -%}
