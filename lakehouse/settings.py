@@ -57,7 +57,7 @@ class LakeSettings(BaseSettings):
     """Spark Connect server of the `connect` target."""
     spark_cores: str = "*"
     """Cores of a local Spark, as Spark writes them: a number, or `*` for all."""
-    spark_memory: str = "3g"
+    spark_memory: str = "2560m"
     """Heap of a local Spark driver."""
     dbt_target_path: Path | None = Field(default=None, validation_alias="DBT_TARGET_PATH")
     """Folder that dbt writes to. Default: `target` in the project."""
