@@ -1,4 +1,4 @@
-{% macro change_scope(model_name, reads, parameters=none, since=none) -%}
+{% macro change_scope(model_name, reads, parameters=none, since=none, users_of=none) -%}
     {#-
     What a run of `model_name` has to recompute. `reads` maps each parent (a model, or a source as
     `schema.table`) to what its changed rows touch: a mapping from columns of the model's rows to
@@ -8,10 +8,13 @@
     empty list touches the whole tenant. `since` maps a parent to a column of times: the tenant's rows
     at or after the earliest are touched. Changes come from the parents' change feeds, from the version
     that the table has read on, in the order of commits; no time in the data decides what is new.
+    `users_of` names a parent that has all users: when a run touches more than `rewrite_share` of
+    them, the table's rows of the changed tenants are computed anew and replaced, which then costs
+    less than to find and merge them.
 
     Returns a mapping:
-      mode        `all` tenants, the `changed` ones, or `nothing`
-      tenants     the tenants with changes, in mode `changed`
+      mode        `all` tenants, the `changed` ones, those anew (`rewrite`), or `nothing`
+      tenants     the tenants with changes, in the modes `changed` and `rewrite`
       whole       those of them that are touched as a whole
       since       tenant → earliest time from which on its rows are touched
       feeds       what else is touched: mappings of `columns`, `after` and the `select` of values
@@ -20,6 +23,7 @@
       is_small    whether the touched values are few enough to be sent to every task
       repeats     whether the changed rows are too many for that, so that values are taken once
       deletes     how many of the changed rows are deleted ones
+      users       how many users are touched, about
       tenant_id   the one tenant the run is narrowed to, or none
       target      the model's table if it stays (rows may have to be deleted from it), or none
       from, to    per source table: the Delta version the table holds, and the one this run reads
@@ -31,8 +35,9 @@
     {%- set parameters = tojson(parameters or {}, sort_keys=True) -%}
     {%- set scope = {
         'mode': 'all', 'tenants': [], 'whole': [], 'since': {}, 'feeds': [], 'after': none,
-        'changes': {}, 'is_small': true, 'repeats': false, 'deletes': 0, 'tenant_id': tenant_id,
-        'target': none, 'from': {}, 'to': {}, 'held': {}, 'read': {}, 'parameters': parameters,
+        'changes': {}, 'is_small': true, 'repeats': false, 'deletes': 0, 'users': 0,
+        'tenant_id': tenant_id, 'target': none, 'from': {}, 'to': {}, 'held': {}, 'read': {},
+        'parameters': parameters,
     } -%}
     {%- if not execute or var('rebuild', false) -%}
         {{ return(scope) }}
@@ -84,6 +89,9 @@
             in scope. For one tenant the versions say nothing: they stay in a narrowed run. -#}
     {%- else -%}
         {%- do find_changes(scope, parents, reads, since or {}) -%}
+        {%- if scope.mode == 'changed' and users_of and touches_most(scope, users_of) -%}
+            {%- do scope.update({'mode': 'rewrite', 'changes': {}, 'deletes': 0}) -%}
+        {%- endif -%}
     {%- endif -%}
     {{ return(scope) }}
 {%- endmacro %}
@@ -101,7 +109,8 @@
             'select tenant_id, ' ~ ('false' if feed or name in since else 'true') ~ ' as is_whole, '
             ~ ('cast(' ~ since[name] ~ ' as string)' if name in since else 'cast(null as string)')
             ~ ' as since_at, ' ~ (feed.hash if feed else 'cast(null as bigint)')
-            ~ ' as touched_hash, ' ~ (feed.after if feed and feed.after else 'cast(null as timestamp)')
+            ~ ' as touched_hash, ' ~ (feed.hash if feed and feed.columns == ['user_id'] else 'cast(null as bigint)')
+            ~ ' as user_hash, ' ~ (feed.after if feed and feed.after else 'cast(null as timestamp)')
             ~ " as touched_after, _change_type = 'delete' as is_delete from " ~ changes
         ) -%}
     {%- endfor -%}
@@ -112,6 +121,7 @@
     {%- set found = run_query(
         'select tenant_id, max(is_whole) as is_whole, count(*) as change_count, '
         ~ 'approx_count_distinct(touched_hash) as touched_count, '
+        ~ 'approx_count_distinct(user_hash) as user_count, '
         ~ 'min(since_at) as since_at, cast(min(touched_after) as string) as touched_after, '
         ~ 'count_if(is_delete) as delete_count from (' ~ counted | join(' union all ')
         ~ ') group by tenant_id order by tenant_id'
@@ -128,11 +138,24 @@
         'is_small': found.columns['touched_count'].values() | sum <= var('broadcast_keys') | int,
         'repeats': found.columns['change_count'].values() | sum > var('broadcast_keys') | int,
         'deletes': found.columns['delete_count'].values() | sum | int,
+        'users': found.columns['user_count'].values() | sum | int,
     }) -%}
     {%- set times = found.columns['touched_after'].values() | reject('none') | list -%}
     {%- if times and not (scope.whole or scope.since or scope.feeds | rejectattr('after') | list) -%}
         {%- do scope.update({'after': times | map('string') | min}) -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro touches_most(scope, users_of) -%}
+    {#- Whether it pays to replace all rows: how many of the tenants' users, all in `users_of`, are touched. -#}
+    {%- if bytes_of(scope.target) < var('rewrite_bytes') | int -%}{{ return(false) }}{%- endif -%}
+    {%- if scope.whole == scope.tenants -%}{{ return(true) }}{%- endif -%}
+    {%- set found = run_query(
+        'select approx_count_distinct(xxhash64(tenant_id, user_id)) from ' ~ relation_of(users_of)
+        ~ ' where ' ~ in_tenants(scope)
+    ) -%}
+    {{ return(scope.users > var('rewrite_share') * found.rows[0][0] | int) }}
 {%- endmacro %}
 
 
@@ -159,6 +182,11 @@
         }}) -%}
     {%- endif -%}
     {{ return(known[table]) }}
+{%- endmacro %}
+
+
+{% macro bytes_of(relation) -%}
+    {{ return(known_detail(relation.schema ~ '.' ~ relation.identifier).bytes) }}
 {%- endmacro %}
 
 

@@ -2,7 +2,8 @@
     {#-
     One table, one commit. The model selects the rows of this run with `is_current` and `is_held`
     (see `with_tombstones`, which leaves unchanged rows out, and `with_deletions`, which cannot say
-    what is held); the commit updates, inserts and deletes. The versions read are recorded in the
+    what is held); the commit updates, inserts and deletes. In the mode `rewrite` it selects all rows of
+    the tenants, and the commit replaces those. The versions read are recorded in the
     table's properties after the commit: a run killed in between does the same work again and comes to
     the same rows.
     -#}
@@ -30,16 +31,12 @@
         {%- else -%}
             {%- set columns = adapter.get_columns_in_relation(target_relation) | map(attribute='name') | list -%}
             {%- do check_columns(target_relation, columns) -%}
-            {%- set changes = kept_changes(target_relation, sql) -%}
-            {%- if changes.inserts or changes.others -%}
+            {%- if scope.mode == 'rewrite' -%}
                 {%- call statement('main') -%}
-                    {{ delta_merge_sql(target_relation, changes, key, columns, scope) }}
+                    {{ delta_replace_sql(target_relation, sql, columns, scope) }}
                 {%- endcall -%}
             {%- else -%}
-                {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%}{%- endcall -%}
-            {%- endif -%}
-            {%- if changes.view -%}
-                {%- do run_query('uncache table if exists ' ~ changes.view) -%}
+                {%- do merge_changes(target_relation, sql, key, columns, scope) -%}
             {%- endif -%}
         {%- endif -%}
         {%- if scope.tenant_id is none and not (
@@ -84,6 +81,29 @@
 {%- endmacro %}
 
 
+{% macro delta_replace_sql(relation, sql, columns, scope) -%}
+    {#- Replaces all rows of the scope's tenants; no file of another tenant is read or written. -#}
+    insert into {{ relation }} replace where {{ in_tenants(scope) }}
+    select {{ columns | join(', ') }} from ({{ sql }})
+{%- endmacro %}
+
+
+{% macro merge_changes(relation, sql, key, columns, scope) -%}
+    {#- Computes what has to change and merges it; without a difference nothing is committed. -#}
+    {%- set changes = kept_changes(relation, sql) -%}
+    {%- if changes.inserts or changes.others -%}
+        {%- call statement('main') -%}
+            {{ delta_merge_sql(relation, changes, key, columns, scope) }}
+        {%- endcall -%}
+    {%- else -%}
+        {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%}{%- endcall -%}
+    {%- endif -%}
+    {%- if changes.view -%}
+        {%- do run_query('uncache table if exists ' ~ changes.view) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
 {% macro kept_changes(relation, sql) -%}
     {#-
     For a large table: computes the changes once and keeps them in the session until the commit,
@@ -91,7 +111,7 @@
     how many rows are or may be new, and how many are or may be held. For a small table that costs
     more than it gains; whether there are such rows is then not known, so both counts are one.
     -#}
-    {%- if not is_large(relation) -%}
+    {%- if bytes_of(relation) < var('large_bytes') | int -%}
         {{ return({'select': sql, 'view': none, 'inserts': 1, 'others': 1}) }}
     {%- endif -%}
     {%- set view = 'eta_changes_of_' ~ model.name -%}
@@ -109,13 +129,6 @@
         'inserts': counts[0] | int,
         'others': counts[1] | int,
     }) }}
-{%- endmacro %}
-
-
-{% macro is_large(relation) -%}
-    {{ return(
-        known_detail(relation.schema ~ '.' ~ relation.identifier).bytes >= var('large_bytes') | int
-    ) }}
 {%- endmacro %}
 
 

@@ -42,7 +42,7 @@
         {{ return('false') }}
     {%- elif scope.tenant_id is not none -%}
         {{ return(column ~ " = '" ~ scope.tenant_id ~ "'") }}
-    {%- elif scope.mode == 'changed' -%}
+    {%- elif scope.mode in ['changed', 'rewrite'] -%}
         {{ return(column ~ " in ('" ~ scope.tenants | join("', '") ~ "')") }}
     {%- endif -%}
     {{ return('true') }}

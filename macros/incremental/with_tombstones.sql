@@ -5,10 +5,10 @@
     holds and `cte` no longer has come with `is_current` null. `is_held` says whether the table has
     the key. Unchanged rows are left out here, because a merge rewrites every file that a source row
     matches, changed or not. `kept` is a condition on rows of the table (as `held`) that stay as they
-    are, whatever became of them in the parents.
+    are, whatever became of them in the parents. In the mode `rewrite` `cte` is all there is to be.
     -#}
     {{ scope_comment(scope) }}
-    {%- if scope.target is none or scope.mode == 'nothing' %}
+    {%- if scope.target is none or scope.mode in ['nothing', 'rewrite'] %}
     select *, true as is_current, false as is_held from {{ cte }}
     {%- else %}
     {%- set columns = adapter.get_columns_in_relation(scope.target) | map(attribute='name') %}

@@ -25,8 +25,9 @@ pytestmark = [pytest.mark.timeout(7200)] if IS_LONG else []
 ROUNDS = 5
 MERGED_AS_LARGE = ("+sampled_negatives", "+user_feature_history")
 """What the short run merges the way large tables are; the long one merges all like this."""
-AS_LARGE = {"large_bytes": 0, "broadcast_keys": 20 * len(TENANTS)}
+AS_LARGE = {"large_bytes": 0, "broadcast_keys": 20 * len(TENANTS), "rewrite_share": 2}
 """More values touched than are sent to every task in some models, more changed rows in others."""
+REWRITTEN = {"rewrite_share": 0, "rewrite_bytes": 0}
 
 
 def contents(lake: Lake, tenants: list[str]) -> dict[tuple[str, str], pl.DataFrame]:
@@ -64,7 +65,7 @@ class Growth:
 
 @pytest.fixture(scope="module")
 def grown(lake: Lake) -> dict[tuple[str, str], pl.DataFrame]:
-    """Tenants that grew over five rounds: a skipped, a killed, a repeated, a narrowed run."""
+    """Tenants that grew over five rounds: a skipped, a killed, a rewriting, a narrowed run."""
     rng = random.Random(7)
     growth = Growth(lake, rng)
     growth.add()
@@ -73,6 +74,7 @@ def grown(lake: Lake) -> dict[tuple[str, str], pl.DataFrame]:
     lake.dbt("run", "--select", "stg_interactions", "enriched_interactions")  # the rest is skipped
     growth.add()
     lake.kill_build(after=rng.choice(["features/item_hours", "training/positives"]))
+    lake.dbt("run", "--vars", json.dumps(REWRITTEN), "--select", "+training_examples")
     growth.add()
     lake.dbt("run", "--vars", json.dumps({"tenant_id": TENANTS[0]}))
     growth.add(is_last=True)
@@ -101,6 +103,17 @@ def test_large_tables_are_merged_by_buckets_of_their_keys(lake: Lake, grown: dic
         log = Path(lake.settings.lake, table, "_delta_log")
         merges = [text for file in log.glob("*.json") if "MERGE" in (text := file.read_text())]
         assert any("pmod(xxhash64(" in text for text in merges)
+
+
+def test_a_run_that_touches_most_users_replaces_the_rows_of_their_tenants(
+    lake: Lake, grown: dict
+) -> None:
+    for table in ("sampled_negatives", "training_data", "training_examples"):
+        log = DeltaTable(f"{lake.settings.lake}/training/{table}").history()
+        replaced = [entry for entry in log if entry["operation"] == "WRITE"]
+        assert len(replaced) == 1
+        assert replaced[0]["operationParameters"]["mode"] == "Overwrite"
+        assert "tenant_id" in replaced[0]["operationParameters"]["predicate"]
 
 
 def test_a_run_on_unchanged_data_writes_no_file(lake: Lake, refreshed: dict) -> None:

@@ -8,6 +8,7 @@
         'stg_tenant_settings': []
     },
     since={'item_availability': 'available_at'},
+    users_of='positives',
     parameters=training_parameters()
 ) %}
 with

@@ -7,6 +7,7 @@
         'sampled_negatives': {'user_id': 'user_id', 'rows': true},
         'explicit_negatives': {'user_id': 'user_id', 'rows': true}
     },
+    users_of='positives',
     parameters=training_parameters()
 ) %}
 with

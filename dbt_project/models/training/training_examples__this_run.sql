@@ -7,6 +7,7 @@
         'user_feature_history': {'user_id': 'user_id', 'after': 'as_of'},
         'item_feature_history': {'item_id': 'item_id', 'after': 'as_of'}
     },
+    users_of='user_feature_history',
     parameters=training_parameters()
 ) %}
 {% set is_later = in_scope(scope, 'training_data', since='event_time') %}
