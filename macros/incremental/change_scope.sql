@@ -13,7 +13,7 @@
     less than to find and merge them.
 
     Returns a mapping:
-      mode        `all` tenants, the `changed` ones, those anew (`rewrite`), or `nothing`
+      mode        `all` tenants, the `changed` ones, all rows of these (`rewrite`), or `nothing`
       tenants     the tenants with changes, in the modes `changed` and `rewrite`
       whole       those of them that are touched as a whole
       since       tenant → earliest time from which on its rows are touched

@@ -28,6 +28,7 @@ MERGED_AS_LARGE = ("+sampled_negatives", "+user_feature_history")
 AS_LARGE = {"large_bytes": 0, "broadcast_keys": 20 * len(TENANTS), "rewrite_share": 2}
 """More values touched than are sent to every task in some models, more changed rows in others."""
 REWRITTEN = {"rewrite_share": 0, "rewrite_bytes": 0}
+"""Any touched user is enough to replace the rows of the largest tables."""
 
 
 def contents(lake: Lake, tenants: list[str]) -> dict[tuple[str, str], pl.DataFrame]:
@@ -288,3 +289,19 @@ def test_a_restored_parent_is_taken_over(lake: Lake) -> None:
     assert items() == ["i1"]
     lake.dbt("run", "--select", "positives", "training_data")
     assert items() == ["i1", "i2"]
+
+
+def test_an_item_that_a_user_only_views_is_no_negative_any_more(lake: Lake) -> None:
+    """No positive and no item's hour changes: only what the user knows."""
+
+    def negatives() -> list[str]:
+        rows = lake.table("training.sampled_negatives", "viewing")
+        return sorted(rows.filter(pl.col("user_id") == "u")["item_id"])
+
+    others = [interaction(f"e{n}", "v", f"i{n}", "view") for n in range(3)]
+    lake.store("viewing", [*others, interaction("liked", "u", "i3", "like")])
+    lake.dbt("run", "--select", "+sampled_negatives")
+    assert negatives() == ["i0", "i1", "i2"]
+    lake.store("viewing", [interaction("viewed", "u", "i1", "view")])
+    lake.dbt("run", "--select", "+sampled_negatives")
+    assert negatives() == ["i0", "i2"]
