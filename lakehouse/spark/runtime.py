@@ -18,8 +18,8 @@ from lakehouse.spark.java import find_java_home
 from lakehouse.storage.s3 import spark_options
 from lakehouse.storage.tables import raw_bytes_of_log
 
-SMALL_LAKE_BYTES: Final = 16 * 1024 * 1024
-"""Raw Parquet up to about half a million rows."""
+SMALL_LAKE_BYTES: Final = 4 * 1024 * 1024
+"""Raw Parquet up to about 130,000 interactions."""
 
 SMALL_SHUFFLE_PARTITIONS: Final = 2
 MIN_SHUFFLE_PARTITIONS: Final = 4

@@ -45,7 +45,8 @@ def test_everything_stays_on_this_machine_and_in_utc(tmp_path: Path) -> None:
     ("raw_mib", "partitions", "is_small"),
     [
         pytest.param(0, 2, True, id="nothing yet"),
-        pytest.param(15, 2, True, id="half a million rows"),
+        pytest.param(3, 2, True, id="100,000 rows"),
+        pytest.param(15, 4, False, id="half a million rows"),
         pytest.param(40, 10, False, id="1.5 million rows"),
         pytest.param(520, 130, False, id="20 million rows"),
     ],
