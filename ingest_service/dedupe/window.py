@@ -48,6 +48,10 @@ class Seen:
     rows: int = 0
     added: int | None = 0
 
+    def copy(self) -> "Seen":
+        """Return a copy that may be changed apart."""
+        return replace(self, files=set(self.files), batches=set(self.batches))
+
 
 class History(Protocol):
     """Where fingerprints of rows that are in the lake already come from."""
@@ -183,14 +187,18 @@ class RecentEvents:
     def batch(
         self, history: History, tenant_id: str, data_type: DataType
     ) -> Iterator["BatchSession"]:
-        """Bring the window up to date and lend it to one batch; others of the tenant wait."""
+        """Bring the window up to date and lend it to one batch; others of the tenant wait.
+
+        When the history cannot be read its error is raised, and the window stays as it was: a file
+        counts as seen once its rows are in.
+        """
         with self._lock:
-            fresh = list(history.unseen(tenant_id, data_type, self._seen, self._limit))
-            if self._seen.is_void:
-                self._segments = []
+            seen = self._seen.copy()
+            fresh = list(history.unseen(tenant_id, data_type, seen, self._limit))
+            segments = [] if seen.is_void else self._segments
             for rows in fresh:
-                self._segments = _with(self._segments, rows)
-            self._segments = _newest(self._segments, self._limit)
+                segments = _with(segments, rows)
+            self._segments, self._seen = _newest(segments, self._limit), seen
             yield BatchSession(self)
 
     def window(self) -> BatchWindow:

@@ -209,6 +209,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.execute("pragma foreign_keys = on")
     connection.execute("pragma secure_delete = on")  # what was deleted is overwritten
     _use_write_ahead_log(connection)
+    connection.execute("pragma synchronous = full")  # a commit outlasts a power cut
 
 
 def _use_write_ahead_log(connection: Any) -> None:
