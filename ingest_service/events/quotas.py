@@ -166,7 +166,7 @@ class QuotaKeeper:
             events = {tenant: count for (tenant, of), count in unsaved.items() if of == day}
             try:
                 totals = await asyncio.to_thread(self._usage.add, day, events)
-            except EtaError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is counted again
                 _log.warning("the day's events could not be counted: %s", type(error).__name__)
                 self._unsaved.update({(tenant, day): n for tenant, n in events.items()})
                 continue

@@ -16,6 +16,9 @@ import pytest
 
 from lakehouse.storage import durable
 
+SPARED = 0.9
+"""How much of what was not synced is on disk all the same, where chance decides."""
+
 
 @dataclass
 class Disk:
@@ -59,7 +62,7 @@ class Disk:
         for child in sorted(folder.iterdir()):
             known = self.entries.get(folder, {})
             is_kept = known.get(child.name) == child.lstat().st_ino
-            if not is_kept and (chance is None or chance.random() < 0.5):
+            if not is_kept and (chance is None or chance.random() > SPARED):
                 continue
             if child.is_dir():
                 (target / child.name).mkdir()
@@ -67,7 +70,8 @@ class Disk:
                 continue
             content = child.read_bytes()
             synced = self.lengths.get(child.lstat().st_ino, 0)
-            length = synced if chance is None else chance.choice((synced, len(content)))
+            is_whole = chance is not None and chance.random() < SPARED
+            length = len(content) if is_whole else synced
             (target / child.name).write_bytes(content[:length])
 
 
