@@ -66,14 +66,14 @@ class DeltaSink:
                 "a batch that is stored has no entry in the ledger",
                 remedy="`eta ledger check` says what is missing",
             )
-        self.sync.log(OPS_INGEST_LEDGER.path)
+        self.sync.logs([OPS_INGEST_LEDGER.path])
         self.acknowledge(batch, attempt)
         row = rows.row(0, named=True)
         return Counts(**{name: row[name] for name in COUNTS})
 
     def acknowledge(self, batch: BatchKey, attempt: int) -> None:
         """Return when raw's commit of a batch is on disk and on record: its answer says so."""
-        self.sync.log(RAW_TABLES[batch.data_type].path)
+        self.sync.logs([RAW_TABLES[batch.data_type].path])
         self._acknowledged.add(
             Acknowledged(
                 batch.tenant_id,

@@ -119,8 +119,7 @@ class DeltaBatch:
                 if self._commit_beside(spec, staged, is_current) is not None:
                     tried_before.append(spec)
                 done.append(spec)
-            for spec in done:
-                self._sink.sync.log(spec.path)
+            self._sink.sync.logs(spec.path for spec in done)
             is_stored = self._commit_raw(is_current)
         except OutdatedError:
             self.abort()
@@ -218,8 +217,8 @@ class DeltaBatch:
         parts = [(OPS_INGEST_LEDGER, ledger), (self._raw_spec, self._raw)]
         if self._aside is not None:
             parts.append((self._aside_spec, self._aside))
-        for spec, staged in parts:
-            self._sink.sync.data_files(spec.path, staged.close())
+        files = [(spec.path, name) for spec, staged in parts for name in staged.close()]
+        self._sink.sync.data_files(files)
         return ledger
 
     def _marked(self, rows: pa.Table) -> pa.Table:

@@ -139,13 +139,12 @@ class StreamSink:
         if rows.quarantine:
             self._commit(RAW_QUARANTINE, rows.quarantine, day, moves, rows.name, is_current)
         self._commit(OPS_INGEST_LEDGER, rows.ledger, day, moves, rows.name, is_current)
-        for spec in BESIDE_RAW:
-            self._delta.sync.log(spec.path)
+        self._delta.sync.logs(spec.path for spec in BESIDE_RAW)
         for data_type in sorted({move.claim.data_type for move in moves}):
             tables = {tenant: of for (kind, tenant), of in rows.raw.items() if kind is data_type}
             mine = [move for move in moves if move.claim.data_type is data_type]
             self._commit(RAW_TABLES[data_type], tables, day, mine, rows.name, is_current)
-            self._delta.sync.log(RAW_TABLES[data_type].path)
+            self._delta.sync.logs([RAW_TABLES[data_type].path])
 
     def tend(self, rows: StreamRows) -> None:
         """Merge small files and shorten logs where needed; the batch is stored already."""
@@ -259,7 +258,7 @@ class StreamSink:
             for tenant, parts in tables.items()
             for file in self._stage(spec, tenant, day, parts, name)
         ]
-        self._delta.sync.data_files(spec.path, [file.path for file in files])
+        self._delta.sync.data_files((spec.path, file.path) for file in files)
         follows = _may_follow if spec in BESIDE_RAW else _is_owned
 
         def check(table: DeltaTable) -> bool:

@@ -13,7 +13,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 LOG: Final = "_delta_log"
 HINT: Final = "_last_checkpoint"
+THREADS: Final = 8
+MOST_FILES: Final = 10_000
 
 
 def sync_file(path: Path) -> None:
@@ -49,7 +53,8 @@ def sync_new_folders(folder: Path, root: Path) -> None:
 class LakeSync:
     """Syncs what one process commits to a local lake; does nothing for an object store.
 
-    For several threads. Keeps in mind which folders and log entries are on disk already.
+    For several threads. Keeps in mind which folders and log entries are on disk already. What is
+    synced together is synced side by side: the disk then writes its journal once for all.
     """
 
     def __init__(self, settings: LakeSettings) -> None:
@@ -58,83 +63,108 @@ class LakeSync:
         self._lock = Lock()
         self._folders: set[tuple[int, int]] = set()
         self._files: set[Path] = set()
-        self._logs: dict[str, tuple[int, int]] = {}
+        self._logs: dict[Path, _Synced] = {}
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="sync")
 
-    def data_files(self, table: str, names: Iterable[str]) -> None:
-        """Sync data files of the table at a path of the lake, and their folders, each once."""
+    def data_files(self, names: Iterable[tuple[str, str]]) -> None:
+        """Sync data files, each named by its table's path in the lake and its own in the table."""
         if not self.is_on:
             return
-        paths = [self._root / table / name for name in names]
-        for path in paths:
-            sync_file(path)
-        for folder in {path.parent for path in paths}:
-            self._entries(folder)
+        paths = {self._root / table / name for table, name in names}
+        self._all(paths, self._with_new({path.parent for path in paths}))
         with self._lock:
-            self._files.update(paths)
+            if len(self._files) > MOST_FILES:  # of batches that came to nothing
+                self._files.clear()
+            self._files |= paths
 
-    def log(self, table: str) -> None:
-        """Sync a table's log as it stands now, and the files that its new entries add."""
+    def logs(self, tables: Iterable[str]) -> None:
+        """Sync the logs of tables as they stand now, and the files that their new entries add."""
         if not self.is_on:
             return
-        log = self._root / table / LOG
+        synced: dict[Path, _Synced] = {}
+        files: set[Path] = set()
+        folders: set[Path] = set()
+        for log in (self._root / table / LOG for table in tables):
+            with self._lock:
+                before = self._logs.get(log, _Synced(-1, 0))
+            after, new = self._since(log, before)
+            if after != before:
+                synced[log] = after
+                files |= new
+                folders |= {log, *(path.parent for path in new if path.parent != log)}
+        self._all(files, self._with_new(folders))
         with self._lock:
-            done, hint = self._logs.get(table, (-1, 0))
-        changed = _changed_at(log / HINT)
-        if changed != hint:
-            done = max(done, self._checkpoint(log) - 1)  # older entries are not read any more
-        start = done
-        while self._entry(log, done + 1):
+            for log, after in synced.items():
+                known = self._logs.get(log, after)
+                self._logs[log] = max(after, known, key=lambda one: one.version)
+
+    def _since(self, log: Path, before: _Synced) -> tuple[_Synced, set[Path]]:
+        """Return how far a log has come, and the files of it that may not be on disk."""
+        new: set[Path] = set()
+        done, hint = before.version, _changed_at(log / HINT)
+        if hint != before.hint:
+            version, parts = _checkpoint(log)
+            done = max(done, version - 1)  # older entries are not read any more
+            new |= parts
+        while True:
+            entry = log / f"{done + 1:020}.json"
+            try:
+                added = {log.parent / name for name in _added(entry)}
+            except FileNotFoundError:
+                return _Synced(done, hint), new
+            with self._lock:
+                own = self._files & added
+                self._files -= own  # an entry names its files once
+            new |= {entry, *(added - own)}
             done += 1
-        if done == start and changed == hint:
-            return
-        sync_folder(log)
-        self._above(log.parent)
-        with self._lock:
-            self._logs[table] = (max(done, self._logs.get(table, (-1, 0))[0]), changed)
 
-    def _entry(self, log: Path, number: int) -> bool:
-        """Sync an entry of a log and the files it adds; False when there is none."""
-        path = log / f"{number:020}.json"
-        try:
-            sync_file(path)
-        except FileNotFoundError:
-            return False
-        names = {log.parent / name for name in _added(path)}
-        with self._lock:
-            own = self._files & names
-            self._files -= own  # an entry names its files once
-        for name in names - own:
-            with suppress(FileNotFoundError):  # removed by a later entry, and vacuumed
-                sync_file(name)
-                self._entries(name.parent)
-        return True
-
-    def _checkpoint(self, log: Path) -> int:
-        """Sync the newest checkpoint; return its version, 0 when there is none."""
-        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-            version = int(json.loads((log / HINT).read_bytes())["version"])
-            for part in log.glob(f"{version:020}.checkpoint*.parquet"):
-                sync_file(part)
-            sync_file(log / HINT)
-            return version
-        return 0
-
-    def _entries(self, folder: Path) -> None:
-        sync_folder(folder)
-        self._above(folder)
-
-    def _above(self, folder: Path) -> None:
-        """Sync the entries of a folder and of those above it that may be new."""
-        for one in (folder, *folder.parents):
-            if one == self._root.parent:
-                return
-            known = one.stat()
-            with self._lock:
+    def _with_new(self, folders: set[Path]) -> set[Path]:
+        """Return folders, and those above them whose entries may be new."""
+        found = set(folders)
+        for folder in folders:
+            for one in (folder, *folder.parents):
+                if one == self._root.parent:
+                    break
+                try:
+                    known = one.stat()
+                except FileNotFoundError:  # with all its files
+                    found.discard(one)
+                    continue
                 if (known.st_dev, known.st_ino) in self._folders:
-                    return
-            sync_folder(one.parent)
-            with self._lock:
-                self._folders.add((known.st_dev, known.st_ino))
+                    break
+                found.add(one.parent)
+        return found
+
+    def _all(self, files: set[Path], folders: set[Path]) -> None:
+        """Sync files and folders; one that is gone needs no sync."""
+        list(self._threads.map(_sync_if_there, [*files, *folders]))
+        with self._lock:
+            for folder in folders:
+                with suppress(FileNotFoundError):
+                    known = folder.stat()
+                    if folder.parent in folders:
+                        self._folders.add((known.st_dev, known.st_ino))
+
+
+@dataclass(frozen=True, slots=True)
+class _Synced:
+    """Up to which version a log is on disk, and when its newest checkpoint was named."""
+
+    version: int
+    hint: int
+
+
+def _sync_if_there(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        (sync_folder if path.is_dir() else sync_file)(path)
+
+
+def _checkpoint(log: Path) -> tuple[int, set[Path]]:
+    """Return the version of the newest checkpoint, 0 if there is none, and its files."""
+    with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+        version = int(json.loads((log / HINT).read_bytes())["version"])
+        return version, {log / HINT, *log.glob(f"{version:020}.checkpoint*.parquet")}
+    return 0, set()
 
 
 def _sync(path: Path, flags: int) -> None:
