@@ -20,7 +20,7 @@ from lakehouse.contracts.tables import (
     TableSpec,
 )
 from lakehouse.contracts.tenant import DataType
-from lakehouse.storage.acknowledged import acknowledged
+from lakehouse.storage.acknowledged import FOLDER, acknowledged
 from lakehouse.storage.attempts import GIVEN_UP, commit_id_of, is_won
 from lakehouse.storage.damage import Damage, readable_rows
 from lakehouse.storage.faults import StorageError
@@ -78,7 +78,11 @@ def recover(sink: DeltaSink, grace: timedelta, has_ended: Callable[[str, str], b
     undecided = reader.undecided()
     answered: set[tuple[str, int]] = set()
     if undecided:
-        kept = acknowledged(sink.settings, first_day, moment)
+        try:
+            kept = acknowledged(sink.settings, first_day, moment)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            done.damage.append(f"{FOLDER} cannot be read ({type(error).__qualname__})")
+            return done  # what was acknowledged is not known, so nothing may go
         asked = kept.filter(pl.col("batch_id").is_in([one.batch_id for one in undecided]))
         rows = asked.select("batch_id", "replay", "attempt").iter_rows()
         answered = {(commit_id_of(batch, replay), attempt) for batch, replay, attempt in rows}

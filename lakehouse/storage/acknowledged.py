@@ -13,6 +13,7 @@ so there nothing is written.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -37,6 +38,7 @@ STORED: Final = "+"
 GIVEN_UP: Final = "-"
 _END: Final = "."
 """The last field of a line: one without it was cut off."""
+_LINE: Final = re.compile(rb"[+-],[^,]+,[a-z]+,[^,]+,\d+,\d+,-?\d+,\.")
 _SCHEMA: Final = pl.Schema(
     {
         "mark": pl.String,
@@ -102,7 +104,15 @@ def acknowledged(settings: LakeSettings, since: date, now: datetime) -> pl.DataF
     """
     first = max(since, (now - KEPT).date())
     frames = [_lines(path) for day, path in _files(settings) if day >= first]
-    rows = pl.concat(frames) if frames else pl.DataFrame(schema=_SCHEMA)
+    return _kept(pl.concat(frames) if frames else pl.DataFrame(schema=_SCHEMA))
+
+
+def nothing_acknowledged() -> pl.DataFrame:
+    """Return what `acknowledged` does of a new lake."""
+    return _kept(pl.DataFrame(schema=_SCHEMA))
+
+
+def _kept(rows: pl.DataFrame) -> pl.DataFrame:
     keys = ["tenant_id", "data_type", "batch_id", "replay", "attempt"]
     given_up = rows.filter(pl.col("mark") == GIVEN_UP)
     kept = rows.filter(pl.col("mark") == STORED).join(given_up, on=keys, how="anti")
@@ -152,14 +162,7 @@ def _files(settings: LakeSettings) -> Iterator[tuple[date, Path]]:
 
 def _lines(path: Path) -> pl.DataFrame:
     """Return the whole lines of a file; one that was cut off was not acknowledged."""
-    if not path.stat().st_size:
+    whole = [line for line in path.read_bytes().split(b"\n") if _LINE.fullmatch(line)]
+    if not whole:
         return pl.DataFrame(schema=_SCHEMA)
-    rows = pl.read_csv(
-        path,
-        has_header=False,
-        schema=_SCHEMA,
-        ignore_errors=True,
-        truncate_ragged_lines=True,
-        quote_char=None,
-    )
-    return rows.filter(pl.col("end") == _END)
+    return pl.read_csv(b"\n".join(whole), has_header=False, schema=_SCHEMA, quote_char=None)

@@ -171,7 +171,7 @@ def _columns(files: pafs.FileSystem, spec: TableSpec, path: str, text: str) -> p
 
 def _first_damage(log: Path) -> tuple[str, str] | None:
     """Return the name and the fault of the first file of a log that is damaged."""
-    version = 0
+    version, first = 0, 0
     with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
         version = int(json.loads((log / HINT).read_bytes())["version"])
         parts = sorted(log.glob(f"{version:020}.checkpoint*.parquet"))
@@ -182,8 +182,9 @@ def _first_damage(log: Path) -> tuple[str, str] | None:
                 pq.ParquetFile(part)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is not readable
                 return part.name, f"cannot be read ({type(error).__qualname__})"
-    entries = [path for path in _entries(log) if int(path.stem) >= version]
-    for number, path in enumerate(entries, int(entries[0].stem) if entries else 0):
+        first = version + 1  # the checkpoint stands for the entries up to its own
+    entries = [path for path in _entries(log) if int(path.stem) >= first]
+    for number, path in enumerate(entries, first):
         if int(path.stem) != number:
             return f"{number:020}.json", "is missing"
         if not _is_whole(path):

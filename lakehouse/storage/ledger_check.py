@@ -17,7 +17,7 @@ from lakehouse.contracts.tables import (
     RAW_TABLES,
     TableSpec,
 )
-from lakehouse.storage.acknowledged import KEPT, acknowledged
+from lakehouse.storage.acknowledged import FOLDER, KEPT, acknowledged, nothing_acknowledged
 from lakehouse.storage.damage import Damage, DamagedError, damaged_file, opened, readable_rows
 from lakehouse.storage.ledger import COUNTS, LEDGER_COLUMNS, counting
 from lakehouse.storage.removals import removed_rows
@@ -78,8 +78,8 @@ def check_ledger(
     """
     now = datetime.now(UTC)
     # First, so that a batch that is acknowledged meanwhile is not taken for a lost one.
-    answered = acknowledged(settings, since or (now - KEPT).date(), now)
-    tables, damage = _opened(settings)
+    answered, damage = _answered(settings, since or (now - KEPT).date(), now)
+    tables = _opened(settings, damage)
     if not tables.keys() >= set(_NEEDED):
         return LedgerCheck(0, 0, (), 0, 0, tuple(damage))
     check = _Check(tables, tenant_id, since, now)
@@ -104,16 +104,32 @@ def check_ledger(
 _NEEDED: Final = (OPS_INGEST_LEDGER, OPS_REPLAY_OUTCOMES, RAW_QUARANTINE, OPS_REMOVALS)
 
 
-def _opened(settings: LakeSettings) -> tuple[dict[TableSpec, DeltaTable], list[Damage]]:
+def _answered(
+    settings: LakeSettings, since: date, now: datetime
+) -> tuple[pl.DataFrame, list[Damage]]:
+    """Return what was acknowledged, as far as it can be read."""
+    try:
+        return acknowledged(settings, since, now), []
+    except (OSError, pl.exceptions.PolarsError) as error:
+        damage = Damage(
+            FOLDER,
+            None,
+            "a file",
+            f"cannot be read ({type(error).__qualname__})",
+            "put it back from a backup, or move it away: then a lost batch may not be reported",
+        )
+        return nothing_acknowledged(), [damage]
+
+
+def _opened(settings: LakeSettings, damage: list[Damage]) -> dict[TableSpec, DeltaTable]:
     """Open the tables that can be. Raw first: a batch commits to it last, so the others have it."""
     tables: dict[TableSpec, DeltaTable] = {}
-    damage: list[Damage] = []
     for spec in (*RAW_TABLES.values(), *_NEEDED):
         try:
             tables[spec] = opened(settings, spec)
         except DamagedError as error:
             damage.append(error.damage)
-    return tables, damage
+    return tables
 
 
 class _Check:

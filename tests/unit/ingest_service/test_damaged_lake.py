@@ -272,3 +272,26 @@ def test_a_process_that_cannot_write_is_not_ready_and_says_why(
     looked.observe_lost(True)
     assert [one.code for one in looked.problems()][-1] == "lost"
     assert not list(Path(lake.lake).rglob(".ready-*"))
+
+
+def test_acknowledgements_that_cannot_be_read_keep_every_evidence(lake: LakeSettings) -> None:
+    damage_empty(newest_entry(lake, RAW_INTERACTIONS))
+    (path,) = Path(lake.lake, acknowledged.FOLDER).glob("*.csv")
+    path.rename(path.with_name("away"))
+    path.symlink_to("nowhere")
+
+    done = recover(DeltaSink(lake), timedelta(0), lambda *_: True)
+    assert (done.removed, len(done.damage)) == (0, 1)
+    assert not check_ledger(lake).is_clean
+    assert open_table(lake, OPS_INGEST_LEDGER).count() == 3
+
+    path.unlink()
+    path.write_bytes(b"\xff\x00\x01,damaged\n" + path.with_name("away").read_bytes())
+    assert check_ledger(lake).lost == 1
+
+
+def test_a_log_whose_beginning_is_gone_is_named(lake: LakeSettings) -> None:
+    first = min(Path(lake.lake, RAW_INTERACTIONS.path, "_delta_log").glob("*.json"))
+    first.unlink()
+    (damage,) = check_ledger(lake).damage
+    assert (damage.file, damage.problem) == (f"_delta_log/{first.name}", "is missing")

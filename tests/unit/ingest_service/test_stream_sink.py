@@ -24,6 +24,7 @@ from lakehouse.settings import LakeSettings
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.stream_offsets import Partition
 from lakehouse.storage.tables import ensure_tables, open_table
+from tests.support.power_cut import disk_of
 from tests.support.stream import event
 
 KIND = DataType.INTERACTIONS
@@ -310,3 +311,21 @@ def test_any_order_of_two_consumers_stores_each_message_once(
     last.take_over(0, 1)
     stored = {f"p{n}": claim.offset for n, claim in last.claims.items()}
     assert_whole(lake, **stored)
+
+
+def test_stored_messages_and_their_offsets_outlast_a_power_cut(
+    lake: LakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with disk_of(Path(lake.lake), monkeypatch) as disk:
+        process = Process(lake)
+        process.take_over(0)
+        for run in range(1, 4):
+            process.run(10, 0)
+            disk.after_a_cut(tmp_path / f"cut{run}")
+            copy = LakeSettings(home=tmp_path, lake_uri=str(tmp_path / f"cut{run}"))
+            assert open_table(copy, RAW_INTERACTIONS).count() == 9 * run
+            assert open_table(copy, RAW_QUARANTINE).count() == run
+            late = Process(copy)
+            late.take_over(0)
+            assert late.claims[0].offset == 10 * run
+            assert check_ledger(copy).is_clean
