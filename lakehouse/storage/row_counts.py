@@ -9,7 +9,7 @@ files took 0.02 s of processor time.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -27,7 +27,7 @@ def rows_by_tenant(table: DeltaTable) -> Counter[str]:
     return Counter({str(row["tenant_id"]): int(row["row_count"]) for row in found})
 
 
-def _select(table: DeltaTable, columns: str, rest: str) -> list[dict[str, object]]:
+def _select(table: DeltaTable, columns: str, rest: str) -> list[dict[str, Any]]:
     from deltalake import QueryBuilder
 
     text = f"select {columns} from counted{rest}"  # noqa: S608 - the module's own texts
