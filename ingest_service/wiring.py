@@ -4,6 +4,7 @@ import logging
 import re
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
@@ -94,12 +95,16 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     keeper = Housekeeper(tasks)
     quality = _quality_desk(lake, control)
 
+    leases = ExitStack()
+
     def start() -> None:
         _start(lake, settings, control, sink, spool)
+        leases.enter_context(control.jobs.kept())
         keeper.start()
 
     def stop() -> None:
         keeper.stop()
+        leases.close()
         quality.close()
         sink.close()
 
@@ -153,8 +158,10 @@ def replay(
         jobs.append(control.jobs.start(key.tenant_id, REPLAY_JOB, key.commit_id))
 
     state = "failed"
+    order = ReplayOrder(tenant_id, tenant, batch_id, mapping, edited)
     try:
-        found = replayer.replay(ReplayOrder(tenant_id, tenant, batch_id, mapping, edited), on_batch)
+        with control.jobs.kept():
+            found = replayer.replay(order, on_batch)
         state = "succeeded"
         return found
     finally:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -100,6 +100,7 @@ jobs = Table(
     Column("progress", JSON(none_as_null=True)),
     Column("spool_name", String(64)),
     Column("starts", Integer, nullable=False, server_default="1"),
+    Column("held_until", UtcTime),
     Index("ix_jobs_tenant_id_created_at", "tenant_id", "created_at"),
     Index("ix_jobs_state", "state"),
 )
