@@ -56,7 +56,10 @@ class ServiceSettings(BaseSettings):
     """Seconds that an event waits for others to be committed with."""
     event_memory_bytes: int = Field(default=32 * MEBIBYTE, gt=0)
     """Bodies of events that are read or wait to be stored, per process; beyond it 503. A tenant
-    may use half of it."""
+    may use half of it; when all is used, who has the most loses what is unfinished."""
+    unverified_memory_bytes: int = Field(default=8 * MEBIBYTE, gt=0)
+    """Webhook bodies whose signature is not checked yet, per process; beyond it 503. A source and
+    client address may use half of it."""
     event_longest_wait: float = Field(default=5.0, gt=0)
     """Seconds after which a waiting event shows that the writer is behind: 503 for new ones."""
     parallel_commits: int = Field(default=2, gt=0)

@@ -9,8 +9,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
+from ingest_service.api.budgets import Room
 from ingest_service.api.services import Services
-from ingest_service.api.small_body import BodyReader
+from ingest_service.api.small_body import BodyReader, Rooms
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.events.group_commit import GroupCommitWriter, GroupLimits
@@ -120,7 +121,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         ),
         quotas=QuotaKeeper(control.usage),
         quality=quality,
-        bodies=BodyReader(settings.event_memory_bytes, settings.body_seconds),
+        bodies=BodyReader(_rooms(settings), settings.body_seconds),
         check_lake=_lake_check(lake, sink),
         start=start,
         stop=stop,
@@ -128,6 +129,15 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
             sink.table, tenant_id, limit=limit, after=after
         ),
         export=lambda tenant_id, user_id: open_export(lake, tenant_id, user_id).chunks(),
+    )
+
+
+def _rooms(settings: ServiceSettings) -> Rooms:
+    bodies = settings.max_connections // 4
+    known, unknown = settings.event_memory_bytes, settings.unverified_memory_bytes
+    return Rooms(
+        Room(known // 2, known, bodies, settings.max_connections // 2),
+        Room(unknown // 2, unknown, bodies // 4, bodies),
     )
 
 

@@ -8,23 +8,16 @@ from typing import Final
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
+from ingest_service.api.coding import packing_of_body, unpacking_problem
 from ingest_service.api.multipart import FORM, spool_part
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services
 from ingest_service.api.spooling import WRITE_BYTES, write
 from ingest_service.spool import SpoolFile
-from ingest_service.unpack import (
-    GZIP,
-    ZSTD,
-    DamagedPackError,
-    UnpackedTooLargeError,
-    packing_of,
-    unpacked,
-)
+from ingest_service.unpack import DamagedPackError, UnpackedTooLargeError, packing_of, unpacked
 
 PART: Final = "file"
 
-_CODINGS: Final = {"": None, "identity": None, "gzip": GZIP, "x-gzip": GZIP, "zstd": ZSTD}
 _FILE_TYPES: Final = frozenset(
     {
         "text/csv",
@@ -50,14 +43,11 @@ async def received(request: Request, services: Services) -> AsyncIterator[SpoolF
     not known, 400 for a damaged body, 507 when the disk is full.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    coding = request.headers.get("content-encoding", "").strip().lower()
-    if coding not in _CODINGS:
-        raise _unknown_type("the body's Content-Encoding is not one of gzip, zstd, identity")
+    packing = packing_of_body(request)
     if kind != FORM and kind not in _FILE_TYPES:
         raise _unknown_type("the body is neither multipart/form-data nor a file of a known type")
     with ExitStack() as stack:
         chunks = _counted(request, services)
-        packing = _CODINGS[coding]
         if packing is not None:
             packed = stack.enter_context(services.spool.file())
             await _write_all(chunks, packed)
@@ -101,12 +91,8 @@ async def _unpacked(packed: SpoolFile, packing: str, limit: int) -> AsyncIterato
 def _next(pieces: Iterator[bytes]) -> bytes | None:
     try:
         return next(pieces, None)
-    except UnpackedTooLargeError as error:
-        status, code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "unpacked_too_large"
-        raise ProblemError(status, code, error.message, remedy=error.remedy) from None
-    except DamagedPackError as error:
-        status, code = HTTPStatus.BAD_REQUEST, "damaged_pack"
-        raise ProblemError(status, code, error.message, remedy=error.remedy) from None
+    except (UnpackedTooLargeError, DamagedPackError) as error:
+        raise unpacking_problem(error, "unpacked_too_large") from None
 
 
 async def _write_all(chunks: AsyncIterator[bytes], target: SpoolFile) -> None:

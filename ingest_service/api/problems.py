@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ingest_service.api.budgets import NoRoomError
 from ingest_service.events.quotas import QuotaError
 from ingest_service.events.writer import BehindError
 from lakehouse.contracts.mapping import FileRefusedError
@@ -95,6 +96,7 @@ def install(app: FastAPI) -> None:
         IdempotencyKeyReused: _on_key_reused,
         QuotaError: _on_quota,
         BehindError: _on_behind,
+        NoRoomError: _on_behind,
         EtaError: _on_eta_error,
         RequestValidationError: _on_invalid_request,
         HTTPException: _on_http_exception,
@@ -172,7 +174,7 @@ async def _on_quota(_: Request, error: QuotaError) -> JSONResponse:
     return problem(status, error.code, error.message, error.remedy, headers=wait)
 
 
-async def _on_behind(_: Request, error: BehindError) -> JSONResponse:
+async def _on_behind(_: Request, error: BehindError | NoRoomError) -> JSONResponse:
     wait = {"Retry-After": str(error.retry_after)}
     status = HTTPStatus.SERVICE_UNAVAILABLE
     return problem(status, "busy", error.message, error.remedy, headers=wait)
