@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import socket
 import sys
 from pathlib import Path
@@ -43,12 +44,15 @@ def _serve(options: argparse.Namespace) -> None:
     from lakehouse.settings import LakeSettings
 
     settings = ServiceSettings()
-    app = create_app(build_services(LakeSettings(), settings))
+    services = build_services(LakeSettings(), settings)
+    app = create_app(services)
     config = uvicorn.Config(
         app,
         http=door_protocol(settings.header_seconds),
         h11_max_incomplete_event_size=settings.max_header_bytes,
         limit_concurrency=settings.max_connections,
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -62,6 +66,10 @@ def _serve(options: argparse.Namespace) -> None:
             if self.started:
                 settle_process()
                 _announce(options.host, port, options.port_file)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            services.stopping.begin()
+            await super().shutdown(sockets)
 
     Server(config).run(sockets=[listening])
 

@@ -69,7 +69,15 @@ class ServiceSettings(BaseSettings):
     body_seconds: float = Field(default=60, gt=0)
     """Time a client has for the body of an events or webhook request; then 408."""
     body_idle_seconds: float = Field(default=30, gt=0)
-    """Time a client of any request may send nothing of its body; then 408."""
+    """Time a client of any request may send next to nothing of its body; then 408 …"""
+    body_rate: float = Field(default=1024, ge=0)
+    """… unless these bytes per second came in that time."""
+    upload_seconds: float = Field(default=4 * 3600, gt=0)
+    """Time a client has for the body of an upload; then 408."""
+    shutdown_seconds: float = Field(default=20, gt=0)
+    """Time that requests have to end when the service is stopped: a body that is not complete after
+    a quarter of it, or a file that is not read after half of it, is answered 503; what is left then
+    is cut off. Nothing of either is stored."""
     max_header_bytes: int = Field(default=32 * 1024, ge=1024)
     """Largest head of a request; a larger one is refused with 400."""
     max_connections: int = Field(default=1_000, gt=0)

@@ -10,6 +10,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 from ingest_service.api.budgets import Room
+from ingest_service.api.pace import Stopping
 from ingest_service.api.services import Services
 from ingest_service.api.small_body import BodyReader, Rooms
 from ingest_service.dedupe.history import DeltaHistory
@@ -122,6 +123,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         quotas=QuotaKeeper(control.usage),
         quality=quality,
         bodies=BodyReader(_rooms(settings), settings.body_seconds),
+        stopping=Stopping(settings.shutdown_seconds),
         check_lake=_lake_check(lake, sink),
         start=start,
         stop=stop,

@@ -21,7 +21,8 @@ from ingest_service.api import (
     uploads,
     webhooks,
 )
-from ingest_service.api.door import IdleLimit, SecurityHeaders
+from ingest_service.api.door import SecurityHeaders
+from ingest_service.api.pace import BodyPace, Pace
 from ingest_service.api.services import Services
 from ingest_service.api.worker import UploadWorker
 from ingest_service.metrics import ServiceMetrics
@@ -66,7 +67,9 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(quality.page_router())
     app.include_router(health.router)
     problems.install(app)
-    app.add_middleware(IdleLimit, seconds=services.settings.body_idle_seconds)
+    settings = services.settings
+    pace = Pace(settings.body_idle_seconds, settings.body_rate, settings.upload_seconds)
+    app.add_middleware(BodyPace, pace=pace, stopping=services.stopping)
     app.add_middleware(RequestCounter, metrics=services.metrics)
     app.add_middleware(SecurityHeaders)
     return app

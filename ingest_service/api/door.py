@@ -1,13 +1,10 @@
-"""What stands between a client and the endpoints: time for a request, and headers of answers."""
+"""What stands between a client and the endpoints: time for a head, and headers of answers."""
 
 import asyncio
-from http import HTTPStatus
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
-
-from ingest_service.api.problems import ProblemError
 
 DOCS: Final = "/docs"
 DASHBOARD: Final = "/dashboard"
@@ -62,35 +59,6 @@ class SecurityHeaders:
         await self._app(scope, receive, guarded)
 
 
-class IdleLimit:
-    """Gives up a request whose body stands still: 408."""
-
-    def __init__(self, app: ASGIApp, seconds: float) -> None:
-        self._app = app
-        self._seconds = seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the app."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        is_complete = False
-
-        async def timed() -> Message:
-            nonlocal is_complete
-            if is_complete:  # what comes now is that the client has gone, whenever that is
-                return await receive()
-            try:
-                async with asyncio.timeout(self._seconds):
-                    message = await receive()
-            except TimeoutError:
-                raise too_slow() from None
-            is_complete = not message.get("more_body", False)
-            return message
-
-        await self._app(scope, timed, send)
-
-
 class DoorProtocol(H11Protocol):
     """HTTP/1.1 as uvicorn speaks it; a connection that sends no whole head in time is closed.
 
@@ -138,14 +106,3 @@ class DoorProtocol(H11Protocol):
 def door_protocol(head_seconds: float) -> type[DoorProtocol]:
     """Return the protocol with a time limit."""
     return type("DoorProtocol", (DoorProtocol,), {"head_seconds": head_seconds})
-
-
-def too_slow() -> ProblemError:
-    """Return what to raise for a body that does not come."""
-    return ProblemError(
-        HTTPStatus.REQUEST_TIMEOUT,
-        "too_slow",
-        "the body came too slowly",
-        remedy="send it again, in smaller requests when the line is slow",
-        headers={"Connection": "close"},
-    )

@@ -47,6 +47,14 @@ class ProblemError(EtaError):
         self.headers = headers
 
 
+class BodyGivenUpError(HTTPException):
+    """A body that was not waited for. FastAPI lets an `HTTPException` alone through its readers."""
+
+    def __init__(self, problem: ProblemError) -> None:
+        super().__init__(problem.status, problem.message)
+        self.problem = problem
+
+
 def problem(
     status: int,
     code: str,
@@ -99,6 +107,7 @@ def install(app: FastAPI) -> None:
         NoRoomError: _on_behind,
         EtaError: _on_eta_error,
         RequestValidationError: _on_invalid_request,
+        BodyGivenUpError: _on_given_up,
         HTTPException: _on_http_exception,
     }
     for kind, handler in handlers.items():
@@ -148,6 +157,10 @@ class IncidentMiddleware:
 
 async def _on_problem(_: Request, error: ProblemError) -> JSONResponse:
     return problem(error.status, error.code, error.message, error.remedy, headers=error.headers)
+
+
+async def _on_given_up(request: Request, error: BodyGivenUpError) -> JSONResponse:
+    return await _on_problem(request, error.problem)
 
 
 async def _on_refused_file(_: Request, error: FileRefusedError) -> JSONResponse:

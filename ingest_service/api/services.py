@@ -6,6 +6,7 @@ from typing import cast
 
 from fastapi import Request
 
+from ingest_service.api.pace import Stopping
 from ingest_service.api.small_body import BodyReader
 from ingest_service.control import Control
 from ingest_service.events.quotas import QuotaKeeper
@@ -46,6 +47,7 @@ class Services:
     bodies: BodyReader
     inbox: Inbox
     quality: QualityDesk
+    stopping: Stopping
 
 
 async def services_of(request: Request) -> Services:

@@ -13,7 +13,7 @@ from fastapi import Request
 
 from ingest_service.api.budgets import RETRY_SECONDS, BodyBudget, Held, Room
 from ingest_service.api.coding import packing_of_body, unpacking_problem
-from ingest_service.api.door import too_slow
+from ingest_service.api.pace import too_slow
 from ingest_service.api.problems import ProblemError
 from ingest_service.unpack import DamagedPackError, UnpackedTooLargeError, unpacked_body
 

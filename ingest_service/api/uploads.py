@@ -19,9 +19,10 @@ from ingest_service.api.models import (
     job_body,
     job_url,
 )
+from ingest_service.api.pace import going_down
 from ingest_service.api.problems import MEDIA_TYPE, ProblemError
 from ingest_service.api.services import Services, services_of
-from ingest_service.api.work import run_upload
+from ingest_service.api.work import StoppedError, run_upload, until_stopped
 from ingest_service.api.worker import UploadWorker
 from ingest_service.orders import UploadOrder, UploadParameters
 from ingest_service.spool import SpoolFile
@@ -81,14 +82,18 @@ class Intake:
                 self.worker.add(job.job_id)
                 return _taken_in(job)
             async with self.turns:
-                answer = await run_in_threadpool(
-                    run_upload,
-                    services,
-                    job,
-                    file.path,
-                    is_repeat=accepted.outcome == "again",
-                    keeps_answer=claim is not None,
-                )
+                try:
+                    answer = await run_in_threadpool(
+                        run_upload,
+                        services,
+                        job,
+                        file.path,
+                        is_repeat=accepted.outcome == "again",
+                        keeps_answer=claim is not None,
+                        watch=until_stopped(services),
+                    )
+                except StoppedError:
+                    raise going_down() from None
         return _answer(answer.status, answer.body)
 
 
