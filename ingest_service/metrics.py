@@ -18,8 +18,8 @@ DURATION_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 class ServiceMetrics:
     """The service's metrics on a registry of their own.
 
-    Labels are bounded: `data_type` has three values, `outcome` five, `status` the HTTP codes the
-    service answers with, `route` the path templates.
+    Labels are bounded: `data_type` has three values, `outcome` five, `quota` four, `status` the
+    HTTP codes the service answers with, `route` the path templates.
     """
 
     def __init__(self) -> None:
@@ -34,6 +34,12 @@ class ServiceMetrics:
             "eta_ingest_rows_total",
             "Rows of uploads, by what became of them.",
             ("data_type", "outcome"),
+            registry=self.registry,
+        )
+        self.over_quota = Counter(
+            "eta_ingest_over_quota_total",
+            "Requests refused because their tenant had used up a quota, by the quota.",
+            ("quota",),
             registry=self.registry,
         )
         self.bytes = Counter(

@@ -30,6 +30,7 @@ from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
 from ingest_service.spool import Spool
+from ingest_service.upload_quotas import UploadQuotas
 from ingest_service.webhooks.inbox import Inbox
 from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
@@ -121,6 +122,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
             EventLimits(settings.max_batch_events, settings.max_webhook_bytes),
         ),
         quotas=QuotaKeeper(control.usage),
+        uploads=UploadQuotas(control.upload_usage),
         quality=quality,
         bodies=BodyReader(_rooms(settings), settings.body_seconds),
         stopping=Stopping(settings.shutdown_seconds),

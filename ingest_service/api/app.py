@@ -40,9 +40,11 @@ def create_app(services: Services) -> FastAPI:
         await worker.start()
         await services.writer.start()
         await services.quotas.start()
+        await services.uploads.start()
         await services.inbox.start()
         yield
         await services.inbox.stop()
+        await services.uploads.stop()
         await services.quotas.stop()
         await services.writer.stop()
         await worker.stop()

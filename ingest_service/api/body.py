@@ -1,6 +1,6 @@
 """A request's body as a file on disk: out of its form, out of its packing, within its limits."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Final
@@ -34,20 +34,23 @@ _FILE_TYPES: Final = frozenset(
 
 
 @asynccontextmanager
-async def received(request: Request, services: Services) -> AsyncIterator[SpoolFile]:
+async def received(
+    request: Request, services: Services, count: Callable[[int], None]
+) -> AsyncIterator[SpoolFile]:
     """Spool the file that a request carries and yield it, unpacked; it is gone after the block.
 
     The file is the form part `file`, or the whole body when that is no form. The body may be
     packed (`Content-Encoding`), and so may the file, which its first bytes tell. Raises
     `ProblemError`: 413 when the body or what it unpacks to is too large, 415 for a type that is
-    not known, 400 for a damaged body, 507 when the disk is full.
+    not known, 400 for a damaged body, 507 when the disk is full; and what `count` raises, which is
+    given the size of every piece of the body.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     packing = packing_of_body(request)
     if kind != FORM and kind not in _FILE_TYPES:
         raise _unknown_type("the body is neither multipart/form-data nor a file of a known type")
     with ExitStack() as stack:
-        chunks = _counted(request, services)
+        chunks = _counted(request, services, count)
         if packing is not None:
             packed = stack.enter_context(services.spool.file())
             await _write_all(chunks, packed)
@@ -67,17 +70,28 @@ async def received(request: Request, services: Services) -> AsyncIterator[SpoolF
         yield plain
 
 
-async def _counted(request: Request, services: Services) -> AsyncIterator[bytes]:
-    """Yield the body; it is refused as soon as it is, or announces that it will be, too large."""
-    limit = services.settings.max_upload_bytes
+def announced_length(request: Request, limit: int) -> int | None:
+    """Return how long the body of a request will be, None when that is not said.
+
+    Raises `ProblemError` 413 when it is over the limit.
+    """
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit:
+    length = int(announced) if announced.isdecimal() else None
+    if length is not None and length > limit:
         raise _too_large(limit)
-    size = 0
+    return length
+
+
+async def _counted(
+    request: Request, services: Services, count: Callable[[int], None]
+) -> AsyncIterator[bytes]:
+    """Yield the body; it is refused as soon as it is too large."""
+    limit, size = services.settings.max_upload_bytes, 0
     async for data in request.stream():
         size += len(data)
         if size > limit:
             raise _too_large(limit)
+        count(len(data))
         yield data
     services.metrics.bytes.inc(size)
 

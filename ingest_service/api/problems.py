@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ingest_service.api.budgets import NoRoomError
 from ingest_service.events.quotas import QuotaError
 from ingest_service.events.writer import BehindError
+from ingest_service.metrics import ServiceMetrics
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.control.database import IdempotencyKeyReused, JobNotFound, TenantNotFound
 from lakehouse.errors import EtaError
@@ -181,7 +182,9 @@ async def _on_key_reused(_: Request, error: IdempotencyKeyReused) -> JSONRespons
     )
 
 
-async def _on_quota(_: Request, error: QuotaError) -> JSONResponse:
+async def _on_quota(request: Request, error: QuotaError) -> JSONResponse:
+    metrics: ServiceMetrics = request.app.state.services.metrics
+    metrics.over_quota.labels(error.code).inc()
     wait = {"Retry-After": str(error.retry_after)}
     status = HTTPStatus.TOO_MANY_REQUESTS
     return problem(status, error.code, error.message, error.remedy, headers=wait)

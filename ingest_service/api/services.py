@@ -16,6 +16,7 @@ from ingest_service.quality import QualityDesk
 from ingest_service.service import IngestService
 from ingest_service.settings import ServiceSettings
 from ingest_service.spool import Spool
+from ingest_service.upload_quotas import UploadQuotas
 from ingest_service.webhooks.inbox import Inbox
 from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.ledger import LedgerBatch
@@ -48,6 +49,7 @@ class Services:
     inbox: Inbox
     quality: QualityDesk
     stopping: Stopping
+    uploads: UploadQuotas
 
 
 async def services_of(request: Request) -> Services:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -146,6 +146,7 @@ daily_usage = Table(
     Column("tenant_id", String(63), ForeignKey("tenants.tenant_id"), primary_key=True),
     Column("day", String(10), primary_key=True),
     Column("events", BigInteger, nullable=False),
+    Column("upload_bytes", BigInteger, nullable=False, server_default="0"),
 )
 
 webhook_sources = Table(
