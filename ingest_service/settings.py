@@ -81,7 +81,15 @@ class ServiceSettings(BaseSettings):
     max_header_bytes: int = Field(default=32 * 1024, ge=1024)
     """Largest head of a request; a larger one is refused with 400."""
     max_connections: int = Field(default=1_000, gt=0)
-    """Connections per process; further requests are refused with 503."""
+    """Connections per process. At the limit, one that waits for a request gives way, of the client
+    that has the most; with requests on all of them a new connection is answered 503."""
+    connections_per_client: int = Field(default=250, gt=0)
+    """The same for the connections of one client address (IPv6: /64 network)."""
+    trusted_proxies: str = "127.0.0.1,::1"
+    """Addresses or networks, with commas, that many clients come from: they may have all
+    connections, and their `X-Forwarded-For` says who the client is."""
+    answer_idle_seconds: float = Field(default=60, gt=0)
+    """Time a client may take nothing of its answer; then its connection is closed."""
     metrics_token: SecretStr | None = None
     """Bearer token of the operator for `GET /metrics`, which is closed without it, and for the
     quality of every tenant's data on the dashboard."""

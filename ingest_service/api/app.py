@@ -55,6 +55,7 @@ def create_app(services: Services) -> FastAPI:
         description="Takes in interactions and item catalogues.",
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would go where the request's Host header says
     )
     app.state.services = services
     app.include_router(events.router)  # first: routes are tried in their order
