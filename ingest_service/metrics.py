@@ -18,7 +18,7 @@ DURATION_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 class ServiceMetrics:
     """The service's metrics on a registry of their own.
 
-    Labels are bounded: `data_type` has three values, `outcome` five, `quota` four, `limit` two,
+    Labels are bounded: `data_type` has three values, `outcome` five, `quota` five, `limit` two,
     `status` the HTTP codes the service answers with, `route` the path templates.
     """
 

@@ -31,6 +31,9 @@ class ServiceSettings(BaseSettings):
     """Largest request body of an upload; a larger one is refused with 413."""
     max_unpacked_bytes: int = Field(default=4 * GIBIBYTE, gt=0)
     """Largest content of a gzip or zstd file; one that unpacks to more is refused with 413."""
+    spool_bytes_per_tenant: int = Field(default=16 * GIBIBYTE, gt=0)
+    """What a tenant's files may have on the disk of the spool folder, those of jobs that wait to be
+    read included; beyond it 429."""
     parallel_uploads: int = Field(default=1, gt=0)
     """Files read at the same time per process; the others wait. Memory grows with it."""
     chunk_bytes: int = Field(default=4 * 1024 * 1024, ge=64 * 1024)

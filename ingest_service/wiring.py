@@ -63,7 +63,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     """Open the control database and return the parts; the lake is touched at `start` only."""
     control = ControlDatabase.open(lake.control_url)
     sink = DeltaSink(lake)
-    spool = Spool(lake.spool_dir)
+    spool = Spool(lake.spool_dir, settings.spool_bytes_per_tenant)
     findings = FindingsStore(lake)
     ingest = IngestService(
         sink,

@@ -35,7 +35,7 @@ _FILE_TYPES: Final = frozenset(
 
 @asynccontextmanager
 async def received(
-    request: Request, services: Services, count: Callable[[int], None]
+    request: Request, services: Services, tenant_id: str, count: Callable[[int], None]
 ) -> AsyncIterator[SpoolFile]:
     """Spool the file that a request carries and yield it, unpacked; it is gone after the block.
 
@@ -51,20 +51,23 @@ async def received(
         raise _unknown_type("the body is neither multipart/form-data nor a file of a known type")
     with ExitStack() as stack:
         chunks = _counted(request, services, count)
+        packed: SpoolFile | None = None
         if packing is not None:
-            packed = stack.enter_context(services.spool.file())
+            packed = stack.enter_context(services.spool.file(tenant_id))
             await _write_all(chunks, packed)
             chunks = _unpacked(packed, packing, services.settings.max_unpacked_bytes)
-        sent = stack.enter_context(services.spool.file())
+        sent = stack.enter_context(services.spool.file(tenant_id))
         if kind == FORM:
             await spool_part(chunks, request.headers["content-type"], PART, sent)
         else:
             await _write_all(chunks, sent)
+        if packed is not None:
+            packed.drop()
         packing = await run_in_threadpool(packing_of, sent.path)
         if packing is None:
             yield sent
             return
-        plain = stack.enter_context(services.spool.file())
+        plain = stack.enter_context(services.spool.file(tenant_id))
         await _write_all(_unpacked(sent, packing, services.settings.max_unpacked_bytes), plain)
         sent.drop()
         yield plain

@@ -18,6 +18,7 @@ from ingest_service.api.budgets import NoRoomError
 from ingest_service.events.quotas import QuotaError
 from ingest_service.events.writer import BehindError
 from ingest_service.metrics import ServiceMetrics
+from ingest_service.spool import SpoolQuotaError
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.control.database import IdempotencyKeyReused, JobNotFound, TenantNotFound
 from lakehouse.errors import EtaError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 MEDIA_TYPE: Final = "application/problem+json"
+
+SPOOL_RETRY_SECONDS: Final = 60
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +109,7 @@ def install(app: FastAPI) -> None:
         QuotaError: _on_quota,
         BehindError: _on_behind,
         NoRoomError: _on_behind,
+        SpoolQuotaError: _on_spool_quota,
         EtaError: _on_eta_error,
         RequestValidationError: _on_invalid_request,
         BodyGivenUpError: _on_given_up,
@@ -188,6 +192,14 @@ async def _on_quota(request: Request, error: QuotaError) -> JSONResponse:
     wait = {"Retry-After": str(error.retry_after)}
     status = HTTPStatus.TOO_MANY_REQUESTS
     return problem(status, error.code, error.message, error.remedy, headers=wait)
+
+
+async def _on_spool_quota(request: Request, error: SpoolQuotaError) -> JSONResponse:
+    metrics: ServiceMetrics = request.app.state.services.metrics
+    metrics.over_quota.labels("spool_quota").inc()
+    wait = {"Retry-After": str(SPOOL_RETRY_SECONDS)}
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    return problem(status, "spool_quota", error.message, error.remedy, headers=wait)
 
 
 async def _on_behind(_: Request, error: BehindError | NoRoomError) -> JSONResponse:

@@ -15,12 +15,15 @@ import pytest
 import zstandard
 
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
+from lakehouse.control.database import ControlDatabase
 from tests.support.rows import interactions_csv
 from tests.support.service import RunningService, spooled_files
 
 UPLOAD = "/internal/data/upload-csv?tenant_id=bad&data_type=interactions"
 SETTINGS = {"BODY_IDLE_SECONDS": "2", "HEADER_SECONDS": "3", "BODY_SECONDS": "4"}
 EVIL = "evil.example"
+MEMORY = 32 * 1024 * 1024
+"""For bodies of events, in all."""
 
 
 @pytest.fixture(scope="module")
@@ -89,21 +92,30 @@ def test_a_thousand_idle_connections_keep_nobody_out(hostile: RunningService) ->
 
 
 def test_bodies_that_stall_leave_another_tenant_its_room(hostile: RunningService) -> None:
+    size = MEMORY // 7 - 5
+    start = head(hostile, "/v1/events", "Content-Length: 5000000")
     with ExitStack() as stack:
-        for _ in range(9):
+        for _ in range(7):
             line = stack.enter_context(connected(hostile))
-            line.sendall(head(hostile, "/v1/events", "Content-Length: 4900000") + b" " * 4_899_000)
+            with suppress(ConnectionError):
+                line.sendall(start + b" " * size)
         assert is_served(hostile)
 
 
 def test_unsigned_webhooks_leave_events_their_room(hostile: RunningService) -> None:
+    database = ControlDatabase.open(hostile.lake.control_url)
+    source = database.webhooks.add(
+        "bad", "s", adapter="generic", data_type="items", mapping="contract"
+    )
+    database.close()
     lines = ["webhook-id: m", f"webhook-timestamp: {int(time.time())}", "webhook-signature: v1,x"]
+    path, size = f"/v1/webhooks/{source.source_id}", MEMORY // 32
     with ExitStack() as stack:
-        for number in range(40):
+        for number in range(32):
             line = stack.enter_context(connected(hostile, f"127.0.1.{number + 1}"))
-            start = head(hostile, "/v1/webhooks/wh_none", *lines, "Content-Length: 1000000")
+            start = head(hostile, path, *lines, f"Content-Length: {size}")
             with suppress(ConnectionError):
-                line.sendall(start + b" " * 999_000)
+                line.sendall(start + b" " * (size - 1))
         assert is_served(hostile)
 
 
