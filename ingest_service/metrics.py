@@ -18,8 +18,8 @@ DURATION_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 class ServiceMetrics:
     """The service's metrics on a registry of their own.
 
-    Labels are bounded: `data_type` has three values, `outcome` five, `status` the HTTP codes the
-    service answers with, `route` the path templates.
+    Labels are bounded: `data_type` has three values, `outcome` five, `quota` five, `limit` two,
+    `status` the HTTP codes the service answers with, `route` the path templates.
     """
 
     def __init__(self) -> None:
@@ -34,6 +34,23 @@ class ServiceMetrics:
             "eta_ingest_rows_total",
             "Rows of uploads, by what became of them.",
             ("data_type", "outcome"),
+            registry=self.registry,
+        )
+        self.over_quota = Counter(
+            "eta_ingest_over_quota_total",
+            "Requests refused because their tenant had used up a quota, by the quota.",
+            ("quota",),
+            registry=self.registry,
+        )
+        self.connections_over = Counter(
+            "eta_ingest_connections_over_limit_total",
+            "Connections that came over a limit: an idle one was closed, or they were refused.",
+            ("limit",),
+            registry=self.registry,
+        )
+        self.malformed = Counter(
+            "eta_ingest_malformed_requests_total",
+            "Connections that sent what is no HTTP/1.1 request, or one whose end is not certain.",
             registry=self.registry,
         )
         self.bytes = Counter(

@@ -10,8 +10,10 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
+from ingest_service.api.budgets import Room
+from ingest_service.api.pace import Stopping
 from ingest_service.api.services import Services
-from ingest_service.api.small_body import BodyReader
+from ingest_service.api.small_body import BodyReader, Rooms
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.events.group_commit import GroupCommitWriter, GroupLimits
@@ -29,6 +31,7 @@ from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
 from ingest_service.spool import Spool
+from ingest_service.upload_quotas import UploadQuotas
 from ingest_service.webhooks.inbox import Inbox
 from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
@@ -61,7 +64,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     """Open the control database and return the parts; the lake is touched at `start` only."""
     control = ControlDatabase.open(lake.control_url)
     sink = DeltaSink(lake)
-    spool = Spool(lake.spool_dir)
+    spool = Spool(lake.spool_dir, settings.spool_bytes_per_tenant)
     findings = FindingsStore(lake)
     ingest = IngestService(
         sink,
@@ -124,8 +127,10 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
             EventLimits(settings.max_batch_events, settings.max_webhook_bytes),
         ),
         quotas=QuotaKeeper(control.usage),
+        uploads=UploadQuotas(control.upload_usage),
         quality=quality,
-        bodies=BodyReader(settings.event_memory_bytes, settings.body_seconds),
+        bodies=BodyReader(_rooms(settings), settings.body_seconds),
+        stopping=Stopping(settings.shutdown_seconds),
         check_lake=_lake_check(lake, sink),
         start=start,
         stop=stop,
@@ -133,6 +138,15 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
             sink.table, tenant_id, limit=limit, after=after
         ),
         export=lambda tenant_id, user_id: open_export(lake, tenant_id, user_id).chunks(),
+    )
+
+
+def _rooms(settings: ServiceSettings) -> Rooms:
+    bodies = settings.max_connections // 4
+    known, unknown = settings.event_memory_bytes, settings.unverified_memory_bytes
+    return Rooms(
+        Room(known // 2, known, bodies, settings.max_connections // 2),
+        Room(unknown // 2, unknown, bodies // 4, bodies),
     )
 
 

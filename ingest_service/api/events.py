@@ -179,7 +179,8 @@ async def _take_in(request: Request, caller: Sender, order: _Order) -> Response:
     check_idempotency_key(order.idempotency_key)
     _check_mapping(caller.settings, order.mapping)
     settings = services.settings
-    async with services.bodies.read(request, settings.max_batch_bytes) as body:
+    tenant_id = caller.key.tenant_id
+    async with services.bodies.read(request, settings.max_batch_bytes, tenant_id) as body:
         limits = EventLimits(settings.max_batch_events, settings.max_event_bytes)
         rows: EventTexts | None = None
         if order.is_plain(caller):
@@ -187,7 +188,6 @@ async def _take_in(request: Request, caller: Sender, order: _Order) -> Response:
         if rows is None:
             columns = JsonColumns.of(order.data_type, caller.settings.mapping(order.mapping))
             rows = await parsed(body, limits, columns)
-        tenant_id = caller.key.tenant_id
         services.quotas.take(tenant_id, caller.settings.quotas, rows.count)
         wanted = EventRequest(
             *(tenant_id, order.data_type, order.mapping, "api", rows, len(body)),

@@ -13,7 +13,12 @@ from ingest_service.api.events import settings_of
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
 from ingest_service.events.outcomes import EventStatus
-from ingest_service.webhooks.signatures import BadSignatureError, Message, verified
+from ingest_service.webhooks.signatures import (
+    BadSignatureError,
+    Message,
+    signed_headers,
+    verified,
+)
 from lakehouse.control.database import WebhookNotFound, WebhookSource
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
@@ -87,11 +92,15 @@ async def webhook(
     2xx means that it is durable: its events are stored, or kept in quarantine where they could not
     be mapped. A message that is repeated with a new signature is answered and not stored again.
     """
+    _check_headers(request)
     settings = await settings_of(services, source.tenant_id)
     services.quotas.admit(source.tenant_id, settings.quotas)
     services.writer.check_room(source.tenant_id)
-    async with services.bodies.read(request, services.settings.max_webhook_bytes) as body:
-        message = _verified(source, request, body)
+    stranger = f"{source.source_id} {request.client.host if request.client else ''}"
+    limit = services.settings.max_webhook_bytes
+    async with services.bodies.read_unverified(request, limit, stranger) as unverified:
+        message = _verified(source, request, unverified.sent)  # before anything is unpacked
+        body = await unverified.content(source.tenant_id)
         events = services.inbox.request(source, settings, body)
         services.quotas.take(source.tenant_id, settings.quotas, events.count)
         events = replace(events, is_over_quota=services.quotas.is_over(source.tenant_id))
@@ -115,9 +124,21 @@ async def webhook(
     )
 
 
+def _check_headers(request: Request) -> None:
+    """Refuse what cannot be signed before its body is read."""
+    try:
+        signed_headers(request.headers)
+    except BadSignatureError as error:
+        raise _bad_signature(error) from None
+
+
 def _verified(source: WebhookSource, request: Request, body: bytes) -> Message:
     try:
         return verified(source.secrets, request.headers, body)
     except BadSignatureError as error:
-        status, code = HTTPStatus.UNAUTHORIZED, "bad_signature"
-        raise ProblemError(status, code, error.message, remedy=error.remedy) from None
+        raise _bad_signature(error) from None
+
+
+def _bad_signature(error: BadSignatureError) -> ProblemError:
+    status, code = HTTPStatus.UNAUTHORIZED, "bad_signature"
+    return ProblemError(status, code, error.message, remedy=error.remedy)

@@ -126,15 +126,19 @@ class EvaluationSettings(_Model):
 
 
 class Quotas(_Model):
-    """How many events a tenant may send over the API, SDK and webhooks; null: as many as it likes.
+    """How much a tenant may send; null: as much as it likes.
 
-    `events_per_second` is held on average by each process of the service, with room for
-    `burst_seconds` of it at once; `events_per_day` (UTC) over all processes together.
+    `events_per_second`, over the API, SDK and webhooks, is held on average by each process of the
+    service, with room for `burst_seconds` of it at once; `events_per_day` (UTC) over all processes
+    together. So are `upload_bytes_per_day`, as files are sent, packed or not; `parallel_uploads`
+    that are under way at the same time are of each process.
     """
 
     events_per_second: Annotated[int, Field(gt=0)] | None = 20_000
     burst_seconds: Annotated[float, Field(gt=0, le=3600)] = 2.0
     events_per_day: Annotated[int, Field(gt=0)] | None = None
+    upload_bytes_per_day: Annotated[int, Field(gt=0)] | None = 64 * 1024**3
+    parallel_uploads: Annotated[int, Field(gt=0)] | None = 8
 
 
 SEGMENT: Final = SourceMapping(

@@ -101,6 +101,7 @@ class ControlDatabase:
         self.messages = WebhookMessages(connections, clock)
         self.sessions = Sessions(connections, clock)
         self.usage = DailyUsage(connections)
+        self.upload_usage = DailyUsage(connections, "upload_bytes")
         self.jobs = Jobs(connections, clock, new_id)
         self.queue = JobQueue(connections, clock, new_id)
         self.runs = Runs(connections, clock)

@@ -147,6 +147,7 @@ daily_usage = Table(
     Column("tenant_id", String(63), ForeignKey("tenants.tenant_id"), primary_key=True),
     Column("day", String(10), primary_key=True),
     Column("events", BigInteger, nullable=False),
+    Column("upload_bytes", BigInteger, nullable=False, server_default="0"),
 )
 
 webhook_sources = Table(

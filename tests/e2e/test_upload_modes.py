@@ -15,8 +15,9 @@ import pytest
 import zstandard
 
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.contracts.tenant import Quotas, TenantSettings
 from tests.support.rows import HEADER, interactions_csv, lines
-from tests.support.service import RunningService, spooled_files
+from tests.support.service import METRICS_TOKEN, RunningService, spooled_files
 
 STORED = (RAW_INTERACTIONS, RAW_QUARANTINE, OPS_INGEST_LEDGER)
 PACKERS = [
@@ -331,3 +332,25 @@ def test_memory_does_not_follow_the_file_nor_what_a_bomb_unpacks_to(tmp_path: Pa
     assert after_large - small < 120
     assert bomb.status_code == 413
     assert after_bomb - after_large < 40
+
+
+def test_an_upload_over_its_quota_is_told_when_to_come_again(service: RunningService) -> None:
+    quotas = Quotas(upload_bytes_per_day=20_000)
+    service.add_tenant("metered", TenantSettings(quotas=quotas))
+    small, large = interactions_csv(10), interactions_csv(2_000)
+    assert service.upload("metered", small).status_code == 200
+    refused = service.upload("metered", large)
+    assert (refused.status_code, refused.json()["code"]) == (429, "daily_upload_quota")
+    assert 0 < int(refused.headers["Retry-After"]) <= 24 * 3600
+    unannounced = httpx.post(
+        f"{service.base_url}/internal/data/upload-csv",
+        params={"tenant_id": "metered", "data_type": "interactions"},
+        headers={"X-API-Key": service.keys["metered"], "Content-Type": "text/csv"},
+        content=iter([large.encode()]),
+    )
+    assert unannounced.status_code == 429
+    assert len(service.rows(RAW_INTERACTIONS, "metered")) == 10
+    metrics = httpx.get(
+        f"{service.base_url}/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"}
+    ).text
+    assert 'eta_ingest_over_quota_total{quota="daily_upload_quota"} 2.0' in metrics
