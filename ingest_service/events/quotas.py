@@ -8,16 +8,15 @@ process forgets at most its last second.
 
 import asyncio
 import logging
-from asyncio import Task
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import ceil
 from time import monotonic
 from typing import Final, Protocol
 
+from ingest_service.background import Background
 from lakehouse.contracts.tenant import Quotas
 from lakehouse.errors import EtaError
 
@@ -82,7 +81,7 @@ class QuotaKeeper:
         self._buckets: dict[str, _Bucket] = {}
         self._days: dict[str, _Day] = {}
         self._unsaved: Counter[tuple[str, date]] = Counter()
-        self._task: Task[None] | None = None
+        self._saving = Background("counting the day's events", self._save_for_ever)
 
     def admit(self, tenant_id: str, quotas: Quotas) -> None:
         """Raise `QuotaError` when the tenant has used up what it may send now or today."""
@@ -118,14 +117,11 @@ class QuotaKeeper:
 
     async def start(self) -> None:
         """Begin to save counts."""
-        self._task = asyncio.create_task(self._save_for_ever())
+        self._saving.start()
 
     async def stop(self) -> None:
         """Save what was counted, then end."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._saving.stop()
         await self._save()
 
     def _check_rate(self, tenant_id: str, quotas: Quotas, rate: int) -> None:
@@ -161,15 +157,19 @@ class QuotaKeeper:
             await self._save()
 
     async def _save(self) -> None:
-        unsaved, self._unsaved = self._unsaved, Counter()
+        """Save what was counted; what could not be saved stays for the next time."""
+        unsaved = Counter(self._unsaved)
         for day in {day for _, day in unsaved}:
             events = {tenant: count for (tenant, of), count in unsaved.items() if of == day}
             try:
                 totals = await asyncio.to_thread(self._usage.add, day, events)
             except EtaError as error:
                 _log.warning("the day's events could not be counted: %s", type(error).__name__)
-                self._unsaved.update({(tenant, day): n for tenant, n in events.items()})
                 continue
+            for tenant, count in events.items():
+                self._unsaved[tenant, day] -= count
+                if not self._unsaved[tenant, day]:
+                    del self._unsaved[tenant, day]
             for tenant, total in totals.items():
                 if tenant in self._days and self._days[tenant].day == day:
                     self._days[tenant].known = total + self._unsaved[tenant, day]
