@@ -40,10 +40,14 @@ class BadSignatureError(EtaError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Who a message says it is: its id, and when this attempt to send it was signed (Unix)."""
+    """Who a message says it is: its id, and when this attempt to send it was signed (Unix).
+
+    `by_previous`: by another secret than the first one that was given.
+    """
 
     message_id: str
     sent_at: int
+    by_previous: bool = False
 
 
 def verified(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> Message:
@@ -57,9 +61,10 @@ def verified(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) ->
     if not is_shaped or not 0 < len(signature) <= _MAX_SIGNATURES:
         raise BadSignatureError
     named = {ID: message_id, TIMESTAMP: timestamp, SIGNATURE: signature}
-    if not any([_is_good(secret, named, body) for secret in secrets]):  # noqa: C419 - all of them
+    is_good = [_is_good(secret, named, body) for secret in secrets]
+    if not any(is_good):
         raise BadSignatureError
-    return Message(message_id, int(timestamp))
+    return Message(message_id, int(timestamp), by_previous=not is_good[0])
 
 
 def _is_good(secret: str, headers: dict[str, str], body: bytes) -> bool:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -112,6 +112,7 @@ idempotency_keys = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("job_id", String(64), ForeignKey("jobs.job_id"), nullable=False),
     Column("created_at", UtcTime, nullable=False),
+    Column("answer_bytes", Integer, nullable=False, server_default="0"),
     Index("ix_idempotency_keys_created_at", "created_at"),
 )
 
@@ -162,6 +163,7 @@ webhook_sources = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("removed_at", UtcTime),
     Column("last_used_at", UtcTime),
+    Column("previous_used_at", UtcTime),
     Index("ix_webhook_sources_tenant_id", "tenant_id"),
 )
 
@@ -174,6 +176,8 @@ webhook_messages = Table(
     Column("received_at", UtcTime, nullable=False),
     Column("session_id", String(32), nullable=False),
     Column("payload", LargeBinary),
+    Column("payload_hash", String(64)),
+    Column("conflicts_with", String(64)),
     Index("ix_webhook_messages_received_at", "received_at"),
 )
 
