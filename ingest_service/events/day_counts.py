@@ -7,15 +7,14 @@ last second.
 
 import asyncio
 import logging
-from asyncio import Task
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import ceil
 from typing import Final, Protocol
 
+from ingest_service.background import Background
 from lakehouse.errors import EtaError
 
 _log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ class DayCounts:
         self._now = now
         self._days: dict[str, _Day] = {}
         self._unsaved: Counter[tuple[str, date]] = Counter()
-        self._task: Task[None] | None = None
+        self._saving = Background("counting the day's use", self._save_for_ever)
 
     def today(self, tenant_id: str) -> int:
         """Return a tenant's count of today."""
@@ -81,14 +80,11 @@ class DayCounts:
 
     async def start(self) -> None:
         """Begin to save counts."""
-        self._task = asyncio.create_task(self._save_for_ever())
+        self._saving.start()
 
     async def stop(self) -> None:
         """Save what was counted, then end."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._saving.stop()
         await self._save()
 
     async def _save_for_ever(self) -> None:
@@ -97,15 +93,19 @@ class DayCounts:
             await self._save()
 
     async def _save(self) -> None:
-        unsaved, self._unsaved = self._unsaved, Counter()
+        """Save what was counted; what could not be saved stays for the next time."""
+        unsaved = Counter(self._unsaved)
         for day in {day for _, day in unsaved}:
             counts = {tenant: count for (tenant, of), count in unsaved.items() if of == day}
             try:
                 totals = await asyncio.to_thread(self._usage.add, day, counts)
             except EtaError as error:
                 _log.warning("the day's counts could not be saved: %s", type(error).__name__)
-                self._unsaved.update({(tenant, day): n for tenant, n in counts.items()})
                 continue
+            for tenant, count in counts.items():
+                self._unsaved[tenant, day] -= count
+                if not self._unsaved[tenant, day]:
+                    del self._unsaved[tenant, day]
             for tenant, total in totals.items():
                 if tenant in self._days and self._days[tenant].day == day:
                     self._days[tenant].known = total + self._unsaved[tenant, day]

@@ -34,6 +34,13 @@ def rows_of(adapter: str, body: bytes, columns: JsonColumns, limits: EventLimits
     return _ADAPTERS[adapter](records, columns)
 
 
+def conflicting_rows(body: bytes, columns: JsonColumns) -> RowTexts:
+    """Return a message as one row of its bytes, wrong because its id was of another message."""
+    code = ReasonCode.CONFLICTING_MESSAGE
+    rows = texts_of([JsonRecord(body, 0, 0, None, "")], columns.names, columns.objects)
+    return replace(rows, faults=[(0, code.value, "", "", EXPLANATIONS[code].meaning)])
+
+
 def _generic(records: Sequence[JsonRecord], columns: JsonColumns) -> RowTexts:
     return texts_of(records, columns.names, columns.objects)
 

@@ -46,10 +46,14 @@ class BadSignatureError(EtaError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Who a message says it is: its id, and when this attempt to send it was signed (Unix)."""
+    """Who a message says it is: its id, and when this attempt to send it was signed (Unix).
+
+    `by_previous`: by another secret than the first one that was given.
+    """
 
     message_id: str
     sent_at: int
+    by_previous: bool = False
 
 
 def verified(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> Message:
@@ -58,9 +62,10 @@ def verified(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) ->
     Every secret is tried, so the time taken does not tell which one was right.
     """
     named = signed_headers(headers)
-    if not any([_is_good(secret, named, body) for secret in secrets]):  # noqa: C419 - all of them
+    is_good = [_is_good(secret, named, body) for secret in secrets]
+    if not any(is_good):
         raise BadSignatureError
-    return Message(named[ID], int(named[TIMESTAMP]))
+    return Message(named[ID], int(named[TIMESTAMP]), by_previous=not is_good[0])
 
 
 def signed_headers(headers: Mapping[str, str]) -> dict[str, str]:

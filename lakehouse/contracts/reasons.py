@@ -36,6 +36,7 @@ class ReasonCode(StrEnum):
     UNKNOWN_TENANT = "unknown_tenant"
     TENANT_MISMATCH = "tenant_mismatch"
     UNSUPPORTED_EVENT = "unsupported_event"
+    CONFLICTING_MESSAGE = "conflicting_message"
 
 
 class WarningCode(StrEnum):
@@ -174,6 +175,10 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
     ReasonCode.UNSUPPORTED_EVENT: Explanation(
         "a message of Segment is neither a track nor an identify call",
         "send these two alone, or leave the others in quarantine",
+    ),
+    ReasonCode.CONFLICTING_MESSAGE: Explanation(
+        "a webhook message of the same id but another body was received before",
+        "give every message a webhook-id of its own; the message is kept in quarantine",
     ),
 }
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD: Final = "0006"
+HEAD: Final = "0008"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -113,6 +113,7 @@ idempotency_keys = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("job_id", String(64), ForeignKey("jobs.job_id"), nullable=False),
     Column("created_at", UtcTime, nullable=False),
+    Column("answer_bytes", Integer, nullable=False, server_default="0"),
     Index("ix_idempotency_keys_created_at", "created_at"),
 )
 
@@ -164,6 +165,7 @@ webhook_sources = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("removed_at", UtcTime),
     Column("last_used_at", UtcTime),
+    Column("previous_used_at", UtcTime),
     Index("ix_webhook_sources_tenant_id", "tenant_id"),
 )
 
@@ -176,6 +178,8 @@ webhook_messages = Table(
     Column("received_at", UtcTime, nullable=False),
     Column("session_id", String(32), nullable=False),
     Column("payload", LargeBinary),
+    Column("payload_hash", String(64)),
+    Column("conflicts_with", String(64)),
     Index("ix_webhook_messages_received_at", "received_at"),
 )
 

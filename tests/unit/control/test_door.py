@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from lakehouse.control.database import ControlDatabase, KeyNotFound, WebhookNotFound
-from lakehouse.control.webhooks import REPLAY_MEMORY, message_hash
+from lakehouse.control.webhook_messages import REPLAY_MEMORY, message_hash
 
 
 @pytest.fixture
