@@ -75,6 +75,16 @@ class ServiceMetrics:
             "Batches of the last two days that are under way or were left by a kill.",
             registry=self.registry,
         )
+        self.lost_batches = Gauge(
+            "eta_ledger_lost_batches",
+            "Batches of the last two days that were acknowledged and are not whole; must be 0.",
+            registry=self.registry,
+        )
+        self.damaged_files = Gauge(
+            "eta_lake_damaged_files",
+            "Data files and logs that the check of the ledger could not read; must be 0.",
+            registry=self.registry,
+        )
         self.open_erasures = Gauge(
             "eta_erasures_open",
             "Erasures that are not completed.",
@@ -118,6 +128,8 @@ class ServiceMetrics:
         """Show what a check of the ledger found."""
         self.wrong_batches.set(len(check.wrong))
         self.unfinished_batches.set(check.unfinished)
+        self.lost_batches.set(check.lost)
+        self.damaged_files.set(len(check.damage))
         self.ledger_checked.set(moment.timestamp())
 
     def observe(self, data_type: DataType, report: IngestReport, seconds: float) -> None:

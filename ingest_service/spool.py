@@ -18,6 +18,7 @@ from secrets import token_hex
 from typing import Final
 
 from lakehouse.errors import EtaError
+from lakehouse.storage.durable import sync_file, sync_new_folders
 
 SUFFIX: Final = ".upload"
 OWNER_CHARACTERS: Final = 12
@@ -108,12 +109,8 @@ class SpoolFile:
 
     def sync(self) -> None:
         """Return when the content would survive a power cut."""
-        os.fsync(self._descriptor)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_file(self.path)
+        sync_new_folders(self.path.parent, self.path.parent)
 
     def keep(self) -> None:
         """Leave the file where it is when the block ends."""

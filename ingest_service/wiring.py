@@ -2,11 +2,8 @@
 
 import logging
 import re
-import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +20,7 @@ from ingest_service.events.writer import EventWriter
 from ingest_service.housekeeping import Housekeeper, Task
 from ingest_service.metrics import ServiceMetrics
 from ingest_service.quality import QualityDesk
+from ingest_service.readiness import Readiness
 from ingest_service.replaying import ReplayedBatch, Replayer, ReplayOrder
 from ingest_service.rereading import EditedRows
 from ingest_service.service import IngestService
@@ -33,12 +31,12 @@ from ingest_service.sinks.recovery import recover
 from ingest_service.spool import Spool
 from ingest_service.upload_quotas import UploadQuotas
 from ingest_service.webhooks.inbox import Inbox
-from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
 from lakehouse.privacy.export import open_export
 from lakehouse.privacy.suppression import StoredSuppressionList
 from lakehouse.quality.history import Reader
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.acknowledged import KEPT, drop_old
 from lakehouse.storage.care import merge_ended_days
 from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.join_rate import read_join_rate
@@ -51,7 +49,8 @@ if TYPE_CHECKING:
 
 REPLAY_JOB: Final = "replay"
 LEDGER_WATCH: Final = timedelta(days=2)
-"""How far back the running service looks at the ledger; `eta ledger check` looks at all of it."""
+"""How far back the running service looks at the ledger. At its start, and while something is lost,
+it looks at all that may be known to be lost; `eta ledger check` looks at everything."""
 MERGE_EVERY: Final = timedelta(hours=1)
 ERASURES_EVERY: Final = timedelta(minutes=5)
 DROP_EVERY: Final = timedelta(hours=6)
@@ -76,12 +75,14 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         findings,
     )
     metrics = ServiceMetrics()
+    readiness = Readiness(lake, sink, control.ping)
     tasks = [
-        _ledger_task(lake, settings, metrics),
+        _ledger_task(lake, settings, metrics, readiness),
         _findings_task(settings, findings),
         _erasures_task(control, metrics),
         Task("merging ended days", MERGE_EVERY, lambda: _merge(lake)),
         Task("dropping old answers", DROP_EVERY, lambda: _forget(control)),
+        Task("dropping old acknowledgements", DROP_EVERY, lambda: _drop_acknowledged(lake)),
     ]
     session_id = control.sessions.begin()
     writer: EventWriter = GroupCommitWriter(
@@ -101,7 +102,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     leases = ExitStack()
 
     def start() -> None:
-        _start(lake, settings, control, sink, spool)
+        _start(lake, settings, control, sink, spool, readiness)
         leases.enter_context(control.jobs.kept())
         keeper.start()
 
@@ -131,11 +132,11 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         quality=quality,
         bodies=BodyReader(_rooms(settings), settings.body_seconds),
         stopping=Stopping(settings.shutdown_seconds),
-        check_lake=_lake_check(lake, sink),
+        not_ready=readiness.problems,
         start=start,
         stop=stop,
-        batches=lambda tenant_id, limit, after: batches(
-            sink.table, tenant_id, limit=limit, after=after
+        batches=lambda tenant_id, limit, after: sink.reading(
+            lambda: batches(sink.table, tenant_id, limit=limit, after=after)
         ),
         export=lambda tenant_id, user_id: open_export(lake, tenant_id, user_id).chunks(),
     )
@@ -200,8 +201,13 @@ def _start(
     control: ControlDatabase,
     sink: DeltaSink,
     spool: Spool,
+    readiness: Readiness,
 ) -> None:
-    """Make the tables, and clear away what killed processes left."""
+    """Make the tables, and clear away what killed processes left.
+
+    What is damaged or lost is logged and makes the process not ready; it starts all the same, for
+    the sake of the tenants and tables that are whole.
+    """
     ensure_tables(lake)
     spooled = spool.clean(control.queue.needs)
     control.queue.forget_keys()
@@ -217,11 +223,16 @@ def _start(
         }
         return known.get(batch_id) in ("failed", "refused")
 
-    lost = recover(sink, settings.recovery_grace, has_ended)
-    if spooled or jobs or lost:
-        _log.info(
-            "cleared up: %d spooled files, %d jobs, %d unfinished batches", spooled, jobs, lost
-        )
+    done = recover(sink, settings.recovery_grace, has_ended)
+    for damage in done.damage:
+        _log.error("damaged: %s; `eta ledger check` says what to do", damage)
+    for batch_id in done.lost:
+        _log.error("batch %s was acknowledged and is not in raw: see `eta ledger check`", batch_id)
+    if done.lost or done.damage:  # else the check of the ledger, which comes next, finds out
+        readiness.observe_lost(True)
+    if spooled or jobs or done.removed:
+        counts = (spooled, jobs, done.removed)
+        _log.info("cleared up: %d spooled files, %d jobs, %d unfinished batches", *counts)
 
 
 def _producer(lake: LakeSettings) -> "InteractionProducer":
@@ -268,14 +279,28 @@ def _quality_desk(lake: LakeSettings, control: ControlDatabase) -> QualityDesk:
     )
 
 
-def _ledger_task(lake: LakeSettings, settings: ServiceSettings, metrics: ServiceMetrics) -> Task:
+def _drop_acknowledged(lake: LakeSettings) -> None:
+    drop_old(lake, _now())
+
+
+def _ledger_task(
+    lake: LakeSettings, settings: ServiceSettings, metrics: ServiceMetrics, readiness: Readiness
+) -> Task:
+    looks_far = True
+
     def check() -> None:
+        nonlocal looks_far
         moment = _now()
-        found = check_ledger(lake, since=(moment - LEDGER_WATCH).date())
+        since = moment - (KEPT if looks_far else LEDGER_WATCH)
+        found = check_ledger(lake, since=since.date())
+        looks_far = bool(found.lost or found.damage)
         metrics.observe_ledger(found, moment)
-        metrics.observe_join_rate(read_join_rate(lake))
+        readiness.observe_lost(looks_far)
         for wrong in found.wrong:
             _log.error("batch %s of %s: %s", wrong.batch_id, wrong.tenant_id, wrong.problem)
+        for damage in found.damage:
+            _log.error("damaged: %s; what to do: %s", damage, damage.remedy)
+        metrics.observe_join_rate(read_join_rate(lake))
 
     return Task("the ledger's check", settings.ledger_check_every, check)
 
@@ -292,14 +317,3 @@ def _findings_task(settings: ServiceSettings, findings: FindingsStore) -> Task:
         findings.drop_older(timedelta(days=settings.findings_days))
 
     return Task("dropping old findings", DROP_EVERY, drop)
-
-
-def _lake_check(lake: LakeSettings, sink: DeltaSink) -> Callable[[], None]:
-    def check() -> None:
-        for spec in SERVICE_TABLES:
-            sink.table(spec)
-        if lake.is_local:
-            with tempfile.NamedTemporaryFile(dir=Path(lake.lake), prefix=".ready-"):
-                pass
-
-    return check

@@ -44,6 +44,9 @@ class LakeSettings(BaseSettings):
     storage_options: dict[str, str] = Field(default_factory=dict, repr=False)
     """Object-store options (JSON) by delta-rs' names, credentials included; never logged. Spark and
     boto3 get theirs from these, too (`lakehouse.storage.s3`)."""
+    sync: bool = True
+    """Whether a local lake is synced to its disk before rows are acknowledged, so that a power cut
+    takes none. An object store answers once it has stored, and needs no such thing."""
     redis_url: str | None = Field(default=None, repr=False)
     """Redis that holds the embeddings (`{tenant}:embedding:{user}`), as `redis://host:6379/0`."""
     cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "eta")

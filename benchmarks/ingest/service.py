@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ class Service:
 
 
 @contextmanager
-def running_service(home: Path) -> Iterator[Service]:
+def running_service(home: Path, environment: Mapping[str, str] | None = None) -> Iterator[Service]:
     """Start the service on a fresh home; it is stopped at the end of the block."""
     home.mkdir(parents=True)
     database = ControlDatabase.open(f"sqlite:///{home / 'control.db'}")
@@ -52,7 +52,7 @@ def running_service(home: Path) -> Iterator[Service]:
     port_file = home / "port"
     process = subprocess.Popen(
         [sys.executable, "-m", "ingest_service", "--port", "0", "--port-file", str(port_file)],
-        env={**os.environ, "ETA_HOME": str(home)},
+        env={**os.environ, "ETA_HOME": str(home), **(environment or {})},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

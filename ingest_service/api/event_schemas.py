@@ -137,7 +137,8 @@ def event_responses() -> dict[int | str, dict[str, Any]]:
         413: problem_response("The body, an event, or the number of events is over its limit."),
         415: problem_response("The body is not JSON, or packed in an unknown way."),
         429: waiting_response("Over the tenant's rate or the day's quota; nothing stored."),
-        503: waiting_response("Not possible now; nothing stored."),
+        503: waiting_response("Not possible now; not acknowledged."),
+        507: waiting_response("No room on the service's disk; not acknowledged."),
     }
 
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
+from deltalake.exceptions import DeltaError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -22,6 +23,7 @@ from ingest_service.spool import SpoolQuotaError
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.control.database import IdempotencyKeyReused, JobNotFound, TenantNotFound
 from lakehouse.errors import EtaError
+from lakehouse.storage.faults import RETRY_SECONDS, Fault, StorageError, fault_of, storage_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -110,6 +112,9 @@ def install(app: FastAPI) -> None:
         BehindError: _on_behind,
         NoRoomError: _on_behind,
         SpoolQuotaError: _on_spool_quota,
+        StorageError: _on_storage,
+        DeltaError: _on_storage,
+        OSError: _on_storage,
         EtaError: _on_eta_error,
         RequestValidationError: _on_invalid_request,
         BodyGivenUpError: _on_given_up,
@@ -208,7 +213,52 @@ async def _on_behind(_: Request, error: BehindError | NoRoomError) -> JSONRespon
     return problem(status, "busy", error.message, error.remedy, headers=wait)
 
 
+async def _on_storage(_: Request, error: Exception) -> JSONResponse:
+    """Answer what the storage of the lake, the spool or the control database refused."""
+    return storage_problem(error)
+
+
+def storage_problem(error: Exception) -> JSONResponse:
+    """Return 507 where the disk is full, else 503; the log names the table, the file, the remedy.
+
+    An error of the operating system that says neither is nobody's fault that is known: raised.
+    """
+    fault = fault_of(error)
+    if isinstance(error, OSError) and fault is None:
+        raise error
+    named = storage_error(error, "the lake") if not isinstance(error, EtaError) else error
+    _log.error("storage: %s", named)
+    status, code, detail = _STORAGE[fault]
+    wait = {"Retry-After": str(RETRY_SECONDS)}
+    return problem(status, code, detail, _STORAGE_REMEDY, headers=wait)
+
+
+_STORAGE: Final[dict[Fault | None, tuple[HTTPStatus, str, str]]] = {
+    "full": (
+        HTTPStatus.INSUFFICIENT_STORAGE,
+        "storage_full",
+        "no room is left on the service's disk; the request is not acknowledged",
+    ),
+    "read_only": (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "storage_read_only",
+        "the service's disk cannot be written; the request is not acknowledged",
+    ),
+    None: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "storage_unavailable",
+        "a table could not be used just now; the request is not acknowledged",
+    ),
+}
+_STORAGE_REMEDY: Final = (
+    "send it again after the time in Retry-After: what was stored is not stored twice; "
+    "the operator finds the reason in the service's log and with `eta ledger check`"
+)
+
+
 async def _on_eta_error(_: Request, error: EtaError) -> JSONResponse:
+    if fault_of(error) is not None:  # a full disk behind another part's error
+        return storage_problem(error)
     _log.error("unavailable: %s", error)
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,

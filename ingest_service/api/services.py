@@ -1,6 +1,6 @@
 """What the endpoints work with, built once in the entry point and passed in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,6 +13,7 @@ from ingest_service.events.quotas import QuotaKeeper
 from ingest_service.events.writer import EventWriter
 from ingest_service.metrics import ServiceMetrics
 from ingest_service.quality import QualityDesk
+from ingest_service.readiness import NotReady
 from ingest_service.service import IngestService
 from ingest_service.settings import ServiceSettings
 from ingest_service.spool import Spool
@@ -26,9 +27,9 @@ from lakehouse.storage.ledger import LedgerBatch
 class Services:
     """The parts of a running service.
 
-    `check_lake` raises when the lake cannot be written. `batches` returns a page of a tenant's
-    ledger: tenant, limit, cursor. `export` opens what is held of a user and returns it as a zip:
-    tenant, user.
+    `not_ready` returns why the process cannot commit, nothing when it can. `batches` returns a page
+    of a tenant's ledger: tenant, limit, cursor. `export` opens what is held of a user and returns
+    it as a zip: tenant, user.
     """
 
     settings: ServiceSettings
@@ -37,7 +38,7 @@ class Services:
     spool: Spool
     metrics: ServiceMetrics
     new_batch_id: Callable[[], str]
-    check_lake: Callable[[], None]
+    not_ready: Callable[[], Sequence[NotReady]]
     start: Callable[[], None]
     stop: Callable[[], None]
     findings: FindingsStore

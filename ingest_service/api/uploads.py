@@ -45,7 +45,8 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     415: {"description": "The body is of no known type.", **_PROBLEM},
     422: {"description": "A parameter is wrong, or the Idempotency-Key was reused.", **_PROBLEM},
     429: waiting_response("Too many uploads at once, or too many bytes today."),
-    503: {"description": "Not possible now; nothing is stored.", **_PROBLEM},
+    503: {"description": "Not possible now; not acknowledged.", **_PROBLEM},
+    507: {"description": "No room on the service's disk; not acknowledged.", **_PROBLEM},
 }
 
 

@@ -38,6 +38,7 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     422: problem_response("A parameter is wrong."),
     429: waiting_response("Over the tenant's rate or the day's quota."),
     503: waiting_response("Not possible now; nothing is kept."),
+    507: waiting_response("No room on the service's disk; nothing is kept."),
 }
 _BODY: Final = {
     "requestBody": {

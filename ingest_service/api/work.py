@@ -15,9 +15,11 @@ from ingest_service.upload import FileUpload, Watch, unwatched
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.control.database import Job
 from lakehouse.errors import EtaError
+from lakehouse.storage.faults import Fault, fault_of
 
 REPORT_SECONDS: Final = 1.0
 _LISTS: Final = ("errors", "warnings")
+_DISKS: Final[dict[Fault, str]] = {"full": "full", "read_only": "read-only"}
 _FAILED: Final = "send the file again: rows that were stored are not stored twice"
 _STOPPED: Final = {"error": "the service was stopped", "remedy": _FAILED}
 
@@ -58,6 +60,12 @@ def run_upload(
         raise
     except BaseException as error:
         failure = {"error": type(error).__qualname__, "remedy": _FAILED}
+        fault = fault_of(error)
+        if fault is not None:
+            failure |= {
+                "code": f"storage_{fault}",
+                "error": f"the service's disk is {_DISKS[fault]}",
+            }
         jobs.finish(job.job_id, "failed", failure)
         raise
     kept = answer.body

@@ -1,6 +1,6 @@
 """The raw tables as the dedupe window's past: after a start, and for other processes' commits."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import polars as pl
@@ -12,6 +12,7 @@ from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.identity import fingerprints, payload_text
 from lakehouse.contracts.tables import RAW_TABLES
 from lakehouse.contracts.tenant import DataType
+from lakehouse.storage.damage import DamagedError, damaged_file
 from lakehouse.storage.staging import batch_of, table_filesystem
 
 _NOT_READ: Final = frozenset({"tenant_id", "ingest_date", "source", "batch_id", "source_ref"})
@@ -22,41 +23,68 @@ class DeltaHistory:
     """Reads fingerprints from the data files of a tenant, each file once."""
 
     def __init__(self, sink: DeltaSink) -> None:
-        self._table: Callable[[DataType], DeltaTable] = lambda kind: sink.table(RAW_TABLES[kind])
+        self._sink = sink
 
     def unseen(
         self, tenant_id: str, data_type: DataType, seen: Seen, limit: int
     ) -> Iterable[pl.DataFrame]:
-        """Yield fingerprints of files not in `seen`; see `History.unseen`."""
-        table = self._table(data_type)
-        files = _files(table, tenant_id)
-        paths = {path for path, _ in files}
-        total = sum(rows for _, rows in files)
-        gone = _are_gone(seen, paths)
-        seen.is_void = gone and (seen.added is None or total != seen.rows + seen.added)
-        is_merged = gone and not seen.is_void
-        seen.rows, seen.added = total, 0
-        if seen.is_void:
-            seen.files, seen.batches = set(), set()
-        fresh = [
-            (path, rows)
-            for path, rows in files
-            if not is_merged and path not in seen.files and batch_of(path) not in seen.batches
-        ]
-        seen.files = paths
-        seen.batches.clear()
-        wanted: list[str] = []
-        room = limit
-        for path, rows in fresh:
-            if room <= 0:
-                break
-            wanted.append(path)
-            room -= rows
-        frames = (_read(table, path, data_type, limit) for path in reversed(wanted))
-        if data_type is DataType.ITEMS:
-            yield from _in_order(frames)
-        else:
-            yield from (frame.select("key", "payload") for frame in frames)
+        """Return fingerprints of files not in `seen`; see `History.unseen`.
+
+        All of them are read before `seen` changes. Raises `DamagedError` for a file that cannot be
+        read, also on a new handle, and `StorageError` when the table cannot be.
+        """
+
+        def read(table: DeltaTable) -> tuple[Seen, list[pl.DataFrame]]:
+            found = seen.copy()
+            return found, list(_unseen(table, tenant_id, data_type, found, limit))
+
+        found, frames = self._sink.ask(RAW_TABLES[data_type], read)
+        seen.files, seen.batches, seen.is_void = found.files, found.batches, found.is_void
+        seen.rows, seen.added = found.rows, found.added
+        return frames
+
+
+def _unseen(
+    table: DeltaTable, tenant_id: str, data_type: DataType, seen: Seen, limit: int
+) -> Iterator[pl.DataFrame]:
+    files = _files(table, tenant_id)
+    paths = {path for path, _ in files}
+    total = sum(rows for _, rows in files)
+    gone = _are_gone(seen, paths)
+    seen.is_void = gone and (seen.added is None or total != seen.rows + seen.added)
+    is_merged = gone and not seen.is_void
+    seen.rows, seen.added = total, 0
+    if seen.is_void:
+        seen.files, seen.batches = set(), set()
+    fresh = [
+        (path, rows)
+        for path, rows in files
+        if not is_merged and path not in seen.files and batch_of(path) not in seen.batches
+    ]
+    seen.files = paths
+    seen.batches.clear()
+    wanted: list[str] = []
+    room = limit
+    for path, rows in fresh:
+        if room <= 0:
+            break
+        wanted.append(path)
+        room -= rows
+    frames = (_read_file(table, tenant_id, path, data_type, limit) for path in reversed(wanted))
+    if data_type is DataType.ITEMS:
+        yield from _in_order(frames)
+    else:
+        yield from (frame.select("key", "payload") for frame in frames)
+
+
+def _read_file(
+    table: DeltaTable, tenant_id: str, path: str, data_type: DataType, limit: int
+) -> pl.DataFrame:
+    try:
+        return _read(table, path, data_type, limit)
+    except Exception as error:
+        spec = RAW_TABLES[data_type]
+        raise DamagedError(damaged_file(spec, tenant_id, path, error)) from error
 
 
 def _are_gone(seen: Seen, paths: set[str]) -> bool:

@@ -49,6 +49,10 @@ class Seen:
     rows: int = 0
     added: int | None = 0
 
+    def copy(self) -> "Seen":
+        """Return a copy that may be changed apart."""
+        return replace(self, files=set(self.files), batches=set(self.batches))
+
 
 class History(Protocol):
     """Where fingerprints of rows that are in the lake already come from."""
@@ -198,15 +202,17 @@ class RecentEvents:
             yield BatchSession(self)
 
     def _catch_up(self, history: History, tenant_id: str, data_type: DataType) -> None:
-        """Take in what others have stored; a window that could not is read anew the next time."""
-        seen, segments = self._seen, self._segments
-        self._seen, self._segments = Seen(), []
+        """Take in what others have stored.
+
+        When the history cannot be read its error is raised, and the window stays as it was: a file
+        counts as seen once its rows are in.
+        """
+        seen = self._seen.copy()
         fresh = list(history.unseen(tenant_id, data_type, seen, self._limit))
-        if seen.is_void:
-            segments = []
+        segments = [] if seen.is_void else self._segments
         for rows in fresh:
             segments = _with(segments, rows)
-        self._seen, self._segments = seen, _newest(segments, self._limit)
+        self._segments, self._seen = _newest(segments, self._limit), seen
 
     def window(self) -> BatchWindow:
         """Return a copy for a batch to write on."""

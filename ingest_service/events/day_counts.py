@@ -15,7 +15,6 @@ from math import ceil
 from typing import Final, Protocol
 
 from ingest_service.background import Background
-from lakehouse.errors import EtaError
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +98,7 @@ class DayCounts:
             counts = {tenant: count for (tenant, of), count in unsaved.items() if of == day}
             try:
                 totals = await asyncio.to_thread(self._usage.add, day, counts)
-            except EtaError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is counted again
                 _log.warning("the day's counts could not be saved: %s", type(error).__name__)
                 continue
             for tenant, count in counts.items():

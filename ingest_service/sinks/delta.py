@@ -2,45 +2,53 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from ingest_service.sinks.base import BatchKey, Counts, OutdatedError, always
 from ingest_service.sinks.delta_batch import DeltaBatch
+from ingest_service.sinks.handles import TRIES, TableHandles
 from ingest_service.sinks.tending import Tender
-from lakehouse.contracts.tables import (
-    RAW_TABLES,
-    TableSpec,
-)
+from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_TABLES, TableSpec
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.acknowledged import Acknowledged, AcknowledgementLog
 from lakehouse.storage.attempts import is_won
 from lakehouse.storage.care import Day
+from lakehouse.storage.durable import LakeSync
+from lakehouse.storage.faults import StorageError, is_fault, storage_error
 from lakehouse.storage.ledger import COUNTS, ledger_rows
 from lakehouse.storage.log_care import drop_read_log
 from lakehouse.storage.staging import StagedFile, commit_files, writer_properties
-from lakehouse.storage.tables import open_table, table_location
+from lakehouse.storage.tables import table_location
+
+T = TypeVar("T")
 
 RETRIES: Final = 20
 """How often a commit that met other writers is tried."""
 UNSURE: Final = 4
 """At this many commits of which the storage did not say what became of them its error is raised."""
+MEETINGS: Final = 2
+"""After so many meetings with other writers in a row a handle is opened anew."""
 
 
 class DeltaSink:
     """Keeps one handle per table, refreshed at every use; for several threads.
 
-    The tables must exist (`ensure_tables`).
+    The tables must exist (`ensure_tables`). Whatever a handle raises, the next use opens the table
+    anew; when that does not help either, `StorageError` is raised, which is of this use alone.
     """
 
     def __init__(self, settings: LakeSettings) -> None:
-        self._settings = settings
-        self._handles: dict[str, DeltaTable] = {}
+        self.settings = settings
+        self.sync = LakeSync(settings)
+        self._acknowledged = AcknowledgementLog(settings)
+        self._handles = TableHandles(settings)
         self._lock = Lock()
-        self._tender = Tender(settings, self.table)
+        self._tender = Tender(settings, self.ask)
 
     def begin(self, batch: BatchKey) -> DeltaBatch:
         """Open a batch on the newest version of the raw table."""
@@ -49,29 +57,84 @@ class DeltaSink:
     def recorded(self, batch: BatchKey) -> Counts | None:
         """Return what the ledger says of a batch that raw has."""
         attempt = self.state(RAW_TABLES[batch.data_type], batch.commit_id)
-        if not is_won(attempt):
+        if attempt is None or not is_won(attempt):
             return None
         mine = f"batch_id = '{batch.batch_id}' and replay = {batch.replay} and attempt = {attempt}"
-        row = ledger_rows(self.table, batch.tenant_id, mine).row(0, named=True)
+        rows = self.reading(lambda: ledger_rows(self.table, batch.tenant_id, mine))
+        if not rows.height:
+            raise EtaError(
+                "a batch that is stored has no entry in the ledger",
+                remedy="`eta ledger check` says what is missing",
+            )
+        self.sync.logs([OPS_INGEST_LEDGER.path])
+        self.acknowledge(batch, attempt)
+        row = rows.row(0, named=True)
         return Counts(**{name: row[name] for name in COUNTS})
+
+    def acknowledge(self, batch: BatchKey, attempt: int) -> None:
+        """Return when raw's commit of a batch is on disk and on record: its answer says so."""
+        self.sync.logs([RAW_TABLES[batch.data_type].path])
+        self._acknowledged.add(
+            Acknowledged(
+                batch.tenant_id,
+                batch.data_type.value,
+                batch.batch_id,
+                batch.replay,
+                attempt,
+                batch.known_at,
+            )
+        )
 
     def location(self, data_type: DataType) -> str:
         """Path or URL of the raw table."""
-        return table_location(self._settings, RAW_TABLES[data_type])
+        return table_location(self.settings, RAW_TABLES[data_type])
 
     def table(self, spec: TableSpec) -> DeltaTable:
         """Return the handle of a table, brought up to its newest version."""
         with self._lock:
-            return self._newest(spec)
+            return self._handles.newest(spec)
 
     def state(self, spec: TableSpec, commit_id: str) -> int | None:
         """Return the version of an application transaction: an attempt, `GIVEN_UP` or None."""
-        return self.table(spec).transaction_version(commit_id)
+        return self.ask(spec, lambda table: table.transaction_version(commit_id))
 
-    def handle(self, spec: TableSpec) -> DeltaTable:
-        """Return the handle of a table as it is: for what no commit changes."""
-        with self._lock:
-            return self._handles.get(spec.full_name) or self._newest(spec)
+    def ask(
+        self, spec: TableSpec, question: Callable[[DeltaTable], T], *, is_newest: bool = True
+    ) -> T:
+        """Return what a question to a table answers; after an error a new handle is asked.
+
+        With `is_newest` false the handle is asked as it is: for what no commit changes. Raises
+        `StorageError` when the new handle fails as well.
+        """
+        for tries in range(1, TRIES + 1):
+            with self._lock:
+                handle = (self._handles.newest if is_newest else self._handles.as_it_is)(spec)
+            try:
+                return question(handle)
+            except BaseException as error:
+                is_other = isinstance(error, EtaError) and not isinstance(error, StorageError)
+                if is_other or not is_fault(error):
+                    raise
+                with self._lock:
+                    self._handles.drop(spec, handle)
+                if tries == TRIES:
+                    raise storage_error(error, spec.full_name) from error
+        raise AssertionError("unreachable")
+
+    def reading(self, read: Callable[[], T]) -> T:
+        """Return what a function answers that reads by `table`; after an error on new handles."""
+        for tries in range(1, TRIES + 1):
+            try:
+                return read()
+            except BaseException as error:
+                is_other = isinstance(error, EtaError) and not isinstance(error, StorageError)
+                if is_other or not is_fault(error):
+                    raise
+                with self._lock:
+                    self._handles.drop_all()
+                if tries == TRIES:
+                    raise storage_error(error, "the lake") from error
+        raise AssertionError("unreachable")
 
     def commit_first(
         self,
@@ -88,12 +151,17 @@ class DeltaSink:
         careful way then finds out.
         """
         with self._lock:
-            handle = self._handles.get(spec.full_name) or self._newest(spec)
+            handle = self._handles.as_it_is(spec)
             if not is_current():
                 raise OutdatedError
             try:
                 commit_files(handle, spec, files, {commit_id: attempt})
-            except (CommitFailedError, OSError):
+            except CommitFailedError:
+                return False
+            except BaseException as error:
+                self._handles.drop(spec)
+                if not is_fault(error):
+                    raise
                 return False
         return True
 
@@ -166,25 +234,41 @@ class DeltaSink:
         """Commit files under these application transactions if `check` holds; else False.
 
         The check and the commit use one handle, so a commit under one of the ids by another
-        process in between makes the check happen again. Of an `OSError` nobody knows whether it was
-        committed: the check finds out, and it is tried again; the fourth is raised.
+        process in between makes the check happen again. After any other error nobody knows whether
+        it was committed: the check finds out on a new handle, and it is tried again; the fourth is
+        raised as `StorageError`.
         """
-        unsure = 0
-        for _ in range(RETRIES):
+
+        def attempt(handle: DeltaTable) -> bool:
+            if not check(handle):
+                return False
+            commit_files(handle, spec, files, transactions)
+            return True
+
+        return self._tried(spec, attempt)
+
+    def _tried(self, spec: TableSpec, attempt: Callable[[DeltaTable], T]) -> T:
+        """Return what an attempt at a commit answers; it is made again when it failed."""
+        meetings = unsure = 0
+        while meetings < RETRIES:
             with self._lock:
-                handle = self._newest(spec)
-                if not check(handle):
-                    return False
+                handle = self._handles.newest(spec)
                 try:
-                    commit_files(handle, spec, files, transactions)
+                    return attempt(handle)
                 except CommitFailedError as error:
                     failure = error  # a delete or a compaction came in between, or a rival
-                except OSError:
+                    meetings += 1
+                    if meetings % MEETINGS == 0:
+                        self._handles.drop(spec)
+                except EtaError:
+                    raise
+                except BaseException as error:
+                    self._handles.drop(spec)
                     unsure += 1
-                    if unsure == UNSURE:
+                    if not is_fault(error):
                         raise
-                else:
-                    return True
+                    if unsure == UNSURE:
+                        raise storage_error(error, spec.full_name) from error
         raise _too_many_writers(spec) from failure
 
     def tend(self, spec: TableSpec, day: Day, *, waits: bool = True) -> None:
@@ -197,27 +281,13 @@ class DeltaSink:
 
     def drop_read_log(self, spec: TableSpec) -> None:
         """Drop log entries that nobody needs; see `lakehouse.storage.log_care`."""
-        drop_read_log(self._settings, spec)
+        drop_read_log(self.settings, spec)
 
     def delete(self, spec: TableSpec, predicate: str) -> None:
         """Delete rows; the predicate is logged, so it must hold nothing personal."""
-        for _ in range(RETRIES):
-            with self._lock:
-                try:
-                    self._newest(spec).delete(predicate, writer_properties=writer_properties())
-                except CommitFailedError as error:
-                    failure = error
-                else:
-                    return
-        raise _too_many_writers(spec) from failure
-
-    def _newest(self, spec: TableSpec) -> DeltaTable:
-        handle = self._handles.get(spec.full_name)
-        if handle is None:
-            handle = self._handles[spec.full_name] = open_table(self._settings, spec)
-        else:
-            handle.update_incremental()
-        return handle
+        self._tried(
+            spec, lambda table: table.delete(predicate, writer_properties=writer_properties())
+        )
 
 
 def _too_many_writers(spec: TableSpec) -> EtaError:

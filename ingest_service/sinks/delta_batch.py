@@ -30,6 +30,7 @@ from lakehouse.contracts.tables import (
 from lakehouse.errors import EtaError
 from lakehouse.storage.attempts import is_won
 from lakehouse.storage.care import Day
+from lakehouse.storage.faults import storage_errors
 from lakehouse.storage.staging import StagedRows
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class DeltaBatch:
         self._before = None if batch.is_first else sink.state(self._raw_spec, batch.commit_id)
         self._raw = self._staged(self._raw_spec)
         self._aside_spec = aside_table(batch.replay)
-        self._aside = self._staged(self._aside_spec)
+        self._aside: StagedRows | None = None  # most batches need none
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         self._writing: Future[None] | None = None
 
@@ -73,7 +74,8 @@ class DeltaBatch:
     def append(self, rows: pa.Table) -> None:
         """Write rows to the raw table's data files; an error of the last append is raised here."""
         if self._batch.is_first:  # of one piece, as a rule: there is nothing to do meanwhile
-            self._raw.write(rows)
+            with storage_errors(self._raw_spec.full_name):
+                self._raw.write(rows)
             return
         self._wait()
         self._writing = self._writer.submit(self._raw.write, rows)
@@ -82,27 +84,32 @@ class DeltaBatch:
         """Write rows to the quarantine's data files."""
         if self._batch.replay:
             raise ValueError("what a replay does not take in stays in the quarantine")
-        self._aside.write(self._marked(rows))
+        self._set_aside(rows)
 
     def resolve(self, rows: pa.Table) -> None:
         """Write outcomes to the replay table's data files."""
         if not self._batch.replay:
             raise ValueError("only a replay has outcomes")
-        self._aside.write(self._marked(rows))
+        self._set_aside(rows)
 
     def commit(self, counts: Counts, is_current: Callable[[], bool] = always) -> bool:
         """Commit quarantine or outcomes, ledger, raw; see `SinkBatch.commit`."""
         self._wait()
         self._writer.shutdown()
+        with storage_errors("the lake"):
+            return self._commit(counts, is_current)
+
+    def _commit(self, counts: Counts, is_current: Callable[[], bool]) -> bool:
+        """Commit in order, each step on disk before the next one rests on it."""
         is_first = self._batch.is_first
         if not is_first and self.is_committed:
             self.abort()
+            self._acknowledge()
             return False
-        ledger = self._staged(OPS_INGEST_LEDGER)
-        ledger.write(self._marked(self._ledger_row(counts)))
+        ledger = self._ledger(counts)
         steps = [(OPS_INGEST_LEDGER, ledger)]
         tried_before = []
-        if self._aside.row_count:
+        if self._aside is not None and self._aside.row_count:
             steps.insert(0, (self._aside_spec, self._aside))
         elif not is_first and self._sink.state(self._aside_spec, self._batch.commit_id) is not None:
             tried_before.append(self._aside_spec)
@@ -112,12 +119,14 @@ class DeltaBatch:
                 if self._commit_beside(spec, staged, is_current) is not None:
                     tried_before.append(spec)
                 done.append(spec)
+            self._sink.sync.logs(spec.path for spec in done)
             is_stored = self._commit_raw(is_current)
         except OutdatedError:
             self.abort()
             self._delete_rows_of("=", done)
             raise
         if is_stored:
+            self._sink.acknowledge(self._batch, self._attempt)
             self._delete_rows_of("<>", tried_before)
             self._tend([spec for spec, _ in steps])
             return True
@@ -127,13 +136,27 @@ class DeltaBatch:
                 "the batch took so long that it was given up for dead",
                 remedy="send it again",
             )
+        self._acknowledge()
         return False
 
     def abort(self) -> None:
         """Delete the data files."""
         self._writer.shutdown()
         self._raw.discard()
-        self._aside.discard()
+        if self._aside is not None:
+            self._aside.discard()
+
+    def _set_aside(self, rows: pa.Table) -> None:
+        if self._aside is None:
+            self._aside = self._staged(self._aside_spec)
+        with storage_errors(self._aside_spec.full_name):
+            self._aside.write(self._marked(rows))
+
+    def _acknowledge(self) -> None:
+        """Do so for the attempt that was stored in the place of this one."""
+        attempt = self._sink.state(self._raw_spec, self._batch.commit_id)
+        if attempt is not None:
+            self._sink.acknowledge(self._batch, attempt)
 
     def _commit_beside(
         self, spec: TableSpec, staged: StagedRows, is_current: Callable[[], bool]
@@ -187,6 +210,17 @@ class DeltaBatch:
                 self._sink, spec, batch.tenant_id, batch.batch_id, batch.replay, attempts
             )
 
+    def _ledger(self, counts: Counts) -> StagedRows:
+        """Write the ledger's row; returns when all files of the batch are on disk."""
+        ledger = self._staged(OPS_INGEST_LEDGER)
+        ledger.write(self._marked(self._ledger_row(counts)))
+        parts = [(OPS_INGEST_LEDGER, ledger), (self._raw_spec, self._raw)]
+        if self._aside is not None:
+            parts.append((self._aside_spec, self._aside))
+        files = [(spec.path, name) for spec, staged in parts for name in staged.close()]
+        self._sink.sync.data_files(files)
+        return ledger
+
     def _marked(self, rows: pa.Table) -> pa.Table:
         attempt = pl.repeat(self._attempt, rows.num_rows, dtype=pl.Int64, eager=True)
         return rows.append_column("attempt", attempt.to_arrow())
@@ -194,12 +228,17 @@ class DeltaBatch:
     def _wait(self) -> None:
         writing, self._writing = self._writing, None
         if writing is not None:
-            writing.result()
+            with storage_errors(self._raw_spec.full_name):
+                writing.result()
 
     def _staged(self, spec: TableSpec) -> StagedRows:
         batch = self._batch
-        return StagedRows(
-            self._sink.handle(spec), spec, batch.tenant_id, batch.ingest_date, batch.commit_id
+        return self._sink.ask(
+            spec,
+            lambda table: StagedRows(
+                table, spec, batch.tenant_id, batch.ingest_date, batch.commit_id
+            ),
+            is_newest=False,
         )
 
     def _ledger_row(self, counts: Counts) -> pa.Table:

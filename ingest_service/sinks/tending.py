@@ -7,12 +7,9 @@ falls too far behind.
 
 import logging
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import Final
-
-from deltalake import DeltaTable
+from typing import TYPE_CHECKING, Final, Protocol
 
 from lakehouse.contracts.tables import TableSpec
 from lakehouse.settings import LakeSettings
@@ -26,21 +23,31 @@ from lakehouse.storage.care import (
 )
 from lakehouse.storage.log_care import drop_read_log
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deltalake import DeltaTable
+
 _log = logging.getLogger(__name__)
 
 CLEAN_EVERY: Final = 500
 """After so many commits of events to a table its log is looked at."""
 
 
+class Ask(Protocol):
+    """Returns what a question to a table's newest version answers; see `DeltaSink.ask`."""
+
+    def __call__(self, spec: TableSpec, question: "Callable[[DeltaTable], int]") -> int:
+        """Ask."""
+        ...
+
+
 class Tender:
-    """Looks after the tables that a process commits to; for several threads.
+    """Looks after the tables that a process commits to; for several threads."""
 
-    `table` returns a handle on a table's newest version.
-    """
-
-    def __init__(self, settings: LakeSettings, table: Callable[[TableSpec], DeltaTable]) -> None:
+    def __init__(self, settings: LakeSettings, ask: Ask) -> None:
         self._settings = settings
-        self._table = table
+        self._ask = ask
         self._lock = Lock()
         self._commits: Counter[tuple[str, Day]] = Counter()
         self._since_clean: Counter[str] = Counter()
@@ -74,7 +81,7 @@ class Tender:
             return True
 
     def _merge_if_crowded(self, spec: TableSpec, day: Day, *, waits: bool) -> None:
-        files = small_file_count(self._table(spec), day)
+        files = self._ask(spec, lambda table: small_file_count(table, day))
         if files <= SMALL_FILES:
             return
         if waits or files > WAIT_FILES:

@@ -129,6 +129,7 @@ class StreamSink:
     ) -> None:
         """Store a micro-batch, or find that it is stored already; may be repeated after an error.
 
+        When this returns all of it is on disk, so that offsets may be committed to the broker.
         `is_current` is asked before each commit, on the table as it then stands: whether the rows
         may still be stored. Raises
         `FencedError` when a partition was taken over or the rows are not current; then nothing of
@@ -138,10 +139,12 @@ class StreamSink:
         if rows.quarantine:
             self._commit(RAW_QUARANTINE, rows.quarantine, day, moves, rows.name, is_current)
         self._commit(OPS_INGEST_LEDGER, rows.ledger, day, moves, rows.name, is_current)
+        self._delta.sync.logs(spec.path for spec in BESIDE_RAW)
         for data_type in sorted({move.claim.data_type for move in moves}):
             tables = {tenant: of for (kind, tenant), of in rows.raw.items() if kind is data_type}
             mine = [move for move in moves if move.claim.data_type is data_type]
             self._commit(RAW_TABLES[data_type], tables, day, mine, rows.name, is_current)
+            self._delta.sync.logs([RAW_TABLES[data_type].path])
 
     def tend(self, rows: StreamRows) -> None:
         """Merge small files and shorten logs where needed; the batch is stored already."""
@@ -170,7 +173,18 @@ class StreamSink:
     def _claim(
         self, part: Partition, data_type: DataType, bounds: Bounds, reread: frozenset[str]
     ) -> Claim:
-        raw = self._delta.table(RAW_TABLES[data_type])
+        return self._delta.ask(
+            RAW_TABLES[data_type], lambda raw: self._claim_of(raw, part, data_type, bounds, reread)
+        )
+
+    def _claim_of(
+        self,
+        raw: DeltaTable,
+        part: Partition,
+        data_type: DataType,
+        bounds: Bounds,
+        reread: frozenset[str],
+    ) -> Claim:
         generation = raw.transaction_version(part.generation_id) or 0
         if part.topic in reread and raw.transaction_version(part.offset_id(generation)) is not None:
             return Claim(Feed(part, generation + 1), data_type, 0, bounds.first)
@@ -184,7 +198,7 @@ class StreamSink:
     def _newest_epoch(self, claim: Claim) -> int:
         specs = (RAW_TABLES[claim.data_type], *BESIDE_RAW)
         owner = claim.feed.partition.owner_id
-        return max(self._delta.table(spec).transaction_version(owner) or 0 for spec in specs)
+        return max(self._delta.state(spec, owner) or 0 for spec in specs)
 
     def _fence(self, claims: Sequence[Claim], bounds: Mapping[Partition, Bounds]) -> bool:
         """Put the new number into every table, raw last; False when somebody was faster."""
@@ -214,11 +228,10 @@ class StreamSink:
 
     def _clear(self, spec: TableSpec, claims: Sequence[Claim]) -> None:
         """Remove what earlier owners put beside raw and did not store."""
-        table = self._delta.table(spec)
         ahead = [
             claim
             for claim in claims
-            if (table.transaction_version(claim.feed.offset_id) or 0) > claim.offset
+            if (self._delta.state(spec, claim.feed.offset_id) or 0) > claim.offset
         ]
         for claim in ahead:
             of_batch = "" if spec is RAW_QUARANTINE else " and replay = 0"
@@ -245,6 +258,7 @@ class StreamSink:
             for tenant, parts in tables.items()
             for file in self._stage(spec, tenant, day, parts, name)
         ]
+        self._delta.sync.data_files((spec.path, file.path) for file in files)
         follows = _may_follow if spec in BESIDE_RAW else _is_owned
 
         def check(table: DeltaTable) -> bool:
@@ -254,7 +268,7 @@ class StreamSink:
             return follows(table, moves)
 
         if not self._delta.commit_checked(spec, files, _transactions(moves), check):
-            if _is_done(self._delta.table(spec), moves):
+            if self._delta.ask(spec, lambda table: _is_done(table, moves)):
                 return  # by an earlier attempt, of which the answer was lost
             # The files stay: an attempt of which the answer was lost may have committed them.
             raise FencedError
@@ -262,7 +276,9 @@ class StreamSink:
     def _stage(
         self, spec: TableSpec, tenant: str, day: str, parts: Sequence[pa.Table], name: str
     ) -> tuple[StagedFile, ...]:
-        staged = StagedRows(self._delta.handle(spec), spec, tenant, day, name)
+        staged = self._delta.ask(
+            spec, lambda table: StagedRows(table, spec, tenant, day, name), is_newest=False
+        )
         try:
             for rows in parts:
                 staged.write(rows)

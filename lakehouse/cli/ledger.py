@@ -55,9 +55,38 @@ def check(
     if found.wrong:
         columns = ("tenant", "source", "batch", "problem")
         print_rows(columns, [(w.tenant_id, w.source, w.batch_id, w.problem) for w in found.wrong])
+    for damage in found.damage:
+        note(f"damaged: {damage}\n  What to do: {damage.remedy}")
     state = f"{len(found.wrong):,} wrong" if found.wrong else "all add up"
+    if found.damage:
+        state += f", but {len(found.damage):,} damaged: what rests on them was not checked"
     note(f"{found.batches:,} batches with {found.received:,} rows: {state}")
     if found.unfinished:
         note(f"{found.unfinished:,} unfinished: under way, or cleared at the service's next start")
-    if found.wrong:
+    if not found.is_clean:
         raise typer.Exit(1)
+
+
+@app.command("give-up")
+def give_up(
+    tenant: Annotated[str, typer.Option(help="The tenant's id.")],
+    batch: Annotated[str, typer.Option(help="A batch that `eta ledger check` calls lost.")],
+) -> None:
+    """Accept that an acknowledged batch is lost, once it was sent again or cannot be.
+
+    The check and the service's readiness then do not report it any more, and the next start removes
+    what is left of it.
+    """
+    from datetime import UTC
+
+    from lakehouse.errors import EtaError
+    from lakehouse.settings import LakeSettings
+    from lakehouse.storage.acknowledged import give_up as accept
+
+    settings = LakeSettings()
+    if not accept(settings, tenant, batch, datetime.now(UTC)):
+        raise EtaError(
+            "no batch of this id was acknowledged to the tenant in the last 29 days",
+            remedy="`eta ledger check` names the batches that are lost",
+        )
+    note("given up")

@@ -75,3 +75,21 @@ def clean(
     ensure_tables(settings)
     found = clean_tables(settings, pinned_versions(settings), dry_run=dry_run)
     print_rows(("table", "files deleted", "log files"), found)
+
+
+@app.command()
+def repair(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is damaged.")] = False,
+) -> None:
+    """Take out of the tables what cannot be read any more; stop the service first.
+
+    What is taken out is lost: look for a backup before. `eta ledger check` names the batches.
+    """
+    from lakehouse.settings import LakeSettings
+    from lakehouse.storage.repair import repair_tables
+
+    found = repair_tables(LakeSettings(), dry_run=dry_run)
+    for damage in found:
+        note(str(damage))
+    done = "would be taken out" if dry_run else "taken out; `eta ledger check` names their batches"
+    note(f"{len(found):,} damaged files {done}" if found else "nothing is damaged")

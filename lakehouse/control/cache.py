@@ -24,7 +24,7 @@ class ReadCache:
         if connections.is_sqlite:
             self._counter = ChangeCounter(Path(str(connections.engine.url.database)))
         self._lock = Lock()
-        self._state = -1
+        self._state = (-1, -1)
         self._kept: dict[Hashable, object] = {}
 
     def get(self, key: Hashable, read: Callable[[], T]) -> T:

@@ -106,24 +106,43 @@ class Connections:
 class ChangeCounter:
     """Tells in microseconds whether anybody has written to a SQLite database since.
 
-    Every process's commits count, this one's too: the counter has a connection of its own.
+    Every process's commits count, this one's too: the counter has a connection of its own. After an
+    error it connects again, and what it tells then differs from all that it told before.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._lock = Lock()
-        self._connection = sqlite3.connect(
-            path, check_same_thread=False, isolation_level=None, timeout=BUSY_SECONDS
-        )
+        self._connection: sqlite3.Connection | None = None
+        self._connections = 0
 
-    def now(self) -> int:
-        """Return a number that differs whenever the database does."""
+    def now(self) -> tuple[int, int]:
+        """Return what differs whenever the database does; raises `DatabaseUnreachable`."""
         with self._lock, _answering():
-            found: int = self._connection.execute("pragma data_version").fetchone()[0]
-        return found
+            try:
+                if self._connection is None:
+                    self._connections += 1  # numbers of different connections cannot be compared
+                    self._connection = sqlite3.connect(
+                        self._path,
+                        check_same_thread=False,
+                        isolation_level=None,
+                        timeout=BUSY_SECONDS,
+                    )
+                found: int = self._connection.execute("pragma data_version").fetchone()[0]
+            except BaseException:
+                self._disconnect()
+                raise
+            return self._connections, found
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        with self._lock:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 @contextmanager
@@ -209,6 +228,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.execute("pragma foreign_keys = on")
     connection.execute("pragma secure_delete = on")  # what was deleted is overwritten
     _use_write_ahead_log(connection)
+    connection.execute("pragma synchronous = full")  # a commit outlasts a power cut
 
 
 def _use_write_ahead_log(connection: Any) -> None:

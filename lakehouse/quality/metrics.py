@@ -95,7 +95,17 @@ class Newest:
         self.rows: dict[Key, tuple[Any, ...]] = {}
 
     def look(self) -> None:
-        """Take in what was committed since; `rows` then has (moment, *columns) by key."""
+        """Take in what was committed since; `rows` then has (moment, *columns) by key.
+
+        After an error the next look opens the table again and takes in what this one did not.
+        """
+        try:
+            self._look()
+        except BaseException:
+            self._table = None
+            raise
+
+    def _look(self) -> None:
         if self._table is None:
             self._table = open_table(self._settings, self._spec)
         else:

@@ -22,6 +22,7 @@ from deltalake.exceptions import CommitFailedError
 
 from lakehouse.contracts.tables import SERVICE_TABLES, TableSpec
 from lakehouse.storage.derived_care import clean_derived
+from lakehouse.storage.merging import PARTITION, merge_files
 from lakehouse.storage.staging import writer_properties
 from lakehouse.storage.tables import open_table
 
@@ -114,14 +115,18 @@ def merge_small_files(
         if before <= above:
             return None
         try:
-            table.optimize.compact(
-                partition_filters=day.filters,
-                target_size=2 * small_bytes,
-                max_concurrent_tasks=1,
-                writer_properties=writer_properties(),
-            )
+            if spec.partition_by == PARTITION and day.ingest_date is not None:
+                merge_files(settings, spec, table, day.tenant_id, day.ingest_date, small_bytes)
+            else:
+                table.optimize.compact(
+                    partition_filters=day.filters,
+                    target_size=2 * small_bytes,
+                    max_concurrent_tasks=1,
+                    writer_properties=writer_properties(),
+                )
         except CommitFailedError:
             return None  # another machine was faster, or rows were deleted meanwhile
+        table.update_incremental()
         after = small_file_count(table, day, small_bytes)
     return Merged(spec.full_name, day, before, after)
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from secrets import token_hex
 from typing import Final, Literal
 
@@ -18,6 +19,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.durable import sync_file, sync_new_folders
 from lakehouse.storage.spreadsheet import FORMULA, MARK, NUMBER
 
 Kind = Literal["errors", "warnings"]
@@ -50,10 +52,12 @@ class FindingsStore:
 
     def __init__(self, settings: LakeSettings) -> None:
         self._files = _filesystem(settings)
+        is_synced = settings.is_local and settings.sync
+        self._root = Path(settings.lake, FOLDER) if is_synced else None
 
     def writer(self, tenant_id: str, batch_id: str) -> "FindingsWriter":
         """Begin the files of a batch; those of an earlier attempt are replaced at the end."""
-        return FindingsWriter(self._files, f"{tenant_id}/{batch_id}")
+        return FindingsWriter(self._files, f"{tenant_id}/{batch_id}", self._root)
 
     def count(self, tenant_id: str, batch_id: str, kind: Kind) -> int:
         """Return how many findings are kept; 0 when none are."""
@@ -102,8 +106,9 @@ class FindingsStore:
 class FindingsWriter:
     """The findings of one attempt at a batch; `finish` or `discard` ends it. One thread."""
 
-    def __init__(self, files: pafs.FileSystem, stem: str) -> None:
+    def __init__(self, files: pafs.FileSystem, stem: str, root: Path | None = None) -> None:
         self._files = files
+        self._root = root
         self._stem = stem
         self._token = token_hex(4)
         self._open: dict[Kind, tuple[pq.ParquetWriter, pa.NativeFile]] = {}
@@ -119,10 +124,14 @@ class FindingsWriter:
         self._open[kind][0].write_table(table.cast(SCHEMA), row_group_size=ROW_GROUP_ROWS)
 
     def finish(self) -> None:
-        """Make the findings readable."""
+        """Make the findings readable; on a local lake that is synced, they are on disk then."""
         self._close()
         for kind in self._open:
+            if self._root is not None:
+                sync_file(self._root / self._partial(kind))
             self._files.move(self._partial(kind), _name(self._stem, kind))
+        if self._root is not None and self._open:
+            sync_new_folders((self._root / self._stem).parent, self._root.parent.parent)
         self._open.clear()
 
     def discard(self) -> None:

@@ -30,7 +30,7 @@ SETTLED: Final = timedelta(hours=1)
 """A row older than this counts without asking raw: recovery has removed it if it does not."""
 COUNTS: Final = ("received", "stored", "duplicate", "quarantined", "suppressed")
 
-_COLUMNS: Final = (
+LEDGER_COLUMNS: Final = (
     f"tenant_id, batch_id, data_type, source, replay, attempt, known_at, {', '.join(COUNTS)}"
 )
 _BATCH_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,300}")
@@ -94,7 +94,7 @@ def summed(rows: pl.DataFrame) -> list[LedgerBatch]:
 
 def ledger_rows(table: OpenTable, tenant_id: str | None, condition: str) -> pl.DataFrame:
     """Return ledger rows as they are, of attempts that do not count as well."""
-    return query(table, OPS_INGEST_LEDGER, _COLUMNS, tenant_id, condition)
+    return query(table, OPS_INGEST_LEDGER, LEDGER_COLUMNS, tenant_id, condition)
 
 
 def counting(

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
+from deltalake.exceptions import DeltaError
 
 from lakehouse.contracts.tables import (
     OPS_INGEST_LEDGER,
@@ -16,9 +17,10 @@ from lakehouse.contracts.tables import (
     RAW_TABLES,
     TableSpec,
 )
-from lakehouse.storage.ledger import COUNTS, counting, ledger_rows, query
+from lakehouse.storage.acknowledged import KEPT, acknowledged
+from lakehouse.storage.damage import Damage, DamagedError, damaged_file, opened, readable_rows
+from lakehouse.storage.ledger import COUNTS, LEDGER_COLUMNS, counting
 from lakehouse.storage.removals import removed_rows
-from lakehouse.storage.tables import open_table
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
 
 BATCH: Final = ("tenant_id", "batch_id")
+LOST: Final = (
+    "acknowledged, and raw does not have it any more: send it again, or put the lake back from a "
+    "backup; then `eta ledger give-up`"
+)
 _MARKS: Final = "tenant_id, data_type, batch_id, replay, attempt, known_at"
 
 
@@ -41,12 +47,24 @@ class WrongBatch:
 
 @dataclass(frozen=True, slots=True)
 class LedgerCheck:
-    """What a check found. `unfinished` batches are under way, or go at the next start."""
+    """What a check found. `unfinished` batches are under way, or go at the next start.
+
+    `wrong` includes the batches that were acknowledged and are not stored any more, in whole or in
+    part; `lost` counts those. `damage` names files that cannot be read; what rests on them was not
+    checked.
+    """
 
     batches: int
     received: int
     wrong: tuple[WrongBatch, ...]
     unfinished: int
+    lost: int = 0
+    damage: tuple[Damage, ...] = ()
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether everything adds up and could be read."""
+        return not self.wrong and not self.damage
 
 
 def check_ledger(
@@ -55,31 +73,47 @@ def check_ledger(
     """Compare the ledger with the tables, batch by batch; may run beside writers.
 
     `since` leaves out batches of earlier days. Reads the batch ids of every row: about a second
-    per ten million. Only the last hour is asked for its attempts, and what does not add up.
+    per ten million. Only the last hour is asked for its attempts, and what does not add up. A
+    damaged table or file is named, and everything else is checked all the same.
     """
-    # Raw is opened first and a batch commits to it last: what raw has, the others have, too.
-    tables = {
-        spec: open_table(settings, spec)
-        for spec in (
-            *RAW_TABLES.values(),
-            OPS_INGEST_LEDGER,
-            OPS_REPLAY_OUTCOMES,
-            RAW_QUARANTINE,
-            OPS_REMOVALS,
-        )
-    }
-    check = _Check(tables, tenant_id, since, datetime.now(UTC))
+    now = datetime.now(UTC)
+    # First, so that a batch that is acknowledged meanwhile is not taken for a lost one.
+    answered = acknowledged(settings, since or (now - KEPT).date(), now)
+    tables, damage = _opened(settings)
+    if not tables.keys() >= set(_NEEDED):
+        return LedgerCheck(0, 0, (), 0, 0, tuple(damage))
+    check = _Check(tables, tenant_id, since, now)
     sides = check.sides([])
     doubted = _problems(sides)["batch_id"].to_list()
     if doubted:
         sides = check.sides(doubted)
-    wrong = _problems(sides).sort(BATCH)
+    problems = _problems(sides)
+    gone = check.lost(answered).join(problems, on=BATCH, how="anti")
+    wrong = pl.concat([problems, gone]).sort(BATCH)
+    fewer = sides.filter(pl.col("raw") + pl.col("raw_removed") < pl.col("stored"))
     return LedgerCheck(
         batches=sides.filter(pl.col("entries") > 0).height,
         received=int(sides["received"].sum()),
         wrong=tuple(WrongBatch(*row) for row in wrong.iter_rows()),
-        unfinished=check.unfinished,
+        unfinished=max(0, check.unfinished - check.lost_entries),
+        lost=gone.height + fewer.height,
+        damage=(*damage, *dict.fromkeys(check.damage)),
     )
+
+
+_NEEDED: Final = (OPS_INGEST_LEDGER, OPS_REPLAY_OUTCOMES, RAW_QUARANTINE, OPS_REMOVALS)
+
+
+def _opened(settings: LakeSettings) -> tuple[dict[TableSpec, DeltaTable], list[Damage]]:
+    """Open the tables that can be. Raw first: a batch commits to it last, so the others have it."""
+    tables: dict[TableSpec, DeltaTable] = {}
+    damage: list[Damage] = []
+    for spec in (*RAW_TABLES.values(), *_NEEDED):
+        try:
+            tables[spec] = opened(settings, spec)
+        except DamagedError as error:
+            damage.append(error.damage)
+    return tables, damage
 
 
 class _Check:
@@ -90,22 +124,54 @@ class _Check:
         since: date | None,
         now: datetime,
     ) -> None:
+        self._tables = tables
         self._table = tables.__getitem__
         self._now = now
         self._tenant_id = tenant_id
         self._days = "true" if since is None else f"ingest_date >= date '{since.isoformat()}'"
-        self.unfinished = 0
-        self._ledger = ledger_rows(self._table, tenant_id, self._days)
+        self._kinds = [kind.value for kind, spec in RAW_TABLES.items() if spec in tables]
+        self.unfinished = self.lost_entries = 0
+        self.damage: list[Damage] = []
+        self._ledger = self._of_kinds(self._query(OPS_INGEST_LEDGER, LEDGER_COLUMNS, self._days))
+        self._counting = self._ledger
         quarantine = self._marked(RAW_QUARANTINE, _MARKS.replace("replay", "0 as replay"))
         self._quarantine = quarantine.with_columns(pl.col("replay").cast(pl.Int32))
         self._outcomes = self._marked(OPS_REPLAY_OUTCOMES, _MARKS)
-        raw = pl.concat([self._raw(spec) for spec in RAW_TABLES.values()])
+        raw = pl.concat([self._raw(spec) for spec in RAW_TABLES.values() if spec in tables])
         self._raw_rows = raw.group_by(BATCH).agg(raw=pl.col("rows").sum())
         self._removed = self._removals()
 
+    def _query(self, spec: TableSpec, columns: str, rest: str) -> pl.DataFrame:
+        """Return rows of the files that can be read; the others are named in `damage`."""
+        try:
+            found, damage = readable_rows(self._table(spec), spec, columns, self._tenant_id, rest)
+        except DamagedError as error:
+            self.damage.append(error.damage)
+            return self._query(spec, columns, "false")
+        self.damage += damage
+        return found
+
+    def _of_kinds(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Leave out the rows of data types whose raw table cannot be opened."""
+        return rows.filter(pl.col("data_type").is_in(self._kinds))
+
+    def lost(self, answered: pl.DataFrame) -> pl.DataFrame:
+        """Return the acknowledged batches of which the ledger, or raw, knows nothing any more."""
+        mine = self._of_kinds(answered)
+        if self._tenant_id is not None:
+            mine = mine.filter(pl.col("tenant_id") == self._tenant_id)
+        gone = mine.join(self._counting, on=(*BATCH, "replay"), how="anti").sort(BATCH)
+        gone = gone.unique((*BATCH, "replay"), maintain_order=True)
+        entries = self._ledger.select(*BATCH, "source").unique(BATCH)
+        named = gone.join(entries, on=BATCH, how="left", maintain_order="left")
+        begun = named.filter(pl.col("replay") == 0, pl.col("source").is_not_null())
+        self.lost_entries = begun.height
+        columns = ("tenant_id", "source", "batch_id", pl.lit(LOST).alias("problem"))
+        return named.select(columns).unique(BATCH)
+
     def sides(self, doubted: list[str]) -> pl.DataFrame:
         """Return, per batch, what the ledger says and what the tables hold."""
-        ledger = counting(self._ledger, self._table, self._now, doubted)
+        ledger = self._counting = counting(self._ledger, self._table, self._now, doubted)
         own = self._ledger.filter(pl.col("replay") == 0)
         began = pl.concat([frame.select(BATCH) for frame in (own, self._quarantine)])
         stored = ledger.filter(pl.col("replay") == 0)
@@ -126,17 +192,18 @@ class _Check:
 
     def _marked(self, spec: TableSpec, marks: str) -> pl.DataFrame:
         groups = ", ".join(part for part in marks.split(", ") if " as " not in part)
-        return query(
-            self._table,
-            spec,
-            f"{marks}, count(*) as rows",
-            self._tenant_id,
-            f"{self._days} group by {groups}",
-        )
+        rest = f"{self._days} group by {groups}"
+        return self._of_kinds(self._query(spec, f"{marks}, count(*) as rows", rest))
 
     def _removals(self) -> pl.DataFrame:
         """Return per batch the rows that left raw and the quarantine by age or erasure."""
-        found = removed_rows(self._table, self._tenant_id, self._now, self._days)
+        names = ", ".join(f"'{spec.full_name}'" for spec in self._tables)
+        about = f"{self._days} and table_name in ({names})"
+        try:
+            found = removed_rows(self._table, self._tenant_id, self._now, about)
+        except DeltaError as error:
+            self.damage.append(damaged_file(OPS_REMOVALS, None, "a data file", error))
+            found = removed_rows(self._table, self._tenant_id, self._now, "false")
         is_aside = pl.col("table_name") == RAW_QUARANTINE.full_name
         return found.group_by(BATCH).agg(
             raw_removed=pl.col("row_count").filter(~is_aside).sum(),
@@ -146,7 +213,7 @@ class _Check:
     def _raw(self, spec: TableSpec) -> pl.DataFrame:
         columns = "tenant_id, batch_id, count(*) as rows"
         grouped = f"{self._days} group by tenant_id, batch_id"
-        return query(self._table, spec, columns, self._tenant_id, grouped)
+        return self._query(spec, columns, grouped)
 
 
 def _problems(sides: pl.DataFrame) -> pl.DataFrame:

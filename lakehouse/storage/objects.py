@@ -7,12 +7,13 @@ store is reached through delta-rs, with the options that open the tables.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow.fs as pafs
+
+from lakehouse.storage.durable import sync_file, sync_folder
 
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
@@ -75,12 +76,11 @@ class LocalFolder:
         try:
             with partial.open("xb") as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            sync_file(partial)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
-        _sync(target.parent)
+        sync_folder(target.parent)
 
     def delete(self, name: str) -> None:
         """See `ObjectFolder.delete`."""
@@ -143,11 +143,3 @@ class StoreFolder:
         """See `ObjectFolder.folders`."""
         found = self._files.get_file_info(pafs.FileSelector("", allow_not_found=True))
         return sorted(info.base_name for info in found if info.type is pafs.FileType.Directory)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -134,6 +134,11 @@ class StagedRows:
         if current.sink.tell() >= TARGET_FILE_BYTES:
             self._close()
 
+    def close(self) -> list[str]:
+        """Close the last file; return the paths of all, relative to the table, to be synced."""
+        self._close()
+        return [file.path for file in self._finished]
+
     def finish(self) -> tuple[StagedFile, ...]:
         """Close the last file and hand all of them over; nothing is visible yet.
 
@@ -151,8 +156,14 @@ class StagedRows:
                 self._files.delete_file(staged.path)
 
     def discard(self) -> None:
-        """Delete every file that was not handed over; safe to repeat."""
-        self._close()
+        """Delete every file that was not handed over; safe to repeat, also on a full disk."""
+        current, self._open = self._open, None
+        if current is not None:
+            for part in (current.writer, current.sink):
+                with suppress(OSError, pa.ArrowException):  # what it holds is not wanted any more
+                    part.close()
+            with suppress(FileNotFoundError):
+                self._files.delete_file(current.path)
         finished, self._finished = self._finished, []
         self.delete(finished)
 

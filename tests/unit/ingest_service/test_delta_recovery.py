@@ -17,6 +17,7 @@ from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS, RAW_
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.faults import StorageError
 from lakehouse.storage.tables import ensure_tables, open_table
 from tests.contract.test_sinks import interactions, refs
 
@@ -94,10 +95,10 @@ def test_unfinished_batch_is_removed_by_recovery_and_may_be_sent_again(
     assert counts(lake) == [1 + n for n in left]
 
     sink = DeltaSink(lake)
-    assert recover(sink, timedelta(hours=1), lambda _tenant, _batch: False) == 0
+    assert recover(sink, timedelta(hours=1), lambda _tenant, _batch: False).removed == 0
     recovered = recover(sink, timedelta(hours=1), lambda _tenant, batch: batch == "broken")
 
-    assert recovered == (1 if commits else 0)
+    assert recovered.removed == (1 if commits else 0)
     assert counts(lake) == [1, 1, 1]
     assert write(sink, "again")
     assert counts(lake) == [2, 2, 2]
@@ -118,7 +119,7 @@ def test_old_unfinished_batch_is_removed_without_knowing_its_process(
 ) -> None:
     die_after(2, lake, monkeypatch)
 
-    assert recover(DeltaSink(lake), timedelta(0), lambda _tenant, _batch: False) == 1
+    assert recover(DeltaSink(lake), timedelta(0), lambda _tenant, _batch: False).removed == 1
     assert counts(lake) == [1, 1, 1]
 
 
@@ -130,7 +131,9 @@ def test_attempt_that_was_given_up_cannot_be_stored_and_leaves_nothing(
 
     def paused(*arguments: Any, **named: Any) -> bool:
         if arguments[0] is RAW_INTERACTIONS:
-            assert recover(DeltaSink(lake), timedelta(0), lambda _tenant, _batch: False) == 1
+            assert (
+                recover(DeltaSink(lake), timedelta(0), lambda _tenant, _batch: False).removed == 1
+            )
         return real(*arguments, **named)
 
     monkeypatch.setattr(waiting._sink, "commit_if", paused)
@@ -167,7 +170,7 @@ def test_commit_that_fails_half_way_leaves_every_table_readable(
 
     monkeypatch.setattr(delta, "commit_files", failing)
     batch = begun(DeltaSink(lake), "broken")
-    with pytest.raises(OSError):  # noqa: PT011
+    with pytest.raises(StorageError, match=r"ops\.ingest_ledger"):
         batch.commit(Counts(2, 1, quarantined=1))
     batch.abort()
 

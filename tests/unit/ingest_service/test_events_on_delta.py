@@ -42,17 +42,17 @@ def lake(tmp_path: Path) -> LakeSettings:
     return settings
 
 
-def sender(sink: DeltaSink) -> Callable[[str], IngestReport]:
+def sender(sink: DeltaSink, moment: datetime = MOMENT) -> Callable[..., IngestReport]:
     """Return a function that stores one event by its id, as a batch of its own."""
     ingest = IngestService(
-        sink, DeltaHistory(sink), DedupeWindows(), EmptySuppressionList(), lambda: MOMENT
+        sink, DeltaHistory(sink), DedupeWindows(), EmptySuppressionList(), lambda: moment
     )
 
-    def send(event_id: str) -> IngestReport:
+    def send(event_id: str, tenant_id: str = "t", item: str = "i") -> IngestReport:
         event = {
             "event_id": event_id,
             "user_id": "u",
-            "item_id": "i",
+            "item_id": item,
             "interaction_type": "view",
             "timestamp": 1_767_225_600_000,
         }
@@ -60,7 +60,7 @@ def sender(sink: DeltaSink) -> Callable[[str], IngestReport]:
         assert body is not None
         batch_id = f"20260501T000000000000-{next(_numbers):012x}"
         order = RowsOrder(
-            "t",
+            tenant_id,
             DataType.INTERACTIONS,
             SourceMapping(),
             "contract",

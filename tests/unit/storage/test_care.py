@@ -5,17 +5,19 @@ import os
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 from typer.testing import CliRunner
 
 from ingest_service.sinks.base import BatchKey, Counts
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.cli.main import app
-from lakehouse.contracts.tables import RAW_INTERACTIONS
+from lakehouse.contracts.tables import RAW_INTERACTIONS, TableSpec
 from lakehouse.contracts.tenant import DataType
 from lakehouse.settings import LakeSettings
-from lakehouse.storage import care
+from lakehouse.storage import care, merging
 from lakehouse.storage.care import (
     CHECK_EVERY,
     SMALL_FILES,
@@ -29,6 +31,7 @@ from lakehouse.storage.care import (
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.tables import ensure_tables, open_table, table_location
 from tests.contract.test_sinks import interactions
+from tests.support.power_cut import disk_of
 
 TODAY = datetime.now(UTC)
 MONTHS_AGO = (TODAY - timedelta(days=90)).timestamp()
@@ -167,3 +170,26 @@ def test_commands(lake: LakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "raw.interactions\tacme" in compacted.output
     assert "raw.interactions\t1\t" in health.output
     assert "raw.interactions\t0\t" in cleaned.output
+
+
+def test_merged_files_are_on_disk_before_the_log_names_them(
+    lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(lake, 5)
+    real, named = merging.commit_files, []
+    with disk_of(Path(lake.lake), monkeypatch) as disk:
+
+        def commit(table: DeltaTable, spec: TableSpec, files: Any, *rest: Any, **more: Any) -> None:
+            for file in files:
+                path = Path(lake.lake, spec.path, file.path)
+                assert disk.lengths[path.stat().st_ino] == file.size
+                assert path.name in disk.entries[path.parent]
+                named.append(path)
+            real(table, spec, files, *rest, **more)
+
+        monkeypatch.setattr(merging, "commit_files", commit)
+        day = Day("acme", TODAY.date().isoformat())
+        merged = merge_small_files(lake, RAW_INTERACTIONS, day, above=1)
+    assert merged is not None
+    assert (merged.files_before, merged.files_after, len(named)) == (5, 1, 1)
+    assert users(lake) == [f"u{n}" for n in range(5)]

@@ -50,7 +50,7 @@ def test_a_failed_write_leaves_the_old_content(
     def fail(_handle: int) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("lakehouse.storage.objects.os.fsync", fail)
+    monkeypatch.setattr("lakehouse.storage.durable.os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
         folder.write("a", b"new")
     assert folder.read("a") == b"old"

@@ -1,0 +1,91 @@
+"""Takes out of the tables what is damaged for good, so that the rest can be used again.
+
+What is taken out is lost, and `eta ledger check` names the batches: first look for a backup. A log
+entry that is cut off is renamed, not deleted; data files that cannot be read stay on disk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from deltalake.exceptions import CommitFailedError
+
+from lakehouse.contracts.tables import SERVICE_TABLES
+from lakehouse.errors import EtaError
+from lakehouse.storage.damage import Damage, DamagedError, damaged_files, opened, torn_entry
+from lakehouse.storage.durable import LOG, sync_folder
+from lakehouse.storage.staging import DataFile, commit_files
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from lakehouse.contracts.tables import TableSpec
+    from lakehouse.settings import LakeSettings
+
+TRIES: Final = 20
+ASIDE: Final = ".damaged"
+
+
+def repair_tables(settings: LakeSettings, *, dry_run: bool) -> list[Damage]:
+    """Take damaged files out of the tables that the service writes; return them.
+
+    Of a log only its newest entry can be taken out. Raises `EtaError` for a table that stays
+    damaged. Stop the service first: an entry that is moved away must not be in anybody's memory.
+    """
+    found: list[Damage] = []
+    for spec in SERVICE_TABLES:
+        try:
+            table = opened(settings, spec)
+        except DamagedError as error:
+            found.append(error.damage)
+            if dry_run:
+                continue
+            table = _without_torn_entry(settings, spec, error)
+        damage = damaged_files(spec, table)
+        found += damage
+        if damage and not dry_run:
+            _take_out(settings, spec, damage)
+    return found
+
+
+def _without_torn_entry(settings: LakeSettings, spec: TableSpec, error: DamagedError) -> DeltaTable:
+    log = Path(settings.lake, spec.path, LOG)
+    entry = torn_entry(log) if settings.is_local else None
+    if entry is None:
+        raise EtaError(
+            f"{error.message}, and it is not the log's newest entry",
+            remedy="put the table back from a backup; other tables are not concerned",
+        ) from error
+    entry.rename(entry.with_name(entry.name + ASIDE))
+    sync_folder(log)
+    return opened(settings, spec)
+
+
+def _take_out(settings: LakeSettings, spec: TableSpec, damage: list[Damage]) -> None:
+    names = {one.file for one in damage}
+    for _ in range(TRIES):
+        table = opened(settings, spec)
+        adds = table.get_add_actions(flatten=True)
+        rows = zip(
+            adds["path"].to_pylist(),
+            adds["size_bytes"].to_pylist(),
+            adds["partition.tenant_id"].to_pylist(),
+            adds["partition.ingest_date"].to_pylist(),
+            strict=True,
+        )
+        removed = [
+            DataFile(path, size, {"tenant_id": tenant, "ingest_date": str(day)})
+            for path, size, tenant, day in rows
+            if path in names
+        ]
+        try:
+            commit_files(table, spec, (), {}, removed=removed)
+        except CommitFailedError as error:
+            failure = error
+        else:
+            return
+    raise EtaError(
+        f"{spec.full_name} could not be repaired: other writers were always faster",
+        remedy="stop the service, then run the command again",
+    ) from failure
