@@ -90,3 +90,5 @@ def _show_status() -> None:
         return
     columns = ("process", "state", "since", "lag", "detail")
     print_rows(columns, [(s.pid, s.state, s.since, s.lag, s.detail) for s in states])
+    for remedy in dict.fromkeys(remedy for s in states for remedy in s.remedies):
+        note(f"What to do: {remedy}")
