@@ -4,6 +4,7 @@ import argparse
 import logging
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from ingest_service.settings import ServiceSettings, prepare_process, settle_process
@@ -63,7 +64,8 @@ def _serve(options: argparse.Namespace) -> None:
                 settle_process()
                 _announce(options.host, port, options.port_file)
 
-    Server(config).run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # uvicorn has ended as it should, and raises it then
+        Server(config).run(sockets=[listening])
 
 
 def _announce(host: str, port: int, port_file: Path | None) -> None:
