@@ -5,6 +5,7 @@ import logging
 import math
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from ingest_service.settings import ServiceSettings, prepare_process, settle_process
@@ -84,7 +85,8 @@ def _serve(options: argparse.Namespace) -> None:
             services.stopping.begin()
             await super().shutdown(sockets)
 
-    Server(config).run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # uvicorn has ended as it should, and raises it then
+        Server(config).run(sockets=[listening])
 
 
 def _announce(host: str, port: int, port_file: Path | None) -> None:

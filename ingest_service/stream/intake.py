@@ -1,7 +1,7 @@
 """A micro-batch on its way: read, validate, suppress, dedupe, rows for the tables."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +22,7 @@ from ingest_service.dedupe.window import (
 from ingest_service.rows import quarantine_rows, raw_rows, reasons_by_row
 from ingest_service.sinks.base import BatchKey
 from ingest_service.stream.places import Part, Places, batch_id_of
-from ingest_service.stream.reading import BadMessage, MessageReader, RowGroup, TenantMessages
+from ingest_service.stream.reading import BadMessage, MessageReader, Place, RowGroup, TenantMessages
 from ingest_service.stream.sink import Move, StreamRows
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
@@ -98,14 +98,15 @@ class Intake:
         self._suppression = suppression
         self._clock = clock
 
-    def prepare(self, parts: Sequence[Part]) -> Prepared:
+    def prepare(self, parts: Sequence[Part], poison: Set[Place] = frozenset()) -> Prepared:
         """Return the batch ready to be stored; `held` is to be closed when it is done with.
 
+        Messages at `poison` are not read; they go to quarantine with their bytes.
         Raises `RegistryAwayError` when it cannot be read now.
         """
         self._tenants.begin()
         known_at = self._clock()
-        read = self._reader.read([(part.claim.data_type, part.records) for part in parts])
+        read = self._reader.read([(part.claim.data_type, part.records) for part in parts], poison)
         tables = _Tables()
         prepared = Prepared(
             rows=StreamRows(
@@ -115,7 +116,7 @@ class Intake:
                 known_at.date().isoformat(),
                 f"stream-{token_hex(8)}",
             ),
-            moves=[Move(part.claim, part.records[-1].offset + 1) for part in parts],
+            moves=[Move(part.claim, part.after) for part in parts],
             tallies={part.claim.data_type: Counter() for part in parts},
             codes=Counter(),
             suppression_versions={},

@@ -109,6 +109,12 @@ class StreamMetrics:
         self.rebalances = Counter(
             "eta_stream_take_overs_total", "Partitions taken over.", registry=self.registry
         )
+        self.halted = Gauge(
+            "eta_stream_halted_partition",
+            "1 for a partition that stands still until somebody has looked.",
+            ("topic", "partition", "alarm"),
+            registry=self.registry,
+        )
         self.state = Enum(
             "eta_stream_state",
             "What the consumer is doing; anything but consuming for long needs a look.",

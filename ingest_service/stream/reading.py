@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -105,16 +105,19 @@ class MessageReader:
         self._max_bytes = max_bytes
         self._decoder = StrictDecoder()
 
-    def read(self, parts: Sequence[tuple[DataType, Sequence[Any]]]) -> list[TenantMessages]:
+    def read(
+        self, parts: Sequence[tuple[DataType, Sequence[Any]]], poison: Set[Place] = frozenset()
+    ) -> list[TenantMessages]:
         """Return the messages (Kafka's records) of a micro-batch's parts by tenant.
 
-        Messages that name no tenant, or two, are `UNATTRIBUTED`. Raises `RegistryAwayError` when
+        Messages that name no tenant, or two, are `UNATTRIBUTED`; those at `poison` are not read.
+        Raises `RegistryAwayError` when
         an Avro message cannot be judged now.
         """
         found: list[TenantMessages] = []
         for data_type in dict.fromkeys(kind for kind, _ in parts):
             homeless: list[BadMessage] = []
-            for tenant_id, messages in self._sort(data_type, parts, homeless).items():
+            for tenant_id, messages in self._sort(data_type, parts, homeless, poison).items():
                 found.append(self._read(data_type, tenant_id, messages, homeless))
             if homeless:
                 found.append(TenantMessages(UNATTRIBUTED, data_type, bad=homeless))
@@ -125,6 +128,7 @@ class MessageReader:
         data_type: DataType,
         parts: Sequence[tuple[DataType, Sequence[Any]]],
         homeless: list[BadMessage],
+        poison: Set[Place],
     ) -> dict[str, _Sorted]:
         by_tenant: dict[str, _Sorted] = {}
         tenants: dict[bytes | None, str | None] = {}
@@ -143,6 +147,8 @@ class MessageReader:
                 mine = by_tenant.setdefault(tenant_id, _Sorted())
                 if value is None:
                     mine.bad.append(_bad(place, b"", ReasonCode.TOMBSTONE))
+                elif place in poison:
+                    mine.bad.append(_bad(place, value, ReasonCode.UNREADABLE_MESSAGE))
                 elif len(value) > self._max_bytes:
                     mine.bad.append(_bad(place, value, ReasonCode.MESSAGE_TOO_LARGE))
                 elif value[:1] == MAGIC:

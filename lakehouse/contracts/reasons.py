@@ -33,6 +33,7 @@ class ReasonCode(StrEnum):
     UNKNOWN_SCHEMA = "unknown_schema"
     MESSAGE_TOO_LARGE = "message_too_large"
     TOMBSTONE = "tombstone"
+    UNREADABLE_MESSAGE = "unreadable_message"
     UNKNOWN_TENANT = "unknown_tenant"
     TENANT_MISMATCH = "tenant_mismatch"
     UNSUPPORTED_EVENT = "unsupported_event"
@@ -162,6 +163,10 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
     ReasonCode.TOMBSTONE: Explanation(
         "a message has a key and no value, which asks to delete",
         "send a catalogue row with is_active false, or ask for an erasure",
+    ),
+    ReasonCode.UNREADABLE_MESSAGE: Explanation(
+        "reading a message failed in a way that the program does not know",
+        "report it with the place of the message; the log has the kind of the error",
     ),
     ReasonCode.UNKNOWN_TENANT: Explanation(
         "the key of a message names no tenant that exists",

@@ -65,7 +65,9 @@ class Process:
         for number in numbers:
             claim = self.claims[number]
             offsets = range(claim.offset, claim.offset + count)
-            parts.append(Part(claim, [message(number, offset) for offset in offsets]))
+            parts.append(
+                Part(claim, [message(number, offset) for offset in offsets], offsets[-1] + 1)
+            )
         return self.intake.prepare(parts)
 
     def store(self, prepared: Prepared) -> None:
