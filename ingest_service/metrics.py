@@ -18,8 +18,8 @@ DURATION_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 class ServiceMetrics:
     """The service's metrics on a registry of their own.
 
-    Labels are bounded: `data_type` has three values, `outcome` five, `status` the HTTP codes the
-    service answers with, `route` the path templates.
+    Labels are bounded: `data_type` has three values, `outcome` five, `code` is a warning's,
+    `status` the HTTP codes the service answers with, `route` the path templates.
     """
 
     def __init__(self) -> None:
@@ -34,6 +34,12 @@ class ServiceMetrics:
             "eta_ingest_rows_total",
             "Rows of uploads, by what became of them.",
             ("data_type", "outcome"),
+            registry=self.registry,
+        )
+        self.warnings = Counter(
+            "eta_ingest_warnings_total",
+            "What was odd about rows or files that were taken, by code (docs/codes.md).",
+            ("data_type", "code"),
             registry=self.registry,
         )
         self.bytes = Counter(
@@ -106,6 +112,8 @@ class ServiceMetrics:
     def observe(self, data_type: DataType, report: IngestReport, seconds: float) -> None:
         """Count an upload that was read to its end."""
         self.duration.labels(data_type.value).observe(seconds)
+        for code, count in report.warnings.by_code.items():
+            self.warnings.labels(data_type.value, code).inc(count)
         counts = report.counts
         outcomes = {"refused": counts.received}
         if report.is_stored:

@@ -23,8 +23,10 @@ DESCRIPTIONS: Final = {
     DataType.INTERACTIONS: "One interaction as an object, or up to 5,000 as an array; may be gzip "
     "(`Content-Encoding`). The answer comes when they are durable and says of each event what "
     "became of it: `stored`, `duplicate` (known by its event_id or content), `rejected` with "
-    "every reason (kept in quarantine), `suppressed` (of an erased person, dropped). 200: none is "
-    "rejected, 207: some are, 422: all are. Sending a request again stores nothing twice.",
+    "every reason (kept in quarantine), `suppressed` (of an erased person, dropped), and under "
+    "`warnings` what is odd about it: fields that are not read, digits that are lost, words like "
+    "NULL. 200: none is rejected, 207: some are, 422: all are. Sending a request "
+    "again stores nothing twice.",
     DataType.ITEMS: "Catalogue rows, answered as events are. Without `updated_at` a row says what "
     "the item is like now.",
     DataType.CLICKSTREAM: "Clickstream events, answered as interactions are. One of `user_id` and "
@@ -84,12 +86,23 @@ class EventReason(BaseModel):
     reason: str
 
 
+class EventWarning(BaseModel):
+    """One thing that is odd about an event, which is taken all the same: see docs/codes.md."""
+
+    code: str
+    field: str = Field(description="The contract's field, or the name in the event not read.")
+    reason: str
+
+
 class EventResult(BaseModel):
     """What became of one event."""
 
     status: str = Field(description="stored, duplicate, rejected, suppressed or queued.")
     event_id: str | None = Field(None, description="Its id: yours, or the one computed from it.")
     reasons: list[EventReason] | None = Field(None, description="Why it was rejected: all reasons.")
+    warnings: list[EventWarning] | None = Field(
+        None, description="What is odd about it, whatever became of it; absent when nothing is."
+    )
 
 
 class EventsAnswer(BaseModel):
@@ -101,6 +114,9 @@ class EventsAnswer(BaseModel):
     rejected: int
     suppressed: int
     queued: int
+    warning_count: int = Field(
+        0, description="How many warnings there are in `results`; absent when there are none."
+    )
     batch_id: str | None = Field(description="The batch they are in; null when they are queued.")
     results: list[EventResult]
 

@@ -223,6 +223,8 @@ class Worker:
             metrics.count_rows(data_type, tally)
         for (data_type, code), count in prepared.codes.items():
             metrics.rejects.labels(data_type.value, code).inc(count)
+        for (data_type, code), count in prepared.warnings.items():
+            metrics.warnings.labels(data_type.value, code).inc(count)
 
 
 def _waiting_for(what: str, error: BaseException) -> str:
