@@ -68,11 +68,22 @@ class UnreadNames:
         if not row.keys() <= read:
             found += self.among(name for name in row if name not in read)
         context = row.get(CONTEXT) if self.context else None
-        if isinstance(context, dict) and not context.keys() <= self.context:
-            inner = (name for name in context if name not in self.context)
-            issues = (self._look_up(name, self.context, f"{CONTEXT}.") for name in inner)
-            found += [issue for issue in issues if issue is not None]
+        if context is not None:
+            found += self._of_context(row, context)
         return found[:MOST_PER_ROW]
+
+    def _of_context(self, row: dict[str, Any], context: Any) -> Iterator[Unread]:
+        if not isinstance(context, dict):
+            yield Unread(CONTEXT, WarningCode.UNREAD_FIELD, "ignored: it is no object")
+            return
+        for name, value in context.items():
+            if name not in self.context:
+                found = self._look_up(name, self.context, f"{CONTEXT}.")
+                if found is not None:
+                    yield found
+            elif name in row and value is not None and row[name] != value:
+                why = f"ignored: the event has another {name} outside of its context"
+                yield Unread(f"{CONTEXT}.{name}", WarningCode.UNREAD_FIELD, why)
 
     def _look_up(self, name: str, wanted: frozenset[str], prefix: str) -> Unread | None:
         whole = prefix + name[:LONGEST_NAME]
