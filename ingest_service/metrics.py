@@ -19,6 +19,7 @@ class ServiceMetrics:
     """The service's metrics on a registry of their own.
 
     Labels are bounded: `data_type` has three values, `outcome` five, `quota` five, `limit` two,
+    `code` is a warning's,
     `status` the HTTP codes the service answers with, `route` the path templates.
     """
 
@@ -51,6 +52,12 @@ class ServiceMetrics:
         self.malformed = Counter(
             "eta_ingest_malformed_requests_total",
             "Connections that sent what is no HTTP/1.1 request, or one whose end is not certain.",
+            registry=self.registry,
+        )
+        self.warnings = Counter(
+            "eta_ingest_warnings_total",
+            "What was odd about rows or files that were taken, by code (docs/codes.md).",
+            ("data_type", "code"),
             registry=self.registry,
         )
         self.bytes = Counter(
@@ -135,6 +142,8 @@ class ServiceMetrics:
     def observe(self, data_type: DataType, report: IngestReport, seconds: float) -> None:
         """Count an upload that was read to its end."""
         self.duration.labels(data_type.value).observe(seconds)
+        for code, count in report.warnings.by_code.items():
+            self.warnings.labels(data_type.value, code).inc(count)
         counts = report.counts
         outcomes = {"refused": counts.received}
         if report.is_stored:

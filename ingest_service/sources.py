@@ -13,7 +13,7 @@ from ingest_service.csv_files.encoding import UTF8
 from ingest_service.csv_files.reader import CsvFile, blank_file
 from ingest_service.csv_files.structure import Positions
 from ingest_service.report import Finding
-from lakehouse.contracts.characters import Traits, folded
+from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import WARNINGS, WarningCode
 
@@ -167,8 +167,8 @@ class CsvRows(CsvFile):
             mapping=mapping_name,
         )
 
-    def oddities(self, read: Sequence[str]) -> Iterator[Finding]:
-        """Yield what was guessed, and columns that are nearly ones that are read."""
+    def oddities(self, read: Sequence[str]) -> Iterator[Finding]:  # noqa: ARG002
+        """Yield what was guessed."""
         encoding, delimiter = self.encoding, self.delimiter
         if encoding.how == "detected" and encoding.name != UTF8:
             how = f"read as {encoding.name}, confidence {encoding.confidence:.2f}"
@@ -176,11 +176,6 @@ class CsvRows(CsvFile):
         if delimiter.how == "detected" and delimiter.value != ",":
             how = f"read with {delimiter.value!r}, confidence {delimiter.confidence:.2f}"
             yield self._warning(WarningCode.DETECTED_DELIMITER, how)
-        names = {folded(name): name for name in read}
-        for name in self.header:
-            if name not in read and folded(name) in names:
-                why = f"ignored, though it is nearly {names[folded(name)]!r}"
-                yield self._warning(WarningCode.SIMILAR_COLUMN, why, name)
 
     def ending(self) -> Iterator[Finding]:
         """Yield a warning when the last line has no end."""

@@ -204,7 +204,8 @@ async def parsed(body: bytes, limits: EventLimits, columns: JsonColumns) -> RowT
     """Return the events of a body; raises `ProblemError` 400 or 413."""
 
     def read() -> RowTexts:
-        return texts_of(parse_events(body, limits), columns.names, columns.objects)
+        records = parse_events(body, limits)
+        return texts_of(records, columns.names, columns.objects, columns.unread)
 
     try:
         if len(body) <= INLINE_BYTES:
@@ -256,6 +257,8 @@ def told(written: Written) -> tuple[int, bytes]:
     elif found.count(EventStatus.QUEUED):
         status = HTTPStatus.ACCEPTED
     counts = {status.value: found.count(status) for status in EventStatus}
+    if found.warnings:
+        counts["warning_count"] = sum(found.warnings.values())
     head = {"received": found.received, **counts, "batch_id": written.batch_id}
     return status, b'%b,"results":%b}' % (msgspec.json.encode(head)[:-1], found.results)
 

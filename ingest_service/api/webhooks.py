@@ -64,6 +64,10 @@ class WebhookAnswer(BaseModel):
     duplicate: int = 0
     rejected: int = Field(0, description="Kept in quarantine with every reason.")
     suppressed: int = 0
+    warnings_by_code: dict[str, int] = Field(
+        default_factory=dict,
+        description="What is odd about its events, which were taken all the same: how often.",
+    )
 
 
 async def source_of(
@@ -123,6 +127,7 @@ async def webhook(
         duplicate=found.count(EventStatus.DUPLICATE),
         rejected=found.count(EventStatus.REJECTED),
         suppressed=found.count(EventStatus.SUPPRESSED),
+        warnings_by_code=dict(found.warnings),
     )
 
 

@@ -100,6 +100,12 @@ class StreamMetrics:
             ("data_type", "code"),
             registry=self.registry,
         )
+        self.warnings = Counter(
+            "eta_stream_warnings_total",
+            "What was odd about messages that were taken, by code (docs/codes.md).",
+            ("data_type", "code"),
+            registry=self.registry,
+        )
         self.retries = Counter(
             "eta_stream_retries_total",
             "Attempts that failed and were made again, by what was away.",

@@ -246,6 +246,8 @@ class Worker:
                 metrics.count_rows(data_type, tally)
             for (data_type, code), count in prepared.codes.items():
                 metrics.rejects.labels(data_type.value, code).inc(count)
+            for (data_type, code), count in prepared.warnings.items():
+                metrics.warnings.labels(data_type.value, code).inc(count)
             self._parts.sink.tend(prepared.rows)
         except Exception as error:  # noqa: BLE001 - figures are not worth a batch
             _log.warning("a batch was stored, and %s at %s after it", *named(error))

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -48,11 +49,29 @@ class TimestampFormat(_Model):
     """How a timestamp column is written.
 
     `unit` `iso` reads ISO 8601 (no offset means UTC); `s`, `ms`, `us` read a number since the
-    epoch; `format` (strptime) wins over the unit.
+    epoch; `format` (strptime) wins over the unit. `time_zone` (an IANA name) is the zone of times
+    that are written without an offset: with one, a time that its clocks never showed is wrong, and
+    of one that they showed twice the first is taken, with a warning.
     """
 
     unit: Literal["iso", "s", "ms", "us"] = "ms"
     format: str | None = None
+    time_zone: str | None = None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether times are numbers since the epoch."""
+        return self.format is None and self.unit != "iso"
+
+    @model_validator(mode="after")
+    def _zone_is_known_and_of_use(self) -> Self:
+        if self.time_zone is None:
+            return self
+        if self.is_number:
+            raise ValueError("time_zone: numbers since 1970 have no zone; give a format or iso")
+        if self.time_zone not in available_timezones():
+            raise ValueError("time_zone: not a zone's IANA name, such as Europe/Berlin or UTC")
+        return self
 
 
 class SourceMapping(_Model):
@@ -61,7 +80,8 @@ class SourceMapping(_Model):
     `columns`: contract field → column of the file (fields left out keep their own name; one column
     may feed several fields). `values`: contract field → {value in the file → contract value}; a
     value without an entry is kept as it stands. `constants`: contract field → value for every row.
-    `delimiter` and `encoding` are told from the file where they are left out.
+    `delimiter` and `encoding` are told from the file where they are left out. `decimal` is the mark
+    before the decimals of prices and ratings; with a comma, a number that has a point is wrong.
     """
 
     columns: dict[str, str] = Field(default_factory=dict)
@@ -70,6 +90,7 @@ class SourceMapping(_Model):
     timestamps: dict[str, TimestampFormat] = Field(default_factory=dict)
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     encoding: str | None = None
+    decimal: Literal[".", ","] = "."
 
 
 class TimeRange(_Model):
