@@ -20,6 +20,7 @@ def open_rows(upload: FileUpload, chunk_bytes: int) -> RowFile:
         return JsonRows(upload.path, name, columns, chunk_bytes)
     options = CsvOptions(
         encoding=encoding,
+        declared=upload.declared_charset,
         delimiter=upload.delimiter or mapping.delimiter,
         wanted=wanted_columns(upload.data_type, mapping),
         keeps_going=upload.on_error is OnError.QUARANTINE,

@@ -53,11 +53,12 @@ class Spool:
 
 
 class SpoolFile:
-    """An open spool file; `write` appends."""
+    """An open spool file; `write` appends. `charset` is what its sender declares, if anything."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self.is_kept = False
+        self.charset: str | None = None
         self._descriptor = descriptor
 
     @property

@@ -8,7 +8,7 @@ from typing import Final
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
-from ingest_service.api.multipart import FORM, spool_part
+from ingest_service.api.multipart import FORM, charset_of, spool_part
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services
 from ingest_service.api.spooling import WRITE_BYTES, write
@@ -67,6 +67,7 @@ async def received(request: Request, services: Services) -> AsyncIterator[SpoolF
             await spool_part(chunks, request.headers["content-type"], PART, sent)
         else:
             await _write_all(chunks, sent)
+            sent.charset = charset_of(request.headers["content-type"])
         packing = await run_in_threadpool(packing_of, sent.path)
         if packing is None:
             yield sent
@@ -74,6 +75,7 @@ async def received(request: Request, services: Services) -> AsyncIterator[SpoolF
         plain = stack.enter_context(services.spool.file())
         await _write_all(_unpacked(sent, packing, services.settings.max_unpacked_bytes), plain)
         sent.drop()
+        plain.charset = sent.charset
         yield plain
 
 

@@ -69,6 +69,7 @@ class Intake:
         """Keep the file that a request carries, and read it now or leave it to the worker."""
         await run_in_threadpool(_check_mapping, services, key.tenant_id, order)
         async with received(request, services) as file:
+            order = order.model_copy(update={"declared_charset": file.charset})
             claim = await run_in_threadpool(claim_of, idempotency_key, order, file)
             accepted = await run_in_threadpool(_accept, services, key, order, file, claim)
             job = accepted.job

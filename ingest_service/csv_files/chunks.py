@@ -14,12 +14,14 @@ from lakehouse.contracts.characters import Traits
 class CsvOptions:
     """How a file is to be read; what is None is found out.
 
+    `declared`: the charset that the request says the file has; `encoding` goes before it.
     `wanted`: column names that may be asked for, by which a delimiter is told. `keeps_going`: a
     record that cannot be read is told by its chunk (`faults`), and does not refuse the file.
     `expects_damage`: so is one that is not UTF-8.
     """
 
     encoding: str | Encoding | None = None
+    declared: str | None = None
     delimiter: str | None = None
     wanted: Set[str] = frozenset()
     keeps_going: bool = False

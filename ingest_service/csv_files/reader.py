@@ -54,7 +54,7 @@ class CsvFile:
         self._options = options or CsvOptions()
         self._chunk_bytes = chunk_bytes
         self._record_bytes = record_bytes
-        self._source = TextSource(path, self._options.encoding)
+        self._source = TextSource(path, self._options.encoding, self._options.declared)
         self.encoding = self._source.encoding
         self._rest = b""
         self._line = 1
@@ -238,7 +238,8 @@ class CsvFile:
         # The last character may be cut by the chunk's end: it is looked at with the next chunk.
         whole = data if self._ended else data[: data.rfind(b"\n") + 1]
         if not is_utf8(whole):
-            raise not_utf8(whole, self._line)
+            is_end = self._ended and self.ends_open
+            raise not_utf8(whole[:-1] if is_end else whole, self._line, is_end=is_end)
 
     def _record_too_long(self, line: int) -> FileRefusedError:
         return FileRefusedError(

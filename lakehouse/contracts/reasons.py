@@ -223,16 +223,19 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
         "the file has a header and no rows", "add at least one row below the header"
     ),
     FileFault.NOT_UTF8: Explanation(
-        "the file is not UTF-8, and what else it is could not be told with confidence",
-        "export it as UTF-8, or give its `encoding` with the upload",
+        "the file is not UTF-8, and what else it is could not be told with confidence; or it is "
+        "cut off within a character",
+        "export it as UTF-8, or give its `encoding` with the upload: the likely ones are named",
     ),
     FileFault.UNDECODABLE: Explanation(
-        "the file holds bytes that its encoding does not have",
+        "the file holds bytes that its encoding does not have, or is cut off within a character",
         "give the right `encoding`, or export it as UTF-8",
     ),
     FileFault.UNKNOWN_ENCODING: Explanation(
-        "the encoding that was given is unknown, or the file's byte order mark contradicts it",
-        "give one of those in docs/ingestion.md, or none",
+        "the encoding that was given or declared is unknown, or the file contradicts it: its byte "
+        "order mark does, or it is UTF-8",
+        "give one of those in docs/ingestion.md, or none; `encoding` goes before what the request "
+        "declares",
     ),
     FileFault.NUL_BYTE: Explanation(
         "the file holds a NUL byte", "export it as text without NUL bytes"
