@@ -20,7 +20,7 @@ from ingest_service.parallel import map_in_order
 from ingest_service.report import Findings
 from ingest_service.rows import line_refs, quarantine_rows, raw_rows, reasons_by_row
 from ingest_service.sinks.base import BatchKey, Counts, SinkBatch
-from ingest_service.sources import FileReading, RowChunk, RowFile
+from ingest_service.sources import CsvRows, FileReading, RowChunk, RowFile
 from ingest_service.upload import FileUpload, Order, Watch
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
@@ -141,6 +141,8 @@ class BatchRun:
             validator = Validator(order.data_type, order.mapping, order.settings, file.header)
         except FileRefusedError as error:
             error.line = error.line or file.header_line
+            if isinstance(file, CsvRows):
+                file.explain(error)
             raise
         for finding in file.oddities(validator.columns):
             self.warnings.note(finding)

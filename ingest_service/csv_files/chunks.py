@@ -2,12 +2,31 @@
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
 from ingest_service.csv_files.encoding import UTF8, Encoding
 from ingest_service.csv_files.structure import Marks, Positions, byte_traits
 from lakehouse.contracts.characters import Traits
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What of a file is not as RFC 4180 has it, as its source mapping says.
+
+    `skip_lines`: lines before the header that are not read. `comment`: what lines begin with that
+    are no records. `names`: the columns of a file without a header. `escape`: what stands before a
+    quote, delimiter or line end that is text.
+    """
+
+    skip_lines: int = 0
+    comment: str | None = None
+    names: tuple[str, ...] | None = None
+    escape: str | None = None
+
+
+PLAIN: Final = Dialect()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +42,7 @@ class CsvOptions:
     encoding: str | Encoding | None = None
     declared: str | None = None
     delimiter: str | None = None
+    dialect: Dialect = PLAIN
     wanted: Set[str] = frozenset()
     keeps_going: bool = False
     expects_damage: bool = False

@@ -11,6 +11,7 @@ from ingest_service.csv_files.structure import (
     Positions,
     bare_returns,
     field_counts,
+    needless_escapes,
     records_at,
     undecodable_records,
 )
@@ -77,6 +78,9 @@ def find_faults(
         view = np.frombuffer(marks.data, dtype=np.uint8)
         nuls = records_at(marks, np.flatnonzero(view == 0))
         faults.add(nuls, ReasonCode.NUL_BYTE, "it holds a NUL byte")
+    if len(marks.escaped):
+        wrong = records_at(marks, needless_escapes(marks, delimiter))
+        faults.add(wrong, ReasonCode.BAD_ESCAPE, EXPLANATIONS[ReasonCode.BAD_ESCAPE].meaning)
     bare = records_at(marks, bare_returns(marks))
     faults.add(
         bare, ReasonCode.BARE_CARRIAGE_RETURN, "it holds a carriage return that ends no line"

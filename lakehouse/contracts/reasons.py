@@ -27,6 +27,8 @@ class ReasonCode(StrEnum):
     NOT_UTF8 = "not_utf8"
     NUL_BYTE = "nul_byte"
     BARE_CARRIAGE_RETURN = "bare_carriage_return"
+    BAD_QUOTE = "bad_quote"
+    BAD_ESCAPE = "bad_escape"
     WRONG_TYPE = "wrong_type"
     REPEATED_NAME = "repeated_name"
     BAD_AVRO = "bad_avro"
@@ -49,6 +51,8 @@ class WarningCode(StrEnum):
     DETECTED_ENCODING = "detected_encoding"
     DETECTED_DELIMITER = "detected_delimiter"
     NO_FINAL_LINE_END = "no_final_line_end"
+    NAMELESS_COLUMN = "nameless_column"
+    REPEATED_COLUMN = "repeated_column"
 
 
 class FileFault(StrEnum):
@@ -61,6 +65,7 @@ class FileFault(StrEnum):
     UNKNOWN_ENCODING = "unknown_encoding"
     NUL_BYTE = "nul_byte"
     BAD_QUOTE = "bad_quote"
+    BAD_ESCAPE = "bad_escape"
     BARE_CARRIAGE_RETURN = "bare_carriage_return"
     RAGGED_ROW = "ragged_row"
     RECORD_TOO_LONG = "record_too_long"
@@ -138,6 +143,15 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
         "the record holds a carriage return that ends no line",
         "write line ends as LF or CRLF, and put quotes around texts that hold others",
     ),
+    ReasonCode.BAD_QUOTE: Explanation(
+        "a quote is out of place or never closed on this line, or on one before it that it may "
+        "belong to",
+        'put the whole field in quotes and write a quote within it twice ("")',
+    ),
+    ReasonCode.BAD_ESCAPE: Explanation(
+        "a backslash stands before a character that needs none, so what is meant is not sure",
+        "write it twice, or leave `escape` out of the source mapping if it is text in this file",
+    ),
     ReasonCode.WRONG_TYPE: Explanation(
         "in a JSON file a text, number or time is an object or an array",
         "send the value itself, or name the path to it in the source mapping (`user.id`)",
@@ -212,6 +226,14 @@ WARNINGS: Final[dict[WarningCode, Explanation]] = {
         "the last line has no line end: the file may be cut off there",
         "compare its length with the original's",
     ),
+    WarningCode.NAMELESS_COLUMN: Explanation(
+        "the header ends with columns without a name; they hold nothing and are not read",
+        "leave the delimiters at the end of the lines out",
+    ),
+    WarningCode.REPEATED_COLUMN: Explanation(
+        "the header has a column twice that is not read",
+        "give every column its own name",
+    ),
 }
 
 FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
@@ -244,6 +266,10 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
         "a quote is out of place or never closed, so where records end is not sure",
         'put the whole field in quotes and write a quote within it twice ("")',
     ),
+    FileFault.BAD_ESCAPE: Explanation(
+        "a backslash stands before a character that needs none, so what is meant is not sure",
+        "write it twice, or leave `escape` out of the source mapping if it is text in this file",
+    ),
     FileFault.BARE_CARRIAGE_RETURN: Explanation(
         "a carriage return ends no line",
         "write line ends as LF or CRLF, and put quotes around texts that hold others",
@@ -256,7 +282,7 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
         "a record is longer than 4 MiB", "look for a quote that is opened and never closed"
     ),
     FileFault.DUPLICATE_HEADER: Explanation(
-        "the header names a column twice", "give every column its own name"
+        "the header names a column twice that is read", "give every column its own name"
     ),
     FileFault.TOO_MANY_COLUMNS: Explanation(
         "the header has more than 1,000 columns",
