@@ -90,9 +90,11 @@ class CsvChunk:
 class CsvPiece:
     """Whole records of a file, not parsed yet; `first_line` is the line the first starts on.
 
-    `ends_open`: the file ends with this piece, and without a line end.
+    `ends_open`: the file ends with this piece, and without a line end. `damaged`: records, each one
+    line, that hold a quote out of place or may be part of a text that one cut.
     """
 
     marks: Marks
     first_line: int
     ends_open: bool
+    damaged: Positions

@@ -63,14 +63,22 @@ class RecordFaults:
 
 
 def find_faults(
-    marks: Marks, delimiter: int, columns: int, lines: Positions, *, ends_open: bool, is_text: bool
+    marks: Marks,
+    delimiter: int,
+    columns: int,
+    lines: Positions,
+    *,
+    ends_open: bool,
+    is_text: bool,
+    damaged: Positions,
 ) -> RecordFaults:
     """Return the records that are ragged or hold what no text may hold.
 
     `lines` is the line of each record. `ends_open`: the last record has no line end. `is_text`
-    promises UTF-8.
+    promises UTF-8. `damaged` are records that a quote out of place makes doubtful.
     """
     faults = RecordFaults(lines)
+    faults.add(damaged, ReasonCode.BAD_QUOTE, EXPLANATIONS[ReasonCode.BAD_QUOTE].meaning)
     if not is_text:
         broken = undecodable_records(marks)
         faults.add(broken, ReasonCode.NOT_UTF8, "it holds bytes that are not UTF-8")

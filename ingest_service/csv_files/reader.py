@@ -125,8 +125,11 @@ class CsvFile:
     def pieces(self) -> Iterator[CsvPiece]:
         """Yield the file's records in pieces."""
         records, delimiter = self._records, self.delimiter.value
+        if not any(name[:1] == name[-1:] == "'" for name in self.header):
+            records.header = self.header
         while (marks := records.next_piece(self._chunk_bytes, delimiter)) is not None:
-            piece = CsvPiece(marks, records.line, records.ends_open and records.is_at_end)
+            ends_open = records.ends_open and records.is_at_end
+            piece = CsvPiece(marks, records.line, ends_open, records.damaged)
             records.line += len(marks.line_ends)
             yield piece
 
@@ -140,8 +143,10 @@ class CsvFile:
         too_long = marks.record_ends - marks.record_starts > self._record_bytes
         if too_long.any():
             raise self._records.record_too_long(int(lines[too_long][0]))
-        if (dropped := self._no_records(marks, lines)).any():
-            marks, lines = without(marks, dropped), lines[~dropped]
+        damaged = np.zeros(len(lines), dtype=np.bool_)
+        damaged[piece.damaged] = True
+        if (dropped := self._no_records(marks, lines) & ~damaged).any():
+            marks, lines, damaged = without(marks, dropped), lines[~dropped], damaged[~dropped]
         faults = find_faults(
             marks,
             ord(self.delimiter.value),
@@ -149,6 +154,7 @@ class CsvFile:
             lines,
             ends_open=piece.ends_open,
             is_text=not self.options.expects_damage,
+            damaged=np.flatnonzero(damaged),
         )
         if not self.options.keeps_going:
             faults.refuse()

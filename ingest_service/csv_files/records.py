@@ -1,11 +1,22 @@
 """A file's text cut into whole records, with the line that each piece begins on."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
+import numpy as np
+
 from ingest_service.csv_files.chunks import CsvOptions
+from ingest_service.csv_files.damage import Repair
 from ingest_service.csv_files.encoding import UTF8, TextSource, not_utf8, nul_byte
 from ingest_service.csv_files.preamble import carriage_returns_end_lines, old_line_ends
-from ingest_service.csv_files.structure import Marks, check_quotes, find_marks, is_utf8
+from ingest_service.csv_files.structure import (
+    Marks,
+    Positions,
+    check_quotes,
+    find_marks,
+    is_utf8,
+)
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
 
@@ -15,7 +26,9 @@ PEEKED_BYTES: Final = 64 * 1024
 class Records:
     """Reads on from where it is; `line` is the next line, from 1.
 
-    `ended`: all of the file is read. `ends_open`: and it ends without a line end.
+    `ended`: all of the file is read. `ends_open`: and it ends without a line end. When `header` is
+    set, damaged quotes are set aside where the options allow it; `damaged` are such records of the
+    newest piece.
     """
 
     def __init__(self, source: TextSource, options: CsvOptions, record_bytes: int) -> None:
@@ -25,6 +38,9 @@ class Records:
         self._rest = b""
         self.line = 1
         self.ended = self.ends_open = False
+        self.header: Sequence[str] | None = None
+        self._is_first = True
+        self.damaged: Positions = np.empty(0, dtype=np.int64)
 
     @property
     def is_at_end(self) -> bool:
@@ -93,16 +109,46 @@ class Records:
                 data += b"\n"
             self._check_text(data)
             marks = find_marks(data, self._options.dialect.escape)
+            self.damaged = np.empty(0, dtype=np.int64)
             if delimiter is not None:
-                check_quotes(marks, ord(delimiter), self.line, is_last=self.ended)
+                try:
+                    check_quotes(marks, ord(delimiter), self.line, is_last=self.ended)
+                except FileRefusedError as fault:
+                    marks = self._repaired(data, delimiter, fault, marks)
             if len(marks.record_ends):
-                return self._cut(marks, one_record=one_record)
+                self._is_first &= self.header is None
+                return self._cut(data, marks, one_record=one_record)
             if self.ended:
                 check_quotes(marks, ord(","), self.line, is_last=True)
                 raise self.record_too_long(self.line)
             if len(data) > self._record_bytes:
                 raise self.record_too_long(self.line)
             wanted = len(data) + size
+
+    def _repaired(
+        self, data: bytes, delimiter: str, fault: FileRefusedError, marks: Marks
+    ) -> Marks:
+        """Return the marks with damaged lines as records of their own; raises the fault if not.
+
+        Without a record when more has to be read first.
+        """
+        if self.header is None or not self._options.keeps_going or marks.escape is not None:
+            raise fault
+        repair = Repair(
+            data,
+            delimiter,
+            self.header,
+            fault,
+            is_first=self._is_first,
+            is_last=self.ended,
+        )
+        result = repair.run()
+        if result.is_short:
+            if self.ended or len(data) > self._record_bytes:
+                raise fault
+            return replace(marks, record_ends=marks.record_ends[:0])
+        repaired, self.damaged = result.marks(data)
+        return repaired
 
     def record_too_long(self, line: int) -> FileRefusedError:
         """Return what to raise for a record without an end."""
@@ -123,9 +169,9 @@ class Records:
             size -= len(part)
         return b"".join(parts)
 
-    def _cut(self, marks: Marks, *, one_record: bool) -> Marks:
+    def _cut(self, data: bytes, marks: Marks, *, one_record: bool) -> Marks:
         last = int(marks.record_ends[0 if one_record else -1])
-        self._rest = marks.data[last + 1 :]
+        self._rest = data[last + 1 :]
         return marks.until(last) if self._rest else marks
 
     def _check_text(self, data: bytes) -> None:

@@ -198,15 +198,27 @@ def records_at(marks: Marks, positions: Positions) -> Positions:
 
 def without(marks: Marks, dropped: npt.NDArray[np.bool_]) -> Marks:
     """Return the marks of the records that are not dropped."""
+    starts, ends = marks.record_starts, marks.record_ends
     kept = [
         marks.data[start : end + 1]
-        for start, end in zip(
-            marks.record_starts[~dropped].tolist(),
-            marks.record_ends[~dropped].tolist(),
-            strict=True,
-        )
+        for start, end in zip(starts[~dropped].tolist(), ends[~dropped].tolist(), strict=True)
     ]
-    return find_marks(b"".join(kept), marks.escape)
+    gone = np.cumsum(np.where(dropped, ends - starts + 1, 0))
+
+    def moved(positions: Positions) -> Positions:
+        records = np.searchsorted(ends, positions)
+        stay = ~dropped[records]
+        found: Positions = positions[stay] - gone[records[stay]]
+        return found
+
+    return Marks(
+        b"".join(kept),
+        moved(marks.quotes),
+        moved(marks.line_ends),
+        moved(ends),
+        marks.escape,
+        moved(marks.escaped),
+    )
 
 
 def blank_records(marks: Marks, delimiter: int) -> npt.NDArray[np.bool_]:

@@ -264,7 +264,8 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
     ),
     FileFault.BAD_QUOTE: Explanation(
         "a quote is out of place or never closed, so where records end is not sure",
-        'put the whole field in quotes and write a quote within it twice ("")',
+        'put the whole field in quotes and write a quote within it twice (""), or upload with '
+        "`on_error=quarantine`; `escape` in the source mapping reads backslashes before quotes",
     ),
     FileFault.BAD_ESCAPE: Explanation(
         "a backslash stands before a character that needs none, so what is meant is not sure",

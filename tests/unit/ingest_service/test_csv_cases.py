@@ -288,3 +288,73 @@ def test_quote_opened_lines_before_is_named(tmp_path: Path) -> None:
     body = HEADER + '"u1,i1,view,1\n' + ROW + 'u3,"i1",view,1700000000000\n'
     error = refusal(tmp_path, body)
     assert (error.code, error.line) == ("bad_quote", 2)
+
+
+# --- stray quotes
+
+ITEMS = "item_id,title,category\n"
+
+
+def set_aside(folder: Path, body: str, chunk_bytes: int = 200) -> tuple[list[Any], list[Any]]:
+    """What of a catalogue is stored, and the lines in quarantine, with `on_error=quarantine`."""
+    sink = MemorySink()
+    path = folder / "rows.csv"
+    path.write_text(body, newline="")
+    upload = FileUpload(
+        path, "acme", DataType.ITEMS, SourceMapping(), SETTINGS, "b1", OnError.QUARANTINE
+    )
+    report = service(sink, chunk_bytes=chunk_bytes).ingest(upload)
+    counts = report.counts
+    assert counts.received == counts.stored + counts.quarantined + counts.duplicate
+    lines = [(int(place[-4:]), codes[0]) for place, _, codes in kept(sink)]
+    return [row[0] for row in stored(sink, DataType.ITEMS, "item_id")], lines
+
+
+@pytest.mark.parametrize(
+    ("rows", "good", "bad"),
+    [
+        pytest.param('n1,27" monitor,c\nn2,ok,c\n', ["n2"], [2], id="inch sign"),
+        pytest.param('n0,x,c\nn1,27",c\nn2,ok,c\n', ["n0", "n2"], [3], id="at a field's end"),
+        pytest.param('n1,"27" monitor",c\nn2,"o",c\n', ["n2"], [2], id="within quotes"),
+        pytest.param('n1,5" a,c\nn2,6" b,c\nn3,"x",c\n', ["n3"], [2, 3], id="two"),
+        pytest.param('n1,"open,c\nn2,x,c\nn3,"x",c\n', ["n3"], [2, 3], id="never closed"),
+        pytest.param('n1,"open,c\nn2,x,c\n', [], [2, 3], id="never closed, and no quote follows"),
+        pytest.param(
+            'n1,5" "many\nn2,x,c\nlines",c\nn3,"x",c\n', ["n3"], [2, 3, 4], id="text of lines"
+        ),
+        pytest.param(
+            'n0,many\nn1,x,c\nlines",c\nn3,"x",c\n', ["n3"], [2, 3, 4], id="opening quote lost"
+        ),
+        pytest.param('n0,"a\nb",c\nn1,5" x,c\nn2,x,\n', ["n0", "n2"], [4], id="good text of lines"),
+    ],
+)
+def test_stray_quote_sets_aside_what_it_makes_doubtful(
+    tmp_path: Path, rows: str, good: list[str], bad: list[int]
+) -> None:
+    stored_ids, lines = set_aside(tmp_path, ITEMS + rows)
+    assert stored_ids == good
+    assert lines == [(line, "bad_quote") for line in bad]
+
+
+def test_stray_quotes_in_a_large_file_cost_their_own_lines_alone(tmp_path: Path) -> None:
+    rows = [f'i{n},"title, {n}",c\n' if n % 3 else f"i{n},title,c\n" for n in range(600)]
+    for n in range(50, 600, 100):
+        rows[n] = f'i{n},{n}" monitor,c\n'
+    for chunk_bytes in (64, 1_000, 1_000_000):
+        stored_ids, lines = set_aside(tmp_path, ITEMS + "".join(rows), chunk_bytes)
+        assert [line for line, _ in lines] == [n + 2 for n in range(50, 600, 100)]
+        assert len(stored_ids) == 594
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("".join(f'i{n},"a \\"b\\" c",d\n' for n in range(50)), id="escapes"),
+        pytest.param("'item_id','title','category'\n'a','5\" x','c'\n", id="other quotes"),
+        pytest.param(f'a,5" x,c\n{ITEMS}b,x,c\n', id="another table"),
+    ],
+)
+def test_file_of_another_dialect_is_refused_as_a_whole(tmp_path: Path, body: str) -> None:
+    whole = body if body.startswith("'") else ITEMS + body
+    with pytest.raises(FileRefusedError):
+        set_aside(tmp_path, whole, chunk_bytes=100_000)
