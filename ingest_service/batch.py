@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from ingest_service.csv_files.detection import Guess, guess_encoding
+from ingest_service.csv_files.detection import guess_encoding, suggestion
 from ingest_service.csv_files.encoding import NotUtf8Error
 from ingest_service.csv_files.reader import no_rows
 from ingest_service.dedupe.window import BatchWindow, Verdict
@@ -20,7 +20,7 @@ from ingest_service.parallel import map_in_order
 from ingest_service.report import Finding, Findings
 from ingest_service.rows import line_refs, quarantine_rows, raw_rows, reasons_by_row
 from ingest_service.sinks.base import BatchKey, Counts, SinkBatch
-from ingest_service.sources import FileReading, RowChunk, RowFile
+from ingest_service.sources import CsvRows, FileReading, RowChunk, RowFile
 from ingest_service.upload import FileUpload, Order, Watch
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
@@ -143,6 +143,8 @@ class BatchRun:
             validator = Validator(order.data_type, order.mapping, order.settings, file.header)
         except FileRefusedError as error:
             error.line = error.line or file.header_line
+            if isinstance(file, CsvRows):
+                file.explain(error)
             raise
         for finding in file.oddities(validator.columns):
             self.warnings.note(finding)
@@ -217,20 +219,21 @@ def second_reading(upload: FileUpload, fault: NotUtf8Error) -> FileUpload:
     """Return how to read a file again that turned out not to be UTF-8.
 
     In the encoding it is likely to be in; or, where wrong rows are kept aside, as UTF-8 with
-    damaged records. Raises the fault when neither will do, and for JSON, which is UTF-8.
+    damaged records. Raises the fault, with the likely encodings, when neither will do, and for
+    JSON, which is UTF-8.
     """
     if upload.format is FileFormat.JSON:
         raise fault
-    given = upload.encoding or upload.mapping.encoding
-    guess = guess_encoding(upload.path) if given is None else Guess(None, None)
-    if guess.encoding is not None:
+    is_said = (upload.encoding or upload.mapping.encoding or upload.declared_charset) is not None
+    guess = guess_encoding(upload.path)
+    if guess.encoding is not None and not is_said and not fault.is_cut:
         return replace(upload, encoding=guess.encoding)
-    if upload.on_error is OnError.QUARANTINE and guess.likely is None and not upload.expects_damage:
+    is_damaged = is_said or fault.is_cut or not guess.likely
+    if upload.on_error is OnError.QUARANTINE and is_damaged and not upload.expects_damage:
         return replace(upload, expects_damage=True)
-    if guess.likely is not None:
-        fault.remedy = (
-            f"it may be {guess.likely}: give that as `encoding` if it is, or export it as UTF-8"
-        )
+    hint = suggestion(guess)
+    if hint is not None:
+        fault.remedy = f"{fault.remedy}; if it is whole, {hint}" if fault.is_cut else hint
     raise fault
 
 

@@ -121,7 +121,12 @@ def _avro_records(raw: list[bytes], schema_text: str) -> list[JsonRecord]:
 def _record(layout: SourceLayout, raw: bytes) -> tuple[str, ...] | None:
     try:
         text = raw.decode(layout.encoding)
-        records = csv.reader(StringIO(text, newline=""), delimiter=layout.delimiter, strict=True)
+        records = csv.reader(
+            StringIO(text, newline=""),
+            delimiter=layout.delimiter,
+            escapechar=layout.escape,
+            strict=True,
+        )
         fields = tuple(next(records, ()))
     except (UnicodeDecodeError, csv.Error):
         return None

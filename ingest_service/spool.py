@@ -93,11 +93,12 @@ class Spool:
 
 
 class SpoolFile:
-    """An open spool file; `write` appends."""
+    """An open spool file; `write` appends. `charset` is what its sender declares, if anything."""
 
     def __init__(self, path: Path, descriptor: int, check: Callable[[], None]) -> None:
         self.path = path
         self.is_kept = False
+        self.charset: str | None = None
         self._descriptor = descriptor
         self._check = check
         self._unchecked = 0

@@ -9,7 +9,7 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
 from ingest_service.api.coding import packing_of_body, unpacking_problem
-from ingest_service.api.multipart import FORM, spool_part
+from ingest_service.api.multipart import FORM, charset_of, spool_part
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services
 from ingest_service.api.spooling import WRITE_BYTES, write
@@ -61,6 +61,7 @@ async def received(
             await spool_part(chunks, request.headers["content-type"], PART, sent)
         else:
             await _write_all(chunks, sent)
+            sent.charset = charset_of(request.headers["content-type"])
         if packed is not None:
             packed.drop()
         packing = await run_in_threadpool(packing_of, sent.path)
@@ -70,6 +71,7 @@ async def received(
         plain = stack.enter_context(services.spool.file(tenant_id))
         await _write_all(_unpacked(sent, packing, services.settings.max_unpacked_bytes), plain)
         sent.drop()
+        plain.charset = sent.charset
         yield plain
 
 

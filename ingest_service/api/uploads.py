@@ -78,6 +78,7 @@ class Intake:
         announced = announced_length(request, services.settings.max_upload_bytes)
         with services.uploads.upload(key.tenant_id, settings.quotas, announced) as count:
             async with received(request, services, key.tenant_id, count) as file:
+                order = order.model_copy(update={"declared_charset": file.charset})
                 claim = await run_in_threadpool(claim_of, idempotency_key, order, file)
                 accepted = await run_in_threadpool(_accept, services, key, order, file, claim)
                 if accepted.outcome == "busy":

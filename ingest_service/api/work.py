@@ -134,6 +134,7 @@ def _upload(
         format=order.format,
         encoding=parameters.encoding,
         delimiter=parameters.delimiter,
+        declared_charset=order.declared_charset,
         is_dry=parameters.dry_run,
         is_repeat=is_repeat,
     )

@@ -29,6 +29,8 @@ class ReasonCode(StrEnum):
     NUL_BYTE = "nul_byte"
     BARE_CARRIAGE_RETURN = "bare_carriage_return"
     REPEATED_HEADER = "repeated_header"
+    BAD_QUOTE = "bad_quote"
+    BAD_ESCAPE = "bad_escape"
     WRONG_TYPE = "wrong_type"
     REPEATED_NAME = "repeated_name"
     BAD_AVRO = "bad_avro"
@@ -57,6 +59,8 @@ class WarningCode(StrEnum):
     DETECTED_ENCODING = "detected_encoding"
     DETECTED_DELIMITER = "detected_delimiter"
     NO_FINAL_LINE_END = "no_final_line_end"
+    NAMELESS_COLUMN = "nameless_column"
+    REPEATED_COLUMN = "repeated_column"
 
 
 class FileFault(StrEnum):
@@ -69,6 +73,7 @@ class FileFault(StrEnum):
     UNKNOWN_ENCODING = "unknown_encoding"
     NUL_BYTE = "nul_byte"
     BAD_QUOTE = "bad_quote"
+    BAD_ESCAPE = "bad_escape"
     BARE_CARRIAGE_RETURN = "bare_carriage_return"
     RAGGED_ROW = "ragged_row"
     RECORD_TOO_LONG = "record_too_long"
@@ -159,6 +164,15 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
     ReasonCode.REPEATED_HEADER: Explanation(
         "the row repeats the header: every value in it is the name of its column",
         "take the line out; it comes from files that were put together with their headers",
+    ),
+    ReasonCode.BAD_QUOTE: Explanation(
+        "a quote is out of place or never closed on this line, or on one before it that it may "
+        "belong to",
+        'put the whole field in quotes and write a quote within it twice ("")',
+    ),
+    ReasonCode.BAD_ESCAPE: Explanation(
+        "a backslash stands before a character that needs none, so what is meant is not sure",
+        "write it twice, or leave `escape` out of the source mapping if it is text in this file",
     ),
     ReasonCode.WRONG_TYPE: Explanation(
         "in a JSON file a text, number or time is an object or an array",
@@ -265,6 +279,14 @@ WARNINGS: Final[dict[WarningCode, Explanation]] = {
         "the last line has no line end: the file may be cut off there",
         "compare its length with the original's",
     ),
+    WarningCode.NAMELESS_COLUMN: Explanation(
+        "the header ends with columns without a name; they hold nothing and are not read",
+        "leave the delimiters at the end of the lines out",
+    ),
+    WarningCode.REPEATED_COLUMN: Explanation(
+        "the header has a column twice that is not read",
+        "give every column its own name",
+    ),
 }
 
 FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
@@ -276,23 +298,31 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
         "the file has a header and no rows", "add at least one row below the header"
     ),
     FileFault.NOT_UTF8: Explanation(
-        "the file is not UTF-8, and what else it is could not be told with confidence",
-        "export it as UTF-8, or give its `encoding` with the upload",
+        "the file is not UTF-8, and what else it is could not be told with confidence; or it is "
+        "cut off within a character",
+        "export it as UTF-8, or give its `encoding` with the upload: the likely ones are named",
     ),
     FileFault.UNDECODABLE: Explanation(
-        "the file holds bytes that its encoding does not have",
+        "the file holds bytes that its encoding does not have, or is cut off within a character",
         "give the right `encoding`, or export it as UTF-8",
     ),
     FileFault.UNKNOWN_ENCODING: Explanation(
-        "the encoding that was given is unknown, or the file's byte order mark contradicts it",
-        "give one of those in docs/ingestion.md, or none",
+        "the encoding that was given or declared is unknown, or the file contradicts it: its byte "
+        "order mark does, or it is UTF-8",
+        "give one of those in docs/ingestion.md, or none; `encoding` goes before what the request "
+        "declares",
     ),
     FileFault.NUL_BYTE: Explanation(
         "the file holds a NUL byte", "export it as text without NUL bytes"
     ),
     FileFault.BAD_QUOTE: Explanation(
         "a quote is out of place or never closed, so where records end is not sure",
-        'put the whole field in quotes and write a quote within it twice ("")',
+        'put the whole field in quotes and write a quote within it twice (""), or upload with '
+        "`on_error=quarantine`; `escape` in the source mapping reads backslashes before quotes",
+    ),
+    FileFault.BAD_ESCAPE: Explanation(
+        "a backslash stands before a character that needs none, so what is meant is not sure",
+        "write it twice, or leave `escape` out of the source mapping if it is text in this file",
     ),
     FileFault.BARE_CARRIAGE_RETURN: Explanation(
         "a carriage return ends no line",
@@ -306,7 +336,7 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
         "a record is longer than 4 MiB", "look for a quote that is opened and never closed"
     ),
     FileFault.DUPLICATE_HEADER: Explanation(
-        "the header names a column twice", "give every column its own name"
+        "the header names a column twice that is read", "give every column its own name"
     ),
     FileFault.TOO_MANY_COLUMNS: Explanation(
         "the header has more than 1,000 columns",

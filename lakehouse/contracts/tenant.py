@@ -82,6 +82,10 @@ class SourceMapping(_Model):
     value without an entry is kept as it stands. `constants`: contract field → value for every row.
     `delimiter` and `encoding` are told from the file where they are left out. `decimal` is the mark
     before the decimals of prices and ratings; with a comma, a number that has a point is wrong.
+    `delimiter` and `encoding` are told from the file where they are left out. For a CSV file that
+    is not as RFC 4180 has it: `skip_lines` before the header; `comment`, what lines begin with that
+    are no rows; `header: none` with `names`, its columns in order; `escape`, a backslash that
+    stands before quotes.
     """
 
     columns: dict[str, str] = Field(default_factory=dict)
@@ -91,6 +95,21 @@ class SourceMapping(_Model):
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     encoding: str | None = None
     decimal: Literal[".", ","] = "."
+    skip_lines: Annotated[int, Field(ge=0, le=1_000)] = 0
+    comment: Annotated[str, Field(min_length=1, max_length=1, pattern=r"^[!-~]$")] | None = None
+    header: Literal["first", "none"] = "first"
+    names: list[str] = Field(default_factory=list, max_length=1_000)
+    escape: Literal["\\"] | None = None
+
+    @model_validator(mode="after")
+    def _names_its_columns_once(self) -> Self:
+        if (self.header == "none") != bool(self.names):
+            raise ValueError("a file without a header needs `header: none` and `names`, both")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("names: a column is named twice")
+        if self.comment is not None and self.comment in {'"', self.delimiter}:
+            raise ValueError("comment: a quote or the delimiter cannot begin a comment")
+        return self
 
 
 class TimeRange(_Model):

@@ -56,6 +56,54 @@ def ended(service: RunningService, tenant: str, url: str, seconds: float = 60) -
         time.sleep(0.05)
 
 
+TURKISH = (HEADER + "Işıl,i1,view,1767225600000\nŞule,i1,view,1767225600001\n").encode("cp1254")
+
+
+@pytest.mark.parametrize("is_form", [True, False])
+def test_declared_charset_is_used_and_comes_after_what_is_given(
+    service: RunningService, is_form: bool
+) -> None:
+    tenant = f"declared-{is_form}".lower()
+    service.add_tenant(tenant)
+
+    def send(declared: str, body: bytes = TURKISH, **options: str) -> httpx.Response:
+        if not is_form:
+            return post(service, tenant, body, {"Content-Type": declared}, **options)
+        return httpx.post(
+            f"{service.base_url}/internal/data/upload-csv",
+            params={"tenant_id": tenant, "data_type": "interactions", **options},
+            headers={"X-API-Key": service.keys[tenant]},
+            files={"file": ("clicks.csv", body, declared)},
+            timeout=60,
+        )
+
+    unsaid = send("text/csv")
+    assert (unsaid.status_code, unsaid.json()["code"]) == (400, "not_utf8")
+    assert "cp1254" in unsaid.json()["remedy"]
+
+    answer = send('text/csv; header=present; charset="Windows-1254"').json()
+    assert (answer["rows_accepted"], answer["warnings"]) == (2, [])
+    assert answer["file"]["encoding"] == "cp1254"
+    assert answer["file"]["encoding_from"] == "declared"
+    assert {row["user_id"] for row in service.rows(RAW_INTERACTIONS, tenant)} == {"Işıl", "Şule"}
+
+    packed = send("text/csv; charset=iso-8859-9", gzip.compress(TURKISH)).json()
+    assert packed["duplicates"] == 2
+    given = send("text/csv; charset=us-ascii", encoding="cp1254").json()
+    assert (given["duplicates"], given["file"]["encoding_from"]) == (2, "given")
+
+    for declared, code in [
+        ("text/csv; charset=us-ascii", "undecodable"),
+        ("text/csv; charset=utf-8", "not_utf8"),
+        ("text/csv; charset=klingon", "unknown_encoding"),
+    ]:
+        refused = send(declared)
+        assert (refused.status_code, refused.json()["code"]) == (400, code), declared
+    contradicted = send("text/plain; charset=ISO-8859-1", TURKISH.decode("cp1254").encode())
+    assert contradicted.json()["code"] == "unknown_encoding"
+    assert "the file is UTF-8" in contradicted.json()["detail"]
+
+
 def test_dry_run_says_what_would_happen_and_stores_nothing(service: RunningService) -> None:
     service.add_tenant("dry")
     good, bad = lines("u1,i1,view,1700000000000"), lines("u1,i1,view,1700000000000", ",i,view,1")
