@@ -34,6 +34,7 @@ from lakehouse.control.database import ControlDatabase
 from lakehouse.dev.kafka import BOOTSTRAP, ensure_topics, start_broker, stop_broker
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.ledger_check import check_ledger
+from lakehouse.storage.row_counts import row_count
 from lakehouse.storage.tables import open_table
 
 TENANTS: Final = 8
@@ -240,8 +241,7 @@ def _send(clicks: pl.DataFrame, bootstrap: str, prefix: str, rate: float) -> Non
 
 
 def _raw_rows(lake: LakeSettings) -> int:
-    adds = pl.DataFrame(open_table(lake, RAW_INTERACTIONS).get_add_actions(flatten=True))
-    return int(adds["num_records"].sum()) if adds.height else 0
+    return row_count(open_table(lake, RAW_INTERACTIONS))
 
 
 def _received(lake: LakeSettings) -> int:

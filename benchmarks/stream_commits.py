@@ -78,7 +78,8 @@ class Stream:
         """Store a micro-batch as the consumer does, then open the table anew."""
         number, self._number = self._number, self._number + 1
         claim = replace(self._claim, offset=number * ROWS)
-        prepared = self._intake.prepare([Part(claim, _records(number))])
+        records = _records(number)
+        prepared = self._intake.prepare([Part(claim, records, records[-1].offset + 1)])
         with prepared.held:
             began = perf_counter()
             self._sink.store(prepared.rows, prepared.moves, lambda: True)

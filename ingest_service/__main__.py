@@ -2,8 +2,10 @@
 
 import argparse
 import logging
+import math
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from ingest_service.settings import ServiceSettings, prepare_process, settle_process
@@ -38,17 +40,33 @@ def _serve(options: argparse.Namespace) -> None:
     import uvicorn
 
     from ingest_service.api.app import create_app
-    from ingest_service.api.door import door_protocol
+    from ingest_service.api.connections import Connections, TrustedProxies
+    from ingest_service.api.door import DoorLimits, door_protocol
     from ingest_service.wiring import build_services
     from lakehouse.settings import LakeSettings
 
     settings = ServiceSettings()
-    app = create_app(build_services(LakeSettings(), settings))
+    services = build_services(LakeSettings(), settings)
+    app = create_app(services)
+    connections = Connections(
+        settings.max_connections,
+        settings.connections_per_client,
+        TrustedProxies(settings.trusted_proxies),
+        lambda limit: services.metrics.connections_over.labels(limit).inc(),
+    )
+    limits = DoorLimits(
+        connections,
+        settings.header_seconds,
+        settings.max_header_bytes,
+        settings.answer_idle_seconds,
+        services.metrics.malformed.inc,
+    )
     config = uvicorn.Config(
         app,
-        http=door_protocol(settings.header_seconds),
-        h11_max_incomplete_event_size=settings.max_header_bytes,
-        limit_concurrency=settings.max_connections,
+        http=door_protocol(limits),
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -63,7 +81,12 @@ def _serve(options: argparse.Namespace) -> None:
                 settle_process()
                 _announce(options.host, port, options.port_file)
 
-    Server(config).run(sockets=[listening])
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            services.stopping.begin()
+            await super().shutdown(sockets)
+
+    with suppress(KeyboardInterrupt):  # uvicorn has ended as it should, and raises it then
+        Server(config).run(sockets=[listening])
 
 
 def _announce(host: str, port: int, port_file: Path | None) -> None:

@@ -12,15 +12,15 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from ingest_service.csv_files.detection import Guess, guess_encoding
+from ingest_service.csv_files.detection import guess_encoding, suggestion
 from ingest_service.csv_files.encoding import NotUtf8Error
 from ingest_service.csv_files.reader import no_rows
 from ingest_service.dedupe.window import BatchWindow, Verdict
 from ingest_service.parallel import map_in_order
-from ingest_service.report import Findings
+from ingest_service.report import Finding, Findings
 from ingest_service.rows import line_refs, quarantine_rows, raw_rows, reasons_by_row
 from ingest_service.sinks.base import BatchKey, Counts, SinkBatch
-from ingest_service.sources import FileReading, RowChunk, RowFile
+from ingest_service.sources import CsvRows, FileReading, RowChunk, RowFile
 from ingest_service.upload import FileUpload, Order, Watch
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
@@ -28,6 +28,7 @@ from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.tables import RAW_TABLES
 from lakehouse.contracts.tenant import FileFormat, OnError
+from lakehouse.contracts.unread import UnreadNames
 from lakehouse.contracts.validator import Validator
 from lakehouse.privacy.suppression import Suppressed
 from lakehouse.storage.findings import FindingsWriter, Kind
@@ -69,13 +70,14 @@ class Judged:
     """What became of a chunk of rows; `row` is the position in the chunk.
 
     `rows`: the accepted ones with their `event_id`, and `verdicts` in their order. `reasons`: why
-    others are not. Rows in neither are of erased people.
+    others are not. Rows in neither are of erased people. `warnings`: what is odd about rows.
     """
 
     count: int
     reasons: pl.DataFrame
     rows: pl.DataFrame
     verdicts: pl.Series
+    warnings: pl.DataFrame | None = None
 
 
 def unheard(judged: Judged) -> None:
@@ -141,9 +143,15 @@ class BatchRun:
             validator = Validator(order.data_type, order.mapping, order.settings, file.header)
         except FileRefusedError as error:
             error.line = error.line or file.header_line
+            if isinstance(file, CsvRows):
+                file.explain(error)
             raise
         for finding in file.oddities(validator.columns):
             self.warnings.note(finding)
+        for unread in UnreadNames.of(order.data_type, order.mapping).among(file.header):
+            self.warnings.note(
+                Finding(file.header_line, unread.name, unread.code.value, unread.message)
+            )
         return validator
 
     def _prepare(self, chunk: RowChunk, validator: Validator) -> _Prepared:
@@ -167,15 +175,16 @@ class BatchRun:
         chunk, rows = prepared.chunk, prepared.rows
         self.tally.received += chunk.frame.height
         lines = pl.Series(chunk.lines)
-        self.errors.add(prepared.reasons, lines)
-        self.warnings.add(prepared.warnings, lines)
+        elements = pl.Series(chunk.places) if self._unit == "item" else None
+        self.errors.add(prepared.reasons, lines, elements)
+        self.warnings.add(prepared.warnings, lines, elements)
         if self.is_refused:
             return  # nothing will be stored; the rest is read for its errors alone
         self.tally.suppressed += prepared.suppressed
         if prepared.reasons.height:
             self._quarantine(chunk, reasons_by_row(prepared.reasons))
         verdicts = self._window.judge(prepared.prints, prepared.is_state)
-        self._hear(Judged(chunk.frame.height, prepared.reasons, rows, verdicts))
+        self._hear(Judged(chunk.frame.height, prepared.reasons, rows, verdicts, prepared.warnings))
         if (verdicts != Verdict.NEW).any():
             self._quarantine(chunk, _conflicts(rows.filter(verdicts == Verdict.CONFLICT)))
             self.tally.duplicate += int((verdicts == Verdict.DUPLICATE).sum())
@@ -210,20 +219,21 @@ def second_reading(upload: FileUpload, fault: NotUtf8Error) -> FileUpload:
     """Return how to read a file again that turned out not to be UTF-8.
 
     In the encoding it is likely to be in; or, where wrong rows are kept aside, as UTF-8 with
-    damaged records. Raises the fault when neither will do, and for JSON, which is UTF-8.
+    damaged records. Raises the fault, with the likely encodings, when neither will do, and for
+    JSON, which is UTF-8.
     """
     if upload.format is FileFormat.JSON:
         raise fault
-    given = upload.encoding or upload.mapping.encoding
-    guess = guess_encoding(upload.path) if given is None else Guess(None, None)
-    if guess.encoding is not None:
+    is_said = (upload.encoding or upload.mapping.encoding or upload.declared_charset) is not None
+    guess = guess_encoding(upload.path)
+    if guess.encoding is not None and not is_said and not fault.is_cut:
         return replace(upload, encoding=guess.encoding)
-    if upload.on_error is OnError.QUARANTINE and guess.likely is None and not upload.expects_damage:
+    is_damaged = is_said or fault.is_cut or not guess.likely
+    if upload.on_error is OnError.QUARANTINE and is_damaged and not upload.expects_damage:
         return replace(upload, expects_damage=True)
-    if guess.likely is not None:
-        fault.remedy = (
-            f"it may be {guess.likely}: give that as `encoding` if it is, or export it as UTF-8"
-        )
+    hint = suggestion(guess)
+    if hint is not None:
+        fault.remedy = f"{fault.remedy}; if it is whole, {hint}" if fault.is_cut else hint
     raise fault
 
 

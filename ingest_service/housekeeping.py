@@ -53,6 +53,6 @@ class Housekeeper:
             task = self._tasks[number]
             try:
                 task.run()
-            except Exception as error:  # noqa: BLE001 - a later task must not suffer from it
+            except BaseException as error:  # noqa: BLE001 - the thread serves every later task
                 _log.warning("%s failed: %s", task.name, type(error).__qualname__)
             due[number] = monotonic() + task.every.total_seconds()

@@ -18,8 +18,9 @@ DURATION_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 class ServiceMetrics:
     """The service's metrics on a registry of their own.
 
-    Labels are bounded: `data_type` has three values, `outcome` five, `status` the HTTP codes the
-    service answers with, `route` the path templates.
+    Labels are bounded: `data_type` has three values, `outcome` five, `quota` five, `limit` two,
+    `code` is a warning's,
+    `status` the HTTP codes the service answers with, `route` the path templates.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,29 @@ class ServiceMetrics:
             "eta_ingest_rows_total",
             "Rows of uploads, by what became of them.",
             ("data_type", "outcome"),
+            registry=self.registry,
+        )
+        self.over_quota = Counter(
+            "eta_ingest_over_quota_total",
+            "Requests refused because their tenant had used up a quota, by the quota.",
+            ("quota",),
+            registry=self.registry,
+        )
+        self.connections_over = Counter(
+            "eta_ingest_connections_over_limit_total",
+            "Connections that came over a limit: an idle one was closed, or they were refused.",
+            ("limit",),
+            registry=self.registry,
+        )
+        self.malformed = Counter(
+            "eta_ingest_malformed_requests_total",
+            "Connections that sent what is no HTTP/1.1 request, or one whose end is not certain.",
+            registry=self.registry,
+        )
+        self.warnings = Counter(
+            "eta_ingest_warnings_total",
+            "What was odd about rows or files that were taken, by code (docs/codes.md).",
+            ("data_type", "code"),
             registry=self.registry,
         )
         self.bytes = Counter(
@@ -118,6 +142,8 @@ class ServiceMetrics:
     def observe(self, data_type: DataType, report: IngestReport, seconds: float) -> None:
         """Count an upload that was read to its end."""
         self.duration.labels(data_type.value).observe(seconds)
+        for code, count in report.warnings.by_code.items():
+            self.warnings.labels(data_type.value, code).inc(count)
         counts = report.counts
         outcomes = {"refused": counts.received}
         if report.is_stored:

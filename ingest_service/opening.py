@@ -1,6 +1,6 @@
 """Opens the file of an upload by what it is written in."""
 
-from ingest_service.csv_files.chunks import CsvOptions
+from ingest_service.csv_files.chunks import CsvOptions, Dialect
 from ingest_service.csv_files.encoding import Encoding
 from ingest_service.json_files.reader import JsonRows
 from ingest_service.json_files.rows import JsonColumns
@@ -20,7 +20,14 @@ def open_rows(upload: FileUpload, chunk_bytes: int) -> RowFile:
         return JsonRows(upload.path, name, columns, chunk_bytes)
     options = CsvOptions(
         encoding=encoding,
+        declared=upload.declared_charset,
         delimiter=upload.delimiter or mapping.delimiter,
+        dialect=Dialect(
+            mapping.skip_lines,
+            mapping.comment,
+            tuple(mapping.names) if mapping.header == "none" else None,
+            mapping.escape,
+        ),
         wanted=wanted_columns(upload.data_type, mapping),
         keeps_going=upload.on_error is OnError.QUARANTINE,
         expects_damage=upload.expects_damage,

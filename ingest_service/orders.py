@@ -43,9 +43,13 @@ class UploadParameters(BaseModel):
 
 
 class UploadOrder(BaseModel):
-    """An upload as a job keeps it; the file is beside."""
+    """An upload as a job keeps it; the file is beside.
+
+    `declared_charset`: of the file, as its Content-Type has it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     parameters: UploadParameters
     format: FileFormat = FileFormat.CSV
+    declared_charset: str | None = None

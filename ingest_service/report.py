@@ -40,8 +40,13 @@ class Findings:
         """How many there were, kept or not."""
         return self.by_code.total()
 
-    def add(self, reasons: pl.DataFrame, lines: pl.Series) -> None:
-        """Take in the reasons of one chunk, whose rows stand on `lines`."""
+    def add(
+        self, reasons: pl.DataFrame, lines: pl.Series, elements: pl.Series | None = None
+    ) -> None:
+        """Take in the reasons of one chunk, whose rows stand on `lines`.
+
+        `elements`: their places in an array, which its lines may not tell apart.
+        """
         if not reasons.height:
             return
         self.rows += reasons["row"].n_unique()
@@ -51,7 +56,11 @@ class Findings:
         if not wanted.height:
             return
         line = lines.gather(wanted["row"]).alias("line")
-        shown = wanted.select(line, "column", "code", reason="message")
+        reason = pl.col("message")
+        if elements is not None:
+            place = elements.gather(wanted["row"])
+            reason = pl.format("{} (element {} of the array)", reason, pl.lit(place))
+        shown = wanted.select(line, "column", "code", reason=reason)
         self.kept.extend(Finding(*row) for row in shown.head(room).iter_rows())
         if self.keep_all is not None:
             self.keep_all(shown)

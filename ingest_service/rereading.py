@@ -16,6 +16,7 @@ from ingest_service.json_files.rows import (
     record_of,
 )
 from lakehouse.contracts.layout import SourceLayout
+from lakehouse.contracts.row_issues import WARNING_CODES
 from lakehouse.contracts.strict_json import Parsed, StrictDecoder
 from lakehouse.errors import EtaError
 from lakehouse.storage.quarantine import OWN_COLUMNS, PLACE, source_ref_of
@@ -102,7 +103,8 @@ def reread(
 
 def _frame_of(chunk: JsonChunk) -> tuple[pl.DataFrame, pl.Series]:
     rows = pl.Series(range(chunk.frame.height), dtype=pl.UInt32)
-    return chunk.frame, ~rows.is_in(chunk.faults["row"].implode())
+    wrong = chunk.faults.filter(~pl.col("code").is_in(WARNING_CODES))
+    return chunk.frame, ~rows.is_in(wrong["row"].implode())
 
 
 def _avro_records(raw: list[bytes], schema_text: str) -> list[JsonRecord]:
@@ -119,7 +121,12 @@ def _avro_records(raw: list[bytes], schema_text: str) -> list[JsonRecord]:
 def _record(layout: SourceLayout, raw: bytes) -> tuple[str, ...] | None:
     try:
         text = raw.decode(layout.encoding)
-        records = csv.reader(StringIO(text, newline=""), delimiter=layout.delimiter, strict=True)
+        records = csv.reader(
+            StringIO(text, newline=""),
+            delimiter=layout.delimiter,
+            escapechar=layout.escape,
+            strict=True,
+        )
         fields = tuple(next(records, ()))
     except (UnicodeDecodeError, csv.Error):
         return None

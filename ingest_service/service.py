@@ -4,6 +4,7 @@ Rows flow through in chunks, each forgotten once written, so memory does not dep
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 from ingest_service.batch import BatchRun, Judged, second_reading, unheard
 from ingest_service.csv_files.encoding import NotUtf8Error
 from ingest_service.csv_files.reader import CHUNK_BYTES
+from ingest_service.dedupe.turns import Turn
 from ingest_service.dedupe.window import BatchSession, DedupeWindows, History
 from ingest_service.opening import open_rows
 from ingest_service.report import Findings, IngestReport
@@ -18,6 +20,7 @@ from ingest_service.sinks.base import BatchKey, Counts, OutdatedError, Sink
 from ingest_service.sinks.dry import DryBatch
 from ingest_service.sources import RowFile
 from ingest_service.upload import FileUpload, Order, RowsOrder, Watch, unwatched
+from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import SuppressionList, is_unchanged
 from lakehouse.storage.findings import KINDS, FindingsStore, FindingsWriter, Kind
@@ -73,18 +76,22 @@ class IngestService:
                     return report
         raise _list_kept_changing()
 
+    def turn(self, tenant_id: str, data_type: DataType) -> AbstractContextManager[Turn]:
+        """Queue for a tenant's window, as every batch does; see `ingest_rows`."""
+        return self._windows.of(tenant_id, data_type).turn()
+
     def ingest_rows(
-        self, order: RowsOrder, rows: Callable[[], RowFile]
+        self, order: RowsOrder, rows: Callable[[], RowFile], turn: Turn | None = None
     ) -> tuple[IngestReport, list[Judged]]:
         """Store the good rows and keep the others aside; what was judged of each is in order.
 
         As `ingest` does, but for findings: those of rows in memory are the caller's to keep.
         `rows` is called once per attempt; the order's batch id must have been made for this call.
-        Raises `FileRefusedError` for a mapping that cannot be
-        used.
+        With a `turn` that has come the call waits for no other batch of the tenant.
+        Raises `FileRefusedError` for a mapping that cannot be used.
         """
-        events = self._windows.of(order.tenant_id, order.data_type)
-        with events.batch(self._history, order.tenant_id, order.data_type) as session:
+        events = turn.events if turn else self._windows.of(order.tenant_id, order.data_type)
+        with events.batch(self._history, order.tenant_id, order.data_type, turn) as session:
             for _ in range(MAX_ATTEMPTS):
                 judged: list[Judged] = []
                 found = self._run(order, session, rows, unwatched, None, judged.append)

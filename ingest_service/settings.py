@@ -31,6 +31,9 @@ class ServiceSettings(BaseSettings):
     """Largest request body of an upload; a larger one is refused with 413."""
     max_unpacked_bytes: int = Field(default=4 * GIBIBYTE, gt=0)
     """Largest content of a gzip or zstd file; one that unpacks to more is refused with 413."""
+    spool_bytes_per_tenant: int = Field(default=16 * GIBIBYTE, gt=0)
+    """What a tenant's files may have on the disk of the spool folder, those of jobs that wait to be
+    read included; beyond it 429."""
     parallel_uploads: int = Field(default=1, gt=0)
     """Files read at the same time per process; the others wait. Memory grows with it."""
     chunk_bytes: int = Field(default=4 * 1024 * 1024, ge=64 * 1024)
@@ -56,7 +59,10 @@ class ServiceSettings(BaseSettings):
     """Seconds that an event waits for others to be committed with."""
     event_memory_bytes: int = Field(default=32 * MEBIBYTE, gt=0)
     """Bodies of events that are read or wait to be stored, per process; beyond it 503. A tenant
-    may use half of it."""
+    may use half of it; when all is used, who has the most loses what is unfinished."""
+    unverified_memory_bytes: int = Field(default=8 * MEBIBYTE, gt=0)
+    """Webhook bodies whose signature is not checked yet, per process; beyond it 503. A source and
+    client address may use half of it."""
     event_longest_wait: float = Field(default=5.0, gt=0)
     """Seconds after which a waiting event shows that the writer is behind: 503 for new ones."""
     parallel_commits: int = Field(default=2, gt=0)
@@ -66,11 +72,27 @@ class ServiceSettings(BaseSettings):
     body_seconds: float = Field(default=60, gt=0)
     """Time a client has for the body of an events or webhook request; then 408."""
     body_idle_seconds: float = Field(default=30, gt=0)
-    """Time a client of any request may send nothing of its body; then 408."""
+    """Time a client of any request may send next to nothing of its body; then 408 …"""
+    body_rate: float = Field(default=1024, ge=0)
+    """… unless these bytes per second came in that time."""
+    upload_seconds: float = Field(default=4 * 3600, gt=0)
+    """Time a client has for the body of an upload; then 408."""
+    shutdown_seconds: float = Field(default=20, gt=0)
+    """Time that requests have to end when the service is stopped: a body that is not complete after
+    a quarter of it, or a file that is not read after half of it, is answered 503; what is left then
+    is cut off. Nothing of either is stored."""
     max_header_bytes: int = Field(default=32 * 1024, ge=1024)
     """Largest head of a request; a larger one is refused with 400."""
     max_connections: int = Field(default=1_000, gt=0)
-    """Connections per process; further requests are refused with 503."""
+    """Connections per process. At the limit, one that waits for a request gives way, of the client
+    that has the most; with requests on all of them a new connection is answered 503."""
+    connections_per_client: int = Field(default=250, gt=0)
+    """The same for the connections of one client address (IPv6: /64 network)."""
+    trusted_proxies: str = "127.0.0.1,::1"
+    """Addresses or networks, with commas, that many clients come from: they may have all
+    connections, and their `X-Forwarded-For` says who the client is."""
+    answer_idle_seconds: float = Field(default=60, gt=0)
+    """Time a client may take nothing of its answer; then its connection is closed."""
     metrics_token: SecretStr | None = None
     """Bearer token of the operator for `GET /metrics`, which is closed without it, and for the
     quality of every tenant's data on the dashboard."""
@@ -124,6 +146,10 @@ class StreamSettings(BaseSettings):
     backoff_seconds: float = Field(default=0.5, gt=0)
     """First pause when something is away; it doubles up to `backoff_most_seconds`."""
     backoff_most_seconds: float = Field(default=15.0, gt=0)
+    halted_retry_seconds: float = Field(default=60.0, gt=0)
+    """How often a partition that stands still is tried again."""
+    isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
+    """Whether messages of aborted transactions are left out."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     """Port of 127.0.0.1 for Prometheus; none: no metrics are served."""
 

@@ -2,36 +2,64 @@
 
 Every file is locked by the process that writes it. A lock ends with its process, so what a killed
 process left is found and removed at the next start, while live processes keep theirs.
+
+A file's name says whose it is, hashed. So what an owner has on the disk, that of other processes
+and of jobs that wait included, can be summed up at any time, and none fills the others' disk.
 """
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
+from lakehouse.errors import EtaError
 from lakehouse.storage.durable import sync_file, sync_new_folders
 
 SUFFIX: Final = ".upload"
+OWNER_CHARACTERS: Final = 12
+CHECK_BYTES: Final = 16 * 1024 * 1024
+
+
+class SpoolQuotaError(EtaError):
+    """An owner has as much on the disk as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"the tenant's files that are received or wait to be read have {most:,} bytes",
+            remedy="send the file again when those that were sent before are read",
+        )
 
 
 class Spool:
-    """A folder of uploads in progress, readable by this user alone."""
+    """A folder of uploads in progress, readable by this user alone.
 
-    def __init__(self, folder: Path) -> None:
+    An owner may have `owner_bytes` in it; that is looked at every 16 MiB of a file.
+    """
+
+    def __init__(self, folder: Path, owner_bytes: int | None = None) -> None:
         self._folder = folder
+        self._owner_bytes = owner_bytes
 
     @contextmanager
-    def file(self) -> Iterator["SpoolFile"]:
-        """Create an empty file; it is deleted however the block ends, unless it was kept."""
+    def file(self, owner: str = "") -> Iterator["SpoolFile"]:
+        """Create an empty file; it is deleted however the block ends, unless it was kept.
+
+        Raises `SpoolQuotaError`, as writing to it does.
+        """
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._folder / f"{token_hex(16)}{SUFFIX}"
+        prefix = hashlib.sha256(owner.encode()).hexdigest()[:OWNER_CHARACTERS]
+        check = partial(self._check, prefix)
+        check()
+        path = self._folder / f"{prefix}-{token_hex(16)}{SUFFIX}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            spooled = SpoolFile(path, descriptor)
+            spooled = SpoolFile(path, descriptor, check)
             yield spooled
             if not spooled.is_kept:
                 path.unlink(missing_ok=True)
@@ -40,6 +68,16 @@ class Spool:
             raise
         finally:
             os.close(descriptor)
+
+    def _check(self, prefix: str) -> None:
+        if self._owner_bytes is None:
+            return
+        size = 0
+        for path in self._folder.glob(f"{prefix}-*{SUFFIX}"):
+            with suppress(FileNotFoundError):  # it has gone meanwhile
+                size += path.stat().st_size
+        if size >= self._owner_bytes:
+            raise SpoolQuotaError(self._owner_bytes)
 
     def path(self, name: str) -> Path:
         """Return where a file that was kept stands."""
@@ -55,12 +93,15 @@ class Spool:
 
 
 class SpoolFile:
-    """An open spool file; `write` appends."""
+    """An open spool file; `write` appends. `charset` is what its sender declares, if anything."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, check: Callable[[], None]) -> None:
         self.path = path
         self.is_kept = False
+        self.charset: str | None = None
         self._descriptor = descriptor
+        self._check = check
+        self._unchecked = 0
 
     @property
     def name(self) -> str:
@@ -77,11 +118,16 @@ class SpoolFile:
         self.is_kept = True
 
     def drop(self) -> None:
-        """Delete the file before the block ends."""
+        """Delete the file before the block ends, and free its room on the disk."""
+        os.ftruncate(self._descriptor, 0)
         self.path.unlink(missing_ok=True)
 
     def write(self, data: bytes) -> None:
-        """Append all of `data`; raises `OSError` when the disk is full."""
+        """Append all of `data`; raises `OSError` when the disk is full, and `SpoolQuotaError`."""
+        self._unchecked += len(data)
+        if self._unchecked >= CHECK_BYTES:
+            self._check()
+            self._unchecked = 0
         view = memoryview(data)
         while view:
             view = view[os.write(self._descriptor, view) :]

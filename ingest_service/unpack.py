@@ -1,15 +1,17 @@
-"""gzip and zstd files, unpacked piece by piece up to a cap.
+"""gzip and zstd, unpacked piece by piece in time and memory that follow what came in.
 
-A megabyte can unpack to a gigabyte, so the cap counts what comes out, and what comes out may also
-be no more than a multiple of what went in. Memory is a few pieces whatever a file claims: a zstd
-frame that asks for a window of more than 8 MiB (RFC 9659) is refused.
+Every packed body goes through `Unpacker`: of events, webhooks and uploads. A megabyte can unpack to
+a gigabyte, so what comes out is counted while it comes, and may be no more than a multiple of what
+went in. A megabyte can also be fifty thousand gzip members that hold nothing: each costs a
+decompressor, so there may be only so many per byte. Nothing is looked at twice: input goes in as
+small slices, because what a decompressor does not use of a slice is copied. A zstd frame that asks
+for a window of more than 8 MiB (RFC 9659) is refused.
 """
 
-import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, Final
 
 import zstandard
 
@@ -22,18 +24,127 @@ MAX_RATIO: Final = 200
 """Text of any use packs to a fiftieth at best."""
 FREE_BYTES: Final = 16 * 1024 * 1024
 """Up to here the ratio does not matter."""
+FREE_PARTS: Final = 1_000
+"""So many members or frames any body may have, and one more …"""
+BYTES_PER_PART: Final = 1_000
+"""… for each so many bytes of it."""
 MAX_WINDOW: Final = 8 * 1024 * 1024
-ZSTD_INPUT_BYTES: Final = 1024
 
+_INPUT_BYTES: Final = {GZIP: 8 * 1024, ZSTD: 512}
+"""Slices that go in. A few bytes of zstd make a block of 128 KiB: 512 are at most 16 MiB out."""
+_READ_BYTES: Final = 256 * 1024
+_IDLE_BYTES: Final = 4 * 1024 * 1024
+_GZIP_WINDOW: Final = 31
 _MAGIC: Final = {b"\x1f\x8b": GZIP, b"\x28\xb5\x2f\xfd": ZSTD}
 
 
 class UnpackedTooLargeError(EtaError):
-    """A packed file holds more than it may."""
+    """A packed body holds more than it may, or consists of too many parts."""
 
 
 class DamagedPackError(EtaError):
-    """A packed file is cut off or not what it says."""
+    """A packed body is cut off or not what it says."""
+
+
+class Unpacker:
+    """Unpacks one body: gzip members or zstd frames, one after the other, each complete.
+
+    Empty parts, and zeros between gzip members, are legal. Work is linear in what goes in and
+    comes out; memory is 16 MiB at most, whatever a body claims.
+    """
+
+    def __init__(self, packing: str, limit: int) -> None:
+        self._packing = packing
+        self._limit = limit
+        self._read = self._size = self._parts = 0
+        self._part: Any = None  # both libraries call what they need alike and name no type
+        self._unpack: Callable[[bytes], Iterator[bytes]]
+        self._new_part: Callable[[], Any]
+        if packing == GZIP:
+            self._unpack, self._new_part = self._gzip, lambda: zlib.decompressobj(_GZIP_WINDOW)
+        else:
+            frames = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
+            self._unpack, self._new_part = self._zstd, frames.decompressobj
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what comes out of the next bytes of the body.
+
+        Raises `UnpackedTooLargeError` as soon as more than the limit has come out, more than 200
+        bytes for each that went in, or more parts than one per 1,000 bytes and 1,000; and
+        `DamagedPackError`.
+        """
+        step = _INPUT_BYTES[self._packing]
+        try:
+            for start in range(0, len(data), step):
+                piece = data[start : start + step]
+                self._read += len(piece)
+                for out in self._unpack(piece):
+                    self._count(len(out))
+                    yield out
+        except (zlib.error, zstandard.ZstdError):
+            raise self._damaged() from None
+
+    def finish(self) -> None:
+        """Raise `DamagedPackError` when the body is empty or was cut off."""
+        if self._part is not None or not self._parts:
+            raise self._damaged()
+
+    def _gzip(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._part is None:
+                if self._parts:
+                    data = data.lstrip(b"\0")  # gzip pads to the blocks of a tape
+                    if not data:
+                        return
+                self._begin()
+            member = self._part
+            out = member.decompress(data, PIECE_BYTES)
+            yield out
+            while not member.eof and (member.unconsumed_tail or len(out) == PIECE_BYTES):
+                out = member.decompress(member.unconsumed_tail, PIECE_BYTES)
+                yield out
+            data = self._rest()
+
+    def _zstd(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._part is None:
+                self._begin()
+            yield self._part.decompress(data)
+            data = self._rest()
+
+    def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > FREE_PARTS + self._read // BYTES_PER_PART:
+            raise UnpackedTooLargeError(
+                f"the {self._packing} body consists of more than {self._parts - 1:,} parts, too "
+                "many for its size",
+                remedy="pack it as one",
+            )
+        self._part = self._new_part()
+
+    def _rest(self) -> bytes:
+        """Return what of a slice is behind the end of a part."""
+        if not self._part.eof:
+            return b""
+        rest: bytes = self._part.unused_data
+        self._part = None
+        return rest
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        is_over = self._size > self._limit
+        if is_over or (self._size > FREE_BYTES and self._size > MAX_RATIO * self._read):
+            raise UnpackedTooLargeError(
+                f"the {self._packing} body unpacks to more than "
+                + (f"{self._limit:,} bytes" if is_over else f"{MAX_RATIO} times its size"),
+                remedy="split what it holds; of a CSV file, each part with the header",
+            )
+
+    def _damaged(self) -> DamagedPackError:
+        return DamagedPackError(
+            f"the {self._packing} body is damaged, cut off, or needs too much memory to unpack",
+            remedy="pack it again (zstd without --long and --ultra), or send it unpacked",
+        )
 
 
 def packing_of(path: Path) -> str | None:
@@ -44,56 +155,31 @@ def packing_of(path: Path) -> str | None:
 
 
 def unpacked(path: Path, packing: str, limit: int) -> Iterator[bytes]:
-    """Yield the content of a packed file in pieces of at most 1 MiB.
+    """Yield the content of a packed file in pieces of about 1 MiB.
 
-    Raises `UnpackedTooLargeError` as soon as more than `limit` bytes have come out, or more than
-    200 for each that went in, and `DamagedPackError` for a file that is damaged or goes on behind
-    its end.
+    Raises what `Unpacker` raises. A file that holds little yields empty pieces now and then, so
+    that who asks for them may stop.
     """
-    size = 0
+    unpacker = Unpacker(packing, limit)
+    pending, idle = bytearray(), 0
     with path.open("rb") as file:
-        for piece in _pieces(file, packing):
-            size += len(piece)
-            read = file.tell()
-            if size > limit or (size > FREE_BYTES and size > MAX_RATIO * read):
-                raise UnpackedTooLargeError(
-                    f"the {packing} file unpacks to more than "
-                    + (f"{limit:,} bytes" if size > limit else f"{MAX_RATIO} times its size"),
-                    remedy="split the file, each part with the header",
-                )
-            yield piece
+        while data := file.read(_READ_BYTES):
+            idle += len(data)
+            for out in unpacker.feed(data):
+                pending += out
+                if len(pending) >= PIECE_BYTES:
+                    yield bytes(pending)
+                    pending, idle = bytearray(), 0
+            if idle >= _IDLE_BYTES:
+                yield bytes(pending)
+                pending, idle = bytearray(), 0
+    unpacker.finish()
+    yield bytes(pending)
 
 
-def _pieces(file: BinaryIO, packing: str) -> Iterator[bytes]:
-    try:
-        if packing == GZIP:
-            with gzip.GzipFile(fileobj=file, mode="rb") as stream:
-                yield from iter(lambda: stream.read(PIECE_BYTES), b"")
-        else:
-            yield from _zstd_pieces(file)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError):
-        raise DamagedPackError(
-            f"the {packing} file is damaged, cut off, or needs too much memory to unpack",
-            remedy="pack it again (zstd without --long and --ultra), or send it unpacked",
-        ) from None
-
-
-def _zstd_pieces(file: BinaryIO) -> Iterator[bytes]:
-    """Frames one after the other, each complete.
-
-    zstandard's stream reader takes a frame that is cut off for one that has ended, so frames are
-    followed here. A few bytes can make a block of 128 KiB: 1 KiB in is at most 32 MiB out.
-    """
-    frames = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
-    frame, is_begun = frames.decompressobj(), False
-    while data := file.read(ZSTD_INPUT_BYTES):
-        while data:
-            out = frame.decompress(data)
-            yield from (out[n : n + PIECE_BYTES] for n in range(0, len(out), PIECE_BYTES))
-            data, is_begun = frame.unused_data, True
-            if frame.eof:
-                frame, is_begun = frames.decompressobj(), False
-            else:
-                break
-    if is_begun:
-        raise EOFError
+def unpacked_body(body: bytes, packing: str, limit: int) -> bytes:
+    """Return the content of a packed body; raises what `Unpacker` raises."""
+    unpacker = Unpacker(packing, limit)
+    content = b"".join(unpacker.feed(body))
+    unpacker.finish()
+    return content

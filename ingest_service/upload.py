@@ -86,7 +86,8 @@ class FileUpload:
     """A file on disk and what is to become of its rows.
 
     `mapping_name` is what the tenant calls the mapping: rows in quarantine keep it.
-    `encoding` and `delimiter` go before the mapping's. `expects_damage`: records that are not
+    `encoding` and `delimiter` go before the mapping's; `declared_charset`, the request's, comes
+    after both. `expects_damage`: records that are not
     UTF-8 are wrong rows. `is_dry`: nothing is stored. `is_repeat`: an earlier attempt may have
     stored the batch.
     """
@@ -102,6 +103,7 @@ class FileUpload:
     format: FileFormat = FileFormat.CSV
     encoding: str | Encoding | None = None
     delimiter: str | None = None
+    declared_charset: str | None = None
     expects_damage: bool = False
     is_dry: bool = False
     is_repeat: bool = False

@@ -2,12 +2,15 @@
 
 import logging
 import re
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
+from ingest_service.api.budgets import Room
+from ingest_service.api.pace import Stopping
 from ingest_service.api.services import Services
-from ingest_service.api.small_body import BodyReader
+from ingest_service.api.small_body import BodyReader, Rooms
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.events.group_commit import GroupCommitWriter, GroupLimits
@@ -26,6 +29,7 @@ from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
 from ingest_service.spool import Spool
+from ingest_service.upload_quotas import UploadQuotas
 from ingest_service.webhooks.inbox import Inbox
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
 from lakehouse.privacy.export import open_export
@@ -59,7 +63,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     """Open the control database and return the parts; the lake is touched at `start` only."""
     control = ControlDatabase.open(lake.control_url)
     sink = DeltaSink(lake)
-    spool = Spool(lake.spool_dir)
+    spool = Spool(lake.spool_dir, settings.spool_bytes_per_tenant)
     findings = FindingsStore(lake)
     ingest = IngestService(
         sink,
@@ -95,12 +99,16 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     keeper = Housekeeper(tasks)
     quality = _quality_desk(lake, control)
 
+    leases = ExitStack()
+
     def start() -> None:
         _start(lake, settings, control, sink, spool, readiness)
+        leases.enter_context(control.jobs.kept())
         keeper.start()
 
     def stop() -> None:
         keeper.stop()
+        leases.close()
         quality.close()
         sink.close()
 
@@ -120,8 +128,10 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
             EventLimits(settings.max_batch_events, settings.max_webhook_bytes),
         ),
         quotas=QuotaKeeper(control.usage),
+        uploads=UploadQuotas(control.upload_usage),
         quality=quality,
-        bodies=BodyReader(settings.event_memory_bytes, settings.body_seconds),
+        bodies=BodyReader(_rooms(settings), settings.body_seconds),
+        stopping=Stopping(settings.shutdown_seconds),
         not_ready=readiness.problems,
         start=start,
         stop=stop,
@@ -129,6 +139,15 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
             lambda: batches(sink.table, tenant_id, limit=limit, after=after)
         ),
         export=lambda tenant_id, user_id: open_export(lake, tenant_id, user_id).chunks(),
+    )
+
+
+def _rooms(settings: ServiceSettings) -> Rooms:
+    bodies = settings.max_connections // 4
+    known, unknown = settings.event_memory_bytes, settings.unverified_memory_bytes
+    return Rooms(
+        Room(known // 2, known, bodies, settings.max_connections // 2),
+        Room(unknown // 2, unknown, bodies // 4, bodies),
     )
 
 
@@ -154,8 +173,10 @@ def replay(
         jobs.append(control.jobs.start(key.tenant_id, REPLAY_JOB, key.commit_id))
 
     state = "failed"
+    order = ReplayOrder(tenant_id, tenant, batch_id, mapping, edited)
     try:
-        found = replayer.replay(ReplayOrder(tenant_id, tenant, batch_id, mapping, edited), on_batch)
+        with control.jobs.kept():
+            found = replayer.replay(order, on_batch)
         state = "succeeded"
         return found
     finally:

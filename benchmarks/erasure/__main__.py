@@ -30,6 +30,7 @@ from lakehouse.privacy.raw_tables import People, delete_rows
 from lakehouse.privacy.rewriting import DAY, files_of
 from lakehouse.privacy.scan import scan_stream
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.row_counts import row_count
 from lakehouse.storage.staging import StagedRows, writer_properties
 from lakehouse.storage.tables import ensure_tables, open_table
 
@@ -169,8 +170,7 @@ def search(settings: LakeSettings, people: list[str]) -> dict[str, float]:
 
 
 def _row_count(settings: LakeSettings) -> int:
-    actions = open_table(settings, RAW_INTERACTIONS).get_add_actions(flatten=True)
-    return sum(pl.DataFrame(actions)["num_records"])
+    return row_count(open_table(settings, RAW_INTERACTIONS))
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from ingest_service.upload import FileUpload
 from ingest_service.webhooks.adapters import rows_of
 from ingest_service.webhooks.signatures import BadSignatureError, verified
 from lakehouse.contracts.mapping import FileRefusedError
+from lakehouse.contracts.row_issues import WARNING_CODES
 from lakehouse.contracts.tenant import (
     SEGMENT,
     DataType,
@@ -66,7 +67,8 @@ def events(data: bytes) -> None:
         quick = quick_texts(data, data_type, LIMITS)
         plain = plain_body(data, data_type, LIMITS)
         try:
-            strict = texts_of(parse_events(data, LIMITS), columns.names, columns.objects)
+            records = parse_events(data, LIMITS)
+            strict = texts_of(records, columns.names, columns.objects, columns.unread)
         except (BadEventsError, TooLargeError):
             if quick is not None or plain is not None:
                 raise AssertionError("a quick way reads what the strict one refuses") from None
@@ -143,6 +145,8 @@ def _validate(data_type: DataType, mapping: SourceMapping, rows: RowTexts) -> No
 def _judge(validator: Validator, chunk: RowChunk) -> None:
     found = validator.validate(chunk.frame, _MOMENT, chunk.traits, chunk.faults)
     judged = found.accepted.height + found.rejected_count
+    if not set(found.warnings["code"]) <= set(WARNING_CODES):
+        raise AssertionError("a warning of an unknown code")
     if judged != chunk.frame.height:
         raise AssertionError(f"{chunk.frame.height} rows, {judged} judged")
 

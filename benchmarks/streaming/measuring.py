@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from kafka import KafkaConsumer, TopicPartition
+
+from lakehouse.storage.row_counts import row_count
 
 LOOK_SECONDS = 0.05
 
@@ -25,10 +26,9 @@ LOOK_SECONDS = 0.05
 def rows_of(path: str) -> int:
     """Return how many rows a new reader of the table sees."""
     try:
-        adds = pl.DataFrame(DeltaTable(path).get_add_actions(flatten=True))
+        return row_count(DeltaTable(path))
     except (DeltaError, OSError):
         return 0
-    return int(adds["num_records"].sum()) if adds.height else 0
 
 
 @dataclass

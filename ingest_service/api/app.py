@@ -21,7 +21,8 @@ from ingest_service.api import (
     uploads,
     webhooks,
 )
-from ingest_service.api.door import IdleLimit, SecurityHeaders
+from ingest_service.api.door import SecurityHeaders
+from ingest_service.api.pace import BodyPace, Pace
 from ingest_service.api.services import Services
 from ingest_service.api.worker import UploadWorker
 from ingest_service.metrics import ServiceMetrics
@@ -39,9 +40,11 @@ def create_app(services: Services) -> FastAPI:
         await worker.start()
         await services.writer.start()
         await services.quotas.start()
+        await services.uploads.start()
         await services.inbox.start()
         yield
         await services.inbox.stop()
+        await services.uploads.stop()
         await services.quotas.stop()
         await services.writer.stop()
         await worker.stop()
@@ -52,6 +55,7 @@ def create_app(services: Services) -> FastAPI:
         description="Takes in interactions and item catalogues.",
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would go where the request's Host header says
     )
     app.state.services = services
     app.include_router(events.router)  # first: routes are tried in their order
@@ -66,7 +70,9 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(quality.page_router())
     app.include_router(health.router)
     problems.install(app)
-    app.add_middleware(IdleLimit, seconds=services.settings.body_idle_seconds)
+    settings = services.settings
+    pace = Pace(settings.body_idle_seconds, settings.body_rate, settings.upload_seconds)
+    app.add_middleware(BodyPace, pace=pace, stopping=services.stopping)
     app.add_middleware(RequestCounter, metrics=services.metrics)
     app.add_middleware(SecurityHeaders)
     return app

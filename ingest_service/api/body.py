@@ -1,6 +1,6 @@
 """A request's body as a file on disk: out of its form, out of its packing, within its limits."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Final
@@ -8,23 +8,16 @@ from typing import Final
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
-from ingest_service.api.multipart import FORM, spool_part
+from ingest_service.api.coding import packing_of_body, unpacking_problem
+from ingest_service.api.multipart import FORM, charset_of, spool_part
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services
 from ingest_service.api.spooling import WRITE_BYTES, write
 from ingest_service.spool import SpoolFile
-from ingest_service.unpack import (
-    GZIP,
-    ZSTD,
-    DamagedPackError,
-    UnpackedTooLargeError,
-    packing_of,
-    unpacked,
-)
+from ingest_service.unpack import DamagedPackError, UnpackedTooLargeError, packing_of, unpacked
 
 PART: Final = "file"
 
-_CODINGS: Final = {"": None, "identity": None, "gzip": GZIP, "x-gzip": GZIP, "zstd": ZSTD}
 _FILE_TYPES: Final = frozenset(
     {
         "text/csv",
@@ -41,53 +34,69 @@ _FILE_TYPES: Final = frozenset(
 
 
 @asynccontextmanager
-async def received(request: Request, services: Services) -> AsyncIterator[SpoolFile]:
+async def received(
+    request: Request, services: Services, tenant_id: str, count: Callable[[int], None]
+) -> AsyncIterator[SpoolFile]:
     """Spool the file that a request carries and yield it, unpacked; it is gone after the block.
 
     The file is the form part `file`, or the whole body when that is no form. The body may be
     packed (`Content-Encoding`), and so may the file, which its first bytes tell. Raises
     `ProblemError`: 413 when the body or what it unpacks to is too large, 415 for a type that is
-    not known, 400 for a damaged body, 507 when the disk is full.
+    not known, 400 for a damaged body, 507 when the disk is full; and what `count` raises, which is
+    given the size of every piece of the body.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    coding = request.headers.get("content-encoding", "").strip().lower()
-    if coding not in _CODINGS:
-        raise _unknown_type("the body's Content-Encoding is not one of gzip, zstd, identity")
+    packing = packing_of_body(request)
     if kind != FORM and kind not in _FILE_TYPES:
         raise _unknown_type("the body is neither multipart/form-data nor a file of a known type")
     with ExitStack() as stack:
-        chunks = _counted(request, services)
-        packing = _CODINGS[coding]
+        chunks = _counted(request, services, count)
+        packed: SpoolFile | None = None
         if packing is not None:
-            packed = stack.enter_context(services.spool.file())
+            packed = stack.enter_context(services.spool.file(tenant_id))
             await _write_all(chunks, packed)
             chunks = _unpacked(packed, packing, services.settings.max_unpacked_bytes)
-        sent = stack.enter_context(services.spool.file())
+        sent = stack.enter_context(services.spool.file(tenant_id))
         if kind == FORM:
             await spool_part(chunks, request.headers["content-type"], PART, sent)
         else:
             await _write_all(chunks, sent)
+            sent.charset = charset_of(request.headers["content-type"])
+        if packed is not None:
+            packed.drop()
         packing = await run_in_threadpool(packing_of, sent.path)
         if packing is None:
             yield sent
             return
-        plain = stack.enter_context(services.spool.file())
+        plain = stack.enter_context(services.spool.file(tenant_id))
         await _write_all(_unpacked(sent, packing, services.settings.max_unpacked_bytes), plain)
         sent.drop()
+        plain.charset = sent.charset
         yield plain
 
 
-async def _counted(request: Request, services: Services) -> AsyncIterator[bytes]:
-    """Yield the body; it is refused as soon as it is, or announces that it will be, too large."""
-    limit = services.settings.max_upload_bytes
+def announced_length(request: Request, limit: int) -> int | None:
+    """Return how long the body of a request will be, None when that is not said.
+
+    Raises `ProblemError` 413 when it is over the limit.
+    """
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit:
+    length = int(announced) if announced.isdecimal() else None
+    if length is not None and length > limit:
         raise _too_large(limit)
-    size = 0
+    return length
+
+
+async def _counted(
+    request: Request, services: Services, count: Callable[[int], None]
+) -> AsyncIterator[bytes]:
+    """Yield the body; it is refused as soon as it is too large."""
+    limit, size = services.settings.max_upload_bytes, 0
     async for data in request.stream():
         size += len(data)
         if size > limit:
             raise _too_large(limit)
+        count(len(data))
         yield data
     services.metrics.bytes.inc(size)
 
@@ -101,12 +110,8 @@ async def _unpacked(packed: SpoolFile, packing: str, limit: int) -> AsyncIterato
 def _next(pieces: Iterator[bytes]) -> bytes | None:
     try:
         return next(pieces, None)
-    except UnpackedTooLargeError as error:
-        status, code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "unpacked_too_large"
-        raise ProblemError(status, code, error.message, remedy=error.remedy) from None
-    except DamagedPackError as error:
-        status, code = HTTPStatus.BAD_REQUEST, "damaged_pack"
-        raise ProblemError(status, code, error.message, remedy=error.remedy) from None
+    except (UnpackedTooLargeError, DamagedPackError) as error:
+        raise unpacking_problem(error, "unpacked_too_large") from None
 
 
 async def _write_all(chunks: AsyncIterator[bytes], target: SpoolFile) -> None:

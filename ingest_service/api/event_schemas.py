@@ -23,8 +23,10 @@ DESCRIPTIONS: Final = {
     DataType.INTERACTIONS: "One interaction as an object, or up to 5,000 as an array; may be gzip "
     "(`Content-Encoding`). The answer comes when they are durable and says of each event what "
     "became of it: `stored`, `duplicate` (known by its event_id or content), `rejected` with "
-    "every reason (kept in quarantine), `suppressed` (of an erased person, dropped). 200: none is "
-    "rejected, 207: some are, 422: all are. Sending a request again stores nothing twice.",
+    "every reason (kept in quarantine), `suppressed` (of an erased person, dropped), and under "
+    "`warnings` what is odd about it: fields that are not read, digits that are lost, words like "
+    "NULL. 200: none is rejected, 207: some are, 422: all are. Sending a request "
+    "again stores nothing twice.",
     DataType.ITEMS: "Catalogue rows, answered as events are. Without `updated_at` a row says what "
     "the item is like now.",
     DataType.CLICKSTREAM: "Clickstream events, answered as interactions are. One of `user_id` and "
@@ -34,14 +36,18 @@ DESCRIPTIONS: Final = {
 _MILLISECOND: Final = 1_000
 _TEXT: Final = ["string", "number", "boolean"]
 _NOT_BLANK: Final = (
-    r"[^\t\n\u000b\u000c\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+    r"[^\u0000\t\n\u000b\u000c\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 )
+_NO_NUL: Final = r"^[^\u0000]*$"
 _BOOLEANS: Final = "^(true|false|t|f|yes|no|y|n|1|0)$"
 _DECIMALS: Final = r"^-?[0-9]{1,10}(\.[0-9]{1,4})?$"
 _MOST: Final = 10**14 - 1
 """Of a price: 14 digits before the point."""
-_MILLISECONDS: Final = "^-?[0-9]{1,12}$"
-"""Of texts that are times from 1938 to 2001."""
+_MOST_RATING: Final = 10**12 - 1
+_MILLISECONDS: Final = "^[1-9][0-9]{11}$"
+"""Of texts that are times from 1973 to 2001."""
+_YEAR: Final = 367 * 86_400_000
+"""So near to 1970 catalogue times are taken for times in another unit."""
 _RECENT_MILLISECONDS: Final = "^1[67][0-9]{11}$"
 """Of texts that are times from 2020 to 2027."""
 _EXAMPLES: Final[dict[DataType, dict[str, Any]]] = {
@@ -80,12 +86,23 @@ class EventReason(BaseModel):
     reason: str
 
 
+class EventWarning(BaseModel):
+    """One thing that is odd about an event, which is taken all the same: see docs/codes.md."""
+
+    code: str
+    field: str = Field(description="The contract's field, or the name in the event not read.")
+    reason: str
+
+
 class EventResult(BaseModel):
     """What became of one event."""
 
     status: str = Field(description="stored, duplicate, rejected, suppressed or queued.")
     event_id: str | None = Field(None, description="Its id: yours, or the one computed from it.")
     reasons: list[EventReason] | None = Field(None, description="Why it was rejected: all reasons.")
+    warnings: list[EventWarning] | None = Field(
+        None, description="What is odd about it, whatever became of it; absent when nothing is."
+    )
 
 
 class EventsAnswer(BaseModel):
@@ -97,6 +114,9 @@ class EventsAnswer(BaseModel):
     rejected: int
     suppressed: int
     queued: int
+    warning_count: int = Field(
+        0, description="How many warnings there are in `results`; absent when there are none."
+    )
     batch_id: str | None = Field(description="The batch they are in; null when they are queued.")
     results: list[EventResult]
 
@@ -173,11 +193,12 @@ def _field(field: ContractField) -> dict[str, Any]:
 
 def _text(field: ContractField) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": _TEXT, "maxLength": field.max_length}
-    return _required_text(schema) if field.required else schema
+    return _required_text(schema) if field.required else {**schema, "pattern": _NO_NUL}
 
 
 def _required_text(schema: dict[str, Any]) -> dict[str, Any]:
-    return {**schema, "type": _TEXT, "minLength": 1, "pattern": _NOT_BLANK}
+    pattern = rf"^[^\u0000]*{_NOT_BLANK}[^\u0000]*$"
+    return {**schema, "type": _TEXT, "minLength": 1, "pattern": pattern}
 
 
 def _interaction_type(_: ContractField) -> dict[str, Any]:
@@ -189,9 +210,10 @@ def _timestamp(field: ContractField) -> dict[str, Any]:
     moments = (believed.start, believed.end) if field.tenant_range else (EARLIEST, LATEST)
     start, end = (microseconds(moment) // _MILLISECOND for moment in moments)
     pattern = _RECENT_MILLISECONDS if field.tenant_range else _MILLISECONDS
+    ranges = [(start, end - 1)] if field.tenant_range else [(start, -_YEAR), (_YEAR, end - 1)]
     return {
         "anyOf": [
-            {"type": "number", "minimum": start, "maximum": end - 1},
+            *({"type": "number", "minimum": least, "maximum": most} for least, most in ranges),
             {"type": "string", "pattern": pattern},
         ],
         "description": "Milliseconds since 1970-01-01 UTC"
@@ -200,7 +222,8 @@ def _timestamp(field: ContractField) -> dict[str, Any]:
 
 
 def _number(_: ContractField) -> dict[str, Any]:
-    return {"anyOf": [{"type": "number"}, {"type": "string", "pattern": _DECIMALS}]}
+    number = {"type": "number", "minimum": -_MOST_RATING, "maximum": _MOST_RATING}
+    return {"anyOf": [number, {"type": "string", "pattern": _DECIMALS}]}
 
 
 def _decimal(_: ContractField) -> dict[str, Any]:

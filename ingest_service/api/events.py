@@ -179,7 +179,8 @@ async def _take_in(request: Request, caller: Sender, order: _Order) -> Response:
     check_idempotency_key(order.idempotency_key)
     _check_mapping(caller.settings, order.mapping)
     settings = services.settings
-    async with services.bodies.read(request, settings.max_batch_bytes) as body:
+    tenant_id = caller.key.tenant_id
+    async with services.bodies.read(request, settings.max_batch_bytes, tenant_id) as body:
         limits = EventLimits(settings.max_batch_events, settings.max_event_bytes)
         rows: EventTexts | None = None
         if order.is_plain(caller):
@@ -187,7 +188,6 @@ async def _take_in(request: Request, caller: Sender, order: _Order) -> Response:
         if rows is None:
             columns = JsonColumns.of(order.data_type, caller.settings.mapping(order.mapping))
             rows = await parsed(body, limits, columns)
-        tenant_id = caller.key.tenant_id
         services.quotas.take(tenant_id, caller.settings.quotas, rows.count)
         wanted = EventRequest(
             *(tenant_id, order.data_type, order.mapping, "api", rows, len(body)),
@@ -204,7 +204,8 @@ async def parsed(body: bytes, limits: EventLimits, columns: JsonColumns) -> RowT
     """Return the events of a body; raises `ProblemError` 400 or 413."""
 
     def read() -> RowTexts:
-        return texts_of(parse_events(body, limits), columns.names, columns.objects)
+        records = parse_events(body, limits)
+        return texts_of(records, columns.names, columns.objects, columns.unread)
 
     try:
         if len(body) <= INLINE_BYTES:
@@ -256,6 +257,8 @@ def told(written: Written) -> tuple[int, bytes]:
     elif found.count(EventStatus.QUEUED):
         status = HTTPStatus.ACCEPTED
     counts = {status.value: found.count(status) for status in EventStatus}
+    if found.warnings:
+        counts["warning_count"] = sum(found.warnings.values())
     head = {"received": found.received, **counts, "batch_id": written.batch_id}
     return status, b'%b,"results":%b}' % (msgspec.json.encode(head)[:-1], found.results)
 

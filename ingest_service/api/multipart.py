@@ -18,6 +18,7 @@ from ingest_service.spool import SpoolFile
 
 FORM: Final = "multipart/form-data"
 MAX_PARTS: Final = 100
+MAX_CHARSET: Final = 40
 
 
 @dataclass(slots=True)
@@ -32,13 +33,15 @@ class _Parts:
     is_complete: bool = False
     header: bytes = b""
     value: bytes = b""
+    kind: bytes = b""
+    charset: str | None = None
 
     def on_part_begin(self) -> None:
         self.parts += 1
         if self.parts > MAX_PARTS:
             raise _malformed(f"the body has more than {MAX_PARTS} parts")
         self.is_wanted = False
-        self.header = self.value = b""
+        self.header = self.value = self.kind = b""
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
         self.header += data[start:end]
@@ -52,7 +55,13 @@ class _Parts:
             if options.get(b"name") == self.wanted:
                 self.is_wanted = True
                 self.found += 1
+        elif self.header.lower() == b"content-type":
+            self.kind = self.value
         self.header = self.value = b""
+
+    def on_headers_finished(self) -> None:
+        if self.is_wanted:
+            self.charset = charset_of(self.kind)
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self.is_wanted and self.found == 1:
@@ -65,7 +74,7 @@ class _Parts:
 async def spool_part(
     chunks: AsyncIterator[bytes], content_type: str, name: str, target: SpoolFile
 ) -> None:
-    """Write the part called `name` of a form to `target`.
+    """Write the part called `name` of a form to `target`, and note the charset it declares.
 
     Raises `ProblemError` 400 for a damaged body or one without exactly one such part, 415 for a
     type without a boundary, 507 when the disk is full, and what `chunks` raise.
@@ -83,6 +92,13 @@ async def spool_part(
         raise _malformed("the multipart body ends before its closing boundary")
     if parts.found != 1:
         raise _malformed(f"the body has {parts.found} parts called {name!r}, it must have one")
+    target.charset = parts.charset or charset_of(content_type)
+
+
+def charset_of(content_type: str | bytes) -> str | None:
+    """Return the charset that a Content-Type declares, None for none."""
+    found = parse_options_header(content_type)[1].get(b"charset", b"").decode("latin-1").strip()
+    return found[:MAX_CHARSET] or None
 
 
 def _parser(content_type: str, name: str) -> tuple[MultipartParser, _Parts]:
@@ -101,6 +117,7 @@ def _parser(content_type: str, name: str) -> tuple[MultipartParser, _Parts]:
         "on_header_field": parts.on_header_field,
         "on_header_value": parts.on_header_value,
         "on_header_end": parts.on_header_end,
+        "on_headers_finished": parts.on_headers_finished,
         "on_part_data": parts.on_part_data,
         "on_end": parts.on_end,
     }

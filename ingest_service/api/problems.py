@@ -15,8 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ingest_service.api.budgets import NoRoomError
 from ingest_service.events.quotas import QuotaError
 from ingest_service.events.writer import BehindError
+from ingest_service.metrics import ServiceMetrics
+from ingest_service.spool import SpoolQuotaError
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.control.database import IdempotencyKeyReused, JobNotFound, TenantNotFound
 from lakehouse.errors import EtaError
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 MEDIA_TYPE: Final = "application/problem+json"
+
+SPOOL_RETRY_SECONDS: Final = 60
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +51,14 @@ class ProblemError(EtaError):
         self.status = status
         self.code = code
         self.headers = headers
+
+
+class BodyGivenUpError(HTTPException):
+    """A body that was not waited for. FastAPI lets an `HTTPException` alone through its readers."""
+
+    def __init__(self, problem: ProblemError) -> None:
+        super().__init__(problem.status, problem.message)
+        self.problem = problem
 
 
 def problem(
@@ -97,11 +110,14 @@ def install(app: FastAPI) -> None:
         IdempotencyKeyReused: _on_key_reused,
         QuotaError: _on_quota,
         BehindError: _on_behind,
+        NoRoomError: _on_behind,
+        SpoolQuotaError: _on_spool_quota,
         StorageError: _on_storage,
         DeltaError: _on_storage,
         OSError: _on_storage,
         EtaError: _on_eta_error,
         RequestValidationError: _on_invalid_request,
+        BodyGivenUpError: _on_given_up,
         HTTPException: _on_http_exception,
     }
     for kind, handler in handlers.items():
@@ -153,6 +169,10 @@ async def _on_problem(_: Request, error: ProblemError) -> JSONResponse:
     return problem(error.status, error.code, error.message, error.remedy, headers=error.headers)
 
 
+async def _on_given_up(request: Request, error: BodyGivenUpError) -> JSONResponse:
+    return await _on_problem(request, error.problem)
+
+
 async def _on_refused_file(_: Request, error: FileRefusedError) -> JSONResponse:
     return JSONResponse(refused_file_body(error), HTTPStatus.BAD_REQUEST, media_type=MEDIA_TYPE)
 
@@ -171,13 +191,23 @@ async def _on_key_reused(_: Request, error: IdempotencyKeyReused) -> JSONRespons
     )
 
 
-async def _on_quota(_: Request, error: QuotaError) -> JSONResponse:
+async def _on_quota(request: Request, error: QuotaError) -> JSONResponse:
+    metrics: ServiceMetrics = request.app.state.services.metrics
+    metrics.over_quota.labels(error.code).inc()
     wait = {"Retry-After": str(error.retry_after)}
     status = HTTPStatus.TOO_MANY_REQUESTS
     return problem(status, error.code, error.message, error.remedy, headers=wait)
 
 
-async def _on_behind(_: Request, error: BehindError) -> JSONResponse:
+async def _on_spool_quota(request: Request, error: SpoolQuotaError) -> JSONResponse:
+    metrics: ServiceMetrics = request.app.state.services.metrics
+    metrics.over_quota.labels("spool_quota").inc()
+    wait = {"Retry-After": str(SPOOL_RETRY_SECONDS)}
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    return problem(status, "spool_quota", error.message, error.remedy, headers=wait)
+
+
+async def _on_behind(_: Request, error: BehindError | NoRoomError) -> JSONResponse:
     wait = {"Retry-After": str(error.retry_after)}
     status = HTTPStatus.SERVICE_UNAVAILABLE
     return problem(status, "busy", error.message, error.remedy, headers=wait)

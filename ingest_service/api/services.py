@@ -6,6 +6,7 @@ from typing import cast
 
 from fastapi import Request
 
+from ingest_service.api.pace import Stopping
 from ingest_service.api.small_body import BodyReader
 from ingest_service.control import Control
 from ingest_service.events.quotas import QuotaKeeper
@@ -16,6 +17,7 @@ from ingest_service.readiness import NotReady
 from ingest_service.service import IngestService
 from ingest_service.settings import ServiceSettings
 from ingest_service.spool import Spool
+from ingest_service.upload_quotas import UploadQuotas
 from ingest_service.webhooks.inbox import Inbox
 from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.ledger import LedgerBatch
@@ -47,6 +49,8 @@ class Services:
     bodies: BodyReader
     inbox: Inbox
     quality: QualityDesk
+    stopping: Stopping
+    uploads: UploadQuotas
 
 
 async def services_of(request: Request) -> Services:

@@ -1,130 +1,145 @@
-"""Bodies that are kept in memory: within a limit each, within a budget together, within a time."""
+"""Bodies kept in memory: within a limit, within their caller's room, within a time."""
 
 import asyncio
-import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
+from weakref import WeakValueDictionary
 
 from fastapi import Request
 
-from ingest_service.api.door import too_slow
+from ingest_service.api.budgets import RETRY_SECONDS, BodyBudget, Held, Room
+from ingest_service.api.coding import packing_of_body, unpacking_problem
+from ingest_service.api.pace import too_slow
 from ingest_service.api.problems import ProblemError
+from ingest_service.unpack import DamagedPackError, UnpackedTooLargeError, unpacked_body
 
-_CODINGS: Final = frozenset({"", "identity", "gzip", "x-gzip"})
-_GZIP_WINDOW: Final = 31
-_BUSY: Final = {"Retry-After": "2"}
+UNPACKING_THREADS: Final = 2
+"""Bodies unpacked at the same time per process, one per tenant; each is 5 MiB at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """Room for bodies of known tenants, and for those whose sender is not known yet."""
+
+    tenants: Room
+    strangers: Room
 
 
 class BodyReader:
-    """Reads bodies; all that are being read and used share one budget of bytes."""
+    """Reads bodies within their callers' budgets and unpacks them off the event loop."""
 
-    def __init__(self, budget: int, seconds: float) -> None:
-        self._left = budget
+    def __init__(self, rooms: Rooms, seconds: float) -> None:
+        self._tenants = BodyBudget(rooms.tenants)
+        self._strangers = BodyBudget(rooms.strangers)
         self._seconds = seconds
+        self._threads = ThreadPoolExecutor(UNPACKING_THREADS, thread_name_prefix="unpack")
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def read(self, request: Request, limit: int) -> AsyncIterator[bytes]:
-        """Yield a request's body, unpacked; its room in memory is free again after the block.
+    async def read(self, request: Request, limit: int, tenant_id: str) -> AsyncIterator[bytes]:
+        """Yield a tenant's body, unpacked; its room in memory is free again after the block.
 
         Raises `ProblemError`: 413 as soon as the body is, or announces that it will be, larger
-        than `limit`, packed or unpacked; 415 for another packing than gzip; 400 for a damaged one;
-        408 when it comes too slowly; 503 when too much is being read already.
+        than `limit`, packed or unpacked; 415 for a packing that is not known; 400 for a damaged
+        one; 408 when it comes too slowly; 503 when too much of the tenant is being read already.
         """
-        coding = request.headers.get("content-encoding", "").strip().lower()
-        if coding not in _CODINGS:
-            raise _wrong_coding()
+        packing = packing_of_body(request)
+        with self._tenants.body(tenant_id) as held:
+            data = await self._collected(request, limit, self._tenants, held)
+            if packing is not None:
+                data = await self._unpacked(data, packing, limit, held, tenant_id)
+            yield data
+
+    @asynccontextmanager
+    async def read_unverified(
+        self, request: Request, limit: int, caller: str
+    ) -> AsyncIterator["UnverifiedBody"]:
+        """Yield a body as it was sent, whose sender is to be verified by its bytes.
+
+        Until `UnverifiedBody.content` is called it is in a room of its own, apart from tenants'.
+        Raises as `read`.
+        """
+        packing = packing_of_body(request)
+        with self._strangers.body(caller) as stranger, ExitStack() as stack:
+            data = await self._collected(request, limit, self._strangers, stranger)
+
+            async def content(tenant_id: str) -> bytes:
+                held = stack.enter_context(self._tenants.body(tenant_id))
+                self._tenants.arrived(held)
+                self._tenants.take(held, len(data))
+                self._strangers.free(stranger)
+                if packing is None:
+                    return data
+                return await self._unpacked(data, packing, limit, held, tenant_id)
+
+            yield UnverifiedBody(data, content)
+
+    async def _collected(
+        self, request: Request, limit: int, budget: BodyBudget, held: Held
+    ) -> bytes:
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > limit:
             raise too_large(limit)
-        held = _Held()
-        try:
-            body = await self._collected(request, limit, held)
-            if coding in ("gzip", "x-gzip"):
-                body = _unpacked(body, limit)
-            yield body
-        finally:
-            self._left += held.bytes
-
-    async def _collected(self, request: Request, limit: int, held: "_Held") -> bytes:
         pieces: list[bytes] = []
+        size = 0
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._seconds) as held.timeout:
                 async for piece in request.stream():
-                    held.bytes += len(piece)
-                    self._left -= len(piece)
-                    if held.bytes > limit:
+                    size += len(piece)
+                    if size > limit:
                         raise too_large(limit)
-                    if self._left < 0:
-                        raise _too_much()
+                    budget.take(held, len(piece))
                     pieces.append(piece)
-            return b"".join(pieces)
         except TimeoutError:
-            raise too_slow() from None
+            raise (cut_off() if held.is_cut else too_slow()) from None
+        budget.arrived(held)
+        return b"".join(pieces)
+
+    async def _unpacked(
+        self, data: bytes, packing: str, limit: int, held: Held, tenant_id: str
+    ) -> bytes:
+        """Unpack in a thread, one body of a tenant after the other."""
+        turn = self._turns.setdefault(tenant_id, asyncio.Lock())
+        loop = asyncio.get_running_loop()
+        try:
+            async with turn:
+                found = await loop.run_in_executor(
+                    self._threads, unpacked_body, data, packing, limit
+                )
+        except (UnpackedTooLargeError, DamagedPackError) as error:
+            raise unpacking_problem(error, "too_large") from None
+        self._tenants.take(held, len(found))
+        return found
 
 
-@dataclass(slots=True)
-class _Held:
-    """How many bytes of the budget a request holds."""
+@dataclass(frozen=True, slots=True)
+class UnverifiedBody:
+    """A body byte for byte as it was sent. `content` unpacks it once its tenant is known."""
 
-    bytes: int = 0
-
-
-def _unpacked(packed: bytes, limit: int) -> bytes:
-    """Unpack gzip, one member or several, to `limit` bytes at most."""
-    parts: list[bytes] = []
-    size = 0
-    try:
-        while packed:
-            member = zlib.decompressobj(_GZIP_WINDOW)
-            part = member.decompress(packed, limit - size + 1)
-            size += len(part)
-            if size > limit:
-                raise too_large(limit, "what the body unpacks to")
-            if not member.eof:
-                raise _damaged()
-            parts.append(part)
-            packed = member.unused_data
-    except zlib.error:
-        raise _damaged() from None
-    return b"".join(parts)
+    sent: bytes
+    content: Callable[[str], Awaitable[bytes]]
 
 
-def too_large(limit: int, what: str = "the body") -> ProblemError:
+def too_large(limit: int) -> ProblemError:
     """Return what to raise for a body over its limit."""
     return ProblemError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "too_large",
-        f"{what} is larger than {limit:,} bytes",
+        f"the body is larger than {limit:,} bytes",
         remedy="send it in several requests",
     )
 
 
-def _too_much() -> ProblemError:
+def cut_off() -> ProblemError:
+    """Return what to raise for a body that others needed the room of."""
     return ProblemError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "busy",
-        "the service is reading as much as it can hold",
-        remedy="send the same request again after the time in Retry-After",
-        headers=_BUSY,
-    )
-
-
-def _wrong_coding() -> ProblemError:
-    return ProblemError(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "unsupported_body",
-        "the body's Content-Encoding is neither gzip nor identity",
-        remedy="pack the body with gzip, or send it as it is",
-    )
-
-
-def _damaged() -> ProblemError:
-    return ProblemError(
-        HTTPStatus.BAD_REQUEST,
-        "damaged_pack",
-        "the gzip body is damaged or cut off",
-        remedy="pack it again, or send it as it is",
+        "the body did not arrive before its room was needed for those of others",
+        remedy="send the same request again after the time in Retry-After, fewer at a time",
+        headers={"Retry-After": str(RETRY_SECONDS), "Connection": "close"},
     )

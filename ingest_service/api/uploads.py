@@ -10,7 +10,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from ingest_service.api.auth import may_ingest
-from ingest_service.api.body import PART, received
+from ingest_service.api.body import PART, announced_length, received
+from ingest_service.api.event_schemas import waiting_response
+from ingest_service.api.events import settings_of
 from ingest_service.api.idempotency import REPLAYED, KeyHeader, claim_of, still_running
 from ingest_service.api.models import (
     UploadInvalid,
@@ -19,13 +21,14 @@ from ingest_service.api.models import (
     job_body,
     job_url,
 )
+from ingest_service.api.pace import going_down
 from ingest_service.api.problems import MEDIA_TYPE, ProblemError
 from ingest_service.api.services import Services, services_of
-from ingest_service.api.work import run_upload
+from ingest_service.api.work import Answer, StoppedError, run_upload, until_stopped
 from ingest_service.api.worker import UploadWorker
 from ingest_service.orders import UploadOrder, UploadParameters
 from ingest_service.spool import SpoolFile
-from lakehouse.contracts.tenant import FileFormat
+from lakehouse.contracts.tenant import FileFormat, TenantSettings
 from lakehouse.control.database import Accepted, ApiKey, Claim, Job, Work
 from lakehouse.errors import EtaError
 
@@ -38,8 +41,10 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     403: {"description": "The key is another tenant's, or may not ingest.", **_PROBLEM},
     409: {"description": "A request of the same Idempotency-Key is worked on.", **_PROBLEM},
     413: {"description": "The body, or what it unpacks to, is too large.", **_PROBLEM},
+    408: {"description": "The body came too slowly.", **_PROBLEM},
     415: {"description": "The body is of no known type.", **_PROBLEM},
     422: {"description": "A parameter is wrong, or the Idempotency-Key was reused.", **_PROBLEM},
+    429: waiting_response("Too many uploads at once, or too many bytes today."),
     503: {"description": "Not possible now; not acknowledged.", **_PROBLEM},
     507: {"description": "No room on the service's disk; not acknowledged.", **_PROBLEM},
 }
@@ -68,29 +73,42 @@ class Intake:
         idempotency_key: str | None,
     ) -> JSONResponse:
         """Keep the file that a request carries, and read it now or leave it to the worker."""
-        await run_in_threadpool(_check_mapping, services, key.tenant_id, order)
-        async with received(request, services) as file:
-            claim = await run_in_threadpool(claim_of, idempotency_key, order, file)
-            accepted = await run_in_threadpool(_accept, services, key, order, file, claim)
-            job = accepted.job
-            if accepted.outcome == "busy":
-                raise still_running()
-            if accepted.outcome == "known":
-                return _known(job)
-            if order.parameters.is_async:
-                file.keep()
-                self.worker.add(job.job_id)
-                return _taken_in(job)
-            async with self.turns:
-                answer = await run_in_threadpool(
+        settings = await settings_of(services, key.tenant_id)
+        _check_mapping(settings, order)
+        announced = announced_length(request, services.settings.max_upload_bytes)
+        with services.uploads.upload(key.tenant_id, settings.quotas, announced) as count:
+            async with received(request, services, key.tenant_id, count) as file:
+                order = order.model_copy(update={"declared_charset": file.charset})
+                claim = await run_in_threadpool(claim_of, idempotency_key, order, file)
+                accepted = await run_in_threadpool(_accept, services, key, order, file, claim)
+                if accepted.outcome == "busy":
+                    raise still_running()
+                if accepted.outcome == "known":
+                    return _known(accepted.job)
+                if order.parameters.is_async:
+                    file.keep()
+                    self.worker.add(accepted.job.job_id)
+                    return _taken_in(accepted.job)
+                answer = await self._run(services, accepted, file, keeps_answer=claim is not None)
+        return _answer(answer.status, answer.body)
+
+    async def _run(
+        self, services: Services, accepted: Accepted, file: SpoolFile, *, keeps_answer: bool
+    ) -> Answer:
+        """Read a file when its turn comes; the service may go down meanwhile."""
+        async with self.turns:
+            try:
+                return await run_in_threadpool(
                     run_upload,
                     services,
-                    job,
+                    accepted.job,
                     file.path,
                     is_repeat=accepted.outcome == "again",
-                    keeps_answer=claim is not None,
+                    keeps_answer=keeps_answer,
+                    watch=until_stopped(services),
                 )
-        return _answer(answer.status, answer.body)
+            except StoppedError:
+                raise going_down() from None
 
 
 def router(intake: Intake) -> APIRouter:
@@ -173,9 +191,9 @@ def _answer(
     return JSONResponse(body, status, headers, media_type)
 
 
-def _check_mapping(services: Services, tenant_id: str, order: UploadOrder) -> None:
+def _check_mapping(settings: TenantSettings, order: UploadOrder) -> None:
     try:
-        services.control.tenant_settings(tenant_id).mapping(order.parameters.mapping)
+        settings.mapping(order.parameters.mapping)
     except EtaError as error:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST, "unknown_mapping", error.message, remedy=error.remedy

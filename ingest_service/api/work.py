@@ -21,6 +21,7 @@ REPORT_SECONDS: Final = 1.0
 _LISTS: Final = ("errors", "warnings")
 _DISKS: Final[dict[Fault, str]] = {"full": "full", "read_only": "read-only"}
 _FAILED: Final = "send the file again: rows that were stored are not stored twice"
+_STOPPED: Final = {"error": "the service was stopped", "remedy": _FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,14 @@ def run_upload(
 
     `is_repeat`: an attempt before may have stored the batch. `keeps_answer`: the answer may be
     asked for again, so the job keeps all of it. What prevents an answer is raised, after the job
-    has been ended as failed; a `StoppedError` leaves it running.
+    has been ended as failed; a `StoppedError` leaves a job running that can be run again.
     """
     jobs = services.control.jobs
     try:
         answer, state = _ingest(services, job, path, watch, is_repeat=is_repeat)
     except StoppedError:
+        if job.spool_name is None:
+            jobs.finish(job.job_id, "failed", _STOPPED)
         raise
     except BaseException as error:
         failure = {"error": type(error).__qualname__, "remedy": _FAILED}
@@ -70,6 +73,16 @@ def run_upload(
         kept = {name: value for name, value in kept.items() if name not in _LISTS}
     jobs.finish(job.job_id, state, {"status": answer.status, "body": kept})
     return answer
+
+
+def until_stopped(services: Services) -> Watch:
+    """Return what ends the reading of a file that somebody waits for when the service goes down."""
+
+    def watch(bytes_read: int, rows: int) -> None:  # noqa: ARG001
+        if services.stopping.has_no_time_for_files:
+            raise StoppedError("the service is going down", remedy=_FAILED)
+
+    return watch
 
 
 def progress_of(services: Services, job: Job, total: int, is_stopping: Callable[[], bool]) -> Watch:
@@ -121,6 +134,7 @@ def _upload(
         format=order.format,
         encoding=parameters.encoding,
         delimiter=parameters.delimiter,
+        declared_charset=order.declared_charset,
         is_dry=parameters.dry_run,
         is_repeat=is_repeat,
     )

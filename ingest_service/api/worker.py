@@ -4,12 +4,17 @@ import asyncio
 import logging
 from asyncio import Queue, Semaphore, Task
 from threading import Event
+from typing import Final
 
 from fastapi.concurrency import run_in_threadpool
 
 from ingest_service.api.services import Services
 from ingest_service.api.work import StoppedError, progress_of, run_upload
 from lakehouse.control.database import Job
+from lakehouse.errors import EtaError
+
+LOOK_SECONDS: Final = 60.0
+"""How often jobs of processes that died meanwhile are looked for."""
 
 _log = logging.getLogger(__name__)
 
@@ -28,12 +33,13 @@ class UploadWorker:
         self._queue: Queue[str] = Queue()
         self._stopping = Event()
         self._task: Task[None] | None = None
+        self._looking: Task[None] | None = None
 
     async def start(self) -> None:
-        """Adopt what dead processes left, and begin."""
-        for job_id in await run_in_threadpool(self._services.control.queue.adopt):
-            self._queue.put_nowait(job_id)
+        """Adopt what dead processes left, and begin; look again each minute."""
+        await self._adopt()
         self._task = asyncio.create_task(self._work())
+        self._looking = asyncio.create_task(self._look())
 
     def add(self, job_id: str) -> None:
         """Run a queued job of this process when its turn comes."""
@@ -42,9 +48,25 @@ class UploadWorker:
     async def stop(self) -> None:
         """Leave what is not done to the next start; a job that runs ends after its piece."""
         self._stopping.set()
+        if self._looking is not None:
+            self._looking.cancel()
         if self._task is not None:
             self._queue.put_nowait("")
             await self._task
+
+    async def _adopt(self) -> None:
+        for job_id in await run_in_threadpool(self._services.control.queue.adopt):
+            self._queue.put_nowait(job_id)
+
+    async def _look(self) -> None:
+        """End, or take over, the jobs of processes that died since the start."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await run_in_threadpool(self._services.control.jobs.recover)
+                await self._adopt()
+            except EtaError as error:  # the database is away: it is looked for again
+                _log.warning("lost jobs were not looked for: %s", error.message)
 
     async def _work(self) -> None:
         while not self._stopping.is_set():

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -11,16 +12,37 @@ from lakehouse.contracts.characters import Traits
 
 
 @dataclass(frozen=True, slots=True)
+class Dialect:
+    """What of a file is not as RFC 4180 has it, as its source mapping says.
+
+    `skip_lines`: lines before the header that are not read. `comment`: what lines begin with that
+    are no records. `names`: the columns of a file without a header. `escape`: what stands before a
+    quote, delimiter or line end that is text.
+    """
+
+    skip_lines: int = 0
+    comment: str | None = None
+    names: tuple[str, ...] | None = None
+    escape: str | None = None
+
+
+PLAIN: Final = Dialect()
+
+
+@dataclass(frozen=True, slots=True)
 class CsvOptions:
     """How a file is to be read; what is None is found out.
 
+    `declared`: the charset that the request says the file has; `encoding` goes before it.
     `wanted`: column names that may be asked for, by which a delimiter is told. `keeps_going`: a
     record that cannot be read is told by its chunk (`faults`), and does not refuse the file.
     `expects_damage`: so is one that is not UTF-8.
     """
 
     encoding: str | Encoding | None = None
+    declared: str | None = None
     delimiter: str | None = None
+    dialect: Dialect = PLAIN
     wanted: Set[str] = frozenset()
     keeps_going: bool = False
     expects_damage: bool = False
@@ -68,9 +90,11 @@ class CsvChunk:
 class CsvPiece:
     """Whole records of a file, not parsed yet; `first_line` is the line the first starts on.
 
-    `ends_open`: the file ends with this piece, and without a line end.
+    `ends_open`: the file ends with this piece, and without a line end. `damaged`: records, each one
+    line, that hold a quote out of place or may be part of a text that one cut.
     """
 
     marks: Marks
     first_line: int
     ends_open: bool
+    damaged: Positions

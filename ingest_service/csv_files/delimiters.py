@@ -18,7 +18,7 @@ class Delimiter:
 
     value: str
     confidence: float
-    how: Literal["given", "detected"]
+    how: Literal["given", "sep_line", "detected"]
 
 
 def given_delimiter(value: str) -> Delimiter:
@@ -43,6 +43,13 @@ def detect_delimiter(header: str, wanted: Set[str]) -> Delimiter:
     best = max(CANDIDATES, key=lambda char: (hits[char], len(found[char])))
     total = sum(hits.values())
     return Delimiter(best, round(hits[best] / total, 2) if total else 0.5, "detected")
+
+
+def delimiter_by_count(record: str, columns: int) -> Delimiter:
+    """Return the candidate that gives a record this many fields; a comma when none does."""
+    fitting = [char for char in CANDIDATES if len(_names(record, char)) == columns]
+    best = fitting[0] if fitting else ","
+    return Delimiter(best, 1.0 if len(fitting) == 1 else 0.5, "detected")
 
 
 def _names(header: str, delimiter: str) -> list[str]:

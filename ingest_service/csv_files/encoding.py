@@ -2,10 +2,12 @@
 
 A byte order mark decides. Without one a file is UTF-8 if all of it is. What else it is can only be
 guessed: Western files (Windows-1252, and Latin-1, its subset in practice) are read so when the
-guess is good, and the guess is told with its confidence; any other encoding has to be given.
+guess is good, and the guess is told with its confidence; any other encoding has to be given. A
+charset that the request declares counts as given, unless the bytes contradict it.
 """
 
 import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedReader
@@ -23,11 +25,38 @@ ENCODINGS: Final = frozenset(
         *("utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"),
         *(f"iso8859-{part}" for part in range(1, 17) if part != 12),
         *(f"cp125{page}" for page in range(9)),
-        *("cp437", "cp850", "cp852", "cp866", "koi8-r", "koi8-u", "mac-roman"),
-        *("cp932", "shift_jis", "euc_jp", "gb18030", "gbk", "big5", "euc_kr"),
+        *("ascii", "cp437", "cp737", "cp775", "cp850", "cp852", "cp855", "cp857", "cp858"),
+        *("cp862", "cp865", "cp866", "cp874", "koi8-r", "koi8-u"),
+        *("mac-roman", "mac-latin2", "mac-cyrillic", "mac-greek", "mac-turkish", "mac-iceland"),
+        *("cp932", "shift_jis", "shift_jis_2004", "euc_jp", "euc_jis_2004"),
+        *("gb18030", "gbk", "gb2312", "big5", "big5hkscs", "cp950", "euc_kr", "cp949", "johab"),
     )
 )
 """What may be given: text encodings alone, by the names that Python knows them by."""
+
+_SUPERSETS: Final = {
+    "ks_c_5601-1987": "cp949",
+    "euc-kr": "cp949",
+    "gb2312": "gbk",
+    "shift_jis": "cp932",
+    "windows-31j": "cp932",
+    "windows-874": "cp874",
+    "x-mac-cyrillic": "mac-cyrillic",
+    "macintosh": "mac-roman",
+}
+"""Charsets as clients declare them, and what is meant by them (the Encoding Standard's labels)."""
+_WIDE: Final = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+_WINDOWS: Final = {
+    "iso8859-1": "cp1252",
+    "iso8859-2": "cp1250",
+    "iso8859-5": "cp1251",
+    "iso8859-6": "cp1256",
+    "iso8859-7": "cp1253",
+    "iso8859-8": "cp1255",
+    "iso8859-9": "cp1254",
+    "iso8859-13": "cp1257",
+    "iso8859-15": "cp1252",
+}
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, UTF8),
@@ -37,6 +66,9 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _NUL_SHARE: Final = 0.4
+_CUT: Final = "the file ends within a character (truncated upload?)"
+_CONTROLS: Final = re.compile("[\x80-\x9f]")
+"""What ISO 8859 has where Windows code pages have letters and signs; no text holds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +77,25 @@ class Encoding:
 
     name: str
     confidence: float
-    how: Literal["given", "mark", "detected"]
+    how: Literal["given", "mark", "declared", "detected"]
 
 
 class TextSource:
     """A file's text from the start, as UTF-8 bytes without a byte order mark.
 
     UTF-8 is handed through unchecked; any other encoding is decoded strictly. `given` is an
-    encoding by name, or one that was detected. Raises `FileRefusedError` when it is unknown,
-    contradicts the file's byte order mark or does not fit the bytes.
+    encoding by name, or one that was detected; `declared` is the request's charset, which counts
+    when nothing is given and the file has no byte order mark. Raises `FileRefusedError` when it is
+    unknown, contradicts the file's byte order mark or does not fit the bytes.
     """
 
-    def __init__(self, path: Path, given: str | Encoding | None = None) -> None:
+    def __init__(
+        self, path: Path, given: str | Encoding | None = None, declared: str | None = None
+    ) -> None:
         self._file: BufferedReader = path.open("rb", buffering=0)  # type: ignore[assignment]
         try:
             start = self._file.read(SNIFFED_BYTES)
-            self.encoding, self._skipped = _encoding_of(start, given)
+            self.encoding, self._skipped = _encoding_of(start, given, declared)
         except BaseException:
             self._file.close()
             raise
@@ -72,6 +107,9 @@ class TextSource:
         name = self.encoding.name
         self._decoder = None if name == UTF8 else codecs.getincrementaldecoder(name)("strict")
         self._line = 1
+        is_doubtful = self.encoding.how == "declared" and name not in (UTF8, *_WIDE)
+        self._as_utf8 = codecs.getincrementaldecoder(UTF8)() if is_doubtful else None
+        self._is_ascii = True
 
     @property
     def position(self) -> int:
@@ -84,10 +122,13 @@ class TextSource:
             return self._file.read(size)
         while True:
             block = self._file.read(size)
+            self._compare_with_utf8(block)
             try:
                 text = self._decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                raise self._undecodable(error) from None
+                raise self._undecodable(error, is_end=not block) from None
+            if self.encoding.name.startswith("iso8859"):
+                self._refuse_controls(text)
             if text or not block:
                 self._line += text.count("\n")
                 return text.encode()
@@ -96,7 +137,51 @@ class TextSource:
         """Close the file."""
         self._file.close()
 
-    def _undecodable(self, error: UnicodeDecodeError) -> FileRefusedError:
+    def _compare_with_utf8(self, block: bytes) -> None:
+        """Refuse, at its end, a file that is UTF-8 while the request declares something else.
+
+        Many clients declare a charset that they never looked for.
+        """
+        if self._as_utf8 is None:
+            return
+        try:
+            self._as_utf8.decode(block, final=not block)
+        except UnicodeDecodeError:
+            self._as_utf8 = None
+            return
+        self._is_ascii &= block.isascii()
+        if not block and not self._is_ascii:
+            raise self._contradicted()
+
+    def _contradicted(self) -> FileRefusedError:
+        return _unknown(
+            f"the request declares the charset {self.encoding.name}, and the file is UTF-8",
+            remedy="declare charset=utf-8, or give the right one as `encoding`",
+        )
+
+    def _refuse_controls(self, text: str) -> None:
+        found = _CONTROLS.search(text)
+        if found is None:
+            return
+        if self._as_utf8 is not None and not self._is_ascii:
+            raise self._contradicted()
+        line = self._line + text.count("\n", 0, found.start())
+        windows = _WINDOWS.get(self.encoding.name)
+        raise FileRefusedError(
+            FileFault.UNDECODABLE,
+            f"line {line} holds a byte that is a control character in {self.encoding.name}",
+            remedy=f"give {windows or 'the right one'} as `encoding`, or export the file as UTF-8",
+            line=line,
+        )
+
+    def _undecodable(self, error: UnicodeDecodeError, *, is_end: bool) -> FileRefusedError:
+        if is_end:
+            return FileRefusedError(
+                FileFault.UNDECODABLE,
+                _CUT,
+                remedy="compare its length with the original's and send all of it",
+                line=self._line,
+            )
         before = error.object[: error.start].decode(self.encoding.name, "ignore")
         line = self._line + before.count("\n")
         return FileRefusedError(
@@ -107,7 +192,9 @@ class TextSource:
         )
 
 
-def _encoding_of(start: bytes, given: str | Encoding | None) -> tuple[Encoding, int]:
+def _encoding_of(
+    start: bytes, given: str | Encoding | None, declared: str | None
+) -> tuple[Encoding, int]:
     """Return the encoding and the length of the byte order mark."""
     if isinstance(given, Encoding):
         return given, 0
@@ -115,7 +202,9 @@ def _encoding_of(start: bytes, given: str | Encoding | None) -> tuple[Encoding, 
     if given is None:
         if marked is not None:
             return Encoding(marked, 1.0, "mark"), len(mark)
-        return _wide(start) or Encoding(UTF8, 1.0, "detected"), 0
+        if declared is None:
+            return _wide(start) or Encoding(UTF8, 1.0, "detected"), 0
+        return Encoding(_with_byte_order(_declared(declared), start), 1.0, "declared"), 0
     name = _canonical(given)
     if marked is not None:
         if marked not in (name, f"{name}-le", f"{name}-be"):
@@ -123,12 +212,25 @@ def _encoding_of(start: bytes, given: str | Encoding | None) -> tuple[Encoding, 
                 f"the file begins with the byte order mark of {marked}, {name} was given"
             )
         return Encoding(marked, 1.0, "given"), len(mark)
-    if name in ("utf-16", "utf-32"):
-        wide = _wide(start)
-        if wide is None or not wide.name.startswith(name):
-            raise _unknown(f"the file has no byte order mark, so {name} does not say enough")
-        name = wide.name
-    return Encoding(name, 1.0, "given"), 0
+    return Encoding(_with_byte_order(name, start), 1.0, "given"), 0
+
+
+def _with_byte_order(name: str, start: bytes) -> str:
+    if name not in ("utf-16", "utf-32"):
+        return name
+    wide = _wide(start)
+    if wide is None or not wide.name.startswith(name):
+        raise _unknown(f"the file has no byte order mark, so {name} does not say enough")
+    return wide.name
+
+
+def _declared(charset: str) -> str:
+    try:
+        return _canonical(_SUPERSETS.get(charset.strip().lower(), charset.strip()))
+    except FileRefusedError as error:
+        error.message = "the charset that the request declares is not one that files may have"
+        error.remedy = "declare the right one, or give it as `encoding`, which goes before"
+        raise
 
 
 def _canonical(given: str) -> str:
@@ -154,33 +256,45 @@ def _wide(start: bytes) -> Encoding | None:
     return Encoding(name, round(min(0.5 + share / 2, 0.99), 2), "detected")
 
 
-def _unknown(message: str) -> FileRefusedError:
+def _unknown(message: str, remedy: str | None = None) -> FileRefusedError:
     return FileRefusedError(
         FileFault.UNKNOWN_ENCODING,
         message,
-        remedy="give utf-8, utf-16-le, cp1252 or another of the documented ones, or none",
+        remedy=remedy or "give utf-8, utf-16-le, cp1252 or another of the documented ones, or none",
         line=1,
     )
 
 
 class NotUtf8Error(FileRefusedError):
-    """A file that nobody gave an encoding for holds bytes that are not UTF-8."""
+    """A file that nobody gave an encoding for holds bytes that are not UTF-8.
+
+    `is_cut`: all of it is UTF-8 but for its end, which lies within a character.
+    """
+
+    is_cut = False
 
 
-def not_utf8(data: bytes, first_line: int) -> NotUtf8Error:
-    """Return what to raise for data, from the start of `first_line`, that is not UTF-8."""
-    at = 0
+def not_utf8(data: bytes, first_line: int, *, is_end: bool = False) -> NotUtf8Error:
+    """Return what to raise for data, from the start of `first_line`, that is not UTF-8.
+
+    `is_end`: the file ends with it, and all before it is UTF-8.
+    """
+    at, is_cut = 0, False
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
-        at = error.start
+        at, is_cut = error.start, is_end and error.reason == "unexpected end of data"
     line = first_line + data.count(b"\n", 0, at)
-    return NotUtf8Error(
+    fault = NotUtf8Error(
         FileFault.NOT_UTF8,
-        f"line {line} holds bytes that are not UTF-8",
-        remedy="export the file as UTF-8, or give its `encoding`",
+        _CUT if is_cut else f"line {line} holds bytes that are not UTF-8",
+        remedy="compare its length with the original's and send all of it"
+        if is_cut
+        else "export the file as UTF-8, or give its `encoding`",
         line=line,
     )
+    fault.is_cut = is_cut
+    return fault
 
 
 def nul_byte(line: int) -> FileRefusedError:
@@ -194,12 +308,18 @@ def nul_byte(line: int) -> FileRefusedError:
 
 
 def non_ascii_lines(path: Path, limit: int) -> Iterator[bytes]:
-    """Yield the lines that hold a byte beyond ASCII, about `limit` bytes of them."""
+    """Yield the lines that hold a byte beyond ASCII: about `limit` bytes of them.
+
+    Behind those, lines follow that hold such a byte as no line before, to the end of the file.
+    """
     size = 0
+    seen = bytes(range(0x80))
     with path.open("rb") as file:
         for line in iter(lambda: file.readline(limit), b""):
-            if not line.isascii():
+            if line.isascii():
+                continue
+            is_new = line.translate(None, seen)
+            if size < limit or is_new:
                 yield line
                 size += len(line)
-                if size >= limit:
-                    return
+                seen += bytes(set(is_new))

@@ -11,6 +11,7 @@ from ingest_service.csv_files.structure import (
     Positions,
     bare_returns,
     field_counts,
+    needless_escapes,
     records_at,
     undecodable_records,
 )
@@ -62,14 +63,22 @@ class RecordFaults:
 
 
 def find_faults(
-    marks: Marks, delimiter: int, columns: int, lines: Positions, *, ends_open: bool, is_text: bool
+    marks: Marks,
+    delimiter: int,
+    columns: int,
+    lines: Positions,
+    *,
+    ends_open: bool,
+    is_text: bool,
+    damaged: Positions,
 ) -> RecordFaults:
     """Return the records that are ragged or hold what no text may hold.
 
     `lines` is the line of each record. `ends_open`: the last record has no line end. `is_text`
-    promises UTF-8.
+    promises UTF-8. `damaged` are records that a quote out of place makes doubtful.
     """
     faults = RecordFaults(lines)
+    faults.add(damaged, ReasonCode.BAD_QUOTE, EXPLANATIONS[ReasonCode.BAD_QUOTE].meaning)
     if not is_text:
         broken = undecodable_records(marks)
         faults.add(broken, ReasonCode.NOT_UTF8, "it holds bytes that are not UTF-8")
@@ -77,6 +86,9 @@ def find_faults(
         view = np.frombuffer(marks.data, dtype=np.uint8)
         nuls = records_at(marks, np.flatnonzero(view == 0))
         faults.add(nuls, ReasonCode.NUL_BYTE, "it holds a NUL byte")
+    if len(marks.escaped):
+        wrong = records_at(marks, needless_escapes(marks, delimiter))
+        faults.add(wrong, ReasonCode.BAD_ESCAPE, EXPLANATIONS[ReasonCode.BAD_ESCAPE].meaning)
     bare = records_at(marks, bare_returns(marks))
     faults.add(
         bare, ReasonCode.BARE_CARRIAGE_RETURN, "it holds a carriage return that ends no line"

@@ -5,29 +5,41 @@ encodings. Empty lines hold no record, except in a file of one column, where the
 value. Anything else that is not plain CSV is refused with the line it stands on.
 """
 
+import csv
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from ingest_service.csv_files.chunks import CsvChunk, CsvOptions, CsvPiece
-from ingest_service.csv_files.delimiters import Delimiter, detect_delimiter, given_delimiter
-from ingest_service.csv_files.encoding import UTF8, TextSource, not_utf8, nul_byte
+from ingest_service.csv_files.delimiters import (
+    Delimiter,
+    delimiter_by_count,
+    detect_delimiter,
+    given_delimiter,
+)
+from ingest_service.csv_files.encoding import TextSource
 from ingest_service.csv_files.faults import RecordFaults, find_faults
-from ingest_service.csv_files.header import header_names, header_text
+from ingest_service.csv_files.header import Header, header_text, read_header
+from ingest_service.csv_files.preamble import separator_of
+from ingest_service.csv_files.records import Records
 from ingest_service.csv_files.structure import (
     Marks,
+    Positions,
     blank_records,
     check_quotes,
-    find_marks,
-    is_utf8,
+    open_quote,
+    records_that_begin_with,
     without,
 )
 from lakehouse.contracts.mapping import FileRefusedError
-from lakehouse.contracts.reasons import FileFault
+from lakehouse.contracts.reasons import FileFault, ReasonCode
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 RECORD_BYTES: Final = 4 * 1024 * 1024
@@ -51,17 +63,16 @@ class CsvFile:
         chunk_bytes: int = CHUNK_BYTES,
         record_bytes: int = RECORD_BYTES,
     ) -> None:
-        self._options = options or CsvOptions()
+        self.options = options or CsvOptions()
         self._chunk_bytes = chunk_bytes
         self._record_bytes = record_bytes
-        self._source = TextSource(path, self._options.encoding)
+        self._source = TextSource(path, self.options.encoding, self.options.declared)
+        self._records = Records(self._source, self.options, record_bytes)
         self.encoding = self._source.encoding
-        self._rest = b""
-        self._line = 1
-        self._ended = False
-        self.ends_open = self.is_blank = False
+        self.is_blank = False
+        self.header_line = 1
         try:
-            self.delimiter, self.header = self._read_header()
+            self.delimiter, self._header = self._find_header()
         except BaseException:
             self.close()
             raise
@@ -89,14 +100,37 @@ class CsvFile:
     @property
     def last_line(self) -> int:
         """The last line that was read."""
-        return self._line - 1
+        return self._records.line - 1
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The columns, each with a name of its own."""
+        return self._header.names
+
+    @property
+    def repeated(self) -> tuple[str, ...]:
+        """Names that come more than once, of columns that are not read."""
+        return self._header.repeated
+
+    @property
+    def nameless_count(self) -> int:
+        """How many columns at the end have no name."""
+        return len(self._header.nameless)
+
+    @property
+    def ends_open(self) -> bool:
+        """Whether the file ends without a line end; known when all of it is read."""
+        return self._records.ends_open
 
     def pieces(self) -> Iterator[CsvPiece]:
         """Yield the file's records in pieces."""
-        while (marks := self._next_piece(self._chunk_bytes)) is not None:
-            is_last = self._ended and not self._rest
-            piece = CsvPiece(marks, self._line, self.ends_open and is_last)
-            self._line += len(marks.line_ends)
+        records, delimiter = self._records, self.delimiter.value
+        if not any(name[:1] == name[-1:] == "'" for name in self.header):
+            records.header = self.header
+        while (marks := records.next_piece(self._chunk_bytes, delimiter)) is not None:
+            ends_open = records.ends_open and records.is_at_end
+            piece = CsvPiece(marks, records.line, ends_open, records.damaged)
+            records.line += len(marks.line_ends)
             yield piece
 
     def parse(self, piece: CsvPiece, columns: Sequence[str]) -> CsvChunk:
@@ -108,30 +142,70 @@ class CsvFile:
         lines = first_line + np.searchsorted(marks.line_ends, marks.record_starts)
         too_long = marks.record_ends - marks.record_starts > self._record_bytes
         if too_long.any():
-            raise self._record_too_long(int(lines[too_long][0]))
-        if len(self.header) > 1 and (blank := blank_records(marks)).any():
-            marks, lines = without(marks, blank), lines[~blank]
+            raise self._records.record_too_long(int(lines[too_long][0]))
+        damaged = np.zeros(len(lines), dtype=np.bool_)
+        damaged[piece.damaged] = True
+        if (dropped := self._no_records(marks, lines) & ~damaged).any():
+            marks, lines, damaged = without(marks, dropped), lines[~dropped], damaged[~dropped]
         faults = find_faults(
             marks,
             ord(self.delimiter.value),
             len(self.header),
             lines,
             ends_open=piece.ends_open,
-            is_text=not self._options.expects_damage,
+            is_text=not self.options.expects_damage,
+            damaged=np.flatnonzero(damaged),
         )
-        if not self._options.keeps_going:
+        if not self.options.keeps_going:
             faults.refuse()
-        frame = self._values(marks, faults, columns)
+        nameless = self._header.nameless
+        unasked = [name for name in nameless if name not in columns]
+        frame = self._values(marks, faults, [*columns, *unasked])
+        if nameless:
+            frame = self._without_nameless(frame, faults).drop(unasked)
         if frame.height != len(lines):
             raise RuntimeError(f"{frame.height} records parsed, {len(lines)} found")
         return CsvChunk(frame, lines, faults.reasons(), marks, self.encoding.name)
+
+    def _no_records(self, marks: Marks, lines: Positions) -> npt.NDArray[np.bool_]:
+        """True for empty lines and comments."""
+        dropped = np.zeros(len(lines), dtype=np.bool_)
+        if len(self.header) > 1:
+            dropped |= blank_records(marks, ord(self.delimiter.value))
+        comment = self.options.dialect.comment
+        if comment is not None:
+            comments = records_that_begin_with(marks, ord(comment))
+            for row in np.flatnonzero(comments).tolist():
+                if b"\n" in marks.data[marks.record_starts[row] : marks.record_ends[row]]:
+                    raise open_quote(int(lines[row]))
+            dropped |= comments
+        return dropped
+
+    def _without_nameless(self, frame: pl.DataFrame, faults: RecordFaults) -> pl.DataFrame:
+        """Refuse records with a value in a column without a name."""
+        for name in self._header.nameless:
+            has_value = frame[name].fill_null("").str.strip_chars() != ""
+            number = self.header.index(name) + 1
+            faults.add(
+                has_value.arg_true().to_numpy().astype(np.int64),
+                ReasonCode.RAGGED_ROW,
+                f"it has a value in column {number}, which the header gives no name",
+            )
+        if not self.options.keeps_going:
+            faults.refuse()
+        if not faults.found:
+            return frame
+        is_bad = pl.Series(faults.mask)
+        return frame.select(pl.when(~is_bad).then(pl.all()))
 
     def _values(self, marks: Marks, faults: RecordFaults, columns: Sequence[str]) -> pl.DataFrame:
         """Parse the good records; the others become rows of nulls in their places."""
         bad = faults.mask if faults.found else None
         good = marks if bad is None else without(marks, bad)
         frame = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
-        if len(good.record_ends):
+        if len(good.record_ends) and len(good.escaped):
+            frame = _escaped_values(good, self.header, columns, self.delimiter.value)
+        elif len(good.record_ends):
             frame = pl.read_csv(
                 good.data,
                 has_header=False,
@@ -145,108 +219,76 @@ class CsvFile:
         places = pl.Series(np.cumsum(~bad) - 1, dtype=pl.Int64)
         return frame.select(pl.all().gather(places.set(pl.Series(bad), None)))
 
-    def _read_header(self) -> tuple[Delimiter, tuple[str, ...]]:
-        self._skip_blank_lines()
-        given = self._options.delimiter
-        delimiter = given_delimiter(given) if given is not None else None
-        marks = self._next_piece(
-            HEADER_BYTES, delimiter=delimiter.value if delimiter else None, one_record=True
+    def _find_header(self) -> tuple[Delimiter, Header]:
+        """Skip what stands before the header, and read it."""
+        records, dialect = self._records, self.options.dialect
+        for _ in range(dialect.skip_lines):
+            if not records.drop_line():
+                raise _empty("the file has no more lines than `skip_lines` says to skip")
+        comment = (dialect.comment or "").encode()
+        separator = separator_of(records.peek_line()) if records.line == 1 else None
+        if separator is not None:
+            records.drop_line()
+        while records.skip_blank_lines() and comment and records.peek_line().startswith(comment):
+            records.drop_line()
+        if not records.peek_line() and records.line > 1:
+            if comment or dialect.skip_lines or separator is not None:
+                raise _empty("the file ends before its header")
+            records.rewind()
+            self.is_blank = True
+        self.header_line = records.line
+        return self._read_header(separator)
+
+    def _read_header(self, separator: str | None) -> tuple[Delimiter, Header]:
+        records, dialect = self._records, self.options.dialect
+        delimiter = self._known_delimiter(separator)
+        marks = records.next_piece(
+            HEADER_BYTES, delimiter.value if delimiter else None, one_record=True
         )
         if marks is None:
-            raise FileRefusedError(
-                FileFault.EMPTY_FILE,
-                "the file is empty",
-                remedy="send a file with a header and at least one row",
-                line=1,
-            )
-        text = header_text(marks, self._line)
+            raise _empty("the file is empty")
+        text = header_text(marks, records.line)
         if delimiter is None:
-            delimiter = detect_delimiter(text, self._options.wanted)
-            check_quotes(marks, ord(delimiter.value), self._line, is_last=True)
-        names = header_names(text, delimiter.value, self._line)
-        self.header_line = self._line
-        self._line += len(marks.line_ends)
-        return delimiter, names
+            delimiter = (
+                detect_delimiter(text, self.options.wanted)
+                if dialect.names is None
+                else delimiter_by_count(text, len(dialect.names))
+            )
+            check_quotes(marks, ord(delimiter.value), records.line, is_last=True)
+        if dialect.names is not None:
+            records.put_back(marks)
+            return delimiter, Header(dialect.names)
+        wanted, escape = self.options.wanted, dialect.escape
+        header = read_header(text, delimiter.value, records.line, wanted, escape)
+        records.line += len(marks.line_ends)
+        return delimiter, header
 
-    def _skip_blank_lines(self) -> None:
-        """Go to the header; a file of nothing but empty lines has an empty one."""
-        while True:
-            block = self._rest or self._source.read(4096)
-            kept = block.lstrip(b"\r\n")
-            self._line += block[: len(block) - len(kept)].count(b"\n")
-            self._rest = kept
-            if kept or not block:
-                break
-        if not self._rest and self._line > 1:
-            self._source.rewind()
-            self._line = 1
-            self.is_blank = True
+    def _known_delimiter(self, separator: str | None) -> Delimiter | None:
+        given = self.options.delimiter
+        if given is not None:
+            return given_delimiter(given)
+        if separator is not None:
+            return replace(given_delimiter(separator), how="sep_line")
+        return None
 
-    def _next_piece(
-        self, size: int, *, delimiter: str | None = None, one_record: bool = False
-    ) -> Marks | None:
-        """Return the next whole records, None at the end; what follows them is kept."""
-        data = self._rest
-        wanted = size
-        while True:
-            data += self._read(wanted - len(data))
-            if not data:
-                return None
-            if self._ended and not data.endswith(b"\n"):
-                self.ends_open = True
-                data += b"\n"
-            self._check_text(data)
-            marks = find_marks(data)
-            known = delimiter if one_record else self.delimiter.value
-            if known is not None:
-                check_quotes(marks, ord(known), self._line, is_last=self._ended)
-            if len(marks.record_ends):
-                return self._cut(marks, one_record=one_record)
-            if self._ended:
-                check_quotes(marks, ord(","), self._line, is_last=True)
-            if len(data) > self._record_bytes:
-                raise self._record_too_long(self._line)
-            wanted = len(data) + size
 
-    def _read(self, size: int) -> bytes:
-        parts = []
-        while size > 0 and not self._ended:
-            part = self._source.read(size)
-            if not part:
-                self._ended = True
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+def _escaped_values(
+    marks: Marks, header: Sequence[str], columns: Sequence[str], delimiter: str
+) -> pl.DataFrame:
+    """Parse records with escapes, which polars does not know, with Python's own reader."""
+    text = StringIO(marks.data.decode(), newline="")
+    rows = csv.reader(text, delimiter=delimiter, escapechar=marks.escape, strict=True)
+    frame = pl.DataFrame(list(rows), schema=dict.fromkeys(header, pl.String), orient="row")
+    return frame.select(pl.col(columns).replace("", None))
 
-    def _cut(self, marks: Marks, *, one_record: bool) -> Marks:
-        last = int(marks.record_ends[0 if one_record else -1])
-        self._rest = marks.data[last + 1 :]
-        if not self._rest:
-            return marks
-        return Marks(
-            marks.data[: last + 1],
-            marks.quotes[marks.quotes <= last],
-            marks.line_ends[marks.line_ends <= last],
-            marks.record_ends[marks.record_ends <= last],
-        )
 
-    def _check_text(self, data: bytes) -> None:
-        if not self._options.keeps_going and (nul := data.find(0)) >= 0:
-            raise nul_byte(self._line + data.count(b"\n", 0, nul))
-        if self._options.expects_damage or self.encoding.name != UTF8 or data.isascii():
-            return
-        # The last character may be cut by the chunk's end: it is looked at with the next chunk.
-        whole = data if self._ended else data[: data.rfind(b"\n") + 1]
-        if not is_utf8(whole):
-            raise not_utf8(whole, self._line)
-
-    def _record_too_long(self, line: int) -> FileRefusedError:
-        return FileRefusedError(
-            FileFault.RECORD_TOO_LONG,
-            f"the record on line {line} is longer than {self._record_bytes:,} bytes",
-            remedy="look for a quote that is opened there and never closed",
-            line=line,
-        )
+def _empty(message: str) -> FileRefusedError:
+    return FileRefusedError(
+        FileFault.EMPTY_FILE,
+        message,
+        remedy="send a file with a header and at least one row",
+        line=1,
+    )
 
 
 def blank_file() -> FileRefusedError:

@@ -6,7 +6,8 @@ are found with numpy and checked exactly; what passes, every parser reads alike.
 0.1 s per million rows.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,7 @@ QUOTE: Final = ord('"')
 LINE_FEED: Final = ord("\n")
 CARRIAGE_RETURN: Final = ord("\r")
 SPACE: Final = ord(" ")
+TAB: Final = ord("\t")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,16 @@ class Marks:
     """Positions in a piece of CSV that starts at the start of a record.
 
     `quotes`: every quote character. `line_ends`: every line feed. `record_ends`: the line feeds
-    outside quotes.
+    outside quotes. `escaped`: every character that stands behind an `escape`, where the file has
+    one; the other positions leave those out, `line_ends` but for.
     """
 
     data: bytes
     quotes: Positions
     line_ends: Positions
     record_ends: Positions
+    escape: str | None = None
+    escaped: Positions = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @property
     def record_starts(self) -> Positions:
@@ -46,20 +51,43 @@ class Marks:
         starts[1:] = self.record_ends[:-1] + 1
         return starts
 
+    def until(self, last: int) -> "Marks":
+        """Return the marks of the records that end at `last` or before."""
+        return Marks(
+            self.data[: last + 1],
+            self.quotes[self.quotes <= last],
+            self.line_ends[self.line_ends <= last],
+            self.record_ends[self.record_ends <= last],
+            self.escape,
+            self.escaped[self.escaped <= last],
+        )
+
     def line_of(self, position: int) -> int:
         """How many line feeds stand before `position`."""
         return int(np.searchsorted(self.line_ends, position))
 
 
-def find_marks(data: bytes) -> Marks:
+def find_marks(data: bytes, escape: str | None = None) -> Marks:
     """Find quotes, line ends and record ends."""
     view = np.frombuffer(data, dtype=np.uint8)
+    if escape is not None and escape.encode() in data:
+        return _find_escaped_marks(data, view, escape)
     line_ends = np.flatnonzero(view == LINE_FEED)
     if QUOTE not in data:
-        return Marks(data, np.empty(0, dtype=np.int64), line_ends, line_ends)
+        return Marks(data, np.empty(0, dtype=np.int64), line_ends, line_ends, escape)
     quotes = np.flatnonzero(view == QUOTE)
     outside = np.searchsorted(quotes, line_ends) % 2 == 0
-    return Marks(data, quotes, line_ends, line_ends[outside])
+    return Marks(data, quotes, line_ends, line_ends[outside], escape)
+
+
+def _find_escaped_marks(data: bytes, view: npt.NDArray[np.uint8], escape: str) -> Marks:
+    pairs = re.finditer(re.escape(escape.encode()) + b".", data, re.DOTALL)
+    escaped = np.array([pair.start() + 1 for pair in pairs], dtype=np.int64)
+    line_ends = np.flatnonzero(view == LINE_FEED)
+    quotes = np.setdiff1d(np.flatnonzero(view == QUOTE), escaped, assume_unique=True)
+    ends = np.setdiff1d(line_ends, escaped, assume_unique=True)
+    outside = np.searchsorted(quotes, ends) % 2 == 0
+    return Marks(data, quotes, line_ends, ends[outside], escape, escaped)
 
 
 def byte_traits(marks: Marks) -> Traits:
@@ -99,9 +127,9 @@ def check_quotes(marks: Marks, delimiter: int, first_line: int, *, is_last: bool
     is_closed[: len(opening) - 1] |= opening[1:] == after_at[: len(opening) - 1]
     wrong = np.concatenate([opening[~is_open], closing[~is_closed]])
     if len(wrong):
-        raise _bad_quote(first_line + marks.line_of(int(wrong.min())), "is out of place")
+        raise _misplaced(marks, int(wrong.min()), first_line)
     if is_last and len(quotes) % 2 == 1:
-        raise _bad_quote(first_line + marks.line_of(int(quotes[-1])), "is never closed")
+        raise open_quote(first_line + marks.line_of(int(quotes[-1])))
 
 
 def bare_returns(marks: Marks) -> Positions:
@@ -122,6 +150,8 @@ def field_counts(marks: Marks, delimiter: int, columns: int) -> Positions | None
     records = len(marks.record_ends)
     view = np.frombuffer(marks.data, dtype=np.uint8)
     found = np.flatnonzero(view == delimiter)
+    if len(marks.escaped):
+        found = np.setdiff1d(found, marks.escaped, assume_unique=True)
     if len(marks.quotes):
         found = found[np.searchsorted(marks.quotes, found) % 2 == 0]
     wanted = columns - 1
@@ -153,6 +183,14 @@ def undecodable_records(marks: Marks) -> Positions:
     return np.array(bad, dtype=np.int64)
 
 
+def needless_escapes(marks: Marks, delimiter: int) -> Positions:
+    """Return the escaped characters that need no escape: what is meant is not sure."""
+    view = np.frombuffer(marks.data, dtype=np.uint8)
+    known = [QUOTE, LINE_FEED, CARRIAGE_RETURN, delimiter, *(marks.escape or "").encode()]
+    needless: Positions = marks.escaped[~np.isin(view[marks.escaped], known)]
+    return needless
+
+
 def records_at(marks: Marks, positions: Positions) -> Positions:
     """Return the records that hold these positions, each once."""
     return np.unique(np.searchsorted(marks.record_ends, positions))
@@ -160,27 +198,48 @@ def records_at(marks: Marks, positions: Positions) -> Positions:
 
 def without(marks: Marks, dropped: npt.NDArray[np.bool_]) -> Marks:
     """Return the marks of the records that are not dropped."""
+    starts, ends = marks.record_starts, marks.record_ends
     kept = [
         marks.data[start : end + 1]
-        for start, end in zip(
-            marks.record_starts[~dropped].tolist(),
-            marks.record_ends[~dropped].tolist(),
-            strict=True,
-        )
+        for start, end in zip(starts[~dropped].tolist(), ends[~dropped].tolist(), strict=True)
     ]
-    return find_marks(b"".join(kept))
+    gone = np.cumsum(np.where(dropped, ends - starts + 1, 0))
 
+    def moved(positions: Positions) -> Positions:
+        records = np.searchsorted(ends, positions)
+        stay = ~dropped[records]
+        found: Positions = positions[stay] - gone[records[stay]]
+        return found
 
-def blank_records(marks: Marks) -> npt.NDArray[np.bool_]:
-    """True for each record that is an empty line."""
-    lengths = marks.record_ends - marks.record_starts
-    if not len(lengths) or lengths.min() > 1:
-        return np.zeros(len(lengths), dtype=np.bool_)
-    view = np.frombuffer(marks.data, dtype=np.uint8)
-    blank: npt.NDArray[np.bool_] = (lengths == 0) | (
-        (lengths == 1) & (view[marks.record_starts] == CARRIAGE_RETURN)
+    return Marks(
+        b"".join(kept),
+        moved(marks.quotes),
+        moved(marks.line_ends),
+        moved(ends),
+        marks.escape,
+        moved(marks.escaped),
     )
+
+
+def blank_records(marks: Marks, delimiter: int) -> npt.NDArray[np.bool_]:
+    """True for each record that is an empty line, or one of spaces and tabs alone."""
+    starts, ends = marks.record_starts, marks.record_ends
+    lengths = ends - starts
+    view = np.frombuffer(marks.data, dtype=np.uint8)
+    first = view[starts]
+    blank: npt.NDArray[np.bool_] = (lengths == 0) | ((lengths == 1) & (first == CARRIAGE_RETURN))
+    white = bytes(byte for byte in (SPACE, TAB) if byte != delimiter)
+    for row in np.flatnonzero(np.isin(first, list(white)) & ~blank).tolist():
+        record = marks.data[starts[row] : ends[row]]
+        blank[row] = not record.removesuffix(b"\r").strip(white)
     return blank
+
+
+def records_that_begin_with(marks: Marks, byte: int) -> npt.NDArray[np.bool_]:
+    """True for each record whose first byte is this one."""
+    view = np.frombuffer(marks.data, dtype=np.uint8)
+    begins: npt.NDArray[np.bool_] = view[marks.record_starts] == byte
+    return begins
 
 
 def _fits(found: Positions, marks: Marks, wanted: int) -> bool:
@@ -197,6 +256,31 @@ def _carriage_return_ends_line(view: npt.NDArray[np.uint8], at: Positions) -> np
     following = view[np.minimum(at + 1, len(view) - 1)] == LINE_FEED
     ends: npt.NDArray[np.bool_] = here & (following | (at + 1 >= len(view)))
     return ends
+
+
+def _misplaced(marks: Marks, at: int, first_line: int) -> FileRefusedError:
+    """What to raise for the quote `at`; a field may have been opened lines before."""
+    line = first_line + marks.line_of(at)
+    number = int(np.searchsorted(marks.quotes, at))
+    if number % 2 == 1:
+        opened = first_line + marks.line_of(int(marks.quotes[number - 1]))
+        if opened != line:
+            what = f"ends no field, and that on line {opened}, which began one, is not closed"
+            fault = _bad_quote(line, what)
+            fault.line = opened
+            return fault
+    fault = _bad_quote(line, "is out of place")
+    if marks.escape is None and marks.data[at - 1 : at] == b"\\":
+        fault.remedy = (
+            'if the file writes \\" for a quote, set `escape: "\\\\"` in the source mapping; '
+            f"else {fault.remedy}"
+        )
+    return fault
+
+
+def open_quote(line: int) -> FileRefusedError:
+    """Return what to raise for a quote that opens a field and is never closed."""
+    return _bad_quote(line, "is never closed")
 
 
 def _bad_quote(line: int, what: str) -> FileRefusedError:

@@ -7,7 +7,7 @@ saves storage and tells senders early, and correctness does not rest on it.
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from threading import Lock
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ingest_service.dedupe.turns import Turn, Turns
 from lakehouse.contracts.tenant import DataType
 
 WINDOW_ROWS: Final = 1_000_000
@@ -176,30 +177,42 @@ class RecentEvents:
         self._limit = limit
         self._segments: list[Segment] = []
         self._seen = Seen()
-        self._lock = Lock()
+        self._turns = Turns()
 
     @property
     def row_count(self) -> int:
         """How many events are remembered."""
         return sum(segment.height for segment in self._segments)
 
+    def turn(self) -> AbstractContextManager[Turn]:
+        """Queue for the window."""
+        return self._turns.queue(self)
+
     @contextmanager
     def batch(
-        self, history: History, tenant_id: str, data_type: DataType
+        self, history: History, tenant_id: str, data_type: DataType, turn: Turn | None = None
     ) -> Iterator["BatchSession"]:
         """Bring the window up to date and lend it to one batch; others of the tenant wait.
+
+        With a `turn` of this window the batch has queued for it already.
+        """
+        with self.turn() if turn is None else nullcontext(turn) as mine:
+            mine.wait()
+            self._catch_up(history, tenant_id, data_type)
+            yield BatchSession(self)
+
+    def _catch_up(self, history: History, tenant_id: str, data_type: DataType) -> None:
+        """Take in what others have stored.
 
         When the history cannot be read its error is raised, and the window stays as it was: a file
         counts as seen once its rows are in.
         """
-        with self._lock:
-            seen = self._seen.copy()
-            fresh = list(history.unseen(tenant_id, data_type, seen, self._limit))
-            segments = [] if seen.is_void else self._segments
-            for rows in fresh:
-                segments = _with(segments, rows)
-            self._segments, self._seen = _newest(segments, self._limit), seen
-            yield BatchSession(self)
+        seen = self._seen.copy()
+        fresh = list(history.unseen(tenant_id, data_type, seen, self._limit))
+        segments = [] if seen.is_void else self._segments
+        for rows in fresh:
+            segments = _with(segments, rows)
+        self._segments, self._seen = _newest(segments, self._limit), seen
 
     def window(self) -> BatchWindow:
         """Return a copy for a batch to write on."""

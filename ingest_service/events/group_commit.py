@@ -5,20 +5,34 @@ wait for each other a moment, and for as long as the commit before them runs; th
 as one batch and all answered. Groups take turns, so a busy tenant delays another by one group at
 most; one that sends more than its quota has a commit only now and then; and nobody's requests may
 fill the memory.
+
+A group that has requests has a task of its own. However that task ends, the requests that it has
+not answered are answered then and the group is gone; the next request begins a new one. So there is
+no worker that could die, and what goes wrong for one group cannot reach another.
 """
 
 import asyncio
 import logging
-from asyncio import Future, Queue, Task
-from collections import deque
+import traceback
+from asyncio import Future, Semaphore, Task
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import Final
 
+from ingest_service.dedupe.turns import Turn
+from ingest_service.events.groups import (
+    Answer,
+    Group,
+    GroupKey,
+    Room,
+    Waiting,
+    as_answer,
+    interrupted,
+    is_for_all,
+)
 from ingest_service.events.outcomes import told_of
 from ingest_service.events.rows import EventRows
 from ingest_service.events.writer import BehindError, EventRequest, Written
@@ -27,14 +41,14 @@ from ingest_service.report import IngestReport
 from ingest_service.service import IngestService
 from ingest_service.upload import RowsOrder
 from lakehouse.contracts.tenant import DataType, TenantSettings
-from lakehouse.errors import EtaError
 
 _log = logging.getLogger(__name__)
 
-GroupKey = tuple[str, DataType, str, str]
-"""Tenant, data type, mapping, source: what the events of one batch have in common."""
-
 RETRY_SECONDS: Final = 2
+TURN_SECONDS: Final = 0.01
+"""How often a group looks whether an upload of its tenant has left the dedupe window to it."""
+STOP_SECONDS: Final = 60.0
+"""How long `stop` waits for what was taken in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +71,6 @@ class GroupLimits:
     parallel: int = 2
 
 
-@dataclass(slots=True)
-class _Waiting:
-    request: EventRequest
-    answer: "Future[Written]"
-    since: float
-
-
-@dataclass(slots=True)
-class _Group:
-    """Requests of one key that wait; `is_due` once it is in the queue of a worker."""
-
-    requests: deque[_Waiting] = field(default_factory=deque)
-    is_due: bool = False
-
-
 class GroupCommitWriter:
     """Stores event requests in groups; see `EventWriter`. One event loop."""
 
@@ -88,19 +87,19 @@ class GroupCommitWriter:
         self._new_batch_id = new_batch_id
         self._limits = limits
         self._observe = observe
-        self._groups: dict[GroupKey, _Group] = {}
-        self._due: Queue[GroupKey | None] = Queue()
-        self._bytes: dict[str, int] = {}
-        self._total = 0
-        self._workers: list[Task[None]] = []
+        self._groups: dict[GroupKey, Group] = {}
+        self._room = Room()
+        self._slots = Semaphore(limits.parallel)
         self._threads = ThreadPoolExecutor(limits.parallel, thread_name_prefix="group-commit")
+        self._is_stopping = False
 
     def check_room(self, tenant_id: str) -> None:
         """Raise `BehindError` when too much waits, or waits for too long."""
         limits = self._limits
         is_full = (
-            self._bytes.get(tenant_id, 0) >= limits.tenant_bytes
-            or self._total >= limits.total_bytes
+            self._is_stopping
+            or self._room.of(tenant_id) >= limits.tenant_bytes
+            or self._room.total >= limits.total_bytes
             or monotonic() - self._oldest(tenant_id) > limits.longest_wait
         )
         if is_full:
@@ -110,88 +109,93 @@ class GroupCommitWriter:
         """Add a request to its group and return when the group is committed."""
         self.check_room(request.tenant_id)
         key = (request.tenant_id, request.data_type, request.mapping_name, request.source)
-        group = self._groups.setdefault(key, _Group())
-        answer: Future[Written] = asyncio.get_running_loop().create_future()
-        group.requests.append(_Waiting(request, answer, monotonic()))
-        self._account(request, request.size)
-        if not group.is_due:
-            group.is_due = True
-            wait = self._limits.over_quota_wait if request.is_over_quota else self._limits.wait
-            self._put_after(wait, key)
-        return await asyncio.shield(answer)
+        answer: Future[Answer] = asyncio.get_running_loop().create_future()
+        waiting = Waiting(request, answer, monotonic())
+        group = self._groups.setdefault(key, Group())
+        group.add(waiting)
+        self._room.hold(waiting)
+        if group.task is None:
+            group.task = asyncio.create_task(self._serve(key, group))
+            group.task.add_done_callback(partial(self._ended, key, group))
+        found = await asyncio.shield(answer)
+        if isinstance(found, Exception):
+            # Others of the group get the same error: without the way it took through them.
+            raise found.with_traceback(None)
+        return found
 
     async def start(self) -> None:
-        """Begin to take groups in turns."""
-        self._workers = [asyncio.create_task(self._work()) for _ in range(self._limits.parallel)]
+        """Nothing has to run before the first request."""
 
     async def stop(self) -> None:
-        """Store everything that waits, then end."""
-        while self._total:
-            await asyncio.sleep(self._limits.wait)
-        for _ in self._workers:
-            self._due.put_nowait(None)
-        for worker in self._workers:
-            with suppress(asyncio.CancelledError):
-                await worker
-        self._threads.shutdown()
+        """Store everything that waits, within a minute, and end; what is left gets an error."""
+        self._is_stopping = True
+        tasks = [group.task for group in self._groups.values() if group.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.wait(tasks)
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _work(self) -> None:
-        while (key := await self._due.get()) is not None:
-            group = self._groups[key]
-            taken = self._take(group)
-            try:
-                await self._store(key, taken)
-            finally:
-                for waiting in taken:
-                    self._account(waiting.request, -waiting.request.size)
-                if group.requests:
-                    is_over_quota = group.requests[0].request.is_over_quota
-                    self._put_after(self._limits.over_quota_wait if is_over_quota else 0, key)
-                else:
-                    del self._groups[key]
+    async def _serve(self, key: GroupKey, group: Group) -> None:
+        """Store what a group has until it has no more; it is gone in the same moment."""
+        pause = self._limits.wait
+        while group.has_more:
+            await asyncio.sleep(self._limits.over_quota_wait if group.is_over_quota else pause)
+            pause = 0
+            with self._ingest.turn(key[0], key[1]) as turn:
+                while not turn.has_come:
+                    await asyncio.sleep(TURN_SECONDS)
+                async with self._slots:
+                    await self._store(key, group, turn)
+        self._drop(key, group)
 
-    def _put_after(self, seconds: float, key: GroupKey) -> None:
-        """Let a worker have a group; at once when there is nothing to wait for."""
-        if seconds:
-            asyncio.get_running_loop().call_later(seconds, self._due.put_nowait, key)
-        else:
-            self._due.put_nowait(key)
+    def _ended(self, key: GroupKey, group: Group, task: "Task[None]") -> None:
+        """Answer what a group's task has left without an answer, for whatever reason it ended."""
+        self._drop(key, group)
+        error = interrupted() if task.cancelled() else task.exception()
+        if error is not None:
+            _report(error)
+        for waiting in list(group.open):
+            waiting.settle(as_answer(error or interrupted()))
 
-    def _take(self, group: _Group) -> list[_Waiting]:
-        taken: list[_Waiting] = []
-        events = 0
-        while group.requests and events < self._limits.batch_events:
-            waiting = group.requests.popleft()
-            events += waiting.request.count
-            taken.append(waiting)
-        return taken
+    def _drop(self, key: GroupKey, group: Group) -> None:
+        if self._groups.get(key) is group:
+            del self._groups[key]
 
-    async def _store(self, key: GroupKey, taken: Sequence[_Waiting]) -> None:
-        """Commit requests as one batch and answer them.
+    async def _store(self, key: GroupKey, group: Group, turn: Turn) -> None:
+        """Commit the group's next requests as one batch and answer them.
 
         Should one of them break what no request can be expected to break, the others must not
-        suffer for it: then each is tried alone.
+        suffer for it: then each half is tried alone, in turns with the other groups.
         """
-        loop = asyncio.get_running_loop()
+        taken = group.take(self._limits.batch_events)
         requests = [waiting.request for waiting in taken]
-        try:
-            written = await loop.run_in_executor(
-                self._threads, partial(self._commit, key, requests)
-            )
-        except Exception as error:  # noqa: BLE001 - told to every waiting request
-            if isinstance(error, EtaError) or len(taken) == 1:
-                for waiting in taken:
-                    _fail(waiting.answer, error)
-                return
-            _log.error("a group of requests failed: %s", type(error).__qualname__)
-            for waiting in taken:
-                await self._store(key, [waiting])
+        running = asyncio.get_running_loop().run_in_executor(
+            self._threads, partial(self._outcome, key, requests, turn)
+        )
+        outcome = await running
+        if isinstance(outcome, list):
+            for waiting, written in zip(taken, outcome, strict=True):
+                waiting.settle(written)
             return
-        for waiting, found in zip(taken, written, strict=True):
-            if not waiting.answer.done():
-                waiting.answer.set_result(found)
+        _report(outcome)
+        if len(taken) > 1 and not is_for_all(outcome):
+            group.split(taken)
+            return
+        for waiting in taken:
+            waiting.settle(outcome)
 
-    def _commit(self, key: GroupKey, requests: Sequence[EventRequest]) -> list[Written]:
+    def _outcome(
+        self, key: GroupKey, requests: Sequence[EventRequest], turn: Turn
+    ) -> list[Written] | Exception:
+        """Return what became of a group, an error too: a future cannot hold every error."""
+        try:
+            return self._commit(key, requests, turn)
+        except BaseException as error:  # noqa: BLE001 - given to the requests
+            return as_answer(error)
+
+    def _commit(self, key: GroupKey, requests: Sequence[EventRequest], turn: Turn) -> list[Written]:
         """Store a group; runs in a thread."""
         started = monotonic()
         tenant_id, data_type, mapping_name, source = key
@@ -202,30 +206,26 @@ class GroupCommitWriter:
         )
         parts = [request.rows for request in requests]
         columns = JsonColumns.of(data_type, mapping)
-        report, judged = self._ingest.ingest_rows(order, lambda: EventRows(parts, columns))
-        self._observe(data_type, report, monotonic() - started)
+        report, judged = self._ingest.ingest_rows(order, lambda: EventRows(parts, columns), turn)
         told = told_of(judged, [request.count for request in requests])
-        return [Written(order.batch_id, one) for one in told]
+        written = [Written(order.batch_id, one) for one in told]
+        try:
+            self._observe(data_type, report, monotonic() - started)
+        except Exception as error:  # noqa: BLE001 - the batch is durable, whatever the figures say
+            _report(error)
+        return written
 
     def _oldest(self, tenant_id: str) -> float:
         """When the tenant's oldest waiting request came; now when there is none."""
         waiting = [
-            group.requests[0].since
+            group.waiting[0].since
             for key, group in self._groups.items()
-            if key[0] == tenant_id and group.requests
+            if key[0] == tenant_id and group.waiting
         ]
         return min(waiting, default=monotonic())
 
-    def _account(self, request: EventRequest, size: int) -> None:
-        self._total += size
-        left = self._bytes.get(request.tenant_id, 0) + size
-        if left:
-            self._bytes[request.tenant_id] = left
-        else:
-            del self._bytes[request.tenant_id]
 
-
-def _fail(answer: "Future[Written]", error: Exception) -> None:
-    if not answer.done():
-        answer.set_exception(error)
-        answer.exception()  # whoever waited may be gone; then nobody else asks
+def _report(error: BaseException) -> None:
+    """Log an error's type and where it arose; its text may quote data."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    _log.error("a group of requests failed: %s\n%s", type(error).__qualname__, where)

@@ -30,12 +30,13 @@ class Told:
     """What the sender of a request is told.
 
     `results` is a JSON array with an object per event, in their order; `counts` has the statuses
-    that occur in it.
+    that occur in it, `warnings` how often it has which warning.
     """
 
     received: int
     counts: Mapping[EventStatus, int]
     results: bytes = field(repr=False)
+    warnings: Mapping[str, int] = field(default_factory=dict)
 
     def count(self, status: EventStatus) -> int:
         """Return how many events have this status."""
@@ -44,22 +45,30 @@ class Told:
 
 @dataclass(slots=True)
 class Outcomes:
-    """What became of events, in their order; `reasons` by position, of rejected ones."""
+    """What became of events, in their order; `reasons` by position, of rejected ones.
+
+    `warnings`, by position as well, are of events whatever became of them.
+    """
 
     statuses: list[EventStatus] = field(default_factory=list)
     event_ids: list[str | None] = field(default_factory=list)
     reasons: dict[int, list[dict[str, str]]] = field(default_factory=dict)
+    warnings: dict[int, list[dict[str, str]]] = field(default_factory=dict)
 
     def part(self, start: int, count: int) -> "Outcomes":
         """Return those of one request among many."""
         end = start + count
-        reasons = {at - start: why for at, why in self.reasons.items() if start <= at < end}
-        return Outcomes(self.statuses[start:end], self.event_ids[start:end], reasons)
+        reasons, warnings = (
+            {at - start: one[at] for at in range(start, end) if at in one} if one else {}
+            for one in (self.reasons, self.warnings)
+        )
+        return Outcomes(self.statuses[start:end], self.event_ids[start:end], reasons, warnings)
 
     def told(self) -> Told:
         """Return what the sender is told."""
         results = msgspec.json.encode(self._results())
-        return Told(len(self.statuses), Counter(self.statuses), results)
+        warnings = Counter(one["code"] for of_event in self.warnings.values() for one in of_event)
+        return Told(len(self.statuses), Counter(self.statuses), results, warnings)
 
     def _results(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -70,6 +79,8 @@ class Outcomes:
                 one["event_id"] = event_id
             if at in self.reasons:
                 one["reasons"] = self.reasons[at]
+            if at in self.warnings:
+                one["warnings"] = self.warnings[at]
             found.append(one)
         return found
 
@@ -86,8 +97,8 @@ _STATUS = {
 def told_of(judged: Sequence[Judged], sizes: Sequence[int]) -> Iterator[Told]:
     """Yield what became of the rows of a batch, to be told to the requests they are of.
 
-    `sizes` are the requests' numbers of events. Batches of one piece without a wrong row, which
-    are nearly all of those that matter, are written out by the column.
+    `sizes` are the requests' numbers of events. Batches of one piece without a wrong or odd row,
+    which are nearly all of those that matter, are written out by the column.
     """
     if len(judged) == 1 and _is_plain(judged[0]):
         yield from _told_by_column(judged[0], sizes)
@@ -106,6 +117,7 @@ def _is_plain(piece: Judged) -> bool:
     ids = piece.rows["event_id"]
     return (
         len(ids) == piece.count
+        and (piece.warnings is None or not piece.warnings.height)
         and not (piece.verdicts == Verdict.CONFLICT).any()
         and not ids.str.contains(_ESCAPED).any()
     )
@@ -147,12 +159,15 @@ def _add(found: Outcomes, piece: Judged) -> None:
     for row, reasons in reasons_by_position(piece.reasons).items():
         statuses[row] = EventStatus.REJECTED
         found.reasons[first + row] = reasons
+    if piece.warnings is not None:
+        for row, warnings in reasons_by_position(piece.warnings).items():
+            found.warnings[first + row] = warnings
     found.statuses += statuses
     found.event_ids += ids
 
 
 def reasons_by_position(reasons: pl.DataFrame) -> dict[int, list[dict[str, str]]]:
-    """Return every reason of each rejected row, by its position."""
+    """Return every reason of each rejected row, or every warning of a row, by its position."""
     found: dict[int, list[dict[str, str]]] = {}
     for row, code, name, message in reasons.select("row", "code", "field", "message").iter_rows():
         found.setdefault(row, []).append({"code": code, "field": name, "reason": message})

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ingest_service.json_files.rows import JsonRecord
-from lakehouse.contracts.strict_json import StrictDecoder, StrictJsonError, check_depth
+from lakehouse.contracts.strict_json import Parsed, StrictDecoder, StrictJsonError, check_depth
 from lakehouse.errors import EtaError
 
 _SPACE: Final = " \t\r\n"
@@ -40,9 +40,9 @@ class EventLimits:
 def parse_events(body: bytes, limits: EventLimits) -> list[JsonRecord]:
     """Return the events of a body in their order, each with its own bytes.
 
-    A fault within an event that leaves the others readable (a repeated name, too deep, no object)
-    is that event's alone. Raises `BadEventsError` for a body that is not JSON, and
-    `TooLargeError` for too many events or one that is too large.
+    A fault within an event that leaves the others readable (a repeated name, too deep, no object,
+    NaN, half a character) is that event's alone. Raises `BadEventsError` for a body that is not
+    JSON, and `TooLargeError` for too many events or one that is too large.
     """
     try:
         text = body.decode("utf-8")
@@ -93,12 +93,16 @@ class _Reader:
             at = _skip(text, at + 1)
 
     def read(self, at: int, index: int = 0) -> JsonRecord:
+        parsed: Parsed | None = None
+        fault = ""
         try:
             parsed = self._decoder.value_at(self._text, at)
+            self.end = parsed.end
         except StrictJsonError as error:
-            raise BadEventsError(error.message, error.position) from None
-        self.end = parsed.end
-        text = self._text[at : parsed.end]
+            if error.end is None:
+                raise BadEventsError(error.message, error.position) from None
+            self.end, fault = error.end, error.message
+        text = self._text[at : self.end]
         raw = text.encode()
         if len(raw) > self._limits.event_bytes:
             raise TooLargeError(
@@ -110,7 +114,7 @@ class _Reader:
             check_depth(text)
         except StrictJsonError as error:
             return JsonRecord(raw, index, index, None, error.message)
-        return JsonRecord(raw, index, index, parsed)
+        return JsonRecord(raw, index, index, parsed, fault)
 
 
 def _skip(text: str, at: int) -> int:

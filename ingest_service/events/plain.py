@@ -56,7 +56,8 @@ class PlainBody:
         if quick is not None:
             return quick
         columns = JsonColumns.of(self.data_type, SourceMapping())
-        return texts_of(parse_events(self.body, self.limits), columns.names, columns.objects)
+        records = parse_events(self.body, self.limits)
+        return texts_of(records, columns.names, columns.objects, columns.unread)
 
     def raws(self) -> list[bytes]:
         """Return each event's own bytes."""

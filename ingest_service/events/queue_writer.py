@@ -20,6 +20,8 @@ from ingest_service.stream.producer import DeliveryError
 from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
 from lakehouse.contracts.validator import Validator
 
+_ByRow = dict[int, list[dict[str, str]]]
+
 CONTRACT: Final = "contract"
 RETRY_SECONDS: Final = 5
 DELIVERY_SECONDS: Final = 30
@@ -66,7 +68,7 @@ class QueueWriter:
         if request.mapping_name != CONTRACT:
             return await self._lake.write(request)
         rows = await asyncio.to_thread(texts_of_events, request.rows)
-        reasons = await asyncio.to_thread(self._judge, request, rows)
+        reasons, warnings = await asyncio.to_thread(self._judge, request, rows)
         good = [row for row in range(request.count) if row not in reasons]
         events = [json.loads(rows.raws[row]) for row in good]
         await self._send(request, events)
@@ -81,7 +83,7 @@ class QueueWriter:
             batch_id = kept.batch_id
             for row in reasons:
                 statuses[row] = EventStatus.REJECTED
-        return Written(batch_id, Outcomes(statuses, event_ids, reasons).told())
+        return Written(batch_id, Outcomes(statuses, event_ids, reasons, warnings).told())
 
     async def start(self) -> None:
         """Connect; raises `EtaError` when no broker answers."""
@@ -94,14 +96,15 @@ class QueueWriter:
             await asyncio.to_thread(self._producer.close)
         await self._lake.stop()
 
-    def _judge(self, request: EventRequest, rows: RowTexts) -> dict[int, list[dict[str, str]]]:
+    def _judge(self, request: EventRequest, rows: RowTexts) -> tuple[_ByRow, _ByRow]:
+        """Return the reasons of rows that are wrong, and the warnings of those that are odd."""
         settings = self._settings_of(request.tenant_id)
         columns = JsonColumns.of(request.data_type, SourceMapping())
         validator = Validator(request.data_type, SourceMapping(), settings, columns.names)
         chunk = joined([rows], validator.columns)
         now = datetime.now(UTC)
         checked = validator.check(chunk.frame, now, chunk.traits, chunk.faults)
-        return reasons_by_position(checked.reasons)
+        return reasons_by_position(checked.reasons), reasons_by_position(checked.warnings)
 
     async def _send(self, request: EventRequest, events: Sequence[dict[str, Any]]) -> None:
         assert self._producer is not None

@@ -1,29 +1,20 @@
 """How fast and how much each tenant may send: a bucket per second, a count per day.
 
 The bucket is this process's own: with several processes a tenant has the rate at each. The day's
-count is kept in the control database by all processes together, brought up to date every second;
-so a day may end up over its quota by what the processes take in within one second, and a killed
-process forgets at most its last second.
+count is that of all processes together (`day_counts`).
 """
 
-import asyncio
-import logging
-from asyncio import Task
-from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from math import ceil
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
+from ingest_service.events.day_counts import DayCounts, Usage, utc_now
 from lakehouse.contracts.tenant import Quotas
 from lakehouse.errors import EtaError
 
-_log = logging.getLogger(__name__)
-
-FLUSH_SECONDS: Final = 1.0
 OVER_SECONDS: Final = 2.0
 """How long a tenant that was refused for its rate counts as one that sends too much."""
 
@@ -41,30 +32,11 @@ class QuotaError(EtaError):
         self.retry_after = retry_after
 
 
-class Usage(Protocol):
-    """Daily counts that processes share; see `lakehouse.control.usage.DailyUsage`."""
-
-    def add(self, day: date, events: dict[str, int]) -> dict[str, int]:
-        """Add events; return the new totals."""
-        ...
-
-    def of(self, tenant_id: str, day: date) -> int:
-        """Return a total."""
-        ...
-
-
 @dataclass(slots=True)
 class _Bucket:
     tokens: float
     at: float
     refused_at: float | None = None
-
-
-@dataclass(slots=True)
-class _Day:
-    day: date
-    known: int
-    """What the database said last, and what was added here since."""
 
 
 class QuotaKeeper:
@@ -74,25 +46,22 @@ class QuotaKeeper:
         self,
         usage: Usage,
         clock: Callable[[], float] = monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._usage = usage
         self._clock = clock
-        self._now = now
+        self._days = DayCounts(usage, now)
         self._buckets: dict[str, _Bucket] = {}
-        self._days: dict[str, _Day] = {}
-        self._unsaved: Counter[tuple[str, date]] = Counter()
-        self._task: Task[None] | None = None
 
     def admit(self, tenant_id: str, quotas: Quotas) -> None:
         """Raise `QuotaError` when the tenant has used up what it may send now or today."""
         if quotas.events_per_second is not None:
             self._check_rate(tenant_id, quotas, quotas.events_per_second)
-        if quotas.events_per_day is not None and self._today(tenant_id) >= quotas.events_per_day:
+        most = quotas.events_per_day
+        if most is not None and self._days.today(tenant_id) >= most:
             raise QuotaError(
                 "daily_quota",
-                f"the tenant has sent its {quotas.events_per_day:,} events of today",
-                self._until_midnight(),
+                f"the tenant has sent its {most:,} events of today",
+                self._days.seconds_until_midnight(),
             )
 
     def take(self, tenant_id: str, quotas: Quotas, events: int) -> None:
@@ -104,10 +73,7 @@ class QuotaKeeper:
         self.admit(tenant_id, quotas)
         if quotas.events_per_second is not None:
             self._buckets[tenant_id].tokens -= events
-        today = self._now().date()
-        self._unsaved[tenant_id, today] += events
-        if tenant_id in self._days and self._days[tenant_id].day == today:
-            self._days[tenant_id].known += events
+        self._days.add(tenant_id, events)
 
     def is_over(self, tenant_id: str) -> bool:
         """Whether the tenant was refused for its rate a moment ago."""
@@ -118,15 +84,11 @@ class QuotaKeeper:
 
     async def start(self) -> None:
         """Begin to save counts."""
-        self._task = asyncio.create_task(self._save_for_ever())
+        await self._days.start()
 
     async def stop(self) -> None:
         """Save what was counted, then end."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        await self._save()
+        await self._days.stop()
 
     def _check_rate(self, tenant_id: str, quotas: Quotas, rate: int) -> None:
         now, most = self._clock(), rate * quotas.burst_seconds
@@ -141,35 +103,3 @@ class QuotaKeeper:
             raise QuotaError(
                 "rate_limited", f"the tenant sends more than {rate:,} events per second", wait
             )
-
-    def _today(self, tenant_id: str) -> int:
-        today = self._now().date()
-        known = self._days.get(tenant_id)
-        if known is None or known.day != today:
-            found = self._usage.of(tenant_id, today) + self._unsaved[tenant_id, today]
-            known = self._days[tenant_id] = _Day(today, found)
-        return known.known
-
-    def _until_midnight(self) -> int:
-        now = self._now()
-        midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), UTC)
-        return max(1, ceil((midnight - now).total_seconds()))
-
-    async def _save_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await self._save()
-
-    async def _save(self) -> None:
-        unsaved, self._unsaved = self._unsaved, Counter()
-        for day in {day for _, day in unsaved}:
-            events = {tenant: count for (tenant, of), count in unsaved.items() if of == day}
-            try:
-                totals = await asyncio.to_thread(self._usage.add, day, events)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is counted again
-                _log.warning("the day's events could not be counted: %s", type(error).__name__)
-                self._unsaved.update({(tenant, day): n for tenant, n in events.items()})
-                continue
-            for tenant, total in totals.items():
-                if tenant in self._days and self._days[tenant].day == day:
-                    self._days[tenant].known = total + self._unsaved[tenant, day]

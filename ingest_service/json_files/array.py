@@ -9,6 +9,7 @@ from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
 from lakehouse.contracts.strict_json import (
     MAX_BYTES,
+    Parsed,
     StrictDecoder,
     StrictJsonError,
     check_depth,
@@ -58,28 +59,34 @@ class ArrayReader:
             yield records
 
     def _element(self, place: int) -> JsonRecord:
+        """Read an element; what makes it no JSON and leaves its end sure is its fault alone."""
         self._peek()
         while True:
+            parsed: Parsed | None = None
+            fault = ""
             try:
                 parsed = self._decoder.value_at(self._text, self._at)
+                end = parsed.end
             except StrictJsonError as error:
-                if self._ended or len(self._text) - self._at > MAX_BYTES:
-                    raise self._fault(error.message, error.position) from None
-                self._read()
-                continue
-            if parsed.end == len(self._text) and not self._ended:
+                if error.end is None:
+                    if self._ended or len(self._text) - self._at > MAX_BYTES:
+                        raise self._fault(error.message, error.position, place) from None
+                    self._read()
+                    continue
+                end, fault = error.end, error.message
+            if end == len(self._text) and not self._ended:
                 self._read()  # a number may go on
                 continue
             break
-        raw = self._text[self._at : parsed.end]
+        raw = self._text[self._at : end]
         line = self._line
         self._line += raw.count("\n")
-        self._at = parsed.end
+        self._at = end
         try:
             check_depth(raw)
         except StrictJsonError as error:
             return JsonRecord(raw.encode(), line, place, None, error.message)
-        return JsonRecord(raw.encode(), line, place, parsed)
+        return JsonRecord(raw.encode(), line, place, parsed, fault)
 
     def _peek(self) -> str:
         """Go to the next character that is no white space and return it; "" at the end."""
@@ -112,11 +119,14 @@ class ArrayReader:
     def _forget(self) -> None:
         self._text, self._at = self._text[self._at :], 0
 
-    def _fault(self, message: str, position: int | None = None) -> FileRefusedError:
+    def _fault(
+        self, message: str, position: int | None = None, place: int | None = None
+    ) -> FileRefusedError:
         line = self._line + self._text.count("\n", self._at, position or self._at)
+        which = "" if place is None else f", in element {place}"
         return FileRefusedError(
             FileFault.BAD_JSON,
-            f"the array cannot be read on line {line}: {message}",
+            f"the array cannot be read on line {line}{which}: {message}",
             remedy="mend the file there, or write one object per line: then wrong lines are told "
             "one by one",
             line=line,

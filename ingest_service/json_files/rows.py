@@ -15,6 +15,7 @@ from lakehouse.contracts.mapping import wanted_columns
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.strict_json import Parsed, StrictDecoder, StrictJsonError
 from lakehouse.contracts.tenant import DataType, SourceMapping
+from lakehouse.contracts.unread import UnreadNames
 from lakehouse.contracts.validator import REASON_SCHEMA, UNKNOWN
 
 
@@ -38,6 +39,8 @@ class JsonColumns:
 
     names: tuple[str, ...]
     objects: frozenset[str]
+    unread: UnreadNames | None = field(default=None, compare=False)
+    """What is told of other names; None: nothing."""
 
     @classmethod
     def of(cls, data_type: DataType, mapping: SourceMapping) -> "JsonColumns":
@@ -47,7 +50,8 @@ class JsonColumns:
             for found in FIELDS[data_type]
             if found.kind is FieldKind.JSON_OBJECT
         }
-        return cls(tuple(sorted(wanted_columns(data_type, mapping))), frozenset(objects))
+        names = tuple(sorted(wanted_columns(data_type, mapping)))
+        return cls(names, frozenset(objects), UnreadNames.of(data_type, mapping))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,10 @@ class JsonChunk:
 
 @dataclass(frozen=True, slots=True)
 class RowTexts:
-    """Rows as their own bytes, as texts per column, and what could not be read, by position."""
+    """Rows as their own bytes, as texts per column, and what is wrong or odd, by position.
+
+    `faults` are row, code, field, column and message, as the validator has reasons and warnings.
+    """
 
     raws: Sequence[bytes]
     values: dict[str, list[str | None]]
@@ -81,18 +88,30 @@ class RowTexts:
 
 
 def texts_of(
-    records: Sequence[JsonRecord], columns: Sequence[str], objects: frozenset[str]
+    records: Sequence[JsonRecord],
+    columns: Sequence[str],
+    objects: frozenset[str],
+    unread: UnreadNames | None = None,
 ) -> RowTexts:
-    """Return each column's values as texts, nulls where there are none."""
+    """Return each column's values as texts, nulls where there are none.
+
+    Names that nothing reads are among the faults, as warnings, if `unread` is given.
+    """
     values: dict[str, list[str | None]] = {name: [] for name in columns}
     adders = [(name, values[name].append) for name in columns]
     faults: list[tuple[int, str, str, str, str]] = []
+    known = unread.read.union(columns) if unread is not None else frozenset[str]()
     for row, record in enumerate(records):
         found = _object_of(record)
         if not isinstance(found, dict):
             code, message = found
             faults.append((row, code.value, "", "", message))
             found = {}
+        elif unread is not None:
+            faults += [
+                (row, one.code.value, one.name, one.name, f"{one.name} is {one.message}")
+                for one in unread.of_row(found, known)
+            ]
         for name, add in adders:
             value = found.get(name)
             if value is None and name not in found:
@@ -109,10 +128,13 @@ def texts_of(
 
 
 def chunk_of(
-    records: Sequence[JsonRecord], columns: Sequence[str], objects: frozenset[str]
+    records: Sequence[JsonRecord],
+    columns: Sequence[str],
+    objects: frozenset[str],
+    unread: UnreadNames | None = None,
 ) -> JsonChunk:
     """Return records as a chunk."""
-    texts = texts_of(records, columns, objects)
+    texts = texts_of(records, columns, objects, unread)
     lines = np.array([record.line for record in records], dtype=np.int64)
     places = np.array([record.place for record in records], dtype=np.int64)
     return _chunk(texts, columns, lines, places)

@@ -16,7 +16,7 @@ from ingest_service.sdk.errors import (
     SdkError,
     SpoolFullError,
 )
-from ingest_service.sdk.events import Rejected
+from ingest_service.sdk.events import Rejected, Warned
 from ingest_service.sdk.options import ClientOptions
 
 __all__ = [
@@ -28,4 +28,5 @@ __all__ = [
     "Rejected",
     "SdkError",
     "SpoolFullError",
+    "Warned",
 ]

@@ -3,17 +3,26 @@
 import asyncio
 import logging
 from asyncio import Event, Task
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from ingest_service.sdk.client import CLOSE_SECONDS, LOOK_SECONDS, note_rejected
+from ingest_service.sdk.client import CLOSE_SECONDS, LOOK_SECONDS, note_rejected, note_warned
 from ingest_service.sdk.delivery import Delivery, Verdict
 from ingest_service.sdk.errors import FlushTimeoutError, SdkError
-from ingest_service.sdk.events import EVENTS, ITEMS, Moment, Rejected, encoded, interaction, item
+from ingest_service.sdk.events import (
+    EVENTS,
+    ITEMS,
+    Moment,
+    Rejected,
+    Warned,
+    encoded,
+    interaction,
+    item,
+)
 from ingest_service.sdk.options import ClientOptions
 from ingest_service.sdk.spool import Batch, Spool, default_path
 
@@ -33,6 +42,7 @@ class AsyncEtaClient:
         *,
         options: ClientOptions | None = None,
         on_rejected: Callable[[Rejected], None] = note_rejected,
+        on_warned: Callable[[Sequence[Warned]], None] = note_warned,
     ) -> None:
         self._options = options or ClientOptions()
         self._url = url.rstrip("/")
@@ -40,6 +50,7 @@ class AsyncEtaClient:
         self._spool = Spool(spool, self._options)
         self._delivery = Delivery(self._options)
         self._on_rejected = on_rejected
+        self._on_warned = on_warned
         self._http = httpx.AsyncClient(
             base_url=self._url,
             headers={"Authorization": f"Bearer {api_key}"},
@@ -175,4 +186,9 @@ class AsyncEtaClient:
                 self._on_rejected(rejected)
             except Exception as error:  # noqa: BLE001 - the program's own; events must go on
                 _log.warning("on_rejected failed: %s", type(error).__name__)
+        if verdict.warned:
+            try:
+                self._on_warned(verdict.warned)
+            except Exception as error:  # noqa: BLE001 - as above
+                _log.warning("on_warned failed: %s", type(error).__name__)
         self._spool.drop(batch)

@@ -3,7 +3,8 @@
 import atexit
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Final, Self
@@ -12,7 +13,16 @@ import httpx
 
 from ingest_service.sdk.delivery import Delivery, Verdict
 from ingest_service.sdk.errors import FlushTimeoutError, SdkError
-from ingest_service.sdk.events import EVENTS, ITEMS, Moment, Rejected, encoded, interaction, item
+from ingest_service.sdk.events import (
+    EVENTS,
+    ITEMS,
+    Moment,
+    Rejected,
+    Warned,
+    encoded,
+    interaction,
+    item,
+)
 from ingest_service.sdk.options import ClientOptions
 from ingest_service.sdk.spool import Batch, Spool, default_path
 
@@ -28,13 +38,21 @@ def note_rejected(rejected: Rejected) -> None:
     _log.warning("an event was rejected: %s", codes)
 
 
+def note_warned(warned: Sequence[Warned]) -> None:
+    """Log how often which warning came in one answer."""
+    codes = Counter(one.get("code", "?") for event in warned for one in event.warnings)
+    told = ", ".join(f"{code} {count}" for code, count in sorted(codes.items()))
+    _log.warning("events were taken with warnings: %s", told)
+
+
 class EtaClient:
     """Sends interactions and catalogue items; one object serves every thread of a process.
 
     `track` and `upsert_item` keep the event on disk and return: nothing that happens afterwards
     loses it. It is sent in the background until the service has it durably, and stored once
     however often it was sent. `on_rejected` is told, in the sender's thread, each event that the
-    service refused; by default its reasons are logged.
+    service refused; by default its reasons are logged. `on_warned` is told the events of an answer
+    that the service took and found something odd about; by default the codes are logged.
     """
 
     def __init__(
@@ -44,6 +62,7 @@ class EtaClient:
         *,
         options: ClientOptions | None = None,
         on_rejected: Callable[[Rejected], None] = note_rejected,
+        on_warned: Callable[[Sequence[Warned]], None] = note_warned,
     ) -> None:
         self._options = options or ClientOptions()
         self._url = url.rstrip("/")
@@ -51,6 +70,7 @@ class EtaClient:
         self._spool = Spool(spool, self._options)
         self._delivery = Delivery(self._options)
         self._on_rejected = on_rejected
+        self._on_warned = on_warned
         self._http = httpx.Client(
             base_url=self._url,
             headers={"Authorization": f"Bearer {api_key}"},
@@ -189,4 +209,9 @@ class EtaClient:
                 self._on_rejected(rejected)
             except Exception as error:  # noqa: BLE001 - the program's own; events must go on
                 _log.warning("on_rejected failed: %s", type(error).__name__)
+        if verdict.warned:
+            try:
+                self._on_warned(verdict.warned)
+            except Exception as error:  # noqa: BLE001 - as above
+                _log.warning("on_warned failed: %s", type(error).__name__)
         self._spool.drop(batch)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from ingest_service.sdk.events import Rejected
+from ingest_service.sdk.events import Rejected, Warned
 from ingest_service.sdk.options import ClientOptions
 from ingest_service.sdk.spool import Batch
 
@@ -26,9 +26,9 @@ _NOT_READ: Final = 400
 class Verdict:
     """What becomes of a batch after an attempt to send it.
 
-    `is_done`: the service has it, or refused it for good; `rejected` are events it refused. Else
-    it is tried again after `wait` seconds, in smaller batches when `is_too_much`; waiting alone
-    will not help where it `needs_a_person`.
+    `is_done`: the service has it, or refused it for good; `rejected` are events it refused,
+    `warned` those it found something odd about. Else it is tried again after `wait` seconds, in
+    smaller batches when `is_too_much`; waiting alone will not help where it `needs_a_person`.
     """
 
     is_done: bool
@@ -37,6 +37,7 @@ class Verdict:
     is_too_much: bool = False
     problem: str = ""
     needs_a_person: bool = False
+    warned: tuple[Warned, ...] = ()
 
 
 class Delivery:
@@ -71,7 +72,9 @@ class Delivery:
         if results is not None and len(results) == len(batch.bodies):
             self._failures = 0
             self.batch_events = min(self.batch_events * 2, self._options.batch_events)
-            return Verdict(is_done=True, rejected=_rejected(batch, results))
+            return Verdict(
+                is_done=True, rejected=_rejected(batch, results), warned=_warned(batch, results)
+            )
         if status in (_TOO_MUCH, _NOT_READ):
             return self._refused(batch, status, content)
         wait = self._wait(retry_after(headers.get("retry-after")))
@@ -125,6 +128,14 @@ def _rejected(batch: Batch, results: list[dict[str, Any]]) -> tuple[Rejected, ..
         Rejected(json.loads(body), result.get("reasons") or [])
         for body, result in zip(batch.bodies, results, strict=True)
         if result.get("status") == "rejected"
+    )
+
+
+def _warned(batch: Batch, results: list[dict[str, Any]]) -> tuple[Warned, ...]:
+    return tuple(
+        Warned(json.loads(body), result["warnings"])
+        for body, result in zip(batch.bodies, results, strict=True)
+        if result.get("warnings")
     )
 
 

@@ -24,6 +24,14 @@ class Rejected:
     reasons: list[dict[str, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """An event that the service took, and what it finds odd about it; each code has a meaning."""
+
+    event: dict[str, Any] = field(repr=False)
+    warnings: list[dict[str, str]]
+
+
 def interaction(
     user_id: str,
     item_id: str,

@@ -1,9 +1,10 @@
 """Avro messages in Confluent's wire format: a zero byte, the schema's id, the record."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from io import BytesIO
+from time import monotonic
 from typing import Any, Final
 
 import fastavro
@@ -17,6 +18,9 @@ from lakehouse.contracts.tenant import DataType
 
 MAGIC: Final = b"\0"
 HEAD_BYTES: Final = 5
+UNKNOWN_SECONDS: Final = 5.0
+"""How long the registry's answer that it has no such schema is believed."""
+UNKNOWN_MOST: Final = 1_000
 _ID: Final = slice(1, HEAD_BYTES)
 
 
@@ -40,10 +44,12 @@ class AvroReader:
     Fields that only the writer knows are left out; fields that only this version knows are null.
     """
 
-    def __init__(self, registry_url: str | None) -> None:
+    def __init__(self, registry_url: str | None, clock: Callable[[], float] = monotonic) -> None:
         self._client = SchemaRegistryClient(registry_url) if registry_url else None
-        self._schemas: dict[tuple[DataType, int], tuple[Any, str]] = {}
-        self._unknown: set[tuple[DataType, int]] = set()
+        self._clock = clock
+        self._schemas: dict[int, tuple[Any, str]] = {}
+        self._unknown: dict[int, float] = {}
+        """Ids that the registry said it has not, and until when that is believed."""
 
     def read(self, data_type: DataType, value: bytes) -> tuple[dict[str, Any], str]:
         """Return the record and the text of the schema it was written with.
@@ -53,31 +59,39 @@ class AvroReader:
         if len(value) <= HEAD_BYTES:
             raise BadMessageError(ReasonCode.BAD_AVRO, "the message is too short for a schema id")
         schema_id = int.from_bytes(value[_ID], "big")
-        schema, text = self._schema(data_type, schema_id)
+        schema, text = self._schema(schema_id)
         return read_avro(value, schema, data_type, text), text
 
-    def forget_unknown(self) -> None:
-        """Ask again for ids that the registry did not have; it may have them by now."""
-        self._unknown.clear()
-
-    def _schema(self, data_type: DataType, schema_id: int) -> tuple[Any, str]:
-        known = self._schemas.get((data_type, schema_id))
+    def _schema(self, schema_id: int) -> tuple[Any, str]:
+        known = self._schemas.get(schema_id)
         if known is not None:
             return known
-        if (data_type, schema_id) in self._unknown:
+        if self._unknown.get(schema_id, 0.0) > self._clock():
             raise _unknown_schema(schema_id)
         if self._client is None:
             raise RegistryAwayError("no registry is set (ETA_STREAM_REGISTRY_URL)")
         try:
             schema = self._client.get_by_id(schema_id)
-        except (ClientError, httpx.HTTPError) as error:
-            raise RegistryAwayError(type(error).__name__) from error
+        except (ClientError, httpx.HTTPError, json.JSONDecodeError, KeyError, TypeError) as error:
+            raise RegistryAwayError(type(error).__name__) from error  # that is no registry's answer
+        except Exception as error:  # noqa: BLE001 - schemas of other kinds may be registered
+            self._believe_unknown(schema_id)
+            raise _not_avro(schema_id, error) from None
         if schema is None:
-            self._unknown.add((data_type, schema_id))
+            self._believe_unknown(schema_id)
             raise _unknown_schema(schema_id)
-        found = (fastavro.parse_schema(schema.raw_schema), json.dumps(schema.raw_schema))
-        self._schemas[data_type, schema_id] = found
+        try:
+            found = (fastavro.parse_schema(schema.raw_schema), json.dumps(schema.raw_schema))
+        except Exception as error:  # noqa: BLE001 - one of JSON, for instance
+            raise _not_avro(schema_id, error) from None
+        self._schemas[schema_id] = found
         return found
+
+    def _believe_unknown(self, schema_id: int) -> None:
+        """Ask for this id again after a while; the registry may have it by then."""
+        if len(self._unknown) >= UNKNOWN_MOST:
+            self._unknown.clear()
+        self._unknown[schema_id] = self._clock() + UNKNOWN_SECONDS
 
 
 def read_again(values: Sequence[bytes], schema_text: str) -> list[dict[str, Any] | None]:
@@ -121,4 +135,11 @@ def _reader_schema(data_type: DataType) -> Any:
 def _unknown_schema(schema_id: int) -> BadMessageError:
     return BadMessageError(
         ReasonCode.UNKNOWN_SCHEMA, f"the registry has no schema with the id {schema_id}"
+    )
+
+
+def _not_avro(schema_id: int, error: Exception) -> BadMessageError:
+    kind = type(error).__name__
+    return BadMessageError(
+        ReasonCode.UNKNOWN_SCHEMA, f"the schema with the id {schema_id} is not Avro's ({kind})"
     )

@@ -36,6 +36,7 @@ def open_consumer(bootstrap: str, settings: StreamSettings) -> KafkaConsumer:
         bootstrap_timeout_ms=BOOTSTRAP_MS,
         reconnect_backoff_max_ms=2_000,
         metadata_max_age_ms=METADATA_MS,
+        isolation_level=settings.isolation_level,
         **settings.client_options,
     )
 

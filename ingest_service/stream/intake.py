@@ -1,7 +1,7 @@
 """A micro-batch on its way: read, validate, suppress, dedupe, rows for the tables."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +22,7 @@ from ingest_service.dedupe.window import (
 from ingest_service.rows import quarantine_rows, raw_rows, reasons_by_row
 from ingest_service.sinks.base import BatchKey
 from ingest_service.stream.places import Part, Places, batch_id_of
-from ingest_service.stream.reading import BadMessage, MessageReader, RowGroup, TenantMessages
+from ingest_service.stream.reading import BadMessage, MessageReader, Place, RowGroup, TenantMessages
 from ingest_service.stream.sink import Move, StreamRows
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
@@ -41,13 +41,15 @@ _OUTCOMES: Final = ("stored", "duplicate", "quarantined", "suppressed")
 class Prepared:
     """A micro-batch that can be stored, and what is to be done once it is.
 
-    `tallies`: per data type what became of the messages; `codes`: rejects per data type and code.
+    `tallies`: per data type what became of the messages; `codes`: rejects per data type and code,
+    `warnings` what was odd about others.
     """
 
     rows: StreamRows
     moves: list[Move]
     tallies: dict[DataType, Counter[str]]
     codes: Counter[tuple[DataType, str]]
+    warnings: Counter[tuple[DataType, str]]
     suppression_versions: dict[str, int]
     windows: list[tuple[BatchSession, BatchWindow, int]]
     held: ExitStack
@@ -98,14 +100,15 @@ class Intake:
         self._suppression = suppression
         self._clock = clock
 
-    def prepare(self, parts: Sequence[Part]) -> Prepared:
+    def prepare(self, parts: Sequence[Part], poison: Set[Place] = frozenset()) -> Prepared:
         """Return the batch ready to be stored; `held` is to be closed when it is done with.
 
+        Messages at `poison` are not read; they go to quarantine with their bytes.
         Raises `RegistryAwayError` when it cannot be read now.
         """
         self._tenants.begin()
         known_at = self._clock()
-        read = self._reader.read([(part.claim.data_type, part.records) for part in parts])
+        read = self._reader.read([(part.claim.data_type, part.records) for part in parts], poison)
         tables = _Tables()
         prepared = Prepared(
             rows=StreamRows(
@@ -115,9 +118,10 @@ class Intake:
                 known_at.date().isoformat(),
                 f"stream-{token_hex(8)}",
             ),
-            moves=[Move(part.claim, part.records[-1].offset + 1) for part in parts],
+            moves=[Move(part.claim, part.after) for part in parts],
             tallies={part.claim.data_type: Counter() for part in parts},
             codes=Counter(),
+            warnings=Counter(),
             suppression_versions={},
             windows=[],
             held=ExitStack(),
@@ -191,7 +195,7 @@ class _TenantRun:
         frame = pl.DataFrame(group.texts.values, schema=dict.fromkeys(columns, pl.String))
         faults = pl.DataFrame(group.texts.faults, schema=REASON_SCHEMA, orient="row")
         found = validator.validate(frame, self._key.known_at, faults=faults)
-        rows, reasons = found.accepted, found.reasons
+        rows, reasons, warnings = found.accepted, found.reasons, found.warnings
         prints = fingerprints(self._data_type, rows, found.payload, found.is_state)
         places = Places.of(group.places, self._parts, self._tenant_id)
         subjects = validator.subjects(frame)
@@ -201,18 +205,20 @@ class _TenantRun:
             kept = ~gone.gather(rows["row"])
             rows, prints = rows.filter(kept), prints.filter(kept)
             reasons = reasons.filter(~gone.gather(reasons["row"]))
+            warnings = warnings.filter(~gone.gather(warnings["row"]))
         is_state = found.is_state
         if is_state is not None and gone is not None:
             is_state = is_state.filter(~gone.gather(found.accepted["row"]))
+        self._note(warnings, self._prepared.warnings)
         if reasons.height:
-            self._note(reasons)
+            self._note(reasons, self._prepared.codes)
             self._quarantine(group, places, reasons_by_row(reasons))
         verdicts = window.judge(prints, is_state)
         if (verdicts != Verdict.NEW).any():
             conflicts = rows.filter(verdicts == Verdict.CONFLICT)
             if conflicts.height:
                 reasons = _conflicts(conflicts)
-                self._note(reasons)
+                self._note(reasons, self._prepared.codes)
                 self._quarantine(group, places, reasons_by_row(reasons))
             self._count("duplicate", places, rows.filter(verdicts == Verdict.DUPLICATE)["row"])
             rows = rows.filter(verdicts == Verdict.NEW)
@@ -300,9 +306,9 @@ class _TenantRun:
             parts = places.parts[rows.to_numpy()]
             self._tally[outcome] += np.bincount(parts, minlength=len(self._parts))
 
-    def _note(self, reasons: pl.DataFrame) -> None:
-        for code, count in reasons["code"].value_counts().iter_rows():
-            self._prepared.codes[self._data_type, code] += count
+    def _note(self, issues: pl.DataFrame, codes: Counter[tuple[DataType, str]]) -> None:
+        for code, count in issues["code"].value_counts().iter_rows():
+            codes[self._data_type, code] += count
 
 
 def _conflicts(rows: pl.DataFrame) -> pl.DataFrame:

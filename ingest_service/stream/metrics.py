@@ -100,6 +100,12 @@ class StreamMetrics:
             ("data_type", "code"),
             registry=self.registry,
         )
+        self.warnings = Counter(
+            "eta_stream_warnings_total",
+            "What was odd about messages that were taken, by code (docs/codes.md).",
+            ("data_type", "code"),
+            registry=self.registry,
+        )
         self.retries = Counter(
             "eta_stream_retries_total",
             "Attempts that failed and were made again, by what was away.",
@@ -108,6 +114,12 @@ class StreamMetrics:
         )
         self.rebalances = Counter(
             "eta_stream_take_overs_total", "Partitions taken over.", registry=self.registry
+        )
+        self.halted = Gauge(
+            "eta_stream_halted_partition",
+            "1 for a partition that stands still until somebody has looked.",
+            ("topic", "partition", "alarm"),
+            registry=self.registry,
         )
         self.state = Enum(
             "eta_stream_state",

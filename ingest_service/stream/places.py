@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+from kafka import TopicPartition
 
 from ingest_service.rows import line_refs
 from ingest_service.stream.reading import Place
@@ -18,10 +19,15 @@ OFFSET_DIGITS: Final = 19
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Messages of one feed, in their order (Kafka's records)."""
+    """Messages of one feed, in their order (Kafka's records), and where it is read on.
+
+    `after` lies behind the last message, and behind what is none: markers of transactions,
+    messages of aborted ones, and what compaction took.
+    """
 
     claim: Claim
     records: Sequence[Any]
+    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +75,9 @@ class Places:
 def batch_id_of(part: Part, tenant_id: str) -> str:
     """Return the id of the tenant's messages among these."""
     return part.claim.feed.batch_id(part.claim.offset, tenant_id)
+
+
+def topic_partition(claim: Claim) -> TopicPartition:
+    """Return the claim's partition as Kafka's client names it."""
+    partition = claim.feed.partition
+    return TopicPartition(partition.topic, partition.number)

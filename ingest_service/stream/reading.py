@@ -2,9 +2,9 @@
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from ingest_service.json_files.rows import (
     texts_of,
 )
 from ingest_service.stream.avro import MAGIC, AvroReader, BadMessageError
+from lakehouse.contracts.avro_schemas import avro_schema
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.strict_json import Parsed, StrictDecoder
@@ -28,6 +29,7 @@ from lakehouse.contracts.tenant import (
     TenantSettings,
 )
 from lakehouse.contracts.topics import KEY_SEPARATOR, MAPPING_HEADER
+from lakehouse.contracts.unread import MOST_PER_ROW, Unread
 from lakehouse.errors import EtaError
 
 TENANT_FIELD: Final = "tenant_id"
@@ -105,16 +107,19 @@ class MessageReader:
         self._max_bytes = max_bytes
         self._decoder = StrictDecoder()
 
-    def read(self, parts: Sequence[tuple[DataType, Sequence[Any]]]) -> list[TenantMessages]:
+    def read(
+        self, parts: Sequence[tuple[DataType, Sequence[Any]]], poison: Set[Place] = frozenset()
+    ) -> list[TenantMessages]:
         """Return the messages (Kafka's records) of a micro-batch's parts by tenant.
 
-        Messages that name no tenant, or two, are `UNATTRIBUTED`. Raises `RegistryAwayError` when
+        Messages that name no tenant, or two, are `UNATTRIBUTED`; those at `poison` are not read.
+        Raises `RegistryAwayError` when
         an Avro message cannot be judged now.
         """
         found: list[TenantMessages] = []
         for data_type in dict.fromkeys(kind for kind, _ in parts):
             homeless: list[BadMessage] = []
-            for tenant_id, messages in self._sort(data_type, parts, homeless).items():
+            for tenant_id, messages in self._sort(data_type, parts, homeless, poison).items():
                 found.append(self._read(data_type, tenant_id, messages, homeless))
             if homeless:
                 found.append(TenantMessages(UNATTRIBUTED, data_type, bad=homeless))
@@ -125,6 +130,7 @@ class MessageReader:
         data_type: DataType,
         parts: Sequence[tuple[DataType, Sequence[Any]]],
         homeless: list[BadMessage],
+        poison: Set[Place],
     ) -> dict[str, _Sorted]:
         by_tenant: dict[str, _Sorted] = {}
         tenants: dict[bytes | None, str | None] = {}
@@ -143,6 +149,8 @@ class MessageReader:
                 mine = by_tenant.setdefault(tenant_id, _Sorted())
                 if value is None:
                     mine.bad.append(_bad(place, b"", ReasonCode.TOMBSTONE))
+                elif place in poison:
+                    mine.bad.append(_bad(place, value, ReasonCode.UNREADABLE_MESSAGE))
                 elif len(value) > self._max_bytes:
                     mine.bad.append(_bad(place, value, ReasonCode.MESSAGE_TOO_LARGE))
                 elif value[:1] == MAGIC:
@@ -201,7 +209,7 @@ class MessageReader:
         if texts is None:
             records = [record_of(value, 0, 0, self._decoder) for value in values]
             names = tuple(dict.fromkeys((*columns.names, TENANT_FIELD)))
-            texts = texts_of(records, names, columns.objects)
+            texts = texts_of(records, names, columns.objects, columns.unread)
         layout = SourceLayout(format="json", columns=columns.names, mapping=mapping)
         return RowGroup([place for place, _, _ in messages], texts, layout)
 
@@ -230,13 +238,37 @@ class MessageReader:
         return [
             RowGroup(
                 places,
-                texts_of(records, columns.names, columns.objects),
+                _with_unread(
+                    texts_of(records, columns.names, columns.objects),
+                    _unread_of_schema(text, data_type, columns),
+                ),
                 SourceLayout(
                     format="avro", columns=columns.names, mapping=mapping, schema_text=text
                 ),
             )
             for text, (places, records) in by_schema.items()
         ]
+
+
+def _unread_of_schema(schema_text: str, data_type: DataType, columns: JsonColumns) -> list[Unread]:
+    """Return the fields of a writer's schema that this version's lacks, and so never reads."""
+    if columns.unread is None:
+        return []
+    written = json.loads(schema_text).get("fields", [])
+    known = {field["name"] for field in avro_schema(data_type)["fields"]}
+    names = [field["name"] for field in written if field["name"] not in known]
+    return list(columns.unread.among(names))[:MOST_PER_ROW]
+
+
+def _with_unread(texts: RowTexts, unread: Sequence[Unread]) -> RowTexts:
+    if not unread:
+        return texts
+    faults = [
+        (row, one.code.value, one.name, one.name, f"{one.name} is {one.message}")
+        for row in range(texts.count)
+        for one in unread
+    ]
+    return replace(texts, faults=[*texts.faults, *faults])
 
 
 def mapping_of(settings: TenantSettings, asked: str | None = None) -> tuple[str, SourceMapping]:

@@ -339,14 +339,16 @@ def _check_bounds(part: Partition, offset: int, topic_number: int | None, bounds
         raise StreamHaltError(
             "topic_recreated",
             f"partition {part.number} of {part.topic} was read up to offset {offset}, but {why}",
-            remedy=f"if that is right, read it from its beginning: `eta consume --reread "
-            f"{part.topic}`; events that are known already are not stored twice",
+            remedy="if that is right, stop the consumers of this lake and read it from its "
+            f"beginning: `eta consume --reread {part.topic}`; events that are known already are "
+            "not stored twice",
         )
     if offset < bounds.first:
         raise StreamHaltError(
             "retention_gap",
             f"partition {part.number} of {part.topic} was read up to offset {offset}, but its "
             f"messages begin at {bounds.first}: {bounds.first - offset} were deleted unread",
-            remedy="send what is missing again from its source, and go on with `eta consume "
+            remedy="send what is missing again from its source, stop the consumers of this lake "
+            "and go on with `eta consume "
             f"--reread {part.topic}`; give the topic a retention that outlasts an outage",
         )

@@ -6,7 +6,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +15,12 @@ _log = logging.getLogger(__name__)
 
 STARTING: Final = "starting"
 CONSUMING: Final = "consuming"
+DEGRADED: Final = "degraded"
+"""It consumes, but some partitions stand still until somebody has looked."""
 WAITING: Final = "waiting"
 STOPPED: Final = "stopped"
 HALTED: Final = "halted"
-STATES: Final = (STARTING, CONSUMING, WAITING, STOPPED, HALTED)
+STATES: Final = (STARTING, CONSUMING, DEGRADED, WAITING, STOPPED, HALTED)
 
 
 class Status:
@@ -31,6 +33,7 @@ class Status:
         self._detail = ""
         self._since = datetime.now(UTC)
         self._figures: Mapping[str, Any] = {}
+        self._halts: Sequence[Mapping[str, str]] = ()
         self.set(STARTING)
 
     @property
@@ -43,19 +46,37 @@ class Status:
         """What is waited for, or what is wrong."""
         return self._detail
 
+    @property
+    def halts(self) -> Sequence[Mapping[str, str]]:
+        """The partitions that stand still: `partition`, `alarm`, `message` and `remedy` of each."""
+        return self._halts
+
     def is_waiting_for(self, what: str) -> bool:
         """Whether it waits, and says so with these words at the beginning."""
         return self._state == WAITING and self._detail.startswith(what)
 
     def set(self, state: str, detail: str = "") -> None:
         """Enter a state, or stay in it; `detail` says what is waited for, or what is wrong."""
+        if state == CONSUMING and self._halts:
+            state = DEGRADED
+            detail = "; ".join(f"{halt['alarm']}: {halt['message']}" for halt in self._halts)
         if (state, detail) == (self._state, self._detail):
             return
         self._state, self._detail, self._since = state, detail, datetime.now(UTC)
         level = logging.ERROR if state == HALTED else logging.INFO
-        level = logging.WARNING if state == WAITING else level
+        level = logging.WARNING if state in (WAITING, DEGRADED) else level
         _log.log(level, "%s%s", state, f": {detail}" if detail else "")
         self._on_change(state)
+        self._write()
+
+    def show_halts(self, halts: Sequence[Mapping[str, str]]) -> None:
+        """Say which partitions stand still: `partition`, `alarm`, `message` and `remedy` of each.
+
+        While there are any, consuming is `degraded`.
+        """
+        self._halts = halts
+        if self._state in (CONSUMING, DEGRADED):
+            self.set(CONSUMING)
         self._write()
 
     def show(self, figures: Mapping[str, Any]) -> None:
@@ -74,6 +95,7 @@ class Status:
             "detail": self._detail,
             "since": self._since.isoformat(timespec="seconds"),
             "seen": datetime.now(UTC).isoformat(timespec="seconds"),
+            "halts": list(self._halts),
             **self._figures,
         }
         try:

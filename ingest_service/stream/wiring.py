@@ -12,13 +12,16 @@ from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.settings import ServiceSettings, StreamSettings
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.stream.avro import AvroReader
-from ingest_service.stream.consumer import ConsumerParts, StreamConsumer
+from ingest_service.stream.consumer import StreamConsumer
+from ingest_service.stream.consumer_parts import ConsumerParts
+from ingest_service.stream.halts import Halts
 from ingest_service.stream.intake import Intake
 from ingest_service.stream.metrics import StreamMetrics
 from ingest_service.stream.reading import MessageReader
 from ingest_service.stream.sink import StreamSink
 from ingest_service.stream.status import Status
-from ingest_service.stream.worker import Backoff, RejectLimit, RejectWatch, Worker, WorkerParts
+from ingest_service.stream.wait import Backoff
+from ingest_service.stream.worker import RejectLimit, RejectWatch, Worker, WorkerParts
 from lakehouse.contracts.tenant import TENANT_ID_PATTERN, TenantSettings
 from lakehouse.contracts.topics import topics
 from lakehouse.control.database import ControlDatabase
@@ -81,6 +84,7 @@ def build_consumer(
         sink=sink,
         metrics=metrics,
         status=status,
+        halts=Halts(metrics, status, settings.halted_retry_seconds),
         backoff=backoff(),
         stop=stop,
         new_worker=new_worker,

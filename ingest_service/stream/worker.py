@@ -3,54 +3,45 @@
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, Queue
+from queue import Full, Queue
 from threading import Condition, Event, Thread
 from time import monotonic, perf_counter, time
 from typing import Final, TypeVar
 
 import numpy as np
-from deltalake.exceptions import DeltaError
-from sqlalchemy.exc import SQLAlchemyError
 
 from ingest_service.stream.avro import RegistryAwayError
 from ingest_service.stream.intake import Intake, Prepared
+from ingest_service.stream.isolation import prepare_apart
 from ingest_service.stream.metrics import StreamMetrics
 from ingest_service.stream.places import Part
 from ingest_service.stream.sink import FencedError, StreamHaltError, StreamSink
 from ingest_service.stream.status import CONSUMING, WAITING, Status
+from ingest_service.stream.wait import AWAY, Backoff, StoppedError
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-AWAY: Final = (OSError, DeltaError, SQLAlchemyError, RegistryAwayError, EtaError)
-"""What passes when a service is back; anything else is a fault of the program."""
+PREPARE_TRIES: Final = 3
+"""After so many, an error in preparing a batch is taken for its messages' and not for an outage."""
+QUEUE_SECONDS: Final = 0.1
+"""How often a wait for room looks whether the thread still runs."""
 QUEUED: Final = 1
 """Micro-batches that wait while one is stored: enough to keep both threads busy."""
 
 
-class StoppedError(Exception):
-    """The consumer is to end; the batch was not stored."""
+class BatchFailedError(Exception):
+    """A micro-batch failed in a way that nobody foresaw; nothing of it is in raw, or all of it."""
 
-
-class Backoff:
-    """Pauses that double from `first` up to `most` seconds; `wait` ends early on a stop."""
-
-    def __init__(self, first: float, most: float, stop: Event) -> None:
-        self._first, self._most, self._stop = first, most, stop
-        self._next = first
-
-    def wait(self) -> None:
-        """Pause; raises `StoppedError` when the process is to end."""
-        if self._stop.wait(self._next):
-            raise StoppedError
-        self._next = min(self._most, 2 * self._next)
-
-    def reset(self) -> None:
-        """Begin with the shortest pause again."""
-        self._next = self._first
+    def __init__(self, parts: Sequence[Part], step: str, cause: BaseException) -> None:
+        super().__init__(f"{type(cause).__qualname__} while the batch was {step}")
+        self.parts = parts
+        self.known = cause if isinstance(cause, EtaError) else None
+        """The cause, when it says itself what is wrong and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +122,10 @@ class Worker:
         """Hand over a micro-batch; call it when there is room."""
         with self._idle:
             self._open += 1
-        self._queue.put(parts)
+        while self._error is None:  # nobody takes it from the queue after an error
+            with suppress(Full):
+                self._queue.put(parts, timeout=QUEUE_SECONDS)
+                return
 
     def drain(self, seconds: float) -> bool:
         """Wait until nothing is under way; False when that takes too long or cannot come."""
@@ -154,8 +148,10 @@ class Worker:
 
     def end(self) -> None:
         """End the thread; a batch under way is finished first."""
-        if self._error is None:
-            self._queue.put(None)
+        while self._thread.is_alive():
+            with suppress(Full):
+                self._queue.put(None, timeout=QUEUE_SECONDS)
+                break
         self._thread.join()
 
     def _work(self) -> None:
@@ -170,29 +166,49 @@ class Worker:
             with self._idle:
                 self._error = error
                 self._idle.notify_all()
-            while True:  # nobody may wait for room in the queue of a thread that has ended
-                try:
-                    self._queue.get_nowait()
-                except Empty:
-                    return
 
     def _store(self, batch: Sequence[Part]) -> None:
-        own, metrics = self._parts, self._parts.metrics
-        began = perf_counter()
-        prepared = self._retried(lambda: own.intake.prepare(batch))
-        metrics.prepare.observe(perf_counter() - began)
-        with prepared.held:
-            own.rejects.check(prepared)
+        step = "prepared"
+        try:
             began = perf_counter()
-            self._retried(
-                lambda: own.sink.store(
-                    prepared.rows, prepared.moves, lambda: own.intake.is_current(prepared)
-                )
+            prepared = self._prepared(batch)
+            prepared_at = perf_counter()
+            with prepared.held:
+                self._parts.rejects.check(prepared)
+                step = "stored"
+                self._commit(prepared)
+            self._observe(batch, prepared, prepared_at - began, perf_counter() - prepared_at)
+        except (*AWAY, BatchFailedError, StoppedError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            # A panic of a native library is no Exception.
+            _log.error("%s at %s while a batch was %s", *named(error), step)
+            raise BatchFailedError(batch, step, error) from error
+
+    def _prepared(self, batch: Sequence[Part]) -> Prepared:
+        """Return the batch ready to be stored; one tenant's trouble does not hold it for ever."""
+        tries = 0
+
+        def attempt() -> Prepared:
+            nonlocal tries
+            tries += 1
+            try:
+                return prepare_apart(self._parts.intake, batch)
+            except EtaError as error:
+                if tries < PREPARE_TRIES or isinstance(error, FencedError | StreamHaltError):
+                    raise
+                raise BatchFailedError(batch, "prepared", error) from error
+
+        return self._retried(attempt)
+
+    def _commit(self, prepared: Prepared) -> None:
+        own = self._parts
+        self._retried(
+            lambda: own.sink.store(
+                prepared.rows, prepared.moves, lambda: own.intake.is_current(prepared)
             )
-            prepared.publish()
-        metrics.commit.observe(perf_counter() - began)
-        self._observe(batch, prepared)
-        own.sink.tend(prepared.rows)
+        )
+        prepared.publish()
 
     def _retried(self, attempt: Callable[[], T]) -> T:
         """Return what `attempt` returns, however long something it needs is away."""
@@ -212,17 +228,29 @@ class Worker:
                 own.status.set(CONSUMING)
                 return found
 
-    def _observe(self, batch: Sequence[Part], prepared: Prepared) -> None:
+    def _observe(
+        self, batch: Sequence[Part], prepared: Prepared, prepare: float, commit: float
+    ) -> None:
+        """Count what was stored; the batch stays stored when that fails."""
         metrics, now = self._parts.metrics, time()
-        metrics.batch_rows.observe(sum(len(part.records) for part in batch))
-        for part in batch:
-            made = np.fromiter((record.timestamp for record in part.records), np.float64)
-            topic = part.claim.feed.partition.topic
-            metrics.latency.observe(topic, np.maximum(0.0, now - made / 1_000))
-        for data_type, tally in prepared.tallies.items():
-            metrics.count_rows(data_type, tally)
-        for (data_type, code), count in prepared.codes.items():
-            metrics.rejects.labels(data_type.value, code).inc(count)
+        try:
+            metrics.prepare.observe(prepare)
+            metrics.commit.observe(commit)
+            metrics.batch_rows.observe(sum(len(part.records) for part in batch))
+            for part in batch:
+                made = np.fromiter((record.timestamp for record in part.records), np.float64)
+                topic = part.claim.feed.partition.topic
+                made = made[made >= 0]  # -1: the producer wrote no time
+                metrics.latency.observe(topic, np.maximum(0.0, now - made / 1_000))
+            for data_type, tally in prepared.tallies.items():
+                metrics.count_rows(data_type, tally)
+            for (data_type, code), count in prepared.codes.items():
+                metrics.rejects.labels(data_type.value, code).inc(count)
+            for (data_type, code), count in prepared.warnings.items():
+                metrics.warnings.labels(data_type.value, code).inc(count)
+            self._parts.sink.tend(prepared.rows)
+        except Exception as error:  # noqa: BLE001 - figures are not worth a batch
+            _log.warning("a batch was stored, and %s at %s after it", *named(error))
 
 
 def _waiting_for(what: str, error: BaseException) -> str:
@@ -232,3 +260,14 @@ def _waiting_for(what: str, error: BaseException) -> str:
     if isinstance(error, EtaError):
         return f"the {what} did not take the batch: {error.message}; trying again"
     return f"the {what} did not take the batch ({type(error).__name__}); trying again"
+
+
+def named(error: BaseException) -> tuple[str, str]:
+    """Return an error's kind and place in the program; its text could hold data."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "an unknown place"
+    if trace is not None:
+        place = f"{trace.tb_frame.f_globals.get('__name__', '?')}, line {trace.tb_lineno}"
+    return type(error).__qualname__, place

@@ -16,6 +16,7 @@ from ingest_service.events.parsing import (
 )
 from ingest_service.json_files.rows import JsonColumns, JsonRecord, RowTexts, texts_of
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
+from lakehouse.contracts.row_issues import WARNING_CODES
 from lakehouse.contracts.strict_json import Parsed, dumps
 
 SEGMENT_CALLS: Final = frozenset({"track", "identify"})
@@ -34,15 +35,22 @@ def rows_of(adapter: str, body: bytes, columns: JsonColumns, limits: EventLimits
     return _ADAPTERS[adapter](records, columns)
 
 
+def conflicting_rows(body: bytes, columns: JsonColumns) -> RowTexts:
+    """Return a message as one row of its bytes, wrong because its id was of another message."""
+    code = ReasonCode.CONFLICTING_MESSAGE
+    rows = texts_of([JsonRecord(body, 0, 0, None, "")], columns.names, columns.objects)
+    return replace(rows, faults=[(0, code.value, "", "", EXPLANATIONS[code].meaning)])
+
+
 def _generic(records: Sequence[JsonRecord], columns: JsonColumns) -> RowTexts:
-    return texts_of(records, columns.names, columns.objects)
+    return texts_of(records, columns.names, columns.objects, columns.unread)
 
 
 def _segment(records: Sequence[JsonRecord], columns: JsonColumns) -> RowTexts:
     """Calls of Segment, alone or as its `batch`; others than track and identify are faults."""
     calls = [call for record in records for call in _calls(record)]
-    rows = texts_of(calls, columns.names, columns.objects)
-    told = {row for row, *_ in rows.faults}
+    rows = texts_of(calls, columns.names, columns.objects, columns.unread)
+    told = {row for row, code, *_ in rows.faults if code not in WARNING_CODES}
     code = ReasonCode.UNSUPPORTED_EVENT
     faults = [
         (row, code.value, "", "", EXPLANATIONS[code].meaning)

@@ -37,6 +37,7 @@ from lakehouse.cli import (
     webhooks,
 )
 from lakehouse.cli.failures import EtaGroup
+from lakehouse.cli.process import end_on_sigterm
 
 app = typer.Typer(
     name="eta",
@@ -90,12 +91,13 @@ def _show_version(is_wanted: bool) -> None:
 
 @app.callback()
 def main(
-    debug: Annotated[
+    debug: Annotated[  # noqa: ARG001 - read from the context
         bool, typer.Option(envvar="ETA_DEBUG", help="Show the traceback of an error.")
     ] = False,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback acts
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Options of every command; `EtaGroup` reads `debug`."""
+    end_on_sigterm()

@@ -23,7 +23,11 @@ UserOption = Annotated[
 ]
 FileOption = Annotated[
     Path | None,
-    typer.Option(exists=True, dir_okay=False, help="A text file with an id per line."),
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        help="A text file (UTF-8) with an id per line, exactly as it was sent.",
+    ),
 ]
 
 
@@ -39,10 +43,19 @@ def erase(
     `eta privacy work`, which a scheduler runs every hour, carries it out. Ids given on the command
     line may stay in your shell's history: prefer a file.
     """
+    numbered = _numbered(user, file)
     with control_database() as database:
-        made = database.erasures.request(tenant, _subjects(user, file), by=operator())
+        told = _remarks(tenant, numbered)
+        for remark in told:
+            note(f"Warning: {remark}.")
+        made = database.erasures.request(tenant, [one for _, one in numbered], by=operator())
         typer.echo(made.request_id)
         note(f"{made.subject_count:,} suppressed. To be erased by {made.due_at:%Y-%m-%d %H:%M}Z.")
+        if told:
+            note(
+                f"The request has {len(told):,} warnings, above: if other people are meant, make "
+                "another request for them, and `eta privacy lift` those who are not."
+            )
         if now:
             _tell(_work(database, tenant))
         else:
@@ -202,5 +215,26 @@ def _check_certificate(database: "ControlDatabase", tenant: str, request: str) -
 
 
 def _subjects(user: list[str] | None, file: Path | None) -> list[str]:
-    lines = [] if file is None else file.read_text(encoding="utf-8").splitlines()
-    return [*(user or ()), *(line for line in lines if line)]
+    return [one for _, one in _numbered(user, file)]
+
+
+def _numbered(user: list[str] | None, file: Path | None) -> list[tuple[int | None, str]]:
+    """The identifiers, those of the file first, with their lines."""
+    from lakehouse.privacy.known import read_identifiers
+
+    lines = [] if file is None else read_identifiers(file)
+    return [*lines, *((None, one) for one in user or ())]
+
+
+def _remarks(tenant: str, numbered: list[tuple[int | None, str]]) -> list[str]:
+    """What is odd about a request's identifiers; none where no event was ever stored."""
+    from deltalake.exceptions import TableNotFoundError
+
+    from lakehouse.privacy.known import remarks, stored_identifiers
+    from lakehouse.settings import LakeSettings
+
+    try:
+        stored = stored_identifiers(LakeSettings(), tenant, (one for _, one in numbered))
+    except TableNotFoundError:
+        stored = frozenset()
+    return remarks(numbered, stored)

@@ -39,6 +39,7 @@ def begin(
     from dataclasses import asdict
 
     from lakehouse.training import run_steps
+    from lakehouse.training.run_metrics import write_metrics
     from lakehouse.training.run_parameters import read_parameters
     from lakehouse.training.targets import hand_over_tenant_settings
 
@@ -56,6 +57,7 @@ def begin(
         _make_lake_known(settings)
         hand_over_tenant_settings(settings, database)
         plan = run_steps.begin(settings, database, run, parameters)
+        write_metrics(settings, database.runs.list(limit=50))  # one that was killed is told now
     note(f"{'To do' if plan.is_needed else 'Nothing to do'}: {plan.reason}")
     typer.echo(json.dumps(asdict(plan), sort_keys=True))
 

@@ -1,10 +1,10 @@
 """`eta serve`: the ingestion service."""
 
-import subprocess
-import sys
 from typing import Annotated
 
 import typer
+
+from lakehouse.cli.process import become
 
 
 def serve(
@@ -12,10 +12,4 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
 ) -> None:
     """Run the ingestion service until it is stopped (Ctrl-C)."""
-    command = [sys.executable, "-m", "ingest_service", "--host", host, "--port", str(port)]
-    process = subprocess.Popen(command)
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        code = process.wait()  # the terminal told the service as well
-    raise typer.Exit(code)
+    become("ingest_service", "--host", host, "--port", str(port))

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli.output import note, print_rows
+from lakehouse.cli.process import become
 from lakehouse.contracts.kinds import DataType
 from lakehouse.errors import EtaError
 
@@ -38,15 +39,7 @@ def consume(
     if status:
         _show_status()
         return
-    command = [sys.executable, "-m", "ingest_service.stream"]
-    for topic in reread or ():
-        command += ["--reread", topic]
-    process = subprocess.Popen(command)
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        code = process.wait()  # the terminal told the consumer as well
-    raise typer.Exit(code)
+    become("ingest_service.stream", *(f"--reread={topic}" for topic in reread or ()))
 
 
 def produce(
@@ -90,3 +83,5 @@ def _show_status() -> None:
         return
     columns = ("process", "state", "since", "lag", "detail")
     print_rows(columns, [(s.pid, s.state, s.since, s.lag, s.detail) for s in states])
+    for remedy in dict.fromkeys(remedy for s in states for remedy in s.remedies):
+        note(f"What to do: {remedy}")

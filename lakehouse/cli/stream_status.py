@@ -16,6 +16,8 @@ class ConsumerState:
     since: str
     lag: int
     detail: str
+    remedies: tuple[str, ...] = ()
+    """What to do about partitions that stand still."""
 
 
 def consumer_states(folder: Path) -> list[ConsumerState]:
@@ -27,7 +29,7 @@ def consumer_states(folder: Path) -> list[ConsumerState]:
         if state != "halted" and not psutil.pid_exists(document["pid"]):
             state = "killed"
         lag = sum(document.get("lag", {}).values())
-        found.append(
-            ConsumerState(document["pid"], state, document["since"], lag, document["detail"])
-        )
+        remedies = tuple(f"{h['partition']}: {h['remedy']}" for h in document.get("halts", ()))
+        about = (document["pid"], state, document["since"], lag, document["detail"])
+        found.append(ConsumerState(*about, remedies))
     return found

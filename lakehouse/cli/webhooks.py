@@ -60,13 +60,17 @@ def list_(
         str | None, typer.Argument(metavar="[TENANT]", help="One tenant; default: all.")
     ] = None,
 ) -> None:
-    """List sources without their secrets; the last use is exact to a minute."""
+    """List sources without their secrets; the last uses are exact to a minute.
+
+    `waiting`: messages that are kept and not stored yet; after a minute there should be none.
+    """
     with control_database() as database:
         if tenant_id is None:
             owners = [tenant.tenant_id for tenant in database.tenants.list()]
         else:
             owners = [database.tenants.get(tenant_id).tenant_id]
         found = [source for owner in owners for source in database.webhooks.list(owner)]
+        waiting = database.messages.waiting()
     print_rows(
         (
             "source",
@@ -78,6 +82,8 @@ def list_(
             "secrets",
             "last used",
             "removed",
+            "old secret used",
+            "waiting",
         ),
         [
             (
@@ -90,6 +96,8 @@ def list_(
                 2 if s.has_previous else 1,
                 s.last_used_at,
                 s.removed_at,
+                s.previous_used_at,
+                waiting.get(s.source_id, 0),
             )
             for s in found
         ],

@@ -9,6 +9,10 @@ INVISIBLE: Final = (
 """Controls, no-break spaces, zero-width characters and direction marks, as a regular expression."""
 
 
+NUL: Final = "\x00"
+"""Programs end a text there."""
+
+
 def folded(name: str) -> str:
     """Return `name` as a person reads it: no letter case, no white or invisible characters."""
     return "".join(char for char in name.casefold() if char.isprintable() and not char.isspace())

@@ -48,6 +48,8 @@ class ContractField:
     stored_as: str = ""
     tenant_range: bool = False
     """Whether the tenant's time range applies (else only the range every engine can read)."""
+    days_ahead: int = 1
+    """How many days after its arrival a time may lie before that is odd."""
     in_payload: bool = True
     """Whether the field is part of what an event says, and so of its identity."""
 
@@ -86,7 +88,7 @@ ITEM_FIELDS: Final = (
     ContractField("title", FieldKind.TEXT, "n", max_length=TITLE_LENGTH),
     ContractField("category", FieldKind.TEXT, "c"),
     ContractField("price", FieldKind.DECIMAL, "p"),
-    ContractField("available_from", FieldKind.TIMESTAMP, "f"),
+    ContractField("available_from", FieldKind.TIMESTAMP, "f", days_ahead=366),
     ContractField("is_active", FieldKind.BOOLEAN, "a"),
     ContractField("attributes", FieldKind.JSON_OBJECT, "j", max_length=ATTRIBUTES_LENGTH),
     ContractField("updated_at", FieldKind.TIMESTAMP, "t"),

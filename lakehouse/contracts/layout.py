@@ -13,6 +13,7 @@ class SourceLayout(BaseModel):
     """What a source's rows look like: enough to read one of them alone.
 
     `columns`: the header of a CSV file, in its order; of JSON the names that were asked for.
+    `escape`: what stands before a quote that is text.
     `encoding`: of the bytes, as Python calls it. `mapping`: name of the tenant's source mapping
     that the rows were read with. `schema_text`: of an Avro message, the schema it was written
     with. `bytes` cannot be read; `message` is a JSON object with key and value of a message in
@@ -24,6 +25,7 @@ class SourceLayout(BaseModel):
     format: Literal["csv", "json", "avro", "bytes", "message"] = "csv"
     encoding: str = "utf-8"
     delimiter: str = ","
+    escape: str | None = None
     columns: tuple[str, ...] = ()
     mapping: str = "default"
     schema_text: str | None = None

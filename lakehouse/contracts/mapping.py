@@ -49,14 +49,27 @@ class FieldSource:
         return self.column or self.field.name
 
     def text(self) -> pl.Expr:
-        """The field's text, after the value map, as a string expression over the file's columns."""
+        """The field's text, after the value map, as a string expression over the file's columns.
+
+        A word is looked up as it stands, then without the white space around it.
+        """
         if self.column is None:
             found = pl.lit(self.constant, dtype=pl.String)
         else:
             found = pl.col(self.column)
-        if self.values:
-            found = found.replace(list(self.values), list(self.values.values()))
-        return found
+        if not self.values:
+            return found
+        stripped = {word.strip(): value for word, value in reversed(self.values.items())}
+        stripped |= {word: value for word, value in self.values.items() if word in stripped}
+        return pl.coalesce(
+            _looked_up(found, self.values), _looked_up(found.str.strip_chars(), stripped), found
+        )
+
+
+def _looked_up(text: pl.Expr, values: dict[str, str]) -> pl.Expr:
+    return text.replace_strict(
+        list(values), list(values.values()), default=None, return_dtype=pl.String
+    )
 
 
 def wanted_columns(data_type: DataType, mapping: SourceMapping) -> frozenset[str]:

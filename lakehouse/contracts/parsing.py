@@ -5,112 +5,31 @@ types are read without the white space around them. Null means the field has no 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
 import polars as pl
 
-from lakehouse.contracts.characters import INVISIBLE, Traits
-from lakehouse.contracts.fields import EARLIEST, LATEST, ContractField, FieldKind
+from lakehouse.contracts.characters import INVISIBLE, NUL
+from lakehouse.contracts.field_text import Check, FieldText, ReadContext, Reading
+from lakehouse.contracts.fields import ContractField, FieldKind
+from lakehouse.contracts.number_texts import read_decimal, read_number
 from lakehouse.contracts.reasons import ReasonCode, WarningCode
-from lakehouse.contracts.tenant import InteractionType, TimeRange, TimestampFormat
-from lakehouse.contracts.times import MICROSECONDS, epoch, iso, microseconds, strptime
-
-UTC_MICROSECONDS: Final = pl.Datetime("us", "UTC")
-PRICE_DTYPE: Final = pl.Decimal(18, 4)
-WIDE_DTYPE: Final = pl.Decimal(38, 20)
+from lakehouse.contracts.tenant import InteractionType
+from lakehouse.contracts.timestamps import read_timestamp
 
 _BOOLEANS: Final = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A way for a field to be wrong, or odd: true where `is_bad`.
-
-    `found_in`: the texts that can be so; of others it need not be asked.
-    """
-
-    code: ReasonCode | WarningCode
-    is_bad: pl.Expr
-    message: str
-    found_in: Literal["any", "untidy", "not solid"] = "any"
-
-    def is_possible(self, traits: Traits) -> bool:
-        """Whether texts of these traits can be so."""
-        if self.found_in == "untidy":
-            return not traits.is_tidy
-        return self.found_in == "any" or not traits.is_solid
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A field's value, everything that can be wrong with it, and everything that can be odd.
-
-    `parsed` is computed first, once, as the column `FieldText.parsed` that the others build on.
-    """
-
-    value: pl.Expr
-    checks: tuple[Check, ...]
-    parsed: pl.Expr | None = None
-    warnings: tuple[Check, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FieldText:
-    """The text of one field in three forms, each computed once per batch as a column.
-
-    `text` as sent, `stripped` without white space around it, `blank` where nothing is left.
-    """
-
-    name: str
-
-    @property
-    def text(self) -> pl.Expr:
-        """The text as sent."""
-        return pl.col(f"{self.name}.text")
-
-    @property
-    def stripped(self) -> pl.Expr:
-        """The text without white space around it."""
-        return pl.col(f"{self.name}.stripped")
-
-    @property
-    def blank(self) -> pl.Expr:
-        """True where the text is null, empty or white space only."""
-        return pl.col(f"{self.name}.blank")
-
-    @property
-    def parsed(self) -> pl.Expr:
-        """What the field's reading has parsed."""
-        return pl.col(f"{self.name}.parsed")
-
-    def prepare(self, source: pl.Expr, *, is_solid: bool = False) -> tuple[pl.Expr, pl.Expr]:
-        """Return the first two columns, from the text's source; solid texts need no stripping."""
-        stripped = source if is_solid else source.str.strip_chars()
-        return source.alias(f"{self.name}.text"), stripped.alias(f"{self.name}.stripped")
-
-    def find_blank(self) -> pl.Expr:
-        """Return the third column, from the second."""
-        is_empty = self.stripped.str.len_bytes() == 0
-        return is_empty.fill_null(value=True).alias(f"{self.name}.blank")
-
-
-@dataclass(frozen=True, slots=True)
-class ReadContext:
-    """What the tenant decides about reading a field."""
-
-    time_range: TimeRange
-    timestamp: TimestampFormat
-
-
-KNOWN_AT: Final = "known_at.us"
-"""A column of the texts: when the batch arrived, in microseconds."""
-FUTURE_MICROS: Final = 86_400 * 1_000_000
-"""How far after its arrival an event may lie before that is odd."""
+_NULL_WORD: Final = (
+    r"(?i)^(?:null|none|nil|nan|nat|undefined|n/a|na|\\n|\(null\)|<null>|<na>|\[object object\]"
+    r"|#n/a|#null!|#name\?|#value!|#ref!|#div/0!|#num!)$"
+)
+"""What programs write where they have no value, spreadsheets' errors among it."""
+_LONGEST_NULL_WORD: Final = 15
+_SCIENTIFIC: Final = r"^[+-]?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,3}$"
+"""How spreadsheets show a number of more than 11 digits."""
 
 
 def read_field(field: ContractField, text: FieldText, context: ReadContext) -> Reading:
@@ -127,18 +46,24 @@ def read_field(field: ContractField, text: FieldText, context: ReadContext) -> R
 
 def _text(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
     value = text.text if field.required else pl.when(~text.blank).then(text.text)
-    return Reading(value, (_too_long(field, text),), warnings=_oddities(field, text))
+    return Reading(value, _text_checks(field, text), warnings=_oddities(field, text))
 
 
 def _label(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
     value = pl.when(~text.blank).then(text.stripped.str.to_lowercase())
-    return Reading(value, (_too_long(field, text),))
+    return Reading(value, _text_checks(field, text), warnings=(_null_word(field, text),))
 
 
 def _oddities(field: ContractField, text: FieldText) -> tuple[Check, ...]:
     if not field.is_identifier:
-        return ()
+        return (_null_word(field, text),)
     return (
+        _null_word(field, text),
+        Check(
+            WarningCode.SCIENTIFIC_IDENTIFIER,
+            text.stripped.str.contains(_SCIENTIFIC).fill_null(value=False),
+            f"{field.name} is a number with an exponent, as spreadsheets write long ones",
+        ),
         Check(
             WarningCode.SURROUNDING_WHITE_SPACE,
             ~text.blank & (text.text.str.len_bytes() != text.stripped.str.len_bytes()),
@@ -152,6 +77,25 @@ def _oddities(field: ContractField, text: FieldText) -> tuple[Check, ...]:
             found_in="untidy",
         ),
     )
+
+
+def _null_word(field: ContractField, text: FieldText) -> Check:
+    is_short = text.stripped.str.len_bytes() <= _LONGEST_NULL_WORD
+    return Check(
+        WarningCode.NULL_WORD,
+        (is_short & text.stripped.str.contains(_NULL_WORD)).fill_null(value=False),
+        f"{field.name} is a word that programs write where there is no value",
+    )
+
+
+def _text_checks(field: ContractField, text: FieldText) -> tuple[Check, ...]:
+    nul = Check(
+        ReasonCode.NUL_BYTE,
+        text.text.str.contains(NUL, literal=True).fill_null(value=False),
+        f"{field.name} holds a NUL character",
+        found_in="untidy",
+    )
+    return _too_long(field, text), nul
 
 
 def _too_long(field: ContractField, text: FieldText) -> Check:
@@ -170,33 +114,6 @@ def _interaction_type(field: ContractField, text: FieldText, _: ReadContext) -> 
         f"{field.name} is none of {', '.join(known)}",
     )
     return Reading(text.stripped, (check,))
-
-
-def _number(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
-    value = text.stripped.cast(pl.Float64, strict=False)
-    check = Check(
-        ReasonCode.BAD_NUMBER,
-        ~text.blank & ~value.is_finite().fill_null(value=False),
-        f"{field.name} is not a finite number",
-    )
-    # -0.0 becomes 0.0: equal numbers, one identity. (polars drops an addition of 0.0.)
-    return Reading(pl.when(value == 0).then(pl.lit(0.0)).otherwise(value), (check,))
-
-
-def _decimal(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
-    value = text.stripped.cast(PRICE_DTYPE, strict=False)
-    check = Check(
-        ReasonCode.BAD_NUMBER,
-        ~text.blank & value.is_null(),
-        f"{field.name} is not a decimal number of at most 14 digits before the point",
-    )
-    # To 20 places; what differs beyond them is not worth telling.
-    rounded = Check(
-        WarningCode.ROUNDED_NUMBER,
-        text.stripped.cast(WIDE_DTYPE, strict=False) != value.cast(WIDE_DTYPE),
-        f"{field.name} was rounded to 4 decimal places",
-    )
-    return Reading(value, (check,), warnings=(rounded,))
 
 
 def _boolean(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
@@ -222,53 +139,13 @@ def _json_object(field: ContractField, text: FieldText, _: ReadContext) -> Readi
     return Reading(value, (check, _too_long(field, text)))
 
 
-def _timestamp(field: ContractField, text: FieldText, context: ReadContext) -> Reading:
-    stripped, timestamp = text.stripped, context.timestamp
-    if timestamp.format is not None:
-        micros, how = strptime(stripped, timestamp.format), "in the format of the source mapping"
-    elif timestamp.unit == "iso":
-        micros, how = iso(stripped), "in ISO 8601"
-    else:
-        scale = MICROSECONDS[timestamp.unit]
-        micros = stripped.map_batches(lambda column: epoch(column, scale), pl.Int64)
-        how = f"as a number ({timestamp.unit} since 1970-01-01)"
-    start, end = _bounds(field, context.time_range)
-    in_range = text.parsed.is_between(microseconds(start), microseconds(end), closed="left")
-    checks = (
-        Check(
-            ReasonCode.BAD_TIMESTAMP,
-            ~text.blank & text.parsed.is_null(),
-            f"{field.name} is not a time written {how}",
-        ),
-        Check(
-            ReasonCode.TIMESTAMP_OUT_OF_RANGE,
-            ~text.blank & ~in_range.fill_null(value=True),
-            f"{field.name} lies outside {start:%Y-%m-%d} to {end:%Y-%m-%d}",
-        ),
-    )
-    future = Check(
-        WarningCode.FUTURE_TIMESTAMP,
-        in_range & (text.parsed > pl.col(KNOWN_AT) + FUTURE_MICROS),
-        f"{field.name} lies more than a day after its arrival",
-    )
-    parsed = micros.alias(f"{text.name}.parsed")
-    odd = (future,) if field.tenant_range else ()
-    return Reading(text.parsed.cast(UTC_MICROSECONDS), checks, parsed, odd)
-
-
-def _bounds(field: ContractField, time_range: TimeRange) -> tuple[datetime, datetime]:
-    if not field.tenant_range:
-        return EARLIEST, LATEST
-    return max(EARLIEST, time_range.start), min(LATEST, time_range.end)
-
-
 _READERS: Final[dict[FieldKind, Callable[[ContractField, FieldText, ReadContext], Reading]]] = {
     FieldKind.TEXT: _text,
     FieldKind.LABEL: _label,
     FieldKind.INTERACTION_TYPE: _interaction_type,
-    FieldKind.TIMESTAMP: _timestamp,
-    FieldKind.NUMBER: _number,
-    FieldKind.DECIMAL: _decimal,
+    FieldKind.TIMESTAMP: read_timestamp,
+    FieldKind.NUMBER: read_number,
+    FieldKind.DECIMAL: read_decimal,
     FieldKind.BOOLEAN: _boolean,
     FieldKind.JSON_OBJECT: _json_object,
 }

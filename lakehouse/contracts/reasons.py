@@ -19,6 +19,7 @@ class ReasonCode(StrEnum):
     UNKNOWN_INTERACTION_TYPE = "unknown_interaction_type"
     BAD_TIMESTAMP = "bad_timestamp"
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
+    NONEXISTENT_TIME = "nonexistent_time"
     BAD_NUMBER = "bad_number"
     BAD_BOOLEAN = "bad_boolean"
     BAD_JSON = "bad_json"
@@ -27,15 +28,20 @@ class ReasonCode(StrEnum):
     NOT_UTF8 = "not_utf8"
     NUL_BYTE = "nul_byte"
     BARE_CARRIAGE_RETURN = "bare_carriage_return"
+    REPEATED_HEADER = "repeated_header"
+    BAD_QUOTE = "bad_quote"
+    BAD_ESCAPE = "bad_escape"
     WRONG_TYPE = "wrong_type"
     REPEATED_NAME = "repeated_name"
     BAD_AVRO = "bad_avro"
     UNKNOWN_SCHEMA = "unknown_schema"
     MESSAGE_TOO_LARGE = "message_too_large"
     TOMBSTONE = "tombstone"
+    UNREADABLE_MESSAGE = "unreadable_message"
     UNKNOWN_TENANT = "unknown_tenant"
     TENANT_MISMATCH = "tenant_mismatch"
     UNSUPPORTED_EVENT = "unsupported_event"
+    CONFLICTING_MESSAGE = "conflicting_message"
 
 
 class WarningCode(StrEnum):
@@ -44,11 +50,17 @@ class WarningCode(StrEnum):
     INVISIBLE_CHARACTER = "invisible_character"
     SURROUNDING_WHITE_SPACE = "surrounding_white_space"
     ROUNDED_NUMBER = "rounded_number"
+    AMBIGUOUS_TIME = "ambiguous_time"
+    NULL_WORD = "null_word"
+    SCIENTIFIC_IDENTIFIER = "scientific_identifier"
     FUTURE_TIMESTAMP = "future_timestamp"
     SIMILAR_COLUMN = "similar_column"
+    UNREAD_FIELD = "unread_field"
     DETECTED_ENCODING = "detected_encoding"
     DETECTED_DELIMITER = "detected_delimiter"
     NO_FINAL_LINE_END = "no_final_line_end"
+    NAMELESS_COLUMN = "nameless_column"
+    REPEATED_COLUMN = "repeated_column"
 
 
 class FileFault(StrEnum):
@@ -61,6 +73,7 @@ class FileFault(StrEnum):
     UNKNOWN_ENCODING = "unknown_encoding"
     NUL_BYTE = "nul_byte"
     BAD_QUOTE = "bad_quote"
+    BAD_ESCAPE = "bad_escape"
     BARE_CARRIAGE_RETURN = "bare_carriage_return"
     RAGGED_ROW = "ragged_row"
     RECORD_TOO_LONG = "record_too_long"
@@ -99,16 +112,26 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
         "map the file's own words to these in the source mapping's `values`",
     ),
     ReasonCode.BAD_TIMESTAMP: Explanation(
-        "the time cannot be read in the mapping's unit or format",
-        "set `timestamps` in the source mapping to the file's unit (iso, s, ms, us) or format",
+        "the time cannot be read in the mapping's unit or format, has a 60th second, or is a "
+        "number with an exponent (1.76723E+12), whose digits a spreadsheet has dropped",
+        "set `timestamps` in the source mapping to the file's unit (iso, s, ms, us) or format; in "
+        "a spreadsheet, give the column the format of a whole number before exporting",
     ),
     ReasonCode.TIMESTAMP_OUT_OF_RANGE: Explanation(
-        "the time lies outside the tenant's time range, or outside 1900 to 2262",
-        "check the unit (seconds read as milliseconds fall into 1970), or widen `time_range`",
+        "the time lies outside the tenant's time range, of a catalogue row outside 1900 to 2262 "
+        "or, where times are numbers, within a year of 1970-01-01",
+        "check the unit (seconds read as milliseconds fall into 1970), or widen `time_range`; one "
+        "that holds 1970 lets catalogue times lie there too",
+    ),
+    ReasonCode.NONEXISTENT_TIME: Explanation(
+        "the clocks of the mapping's `time_zone` never showed this time: they were put forward",
+        "check the zone, or send the time with its offset",
     ),
     ReasonCode.BAD_NUMBER: Explanation(
-        "not a finite decimal number, or too large for its field",
-        "write it like 4, 4.5 or 4.5e1; NaN and Infinity are not numbers",
+        "not a finite decimal number, or too large for its field: a price has at most 14 digits "
+        "before the point, a rating 12",
+        "write it like 4, 4.5 or 4.5e1, or set `decimal: ','` in the source mapping for 4,5; NaN "
+        "and Infinity are not numbers",
     ),
     ReasonCode.BAD_BOOLEAN: Explanation(
         "not a yes or no",
@@ -131,12 +154,25 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
         "export the file as UTF-8",
     ),
     ReasonCode.NUL_BYTE: Explanation(
-        "the record holds a NUL byte",
+        "the record, or a text in it, holds a NUL byte",
         "leave it out: no text has a use for it, and programs cut texts there",
     ),
     ReasonCode.BARE_CARRIAGE_RETURN: Explanation(
         "the record holds a carriage return that ends no line",
         "write line ends as LF or CRLF, and put quotes around texts that hold others",
+    ),
+    ReasonCode.REPEATED_HEADER: Explanation(
+        "the row repeats the header: every value in it is the name of its column",
+        "take the line out; it comes from files that were put together with their headers",
+    ),
+    ReasonCode.BAD_QUOTE: Explanation(
+        "a quote is out of place or never closed on this line, or on one before it that it may "
+        "belong to",
+        'put the whole field in quotes and write a quote within it twice ("")',
+    ),
+    ReasonCode.BAD_ESCAPE: Explanation(
+        "a backslash stands before a character that needs none, so what is meant is not sure",
+        "write it twice, or leave `escape` out of the source mapping if it is text in this file",
     ),
     ReasonCode.WRONG_TYPE: Explanation(
         "in a JSON file a text, number or time is an object or an array",
@@ -162,6 +198,10 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
         "a message has a key and no value, which asks to delete",
         "send a catalogue row with is_active false, or ask for an erasure",
     ),
+    ReasonCode.UNREADABLE_MESSAGE: Explanation(
+        "reading a message failed in a way that the program does not know",
+        "report it with the place of the message; the log has the kind of the error",
+    ),
     ReasonCode.UNKNOWN_TENANT: Explanation(
         "the key of a message names no tenant that exists",
         "use the tenant's id as key, for catalogue rows `TENANT:ITEM`; "
@@ -174,6 +214,10 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
     ReasonCode.UNSUPPORTED_EVENT: Explanation(
         "a message of Segment is neither a track nor an identify call",
         "send these two alone, or leave the others in quarantine",
+    ),
+    ReasonCode.CONFLICTING_MESSAGE: Explanation(
+        "a webhook message of the same id but another body was received before",
+        "give every message a webhook-id of its own; the message is kept in quarantine",
     ),
 }
 
@@ -188,17 +232,40 @@ WARNINGS: Final[dict[WarningCode, Explanation]] = {
         "remove it where the data is made: the same id without it is another id",
     ),
     WarningCode.ROUNDED_NUMBER: Explanation(
-        "a price has more than 4 decimal places and was rounded, half to even",
-        "send at most 4",
+        "a price has more than 4 decimal places and was rounded, half to even; or a rating has "
+        "more than 6, or more than 15 digits: the models keep it to 6 places",
+        "send no more",
+    ),
+    WarningCode.AMBIGUOUS_TIME: Explanation(
+        "the clocks of the mapping's `time_zone` showed this time twice, when they were put back; "
+        "the first of the two was taken",
+        "send times with their offset, or in UTC",
+    ),
+    WarningCode.NULL_WORD: Explanation(
+        "a text is a word that programs write where they have no value (null, None, NaN, \\N, "
+        "undefined, #N/A); it is stored as sent",
+        "leave the field empty where the data is made; as an identifier it would be one user or "
+        "item that many are",
+    ),
+    WarningCode.SCIENTIFIC_IDENTIFIER: Explanation(
+        "an identifier is a number with an exponent (1.23E+15), as spreadsheets write long "
+        "numbers; it is stored as sent, and its other digits are lost",
+        "give the column the format of a text in the spreadsheet, and export again",
     ),
     WarningCode.FUTURE_TIMESTAMP: Explanation(
-        "the event lies more than a day after its arrival",
+        "an event or a catalogue row's `updated_at` lies more than a day after its arrival, or "
+        "`available_from` more than 366 days",
         "check the sender's clock and the time's unit and offset",
     ),
     WarningCode.SIMILAR_COLUMN: Explanation(
-        "a column that is not read has nearly the name of one that is: only letter case, white "
-        "space or invisible characters differ",
+        "a column or field that is not read has nearly the name of one that could be: letter "
+        "case, white space, invisible characters, `_` and `-`, or one letter differ",
         "make sure the right one is read; names are compared exactly",
+    ),
+    WarningCode.UNREAD_FIELD: Explanation(
+        "an event or JSON row of the contract's own names has a field that the contract does not "
+        "have; it is not stored",
+        "leave it out, put it into `attributes` or `properties`, or name it in a source mapping",
     ),
     WarningCode.DETECTED_ENCODING: Explanation(
         "the file is not UTF-8 and does not say what it is; its encoding was detected",
@@ -212,6 +279,14 @@ WARNINGS: Final[dict[WarningCode, Explanation]] = {
         "the last line has no line end: the file may be cut off there",
         "compare its length with the original's",
     ),
+    WarningCode.NAMELESS_COLUMN: Explanation(
+        "the header ends with columns without a name; they hold nothing and are not read",
+        "leave the delimiters at the end of the lines out",
+    ),
+    WarningCode.REPEATED_COLUMN: Explanation(
+        "the header has a column twice that is not read",
+        "give every column its own name",
+    ),
 }
 
 FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
@@ -223,23 +298,31 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
         "the file has a header and no rows", "add at least one row below the header"
     ),
     FileFault.NOT_UTF8: Explanation(
-        "the file is not UTF-8, and what else it is could not be told with confidence",
-        "export it as UTF-8, or give its `encoding` with the upload",
+        "the file is not UTF-8, and what else it is could not be told with confidence; or it is "
+        "cut off within a character",
+        "export it as UTF-8, or give its `encoding` with the upload: the likely ones are named",
     ),
     FileFault.UNDECODABLE: Explanation(
-        "the file holds bytes that its encoding does not have",
+        "the file holds bytes that its encoding does not have, or is cut off within a character",
         "give the right `encoding`, or export it as UTF-8",
     ),
     FileFault.UNKNOWN_ENCODING: Explanation(
-        "the encoding that was given is unknown, or the file's byte order mark contradicts it",
-        "give one of those in docs/ingestion.md, or none",
+        "the encoding that was given or declared is unknown, or the file contradicts it: its byte "
+        "order mark does, or it is UTF-8",
+        "give one of those in docs/ingestion.md, or none; `encoding` goes before what the request "
+        "declares",
     ),
     FileFault.NUL_BYTE: Explanation(
         "the file holds a NUL byte", "export it as text without NUL bytes"
     ),
     FileFault.BAD_QUOTE: Explanation(
         "a quote is out of place or never closed, so where records end is not sure",
-        'put the whole field in quotes and write a quote within it twice ("")',
+        'put the whole field in quotes and write a quote within it twice (""), or upload with '
+        "`on_error=quarantine`; `escape` in the source mapping reads backslashes before quotes",
+    ),
+    FileFault.BAD_ESCAPE: Explanation(
+        "a backslash stands before a character that needs none, so what is meant is not sure",
+        "write it twice, or leave `escape` out of the source mapping if it is text in this file",
     ),
     FileFault.BARE_CARRIAGE_RETURN: Explanation(
         "a carriage return ends no line",
@@ -253,7 +336,7 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
         "a record is longer than 4 MiB", "look for a quote that is opened and never closed"
     ),
     FileFault.DUPLICATE_HEADER: Explanation(
-        "the header names a column twice", "give every column its own name"
+        "the header names a column twice that is read", "give every column its own name"
     ),
     FileFault.TOO_MANY_COLUMNS: Explanation(
         "the header has more than 1,000 columns",

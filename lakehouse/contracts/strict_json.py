@@ -25,12 +25,18 @@ class Number(str):
 
 
 class StrictJsonError(ValueError):
-    """A text that is not JSON, or more of it than is read; `position` counts characters."""
+    """A text that is not JSON, or more of it than is read; `position` counts characters.
 
-    def __init__(self, message: str, position: int | None = None) -> None:
+    `end`: where the value ends all the same, when that is sure; what follows it can be read.
+    """
+
+    def __init__(
+        self, message: str, position: int | None = None, *, end: int | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.position = position
+        self.end = end
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +54,32 @@ class StrictDecoder:
     def __init__(self, max_depth: int = MAX_DEPTH) -> None:
         self._max_depth = max_depth
         self._has_repeated_name = False
+        self._constant = ""
         self._decoder = json.JSONDecoder(
             object_pairs_hook=self._object,
             parse_int=Number,
             parse_float=Number,
-            parse_constant=_refuse_constant,
+            parse_constant=self._note_constant,
         )
 
     def value_at(self, text: str, start: int = 0) -> Parsed:
         """Read the value that begins at `start`; what follows it is not looked at.
 
-        Raises `StrictJsonError`. The text must not be deeper than allowed (`check_depth`).
+        Raises `StrictJsonError`; for NaN, Infinity and half a character one that knows the `end`.
+        The text must not be deeper than allowed (`check_depth`).
         """
         self._has_repeated_name = False
+        self._constant = ""
         try:
             value, end = self._decoder.raw_decode(text, start)
         except json.JSONDecodeError as error:
             raise StrictJsonError(error.msg, error.pos) from None
         except RecursionError:
             raise StrictJsonError("it is nested too deeply") from None
-        if _SURROGATE.search(text, start, end):
-            _check_texts(value)
+        if self._constant:
+            raise StrictJsonError(f"{self._constant} is not a JSON value", end=end)
+        if _SURROGATE.search(text, start, end) and _has_half_a_character(value):
+            raise StrictJsonError("a text holds half a surrogate pair", end=end)
         return Parsed(value, end, self._has_repeated_name)
 
     def document(self, data: bytes) -> Parsed:
@@ -82,6 +93,9 @@ class StrictDecoder:
         if _skip(text, parsed.end) != len(text):
             raise StrictJsonError("something follows the value", parsed.end)
         return parsed
+
+    def _note_constant(self, name: str) -> None:
+        self._constant = name
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -127,21 +141,12 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-def _refuse_constant(name: str) -> None:
-    raise StrictJsonError(f"{name} is not a JSON value")
-
-
-def _check_texts(value: Any) -> None:
-    """Refuse half a character: no table and no other program could keep it."""
+def _has_half_a_character(value: Any) -> bool:
+    """Whether a text in a value is one that no table and no other program could keep."""
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise StrictJsonError("a text holds half a surrogate pair") from None
-    elif isinstance(value, dict):
-        for name, held in value.items():
-            _check_texts(name)
-            _check_texts(held)
-    elif isinstance(value, list):
-        for held in value:
-            _check_texts(held)
+        return any("\ud800" <= char <= "\udfff" for char in value)
+    if isinstance(value, dict):
+        return any(map(_has_half_a_character, value)) or any(
+            map(_has_half_a_character, value.values())
+        )
+    return isinstance(value, list) and any(map(_has_half_a_character, value))

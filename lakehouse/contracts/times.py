@@ -1,7 +1,8 @@
 """How the text of a time becomes microseconds since 1970: polars expressions, exact."""
 
+import re
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
@@ -12,25 +13,50 @@ MICROSECONDS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _TOO_LARGE: Final = -(2**62)
 """Stands for a number that 64 bits of microseconds cannot hold: a time before any range."""
 _ISO: Final = (
-    r"^(?<date>\d{4}-\d{2}-\d{2})"
-    r"(?:[Tt ](?<hour>\d{2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,](?<fraction>\d{1,9}))?)?"
-    r"(?:[Zz]|(?<sign>[+-])(?<offset_hour>\d{2}):?(?<offset_minute>\d{2})?)?)?$"
+    r"^(?<date>[0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[Tt ](?<hour>[0-9]{2}):(?<minute>[0-9]{2})"
+    r"(?::(?<second>[0-9]{2})(?:[.,](?<fraction>[0-9]{1,9}))?)?"
+    r"(?:[Zz]|(?<sign>[+-])(?<offset_hour>[0-9]{2}):?(?<offset_minute>[0-9]{2})?)?)?$"
 )
+"""`\\d` would match the digits of every script, which are no numbers to anything else here."""
+_ISO_OFFSET: Final = r"[Tt ][^Zz+-]*[Zz+-]"
+_EXPONENT: Final = "[eE]"
+_CODES: Final = re.compile(r"%(?:[-_0]?|\.|:{1,3}|#|\.?[369])[A-Za-z+%]")
+_OFFSET_CODES: Final = frozenset({"%z", "%:z", "%::z", "%:::z", "%#z", "%s", "%+"})
+_SECOND_CODES: Final = frozenset("STXcr+")
 
 
 def check_format(timestamp: TimestampFormat) -> str | None:
-    """Return why a strptime format cannot be used, None when it can.
+    """Return why a strptime format or a time zone cannot be used, None when they can.
 
     A usable one reads back what it has written.
     """
+    zone = timestamp.time_zone
+    if zone is not None and not _knows(zone):
+        return f"the time zone {zone} is not known"
     if timestamp.format is None:
         return None
+    codes = set(_CODES.findall(timestamp.format))
+    if "%Z" in codes:
+        return "the name of a zone (%Z) is read over; give `time_zone`, or offsets as %z"
+    if "%f" in codes:
+        return "%f counts nanoseconds, so .5 is not half a second; write %.f with no point before"
+    if zone is not None and codes & _OFFSET_CODES:
+        return "it reads an offset, and the mapping gives a `time_zone` as well; use one of them"
     moment = pl.lit(datetime(2001, 2, 3, tzinfo=UTC))
     try:
         read = pl.select(strptime(moment.dt.strftime(timestamp.format), timestamp.format)).item()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         read = None
     return None if read is not None else "it does not read back a time that it has written"
+
+
+def _knows(zone: str) -> bool:
+    try:
+        pl.select(in_zone(pl.lit(0), zone, "earliest"))
+    except pl.exceptions.PolarsError:
+        return False
+    return True
 
 
 def microseconds(moment: datetime) -> int:
@@ -42,7 +68,8 @@ def microseconds(moment: datetime) -> int:
 def epoch(text: pl.Series, scale: int) -> pl.Series:
     """Microseconds of a number, null where it is none; far outside any range where too large.
 
-    Whole numbers take the integer way, alone when all are whole. Others (881250949.0) go through a
+    One with an exponent is none: spreadsheets write those when they have dropped digits. Whole
+    numbers take the integer way, alone when all are whole. Others (881250949.0) go through a
     double, whose 53 bits hold every microsecond until 2255.
     """
     limit = (2**63 - 1) // scale
@@ -55,14 +82,64 @@ def epoch(text: pl.Series, scale: int) -> pl.Series:
     number = pl.col("text").cast(pl.Float64, strict=False)
     scaled = number * scale
     rounded = pl.when(scaled.abs() < 9.2e18).then(scaled.round()).cast(pl.Int64, strict=False)
-    inexact = pl.when(number.is_finite()).then(rounded.fill_null(_TOO_LARGE))
+    is_number = number.is_finite() & ~pl.col("text").str.contains(_EXPONENT)
+    inexact = pl.when(is_number).then(rounded.fill_null(_TOO_LARGE))
     return frame.select(pl.coalesce(exact, inexact)).to_series()
 
 
 def strptime(text: pl.Expr, pattern: str) -> pl.Expr:
-    """Microseconds of a time in a format, null where it is none; without an offset it is UTC."""
+    """Microseconds of a time in a format, null where it is none; without an offset it is UTC.
+
+    A 60th second is none: polars would read it as the next minute.
+    """
+    return text.map_batches(lambda column: _strptime(column, pattern), pl.Int64)
+
+
+def _strptime(text: pl.Series, pattern: str) -> pl.Series:
     parsed = text.str.to_datetime(pattern, time_unit="us", strict=False, time_zone="UTC")
-    return parsed.to_physical()
+    micros = parsed.to_physical()
+    codes = {code[-1] for code in _CODES.findall(pattern)}
+    if not codes & _SECOND_CODES or "s" in codes:
+        return micros
+    begins_minute = (micros // 1_000_000) % 60 == 0
+    doubtful = (begins_minute & text.str.contains("60", literal=True)).fill_null(value=False)
+    if not doubtful.any():
+        return micros
+    is_leap = _leap_seconds(text.filter(doubtful), micros.filter(doubtful), pattern)
+    leaps = doubtful.arg_true().filter(is_leap)
+    return micros.scatter(leaps, None) if len(leaps) else micros
+
+
+def _leap_seconds(text: pl.Series, micros: pl.Series, pattern: str) -> pl.Series:
+    """Return which times have a 60th second: those that are a second less when a 60 is a 59."""
+    frame = pl.DataFrame({"text": text, "micros": micros, "row": range(len(text))})
+    changed = [
+        (row, one[: found.start()] + "59" + one[found.end() :])
+        for row, one in enumerate(text)
+        for found in re.finditer("60", one)
+    ]
+    tries = pl.DataFrame(changed, schema={"row": pl.Int64, "changed": pl.String}, orient="row")
+    tries = tries.join(frame, on="row", maintain_order="left")
+    parsed = tries["changed"].str.to_datetime(
+        pattern, time_unit="us", strict=False, time_zone="UTC"
+    )
+    hits = tries.filter(parsed.to_physical() == tries["micros"] - 1_000_000)["row"]
+    return frame["row"].is_in(hits.implode())
+
+
+def in_zone(micros: pl.Expr, zone: str, which: Literal["earliest", "latest"]) -> pl.Expr:
+    """Microseconds UTC of what the clocks of a zone showed; null for what they never showed.
+
+    Of a time that they showed twice it is the one that `which` says.
+    """
+    local = micros.cast(pl.Datetime("us"))
+    aware = local.dt.replace_time_zone(zone, ambiguous=which, non_existent="null")
+    return aware.dt.convert_time_zone("UTC").to_physical()
+
+
+def iso_has_offset(text: pl.Expr) -> pl.Expr:
+    """Whether an ISO 8601 time says how far it is from UTC."""
+    return text.str.contains(_ISO_OFFSET).fill_null(value=False)
 
 
 def iso(text: pl.Expr) -> pl.Expr:

@@ -11,23 +11,16 @@ from datetime import datetime
 import polars as pl
 
 from lakehouse.contracts.characters import Traits
+from lakehouse.contracts.field_text import KNOWN_AT, Check, FieldText, ReadContext
 from lakehouse.contracts.fields import FIELDS, SUBJECT_COLUMNS, FieldKind
 from lakehouse.contracts.identity import event_ids, payload_text
 from lakehouse.contracts.mapping import FieldSource, FileRefusedError, resolve
-from lakehouse.contracts.parsing import KNOWN_AT, Check, FieldText, ReadContext, read_field
+from lakehouse.contracts.parsing import read_field
 from lakehouse.contracts.reasons import FileFault, ReasonCode
+from lakehouse.contracts.row_issues import REASON_SCHEMA as REASON_SCHEMA
+from lakehouse.contracts.row_issues import besides, divided, repeated_headers
 from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings, TimestampFormat
 from lakehouse.contracts.times import check_format, microseconds
-
-REASON_SCHEMA = pl.Schema(
-    {
-        "row": pl.UInt32,
-        "code": pl.String,
-        "field": pl.String,
-        "column": pl.String,
-        "message": pl.String,
-    }
-)
 
 _DTYPES = {
     FieldKind.TEXT: pl.String(),
@@ -39,7 +32,6 @@ _DTYPES = {
     FieldKind.DECIMAL: pl.Decimal(18, 4),
     FieldKind.BOOLEAN: pl.Boolean(),
 }
-
 
 UNKNOWN = Traits()
 
@@ -103,7 +95,9 @@ class Validator:
         self._sources = resolve(data_type, mapping, columns)
         self._contexts = {
             source.field.name: ReadContext(
-                settings.time_range, mapping.timestamps.get(source.field.name, TimestampFormat())
+                settings.time_range,
+                mapping.timestamps.get(source.field.name, TimestampFormat()),
+                mapping.decimal,
             )
             for source in self._sources
         }
@@ -119,8 +113,7 @@ class Validator:
             field = source.field
             reading = read_field(field, FieldText(field.name), self._contexts[field.name])
             self._values.append(reading.value.alias(field.column))
-            if reading.parsed is not None:
-                self._parsed.append(reading.parsed)
+            self._parsed.extend(reading.parsed)
             self._checks.extend((source, check) for check in reading.checks)
             self._oddities.extend((source, odd) for odd in reading.warnings)
         self._checks.extend(_subject_checks(data_type, self._sources))
@@ -146,9 +139,9 @@ class Validator:
         """Validate a batch: `frame` has (at least) `columns`, all strings of these `traits`.
 
         `known_at` (UTC) becomes the `updated_at` of catalogue rows that have none. `faults` are
-        reasons that the reader found. One of a whole row (no column) stands for whatever else the
-        row, which holds nulls, would be refused for; one of a column for whatever else the column
-        would be.
+        reasons, and warnings, that the reader found. A reason of a whole row (no column) stands for
+        whatever else the row, which holds nulls, would be refused for; one of a column for whatever
+        else the column would be.
         """
         checked = self.check(frame, known_at, traits, faults)
         traits &= self._added
@@ -172,14 +165,19 @@ class Validator:
         """Read and judge a batch as `validate` does, without the identities of its events."""
         traits &= self._added
         oddities = [(s, odd) for s, odd in self._oddities if odd.is_possible(traits)]
-        read = self._read(frame, known_at, oddities, is_solid=traits.is_solid)
+        checks = [(s, check) for s, check in self._checks if check.is_possible(traits)]
+        read = self._read(frame, known_at, checks, oddities, is_solid=traits.is_solid)
         values = read.select("row", *(source.field.column for source in self._sources))
-        reasons = _found(read, "bad", self._checks)
+        reasons = _found(read, "bad", checks)
         warnings = _found(read, "odd", oddities)
-        if faults is not None and faults.height:
-            reasons = pl.concat([_besides(reasons, faults), faults])
+        faults, noticed = divided(faults, repeated_headers(frame, self.columns))
+        if faults.height:
+            reasons = pl.concat([besides(reasons, faults), faults])
             reasons = reasons.sort("row", maintain_order=True)
-            warnings = _besides(warnings, faults)
+            warnings = besides(warnings, faults)
+        if noticed.height:
+            warnings = pl.concat([warnings, besides(noticed, faults)])
+            warnings = warnings.sort("row", maintain_order=True)
         if reasons.height:
             values = values.filter(~pl.col("row").is_in(reasons["row"].implode()))
         return Checked(values, reasons, warnings)
@@ -188,6 +186,7 @@ class Validator:
         self,
         frame: pl.DataFrame,
         known_at: datetime,
+        checks: Sequence[tuple[FieldSource, Check]],
         oddities: Sequence[tuple[FieldSource, Check]],
         *,
         is_solid: bool,
@@ -203,7 +202,7 @@ class Validator:
             *(FieldText(source.field.name).find_blank() for source in self._sources),
         )
         texts = texts.with_columns(self._parsed)
-        marks = [check.is_bad.alias(f"bad{n}") for n, (_, check) in enumerate(self._checks)]
+        marks = [check.is_bad.alias(f"bad{n}") for n, (_, check) in enumerate(checks)]
         marks += [odd.is_bad.alias(f"odd{n}") for n, (_, odd) in enumerate(oddities)]
         return texts.lazy().select(pl.row_index("row"), *self._values, *marks).collect()
 
@@ -254,13 +253,6 @@ def _found(
             )
         )
     return pl.concat(found).sort("row", maintain_order=True)
-
-
-def _besides(found: pl.DataFrame, faults: pl.DataFrame) -> pl.DataFrame:
-    """Drop what the reader's faults stand for."""
-    whole = faults.filter(pl.col("column") == "")
-    kept = found.join(whole, on="row", how="anti", maintain_order="left")
-    return kept.join(faults, on=["row", "column"], how="anti", maintain_order="left")
 
 
 def _subject_checks(

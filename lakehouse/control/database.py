@@ -30,15 +30,19 @@ from lakehouse.control.suppressions import ListedHashes, Suppressions
 from lakehouse.control.tenants import Tenant, TenantExists, TenantNotFound, Tenants
 from lakehouse.control.upgrade import revision, upgrade
 from lakehouse.control.usage import DailyUsage
+from lakehouse.control.webhook_messages import (
+    KeptMessage,
+    Received,
+    WebhookMessages,
+    conflict_hash,
+    message_hash,
+)
 from lakehouse.control.webhooks import (
     ADAPTERS,
-    KeptMessage,
     NewSecret,
-    WebhookMessages,
     WebhookNotFound,
     WebhookSource,
     WebhookSources,
-    message_hash,
 )
 from lakehouse.errors import EtaError
 
@@ -63,6 +67,7 @@ __all__ = [
     "ModelRun",
     "NewKey",
     "NewSecret",
+    "Received",
     "RunLocked",
     "RunNotFound",
     "Tenant",
@@ -71,6 +76,7 @@ __all__ = [
     "WebhookNotFound",
     "WebhookSource",
     "Work",
+    "conflict_hash",
     "message_hash",
 ]
 
@@ -101,6 +107,7 @@ class ControlDatabase:
         self.messages = WebhookMessages(connections, clock)
         self.sessions = Sessions(connections, clock)
         self.usage = DailyUsage(connections)
+        self.upload_usage = DailyUsage(connections, "upload_bytes")
         self.jobs = Jobs(connections, clock, new_id)
         self.queue = JobQueue(connections, clock, new_id)
         self.runs = Runs(connections, clock)
@@ -159,6 +166,10 @@ class ControlDatabase:
     def webhook_source(self, source_id: str) -> WebhookSource:
         """Return a webhook source that is in use; raises `WebhookNotFound`."""
         return self._cache.get(("webhook", source_id), lambda: self.webhooks.get(source_id))
+
+    def any_webhook_source(self, source_id: str) -> WebhookSource:
+        """Return a webhook source, also one that was removed; raises `WebhookNotFound`."""
+        return self.webhooks.get(source_id, with_removed=True)
 
     def suppression_version(self, tenant_id: str) -> int:
         """Return a number that grows whenever the tenant's suppression list changes."""

@@ -7,7 +7,7 @@ finished: no identifier ever stands in the database's files.
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -17,6 +17,7 @@ from sqlalchemy import Row, func, insert, select, update
 from lakehouse.control import schema
 from lakehouse.control.audit import SYSTEM, AuditLog
 from lakehouse.control.connection import Connections
+from lakehouse.control.owner import Owner, is_dead, this_process
 from lakehouse.control.suppressions import Suppressions, subject_hash
 from lakehouse.control.tenants import TenantNotFound
 from lakehouse.errors import EtaError
@@ -28,6 +29,13 @@ ALARM_AFTER: Final = timedelta(hours=12)
 MAX_SUBJECTS: Final = 10_000
 FIRST_STEP: Final = "fence"
 DONE: Final = "done"
+
+_WORKER: Final = "worker"
+"""Name among the notes of the process that carries a request out; shown to nobody."""
+_LEFT: Final = (
+    "the process that carried it out has ended before it was done: the next `eta privacy work` "
+    "goes on where it was"
+)
 
 
 class ErasureNotFound(EtaError):
@@ -224,15 +232,15 @@ class Erasures:
     def move(
         self, request_id: str, *, state: State, step: str, waits_for: Sequence[str] = ()
     ) -> None:
-        """Say how far a request is; one that is completed stays so."""
+        """Say how far a request is, and that this process is at it; a completed one stays so."""
         table = schema.erasures
-        values = {"state": state, "step": step, "waits_for": list(waits_for)}
+        values: dict[str, Any] = {"state": state, "step": step, "waits_for": list(waits_for)}
+        mine = (table.c.request_id == request_id, table.c.state != "completed")
         with self._connections.write() as connection:
-            connection.execute(
-                update(table)
-                .where(table.c.request_id == request_id, table.c.state != "completed")
-                .values(**values)
-            )
+            notes = connection.execute(select(table.c.notes).where(*mine)).scalar()
+            if notes is not None and state == "running":
+                values["notes"] = {**notes, _WORKER: asdict(this_process())}
+            connection.execute(update(table).where(*mine).values(**values))
 
     def note(self, request_id: str, *, anew: Mapping[str, Any] | None = None, **notes: Any) -> None:
         """Remember something of a request.
@@ -336,17 +344,21 @@ def _check(subjects: Sequence[str]) -> None:
 
 
 def _erasure(row: Row[Any]) -> Erasure:
+    """Return a request as it stands now: one whose process was killed waits for the next."""
+    notes = {name: value for name, value in row.notes.items() if name != _WORKER}
+    worker = row.notes.get(_WORKER)
+    is_left = row.state == "running" and worker is not None and is_dead(Owner(**worker))
     return Erasure(
         row.request_id,
         row.tenant_id,
-        row.state,
+        "waiting" if is_left else row.state,
         row.step,
         row.subject_count,
         row.requested_by,
         row.requested_at,
         row.due_at,
         row.finished_at,
-        tuple(row.waits_for),
-        row.notes,
+        (_LEFT,) if is_left else tuple(row.waits_for),
+        notes,
         row.certificate,
     )

@@ -17,15 +17,15 @@ from lakehouse.control import schema
 from lakehouse.control.connection import Connections
 from lakehouse.control.jobs import (
     FINAL_STATES,
+    LEASE,
     QUEUED,
     RUNNING,
     Job,
     add_job,
+    is_lost,
     job_of,
     owner_columns,
-    owner_of,
 )
-from lakehouse.control.owner import is_dead
 from lakehouse.errors import EtaError
 
 MAX_STARTS: Final = 3
@@ -133,24 +133,25 @@ class JobQueue:
             )
 
     def adopt(self) -> list[str]:
-        """Queue the jobs of dead processes of this host for this one; return their ids.
+        """Queue the jobs of dead processes (`Jobs.recover`) for this one; return their ids.
 
         The oldest come first. One that killed its process `MAX_STARTS` times is failed.
         """
-        table = schema.jobs
+        table, now = schema.jobs, self._clock()
         open_jobs = select(table).where(
             table.c.state.in_((QUEUED, RUNNING)), table.c.spool_name.is_not(None)
         )
         adopted = []
         with self._connections.write() as connection:
             for row in connection.execute(open_jobs.order_by(table.c.created_at)).all():
-                if not is_dead(owner_of(row)):
+                if not is_lost(row, now):
                     continue
                 if row.starts >= MAX_STARTS:
                     ended = {"state": "failed", "result": _KILLED_OFTEN}
-                    _set(connection, row.job_id, **ended, finished_at=self._clock())
+                    _set(connection, row.job_id, **ended, finished_at=now)
                     continue
-                _set(connection, row.job_id, state=QUEUED, **owner_columns())
+                mine = {**owner_columns(), "held_until": now + LEASE}
+                _set(connection, row.job_id, state=QUEUED, **mine)
                 adopted.append(row.job_id)
         return adopted
 
@@ -186,7 +187,7 @@ class JobQueue:
                 raise IdempotencyKeyReused
             if bound.state in FINAL_STATES - {"failed"} or _waits(bound):
                 return Accepted(job_of(bound), "known")
-            if bound.state != "failed" and not is_dead(owner_of(bound)):
+            if bound.state != "failed" and not is_lost(bound, self._clock()):
                 return Accepted(job_of(bound), "busy")
             return self._take_over(connection, bound, work)
 
@@ -229,6 +230,7 @@ class JobQueue:
             result=None,
             finished_at=None,
             is_owner_lost=False,
+            held_until=self._clock() + LEASE,
             **owner_columns(),
         )
         return Accepted(_get(connection, bound.job_id), "again")

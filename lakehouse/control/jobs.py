@@ -1,16 +1,18 @@
 """Jobs: what a client may ask about after its request was taken in."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from lakehouse.control import schema
 from lakehouse.control.connection import Connections
-from lakehouse.control.owner import Owner, is_dead, this_process
+from lakehouse.control.owner import Owner, is_gone, this_process
 from lakehouse.control.tenants import TenantNotFound
 from lakehouse.errors import EtaError
 
@@ -18,6 +20,13 @@ QUEUED: Final = "queued"
 RUNNING: Final = "running"
 FINAL_STATES: Final = frozenset({"succeeded", "failed", "refused"})
 
+LEASE: Final = timedelta(minutes=15)
+"""A process of another host that gave no sign of life for so long is taken for dead."""
+RENEWAL: Final = timedelta(minutes=1)
+"""How often a process says that it lives."""
+
+_WITHOUT_LEASE: Final = timedelta(days=1)
+"""How long a job of a version that knew no leases is left alone."""
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _OWNER_LOST: Final = {
     "error": "the process that ran the job has ended",
@@ -36,10 +45,12 @@ class JobNotFound(EtaError):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One piece of work of one tenant.
+    """One piece of work of one tenant, as it stands now.
 
-    `result` is what it reported at its end, `progress` what it last said before. `request` and
-    `spool_name` are what it takes to run it again, `starts` how often it was begun.
+    What a dead process ran is `failed`, or `queued` when another one will run it again, whether or
+    not somebody recorded that yet. `result` is what it reported at its end, `progress` what it last
+    said before. `request` and `spool_name` are what it takes to run it again, `starts` how often
+    it was begun.
     """
 
     job_id: str
@@ -103,7 +114,7 @@ class Jobs:
             ).first()
         if row is None:
             raise JobNotFound
-        return job_of(row)
+        return self._seen(row)
 
     def list(
         self, tenant_id: str, *, limit: int = 100, besides: str | None = None
@@ -119,7 +130,7 @@ class Jobs:
         if besides is not None:
             query = query.where(table.c.kind != besides)
         with self._connections.read() as connection:
-            return tuple(job_of(row) for row in connection.execute(query))
+            return tuple(self._seen(row) for row in connection.execute(query))
 
     def unfinished(self, tenant_id: str, before: datetime) -> tuple[str, ...]:
         """Return the jobs that were begun by `before` and that a live process may still finish."""
@@ -131,19 +142,20 @@ class Jobs:
         )
         with self._connections.read() as connection:
             rows = connection.execute(query).all()
-        return tuple(r.job_id for r in rows if r.spool_name or not is_dead(owner_of(r)))
+        now = self._clock()
+        return tuple(r.job_id for r in rows if r.spool_name or not is_lost(r, now))
 
     def recover(self) -> int:
-        """Mark the running jobs of dead processes of this host as failed; return how many.
+        """Mark the running jobs of dead processes as failed; return how many.
 
-        Jobs of other hosts are left alone: whether those live cannot be seen from here. So are
-        those that can be run again (`JobQueue.adopt`).
+        A process of another host is taken for dead when its lease is over (`kept`). Jobs that can
+        be run again are left to `JobQueue.adopt`.
         """
-        table = schema.jobs
+        table, now = schema.jobs, self._clock()
         lost_for_good = (table.c.state == RUNNING, table.c.spool_name.is_(None))
         with self._connections.write() as connection:
             running = connection.execute(select(table).where(*lost_for_good)).all()
-            lost = [row.job_id for row in running if is_dead(owner_of(row))]
+            lost = [row.job_id for row in running if is_lost(row, now)]
             for job_id in lost:
                 connection.execute(
                     update(table)
@@ -151,11 +163,52 @@ class Jobs:
                     .values(
                         state="failed",
                         result=_OWNER_LOST,
-                        finished_at=self._clock(),
+                        finished_at=now,
                         is_owner_lost=True,
                     )
                 )
         return len(lost)
+
+    def renew(self) -> None:
+        """Say that this process lives, for all its jobs that have not ended."""
+        table = schema.jobs
+        mine = [table.c[name] == value for name, value in owner_columns().items()]
+        is_open = table.c.state.in_((QUEUED, RUNNING))
+        with self._connections.write() as connection:
+            connection.execute(
+                update(table).where(is_open, *mine).values(held_until=self._clock() + LEASE)
+            )
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renew the leases of this process's jobs until the block ends, in a thread.
+
+        A renewal that fails is tried again a minute later.
+        """
+        is_over = threading.Event()
+
+        def renew() -> None:
+            while not is_over.wait(RENEWAL.total_seconds()):
+                with suppress(EtaError):
+                    self.renew()
+
+        renewing = threading.Thread(target=renew, name="job leases", daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            renewing.join()
+
+    def _seen(self, row: Row[Any]) -> Job:
+        """Return a job as it stands, also where its process was killed and nobody recorded that."""
+        job = job_of(row)
+        if row.state != RUNNING or not is_lost(row, self._clock()):
+            return job
+        if row.spool_name is not None:
+            return replace(job, state=QUEUED)
+        ended = max(lease_of(row) - LEASE, row.created_at)
+        return replace(job, state="failed", result=_OWNER_LOST, finished_at=ended)
 
 
 def add_job(
@@ -180,6 +233,7 @@ def add_job(
         "created_at": created_at,
         "is_owner_lost": False,
         **owner_columns(),
+        "held_until": created_at + LEASE,
         **more,
     }
     connection.execute(insert(schema.jobs).values(values))
@@ -201,8 +255,19 @@ def owner_of(row: Row[Any]) -> Owner:
     return Owner(row.owner_host, row.owner_space, row.owner_pid, row.owner_started)
 
 
+def lease_of(row: Row[Any]) -> datetime:
+    """Return until when the process of a job is taken for alive where it cannot be seen."""
+    held_until: datetime = row.held_until or row.created_at + _WITHOUT_LEASE
+    return held_until
+
+
+def is_lost(row: Row[Any], now: datetime) -> bool:
+    """Whether the process that a job belongs to is dead, or must be taken for dead."""
+    return is_gone(owner_of(row), lease_of(row), now)
+
+
 def job_of(row: Row[Any]) -> Job:
-    """Return a row of the jobs."""
+    """Return a row of the jobs as it is recorded."""
     return Job(
         row.job_id,
         row.tenant_id,

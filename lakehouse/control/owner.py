@@ -3,6 +3,7 @@
 import os
 import socket
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -33,6 +34,14 @@ def is_dead(owner: Owner) -> bool:
     if owner.host != _host():
         return False
     return owner.space != _space() or _start_of(owner.pid) != owner.started
+
+
+def is_gone(owner: Owner, held_until: datetime, now: datetime) -> bool:
+    """Whether the owner has ended, or is of another host and has not renewed its lease.
+
+    On this host a process is seen, so one that is only slow or stopped keeps what it has.
+    """
+    return is_dead(owner) if owner.host == _host() else held_until <= now
 
 
 @cache

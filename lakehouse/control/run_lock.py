@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, case, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lakehouse.control import schema
@@ -36,6 +36,16 @@ class Holder:
     run_id: str
     taken_at: datetime
     held_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The lock as it stands, whether or not its run is alive."""
+
+    run_id: str
+    seen_at: datetime
+    """When a process of the run renewed it last."""
+    is_alive: bool
 
 
 class RunLocked(EtaError):
@@ -93,19 +103,27 @@ class RunLock:
                 self.release(run_id)
 
     def release(self, run_id: str | None = None) -> bool:
-        """Free the lock if `run_id` (None: anyone) holds it; return whether it did."""
+        """Free the lock if `run_id` (None: anyone) holds it; return whether it did.
+
+        A run that has not ended is recorded as interrupted.
+        """
         table = schema.model_run_lock
-        statement = delete(table).where(table.c.name == _NAME)
+        mine = [table.c.name == _NAME]
         if run_id is not None:
-            statement = statement.where(table.c.run_id == run_id)
+            mine.append(table.c.run_id == run_id)
         with self._connections.write() as connection:
-            return bool(connection.execute(statement).rowcount)
+            row = connection.execute(select(table).where(*mine).with_for_update()).first()
+            if row is None:
+                return False
+            connection.execute(delete(table).where(*mine))
+            _record_interrupted(connection, row)
+            return True
 
     def holder(self) -> Holder | None:
         """Return who holds the lock now; None when it is free, or its run has died."""
         with self._connections.read() as connection:
             row = connection.execute(select(schema.model_run_lock)).first()
-        return None if row is None or self._is_over(row) else _holder(row)
+        return None if row is None or _is_over(row, self._clock()) else _holder(row)
 
     def _hold(self, run_id: str, is_of_process: bool) -> bool:
         table, now, owner = schema.model_run_lock, self._clock(), this_process()
@@ -124,18 +142,48 @@ class RunLock:
             ).first()
             if row is None:
                 connection.execute(insert(table).values(name=_NAME, taken_at=now, **values))
+                _record_running(connection, run_id)
                 return True
             if row.run_id != run_id:
                 if row.is_of_process and _owner(row) == owner:
                     return False
-                if not self._is_over(row):
+                if not _is_over(row, now):
                     raise RunLocked(_holder(row))
                 values["taken_at"] = now
+                _record_interrupted(connection, row)
             connection.execute(update(table).where(table.c.name == _NAME).values(values))
+            _record_running(connection, run_id)
             return True
 
-    def _is_over(self, row: Row[Any]) -> bool:
-        return bool(row.held_until <= self._clock()) or (row.is_of_process and is_dead(_owner(row)))
+
+def held(connection: Connection, now: datetime) -> Held | None:
+    """Return the lock as it stands; None when no run has it."""
+    row = connection.execute(select(schema.model_run_lock)).first()
+    return None if row is None else Held(row.run_id, _seen_at(row), not _is_over(row, now))
+
+
+def _is_over(row: Row[Any], now: datetime) -> bool:
+    return bool(row.held_until <= now) or (row.is_of_process and is_dead(_owner(row)))
+
+
+def _seen_at(row: Row[Any]) -> datetime:
+    moment: datetime = row.held_until - LEASE
+    return moment
+
+
+def _record_interrupted(connection: Connection, row: Row[Any]) -> None:
+    """Record that the run which had the lock has not ended and does not go on."""
+    table = schema.model_runs
+    mine = (table.c.run_id == row.run_id, table.c.state == "running")
+    seen_at = case((table.c.started_at > _seen_at(row), table.c.started_at), else_=_seen_at(row))
+    connection.execute(update(table).where(*mine).values(state="interrupted", finished_at=seen_at))
+
+
+def _record_running(connection: Connection, run_id: str) -> None:
+    """Record that a run which was given up goes on after all: a step of it came."""
+    table = schema.model_runs
+    mine = (table.c.run_id == run_id, table.c.state == "interrupted")
+    connection.execute(update(table).where(*mine).values(state="running", finished_at=None))
 
 
 def _owner(row: Row[Any]) -> Owner:

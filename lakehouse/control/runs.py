@@ -9,12 +9,17 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from lakehouse.control import schema
 from lakehouse.control.connection import Connections
+from lakehouse.control.run_lock import Held, held
 from lakehouse.errors import EtaError
 
-State = Literal["running", "succeeded", "refused", "failed"]
-"""`refused`: it ended, and at least one tenant was not published."""
+State = Literal["running", "interrupted", "succeeded", "refused", "failed"]
+"""`refused`: it ended, and at least one tenant was not published. `interrupted`: it holds the lock
+no more and has not ended: its process was killed, or no step of it came for a lease."""
 
-FINAL_RUN_STATES: Final = frozenset(get_args(State)) - {"running"}
+INTERRUPTED: Final = "interrupted"
+OPEN_RUN_STATES: Final = frozenset({"running", INTERRUPTED})
+"""States of a run that goes on where it was when it is begun again."""
+FINAL_RUN_STATES: Final = frozenset(get_args(State)) - OPEN_RUN_STATES
 _MAX_ID: Final = 300
 
 
@@ -27,7 +32,10 @@ class RunNotFound(EtaError):
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
-    """A run: `notes` are JSON values, one entry per step; neither holds personal data."""
+    """A run: `notes` are JSON values, one entry per step; neither holds personal data.
+
+    `finished_at` of an interrupted run is its last sign of life (None where there is none).
+    """
 
     run_id: str
     state: State
@@ -50,7 +58,8 @@ class Runs:
         """Record a run, or start one again: its notes and its first start stay.
 
         A run that had ended runs again, from now on, with those of its notes that `keep` names.
-        Raises `EtaError` for an id that is no id.
+        Any other run that has not ended is recorded as interrupted: the lock, which the caller
+        holds, lets one run at a time go on. Raises `EtaError` for an id that is no id.
         """
         if not run_id.strip() or len(run_id) > _MAX_ID or not run_id.isprintable():
             raise EtaError(
@@ -65,10 +74,14 @@ class Runs:
                 values |= {"run_id": run_id, "started_at": self._clock(), "notes": {}}
                 connection.execute(insert(table).values(values))
             else:
-                if row.state != "running":
+                values["finished_at"] = None
+                if row.state not in OPEN_RUN_STATES:
                     kept = {name: value for name, value in row.notes.items() if name in keep}
-                    values |= {"started_at": self._clock(), "finished_at": None, "notes": kept}
+                    values |= {"started_at": self._clock(), "notes": kept}
                 connection.execute(update(table).where(table.c.run_id == run_id).values(values))
+            others = (table.c.state == "running", table.c.run_id != run_id)
+            stopped = {"state": "interrupted", "finished_at": self._clock()}
+            connection.execute(update(table).where(*others).values(stopped))
         return self.get(run_id)
 
     def note(self, run_id: str, name: str, value: Any) -> None:
@@ -98,16 +111,18 @@ class Runs:
         """Return the run; raises `RunNotFound`."""
         with self._connections.read() as connection:
             row = _row(connection, run_id)
+            seen = held(connection, self._clock())
         if row is None:
             raise RunNotFound(run_id)
-        return _run(row)
+        return _run(row, seen)
 
     def list(self, *, limit: int = 20) -> tuple[ModelRun, ...]:
         """Return the newest runs, newest first."""
         table = schema.model_runs
         query = select(table).order_by(table.c.started_at.desc(), table.c.run_id).limit(limit)
         with self._connections.read() as connection:
-            return tuple(_run(row) for row in connection.execute(query))
+            seen = held(connection, self._clock())
+            return tuple(_run(row, seen) for row in connection.execute(query))
 
 
 def _row(connection: Connection, run_id: str, *, is_for_update: bool = False) -> Row[Any] | None:
@@ -115,7 +130,11 @@ def _row(connection: Connection, run_id: str, *, is_for_update: bool = False) ->
     return connection.execute(query.with_for_update() if is_for_update else query).first()
 
 
-def _run(row: Row[Any]) -> ModelRun:
-    return ModelRun(
-        row.run_id, row.state, row.started_at, row.finished_at, row.parameters, row.notes
-    )
+def _run(row: Row[Any], lock: Held | None) -> ModelRun:
+    """Return a run as it stands now, whatever was recorded: a kill records nothing."""
+    state, finished_at = row.state, row.finished_at
+    is_holder = lock is not None and lock.run_id == row.run_id
+    if state == "running" and not (is_holder and lock and lock.is_alive):
+        state = "interrupted"
+        finished_at = max(lock.seen_at, row.started_at) if lock and is_holder else None
+    return ModelRun(row.run_id, state, row.started_at, finished_at, row.parameters, row.notes)

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD: Final = "0005"
+HEAD: Final = "0008"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -100,6 +100,7 @@ jobs = Table(
     Column("progress", JSON(none_as_null=True)),
     Column("spool_name", String(64)),
     Column("starts", Integer, nullable=False, server_default="1"),
+    Column("held_until", UtcTime),
     Index("ix_jobs_tenant_id_created_at", "tenant_id", "created_at"),
     Index("ix_jobs_state", "state"),
 )
@@ -112,6 +113,7 @@ idempotency_keys = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("job_id", String(64), ForeignKey("jobs.job_id"), nullable=False),
     Column("created_at", UtcTime, nullable=False),
+    Column("answer_bytes", Integer, nullable=False, server_default="0"),
     Index("ix_idempotency_keys_created_at", "created_at"),
 )
 
@@ -146,6 +148,7 @@ daily_usage = Table(
     Column("tenant_id", String(63), ForeignKey("tenants.tenant_id"), primary_key=True),
     Column("day", String(10), primary_key=True),
     Column("events", BigInteger, nullable=False),
+    Column("upload_bytes", BigInteger, nullable=False, server_default="0"),
 )
 
 webhook_sources = Table(
@@ -162,6 +165,7 @@ webhook_sources = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("removed_at", UtcTime),
     Column("last_used_at", UtcTime),
+    Column("previous_used_at", UtcTime),
     Index("ix_webhook_sources_tenant_id", "tenant_id"),
 )
 
@@ -174,6 +178,8 @@ webhook_messages = Table(
     Column("received_at", UtcTime, nullable=False),
     Column("session_id", String(32), nullable=False),
     Column("payload", LargeBinary),
+    Column("payload_hash", String(64)),
+    Column("conflicts_with", String(64)),
     Index("ix_webhook_messages_received_at", "received_at"),
 )
 

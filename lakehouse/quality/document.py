@@ -98,7 +98,7 @@ class Run(_Part):
     """A run of the models, and what became of the tenant's training set in it."""
 
     run_id: str
-    state: str = Field(description="running, succeeded, refused or failed.")
+    state: str = Field(description="running, interrupted, succeeded, refused or failed.")
     started_at: datetime
     finished_at: datetime | None
     outcome: Literal["published", "unchanged", "refused"] | None

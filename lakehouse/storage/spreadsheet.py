@@ -7,14 +7,23 @@ takes it off again, so an export that is mended and sent back holds what it held
 import re
 from typing import Final
 
-FORMULA: Final = r"^[=@\t\r+-]"
-"""What a spreadsheet may run, as Python and polars read it; a `NUMBER` is none."""
+_LEADING: Final = (
+    r"\x00-\x20\x7f-\xa0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f"
+    r"\u3000\ufe00-\ufe0f\ufeff"
+)
+"""White space and invisible characters: programs trim them, or read over them."""
+_STARTS: Final = r"=@+\-\uff1d\uff20\uff0b\uff0d\ufe66\ufe6b\ufe62\ufe63\u2212"
+"""The signs that begin a formula, their full-width and small forms, and the minus sign."""
+FORMULA: Final = rf"^(?:[\t\r\n]|[{_LEADING}]*[{_STARTS}])"
+"""What a spreadsheet may run, as Python and polars read it (OWASP, "CSV Injection"): a cell that
+begins with such a sign, whatever stands invisibly before it, or with a tab or a line end. A
+`NUMBER` is none."""
 NUMBER: Final = r"^[+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?$"
 MARK: Final = "'"
 
 _FORMULA: Final = re.compile(FORMULA)
 _NUMBER: Final = re.compile(NUMBER[1:-1])
-_MARKED: Final = re.compile(f"{MARK}+[=@\\t\\r+-]")
+_MARKED: Final = re.compile(f"{MARK}+{FORMULA[1:]}")
 
 
 def neutral(cell: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.errors import EtaError
+from lakehouse.storage.row_counts import rows_by_tenant
 from lakehouse.training.manifest import (
     PINNED_TABLES,
     TRAINING_DATA,
@@ -29,7 +30,6 @@ from lakehouse.training.tables import (
     columns_of,
     open_derived,
     path_of,
-    rows_by_tenant,
 )
 
 if TYPE_CHECKING:

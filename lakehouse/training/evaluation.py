@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.errors import EtaError
+from lakehouse.storage.row_counts import rows_by_tenant
 from lakehouse.training.candidates import code_version
 from lakehouse.training.manifest import (
     EVALUATION_DATA,
@@ -30,7 +31,6 @@ from lakehouse.training.tables import (
     columns_of,
     open_derived,
     path_of,
-    rows_by_tenant,
 )
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from lakehouse.contracts.tables import (
     RAW_ITEMS,
     SERVICE_TABLES,
 )
+from lakehouse.storage.row_counts import row_count
 from lakehouse.storage.tables import model_tables, tables_in
 
 if TYPE_CHECKING:
@@ -47,17 +48,40 @@ def rows_written(
     """Return what the commits after the versions `since` did to each derived table.
 
     Table → `inserted`, `updated`, `deleted` rows and `seconds` of their commits, and `rows`, the
-    number of rows that the table has now.
+    number of rows that the table has now. Those of before plus `inserted` minus `deleted` are
+    `rows`: what a commit's metrics leave out (a table that was replaced whole) is put right by
+    counting.
     """
     found: dict[str, dict[str, int | float]] = {}
     for name, table in model_tables(settings, _BUILT):
-        commits = table.version() - since.get(name, -1)
+        first = since.get(name, -1)
+        if first > table.version():  # dropped since, and made again
+            first = -1
+        commits = table.version() - first
         history = table.history(commits) if commits > 0 else []
-        found[name] = {
-            **_sum_of(commit.get("operationMetrics", {}) for commit in history),
-            "rows": _row_count(table),
-        }
+        changes = _sum_of(commit.get("operationMetrics", {}) for commit in history)
+        rows = row_count(table)
+        before = _rows_at(settings, name, first) if commits > 0 else rows
+        if before is not None:
+            missing = rows - before - int(changes["inserted"] - changes["deleted"])
+            changes["inserted" if missing > 0 else "deleted"] += abs(missing)
+        found[name] = {**changes, "rows": rows}
     return found
+
+
+def _rows_at(settings: LakeSettings, name: str, version: int) -> int | None:
+    """Return the rows of a version of a table; None when its log does not go back so far."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    if version < 0:
+        return 0
+    location = f"{settings.lake}/{name.replace('.', '/')}"
+    try:
+        table = DeltaTable(location, version=version, storage_options=settings.storage_options)
+        return row_count(table)
+    except DeltaError:
+        return None
 
 
 def tenants_since(settings: LakeSettings, versions: Mapping[str, int]) -> list[str] | None:
@@ -121,20 +145,18 @@ def _day(value: date | str | None) -> date | None:
     return date.fromisoformat(value) if isinstance(value, str) else value
 
 
-def _row_count(table: DeltaTable) -> int:
-    from deltalake import QueryBuilder
-
-    counted = QueryBuilder().register("counted", table).execute("select count(*) as n from counted")
-    return int(counted.read_all()["n"][0].as_py())
-
-
 def _sum_of(commits: Iterable[Mapping[str, str]]) -> dict[str, int | float]:
     found: dict[str, int | float] = {"inserted": 0, "updated": 0, "deleted": 0, "seconds": 0.0}
     for metrics in commits:
-        found["inserted"] += int(
-            metrics.get("numTargetRowsInserted") or metrics.get("numOutputRows") or 0
-        )
-        found["updated"] += int(metrics.get("numTargetRowsUpdated") or 0)
-        found["deleted"] += int(metrics.get("numTargetRowsDeleted") or 0)
+        inserted = ("numTargetRowsInserted", "numOutputRows", "num_added_rows")
+        deleted = ("numTargetRowsDeleted", "numDeletedRows", "num_deleted_rows")
+        found["inserted"] += _first(metrics, *inserted)
+        found["updated"] += _first(metrics, "numTargetRowsUpdated", "numUpdatedRows")
+        found["deleted"] += _first(metrics, *deleted)
         found["seconds"] += int(metrics.get("executionTimeMs") or 0) / 1000
     return found
+
+
+def _first(metrics: Mapping[str, str], *names: str) -> int:
+    """Return the first of a commit's metrics that it has; each operation has its own names."""
+    return next((int(metrics[name]) for name in names if metrics.get(name) is not None), 0)

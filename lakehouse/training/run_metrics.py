@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from lakehouse.control.runs import FINAL_RUN_STATES, ModelRun
+from lakehouse.control.runs import FINAL_RUN_STATES, INTERRUPTED, ModelRun
 from lakehouse.settings import LakeSettings
 from lakehouse.training.run_steps import LATE, PUBLICATION, ROWS
 
@@ -19,8 +19,9 @@ def exposition(runs: Sequence[ModelRun]) -> str:
     registry = CollectorRegistry()
     ended = [run for run in runs if run.finished_at is not None]
     _states(registry, ended)
-    if ended:
-        _last_run(registry, ended[0])
+    whole = [run for run in ended if run.state in FINAL_RUN_STATES]
+    if whole:
+        _last_run(registry, whole[0])
     return generate_latest(registry).decode()
 
 
@@ -37,11 +38,11 @@ def write_metrics(settings: LakeSettings, runs: Sequence[ModelRun]) -> Path:
 def _states(registry: CollectorRegistry, ended: Sequence[ModelRun]) -> None:
     newest = Gauge(
         "eta_run_last_end_timestamp_seconds",
-        "End of the newest run that ended in this state, seconds since 1970.",
+        "End of the newest run that ended in this state (interrupted: last seen), s since 1970.",
         ("state",),
         registry=registry,
     )
-    for state in sorted(FINAL_RUN_STATES):
+    for state in sorted({*FINAL_RUN_STATES, INTERRUPTED}):
         ends = [run.finished_at for run in ended if run.state == state and run.finished_at]
         if ends:
             newest.labels(state).set(max(ends).timestamp())

@@ -1,14 +1,11 @@
-"""What the derived tables say of themselves: versions, properties, columns, rows per tenant."""
+"""What the derived tables say of themselves: versions, properties, columns."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-import polars as pl
 
 from lakehouse.errors import EtaError
 from lakehouse.training.manifest import Column
@@ -70,18 +67,3 @@ def columns_of(table: DeltaTable) -> tuple[Column, ...]:
     """Return the columns as a manifest names them."""
     fields = table.schema().fields
     return tuple(Column(name=field.name, type=str(field.type.type)) for field in fields)
-
-
-def rows_by_tenant(table: DeltaTable) -> Counter[str]:
-    """Return how many rows each tenant has.
-
-    Counted from the files' own counts and deletion vectors; no column but the tenant's is read.
-    """
-    from deltalake import QueryBuilder
-
-    counted = (
-        QueryBuilder()
-        .register("examples", table)
-        .execute("select tenant_id, count(*) from examples group by tenant_id")
-    )
-    return Counter(dict(pl.DataFrame(counted.read_all()).iter_rows()))

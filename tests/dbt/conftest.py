@@ -8,7 +8,9 @@ import pytest
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import open_local_session
 from tests.conftest import PROJECT_DIR
+from tests.support.gate import store_gate_tenants
 from tests.support.lake import Lake, generate_code
+from tests.support.split_tenants import store_split_tenants
 from tests.support.tenants import store_tenants
 
 
@@ -36,7 +38,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
 
 @pytest.fixture(scope="session")
 def built(lake: Lake) -> dict:
-    """The tenants of `tests.support.tenants`, built once for every module that asks."""
-    expected = store_tenants(lake)
+    """The tenants that modules do not change, stored and built once for all that ask."""
+    expected = store_tenants(lake) | {"splits": store_split_tenants(lake)}
+    store_gate_tenants(lake)
     lake.build()
     return expected

@@ -20,49 +20,17 @@ from lakehouse.training.export.run import ExportFormat, export_snapshot
 from lakehouse.training.manifest import EvaluationManifest
 from lakehouse.training.snapshots import EVALUATION_SETS
 from tests.support import reference
-from tests.support.lake import NOON, Lake, interaction
-from tests.support.reference_split import Expected, boundaries, evaluation
-from tests.support.tenants import random_catalogue, random_rows
+from tests.support.lake import NOON, Lake
+from tests.support.reference_split import Expected, boundaries
+from tests.support.split_tenants import SPLITS
 
-SPLITS = {
-    "split-time": EvaluationSettings(),
-    "split-asked": EvaluationSettings(train_until=NOON + timedelta(days=2), validation_share=0.15),
-    "split-users": EvaluationSettings(method="leave_one_out"),
-    "split-frequent": EvaluationSettings(
-        train_share=0.6, minimum_user_positives=4, minimum_item_positives=3
-    ),
-    "split-tied": EvaluationSettings(method="leave_one_out"),
-}
-STAGING = ("stg_interactions", "stg_items", "stg_tenant_settings")
 TABLES = ("splits", "pairs", "items", "data", "contents")
 
 
-def tied_rows() -> list[dict]:
-    """Everything in two moments, so that event ids decide; a user of one positive, one of two."""
-    rows = [
-        interaction(f"t{number:02}", f"u{number % 3}", f"i{number * 7 % 10}", kind, moment)
-        for number, kind in enumerate(("click", "view", "like", "dislike") * 8)
-        for moment in [NOON + timedelta(hours=number // 24)]
-    ]
-    one = [interaction("o1", "one", "i1"), interaction("o2", "one", "i2", "view")]
-    return [*rows, *one, interaction("w2", "two", "i1"), interaction("w1", "two", "i2")]
-
-
 @pytest.fixture(scope="module")
-def expected(lake: Lake) -> dict[str, Expected]:
-    """Every tenant's rows in raw, and what the reference makes of them."""
-    found = {}
-    for number, (name, split) in enumerate(SPLITS.items()):
-        is_random = name != "split-tied"
-        rows = random_rows(50 + number, users=9) if is_random else tied_rows()
-        catalogue = [
-            {**row, "known_at": NOON} for row in random_catalogue(60 + number) if is_random
-        ]
-        stored = lake.store(name, rows)
-        if catalogue:
-            lake.store_items(name, catalogue, known_at=NOON)
-        found[name] = evaluation(reference.staged(stored), catalogue, split)
-    return found
+def expected(built: dict) -> dict[str, Expected]:
+    """What the reference makes of every tenant's rows."""
+    return built["splits"]
 
 
 def publish(lake: Lake, tenants: Iterable[str]) -> dict[str, EvaluationManifest]:
@@ -76,7 +44,6 @@ def publish(lake: Lake, tenants: Iterable[str]) -> dict[str, EvaluationManifest]
 def made(lake: Lake, expected: dict[str, Expected]) -> dict[str, EvaluationManifest]:
     """One build for all, with the tests of its tables."""
     requests = {name: split.model_dump(mode="json") for name, split in SPLITS.items()}
-    lake.dbt("run", "--select", *STAGING)
     lake.build(select=[ON_REQUEST], variables={"evaluation": requests})
     return publish(lake, SPLITS)
 
@@ -254,9 +221,3 @@ def test_a_request_that_makes_no_sense_never_reaches_sql(
         build(lake.settings, select=[ON_REQUEST], variables={"evaluation": {tenant: wanted}})
     for text in told:
         assert text in str(error.value)
-
-
-def test_the_models_own_unit_tests_pass(lake: Lake, made: dict) -> None:
-    variables = json.dumps({"evaluation": {"a": {}}})
-    outcome = lake.dbt("test", "--select", f"test_type:unit,{ON_REQUEST}", "--vars", variables)
-    assert len(outcome.result) >= 7

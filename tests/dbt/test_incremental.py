@@ -21,10 +21,8 @@ from tests.support.tenants import random_catalogue, random_rows
 # The suite runs a few; ETA_TEST_TENANTS=100 is the long proof.
 TENANTS = [f"grown{n}" for n in range(int(os.environ.get("ETA_TEST_TENANTS", "5")))]
 IS_LONG = len(TENANTS) > 5
-pytestmark = [pytest.mark.timeout(7200)] if IS_LONG else []
+pytestmark = pytest.mark.timeout(7200 if IS_LONG else 1800)  # the rounds are one fixture
 ROUNDS = 5
-MERGED_AS_LARGE = ("+sampled_negatives", "+user_feature_history")
-"""What the short run merges the way large tables are; the long one merges all like this."""
 AS_LARGE = {"large_bytes": 0, "broadcast_keys": 20 * len(TENANTS), "rewrite_share": 2}
 """More values touched than are sent to every task in some models, more changed rows in others."""
 REWRITTEN = {"rewrite_share": 0, "rewrite_bytes": 0}
@@ -79,12 +77,10 @@ def grown(lake: Lake) -> dict[tuple[str, str], pl.DataFrame]:
     growth.add()
     lake.dbt("run", "--vars", json.dumps({"tenant_id": TENANTS[0]}))
     growth.add(is_last=True)
-    selected = [] if IS_LONG else ["--select", *MERGED_AS_LARGE]
-    as_large = lake.dbt("run", "--vars", json.dumps(AS_LARGE), *selected)
+    as_large = lake.dbt("run", "--vars", json.dumps(AS_LARGE))
     looked_up = " ".join(" ".join(r.node.compiled_code.split()) for r in as_large.result)
     assert "in ( select /*+ broadcast(touched) */ distinct tenant_id" in looked_up
     assert "in ( select distinct tenant_id" in looked_up
-    lake.build()
     return contents(lake, TENANTS)
 
 
@@ -117,106 +113,6 @@ def test_a_run_that_touches_most_users_replaces_the_rows_of_their_tenants(
         assert "tenant_id" in replaced[0]["operationParameters"]["predicate"]
 
 
-def test_a_run_on_unchanged_data_writes_no_file(lake: Lake, refreshed: dict) -> None:
-    before = lake.data_files()
-    lake.build()
-    assert lake.data_files() == before
-
-
-@dataclass
-class Narrowed:
-    """What the lake held after a run for one tenant, and after the run for all that followed."""
-
-    users_after_one: dict[str, int]
-    users_after_all: dict[str, int]
-    files_before: set[Path]
-    files_after: set[Path]
-    explicit_negatives: int
-
-
-EARLY, LATE = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC)
-QUIET = TENANTS[1]
-READ_HERE = ("--select", "+user_features", "+item_hours", "+training_data")
-"""What the tests of single runs look at: the other models would only cost minutes."""
-
-
-@pytest.fixture(scope="module")
-def narrowed(lake: Lake, refreshed: dict) -> Narrowed:
-    """A run for one tenant among several with new rows, then one for all."""
-
-    def users() -> dict[str, int]:
-        names = ("narrow-a", "narrow-b")
-        return {name: lake.table("features.user_features", name).height for name in names}
-
-    def quiet_files() -> set[Path]:
-        return {path for path in lake.data_files() if f"tenant_id={QUIET}" in str(path)}
-
-    files_before = quiet_files()
-    for name in ("narrow-a", "narrow-b"):
-        lake.store(name, [interaction("e1")])
-    lake.store("changing", [interaction("e1", "u", "i1", "dislike")], known_at=EARLY)
-    lake.store("cut", [interaction("e1", "u", "i1")], known_at=EARLY)
-    lake.store("cut", [interaction("e2", "u", "i2")], known_at=LATE)
-    lake.dbt("run", *READ_HERE, "--vars", json.dumps({"tenant_id": "narrow-a"}))
-    users_after_one = users()
-    lake.dbt("run", *READ_HERE)
-    return Narrowed(
-        users_after_one,
-        users(),
-        files_before,
-        quiet_files(),
-        lake.table("training.explicit_negatives", "changing").height,
-    )
-
-
-def test_a_run_for_one_tenant_loses_no_other_tenants_rows(narrowed: Narrowed) -> None:
-    assert narrowed.users_after_one == {"narrow-a": 1, "narrow-b": 0}
-    assert narrowed.users_after_all == {"narrow-a": 1, "narrow-b": 1}
-
-
-def test_a_run_leaves_the_files_of_tenants_without_new_rows_alone(narrowed: Narrowed) -> None:
-    assert narrowed.files_before
-    assert narrowed.files_after == narrowed.files_before
-
-
-def test_seed_cutoff_and_vanished_rows(lake: Lake, narrowed: Narrowed) -> None:
-    assert narrowed.explicit_negatives == 1
-    assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1", "i2"]
-    before = lake.table("training.sampled_negatives", QUIET)
-
-    lake.store("changing", [interaction("e2", "u", "i1", "like")], known_at=EARLY)
-    other_parameters = {"seed": 43, "cutoff": "2026-07-01T12:00:00"}
-    lake.dbt("run", "--select", "+training_data", "--vars", json.dumps(other_parameters))
-    other = lake.table("training.sampled_negatives", QUIET)
-    assert other.height == before.height, "another seed draws as many"
-    assert not other.equals(before), "another seed draws others"
-    assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1"]
-    assert lake.table("training.explicit_negatives", "changing").height == 0, "it became a positive"
-    data = lake.table("training.training_data", "changing")
-    assert data.select("item_id", "label", "interaction_type").rows() == [("i1", 1.0, "like")]
-
-    mixed = build(lake.settings, tenant_id=QUIET)  # with the project's own seed again
-    assert not mixed.is_success
-    assert "run it for all tenants" in " ".join(mixed.failures)
-
-    lake.dbt("run", *READ_HERE)
-    assert lake.table("training.sampled_negatives", QUIET).equals(before)
-    assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1", "i2"]
-
-
-@pytest.mark.parametrize(
-    "tenant_id", ["acme' or '1'='1", "../acme", "ACME", "", "a" * 64], ids=repr
-)
-def test_a_tenant_id_that_is_none_never_reaches_sql(lake: Lake, tenant_id: str) -> None:
-    with pytest.raises((EtaError, AssertionError), match="tenant_id must be"):
-        lake.dbt("run", "--select", "user_features", "--vars", f'{{"tenant_id": "{tenant_id}"}}')
-
-
-def test_the_models_own_unit_tests_pass(lake: Lake) -> None:
-    outcome = lake.dbt("test", "--select", "test_type:unit")
-    assert len(outcome.result) >= 5
-
-
 def test_every_column_is_documented(lake: Lake, grown: dict) -> None:
     for folder in ("staging", "ops", "features", "training"):
         path = lake.settings.project_dir / "dbt_project" / "models" / folder
@@ -232,76 +128,200 @@ def test_every_column_is_documented(lake: Lake, grown: dict) -> None:
             assert sorted(column["name"] for column in model["columns"]) == sorted(columns)
 
 
-def test_a_run_by_changes_asks_the_feeds_what_is_touched(lake: Lake, narrowed: Narrowed) -> None:
-    """One user's new event: only that user's rows are looked at, through the parent's feed."""
-    lake.store(QUIET, [interaction("one more", "u1", "i1", event_time=NOON)])
-    lake.dbt("run", "--select", "+training_examples")
-    for model, keys in (
-        ("user_feature_history", "(tenant_id, user_id)"),
-        ("item_hours", "(tenant_id, item_id, event_hour)"),
-        ("positives", "(tenant_id, user_id, item_id)"),
-        ("sampled_negatives", "(tenant_id, user_id)"),
-    ):
-        models = lake.settings.home_dir / "target/compiled/eta/dbt_project/models"
-        (compiled,) = models.glob(f"*/{model}.sql")
-        text = " ".join(compiled.read_text().split())
-        assert f"tenant_id in ('{QUIET}') and ( {keys} in ( select /*+ broadcast" in text.replace(
-            "((", "( ("
-        )
-        assert "table_changes_by_path(" in text
+def test_a_run_on_unchanged_data_writes_no_file(lake: Lake, refreshed: dict) -> None:
+    before = lake.data_files()
+    lake.build()
+    assert lake.data_files() == before
 
 
-def test_a_pair_that_one_parent_lost_stays_where_the_other_has_it(lake: Lake) -> None:
-    """The pair is taken over from `positives` before `explicit_negatives` lets go of it."""
+# Small stories, each of a tenant of its own, that share three rounds of runs.
+
+EARLY, LATE = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC)
+QUIET = TENANTS[1]
+
+
+@dataclass
+class Stories:
+    """What the tests look at, noted between the runs that they share."""
+
+    users_after_one: dict[str, int]
+    users_after_all: dict[str, int]
+    quiet_before: set[Path]
+    quiet_after: set[Path]
+    negatives: list[list[str]]
+    """Of `viewing`'s user, after each round."""
+    labels: list[list[tuple]]
+    """Of `moving`, after each run."""
+    restored: list[list[str]]
+    """Items of `restored`, after each run."""
+    compiled: dict[str, str]
+    """The statements of the run after one user's new event."""
+
+
+@pytest.fixture(scope="module")
+def stories(lake: Lake, refreshed: dict) -> Stories:
+    """A run for one tenant and one for all; one for a few models; a parent put back."""
+
+    def users() -> dict[str, int]:
+        names = ("narrow-a", "narrow-b")
+        return {name: lake.table("features.user_features", name).height for name in names}
+
+    def quiet_files() -> set[Path]:
+        return {path for path in lake.data_files() if f"tenant_id={QUIET}" in str(path)}
 
     def labels() -> list[tuple]:
         return lake.table("training.training_data", "moving").select("item_id", "label").rows()
 
-    select = ("--select", "stg_interactions", "positives", "training_data")
-    lake.store("moving", [interaction("e1", "u", "i1", "dislike")])
-    lake.dbt("run", "--select", "+training_data")
-    assert labels() == [("i1", 0.0)]
-    lake.store("moving", [interaction("e2", "u", "i1", "like")])
-    lake.dbt("run", *select)
-    assert labels() == [("i1", 1.0)]
-    lake.dbt("run", *select, "explicit_negatives")
-    assert labels() == [("i1", 1.0)]
-    assert lake.table("training.explicit_negatives", "moving").height == 0
-
-
-def test_a_restored_parent_is_taken_over(lake: Lake) -> None:
-    """The feed of a restored version removes and adds rows that stay, in one commit."""
-
     def items() -> list[str]:
         return sorted(lake.table("training.training_data", "restored")["item_id"])
-
-    lake.store("restored", [interaction("e1", "u", "i1", "like")])
-    lake.dbt("run", "--select", "+training_data")
-    before = DeltaTable(f"{lake.settings.lake}/training/positives").version()
-    lake.store("restored", [interaction("e2", "u", "i2", "like")])
-    lake.dbt("run", "--select", "stg_interactions", "positives", "training_data")
-    assert items() == ["i1", "i2"]
-    spark = SparkSession.getActiveSession()
-    assert spark is not None
-    spark.sql("optimize training.positives")
-    spark.sql(f"restore table training.positives to version as of {before}")
-    lake.dbt("run", "--select", "training_data")
-    assert items() == ["i1"]
-    lake.dbt("run", "--select", "positives", "training_data")
-    assert items() == ["i1", "i2"]
-
-
-def test_an_item_that_a_user_only_views_is_no_negative_any_more(lake: Lake) -> None:
-    """No positive and no item's hour changes: only what the user knows."""
 
     def negatives() -> list[str]:
         rows = lake.table("training.sampled_negatives", "viewing")
         return sorted(rows.filter(pl.col("user_id") == "u")["item_id"])
 
+    # first round: everybody's first events
+    quiet_before = quiet_files()
+    for name in ("narrow-a", "narrow-b"):
+        lake.store(name, [interaction("e1")])
+    lake.store("changing", [interaction("e1", "u", "i1", "dislike")], known_at=EARLY)
+    lake.store("cut", [interaction("e1", "u", "i1")], known_at=EARLY)
+    lake.store("cut", [interaction("e2", "u", "i2")], known_at=LATE)
+    lake.store("moving", [interaction("e1", "u", "i1", "dislike")])
+    lake.store("restored", [interaction("e1", "u", "i1", "like")])
     others = [interaction(f"e{n}", "v", f"i{n}", "view") for n in range(3)]
     lake.store("viewing", [*others, interaction("liked", "u", "i3", "like")])
-    lake.dbt("run", "--select", "+sampled_negatives")
-    assert negatives() == ["i0", "i1", "i2"]
+    narrow = json.dumps({"tenant_id": "narrow-a"})
+    lake.dbt("run", "--select", "+user_features", "--vars", narrow)
+    users_after_one = users()
+    lake.dbt("run", "--select", "+user_features", "+training_examples")
+    told = Stories(
+        users_after_one,
+        users(),
+        quiet_before,
+        quiet_files(),
+        [negatives()],
+        [labels()],
+        [items()],
+        {},
+    )
+
+    # second round: one more event each; first some models alone, then all of them
+    version = DeltaTable(f"{lake.settings.lake}/training/positives").version()
+    lake.store("moving", [interaction("e2", "u", "i1", "like")])
+    lake.store("restored", [interaction("e2", "u", "i2", "like")])
     lake.store("viewing", [interaction("viewed", "u", "i1", "view")])
-    lake.dbt("run", "--select", "+sampled_negatives")
-    assert negatives() == ["i0", "i2"]
+    lake.store(QUIET, [interaction("one more", "u1", "i1", event_time=NOON)])
+    lake.dbt("run", "--select", "stg_interactions", "positives", "training_data")
+    told.labels.append(labels())
+    told.restored.append(items())
+    told.compiled["positives"] = compiled(lake, "positives")
+    lake.dbt("run", "--select", "+training_examples")
+    told.labels.append(labels())
+    told.negatives.append(negatives())
+    for model in ("user_feature_history", "item_hours", "sampled_negatives"):
+        told.compiled[model] = compiled(lake, model)
+
+    # third round: a parent is put back to what it was after the first
+    spark = SparkSession.getActiveSession()
+    assert spark is not None
+    spark.sql("optimize training.positives")
+    spark.sql(f"restore table training.positives to version as of {version}")
+    lake.dbt("run", "--select", "training_data")
+    told.restored.append(items())
+    lake.dbt("run", "--select", "positives", "training_data")
+    told.restored.append(items())
+    return told
+
+
+def compiled(lake: Lake, model: str) -> str:
+    """The newest compiled statement of a model, on one line."""
+    models = lake.settings.home_dir / "target/compiled/eta/dbt_project/models"
+    (path,) = models.glob(f"*/{model}.sql")
+    return " ".join(path.read_text().split()).replace("((", "( (")
+
+
+def test_a_run_for_one_tenant_loses_no_other_tenants_rows(stories: Stories) -> None:
+    assert stories.users_after_one == {"narrow-a": 1, "narrow-b": 0}
+    assert stories.users_after_all == {"narrow-a": 1, "narrow-b": 1}
+
+
+def test_a_run_leaves_the_files_of_tenants_without_new_rows_alone(stories: Stories) -> None:
+    assert stories.quiet_before
+    assert stories.quiet_after == stories.quiet_before
+
+
+@pytest.mark.parametrize(
+    ("model", "keys"),
+    [
+        ("user_feature_history", "(tenant_id, user_id)"),
+        ("item_hours", "(tenant_id, item_id, event_hour)"),
+        ("positives", "(tenant_id, user_id, item_id)"),
+        ("sampled_negatives", "(tenant_id, user_id)"),
+    ],
+)
+def test_a_run_by_changes_asks_the_feeds_what_is_touched(
+    stories: Stories, model: str, keys: str
+) -> None:
+    """New events of a few users: only their rows are looked at, through the parent's feed."""
+    changed = ", ".join(f"'{name}'" for name in sorted([QUIET, "moving", "restored", "viewing"]))
+    text = stories.compiled[model]
+    assert f"tenant_id in ({changed}) and ( {keys} in ( select /*+ broadcast" in text
+    assert "table_changes_by_path(" in text
+
+
+def test_a_pair_that_one_parent_lost_stays_where_the_other_has_it(
+    lake: Lake, stories: Stories
+) -> None:
+    """The pair is taken over from `positives` before `explicit_negatives` lets go of it."""
+    assert stories.labels == [[("i1", 0.0)], [("i1", 1.0)], [("i1", 1.0)]]
+    assert lake.table("training.explicit_negatives", "moving").height == 0
+
+
+def test_a_restored_parent_is_taken_over(stories: Stories) -> None:
+    """The feed of a restored version removes and adds rows that stay, in one commit."""
+    assert stories.restored == [["i1"], ["i1", "i2"], ["i1"], ["i1", "i2"]]
+
+
+def test_an_item_that_a_user_only_views_is_no_negative_any_more(stories: Stories) -> None:
+    """No positive and no item's hour changes: only what the user knows."""
+    assert stories.negatives == [["i0", "i1", "i2"], ["i0", "i2"]]
+
+
+def test_seed_cutoff_and_vanished_rows(lake: Lake, stories: Stories) -> None:
+    assert lake.table("training.explicit_negatives", "changing").height == 1
+    assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1", "i2"]
+    before = lake.table("training.sampled_negatives", TENANTS[2])
+
+    lake.store("changing", [interaction("e2", "u", "i1", "like")], known_at=EARLY)
+    other_parameters = {"seed": 43, "cutoff": "2026-07-01T12:00:00"}
+    lake.dbt("run", "--select", "+training_data", "--vars", json.dumps(other_parameters))
+    other = lake.table("training.sampled_negatives", TENANTS[2])
+    assert other.height == before.height, "another seed draws as many"
+    assert not other.equals(before), "another seed draws others"
+    assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1"]
+    assert lake.table("training.explicit_negatives", "changing").height == 0, "it became a positive"
+    data = lake.table("training.training_data", "changing")
+    assert data.select("item_id", "label", "interaction_type").rows() == [("i1", 1.0, "like")]
+
+    mixed = build(lake.settings, tenant_id=QUIET)  # with the project's own seed again
+    assert not mixed.is_success
+    assert "run it for all tenants" in " ".join(mixed.failures)
+
+    lake.dbt("run", "--select", "+training_data")
+    assert lake.table("training.sampled_negatives", TENANTS[2]).equals(before)
+    assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1", "i2"]
+
+
+def test_a_tenant_id_that_is_none_never_reaches_sql(lake: Lake) -> None:
+    """Which texts are none is told by the unit tests of the rule."""
+    with pytest.raises((EtaError, AssertionError), match="tenant_id must be"):
+        lake.dbt(
+            "run", "--select", "user_features", "--vars", json.dumps({"tenant_id": "a' or '1'='1"})
+        )
+
+
+def test_the_models_own_unit_tests_pass(lake: Lake) -> None:
+    """Those of evaluation snapshots, too."""
+    variables = json.dumps({"evaluation": {"a": {}}})
+    outcome = lake.dbt("test", "--select", "test_type:unit", "--vars", variables)
+    assert len(outcome.result) >= 12

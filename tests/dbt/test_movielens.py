@@ -11,6 +11,8 @@ from tests.support.lake import DERIVED_TABLES, Lake, generate_code
 from tests.support.movielens import MOVIELENS
 from tests.support.service import RunningService
 
+pytestmark = pytest.mark.nightly
+
 TENANT = "movielens"
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import polars as pl
+import pytest
 from deltalake import QueryBuilder, write_deltalake
 
 from lakehouse.contracts.tables import (
@@ -23,6 +24,8 @@ from lakehouse.storage.tables import ensure_tables, open_path, open_table
 from tests.conftest import PROJECT_DIR
 from tests.support.lake import Lake
 from tests.support.s3 import lake_on_s3
+
+pytestmark = pytest.mark.nightly
 
 TENANT = "hashed"
 

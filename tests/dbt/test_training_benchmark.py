@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.training.correctness import figures
 from benchmarks.training.duck import Peer
 from benchmarks.training.generator import MIXED, Log
@@ -9,6 +11,8 @@ from benchmarks.training.models import compiled
 from benchmarks.training.pairs import NEGATIVES, SELECTED
 from benchmarks.training.raw import store, store_catalogue
 from tests.support.lake import Lake
+
+pytestmark = pytest.mark.nightly
 
 TENANT = "benchmark"
 

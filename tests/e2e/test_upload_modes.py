@@ -15,8 +15,9 @@ import pytest
 import zstandard
 
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.contracts.tenant import Quotas, TenantSettings
 from tests.support.rows import HEADER, interactions_csv, lines
-from tests.support.service import RunningService, spooled_files
+from tests.support.service import METRICS_TOKEN, RunningService, spooled_files
 
 STORED = (RAW_INTERACTIONS, RAW_QUARANTINE, OPS_INGEST_LEDGER)
 PACKERS = [
@@ -53,6 +54,54 @@ def ended(service: RunningService, tenant: str, url: str, seconds: float = 60) -
             return job
         assert time.monotonic() < deadline, job
         time.sleep(0.05)
+
+
+TURKISH = (HEADER + "Işıl,i1,view,1767225600000\nŞule,i1,view,1767225600001\n").encode("cp1254")
+
+
+@pytest.mark.parametrize("is_form", [True, False])
+def test_declared_charset_is_used_and_comes_after_what_is_given(
+    service: RunningService, is_form: bool
+) -> None:
+    tenant = f"declared-{is_form}".lower()
+    service.add_tenant(tenant)
+
+    def send(declared: str, body: bytes = TURKISH, **options: str) -> httpx.Response:
+        if not is_form:
+            return post(service, tenant, body, {"Content-Type": declared}, **options)
+        return httpx.post(
+            f"{service.base_url}/internal/data/upload-csv",
+            params={"tenant_id": tenant, "data_type": "interactions", **options},
+            headers={"X-API-Key": service.keys[tenant]},
+            files={"file": ("clicks.csv", body, declared)},
+            timeout=60,
+        )
+
+    unsaid = send("text/csv")
+    assert (unsaid.status_code, unsaid.json()["code"]) == (400, "not_utf8")
+    assert "cp1254" in unsaid.json()["remedy"]
+
+    answer = send('text/csv; header=present; charset="Windows-1254"').json()
+    assert (answer["rows_accepted"], answer["warnings"]) == (2, [])
+    assert answer["file"]["encoding"] == "cp1254"
+    assert answer["file"]["encoding_from"] == "declared"
+    assert {row["user_id"] for row in service.rows(RAW_INTERACTIONS, tenant)} == {"Işıl", "Şule"}
+
+    packed = send("text/csv; charset=iso-8859-9", gzip.compress(TURKISH)).json()
+    assert packed["duplicates"] == 2
+    given = send("text/csv; charset=us-ascii", encoding="cp1254").json()
+    assert (given["duplicates"], given["file"]["encoding_from"]) == (2, "given")
+
+    for declared, code in [
+        ("text/csv; charset=us-ascii", "undecodable"),
+        ("text/csv; charset=utf-8", "not_utf8"),
+        ("text/csv; charset=klingon", "unknown_encoding"),
+    ]:
+        refused = send(declared)
+        assert (refused.status_code, refused.json()["code"]) == (400, code), declared
+    contradicted = send("text/plain; charset=ISO-8859-1", TURKISH.decode("cp1254").encode())
+    assert contradicted.json()["code"] == "unknown_encoding"
+    assert "the file is UTF-8" in contradicted.json()["detail"]
 
 
 def test_dry_run_says_what_would_happen_and_stores_nothing(service: RunningService) -> None:
@@ -331,3 +380,25 @@ def test_memory_does_not_follow_the_file_nor_what_a_bomb_unpacks_to(tmp_path: Pa
     assert after_large - small < 120
     assert bomb.status_code == 413
     assert after_bomb - after_large < 40
+
+
+def test_an_upload_over_its_quota_is_told_when_to_come_again(service: RunningService) -> None:
+    quotas = Quotas(upload_bytes_per_day=20_000)
+    service.add_tenant("metered", TenantSettings(quotas=quotas))
+    small, large = interactions_csv(10), interactions_csv(2_000)
+    assert service.upload("metered", small).status_code == 200
+    refused = service.upload("metered", large)
+    assert (refused.status_code, refused.json()["code"]) == (429, "daily_upload_quota")
+    assert 0 < int(refused.headers["Retry-After"]) <= 24 * 3600
+    unannounced = httpx.post(
+        f"{service.base_url}/internal/data/upload-csv",
+        params={"tenant_id": "metered", "data_type": "interactions"},
+        headers={"X-API-Key": service.keys["metered"], "Content-Type": "text/csv"},
+        content=iter([large.encode()]),
+    )
+    assert unannounced.status_code == 429
+    assert len(service.rows(RAW_INTERACTIONS, "metered")) == 10
+    metrics = httpx.get(
+        f"{service.base_url}/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"}
+    ).text
+    assert 'eta_ingest_over_quota_total{quota="daily_upload_quota"} 2.0' in metrics

@@ -1,13 +1,20 @@
 """Webhooks against the real service: signed, stored once, kept when they cannot be mapped."""
 
+import base64
+import gzip
+import hashlib
+import hmac
 import json
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import zstandard
 from sqlalchemy import text
 from standardwebhooks.webhooks import Webhook
 
@@ -102,7 +109,7 @@ def test_a_replayed_request_is_refused_and_a_retry_is_known(
     first = send(service, source, call, "same", ago=20, now=now)
     replayed = send(service, source, call, "same", ago=20, now=now)
     older = send(service, source, call, "same", ago=25, now=now)
-    retried = send(service, source, {**call, "event": "other"}, "same")
+    retried = send(service, source, call, "same")
     assert (first.status_code, first.json()["stored"]) == (200, 1)
     assert [(a.status_code, a.json()["code"]) for a in (replayed, older)] == [
         (409, "replayed_message")
@@ -167,3 +174,38 @@ def test_a_message_that_a_kill_left_is_stored_by_the_next_start(
             assert time.monotonic() < deadline
             time.sleep(0.05)
     connections.close()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
+def test_the_signature_is_of_the_body_as_it_was_sent(
+    service: RunningService, control: ControlDatabase, pack: Callable[[bytes], bytes]
+) -> None:
+    source, message_id = add(control), f"packed-{pack.__module__}"
+    plain = json.dumps({"data": {**ORDER["data"], "sku": message_id}}).encode()
+    packed = pack(plain)
+
+    def sent(signed: bytes) -> httpx.Response:
+        moment = int(time.time())
+        key = base64.b64decode(source.secret.removeprefix("whsec_"))
+        found = hmac.new(key, f"{message_id}.{moment}.".encode() + signed, hashlib.sha256)
+        headers = {
+            "webhook-id": message_id,
+            "webhook-timestamp": str(moment),
+            "webhook-signature": f"v1,{base64.b64encode(found.digest()).decode()}",
+            "Content-Encoding": "gzip" if pack is gzip.compress else "zstd",
+        }
+        url = f"{service.base_url}/v1/webhooks/{source.source_id}"
+        return httpx.post(url, content=packed, headers=headers, timeout=60)
+
+    assert sent(plain).status_code == 401
+    assert sent(packed).json()["stored"] == 1
+
+
+def test_what_is_not_signed_is_refused_unread(
+    service: RunningService, control: ControlDatabase
+) -> None:
+    url = urlsplit(service.base_url)
+    head = f"POST /v1/webhooks/{add(control).source_id} HTTP/1.1\r\nHost: x\r\n"
+    with socket.create_connection((url.hostname, url.port), timeout=20) as line:
+        line.sendall(head.encode() + b"Content-Length: 1000\r\n\r\n[")
+        assert line.recv(4_096).startswith(b"HTTP/1.1 401 ")

@@ -124,10 +124,10 @@ def test_a_topic_made_anew_raises_an_alarm_until_somebody_says_so(lane: Lane) ->
     ensure_topics(lane.bootstrap, topics(lane.prefix))
     # more messages than before: offsets alone would not tell
     lane.send(*(event(n) for n in range(15, 45)))
-    halt = lane.start().halted()
+    halt = lane.start().alarm()
 
-    assert halt.alarm == "topic_recreated"
-    assert f"--reread {lane.topic()}" in halt.remedy
+    assert halt["alarm"] == "topic_recreated"
+    assert f"--reread {lane.topic()}" in halt["remedy"]
     assert lane.received() == 20
     with lane.consuming(reread=frozenset({lane.topic()})):
         lane.wait_received(50)
@@ -143,25 +143,33 @@ def test_messages_deleted_unread_raise_an_alarm(lane: Lane) -> None:
     with lane.admin() as admin:
         part = next(TopicPartition(lane.topic(), n) for n in range(6) if _end(lane, n) == 30)
         admin.delete_records({part: 25})
-    halt = lane.start().halted()
+    running = lane.start()
+    wait_for(lambda: running.status.halts, "an alarm")
+    lane.send(event(0, tenant_id="other"), key=b"other")  # another partition flows
+    lane.wait_received(11)
+    halt = running.alarm()
 
-    assert halt.alarm == "retention_gap"
-    assert "15 were deleted unread" in halt.message
+    assert halt["alarm"] == "retention_gap"
+    assert "15 were deleted unread" in halt["message"]
     with lane.consuming(reread=frozenset({lane.topic()})):
-        lane.wait_received(15)
-    assert lane.raw().height == 15
+        lane.wait_received(17)
+    assert lane.raw().height == 16
     assert lane.check().wrong == ()
 
 
-def test_a_topic_deleted_under_the_consumer_is_told(lane: Lane) -> None:
+def test_a_topic_deleted_under_the_consumer_is_told_and_the_others_flow(lane: Lane) -> None:
     lane.send(event(1))
     running = lane.start()
     lane.wait_received(1)
     with lane.admin() as admin:
         admin.delete_topics([lane.topic()])
     restarted = lane.start()
-    wait_for(lambda: "do not exist" in restarted.status.detail, "the status names the topic")
+    wait_for(lambda: "does not exist" in restarted.status.detail, "the status names the topic")
     assert lane.topic() in restarted.status.detail
+    assert restarted.status.halts[0]["alarm"] == "topic_missing"
+    page = {"event_name": "page", "session_id": "s", "user_id": "u", "timestamp": T0}
+    lane.send(json.dumps(page).encode(), kind=DataType.CLICKSTREAM)  # the other topics flow
+    lane.wait_received(2)
     restarted.end()
     running.stop.set()
     running.thread.join(30)

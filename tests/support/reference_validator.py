@@ -66,6 +66,12 @@ WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".joi
 UNSEEN = {0x61C, 0x180E, 0xA0, 0xAD, 0xFEFF}
 """Characters that nobody sees, besides controls and the ranges in `_is_unseen`."""
 DAY = timedelta(days=1)
+NULL_WORDS = {
+    *("null", "none", "nil", "nan", "nat", "undefined", "n/a", "na", "\\n", "(null)", "<null>"),
+    *("<na>", "[object object]", "#n/a", "#null!", "#name?", "#value!", "#ref!", "#div/0!"),
+    "#num!",
+}
+SCIENTIFIC = re.compile(r"[+-]?\d([.,]\d+)?[eE]\+\d{2,3}", re.ASCII)
 LENGTHS = {"title": 4_096, "attributes": 65_536, "url": 8_192, "properties": 65_536}
 
 
@@ -115,13 +121,13 @@ def validate_item(row: Mapping[str, str | None], known_at: datetime, unit: str =
     _text(out, row, "title")
     _text(out, row, "category")
     _decimal(out, row, "price")
-    _time(out, row, "available_from", unit, (EARLIEST, LATEST))
+    _time(out, row, "available_from", unit, (EARLIEST, LATEST), known_at, 366)
     word = _strip(row.get("is_active")).lower()
     if word and word not in BOOLEANS:
         out.wrong.append(("is_active", "bad_boolean"))
     out.values["is_active"] = BOOLEANS.get(word)
     _json(out, row, "attributes")
-    _time(out, row, "updated_at", unit, (EARLIEST, LATEST))
+    _time(out, row, "updated_at", unit, (EARLIEST, LATEST), known_at)
     return _identified(out, "items", known_at)
 
 
@@ -199,7 +205,13 @@ def _text(
             out.wrong.append((name, "missing_value"))
     if len(row.get(name) or "") > LENGTHS.get(name, 512):
         out.wrong.append((name, "value_too_long"))
+    if "\0" in (row.get(name) or ""):
+        out.wrong.append((name, "nul_byte"))
+    if text is not None and _strip(text).lower() in NULL_WORDS:
+        out.odd.append((name, "null_word"))
     if text is not None and name.endswith("_id"):
+        if SCIENTIFIC.fullmatch(_strip(text)):
+            out.odd.append((name, "scientific_identifier"))
         if _strip(text) != text:
             out.odd.append((name, "surrounding_white_space"))
         if any(_is_unseen(ord(char)) for char in text):
@@ -223,6 +235,17 @@ def _number(out: Outcome, row: Mapping[str, str | None], name: str) -> None:
         out.wrong.append((name, "bad_number"))
     else:
         out.values[name] = value + 0.0
+        sent = Decimal(text)
+        if abs(value) >= 1e12:
+            out.wrong.append((name, "bad_number"))
+        if sent and not _is_kept(sent, 6, 15):
+            out.odd.append((name, "rounded_number"))
+
+
+def _is_kept(sent: Decimal, places: int, digits: int) -> bool:
+    exact = Context(1_000_000).normalize(sent).as_tuple()
+    assert isinstance(exact.exponent, int)
+    return exact.exponent >= -places and len(exact.digits) <= digits
 
 
 def _decimal(out: Outcome, row: Mapping[str, str | None], name: str) -> None:
@@ -240,8 +263,7 @@ def _decimal(out: Outcome, row: Mapping[str, str | None], name: str) -> None:
         out.wrong.append((name, "bad_number"))
     else:
         out.values[name] = value
-        # Beyond 20 places nobody looks.
-        if value != sent.quantize(Decimal("1e-20"), context=Context(60, ROUND_HALF_EVEN)):
+        if value != sent:
             out.odd.append((name, "rounded_number"))
 
 
@@ -270,7 +292,8 @@ def _time(
     name: str,
     unit: str,
     bounds: tuple[datetime, datetime],
-    known_at: datetime | None = None,
+    known_at: datetime,
+    days_ahead: int = 1,
 ) -> None:
     text = _strip(row.get(name))
     out.values[name] = None
@@ -281,9 +304,12 @@ def _time(
         out.wrong.append((name, "bad_timestamp"))
     elif not micros(bounds[0]) <= found < micros(bounds[1]):
         out.wrong.append((name, "timestamp_out_of_range"))
+    elif unit != "iso" and abs(found) <= micros(EPOCH + 366 * DAY):
+        # of no use to events here: their range ends long after it
+        out.wrong.append((name, "timestamp_out_of_range"))
     else:
         out.values[name] = EPOCH + timedelta(microseconds=found)
-        if known_at is not None and out.values[name] > known_at + DAY:
+        if out.values[name] > known_at + days_ahead * DAY:
             out.odd.append((name, "future_timestamp"))
 
 
@@ -294,6 +320,8 @@ def _epoch(text: str, unit: str) -> int | None:
     if re.fullmatch(r"[+-]?\d+", text, re.ASCII):
         # Python's own integers know no limit; a number beyond a double's is no number.
         return int(text) * scale if len(text.lstrip("+-0")) < 300 else None
+    if "e" in text.lower():
+        return None
     value = float(text) * scale
     if value - value != 0:
         return None if float(text) - float(text) != 0 else 2**63

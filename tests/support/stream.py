@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +44,14 @@ class Running:
         self.stop.set()
         self.thread.join(WAIT_SECONDS)
         assert not self.thread.is_alive()
+
+    def alarm(self) -> Mapping[str, str]:
+        """Wait until one partition stands still; return what is said of it, and end."""
+        wait_for(lambda: self.status.halts, "an alarm")
+        (found,) = self.status.halts
+        self.end()
+        assert self.errors == []
+        return found
 
     def halted(self) -> Any:
         """Wait until it has ended by itself; return the error."""

@@ -9,6 +9,8 @@ from tests.support import reference
 from tests.support.lake import NOON, Lake, at, interaction, item
 
 LEAKY = [f"leaky{n}" for n in range(8)]
+COUNTED = "counted"
+"""A tenant whose rows change after the build."""
 UNIFORM_USERS = 1_000
 VIEWING = TenantSettings(positive_types=frozenset({InteractionType.VIEW}), negatives_per_positive=2)
 LATE_EVENING = at("05-02 23:30")
@@ -74,6 +76,7 @@ def store_tenants(lake: Lake) -> dict:
     catalogue = [{**row, "known_at": NOON} for row in random_catalogue(2)]
     lake.store_items("modelled", catalogue, known_at=NOON)
     lake.store("hashed", random_rows(11))
+    lake.store(COUNTED, random_rows(61, count=60))
     lake.store_items("hashed", random_catalogue(12))
     for number, name in enumerate(LEAKY):
         lake.store(name, random_rows(20 + number, count=150))

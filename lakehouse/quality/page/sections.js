@@ -220,7 +220,7 @@ function matrix(caption, head, columns, words) {
     "matrix");
 }
 
-const STATES = { succeeded: "good", refused: "watch", failed: "bad", running: "none" };
+const STATES = { succeeded: "good", refused: "watch", failed: "bad", interrupted: "bad", running: "none" };
 const OUTCOMES = { published: "good", unchanged: "none", refused: "bad" };
 
 function runsSection(report) {
@@ -228,7 +228,7 @@ function runsSection(report) {
   if (!report.runs.length) {
     return section("Last runs", about, el("p", {}, "The models have not run yet: `eta prepare`."));
   }
-  const length = (run) => run.finished_at === null ? "running"
+  const length = (run) => run.finished_at === null ? (run.state === "running" ? "running" : "–")
     : seconds((new Date(run.finished_at) - new Date(run.started_at)) / 1000);
   return section("Last runs", about, table("Runs of the models",
     ["run", "state", "started", numeric("took"), "training set", "why"],

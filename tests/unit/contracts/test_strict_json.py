@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.contracts.strict_json import Number, StrictJsonError, dumps, loads
+from lakehouse.contracts.strict_json import (
+    Number,
+    StrictDecoder,
+    StrictJsonError,
+    dumps,
+    loads,
+)
 
 VALUES = st.recursive(
     st.none()
@@ -89,6 +95,15 @@ def test_any_text_is_read_like_python_or_refused(text: str) -> None:
 def test_refused(text: bytes) -> None:
     with pytest.raises(StrictJsonError):
         loads(text)
+
+
+@pytest.mark.parametrize("bad", ['{"a": NaN}', "-Infinity", '["\\udc00"]', '{"\\ud83d": 1}'])
+def test_what_makes_one_value_no_json_leaves_its_end_known(bad: str) -> None:
+    decoder = StrictDecoder()
+    with pytest.raises(StrictJsonError) as caught:
+        decoder.value_at(f"[{bad},1]", 1)
+    assert caught.value.end == len(bad) + 1
+    assert decoder.value_at('{"a": 1}').value == {"a": "1"}, "the next value is not to blame"
 
 
 def test_numbers_keep_their_digits() -> None:

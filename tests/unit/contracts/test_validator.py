@@ -2,12 +2,14 @@
 
 import string
 from datetime import UTC, datetime
+from pathlib import Path
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakehouse.contracts import number_texts
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.tenant import (
@@ -74,13 +76,16 @@ def texts(*likely: str, alphabet: str = "") -> st.SearchStrategy[str | None]:
 
 NUMBERS = texts(
     "1", "-0", "0.0", "4.5", "1e5", " 7 ", "nan", "NaN", "inf", "-Infinity", "1_0", "0x1", "1e999",
-    "12.34565", "99999999999999.9999", "100000000000000", "5.", ".5", "+3",
+    "12.34565", "1e-7", "1e-30", "1e12", "-999999999999.5", "0.1234567890123456789", "1.500000",
+    "123456789.1234567", "12345678901.1234", "1e-400", "4,5",
+    "99999999999999.9999", "100000000000000", "5.", ".5", "+3",
     alphabet="0123456789+-.eE",
 )  # fmt: skip
 TIMES = texts(
     "1700000000000", "1577836800000", "1577836799999", "1893456000000", "1893455999999", "0",
     "1777723200000", "1777723200124", "1700000000000.0",
     "1700000000000.5", "-1", "99999999999999999999", "1e12", "nan", "1e400",
+    "1.76723E+12", "1700000000", "31622400000", "31622400001", "-31622400001", "1809432000123",
     "9223372036854775807", "+1700000000000", " 1700000000000 ",
     alphabet="0123456789.-",
 )  # fmt: skip
@@ -88,7 +93,7 @@ ISO_TIMES = texts(
     "2024-02-29", "2023-02-29", "2024-01-01T00:00:00Z", "2024-01-01 10:30", "2024-01-01T10:30:59.5",
     "2024-01-01T10:30:59,123456789+02:00", "2024-01-01T24:00:00Z", "2024-01-01T10:30:60Z",
     "2024-01-01T10:00:00-0530", "2024-01-01T10:00:00+05", "2024-1-1", "2019-12-31T23:59:59.999999Z",
-    "2024-01-01T10:00:00+24:00", "2024-01-01t10:00z", "0000-01-01",
+    "2024-01-01T10:00:00+24:00", "2024-01-\u0660\u0663", "2024-01-01t10:00z", "0000-01-01",
     alphabet="0123456789-:TZ",
 )  # fmt: skip
 IDS = texts(
@@ -96,6 +101,11 @@ IDS = texts(
     "u 2",
     " u3",
     "u\u200b",
+    "NULL",
+    " None",
+    "\\N",
+    "1.23E+15",
+    "u\x00",
     "\ufeffu",
     "u\u00a0x",
     "u\x07",
@@ -121,7 +131,7 @@ INTERACTIONS = st.fixed_dictionaries(
 ITEMS = st.fixed_dictionaries(
     {
         "item_id": IDS,
-        "title": texts("Tea", "x" * 4_097, "x" * 4_096),
+        "title": texts("Tea", "#N/A", "x" * 4_097, "x" * 4_096),
         "category": texts("food"),
         "price": NUMBERS,
         "available_from": TIMES,
@@ -338,3 +348,66 @@ def _compare(found: Validated, expected: list[Outcome], time_column: str) -> Non
     for row, (_, values) in zip(found.accepted.iter_rows(named=True), good, strict=True):
         for name, value in values.items():
             assert row[time_column if name == "timestamp" else name] == value, name
+
+
+def test_words_are_mapped_without_the_white_space_around_them() -> None:
+    mapping = SourceMapping(
+        values={"interaction_type": {"buy": "purchase", " look": "view", "look": "click"}}
+    )
+    columns = ["user_id", "item_id", "interaction_type", "timestamp"]
+    rows: list[dict[str, str | None]] = [
+        dict(zip(columns, ["u", "i", word, "1700000000000"], strict=True))
+        for word in (" buy", "buy\t", " look", "look ", "like", "")
+    ]
+    found = _validate(DataType.INTERACTIONS, rows, columns, mapping)
+
+    kinds = ["purchase", "purchase", "view", "click", "like"]
+    assert found.accepted["interaction_type"].to_list() == kinds
+    assert found.reasons.select("row", "code").rows() == [(5, "missing_value")]
+
+
+def test_a_row_that_repeats_the_header_is_refused_as_that() -> None:
+    columns = ["item_id", "title", "category"]
+    rows: list[list[str | None]] = [
+        ["A", "t", "c"],
+        ["item_id", "title", "category"],
+        [" item_id", "title ", None],
+        ["item_id", None, None],
+        ["item_id", "title", "c"],
+    ]
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
+    validator = Validator(DataType.ITEMS, SourceMapping(), TenantSettings(), columns)
+    found = validator.validate(frame, KNOWN_AT)
+
+    assert found.reasons.select("row", "code").rows() == [
+        (1, "repeated_header"),
+        (2, "repeated_header"),
+    ]
+    assert found.accepted["row"].to_list() == [0, 3, 4]
+
+
+def test_a_decimal_comma_is_read_where_the_mapping_says_so() -> None:
+    rows: list[dict[str, str | None]] = [
+        {"item_id": "i", "price": text} for text in ("4,5", "4.5", "1.234,5", "7", "1,234,5")
+    ]
+    comma = _validate(DataType.ITEMS, rows, ["item_id", "price"], SourceMapping(decimal=","))
+    assert [str(price) for price in comma.accepted["price"]] == ["4.5000", "7.0000"]
+    assert "decimal: ','" in comma.reasons["message"][0]
+    point = _validate(DataType.ITEMS, rows, ["item_id", "price"])
+    assert [str(price) for price in point.accepted["price"]] == ["4.5000", "7.0000"]
+    assert "decimal: ','" in point.reasons["message"][0]
+
+
+def test_a_rating_fits_into_what_the_models_keep() -> None:
+    """The bound is that of the cast in `interactions__ranked.sql`."""
+    model = Path("dbt_project/models/staging/interactions__ranked.sql").read_text()
+    assert "cast(rating as decimal(18, 6)) as rating" in model
+    below, places = 10.0 ** (18 - 6), 6
+    assert (below, places) == (number_texts.RATING_BELOW, number_texts.RATING_PLACES)
+
+
+def test_an_exponent_beyond_all_numbers_is_told() -> None:
+    rows: list[dict[str, str | None]] = [{"item_id": "i", "price": "1e-99999999999999999999"}]
+    found = _validate(DataType.ITEMS, rows, ["item_id", "price"])
+    codes = [*found.reasons["code"], *found.warnings["code"]]
+    assert codes in (["bad_number"], ["rounded_number"])

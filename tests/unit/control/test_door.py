@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from lakehouse.control.database import ControlDatabase, KeyNotFound, WebhookNotFound
-from lakehouse.control.webhooks import REPLAY_MEMORY, message_hash
+from lakehouse.control.webhook_messages import REPLAY_MEMORY, message_hash
 
 
 @pytest.fixture
@@ -108,3 +108,11 @@ def test_days_are_counted_together(acme: ControlDatabase) -> None:
     assert acme.usage.add(day, {"acme": 3}) == {"acme": 3}
     assert acme.usage.add(day, {"acme": 4}) == {"acme": 7}
     assert (acme.usage.of("acme", day), acme.usage.of("acme", date(2026, 5, 2))) == (7, 0)
+
+
+def test_bytes_of_uploads_are_counted_apart_from_events(acme: ControlDatabase) -> None:
+    day, large = date(2026, 5, 1), 5 * 1024**3
+    assert acme.upload_usage.add(day, {"acme": large}) == {"acme": large}
+    assert acme.usage.add(day, {"acme": 4}) == {"acme": 4}
+    assert acme.upload_usage.add(day, {"acme": 1}) == {"acme": large + 1}
+    assert (acme.usage.of("acme", day), acme.upload_usage.of("acme", day)) == (4, large + 1)

@@ -19,7 +19,7 @@ def acme(database: ControlDatabase) -> ControlDatabase:
 
 @pytest.fixture
 def everybody_dies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lakehouse.control.job_queue.is_dead", lambda _owner: True)
+    monkeypatch.setattr("lakehouse.control.jobs.is_gone", lambda *_: True)
 
 
 def work(batch_id: str = "b1", spool_name: str | None = None, tenant: str = "acme") -> Work:

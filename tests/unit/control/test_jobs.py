@@ -115,7 +115,7 @@ def test_an_owner_that_was_wrongly_given_up_may_still_finish(
 ) -> None:
     job_id = acme.jobs.start("acme", "upload", "b")
     with monkeypatch.context() as patch:
-        patch.setattr("lakehouse.control.jobs.is_dead", lambda _owner: True)
+        patch.setattr("lakehouse.control.jobs.is_gone", lambda *_: True)
         assert acme.jobs.recover() == 1
     acme.jobs.finish(job_id, "succeeded", {"stored": 1})
     assert acme.jobs.get(job_id).state == "succeeded"

@@ -125,6 +125,7 @@ def test_notes_survive_a_repeated_start_and_end_with_a_new_one(
     database: ControlDatabase, clock: Any
 ) -> None:
     runs = database.runs
+    database.run_lock.hold("r")
     first = runs.start("r", {"tenant_id": "acme"})
     runs.note("r", "plan", {"is_needed": True})
     clock.advance(5)

@@ -113,7 +113,7 @@ def test_damaged_utf8_is_not_guessed_to_be_something_else(tmp_path: Path) -> Non
     path.write_bytes(GERMAN.encode() + b"M\xfcller,1\n")
 
     guess = guess_encoding(path)
-    assert (guess.encoding, guess.likely) == (None, None)
+    assert (guess.encoding, guess.likely) == (None, ())
 
 
 @pytest.mark.parametrize(

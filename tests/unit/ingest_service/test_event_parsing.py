@@ -24,7 +24,8 @@ EVENT = {"user_id": "u", "item_id": "i", "interaction_type": "click", "timestamp
 
 def strict(body: bytes, data_type: DataType) -> RowTexts:
     columns = JsonColumns.of(data_type, SourceMapping())
-    return texts_of(parse_events(body, LIMITS), columns.names, columns.objects)
+    records = parse_events(body, LIMITS)
+    return texts_of(records, columns.names, columns.objects, columns.unread)
 
 
 _NAMES = sorted({field.name for fields in FIELDS.values() for field in fields} | {"context", "x"})
@@ -135,7 +136,7 @@ def test_what_is_in_doubt_is_left_to_the_strict_way(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b" ", b"[", b"[]", b"[1,]", b"[1 2]", b"{", b"1 2", b"\xff", b"[NaN]", b'{"a":1}]'],
+    [b"", b" ", b"[", b"[]", b"[1,]", b"[1 2]", b"{", b"1 2", b"\xff", b"[NaN", b'{"a":1}]'],
 )
 def test_what_is_not_json_is_refused(body: bytes) -> None:
     with pytest.raises(BadEventsError):
@@ -155,11 +156,19 @@ def test_limits_count_events_and_their_bytes() -> None:
 
 def test_an_event_that_is_wrong_in_itself_leaves_the_others_readable() -> None:
     deep = "[" * 70 + "]" * 70
-    body = f'[{{"user_id": "a"}}, 5, {{"a": 1, "a": 2}}, {{"x": {deep}}}]'.encode()
+    body = (
+        f'[{{"user_id": "a"}}, 5, {{"a": 1, "a": 2}}, {{"x": {deep}}}, {{"rating": NaN}},'
+        r'{"user_id": "\ud800"}, -Infinity, {"user_id": "\ud83d\ude00"}]'
+    ).encode()
     read = strict(body, DataType.INTERACTIONS)
     assert [(row, code) for row, code, *_ in read.faults] == [
         (1, "bad_json"),
         (2, "repeated_name"),
         (3, "bad_json"),
+        (4, "bad_json"),
+        (5, "bad_json"),
+        (6, "bad_json"),
     ]
+    assert read.raws[4:7] == [b'{"rating": NaN}', rb'{"user_id": "\ud800"}', b"-Infinity"]
+    assert read.values["user_id"][7] == "\U0001f600"
     assert read.raws[1] == b"5"

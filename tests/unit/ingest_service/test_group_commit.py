@@ -141,10 +141,10 @@ def test_a_request_that_breaks_the_batch_breaks_alone(monkeypatch: pytest.Monkey
     bench = Bench()
     whole = bench.ingest.ingest_rows
 
-    def fragile(order: Any, rows: Any) -> Any:
+    def fragile(order: Any, rows: Any, *turn: Any) -> Any:
         if any(b"poison" in raw for part in rows()._parts for raw in part.raws):
             raise ZeroDivisionError
-        return whole(order, rows)
+        return whole(order, rows, *turn)
 
     monkeypatch.setattr(bench.ingest, "ingest_rows", fragile)
     bad = request("a")

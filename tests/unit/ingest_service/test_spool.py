@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_service.spool import Spool
+from ingest_service.spool import Spool, SpoolQuotaError
 
 HOLDER = """
 import sys, pathlib
@@ -47,3 +47,35 @@ def test_files_of_living_processes_stay_and_of_dead_ones_go(tmp_path: Path) -> N
 
 def test_cleaning_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert Spool(tmp_path / "none").clean() == 0
+
+
+def test_an_owner_has_so_much_on_the_disk_and_no_more(tmp_path: Path) -> None:
+    """What any process keeps for a job counts; what another owner has does not."""
+    spool, megabyte = Spool(tmp_path, 20 * 1024 * 1024), bytes(1024 * 1024)
+    with spool.file("acme") as kept:
+        for _ in range(10):
+            kept.write(megabyte)
+        kept.keep()
+    with Spool(tmp_path, 20 * 1024 * 1024).file("acme") as file:
+        for _ in range(15):
+            file.write(megabyte)
+        with pytest.raises(SpoolQuotaError):
+            file.write(megabyte)
+    with spool.file("acme") as file, spool.file("other") as other:
+        for _ in range(12):
+            file.write(megabyte)
+            other.write(megabyte)
+        with pytest.raises(SpoolQuotaError), spool.file("acme"):
+            pass
+        file.drop()
+        with spool.file("acme"):
+            pass
+    assert list(tmp_path.iterdir()) == [kept.path]
+
+
+def test_a_dropped_file_frees_its_room_at_once(tmp_path: Path) -> None:
+    with Spool(tmp_path).file() as file:
+        file.write(b"x" * 100_000)
+        with file.path.open("rb") as reader:
+            file.drop()
+            assert reader.read() == b""

@@ -1,9 +1,13 @@
 """Offsets move with the rows: whoever comes late, dies or repeats, each message is stored once."""
 
+import copy
+import json
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
+import fastavro
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,6 +21,7 @@ from ingest_service.stream.intake import Intake, Prepared
 from ingest_service.stream.places import Part
 from ingest_service.stream.reading import MessageReader
 from ingest_service.stream.sink import Bounds, Claim, FencedError, StreamHaltError, StreamSink
+from lakehouse.contracts.avro_schemas import avro_schema
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.privacy.suppression import NOBODY, EmptySuppressionList, Suppressed
@@ -66,7 +71,9 @@ class Process:
         for number in numbers:
             claim = self.claims[number]
             offsets = range(claim.offset, claim.offset + count)
-            parts.append(Part(claim, [message(number, offset) for offset in offsets]))
+            parts.append(
+                Part(claim, [message(number, offset) for offset in offsets], offsets[-1] + 1)
+            )
         return self.intake.prepare(parts)
 
     def store(self, prepared: Prepared) -> None:
@@ -322,10 +329,42 @@ def test_stored_messages_and_their_offsets_outlast_a_power_cut(
         for run in range(1, 4):
             process.run(10, 0)
             disk.after_a_cut(tmp_path / f"cut{run}")
-            copy = LakeSettings(home=tmp_path, lake_uri=str(tmp_path / f"cut{run}"))
-            assert open_table(copy, RAW_INTERACTIONS).count() == 9 * run
-            assert open_table(copy, RAW_QUARANTINE).count() == run
-            late = Process(copy)
+            cut = LakeSettings(home=tmp_path, lake_uri=str(tmp_path / f"cut{run}"))
+            assert open_table(cut, RAW_INTERACTIONS).count() == 9 * run
+            assert open_table(cut, RAW_QUARANTINE).count() == run
+            late = Process(cut)
             late.take_over(0)
             assert late.claims[0].offset == 10 * run
-            assert check_ledger(copy).is_clean
+            assert check_ledger(cut).is_clean
+
+
+def test_what_is_odd_about_messages_is_counted(lake: LakeSettings) -> None:
+    process = Process(lake)
+    process.take_over(0)
+    odd = json.loads(event(1)) | {"user_id": "NULL", "Rating": 4}
+    value = json.dumps(odd).encode()
+    record = SimpleNamespace(key=b"acme", value=value, offset=0, timestamp=0, headers=())
+    prepared = process.intake.prepare([Part(process.claims[0], [record], 1)])
+    process.store(prepared)
+    assert prepared.tallies[KIND]["stored"] == 1
+    assert prepared.warnings == {(KIND, "null_word"): 1, (KIND, "similar_column"): 1}
+
+
+def test_fields_that_only_the_writers_schema_has_are_counted(lake: LakeSettings) -> None:
+    schema = copy.deepcopy(avro_schema(KIND))
+    schema["fields"].append({"name": "Rating", "type": "double", "default": 0.0})
+    sent = {"user_id": "u", "item_id": "i", "interaction_type": "view", "Rating": 4.5}
+    body = BytesIO()
+    written = fastavro.parse_schema(copy.deepcopy(schema))
+    fastavro.schemaless_writer(body, written, sent | {"timestamp": 1_767_225_600_000})
+    reader = AvroReader(None)
+    reader._schemas[7] = (written, json.dumps(schema))
+    value = b"\0" + (7).to_bytes(4, "big") + body.getvalue()
+    record = SimpleNamespace(key=b"acme", value=value, offset=0, timestamp=0, headers=())
+    process = Process(lake)
+    process.intake._reader = MessageReader(reader, AnyTenant().settings, 1_000_000)
+    process.take_over(0)
+    prepared = process.intake.prepare([Part(process.claims[0], [record], 1)])
+    process.store(prepared)
+    assert prepared.tallies[KIND]["stored"] == 1
+    assert prepared.warnings == {(KIND, "similar_column"): 1}

@@ -2,7 +2,9 @@
 
 import gzip
 import io
+import os
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest_service import unpack
-from ingest_service.unpack import DamagedPackError, UnpackedTooLargeError, packing_of, unpacked
+from ingest_service.unpack import (
+    DamagedPackError,
+    UnpackedTooLargeError,
+    packing_of,
+    unpacked,
+    unpacked_body,
+)
 
 
 def zstd(data: bytes) -> bytes:
@@ -108,3 +116,86 @@ def test_plain_file_is_not_packed(tmp_path: Path) -> None:
     for content in (b"", b"a,b\n", b"\x1f"):
         path.write_bytes(content)
         assert packing_of(path) is None
+
+
+class Counter:
+    """A decompressor that counts its calls and the bytes they were given."""
+
+    calls = 0
+    given = 0
+
+    def __init__(self, real: object) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+    def decompress(self, data: bytes, *most: int) -> bytes:
+        Counter.calls += 1
+        Counter.given += len(data)
+        found: bytes = self._real.decompress(data, *most)  # type: ignore[attr-defined]
+        return found
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> type[Counter]:
+    """Counts what the decompressors of a test are asked to do."""
+    new_member, new_frames = zlib.decompressobj, zstandard.ZstdDecompressor
+    Counter.calls = Counter.given = 0
+
+    class Frames:
+        def __init__(self, **options: int) -> None:
+            self._frames = new_frames(**options)
+
+        def decompressobj(self) -> Counter:
+            return Counter(self._frames.decompressobj())
+
+    monkeypatch.setattr(unpack.zlib, "decompressobj", lambda bits: Counter(new_member(bits)))
+    monkeypatch.setattr(unpack.zstandard, "ZstdDecompressor", Frames)
+    return Counter
+
+
+@pytest.mark.parametrize("packing", ["gzip", "zstd"])
+@pytest.mark.parametrize("content", [b"", b"x" * 50], ids=["empty", "tiny"])
+def test_work_is_linear_in_what_comes_in(
+    counted: type[Counter], packing: str, content: bytes
+) -> None:
+    part = gzip.compress(content) if packing == "gzip" else zstd(content)
+    body = part * (1024 * 1024 // len(part))
+    with pytest.raises(UnpackedTooLargeError, match="too many for its size"):
+        unpacked_body(body, packing, 5 * 1024 * 1024)
+    assert counted.calls <= unpack.FREE_PARTS + len(body) // unpack.BYTES_PER_PART + 200
+    assert counted.given <= 20 * len(body)
+
+    honest = part * unpack.FREE_PARTS
+    counted.calls = counted.given = 0
+    assert unpacked_body(honest, packing, 10**6) == content * unpack.FREE_PARTS
+    assert counted.calls <= 2 * unpack.FREE_PARTS + len(honest) // 512 + 1
+    assert counted.given <= len(honest) * 8 * 1024 // len(part)
+
+
+@pytest.mark.parametrize("packing", ["gzip", "zstd"])
+def test_a_long_part_is_given_once(counted: type[Counter], packing: str) -> None:
+    content = os.urandom(300_000) + bytes(2_000_000)
+    body = gzip.compress(content) if packing == "gzip" else zstd(content)
+    assert unpacked_body(body, packing, len(content)) == content
+    assert counted.given <= 2 * len(body)
+    assert counted.calls <= len(body) // 512 + len(content) // unpack.PIECE_BYTES + 3
+
+
+def test_zeros_between_members_are_padding() -> None:
+    member = gzip.compress(b"a")
+    assert unpacked_body(member + bytes(20_000) + member + bytes(511), "gzip", 10) == b"aa"
+    with pytest.raises(DamagedPackError):
+        unpacked_body(bytes(10) + member, "gzip", 10)
+
+
+def test_skippable_frames_hold_nothing() -> None:
+    skipped = b"\x50\x2a\x4d\x18" + (2_000).to_bytes(4, "little") + bytes(2_000)
+    assert unpacked_body(zstd(b"a") + skipped + zstd(b"b"), "zstd", 10) == b"ab"
+
+
+def test_an_empty_body_is_damaged() -> None:
+    for packing in ("gzip", "zstd"):
+        with pytest.raises(DamagedPackError):
+            unpacked_body(b"", packing, 10)

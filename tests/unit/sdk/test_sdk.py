@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +26,7 @@ from ingest_service.sdk import (
     Rejected,
     SdkError,
     SpoolFullError,
+    Warned,
 )
 from ingest_service.sdk.delivery import Delivery, retry_after
 from ingest_service.sdk.spool import LEASE_SECONDS, Batch, Spool
@@ -278,3 +280,28 @@ def test_retry_after_may_be_a_date() -> None:
     assert 25 < retry_after(later) <= 30
     earlier = format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)
     assert retry_after(earlier) == 0
+
+
+def test_what_is_odd_about_events_is_told(service: Service, options: ClientOptions) -> None:
+    warning = {"code": "null_word", "field": "user_id", "reason": "r"}
+    results = [{"status": "stored", "warnings": [warning]}, {"status": "stored"}]
+    service.plan.append((200, {}, {"results": results}))
+    told: list[Warned] = []
+    options = replace(options, flush_seconds=30)
+    with EtaClient(url(service), KEY, options=options, on_warned=told.extend) as client:
+        client.track("NULL", "i", "click")
+        client.track("u", "i", "click")
+        client.flush(10)
+    assert [(one.event["user_id"], one.warnings) for one in told] == [("NULL", [warning])]
+
+
+def test_warnings_are_logged_by_code_alone(
+    service: Service, options: ClientOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    warning = {"code": "null_word", "field": "user_id", "reason": "r"}
+    service.plan.append((200, {}, {"results": [{"status": "stored", "warnings": [warning]}]}))
+    with EtaClient(url(service), KEY, options=options) as client:
+        client.track("NULL", "secret", "click")
+        client.flush(10)
+    assert "null_word 1" in caplog.text
+    assert "secret" not in caplog.text

@@ -15,15 +15,27 @@ from lakehouse.settings import LakeSettings
 from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.quarantine import OWN_COLUMNS
 from lakehouse.storage.quarantine_export import export_rows
-from lakehouse.storage.spreadsheet import neutral, plain
+from lakehouse.storage.spreadsheet import FORMULA, NUMBER, neutral, plain
 
-EVIL = ["=1+1", "+cmd|' /C calc'!A0", "-1+cmd|x", "@SUM(1)", "\t=1", "\r=1", "'=1", "-", "''+1"]
-_CELLS = st.text(st.sampled_from("=+-@\t\r'\"1.eE a,\n"), max_size=8)
+EVIL = [
+    *("=1+1", "+cmd|' /C calc'!A0", "-1+cmd|x", "@SUM(1)", "\t=1", "\r=1", "'=1", "-", "''+1"),
+    *("\uff1d1+1", "\uff0b1", "\uff0dx", "\uff20SUM(1)", " =1", "\n=1", "\u00a0=1", "\ufeff=1"),
+    *("\u200b\u3000 @A1", "\t", "\n1", " \uff1dHYPERLINK(1)", "\x00=1", "\u22121+1"),
+]
+_CELLS = st.text(st.sampled_from("=+-@\t\r'\"1.eE a,\n\uff1d\u00a0\u200b"), max_size=8)
 
 
 @given(_CELLS)
 def test_what_was_neutralised_is_read_back(cell: str) -> None:
     assert plain(neutral(cell)) == cell
+
+
+@given(_CELLS)
+def test_findings_and_exports_guard_the_same_cells(cell: str) -> None:
+    is_formula = pl.col("cell").str.contains(FORMULA) & ~pl.col("cell").str.contains(NUMBER)
+    by_polars = pl.DataFrame({"cell": [cell]}).select(is_formula).item()
+    if not cell.startswith("'"):
+        assert (neutral(cell) != cell) == by_polars
 
 
 @pytest.mark.parametrize("cell", EVIL)
@@ -67,7 +79,7 @@ def test_an_export_of_formulas_comes_back_as_it_was(tmp_path: Path) -> None:
     target = tmp_path / "bad.csv"
     export_rows([rows], target)
     cells = list(csv.reader(StringIO(target.read_bytes().decode(), newline="")))
-    assert all(cell[:1] not in "=+-@\t\r" for line in cells for cell in line if cell)
+    assert all(neutral(cell[1:]) != cell[1:] for cell in cells[1][len(OWN_COLUMNS) :])
     edited = read_edited(target)
     assert edited.columns == tuple(columns)
     assert list(edited.values.values()) == [tuple(evil)]

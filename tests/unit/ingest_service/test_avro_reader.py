@@ -1,0 +1,108 @@
+"""Schemas are looked up once; what the registry has not is asked for again soon."""
+
+import io
+import json
+
+import fastavro
+import httpx
+import pytest
+from schema_registry.client import schema
+from schema_registry.client.errors import ClientError
+
+from ingest_service.stream.avro import (
+    UNKNOWN_SECONDS,
+    AvroReader,
+    BadMessageError,
+    RegistryAwayError,
+)
+from lakehouse.contracts.avro_schemas import avro_schema
+from lakehouse.contracts.reasons import ReasonCode
+from lakehouse.contracts.tenant import DataType
+
+KIND = DataType.INTERACTIONS
+ROW = {"user_id": "u", "item_id": "i", "interaction_type": "view", "timestamp": 1}
+
+
+class Registry:
+    """A registry's client; answers are schemas, None or errors."""
+
+    def __init__(self) -> None:
+        self.answer: object = None
+        self.asked = 0
+
+    def get_by_id(self, schema_id: int) -> object:
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+def reader(registry: Registry, now: list[float]) -> AvroReader:
+    found = AvroReader("http://127.0.0.1:9", lambda: now[0])
+    found._client = registry  # type: ignore[assignment]
+    return found
+
+
+def message(schema_id: int = 7) -> bytes:
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, fastavro.parse_schema(avro_schema(KIND)), ROW)
+    return b"\0" + schema_id.to_bytes(4, "big") + body.getvalue()
+
+
+def test_an_unknown_id_is_asked_for_again_after_a_while(registry: Registry) -> None:
+    now = [0.0]
+    avro = reader(registry, now)
+    for _ in range(3):
+        with pytest.raises(BadMessageError) as caught:
+            avro.read(KIND, message())
+        assert caught.value.code is ReasonCode.UNKNOWN_SCHEMA
+    assert registry.asked == 1  # many bad messages are one question
+    registry.answer = schema.AvroSchema(avro_schema(KIND))
+    now[0] += UNKNOWN_SECONDS + 0.1
+    record, _ = avro.read(KIND, message())
+    assert record["user_id"] == "u"
+    avro.read(KIND, message())
+    assert registry.asked == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx.ConnectTimeout("slow"),
+        ClientError("bad gateway", http_code=502),
+        json.JSONDecodeError("no JSON", "<html>", 0),
+    ],
+    ids=["timeout", "bad gateway", "no JSON"],
+)
+def test_a_registry_that_fails_says_nothing_about_an_id(
+    registry: Registry, error: Exception
+) -> None:
+    avro = reader(registry, [0.0])
+    registry.answer = error
+    with pytest.raises(RegistryAwayError):
+        avro.read(KIND, message())
+    registry.answer = schema.AvroSchema(avro_schema(KIND))
+    assert avro.read(KIND, message())[0]["item_id"] == "i"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        schema.JsonSchema({"type": "object", "properties": {}}),
+        ValueError("Unsupported schema type PROTOBUF"),
+    ],
+    ids=["JSON", "Protobuf"],
+)
+def test_an_id_of_a_schema_that_is_not_avro_is_one_bad_message(
+    registry: Registry, answer: object
+) -> None:
+    avro = reader(registry, [0.0])
+    registry.answer = answer
+    with pytest.raises(BadMessageError) as caught:
+        avro.read(KIND, message())
+    assert caught.value.code is ReasonCode.UNKNOWN_SCHEMA
