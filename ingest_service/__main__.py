@@ -7,9 +7,18 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
-from ingest_service.settings import ServiceSettings, prepare_process, settle_process
+from ingest_service.settings import (
+    ServiceSettings,
+    allow_open_files,
+    prepare_process,
+    settle_process,
+)
 from lakehouse.errors import EtaError
+
+FILES: Final = 1_024
+"""What the process may have open besides connections."""
 
 
 def main() -> int:
@@ -46,6 +55,7 @@ def _serve(options: argparse.Namespace) -> None:
     from lakehouse.settings import LakeSettings
 
     settings = ServiceSettings()
+    allow_open_files(settings.max_connections + FILES)
     services = build_services(LakeSettings(), settings)
     app = create_app(services)
     connections = Connections(

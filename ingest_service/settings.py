@@ -6,6 +6,7 @@ Where the lake and the control database are is the library's (`lakehouse.setting
 import ctypes
 import gc
 import os
+import resource
 import sys
 from contextlib import suppress
 from datetime import timedelta
@@ -114,6 +115,17 @@ def settle_process() -> None:
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 50)
     sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+def allow_open_files(wanted: int) -> None:
+    """Let the process have so many files and connections open, as far as its hard limit goes.
+
+    Many systems start a process with 1,024: at a thousand connections nothing could be opened.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class StreamSettings(BaseSettings):

@@ -99,6 +99,7 @@ def test_bodies_that_stall_leave_another_tenant_its_room(hostile: RunningService
             line = stack.enter_context(connected(hostile))
             with suppress(ConnectionError):
                 line.sendall(start + b" " * size)
+        time.sleep(0.5)  # for the service to read them all
         assert is_served(hostile)
 
 
@@ -116,6 +117,7 @@ def test_unsigned_webhooks_leave_events_their_room(hostile: RunningService) -> N
             start = head(hostile, path, *lines, f"Content-Length: {size}")
             with suppress(ConnectionError):
                 line.sendall(start + b" " * (size - 1))
+        time.sleep(0.5)  # for the service to read them all
         assert is_served(hostile)
 
 
