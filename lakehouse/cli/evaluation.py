@@ -135,10 +135,11 @@ def list_(
                     f"{found.held_out.validation:,}",
                     f"{found.held_out.test:,}",
                     found.content_hash,
+                    found.withdrawn_at,
                 )
             )
     header = ("tenant", "snapshot", "current", "created", "method", "train until")
-    parts = ("validation until", "train", "validation", "test", "content hash")
+    parts = ("validation until", "train", "validation", "test", "content hash", "withdrawn")
     print_rows((*header, *parts), rows)
     if not rows:
         note("No evaluation snapshot yet: run `eta evaluation make --tenant TENANT`.")

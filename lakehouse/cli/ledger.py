@@ -1,6 +1,6 @@
 """`eta ledger`: where every row that was ever received is."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
@@ -21,9 +21,13 @@ def list_(
     tenant: Annotated[str, typer.Option(help="The tenant's id.")],
     limit: Annotated[int, typer.Option(min=1, help="How many batches, the newest first.")] = 50,
 ) -> None:
-    """List batches and what became of their rows."""
+    """List batches and what became of their rows.
+
+    `left`: how many of the stored and quarantined ones have left since, by age or by erasure.
+    """
     from lakehouse.settings import LakeSettings
     from lakehouse.storage.ledger import batches
+    from lakehouse.storage.removals import left_by_batch
     from lakehouse.storage.tables import table_opener
 
     tables = table_opener(LakeSettings())
@@ -33,7 +37,14 @@ def list_(
         if not page:
             break
         found.extend(page)
-    print_rows(COLUMNS, [[getattr(batch, name) for name in COLUMNS] for batch in found])
+    left = left_by_batch(tables, tenant, datetime.now(UTC)) if found else {}
+    print_rows(
+        (*COLUMNS, "left"),
+        [
+            [*(getattr(batch, name) for name in COLUMNS), left.get(batch.batch_id, 0)]
+            for batch in found
+        ],
+    )
 
 
 @app.command()

@@ -16,7 +16,10 @@ app = typer.Typer(help="List, show and compare published training sets.", no_arg
 def list_(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant; default: all.")] = None,
 ) -> None:
-    """List snapshots, oldest first; `*` marks the current one."""
+    """List snapshots, oldest first; `*` marks the current one.
+
+    The rows of one that was withdrawn cannot be read any more: somebody was erased.
+    """
     from lakehouse.cli.output import note, print_rows
     from lakehouse.settings import LakeSettings
     from lakehouse.training.publish import current_snapshot, list_snapshots, published_tenants
@@ -38,10 +41,11 @@ def list_(
                     f"{found.counts.explicit_negatives:,}",
                     found.parameters.seed,
                     found.content_hash,
+                    found.withdrawn_at,
                 )
             )
     header = ("tenant", "snapshot", "current", "created", "positives", "sampled", "explicit")
-    print_rows((*header, "seed", "content hash"), rows)
+    print_rows((*header, "seed", "content hash", "withdrawn"), rows)
     if not rows:
         note("Nothing is published yet: run `eta prepare`.")
 

@@ -60,7 +60,8 @@ class QualitySettings(_Model):
     The newest `period_days` of a tenant are compared with its `history_periods` periods before
     them, where two at least are complete and have `minimum_events` interactions on average. An
     event that lies more than `future_after_hours` after its arrival is one from the future. The
-    fields that are limits have the name of the figure that they bound.
+    shares of the busiest user and item are those of tenants with `minimum_users` or `minimum_items`
+    and `minimum_events`. The fields that are limits have the name of the figure that they bound.
     """
 
     rating_scale: RatingScale = Field(default_factory=RatingScale)
@@ -68,6 +69,8 @@ class QualitySettings(_Model):
     period_days: Annotated[int, Field(ge=1, le=366)] = 7
     history_periods: Annotated[int, Field(ge=2, le=52)] = 4
     minimum_events: Annotated[int, Field(ge=1)] = 200
+    minimum_users: Annotated[int, Field(ge=1)] = 20
+    minimum_items: Annotated[int, Field(ge=1)] = 20
 
     age_hours: Most = Most(warn=72)
     future_share: Most = Most(warn=0, fail=0.01)
@@ -80,6 +83,8 @@ class QualitySettings(_Model):
     volume_ratio_most: Most = Most(warn=3)
     type_drift: Most = Most(warn=0.2)
     popularity_drift: Most = Most(warn=0.2)
+    top_user_share: Most = Most(warn=0.2)
+    top_item_share: Most = Most(warn=0.5)
     shortfall_share: Most = Most(warn=0.2)
     explicit_negative_share: Most = Most(warn=0.5)
 

@@ -36,8 +36,8 @@ FAULTS: Final = ("incomplete", "invalid", "inconsistent")
 MISSING: Final = (ReasonCode.MISSING_VALUE, ReasonCode.MISSING_SUBJECT)
 CONFLICTS: Final = (ReasonCode.CONFLICTING_EVENT,)
 
-_COMMIT: Final = ("batch_id", "replay", "attempt")
-_COLUMNS: Final = (*KEYS, *_COMMIT, "source", "known_at", *COUNTS)
+COMMIT: Final = ("batch_id", "replay", "attempt")
+_COLUMNS: Final = (*KEYS, *COMMIT, "source", "known_at", *COUNTS)
 _ASKED: Final = timedelta(days=29)
 """How far back raw can be asked: application transactions are kept for 30 days."""
 _STEPS_BACK: Final = (0, *(2**n for n in range(10)))
@@ -109,7 +109,7 @@ def _changes(ledger: DeltaTable, since: int) -> pl.DataFrame:
     found = pl.DataFrame(feed.read_all())
     kind = pl.col("_change_type")
     kept = found.filter(kind == "insert").join(
-        found.filter(kind == "delete"), on=_COMMIT, how="anti"
+        found.filter(kind == "delete"), on=COMMIT, how="anti"
     )
     return kept.select(
         *_COLUMNS,
@@ -122,7 +122,7 @@ def _decided(
     rows: pl.DataFrame, table: OpenTable, newest: int, now: datetime
 ) -> tuple[pl.DataFrame, int]:
     """Return the rows that count, and the version up to which every row is decided."""
-    stored, undecided = _split(rows, table, now, _ASKED)
+    stored, undecided = split_stored(rows, table, now, _ASKED)
     if undecided.is_empty():
         return stored, newest
     cut = int(undecided["version"].min()) - 1  # type: ignore[arg-type]
@@ -138,7 +138,7 @@ def _whole(table: OpenTable, tenant_id: str | None, now: datetime) -> tuple[pl.D
         ledger.load_as_version(version)
         rows = query(lambda _: ledger, OPS_INGEST_LEDGER, ", ".join(_COLUMNS), tenant_id)
         rows = rows.with_columns(version=pl.lit(version), committed_at="known_at")
-        stored, undecided = _split(rows, table, now, SETTLED)
+        stored, undecided = split_stored(rows, table, now, SETTLED)
         if undecided.is_empty():
             return stored, version
     raise EtaError(
@@ -147,7 +147,7 @@ def _whole(table: OpenTable, tenant_id: str | None, now: datetime) -> tuple[pl.D
     )
 
 
-def _split(
+def split_stored(
     rows: pl.DataFrame, table: OpenTable, now: datetime, settled: timedelta
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows that count, and those of which it is not decided.
@@ -165,9 +165,9 @@ def _split(
         & is_alone
     )
     held = rows.filter(is_held)
-    asked = rows.join(held, on=_COMMIT, how="anti")
+    asked = rows.join(held, on=COMMIT, how="anti")
     stored = counting(asked, table, now, settled=settled)
-    undecided = asked.join(stored, on=_COMMIT, how="anti").filter(
+    undecided = asked.join(stored, on=COMMIT, how="anti").filter(
         pl.col("committed_at") > now - SETTLED
     )
     return pl.concat([held, stored]), undecided
@@ -226,10 +226,10 @@ def _faults_mended(stored: pl.DataFrame, table: OpenTable, tenant_id: str | None
     replays = stored.filter(pl.col("replay") > 0)
     if replays.is_empty():
         return _no_faults()
-    marks = replays.select(_COMMIT).unique()
+    marks = replays.select(COMMIT).unique()
     columns = "batch_id, source_ref, replay, attempt"
     outcomes = query(table, OPS_REPLAY_OUTCOMES, columns, tenant_id, _known_between(replays))
-    gone = outcomes.join(marks, on=_COMMIT, how="semi").select("batch_id", "source_ref").unique()
+    gone = outcomes.join(marks, on=COMMIT, how="semi").select("batch_id", "source_ref").unique()
     batches = ", ".join(f"'{check_batch_id(each)}'" for each in gone["batch_id"].unique())
     if not batches:
         return _no_faults()

@@ -34,7 +34,7 @@ _HARMLESS: Final = re.compile(r"[A-Za-z0-9_:.+ -]*")
 _RULES: Final = (
     "tenant_id string, earliest timestamp, latest timestamp, positive_types array<string>, "
     "negatives_per_positive int, least_rating double, most_rating double, future_after_hours int, "
-    "period_days int, history_periods int, minimum_events int"
+    "period_days int, history_periods int, minimum_events int, minimum_users int, minimum_items int"
 )
 
 
@@ -188,6 +188,8 @@ def _constants(quality: QualitySettings) -> dict[str, float | int]:
         "period_days": quality.period_days,
         "history_periods": quality.history_periods,
         "minimum_events": quality.minimum_events,
+        "minimum_users": quality.minimum_users,
+        "minimum_items": quality.minimum_items,
     }
 
 

@@ -90,7 +90,10 @@ class Reader:
         )
 
     def overview(self, tenant_id: str | None) -> QualityOverview:
-        """Return one tenant, or every one that sent or has measured rows (None)."""
+        """Return one tenant, or every one that was added or sent rows (None).
+
+        One that sent nothing in the days looked at has no score.
+        """
         now = self.clock()
         since = now - timedelta(days=self.days)
         table, parts = table_opener(self.settings), _Parts()
@@ -98,12 +101,13 @@ class Reader:
             "the measurements", lambda: quality_table.newest_shares(table, since, tenant_id)
         )
         received = parts.read(
-            "the ledger", lambda: quality_table.last_received(table, since, tenant_id)
+            "the ledger", lambda: quality_table.last_received(table, since, tenant_id, now)
         )
         files = parts.read("the gate's reports", lambda: self._gate_files(since, tenant_id)) or []
         verdict = {entry["tenant_id"]: entry for entry in reversed(files)}  # the newest stays
         kinds = _summaries(shares or {}, received or {}, now)
-        names = kinds.keys() if tenant_id is None else [tenant_id]
+        added = parts.read("the tenants", self._added) or ()
+        names = {*kinds, *added} if tenant_id is None else {tenant_id}
         found = [_tenant(name, kinds.get(name, []), verdict.get(name)) for name in names]
         return QualityOverview(
             generated_at=now,
@@ -112,9 +116,14 @@ class Reader:
             unread=parts.unread,
         )
 
+    def _added(self) -> list[str]:
+        if self.database is None:
+            return []
+        return [tenant.tenant_id for tenant in self.database.tenants.list()]
+
     def _data_types(self, tenant_id: str, since: datetime, now: datetime) -> list[DataTypeQuality]:
         table = table_opener(self.settings)
-        received = quality_table.last_received(table, since, tenant_id)
+        received = quality_table.last_received(table, since, tenant_id, now)
         found = []
         for kind in DataType:
             rows, is_cut = quality_table.history(table, tenant_id, kind, since)

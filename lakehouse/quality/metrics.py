@@ -60,6 +60,8 @@ _SHARES: Final = tuple(f"{name}_percent" for name in Shares.__dataclass_fields__
 _KNOWN_AT: Final = "newest_known_at"
 _IS_ARRIVAL: Final = "replay = 0"
 """A replay takes in what had arrived before."""
+_KEEPING_ROWS: Final = frozenset({"WRITE", "OPTIMIZE", "VACUUM START", "VACUUM END"})
+"""Operations after which every row is still there, if in another file."""
 _FEW_FILES: Final = 32
 """More than these are read by one query over the table, which costs less than one by one."""
 
@@ -69,7 +71,7 @@ def _now() -> datetime:
 
 
 class Newest:
-    """The newest row per tenant and data type of a table whose rows never change.
+    """The newest row per tenant and data type of a table whose rows never change but may go.
 
     `condition` is the program's own SQL over the table's columns: only such rows are looked at.
 
@@ -113,6 +115,8 @@ class Newest:
         if self._table.version() == self._version:
             return
         live = live_files(self._table)
+        if self._rows_went(self._table, set(live["path"].to_list())):
+            self.rows, self._files = {}, set()
         fresh = live.filter(~pl.col("path").is_in(list(self._files)))
         if fresh.height > _FEW_FILES:
             self._take(self._of_all(self._table))
@@ -122,6 +126,14 @@ class Newest:
                 self._take(self._of_file(files, path, tenant_id))
         self._files = set(live["path"].to_list())
         self._version = self._table.version()
+
+    def _rows_went(self, table: DeltaTable, live: set[str]) -> bool:
+        """Whether rows were deleted since the last look: those of batches that came to nothing."""
+        if self._files <= live:
+            return False
+        commits = table.version() - self._version
+        told = [commit.get("operation") for commit in table.history(commits)]
+        return len(told) < commits or not set(told) <= _KEEPING_ROWS
 
     def _of_all(self, table: DeltaTable) -> pl.DataFrame:
         moment = self._columns[0]

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from lakehouse.contracts.tables import OPS_DATA_QUALITY, OPS_INGEST_LEDGER
+from lakehouse.quality.arrivals import COMMIT, split_stored
 from lakehouse.quality.document import Measurement
 from lakehouse.quality.scoring import Shares
 from lakehouse.storage.data_quality import KEYS, newest_quality
-from lakehouse.storage.ledger import query
+from lakehouse.storage.ledger import SETTLED, query
 
 if TYPE_CHECKING:
     from lakehouse.contracts.kinds import DataType
@@ -50,17 +51,41 @@ def newest_shares(
     }
 
 
-def last_received(table: OpenTable, since: datetime, tenant_id: str | None) -> dict[Key, datetime]:
-    """Return when each data type's newest batch was taken in, of one tenant or all (None)."""
-    found = query(
+def last_received(
+    table: OpenTable, since: datetime, tenant_id: str | None, now: datetime
+) -> dict[Key, datetime]:
+    """Return when each data type's newest batch was taken in, of one tenant or all (None).
+
+    A batch that was killed before raw had it was not taken in, though the ledger has a row of it.
+    """
+    first_day = f"ingest_date >= date '{since.astimezone(UTC):%Y-%m-%d}' and replay = 0"
+    young = f"known_at > timestamp '{(now - SETTLED).isoformat()}'"
+    old = query(
         table,
         OPS_INGEST_LEDGER,
         "tenant_id, data_type, max(known_at) as known_at",
         tenant_id,
-        f"ingest_date >= date '{since.astimezone(UTC):%Y-%m-%d}' and replay = 0 "
-        "group by tenant_id, data_type",
+        f"{first_day} and not ({young}) group by tenant_id, data_type",
     )
-    return {(row["tenant_id"], row["data_type"]): row["known_at"] for row in found.to_dicts()}
+    columns = ", ".join(("tenant_id", "data_type", *COMMIT, "known_at", "stored"))
+    rows = query(table, OPS_INGEST_LEDGER, columns, tenant_id, f"{first_day} and {young}")
+    found = pl.concat([old, _newest_stored(rows, table, now).select(old.columns)])
+    return {
+        (row["tenant_id"], row["data_type"]): row["known_at"]
+        for row in found.sort("known_at").to_dicts()
+    }
+
+
+def _newest_stored(rows: pl.DataFrame, table: OpenTable, now: datetime) -> pl.DataFrame:
+    """Return the newest row per tenant and data type whose batch raw has: the newest are asked."""
+    kept = [rows.clear()]
+    while rows.height:
+        newest = rows.sort("known_at").group_by(KEYS).last().select(rows.columns)
+        dated = newest.with_columns(committed_at="known_at")
+        stored = split_stored(dated, table, now, SETTLED)[0].select(rows.columns)
+        kept.append(stored)
+        rows = rows.join(newest, on=COMMIT, how="anti").join(stored, on=KEYS, how="anti")
+    return pl.concat(kept)
 
 
 def _from(since: datetime) -> str:

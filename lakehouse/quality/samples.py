@@ -23,14 +23,18 @@ def take_samples(
 ) -> Mapping[tuple[str, str], Rows]:
     """Return (check, tenant) → up to `ROWS_PER_FAILURE` masked rows, by one query per failed check.
 
-    A check's `see` is the statement that shows its rows; warnings and checks of a table's columns
-    have no sample. Which rows are taken is left to Spark.
+    A check's `see` is the statement that shows its rows; checks of a table's columns have no
+    sample, and warnings only where the check `is_sampled`. Which rows are taken is left to Spark.
     """
     taken: dict[tuple[str, str], list[dict[str, Figure]]] = defaultdict(list)
     for finding in findings:
-        if finding.is_warning or not finding.rows:
+        is_sampled = not finding.is_warning or finding.attributes.get("is_sampled", False)
+        if not is_sampled or not finding.rows:
             continue
-        parts = [_of_tenant(finding.see(row), row) for row in finding.rows[:_MOST_TENANTS]]
+        rows = [r for r in finding.rows if (finding.check, str(r["tenant_id"])) not in taken]
+        parts = [_of_tenant(finding.see(row), row) for row in rows[:_MOST_TENANTS]]
+        if not parts:
+            continue
         for found in session.sql(" union all ".join(parts)).collect():
             row = found.asDict()
             taken[finding.check, row.pop("sampled_tenant")].append(masker.row(row))

@@ -115,9 +115,10 @@ class Quarantine:
         """Return how many open rows there are per reason, the most frequent first."""
         keys = ("data_type", "code", "field")
         parts = [
-            rows.select("batch_id", "data_type", "reasons")
+            rows.select(*PLACE, "data_type", "reasons")
             .explode("reasons")
             .unnest("reasons")
+            .unique((*PLACE, *keys))  # a row may have one reason twice
             .group_by(*keys, "batch_id")
             .agg(pl.len().alias("rows"))
             for rows in self._pieces(f"{_PLACED}, reasons")  # not their bytes

@@ -44,6 +44,12 @@ def removed_rows(
     return gone.select("tenant_id", "batch_id", "table_name", "reason", "row_count")
 
 
+def left_by_batch(table: OpenTable, tenant_id: str, now: datetime) -> dict[str, int]:
+    """Return batch → how many of its rows have left raw or the quarantine, by age or erasure."""
+    found = removed_rows(table, tenant_id, now).group_by("batch_id").agg(pl.col("row_count").sum())
+    return dict(found.iter_rows())
+
+
 def record_removal(
     settings: LakeSettings,
     spec: TableSpec,

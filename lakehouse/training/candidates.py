@@ -72,6 +72,8 @@ def candidates(
         if row["example_count"] != rows[tenant_id] or tenant_id not in counts:
             raise _disagreement()
         found[tenant_id] = _manifest(shared, row, counts[tenant_id])
+        if found[tenant_id].counts.rows != rows[tenant_id]:
+            raise _disagreement()
     return found
 
 

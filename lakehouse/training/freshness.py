@@ -14,6 +14,8 @@ import polars as pl
 
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.errors import EtaError
+from lakehouse.storage.ledger import query
+from lakehouse.storage.row_counts import rows_by_tenant
 from lakehouse.training.candidates import CONTENTS
 from lakehouse.training.prepare import compare_with_current
 from lakehouse.training.publish import current_snapshot
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
 
 _UNREAD: Final = "the models have not read them"
+_ROW: Final = ("batch_id", "source_ref")
 _UNPUBLISHED: Final = "their training set was built and not published (`eta gate` may say why)"
 
 
@@ -55,16 +58,55 @@ def waiting_tenants(settings: LakeSettings, now: datetime) -> list[Waiting]:
 
 def _unread(settings: LakeSettings) -> dict[str, datetime]:
     """Tenant → when the first row came that the training tables have not read."""
+    from deltalake.exceptions import DeltaError
+
     raw = _raw(settings)
     version = _version_read(settings)
     if version is None:
         return _first_known(raw)
     if version >= raw.version():
         return {}
-    changes = raw.load_cdf(starting_version=version + 1, columns=["tenant_id", "_commit_timestamp"])
-    frame = pl.DataFrame(changes.read_all())
-    first = frame.group_by("tenant_id").agg(pl.col("_commit_timestamp").min())
+    try:
+        came = _came_after(raw, version)
+    except DeltaError:  # entries of that age were removed from the log
+        return _later_than_read(settings, raw)
+    except Exception as error:
+        if "not found" not in str(error):  # the engine has no class of its own for a missing file
+            raise
+        return _later_than_read(settings, raw)
+    first = came.group_by("tenant_id").agg(pl.col("_commit_timestamp").min())
     return {name: _utc(moment) for name, moment in first.iter_rows()}
+
+
+def _came_after(raw: DeltaTable, version: int) -> pl.DataFrame:
+    """Return the rows that were added after a version and that no erasure has taken out since."""
+    told = ("_change_type", "_commit_timestamp")
+    changes = raw.load_cdf(starting_version=version + 1, columns=["tenant_id", *_ROW, *told])
+    frame = pl.DataFrame(changes.read_all())
+    kind = pl.col("_change_type")
+    gone = frame.filter(kind == "delete")
+    return frame.filter(kind == "insert").join(gone, on=("tenant_id", *_ROW), how="anti")
+
+
+def _later_than_read(settings: LakeSettings, raw: DeltaTable) -> dict[str, datetime]:
+    """The same where the changes are not kept any more: rows later than the newest in the set."""
+    contents = open_derived(settings, CONTENTS)
+    read = query(lambda _: contents, RAW_INTERACTIONS, "tenant_id, newest_known_at", None)
+    newest = dict(read.iter_rows())
+    found = {}
+    for name in rows_by_tenant(raw):
+        known = query(
+            lambda _: raw, RAW_INTERACTIONS, "min(known_at) as known_at", name, _later(newest, name)
+        )
+        if (first := known["known_at"][0]) is not None:
+            found[name] = _utc(first)
+    return found
+
+
+def _later(newest: dict[str, datetime], tenant_id: str) -> str:
+    if tenant_id not in newest:
+        return "true"
+    return f"known_at > timestamp '{_utc(newest[tenant_id]).isoformat()}'"
 
 
 def _unpublished(settings: LakeSettings) -> dict[str, datetime]:

@@ -19,6 +19,7 @@ user_totals as (
             )
         ) as inconsistent_count,
         sum(total_interactions) as interaction_count,
+        max(total_interactions) as most_count,
         unix_micros(max(last_interaction)) as newest_us
     from features.user_features
     where :is_for_all or array_contains(:tenants, tenant_id)
@@ -63,6 +64,7 @@ item_totals as (
             )
         ) as inconsistent_count,
         sum(popularity) as interaction_count,
+        max(popularity) as most_count,
         count_if(is_early) as early_count,
         sum(purchase_count) as purchase_count,
         sum(if(has_price, 0, purchase_count)) as unpriced_purchase_count,
@@ -251,7 +253,7 @@ tenants as (
 )
 
 select
-    tenant_id,
+    tenants.tenant_id,
     coalesce(users.row_count, 0) as user_count,
     coalesce(items.row_count, 0) as item_count,
     coalesce(users.interaction_count, 0) as user_interaction_count,
@@ -264,6 +266,20 @@ select
     coalesce(users.inconsistent_count, 0) as inconsistent_user_count,
     coalesce(items.inconsistent_count, 0) as inconsistent_item_count,
     (staging.newest_read_event_us - users.newest_us) / 3.6e9 as behind_hours,
+    coalesce(users.most_count, 0) as top_user_count,
+    if(
+        users.row_count >= coalesce(settings.minimum_users, :minimum_users)
+        and users.interaction_count >= coalesce(settings.minimum_events, :minimum_events),
+        users.most_count / users.interaction_count,
+        null
+    ) as top_user_share,
+    coalesce(items.most_count, 0) as top_item_count,
+    if(
+        items.row_count >= coalesce(settings.minimum_items, :minimum_items)
+        and items.interaction_count >= coalesce(settings.minimum_events, :minimum_events),
+        items.most_count / items.interaction_count,
+        null
+    ) as top_item_share,
     coalesce(items.early_count, 0) as early_item_count,
     items.early_count / nullif(items.row_count, 0) as early_item_share,
     coalesce(items.purchase_count, 0) as purchase_count,
@@ -301,3 +317,5 @@ select
         null
     ) as type_drift
 from tenants
+left join gate_tenants as settings
+    on tenants.tenant_id = settings.tenant_id

@@ -95,6 +95,22 @@ def test_an_outcome_says_what_was_measured_what_is_expected_and_where_to_look(
     assert (fallen.threshold, fallen.expected) == (0.2, "at least 0.2")
 
 
+def test_the_user_who_dominates_is_shown_masked(results: dict[str, GateResult]) -> None:
+    (failed,) = results["gate-one-user"].failures
+    (warned,) = results["gate-warned-user"].warnings
+    for outcome in (failed, warned):
+        assert outcome.measured == pytest.approx(20 / 30)
+        assert "20 of 30" in outcome.sentence
+        assert [row["total_interactions"] for row in outcome.samples] == [20, 1, 1, 1, 1]
+        assert re.fullmatch("u…[0-9a-f]{4}", outcome.samples[0]["user_id"])
+    assert (warned.threshold, failed.threshold) == (0.2, 0.6)
+    (item,) = results["gate-warned-item"].warnings
+    assert (item.measured, item.threshold) == (pytest.approx(102 / 130), 0.5)
+    assert re.fullmatch("i…[0-9a-f]{4}", item.samples[0]["item_id"])
+    good = results["gate-good"].report["figures"]["features"]
+    assert good["top_user_share"] is None  # of 30 events
+
+
 def test_a_failure_has_up_to_five_rows_with_their_identifiers_masked(
     results: dict[str, GateResult],
 ) -> None:

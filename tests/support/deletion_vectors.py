@@ -35,7 +35,8 @@ def hide_rows(location: Path, hidden: int, *, with_statistics: bool = True) -> i
         statistics = json.loads(add["stats"])
         rows = range(min(hidden, statistics["numRecords"]))
         gone += len(rows)
-        actions.append(_removed(add))
+        if rows:  # the same file without a vector would be removed
+            actions.append(_removed(add))
         if not with_statistics:
             add = {name: value for name, value in add.items() if name != "stats"}
         vector = {"deletionVector": _vector(rows)} if rows else {}

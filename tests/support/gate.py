@@ -16,6 +16,7 @@ from tests.support.gate_rows import (
     catalogue,
     clicks,
     conflicting,
+    crowded,
     disliked,
     future,
     partly_early,
@@ -228,6 +229,25 @@ SENT: dict[str, tuple[list[dict], list[dict], dict[str, Any], set[str]]] = {
         SMALL | {"popularity_drift": Most(fail=0.4)},
         {"popularity_has_not_drifted"},
     ),
+    # one of 11 users has 20 of 30 interactions
+    "gate-one-user": (
+        clicks(),
+        catalogue(),
+        SMALL | {"minimum_users": 11, "top_user_share": Most(fail=0.6)},
+        {"no_user_dominates"},
+    ),
+    "gate-one-of-few-users": (
+        clicks(),
+        catalogue(),
+        SMALL | {"minimum_users": 12, "top_user_share": Most(fail=0.6)},
+        set(),
+    ),
+    "gate-one-item": (
+        clicks() + crowded(),
+        catalogue(),
+        SMALL | {"top_item_share": Most(fail=0.6)},
+        {"no_item_dominates"},
+    ),
     "gate-skewed": (
         clicks() + disliked(),
         catalogue(),
@@ -252,6 +272,8 @@ SENT: dict[str, tuple[list[dict], list[dict], dict[str, Any], set[str]]] = {
         SMALL,
         set(),
     ),
+    "gate-warned-user": (clicks(), catalogue(), SMALL | {"minimum_users": 11}, set()),
+    "gate-warned-item": (clicks() + crowded(), catalogue(), SMALL, set()),
     "gate-warned-labels": (clicks() + disliked(), catalogue(), {}, set()),
     "gate-warned-fallen": (weeks(newest=8), catalogue(), SMALL, set()),
     "gate-expired": (clicks(LONG_AGO - DAY), [], {}, set()),
@@ -285,6 +307,8 @@ WARNINGS = {
     "gate-part-catalogue": {"items_are_in_the_catalogue"},
     "gate-warned-fallen": {"volume_has_not_fallen", "data_is_fresh"},
     "gate-warned-labels": {"wishes_outnumber_dislikes"},
+    "gate-warned-user": {"no_user_dominates"},
+    "gate-warned-item": {"no_item_dominates"},
     "gate-warned": {
         "events_are_not_from_the_future",
         "items_exist_before_their_events",

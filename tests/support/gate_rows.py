@@ -74,6 +74,11 @@ def disliked() -> list[dict]:
     ]
 
 
+def crowded() -> list[dict]:
+    """A hundred people who look at one and the same item."""
+    return [interaction(f"o{n}", f"subject-o{n}", "i1", "view", NOON - DAY) for n in range(100)]
+
+
 def priced() -> list[dict]:
     """A catalogue that has a price for each item but i1."""
     rows = catalogue(price=Decimal("9.99"))

@@ -122,7 +122,7 @@ TABLES_OF = {"features": {"features", "ops"}}
 def test_every_check_has_the_texts_of_a_report(layer: str) -> None:
     for check in checks_of(layer):
         texts = check["attributes"]
-        optional = {"threshold", "limit"}
+        optional = {"threshold", "limit", "is_sampled"}
         assert texts.keys() - optional == {"table", "measured", "expected", "sentence", "see"}
         words = [text for name, text in texts.items() if name not in optional]
         assert all(isinstance(text, str) and "${" not in text for text in words)

@@ -5,12 +5,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.objects import LocalFolder
+from lakehouse.storage.tables import open_path
 from lakehouse.training import publish as publishing
 from lakehouse.training.candidates import candidates
 from lakehouse.training.manifest import diff
@@ -24,7 +26,7 @@ from lakehouse.training.publish import (
     read_snapshot,
 )
 from tests.support.lake import NOON
-from tests.support.training import PARAMETERS, examples, write_training_tables
+from tests.support.training import PARAMETERS, examples, write_table, write_training_tables
 
 LATER = NOON + timedelta(hours=1)
 
@@ -166,3 +168,13 @@ def test_the_pointer_is_one_small_file(settings: LakeSettings) -> None:
         "current.json",
     ]
     assert json.loads((folder / "current.json").read_text()) == {"snapshot_id": made.snapshot_id}
+
+
+def test_counts_that_do_not_add_up_to_the_rows_are_not_published(settings: LakeSettings) -> None:
+    write_training_tables(settings, {"acme": examples(5)})
+    place = "training/training_contents"
+    rows = open_path(settings, place).to_pyarrow_table().to_pylist()
+    wrong = [{**row, "positive_count": row["positive_count"] + 1} for row in rows]
+    write_table(settings, place, pa.Table.from_pylist(wrong), PARAMETERS)
+    with pytest.raises(EtaError, match="different runs"):
+        publish(settings, "acme", gate=None, now=NOON)
