@@ -1,6 +1,7 @@
 """How an event is written into a message: JSON, or Avro in Confluent's wire format."""
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
@@ -10,9 +11,13 @@ from schema_registry.client.errors import ClientError
 from schema_registry.serializers.message_serializer import AvroMessageSerializer
 
 from lakehouse.contracts.avro_schemas import avro_schema, subject
-from lakehouse.contracts.tenant import DataType
+from lakehouse.contracts.tenant import DataType, SourceMapping
+from lakehouse.contracts.unread import UnreadNames
 from lakehouse.errors import EtaError
 
+_log = logging.getLogger(__name__)
+
+MOST_LOGGED: Final = 100
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -36,23 +41,37 @@ class JsonEncoder:
 
 
 class AvroEncoder:
-    """Avro with the project's schemas, which it looks up (or registers) in the registry once."""
+    """Avro with the project's schemas, which it looks up (or registers) in the registry once.
+
+    Fields that the schema does not have cannot be written: each name is logged once.
+    """
 
     def __init__(self, registry_url: str, topic_prefix: str = "") -> None:
         self._prefix = topic_prefix
         self._registry = SchemaRegistryClient(registry_url)
         self._serializer = AvroMessageSerializer(self._registry)
         self._ids: dict[DataType, int] = {}
+        self._unread = {kind: UnreadNames.of(kind, SourceMapping()) for kind in DataType}
+        self._written = {kind: one.read | {"tenant_id"} for kind, one in self._unread.items()}
+        self._logged: set[tuple[DataType, str]] = set()
 
     def encode(self, tenant_id: str, data_type: DataType, event: Mapping[str, Any]) -> bytes:  # noqa: ARG002 - the key has it
         """Return magic byte, schema id and the record."""
         schema_id = self._ids.get(data_type)
         if schema_id is None:
             schema_id = self._id_of(data_type)
+        self._log_unwritten(data_type, event)
         try:
             return self._serializer.encode_record_with_schema_id(schema_id, dict(event))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise _not_written(error) from error
+
+    def _log_unwritten(self, data_type: DataType, event: Mapping[str, Any]) -> None:
+        for one in self._unread[data_type].of_row(dict(event), self._written[data_type]):
+            key = (data_type, one.name)
+            if key not in self._logged and len(self._logged) < MOST_LOGGED:
+                self._logged.add(key)
+                _log.warning("the field %s of %s is %s", one.name, data_type.value, one.message)
 
     def _id_of(self, data_type: DataType) -> int:
         parsed = schema.AvroSchema(avro_schema(data_type))

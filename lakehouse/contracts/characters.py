@@ -1,6 +1,7 @@
 """Characters that nobody sees, and names that differ by nothing else."""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Final, Self
 
 INVISIBLE: Final = (
@@ -11,6 +12,25 @@ INVISIBLE: Final = (
 
 NUL: Final = "\x00"
 """Programs end a text there."""
+
+
+def _spellings(word: str) -> set[str]:
+    """Return a word in every letter case, a longer one in the usual ones."""
+    if len(word) > LONGEST_OF_ANY_CASE:
+        return {word, word.upper(), word.title(), word.capitalize()}
+    return set(map("".join, product(*({char, char.upper()} for char in word))))
+
+
+LONGEST_OF_ANY_CASE: Final = 4
+NULL_WORDS: Final = sorted(
+    {"[object Object]"}.union(
+        *map(_spellings, ("null", "none", "nil", "nan", "nat", "n/a", "na", "\\n", "<na>", "#n/a")),
+        *map(_spellings, ("undefined", "(null)", "<null>", "#null!", "#name?", "#value!")),
+        *map(_spellings, ("#ref!", "#div/0!", "#num!")),
+    )
+)
+"""What programs write where they have no value, spreadsheets' errors among it. Texts are looked up
+in a list since that takes a tenth of the time of a regular expression."""
 
 
 def folded(name: str) -> str:

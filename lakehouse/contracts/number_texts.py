@@ -74,7 +74,8 @@ def _unreadable(
     code = ReasonCode.BAD_NUMBER
     is_comma = context.decimal == ","
     other = _DECIMAL_POINT if is_comma else _DECIMAL_COMMA
-    is_other = text.stripped.str.contains(other).fill_null(value=False)
+    unread_text = pl.when(is_bad).then(text.stripped)
+    is_other = unread_text.str.contains(other).fill_null(value=False)
     hint = (
         "it has a decimal point, and the source mapping says `decimal: ','`"
         if is_comma
@@ -88,25 +89,22 @@ def _unreadable(
 
 def _rounded(text: FieldText, places: int, digits: int, message: str) -> Check:
     """Return the check whether a number has more decimal places, or digits, than are kept."""
-    number = text.column("number")
-    has_exponent = number.str.contains(_EXPONENT)
-    beyond = number.str.contains(rf"\.[0-9]{{{places}}}[0-9]*[1-9]")
-    # sign, leading zeros and the point count as digits here, which only asks more closely
-    is_long = number.str.len_bytes() > digits
-    doubtful = pl.when(has_exponent | is_long).then(number)
-    loses = doubtful.map_batches(lambda column: _lose(column, places, digits), pl.Boolean)
-    is_odd = (beyond & ~has_exponent) | loses.fill_null(value=False)
-    readable = text.parsed.is_not_null()
-    return Check(WarningCode.ROUNDED_NUMBER, (readable & is_odd).fill_null(value=False), message)
+    loses = text.column("number").map_batches(
+        lambda column: _lose(column, places, digits), pl.Boolean
+    )
+    is_odd = text.parsed.is_not_null() & loses
+    return Check(WarningCode.ROUNDED_NUMBER, is_odd.fill_null(value=False), message)
 
 
 def _lose(numbers: pl.Series, places: int, digits: int) -> pl.Series:
     """Return which numbers have more decimal places or digits than are kept, exactly."""
-    if numbers.null_count() == len(numbers):
-        return pl.repeat(value=False, n=len(numbers), dtype=pl.Boolean, eager=True)
-    return pl.Series(
-        [one is not None and _loses(one, places, digits) for one in numbers], dtype=pl.Boolean
-    )
+    # sign, leading zeros and the point count as digits here, which only asks more closely
+    needs_a_look = numbers.str.contains(_EXPONENT) | (numbers.str.len_bytes() > digits)
+    loses = numbers.str.contains(rf"\.[0-9]{{{places}}}[0-9]*[1-9]")
+    if not needs_a_look.any():
+        return loses
+    looked_at = [_loses(one, places, digits) for one in numbers.filter(needs_a_look)]
+    return loses.scatter(needs_a_look.fill_null(value=False).arg_true(), looked_at)
 
 
 def _loses(number: str, places: int, digits: int) -> bool:

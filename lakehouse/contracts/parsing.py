@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.contracts.characters import INVISIBLE, NUL
+from lakehouse.contracts.characters import INVISIBLE, NUL, NULL_WORDS
 from lakehouse.contracts.field_text import Check, FieldText, ReadContext, Reading
 from lakehouse.contracts.fields import ContractField, FieldKind
 from lakehouse.contracts.number_texts import read_decimal, read_number
@@ -22,12 +22,6 @@ _BOOLEANS: Final = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }
-_NULL_WORD: Final = (
-    r"(?i)^(?:null|none|nil|nan|nat|undefined|n/a|na|\\n|\(null\)|<null>|<na>|\[object object\]"
-    r"|#n/a|#null!|#name\?|#value!|#ref!|#div/0!|#num!)$"
-)
-"""What programs write where they have no value, spreadsheets' errors among it."""
-_LONGEST_NULL_WORD: Final = 15
 _SCIENTIFIC: Final = r"^[+-]?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,3}$"
 """How spreadsheets show a number of more than 11 digits."""
 
@@ -80,10 +74,9 @@ def _oddities(field: ContractField, text: FieldText) -> tuple[Check, ...]:
 
 
 def _null_word(field: ContractField, text: FieldText) -> Check:
-    is_short = text.stripped.str.len_bytes() <= _LONGEST_NULL_WORD
     return Check(
         WarningCode.NULL_WORD,
-        (is_short & text.stripped.str.contains(_NULL_WORD)).fill_null(value=False),
+        text.stripped.is_in(NULL_WORDS).fill_null(value=False),
         f"{field.name} is a word that programs write where there is no value",
     )
 

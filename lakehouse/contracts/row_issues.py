@@ -26,11 +26,11 @@ def repeated_headers(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFram
     """
     if len(columns) < 2:
         return REASON_SCHEMA.to_frame()
-    same = [pl.col(name).str.strip_chars() == name for name in columns]
-    # any two of a real row: most batches end here
-    some = frame.select(pl.any_horizontal(same)).to_series()
-    if not some.any():
+    # A header is likely to come again as it was; so most batches end here, at little cost.
+    exact = (pl.col(name) == name for name in columns)
+    if not frame.select(pl.any_horizontal(exact).any()).item():
         return REASON_SCHEMA.to_frame()
+    same = [pl.col(name).str.strip_chars() == name for name in columns]
     rows = frame.select(
         row=pl.row_index().cast(pl.UInt32),
         is_header=pl.all_horizontal(one.fill_null(value=True) for one in same)

@@ -85,7 +85,8 @@ def _unreadable(
     code = ReasonCode.BAD_TIMESTAMP
     if not timestamp.is_number:
         return (Check(code, is_bad, general),)
-    has_exponent = text.stripped.str.contains(_EXPONENT).fill_null(value=False)
+    unread_text = pl.when(is_bad).then(text.stripped)
+    has_exponent = unread_text.str.contains(_EXPONENT).fill_null(value=False)
     rounded = f"{field.name} is written with an exponent, as spreadsheets do: its digits are lost"
     return (
         Check(code, is_bad & ~has_exponent, general),

@@ -207,7 +207,7 @@ def _text(
         out.wrong.append((name, "value_too_long"))
     if "\0" in (row.get(name) or ""):
         out.wrong.append((name, "nul_byte"))
-    if text is not None and _strip(text).lower() in NULL_WORDS:
+    if text is not None and _is_null_word(_strip(text)):
         out.odd.append((name, "null_word"))
     if text is not None and name.endswith("_id"):
         if SCIENTIFIC.fullmatch(_strip(text)):
@@ -217,6 +217,11 @@ def _text(
         if any(_is_unseen(ord(char)) for char in text):
             out.odd.append((name, "invisible_character"))
     out.values[name] = text
+
+
+def _is_null_word(text: str) -> bool:
+    usual = len(text) <= 4 or text in (text.lower(), text.upper(), text.title(), text.capitalize())
+    return (usual and text.lower() in NULL_WORDS) or text == "[object Object]"
 
 
 def _is_unseen(code: int) -> bool:

@@ -58,7 +58,7 @@ def by_zoneinfo(local: datetime, zone: str) -> tuple[datetime | str, bool]:
     return first, first != last
 
 
-_ANY = st.datetimes(datetime(1971, 1, 1), datetime(2037, 1, 1))
+_ANY = st.datetimes(datetime(1971, 1, 1), datetime(2060, 1, 1))
 _NEAR = st.builds(
     lambda change, minutes: change + timedelta(minutes=minutes),
     st.sampled_from(CHANGES),

@@ -17,6 +17,7 @@ from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
 from ingest_service.stream.avro import AvroReader
+from ingest_service.stream.encoding import AvroEncoder
 from ingest_service.stream.intake import Intake, Prepared
 from ingest_service.stream.places import Part
 from ingest_service.stream.reading import MessageReader
@@ -368,3 +369,18 @@ def test_fields_that_only_the_writers_schema_has_are_counted(lake: LakeSettings)
     process.store(prepared)
     assert prepared.tallies[KIND]["stored"] == 1
     assert prepared.warnings == {(KIND, "similar_column"): 1}
+
+
+def test_fields_that_avro_cannot_carry_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    encoder = AvroEncoder("http://127.0.0.1:9")
+    encoder._ids[KIND] = 1
+    written: list[dict[str, object]] = []
+    encoder._serializer = SimpleNamespace(
+        encode_record_with_schema_id=lambda _, record: written.append(record) or b""
+    )
+    for _ in range(2):
+        encoder.encode("acme", KIND, {"user_id": "u", "Rating": 4, "context": {"os": "secret"}})
+    assert caplog.messages == [
+        "the field Rating of interactions is ignored, though it is nearly 'rating'",
+        "the field context.os of interactions is ignored: the contract has no such field",
+    ]
