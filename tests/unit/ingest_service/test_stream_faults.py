@@ -1,7 +1,7 @@
 """An error of any kind at any step of the loop: nothing is lost or stored twice, the rest flows."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -75,9 +75,13 @@ class Loop:
         patch.setattr(session, "POLL_MS", 20)
         patch.setattr(session, "open_consumer", lambda *_: FakeConsumer(self.topics))
         patch.setattr(session, "bounds_of", self.topics.bounds)
-        patch.setattr(session, "topic_numbers", lambda _, names, __: dict.fromkeys(names, 1))
+        self.missing: set[str] = set()
+        patch.setattr(session, "topic_numbers", self._numbers)
         for owner, name, step in STEPS:
             faults.wrap(patch, owner, name, step)
+
+    def _numbers(self, _: str, names: Iterable[str], __: Any) -> dict[str, int]:
+        return {name: 1 for name in names if name not in self.missing}
 
     def _run(self, consumer: Any) -> None:
         try:
@@ -292,3 +296,26 @@ def test_strange_messages_stop_nothing(loop: Loop) -> None:
     assert loop.status.halts == ()
     codes = {one["code"] for reasons in loop.quarantine()["reasons"] for one in reasons}
     assert "unreadable_message" not in codes
+
+
+def test_a_topic_that_is_missing_is_an_alarm_until_it_is_there(loop: Loop) -> None:
+    loop.missing = {"items-catalog"}
+    loop.wait_stored_after_start(loop.send(ACME))
+    assert loop.status.state == "degraded"
+    assert [halt["alarm"] for halt in loop.status.halts] == ["topic_missing"]
+    loop.missing = set()
+    wait_for(lambda: loop.status.state == "consuming", "the alarm is over", RECOVERED)
+    loop.end()
+
+
+def test_a_gap_stops_its_partition_alone(loop: Loop) -> None:
+    loop.wait_stored_after_start(loop.send(ACME), loop.send(OTHER))
+    loop.topics.first[ACME] = 5
+    loop.faults.arm("6 poll", lambda: KafkaConnectionError("away"))
+    wait_for(lambda: loop.status.halts, "the alarm", RECOVERED)
+    assert [halt["alarm"] for halt in loop.status.halts] == ["retention_gap"]
+    loop.wait_stored(loop.send(OTHER))
+    loop.topics.first[ACME] = 0
+    loop.wait_stored(loop.send(ACME))
+    assert loop.status.halts == ()
+    loop.end()
