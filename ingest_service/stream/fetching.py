@@ -21,6 +21,9 @@ from kafka.errors import (
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.util import decode_varint
 
+from ingest_service.stream.codecs import TooLargeError, decompressed
+
+MOST_BYTES: Final = 256 * 1024 * 1024
 _NEWEST_MAGIC: Final = 2
 
 
@@ -109,9 +112,23 @@ class _Batches:
 
 
 class _LenientBatch(DefaultRecordBatch):  # type: ignore[misc]
-    """Reads headers whose names are not UTF-8, which Kafka takes from producers in C."""
+    """Reads headers whose names are not UTF-8, which Kafka takes from producers in C.
 
-    __slots__ = ()
+    Decompresses to `MOST_BYTES` at most: a batch of one megabyte can hold terabytes of zeros.
+    """
+
+    _buffer: bytearray
+    _pos: int
+    _decompressed: bool
+
+    def _maybe_uncompress(self) -> None:
+        codec = self.compression_type
+        if not self._decompressed and codec != self.CODEC_NONE:
+            self._assert_has_codec(codec)
+            data = bytes(memoryview(self._buffer)[self._pos :])
+            self._buffer = bytearray(decompressed(codec, data, MOST_BYTES))
+            self._pos = 0
+        self._decompressed = True
 
     def _read_msg(self) -> Any:
         try:
@@ -156,6 +173,8 @@ def _explained(error: BaseException, part: TopicPartition) -> tuple[str, str]:
             f"give its principal READ on the topic {part.topic}; the partition goes on by itself",
         )
     reason = f"they do not decode ({kind})"
+    if isinstance(error, TooLargeError):
+        reason = f"they decompress to more than {MOST_BYTES:,} bytes"
     if isinstance(error, CorruptRecordError):
         reason = "the bytes are damaged (checksum or framing)"
     return (

@@ -289,9 +289,9 @@ def _contract_names(data_type: DataType) -> tuple[str, ...]:
     return JsonColumns.of(data_type, SourceMapping()).names
 
 
-def _asked_mapping(headers: Sequence[tuple[str, bytes]]) -> str | None:
+def _asked_mapping(headers: Sequence[tuple[str, bytes | None]]) -> str | None:
     for name, value in headers:
-        if name == MAPPING_HEADER:
+        if name == MAPPING_HEADER and value is not None:
             return value.decode("utf-8", errors="replace")
     return None
 

@@ -255,10 +255,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         """Measure lag now and then; it also tells whether Kafka is there."""
         own, now = self._parts, monotonic()
         for part in own.halts.due():
-            if part in self._claims:
-                self._let_flow(part)
-            else:
-                self._assigned.add(part)  # it halted when it was taken over
+            self._try_again(part)
         if now < self._look_at:
             return
         self._look_at = now + LOOK_SECONDS
@@ -278,6 +275,15 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         if now - self._refresh_at > REFRESH_SECONDS and self._worker.drain(1.0):
             own.sink.refresh(list(self._claims.values()))
             self._refresh_at = now
+
+    def _try_again(self, part: TopicPartition) -> None:
+        if part in self._claims:
+            self._let_flow(part)
+        elif part.partition >= 0:
+            self._assigned.add(part)  # it halted when it was taken over
+        else:
+            with suppress(KafkaError):
+                self._existing_topics()
 
     def _lag(self) -> dict[str, int]:
         ends = self._consumer.end_offsets(list(self._claims), timeout_ms=1_000)

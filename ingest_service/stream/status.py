@@ -74,7 +74,7 @@ class Status:
 
         While there are any, consuming is `degraded`.
         """
-        self._halts = halts
+        self._halts = tuple(halts)
         if self._state in (CONSUMING, DEGRADED):
             self.set(CONSUMING)
         self._write()

@@ -225,8 +225,14 @@ class Worker:
                 own.backoff.wait()
             else:
                 own.backoff.reset()
-                own.status.set(CONSUMING)
+                self._say_consuming()
                 return found
+
+    def _say_consuming(self) -> None:
+        try:
+            self._parts.status.set(CONSUMING)
+        except Exception as error:  # noqa: BLE001 - what was prepared holds locks, and goes on
+            _log.warning("the state could not be set: %s at %s", *named(error))
 
     def _observe(
         self, batch: Sequence[Part], prepared: Prepared, prepare: float, commit: float

@@ -113,3 +113,19 @@ def test_what_the_broker_refuses_is_noted_and_an_offset_out_of_range_is_raised()
     consumer.raised = OffsetOutOfRangeError({PART: 7})
     with pytest.raises(OffsetOutOfRangeError):
         consumer._fetcher._parse_fetched_data(fetch)
+
+
+@pytest.mark.parametrize("codec", [1, 2, 3, 4], ids=["gzip", "snappy", "lz4", "zstd"])
+def test_a_batch_that_decompresses_to_too_much_is_named(
+    codec: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest_service.stream.fetching.MOST_BYTES", 300_000)
+    consumer = Consumer()
+    guard = FetchGuard(consumer)
+    found = consumer.records(
+        batch(0, b"a" * 200_000, codec=codec) + batch(1, bytes(400_000), codec=codec)
+    )
+    assert [one.offset for one in found] == [0]
+    (unreadable,) = guard.take().values()
+    assert unreadable.first == 1
+    assert "300,000 bytes" in unreadable.reason

@@ -1,0 +1,321 @@
+"""An error of any kind at any step of the loop: nothing is lost or stored twice, the rest flows."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import polars as pl
+import pytest
+from kafka import TopicPartition
+from kafka.errors import KafkaConnectionError
+
+from ingest_service.settings import ServiceSettings, StreamSettings
+from ingest_service.sinks.delta import DeltaSink
+from ingest_service.stream import isolation, session
+from ingest_service.stream.avro import AvroReader
+from ingest_service.stream.intake import Intake, Prepared
+from ingest_service.stream.metrics import LatencyHistogram
+from ingest_service.stream.reading import MessageReader
+from ingest_service.stream.sink import StreamSink
+from ingest_service.stream.status import Status
+from ingest_service.stream.wiring import TenantCache, build_consumer
+from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.contracts.validator import Validator
+from lakehouse.control.database import ControlDatabase
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.ledger_check import check_ledger
+from lakehouse.storage.tables import ensure_tables, open_table
+from tests.support.fake_kafka import FakeConsumer, Faults, Topics
+from tests.support.stream import event, wait_for
+
+TOPIC = "interactions-raw"
+ACME, OTHER = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
+TENANTS = {ACME: "acme", OTHER: "other"}
+RECOVERED = 15.0
+"""Five seconds, on a machine that others use as well."""
+
+
+class Panic(BaseException):
+    """What a panic of a native library is."""
+
+
+class Loop:
+    """A consumer in a thread over topics in memory and a lake on disk."""
+
+    def __init__(self, home: Path, patch: pytest.MonkeyPatch) -> None:
+        self.lake = LakeSettings(home=home)
+        ensure_tables(self.lake)
+        control = ControlDatabase.open(self.lake.control_url)
+        for tenant in TENANTS.values():
+            control.tenants.add(tenant)
+        control.close()
+        self.topics, self.faults = Topics(), Faults()
+        self.topics.logs = {part: [] for part in TENANTS}
+        self._patch(patch)
+        self.stop = Event()
+        settings = StreamSettings(
+            bootstrap_servers="127.0.0.1:1",
+            batch_seconds=0.02,
+            backoff_seconds=0.02,
+            backoff_most_seconds=0.1,
+            halted_retry_seconds=0.3,
+            reject_share=1.0,
+        )
+        consumer, self.metrics, self.status = build_consumer(
+            self.lake, ServiceSettings(), settings, self.stop
+        )
+        self.errors: list[BaseException] = []
+        self.thread = Thread(target=self._run, args=(consumer,), daemon=True)
+
+    def _patch(self, patch: pytest.MonkeyPatch) -> None:
+        faults = self.faults
+        patch.setattr(session, "LOOK_SECONDS", 0.1)
+        patch.setattr(session, "POLL_MS", 20)
+        patch.setattr(session, "open_consumer", lambda *_: FakeConsumer(self.topics))
+        patch.setattr(session, "bounds_of", self.topics.bounds)
+        self.missing: set[str] = set()
+        patch.setattr(session, "topic_numbers", self._numbers)
+        for owner, name, step in STEPS:
+            faults.wrap(patch, owner, name, step)
+
+    def _numbers(self, _: str, names: Iterable[str], __: Any) -> dict[str, int]:
+        return {name: 1 for name in names if name not in self.missing}
+
+    def _run(self, consumer: Any) -> None:
+        try:
+            consumer.run()
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
+            self.errors.append(error)
+
+    def send(self, part: TopicPartition, **more: Any) -> str:
+        number = sum(map(len, self.topics.logs.values()))
+        tenant = TENANTS[part]
+        self.topics.append(part, event(number, tenant_id=tenant, **more), tenant.encode())
+        return f"e{number}"
+
+    def rows(self) -> pl.DataFrame:
+        return pl.DataFrame(open_table(self.lake, RAW_INTERACTIONS).to_pyarrow_table())
+
+    def quarantine(self) -> pl.DataFrame:
+        return pl.DataFrame(open_table(self.lake, RAW_QUARANTINE).to_pyarrow_table())
+
+    def wait_stored(self, *names: str) -> None:
+        def is_stored() -> bool:
+            assert self.errors == []
+            return set(names) <= set(self.rows()["event_id"])
+
+        wait_for(is_stored, f"{names} stored, {self.status.state}: {self.status.detail}", RECOVERED)
+
+    def wait_started(self) -> None:
+        self.wait_stored_after_start("e0")
+
+    def wait_stored_after_start(self, *names: str) -> None:
+        self.thread.start()
+        self.wait_stored(*names)
+
+    def end(self) -> None:
+        self.stop.set()
+        self.thread.join(RECOVERED)
+        assert not self.thread.is_alive()
+        assert self.errors == []
+        rows = self.rows()
+        assert rows["event_id"].n_unique() == rows.height
+        assert rows["source_ref"].n_unique() == rows.height
+        check = check_ledger(self.lake)
+        assert (check.wrong, check.unfinished) == ((), 0)
+        assert check.received == sum(map(len, self.topics.logs.values()))
+
+
+STEPS: list[tuple[Any, str, str]] = [
+    (session, "topic_numbers", "1 topics"),
+    (session, "open_consumer", "2 open"),
+    (session, "bounds_of", "3 bounds"),
+    (StreamSink, "take_over", "4 take over"),
+    (FakeConsumer, "seek", "5 seek"),
+    (FakeConsumer, "poll", "6 poll"),
+    (FakeConsumer, "position", "7 position"),
+    (TenantCache, "settings", "8 settings"),
+    (MessageReader, "read", "9 decode"),
+    (Validator, "validate", "10 validate"),
+    (Intake, "prepare", "11 prepare"),
+    (StreamSink, "_stage", "12 stage"),
+    (DeltaSink, "commit_checked", "13 commit"),
+    (StreamSink, "store", "14 store"),
+    (Prepared, "publish", "15 publish"),
+    (LatencyHistogram, "observe", "16 latency"),
+    (StreamSink, "tend", "17 tend"),
+    (FakeConsumer, "commit_async", "18 offsets for Kafka"),
+    (FakeConsumer, "end_offsets", "19 lag"),
+    (Status, "show", "20 status"),
+    (Status, "set", "21 state"),
+]
+KINDS: list[Callable[[], BaseException]] = [
+    lambda: KafkaConnectionError("away"),
+    lambda: KeyError("a fault of the program"),
+    lambda: OSError("a disk"),
+]
+NEVER = "11 prepare, answer lost"
+"""What was prepared holds locks, and nothing comes between it and their release."""
+BEGINNING = {"1 topics", "2 open", "3 bounds", "4 take over", "5 seek", "21 state"}
+"""Steps that come when a session begins, so one is made to begin."""
+IN_WORKER = {"9 decode", "10 validate", "11 prepare", "12 stage", "13 commit", "14 store"}
+
+
+@pytest.fixture
+def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
+    found = Loop(tmp_path, monkeypatch)
+    yield found
+    found.stop.set()
+    if found.thread.ident is not None:
+        found.thread.join(RECOVERED)
+
+
+TOGETHER = 1 if os.environ.get("ETA_TEST_STREAM_FAULTS") == "each" else 6
+"""How many steps fail for the same messages; `each`: every kind at every step, one by one."""
+
+
+def plans() -> list[list[tuple[str, Callable[[], BaseException]]]]:
+    steps = [f"{name}{when}" for _, _, name in STEPS for when in ("", ", answer lost")]
+    steps.remove(NEVER)
+    if TOGETHER == 1:
+        return [[(step, kind)] for kind in KINDS for step in steps]
+    pairs = [(step, KINDS[number % len(KINDS)]) for number, step in enumerate(steps)]
+    return [pairs[at::TOGETHER] for at in range(TOGETHER)]
+
+
+def test_errors_at_any_step_lose_nothing_and_store_nothing_twice(loop: Loop) -> None:
+    loop.send(ACME)
+    loop.wait_started()
+    for plan in plans():
+        for step, kind in plan:
+            loop.faults.arm(step, kind)
+        if any(step.partition(",")[0] in BEGINNING for step, _ in plan):
+            loop.faults.arm("6 poll", lambda: KafkaConnectionError("away"))
+        stored = [loop.send(part) for part in TENANTS]
+        loop.send(ACME, interaction_type="stare")  # for quarantine
+        loop.wait_stored(*stored)
+        for step, _ in plan:
+            wait_for(lambda step=step: loop.faults.is_spent(step), step, RECOVERED)
+    wait_for(lambda: loop.status.state == "consuming", "it consumes", RECOVERED)
+    loop.end()
+
+
+def test_a_panic_in_the_worker_is_no_end(loop: Loop) -> None:
+    loop.send(ACME)
+    loop.wait_started()
+    for name in sorted(IN_WORKER):
+        loop.faults.arm(name, Panic)
+        loop.wait_stored(*(loop.send(part) for part in TENANTS))
+    loop.end()
+
+
+def test_a_message_that_always_fails_is_quarantined_and_its_neighbours_are_stored(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(AvroReader, "read", read)
+    stored = [loop.send(ACME), loop.send(OTHER)]
+    offset = loop.topics.append(ACME, b"\0\0\0\0\1poison", b"acme")
+    stored += [loop.send(ACME), loop.send(OTHER)]
+    loop.thread.start()
+    loop.wait_stored(*stored)
+    loop.end()
+    aside = loop.quarantine()
+    assert aside["reasons"][0][0]["code"] == "unreadable_message"
+    assert bytes(aside["raw"][0]) == b"\0\0\0\0\1poison"
+    assert aside["source_ref"].to_list() == [f"{TOPIC}:0:{offset:019}"]
+
+
+def test_a_partition_that_always_fails_halts_alone_and_goes_on_when_it_can(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_broken = [True]
+    store = StreamSink.store
+
+    def broken(self: StreamSink, rows: Any, moves: Any, is_current: Any) -> None:
+        if is_broken[0] and any(move.claim.feed.partition.number == 0 for move in moves):
+            raise KeyError("a fault of the program")
+        store(self, rows, moves, is_current)
+
+    monkeypatch.setattr(StreamSink, "store", broken)
+    held = [loop.send(ACME) for _ in range(3)]
+    loop.wait_stored_after_start(loop.send(OTHER))
+    wait_for(lambda: loop.status.state == "degraded", "the alarm", RECOVERED)
+    (halt,) = loop.status.halts
+    assert halt["alarm"] == "batch_failed"
+    assert f"partition 0 of {TOPIC} stands still before offset 0" in halt["message"]
+    loop.wait_stored(loop.send(OTHER))
+    assert not set(held) & set(loop.rows()["event_id"])
+    is_broken[0] = False
+    loop.wait_stored(*held)
+    wait_for(lambda: loop.status.state == "consuming", "it consumes", RECOVERED)
+    loop.end()
+
+
+def test_many_messages_that_fail_are_a_fault_of_the_program_and_halt_their_partition(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AvroReader, "read", read)
+        for _ in range(isolation.MOST + 4):
+            loop.topics.append(ACME, b"\0\0\0\0\1poison", b"acme")
+        loop.wait_stored_after_start(loop.send(OTHER))
+        wait_for(lambda: loop.status.state == "degraded", "the alarm", RECOVERED)
+        assert loop.quarantine().height == 0
+        loop.wait_stored(loop.send(OTHER))
+
+
+def test_strange_messages_stop_nothing(loop: Loop) -> None:
+    """Tombstones, no key, keys and headers that are no text, times that are none."""
+    first = loop.send(ACME)
+    append = loop.topics.append
+    append(ACME, None, b"acme")
+    append(ACME, None, None)
+    append(ACME, b"", b"acme")
+    append(ACME, event(1), b"\xff\xfe")
+    append(ACME, event(2), b"../acme")
+    append(ACME, b"\0", b"acme")
+    append(ACME, b"\0\0\0\0\0", b"acme")
+    append(ACME, b"[" * 5_000, b"acme")
+    append(ACME, event(100), b"acme", timestamp=-1, headers=[("eta-mapping", None)])
+    append(ACME, event(101), b"acme", timestamp=2**62, headers=[("eta-mapping", b"\xff")])
+    append(ACME, event(102, timestamp=2**70), b"acme")
+    append(ACME, event(103, timestamp=-(2**63)), b"acme")
+    append(ACME, b'{"user_id": "\\ud800", "item_id": "i"}', b"acme")
+    last = loop.send(OTHER)
+    loop.thread.start()
+    loop.wait_stored(first, last, "e100", "e101")
+    loop.end()
+    assert loop.status.halts == ()
+    codes = {one["code"] for reasons in loop.quarantine()["reasons"] for one in reasons}
+    assert "unreadable_message" not in codes
+
+
+def test_a_topic_that_is_missing_is_an_alarm_until_it_is_there(loop: Loop) -> None:
+    loop.missing = {"items-catalog"}
+    loop.wait_stored_after_start(loop.send(ACME))
+    assert loop.status.state == "degraded"
+    assert [halt["alarm"] for halt in loop.status.halts] == ["topic_missing"]
+    loop.missing = set()
+    wait_for(lambda: loop.status.state == "consuming", "the alarm is over", RECOVERED)
+    loop.end()
+
+
+def test_a_gap_stops_its_partition_alone(loop: Loop) -> None:
+    loop.wait_stored_after_start(loop.send(ACME), loop.send(OTHER))
+    loop.topics.first[ACME] = 5
+    loop.faults.arm("6 poll", lambda: KafkaConnectionError("away"))
+    wait_for(lambda: loop.status.halts, "the alarm", RECOVERED)
+    assert [halt["alarm"] for halt in loop.status.halts] == ["retention_gap"]
+    loop.wait_stored(loop.send(OTHER))
+    loop.topics.first[ACME] = 0
+    loop.wait_stored(loop.send(ACME))
+    assert loop.status.halts == ()
+    loop.end()
