@@ -51,6 +51,7 @@ LEDGER_WATCH: Final = timedelta(days=2)
 MERGE_EVERY: Final = timedelta(hours=1)
 ERASURES_EVERY: Final = timedelta(minutes=5)
 DROP_EVERY: Final = timedelta(hours=6)
+ENDINGS_EVERY: Final = timedelta(minutes=1)
 _SESSION: Final = re.compile(r"-(s[0-9a-f]{12})-")
 
 _log = logging.getLogger(__name__)
@@ -78,6 +79,8 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         _erasures_task(control, metrics),
         Task("merging ended days", MERGE_EVERY, lambda: _merge(lake)),
         Task("dropping old answers", DROP_EVERY, lambda: _forget(control)),
+        Task("recording ends of jobs", ENDINGS_EVERY, control.queue.write_endings),
+        Task("counting kept answers", ERASURES_EVERY, lambda: _count_answers(control, metrics)),
     ]
     session_id = control.sessions.begin()
     writer: EventWriter = GroupCommitWriter(
@@ -219,6 +222,10 @@ def _producer(lake: LakeSettings) -> "InteractionProducer":
 def _forget(control: ControlDatabase) -> None:
     control.queue.forget_keys()
     control.messages.drop_old()
+
+
+def _count_answers(control: ControlDatabase, metrics: ServiceMetrics) -> None:
+    metrics.observe_answers(*control.queue.answer_totals())
 
 
 def _group_limits(settings: ServiceSettings) -> GroupLimits:

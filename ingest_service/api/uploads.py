@@ -11,7 +11,13 @@ from fastapi.responses import JSONResponse
 
 from ingest_service.api.auth import may_ingest
 from ingest_service.api.body import PART, received
-from ingest_service.api.idempotency import REPLAYED, KeyHeader, claim_of, still_running
+from ingest_service.api.idempotency import (
+    REPLAYED,
+    KeyHeader,
+    claim_of,
+    limits_of,
+    still_running,
+)
 from ingest_service.api.models import (
     UploadInvalid,
     UploadJob,
@@ -40,6 +46,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     413: {"description": "The body, or what it unpacks to, is too large.", **_PROBLEM},
     415: {"description": "The body is of no known type.", **_PROBLEM},
     422: {"description": "A parameter is wrong, or the Idempotency-Key was reused.", **_PROBLEM},
+    429: {"description": "The tenant holds too many Idempotency-Keys.", **_PROBLEM},
     503: {"description": "Not possible now; nothing is stored.", **_PROBLEM},
 }
 
@@ -80,15 +87,17 @@ class Intake:
                 file.keep()
                 self.worker.add(job.job_id)
                 return _taken_in(job)
-            async with self.turns:
-                answer = await run_in_threadpool(
-                    run_upload,
-                    services,
-                    job,
-                    file.path,
-                    is_repeat=accepted.outcome == "again",
-                    keeps_answer=claim is not None,
-                )
+            with services.control.queue.running(job.job_id):
+                async with self.turns:
+                    answer = await run_in_threadpool(
+                        run_upload,
+                        services,
+                        job,
+                        file.path,
+                        is_repeat=accepted.outcome == "again",
+                        keeps_answer=claim is not None,
+                        keeps_whole=accepted.keeps_whole,
+                    )
         return _answer(answer.status, answer.body)
 
 
@@ -148,7 +157,7 @@ def _accept(
         order.model_dump(mode="json"),
         spool_name,
     )
-    return services.control.queue.accept(work, claim)
+    return services.control.queue.accept(work, claim, limits_of(services.settings))
 
 
 def _known(job: Job) -> JSONResponse:
