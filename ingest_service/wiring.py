@@ -4,6 +4,7 @@ import logging
 import re
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
@@ -60,6 +61,7 @@ _log = logging.getLogger(__name__)
 def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     """Open the control database and return the parts; the lake is touched at `start` only."""
     control = ControlDatabase.open(lake.control_url)
+    control.keys.note_by(ThreadPoolExecutor(1, thread_name_prefix="last-used").submit)
     sink = DeltaSink(lake)
     spool = Spool(lake.spool_dir)
     findings = FindingsStore(lake)

@@ -90,9 +90,11 @@ class QueueWriter:
 
     async def stop(self) -> None:
         """Deliver what is on its way."""
-        if self._producer is not None:
-            await asyncio.to_thread(self._producer.close)
-        await self._lake.stop()
+        try:
+            if self._producer is not None:
+                await asyncio.to_thread(self._producer.close)
+        finally:
+            await self._lake.stop()
 
     def _judge(self, request: EventRequest, rows: RowTexts) -> dict[int, list[dict[str, str]]]:
         settings = self._settings_of(request.tenant_id)
