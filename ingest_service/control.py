@@ -1,6 +1,7 @@
 """What the service needs of the control database, so that tests can stand in for it."""
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from lakehouse.control.database import (
     Claim,
     Erasure,
     Job,
+    KeyLimits,
     KeyRecord,
     NewKey,
     WebhookSource,
@@ -48,12 +50,30 @@ class JobLog(Protocol):
 class WorkQueue(Protocol):
     """Jobs that can be run again; see `lakehouse.control.job_queue.JobQueue`."""
 
-    def accept(self, work: Work, claim: Claim | None = None) -> Accepted:
+    def accept(
+        self, work: Work, claim: Claim | None = None, limits: KeyLimits | None = None
+    ) -> Accepted:
         """Record a job, or find the one that the claim's key is bound to."""
+        ...
+
+    def running(self, job_id: str) -> AbstractContextManager[None]:
+        """Run a job in the block."""
+        ...
+
+    def finish(self, job_id: str, state: str, result: dict[str, Any]) -> None:
+        """End a job, now or as soon as it can be recorded."""
+        ...
+
+    def write_endings(self) -> None:
+        """Record the ends that could not be recorded before."""
         ...
 
     def begin(self, job_id: str) -> Job | None:
         """Start a queued job."""
+        ...
+
+    def begin_again(self, job_id: str) -> Job | None:
+        """Start a job that came to no end."""
         ...
 
     def put_back(self, job_id: str) -> None:

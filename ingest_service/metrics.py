@@ -107,6 +107,26 @@ class ServiceMetrics:
             "Age of the oldest erasure that is open; 0 when none is.",
             registry=self.registry,
         )
+        self.idempotency_keys = Gauge(
+            "eta_idempotency_keys",
+            "Idempotency keys that are kept.",
+            registry=self.registry,
+        )
+        self.idempotent_answer_bytes = Gauge(
+            "eta_idempotent_answer_bytes",
+            "Bytes of the answers kept for them.",
+            registry=self.registry,
+        )
+        self.answers_cut = Counter(
+            "eta_idempotent_answers_cut_total",
+            "Answers of which the counts alone are kept, for their size.",
+            registry=self.registry,
+        )
+        self.keys_refused = Counter(
+            "eta_idempotency_keys_refused_total",
+            "Requests refused because their tenant holds too many idempotency keys.",
+            registry=self.registry,
+        )
         self.ledger_checked = Gauge(
             "eta_ledger_checked_timestamp_seconds",
             "When the ledger was last checked, seconds since 1970.",
@@ -130,6 +150,11 @@ class ServiceMetrics:
         self.open_erasures.set(len(ages))
         self.late_erasures.set(sum(one.is_late(moment) for one in open_erasures))
         self.oldest_erasure.set(max(ages, default=0.0))
+
+    def observe_answers(self, keys: int, answer_bytes: int) -> None:
+        """Show what idempotency keys hold."""
+        self.idempotency_keys.set(keys)
+        self.idempotent_answer_bytes.set(answer_bytes)
 
     def observe_ledger(self, check: LedgerCheck, moment: datetime) -> None:
         """Show what a check of the ledger found."""

@@ -68,6 +68,12 @@ class ServiceSettings(BaseSettings):
     """Seconds after which a waiting event shows that the writer is behind: 503 for new ones."""
     parallel_commits: int = Field(default=2, gt=0)
     """Groups of events stored at the same time per process."""
+    idempotent_answer_bytes: int = Field(default=256 * 1024, ge=1024)
+    """Largest answer that is kept whole for an Idempotency-Key; of a larger one the counts are."""
+    idempotent_total_bytes: int = Field(default=64 * MEBIBYTE, gt=0)
+    """Answers kept for a tenant's keys; beyond it of every answer the counts alone."""
+    idempotency_keys: int = Field(default=100_000, gt=0)
+    """Most keys of a tenant; those older than a day make room for new ones, else 429."""
     header_seconds: float = Field(default=20, gt=0)
     """Time a client has for the head of a request; then its connection is closed."""
     body_seconds: float = Field(default=60, gt=0)

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
@@ -54,6 +55,7 @@ it looks at all that may be known to be lost; `eta ledger check` looks at everyt
 MERGE_EVERY: Final = timedelta(hours=1)
 ERASURES_EVERY: Final = timedelta(minutes=5)
 DROP_EVERY: Final = timedelta(hours=6)
+ENDINGS_EVERY: Final = timedelta(minutes=1)
 _SESSION: Final = re.compile(r"-(s[0-9a-f]{12})-")
 
 _log = logging.getLogger(__name__)
@@ -62,6 +64,7 @@ _log = logging.getLogger(__name__)
 def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     """Open the control database and return the parts; the lake is touched at `start` only."""
     control = ControlDatabase.open(lake.control_url)
+    control.keys.note_by(ThreadPoolExecutor(1, thread_name_prefix="last-used").submit)
     sink = DeltaSink(lake)
     spool = Spool(lake.spool_dir, settings.spool_bytes_per_tenant)
     findings = FindingsStore(lake)
@@ -83,6 +86,8 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         Task("merging ended days", MERGE_EVERY, lambda: _merge(lake)),
         Task("dropping old answers", DROP_EVERY, lambda: _forget(control)),
         Task("dropping old acknowledgements", DROP_EVERY, lambda: _drop_acknowledged(lake)),
+        Task("recording ends of jobs", ENDINGS_EVERY, control.queue.write_endings),
+        Task("counting kept answers", ERASURES_EVERY, lambda: _count_answers(control, metrics)),
     ]
     session_id = control.sessions.begin()
     writer: EventWriter = GroupCommitWriter(
@@ -251,6 +256,10 @@ def _producer(lake: LakeSettings) -> "InteractionProducer":
 def _forget(control: ControlDatabase) -> None:
     control.queue.forget_keys()
     control.messages.drop_old()
+
+
+def _count_answers(control: ControlDatabase, metrics: ServiceMetrics) -> None:
+    metrics.observe_answers(*control.queue.answer_totals())
 
 
 def _group_limits(settings: ServiceSettings) -> GroupLimits:

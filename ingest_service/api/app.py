@@ -2,7 +2,7 @@
 
 from asyncio import Semaphore
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -36,19 +36,21 @@ def create_app(services: Services) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(services.start)
-        await worker.start()
-        await services.writer.start()
-        await services.quotas.start()
-        await services.uploads.start()
-        await services.inbox.start()
-        yield
-        await services.inbox.stop()
-        await services.uploads.stop()
-        await services.quotas.stop()
-        await services.writer.stop()
-        await worker.stop()
-        await run_in_threadpool(services.stop)
+        # Each part is stopped, the last one first, also when another could not be started or ended.
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(run_in_threadpool, services.stop)
+            await run_in_threadpool(services.start)
+            parts = (
+                worker,
+                services.writer,
+                services.quotas,
+                services.uploads,
+                services.inbox,
+            )
+            for part in parts:
+                stack.push_async_callback(part.stop)
+                await part.start()
+            yield
 
     app = FastAPI(
         title="eta ingestion",

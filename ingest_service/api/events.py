@@ -19,6 +19,8 @@ from ingest_service.api.idempotency import (
     KeyHeader,
     check_idempotency_key,
     claim_of_bytes,
+    kept_answer,
+    limits_of,
     still_running,
 )
 from ingest_service.api.problems import ProblemError
@@ -39,6 +41,7 @@ from lakehouse.control.database import ANSWER_KIND, ApiKey, Claim, Work
 from lakehouse.errors import EtaError
 
 CONTRACT: Final = "contract"
+_LISTS: Final = ("results",)
 INLINE_BYTES: Final = 64 * 1024
 """Up to here a body is parsed where it is: a thread would cost more than it saves."""
 
@@ -220,28 +223,33 @@ async def parsed(body: bytes, limits: EventLimits, columns: JsonColumns) -> RowT
 
 
 async def _once(services: Services, wanted: EventRequest, claim: Claim) -> Response:
-    """Write a request that has an idempotency key, or answer as it was answered before."""
-    queue, jobs = services.control.queue, services.control.jobs
+    """Write a request that has an idempotency key, or answer as it was answered before.
+
+    Its sender may go meanwhile: what was begun is ended all the same.
+    """
+    return await asyncio.shield(asyncio.create_task(_written_once(services, wanted, claim)))
+
+
+async def _written_once(services: Services, wanted: EventRequest, claim: Claim) -> Response:
+    queue = services.control.queue
     work = Work(wanted.tenant_id, ANSWER_KIND, services.new_batch_id(), {})
-    accepted = await run_in_threadpool(queue.accept, work, claim)
+    accepted = await run_in_threadpool(queue.accept, work, claim, limits_of(services.settings))
     job = accepted.job
     if accepted.outcome == "busy":
         raise still_running()
     if accepted.outcome == "known" and job.result is not None:
         return answer(job.result["status"], msgspec.json.encode(job.result["body"]), REPLAYED)
-    return await asyncio.shield(_finished(services, wanted, job.job_id, jobs.finish))
-
-
-async def _finished(services: Services, wanted: EventRequest, job_id: str, finish: Any) -> Response:
-    """Write a request and keep its answer, also when its sender has gone meanwhile."""
-    try:
-        status, body = told(await services.writer.write(wanted))
-    except BaseException as error:
-        failure = {"error": type(error).__qualname__, "remedy": "send the request again"}
-        await run_in_threadpool(finish, job_id, "failed", failure)
-        raise
-    kept = {"status": status, "body": msgspec.json.decode(body)}
-    await run_in_threadpool(finish, job_id, "succeeded", kept)
+    with queue.running(job.job_id):
+        try:
+            status, body = told(await services.writer.write(wanted))
+        except BaseException as error:
+            failure = {"error": type(error).__qualname__, "remedy": "send the request again"}
+            await run_in_threadpool(queue.finish, job.job_id, "failed", failure)
+            raise
+        kept = kept_answer(
+            services, status, msgspec.json.decode(body), _LISTS, whole=accepted.keeps_whole
+        )
+        await run_in_threadpool(queue.finish, job.job_id, "succeeded", kept)
     return answer(status, body)
 
 

@@ -1,15 +1,19 @@
 """`Idempotency-Key`: the same request sent again gets the same answer and makes no second batch."""
 
 import hashlib
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 from fastapi import Header
 
 from ingest_service.api.problems import ProblemError
+from ingest_service.api.services import Services
 from ingest_service.orders import UploadOrder
+from ingest_service.settings import ServiceSettings
 from ingest_service.spool import SpoolFile
-from lakehouse.control.database import Claim
+from lakehouse.control.database import Claim, KeyLimits
 
 REPLAYED: Final = {"Idempotent-Replayed": "true"}
 MAX_KEY: Final = 255
@@ -58,6 +62,29 @@ def check_idempotency_key(key: str | None) -> None:
             "the Idempotency-Key is not one",
             remedy=f"send 1 to {MAX_KEY} printable ASCII characters, a new UUID for example",
         )
+
+
+def limits_of(settings: ServiceSettings) -> KeyLimits:
+    """Return how much a tenant's keys may hold."""
+    return KeyLimits(settings.idempotency_keys, settings.idempotent_total_bytes)
+
+
+def kept_answer(
+    services: Services, status: int, body: dict[str, Any], lists: Sequence[str], *, whole: bool
+) -> dict[str, Any]:
+    """Return what is kept of an answer, to be given again: all of it, or without its `lists`.
+
+    They are left out of a large answer, and where there is no room for it (`whole`); its counts
+    say what became of the request all the same, and `cut` that they are gone.
+    """
+    size = len(msgspec.json.encode(body))
+    if whole and size <= services.settings.idempotent_answer_bytes:
+        return {"status": status, "body": body}
+    if not any(body.get(name) for name in lists):
+        return {"status": status, "body": body}
+    services.metrics.answers_cut.inc()
+    kept = {name: [] if name in lists else value for name, value in body.items()}
+    return {"status": status, "body": {**kept, "cut": [name for name in lists if name in body]}}
 
 
 def still_running() -> ProblemError:

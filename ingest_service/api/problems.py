@@ -3,6 +3,7 @@
 import logging
 import re
 import traceback
+from asyncio import CancelledError
 from http import HTTPStatus
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +22,12 @@ from ingest_service.events.writer import BehindError
 from ingest_service.metrics import ServiceMetrics
 from ingest_service.spool import SpoolQuotaError
 from lakehouse.contracts.mapping import FileRefusedError
-from lakehouse.control.database import IdempotencyKeyReused, JobNotFound, TenantNotFound
+from lakehouse.control.database import (
+    IdempotencyKeyReused,
+    JobNotFound,
+    TenantNotFound,
+    TooManyKeys,
+)
 from lakehouse.errors import EtaError
 from lakehouse.storage.faults import RETRY_SECONDS, Fault, StorageError, fault_of, storage_error
 
@@ -108,6 +114,7 @@ def install(app: FastAPI) -> None:
         TenantNotFound: _on_tenant_not_found,
         JobNotFound: _on_job_not_found,
         IdempotencyKeyReused: _on_key_reused,
+        TooManyKeys: _on_too_many_keys,
         QuotaError: _on_quota,
         BehindError: _on_behind,
         NoRoomError: _on_behind,
@@ -150,7 +157,9 @@ class IncidentMiddleware:
             await self._app(scope, receive, watched)
         except ClientDisconnect:
             _log.info("a client left before its request was complete")
-        except Exception as error:  # noqa: BLE001 - the last line of defence
+        except (CancelledError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - the last line of defence; panics as well
             incident = token_hex(8)
             where = "".join(traceback.format_tb(error.__traceback__))
             _log.error("incident %s: %s\n%s", incident, type(error).__qualname__, where)
@@ -189,6 +198,13 @@ async def _on_key_reused(_: Request, error: IdempotencyKeyReused) -> JSONRespons
     return problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", error.message, error.remedy
     )
+
+
+async def _on_too_many_keys(request: Request, error: TooManyKeys) -> JSONResponse:
+    request.app.state.services.metrics.keys_refused.inc()
+    wait = {"Retry-After": str(error.retry_after)}
+    status, code = HTTPStatus.TOO_MANY_REQUESTS, "too_many_idempotency_keys"
+    return problem(status, code, error.message, error.remedy, headers=wait)
 
 
 async def _on_quota(request: Request, error: QuotaError) -> JSONResponse:

@@ -13,7 +13,13 @@ from ingest_service.api.auth import may_ingest
 from ingest_service.api.body import PART, announced_length, received
 from ingest_service.api.event_schemas import waiting_response
 from ingest_service.api.events import settings_of
-from ingest_service.api.idempotency import REPLAYED, KeyHeader, claim_of, still_running
+from ingest_service.api.idempotency import (
+    REPLAYED,
+    KeyHeader,
+    claim_of,
+    limits_of,
+    still_running,
+)
 from ingest_service.api.models import (
     UploadInvalid,
     UploadJob,
@@ -44,7 +50,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     408: {"description": "The body came too slowly.", **_PROBLEM},
     415: {"description": "The body is of no known type.", **_PROBLEM},
     422: {"description": "A parameter is wrong, or the Idempotency-Key was reused.", **_PROBLEM},
-    429: waiting_response("Too many uploads at once, or too many bytes today."),
+    429: waiting_response("Too many uploads at once, bytes today, or Idempotency-Keys."),
     503: {"description": "Not possible now; not acknowledged.", **_PROBLEM},
     507: {"description": "No room on the service's disk; not acknowledged.", **_PROBLEM},
 }
@@ -89,7 +95,10 @@ class Intake:
                     file.keep()
                     self.worker.add(accepted.job.job_id)
                     return _taken_in(accepted.job)
-                answer = await self._run(services, accepted, file, keeps_answer=claim is not None)
+                with services.control.queue.running(accepted.job.job_id):
+                    answer = await self._run(
+                        services, accepted, file, keeps_answer=claim is not None
+                    )
         return _answer(answer.status, answer.body)
 
     async def _run(
@@ -105,6 +114,7 @@ class Intake:
                     file.path,
                     is_repeat=accepted.outcome == "again",
                     keeps_answer=keeps_answer,
+                    keeps_whole=accepted.keeps_whole,
                     watch=until_stopped(services),
                 )
             except StoppedError:
@@ -167,7 +177,7 @@ def _accept(
         order.model_dump(mode="json"),
         spool_name,
     )
-    return services.control.queue.accept(work, claim)
+    return services.control.queue.accept(work, claim, limits_of(services.settings))
 
 
 def _known(job: Job) -> JSONResponse:

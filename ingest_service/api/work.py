@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any, Final
 
+from ingest_service.api.idempotency import kept_answer
 from ingest_service.api.models import upload_result
 from ingest_service.api.problems import refused_file_body
 from ingest_service.api.services import Services
@@ -43,20 +44,22 @@ def run_upload(
     *,
     is_repeat: bool,
     keeps_answer: bool,
+    keeps_whole: bool = True,
     watch: Watch = unwatched,
 ) -> Answer:
     """Take in a spooled file and end its job.
 
     `is_repeat`: an attempt before may have stored the batch. `keeps_answer`: the answer may be
-    asked for again, so the job keeps all of it. What prevents an answer is raised, after the job
-    has been ended as failed; a `StoppedError` leaves a job running that can be run again.
+    asked for again, so the job keeps all of it that there is room for (`keeps_whole`). What
+    prevents an answer is raised, after the job has been ended as failed; a `StoppedError` leaves
+    a job running that can be run again.
     """
-    jobs = services.control.jobs
+    queue = services.control.queue
     try:
         answer, state = _ingest(services, job, path, watch, is_repeat=is_repeat)
     except StoppedError:
         if job.spool_name is None:
-            jobs.finish(job.job_id, "failed", _STOPPED)
+            queue.finish(job.job_id, "failed", _STOPPED)
         raise
     except BaseException as error:
         failure = {"error": type(error).__qualname__, "remedy": _FAILED}
@@ -66,12 +69,14 @@ def run_upload(
                 "code": f"storage_{fault}",
                 "error": f"the service's disk is {_DISKS[fault]}",
             }
-        jobs.finish(job.job_id, "failed", failure)
+        queue.finish(job.job_id, "failed", failure)
         raise
-    kept = answer.body
-    if not keeps_answer:
-        kept = {name: value for name, value in kept.items() if name not in _LISTS}
-    jobs.finish(job.job_id, state, {"status": answer.status, "body": kept})
+    if keeps_answer:
+        kept = kept_answer(services, answer.status, answer.body, _LISTS, whole=keeps_whole)
+    else:
+        body = {name: value for name, value in answer.body.items() if name not in _LISTS}
+        kept = {"status": answer.status, "body": body}
+    queue.finish(job.job_id, state, kept)
     return answer
 
 

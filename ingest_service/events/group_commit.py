@@ -111,12 +111,9 @@ class GroupCommitWriter:
         key = (request.tenant_id, request.data_type, request.mapping_name, request.source)
         answer: Future[Answer] = asyncio.get_running_loop().create_future()
         waiting = Waiting(request, answer, monotonic())
-        group = self._groups.setdefault(key, Group())
+        group = self._groups.get(key) or self._begin(key)
         group.add(waiting)
         self._room.hold(waiting)
-        if group.task is None:
-            group.task = asyncio.create_task(self._serve(key, group))
-            group.task.add_done_callback(partial(self._ended, key, group))
         found = await asyncio.shield(answer)
         if isinstance(found, Exception):
             # Others of the group get the same error: without the way it took through them.
@@ -136,6 +133,14 @@ class GroupCommitWriter:
                 task.cancel()
             await asyncio.wait(tasks)
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self, key: GroupKey) -> Group:
+        """Return a new group whose task runs: no request waits where there is none."""
+        group = Group()
+        group.task = asyncio.create_task(self._serve(key, group))
+        group.task.add_done_callback(partial(self._ended, key, group))
+        self._groups[key] = group
+        return group
 
     async def _serve(self, key: GroupKey, group: Group) -> None:
         """Store what a group has until it has no more; it is gone in the same moment."""

@@ -92,9 +92,11 @@ class QueueWriter:
 
     async def stop(self) -> None:
         """Deliver what is on its way."""
-        if self._producer is not None:
-            await asyncio.to_thread(self._producer.close)
-        await self._lake.stop()
+        try:
+            if self._producer is not None:
+                await asyncio.to_thread(self._producer.close)
+        finally:
+            await self._lake.stop()
 
     def _judge(self, request: EventRequest, rows: RowTexts) -> tuple[_ByRow, _ByRow]:
         """Return the reasons of rows that are wrong, and the warnings of those that are odd."""

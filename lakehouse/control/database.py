@@ -21,6 +21,7 @@ from lakehouse.control.job_queue import (
     Work,
 )
 from lakehouse.control.jobs import Job, JobNotFound, Jobs
+from lakehouse.control.key_room import KeyLimits, TooManyKeys
 from lakehouse.control.keys import SCOPES, ApiKey, KeyNotFound, KeyRecord, Keys, NewKey, key_hash
 from lakehouse.control.run_lock import RunLock, RunLocked
 from lakehouse.control.runs import ModelRun, RunNotFound, Runs
@@ -62,6 +63,7 @@ __all__ = [
     "Job",
     "JobNotFound",
     "KeptMessage",
+    "KeyLimits",
     "KeyNotFound",
     "KeyRecord",
     "ModelRun",
@@ -73,6 +75,7 @@ __all__ = [
     "Tenant",
     "TenantExists",
     "TenantNotFound",
+    "TooManyKeys",
     "WebhookNotFound",
     "WebhookSource",
     "Work",

@@ -5,7 +5,8 @@ carries an idempotency key is bound to one job, so a repetition finds that job a
 rest on the same thing: a job keeps its batch id, and a batch is stored at most once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -15,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from lakehouse.control import schema
 from lakehouse.control.connection import Connections
+from lakehouse.control.endings import Endings
 from lakehouse.control.jobs import (
     FINAL_STATES,
     LEASE,
@@ -26,6 +28,7 @@ from lakehouse.control.jobs import (
     job_of,
     owner_columns,
 )
+from lakehouse.control.key_room import KeyLimits, KeyRoom, totals
 from lakehouse.errors import EtaError
 
 MAX_STARTS: Final = 3
@@ -35,7 +38,7 @@ ANSWER_KIND: Final = "events"
 """Kind of a job that only keeps what a request with an idempotency key was answered."""
 
 _KILLED_OFTEN: Final = {
-    "error": f"the process ended {MAX_STARTS} times while it ran the job",
+    "error": f"the job was begun {MAX_STARTS} times and came to no end",
     "remedy": "send the file in smaller parts, and tell the operator",
 }
 
@@ -75,10 +78,12 @@ class Accepted:
 
     `new`: run it. `again`: run it; an attempt before may have stored its batch already. `known`:
     it is queued, or has ended with its `result`. `busy`: another request with the key runs it.
+    `keeps_whole`: whether there is room for the whole answer.
     """
 
     job: Job
     outcome: Literal["new", "again", "known", "busy"]
+    keeps_whole: bool = True
 
 
 class JobQueue:
@@ -90,27 +95,64 @@ class JobQueue:
         self._connections = connections
         self._clock = clock
         self._new_id = new_id
+        self._room = KeyRoom(clock)
+        self._endings = Endings(connections, clock, self._room)
 
-    def accept(self, work: Work, claim: Claim | None = None) -> Accepted:
+    def accept(
+        self, work: Work, claim: Claim | None = None, limits: KeyLimits | None = None
+    ) -> Accepted:
         """Record a job, or find the one that the claim's key is bound to; one transaction.
 
-        Raises `TenantNotFound` and `IdempotencyKeyReused`.
+        Raises `TenantNotFound`, `IdempotencyKeyReused` and `TooManyKeys`.
         """
+        self._endings.write()
+        limits = limits or KeyLimits()
         try:
-            return self._accept(work, claim)
+            return self._accept(work, claim, limits)
         except IntegrityError:  # another process bound the key at the same moment
-            return self._accept(work, claim)
+            return self._accept(work, claim, limits)
+
+    def running(self, job_id: str) -> AbstractContextManager[None]:
+        """Run a job in the block; see `Endings.running`."""
+        return self._endings.running(job_id)
+
+    def finish(self, job_id: str, state: str, result: dict[str, Any]) -> None:
+        """End a job that this process runs; see `Endings.finish`."""
+        self._endings.finish(job_id, state, result)
+
+    def write_endings(self) -> None:
+        """Record the ends of jobs that could not be recorded before."""
+        self._endings.write()
+
+    def answer_totals(self) -> tuple[int, int]:
+        """Return how many idempotency keys there are, and the bytes of their answers."""
+        with self._connections.read() as connection:
+            return totals(connection)
 
     def begin(self, job_id: str) -> Job | None:
         """Start a queued job of this process; None when it is not queued any more."""
+        return self._begin(job_id, {QUEUED})
+
+    def begin_again(self, job_id: str) -> Job | None:
+        """Start a job that this process began before and that came to no end; None when it has.
+
+        After `MAX_STARTS` it is failed.
+        """
+        self._endings.write()
+        return self._begin(job_id, {QUEUED, RUNNING})
+
+    def _begin(self, job_id: str, states: Collection[str]) -> Job | None:
         table = schema.jobs
         with self._connections.write() as connection:
-            changed = connection.execute(
-                update(table)
-                .where(table.c.job_id == job_id, table.c.state == QUEUED)
-                .values(state=RUNNING, starts=table.c.starts + 1)
-            )
-            return _get(connection, job_id) if changed.rowcount else None
+            row = connection.execute(select(table).where(table.c.job_id == job_id)).first()
+            if row is None or row.state not in states:
+                return None
+            if row.state == RUNNING and row.starts >= MAX_STARTS:
+                ended = {"state": "failed", "result": _KILLED_OFTEN}
+                _set(connection, job_id, **ended, finished_at=self._clock())
+                return None
+            _set(connection, job_id, state=RUNNING, starts=row.starts + 1)
+            return _get(connection, job_id)
 
     def put_back(self, job_id: str) -> None:
         """Queue a job again that was stopped on purpose."""
@@ -167,21 +209,24 @@ class JobQueue:
     def forget_keys(self) -> int:
         """Drop the idempotency keys older than `KEY_LIFETIME`; return how many.
 
-        So are the jobs that are there for their answers alone (`ANSWER_KIND`).
+        So are the jobs that are there for their answers alone (`ANSWER_KIND`), once no key is
+        bound to them.
         """
         keys, jobs = schema.idempotency_keys, schema.jobs
         oldest = self._clock() - KEY_LIFETIME
-        answers = delete(jobs).where(jobs.c.kind == ANSWER_KIND, jobs.c.created_at < oldest)
+        is_bound = select(keys.c.job_id).where(keys.c.job_id == jobs.c.job_id).exists()
+        ended = jobs.c.state.in_(FINAL_STATES)
+        answers = delete(jobs).where(jobs.c.kind == ANSWER_KIND, ended, ~is_bound)
         with self._connections.write() as connection:
             dropped = connection.execute(delete(keys).where(keys.c.created_at < oldest)).rowcount
             connection.execute(answers)
         return dropped
 
-    def _accept(self, work: Work, claim: Claim | None) -> Accepted:
+    def _accept(self, work: Work, claim: Claim | None, limits: KeyLimits) -> Accepted:
         with self._connections.write() as connection:
             bound = None if claim is None else _bound(connection, work.tenant_id, claim.key_hash)
             if bound is None:
-                return self._add(connection, work, claim)
+                return self._add(connection, work, claim, limits)
             assert claim is not None
             if bound.fingerprint != claim.fingerprint:
                 raise IdempotencyKeyReused
@@ -191,8 +236,11 @@ class JobQueue:
                 return Accepted(job_of(bound), "busy")
             return self._take_over(connection, bound, work)
 
-    def _add(self, connection: Connection, work: Work, claim: Claim | None) -> Accepted:
+    def _add(
+        self, connection: Connection, work: Work, claim: Claim | None, limits: KeyLimits
+    ) -> Accepted:
         job_id, now = self._new_id(), self._clock()
+        keeps_whole = claim is None or self._room.take(connection, work.tenant_id, limits)
         queued = work.spool_name is not None
         add_job(
             connection,
@@ -216,7 +264,7 @@ class JobQueue:
                     created_at=now,
                 )
             )
-        return Accepted(_get(connection, job_id), "new")
+        return Accepted(_get(connection, job_id), "new", keeps_whole)
 
     def _take_over(self, connection: Connection, bound: Row[Any], work: Work) -> Accepted:
         """Run a job again whose attempt came to nothing that could be answered."""

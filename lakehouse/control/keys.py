@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, or_, select, update
@@ -90,6 +91,11 @@ class Keys:
         self._clock = clock
         self._new_id = new_id
         self._audit = audit
+        self._note_by: Callable[[Callable[[], None]], object] = lambda note: note()
+
+    def note_by(self, run: Callable[[Callable[[], None]], object]) -> None:
+        """Have uses noted by `run`, a thread's `submit`: an event loop must wait for no writer."""
+        self._note_by = run
 
     def create(
         self,
@@ -208,7 +214,7 @@ class Keys:
             return None
         if known.last_used_at is None or known.last_used_at <= now - LAST_USED_EVERY:
             known.last_used_at = now
-            self._note_use(known.key.key_id, now)
+            self._note_by(partial(self._note_use, known.key.key_id, now))
         return known.key
 
     def _note_use(self, key_id: str, now: datetime) -> None:

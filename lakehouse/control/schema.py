@@ -115,6 +115,7 @@ idempotency_keys = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("answer_bytes", Integer, nullable=False, server_default="0"),
     Index("ix_idempotency_keys_created_at", "created_at"),
+    Index("ix_idempotency_keys_job_id", "job_id"),
 )
 
 audit_log = Table(

@@ -69,6 +69,19 @@ class Faults:
 
         return counted
 
+    def job(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function as a step whose calls are all of the tenant."""
+
+        def counted(*args: Any) -> Any:
+            self._inside.yes = True
+            try:
+                self._count(name)
+                return function(*args)
+            finally:
+                self._inside.yes = False
+
+        return counted
+
     def patch(self, patches: pytest.MonkeyPatch, owner: Any, *names: str) -> None:
         """Make functions or methods of an object, a class or a module steps."""
         for name in names:

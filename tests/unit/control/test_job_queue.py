@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from lakehouse.control.database import Claim, ControlDatabase, IdempotencyKeyReused, Work
+from lakehouse.control.database import (
+    Claim,
+    ControlDatabase,
+    DatabaseUnreachable,
+    IdempotencyKeyReused,
+    KeyLimits,
+    TooManyKeys,
+    Work,
+)
 from lakehouse.control.job_queue import KEY_LIFETIME, MAX_STARTS
 
 KEY = Claim("k", "asked")
@@ -122,3 +130,68 @@ def test_old_keys_are_forgotten(acme: ControlDatabase, clock: Any) -> None:
     clock.advance(7_200)
     assert acme.queue.forget_keys() == 1
     assert acme.queue.accept(work("b2"), KEY).outcome == "new"
+
+
+def test_a_tenant_holds_so_many_keys_and_those_of_yesterday_make_room(
+    acme: ControlDatabase, clock: Any
+) -> None:
+    acme.tenants.add("other")
+    limits = KeyLimits(keys=3)
+
+    def accept(n: int, tenant: str = "acme") -> str:
+        answered = acme.queue.accept(work(tenant=tenant), Claim(f"k{n}", "asked"), limits)
+        acme.queue.finish(answered.job.job_id, "succeeded", {"n": n})
+        return answered.outcome
+
+    for n in range(3):
+        assert accept(n) == "new"
+    for _ in range(2):
+        with pytest.raises(TooManyKeys):
+            accept(3)
+    assert [accept(n) for n in range(3)] == ["known"] * 3
+    assert accept(0, "other") == "new"
+    assert acme.queue.accept(work()).outcome == "new"  # without a key
+    clock.advance(24 * 3_600 + 61)
+    assert [accept(n) for n in (3, 4, 5)] == ["new"] * 3
+    assert acme.queue.answer_totals()[0] <= 4
+
+
+def test_answers_beyond_a_tenants_bytes_are_not_kept_whole(acme: ControlDatabase) -> None:
+    limits = KeyLimits(answer_bytes=1_000)
+    found = []
+    for n in range(4):
+        accepted = acme.queue.accept(work(), Claim(f"k{n}", "asked"), limits)
+        acme.queue.finish(accepted.job.job_id, "succeeded", {"body": "x" * 600})
+        found.append(accepted.keeps_whole)
+    assert found == [True, True, False, False]
+    keys, size = acme.queue.answer_totals()
+    assert (keys, size > 2_400) == (4, True)
+
+
+def test_an_end_that_could_not_be_recorded_is_recorded_later(
+    acme: ControlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = acme.queue.accept(work(), KEY).job.job_id
+    second = acme.queue.accept(work(), Claim("other", "asked")).job.job_id
+    with monkeypatch.context() as patches:
+
+        def away() -> Any:
+            raise DatabaseUnreachable
+
+        patches.setattr(acme.connections, "write", away)
+        acme.queue.finish(first, "succeeded", {"status": 200, "body": {}})
+        with pytest.raises(KeyError), acme.queue.running(second):
+            raise KeyError
+    assert acme.jobs.get(first).state == "running"
+    again = acme.queue.accept(work(), KEY)
+    assert (again.outcome, again.job.result) == ("known", {"status": 200, "body": {}})
+    assert acme.jobs.get(second).state == "failed"
+    assert acme.queue.accept(work(), Claim("other", "asked")).outcome == "again"
+
+
+def test_a_job_that_came_to_no_end_is_begun_again_a_few_times(acme: ControlDatabase) -> None:
+    job_id = acme.queue.accept(work(spool_name="f1")).job.job_id
+    for _ in range(MAX_STARTS):
+        assert acme.queue.begin_again(job_id) is not None
+    assert acme.queue.begin_again(job_id) is None
+    assert acme.jobs.get(job_id).state == "failed"

@@ -2,7 +2,9 @@
 
 import hmac
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -172,6 +174,22 @@ def test_a_refused_key_is_not_noted_as_used(acme: ControlDatabase) -> None:
     new = acme.keys.create("acme")
     acme.authenticate(_altered(new.secret))
     assert acme.keys.list("acme")[0].last_used_at is None
+
+
+def test_a_key_waits_for_no_writer_where_a_thread_notes_its_use(sqlite_url: str) -> None:
+    database = ControlDatabase.open(sqlite_url)
+    database.tenants.add("acme")
+    new = database.keys.create("acme")
+    writer = connection_module.connect(sqlite_url)
+    with ThreadPoolExecutor(1) as notes:
+        database.keys.note_by(notes.submit)
+        with writer.write():
+            begun = monotonic()
+            assert database.authenticate(new.secret) is not None
+            assert monotonic() - begun < connection_module.BUSY_SECONDS / 3
+    assert database.keys.list("acme")[0].last_used_at is not None
+    writer.close()
+    database.close()
 
 
 def test_a_good_key_is_accepted_while_another_process_writes(

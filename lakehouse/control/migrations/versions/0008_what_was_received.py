@@ -17,10 +17,12 @@ def upgrade() -> None:
     op.add_column("webhook_sources", used)
     size = sa.Column("answer_bytes", sa.Integer, nullable=False, server_default="0")
     op.add_column("idempotency_keys", size)
+    op.create_index("ix_idempotency_keys_job_id", "idempotency_keys", ["job_id"])
 
 
 def downgrade() -> None:
     """Drop them."""
+    op.drop_index("ix_idempotency_keys_job_id")
     op.drop_column("idempotency_keys", "answer_bytes")
     op.drop_column("webhook_sources", "previous_used_at")
     op.drop_column("webhook_messages", "conflicts_with")
