@@ -14,7 +14,9 @@ from lakehouse.contracts.mapping import FileRefusedError
 
 HEADER = ["id", "title", "category"]
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "cp1250", "cp1252"]
-TEXT = st.text(alphabet="ab5éß,;\"\n '\\", max_size=8)
+LIKE_ROWS = [f"{start}{d.join('pqr')}\ny" for d in ",;\t|" for start in ("x\n", "")]
+"""Texts with a line that has the fields of a row."""
+TEXT = st.text(alphabet="ab5éß,;\"\n '\\", max_size=8) | st.sampled_from(LIKE_ROWS)
 Row = tuple[str, ...]
 
 
