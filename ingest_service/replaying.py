@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 MAX_ATTEMPTS: Final = 5
 UNREADABLE: Final = "unreadable"
+_DOUBTFUL: Final = tuple(
+    code.value for code in (ReasonCode.BAD_QUOTE, ReasonCode.BAD_ESCAPE, ReasonCode.RAGGED_ROW)
+)
 """Counted for a record that cannot be read alone: it needs an edited row."""
 
 
@@ -233,6 +236,7 @@ class _ReplayRun:
         edited = self._order.edited
         if edited is None:
             texts, is_read = reread(layout, rows["raw"].to_list(), lambda: self._asked(layout))
+            is_read &= ~_is_doubtful(layout, rows["reasons"])
             rows, texts = rows.filter(is_read), texts.filter(is_read)
             self._codes[UNREADABLE] += int((~is_read).sum())
         else:
@@ -293,3 +297,14 @@ class _ReplayRun:
                 self._key.data_type, settings.mapping(name), settings, columns
             )
         return self._validators[key]
+
+
+def _is_doubtful(layout: SourceLayout, reasons: pl.Series) -> pl.Series:
+    """Which records of a CSV file may be no rows, or others, though each alone can be parsed.
+
+    A line beside a stray quote may be text of a field; only an edited export says what it is.
+    """
+    if layout.format != "csv":
+        return pl.repeat(value=False, n=len(reasons), dtype=pl.Boolean, eager=True)
+    codes = pl.element().struct.field("code").is_in(_DOUBTFUL)
+    return reasons.list.eval(codes).list.any().fill_null(value=False)

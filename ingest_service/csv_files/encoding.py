@@ -14,49 +14,18 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final, Literal
 
+from ingest_service.csv_files.charsets import (
+    WINDOWS,
+    canonical_name,
+    declared_name,
+    unknown_encoding,
+)
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
 
 UTF8: Final = "utf-8"
 SNIFFED_BYTES: Final = 4_096
-ENCODINGS: Final = frozenset(
-    codecs.lookup(name).name
-    for name in (
-        *("utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"),
-        *(f"iso8859-{part}" for part in range(1, 17) if part != 12),
-        *(f"cp125{page}" for page in range(9)),
-        *("ascii", "cp437", "cp737", "cp775", "cp850", "cp852", "cp855", "cp857", "cp858"),
-        *("cp862", "cp865", "cp866", "cp874", "koi8-r", "koi8-u"),
-        *("mac-roman", "mac-latin2", "mac-cyrillic", "mac-greek", "mac-turkish", "mac-iceland"),
-        *("cp932", "shift_jis", "shift_jis_2004", "euc_jp", "euc_jis_2004"),
-        *("gb18030", "gbk", "gb2312", "big5", "big5hkscs", "cp950", "euc_kr", "cp949", "johab"),
-    )
-)
-"""What may be given: text encodings alone, by the names that Python knows them by."""
-
-_SUPERSETS: Final = {
-    "ks_c_5601-1987": "cp949",
-    "euc-kr": "cp949",
-    "gb2312": "gbk",
-    "shift_jis": "cp932",
-    "windows-31j": "cp932",
-    "windows-874": "cp874",
-    "x-mac-cyrillic": "mac-cyrillic",
-    "macintosh": "mac-roman",
-}
-"""Charsets as clients declare them, and what is meant by them (the Encoding Standard's labels)."""
 _WIDE: Final = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-_WINDOWS: Final = {
-    "iso8859-1": "cp1252",
-    "iso8859-2": "cp1250",
-    "iso8859-5": "cp1251",
-    "iso8859-6": "cp1256",
-    "iso8859-7": "cp1253",
-    "iso8859-8": "cp1255",
-    "iso8859-9": "cp1254",
-    "iso8859-13": "cp1257",
-    "iso8859-15": "cp1252",
-}
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, UTF8),
@@ -154,7 +123,7 @@ class TextSource:
             raise self._contradicted()
 
     def _contradicted(self) -> FileRefusedError:
-        return _unknown(
+        return unknown_encoding(
             f"the request declares the charset {self.encoding.name}, and the file is UTF-8",
             remedy="declare charset=utf-8, or give the right one as `encoding`",
         )
@@ -166,7 +135,7 @@ class TextSource:
         if self._as_utf8 is not None and not self._is_ascii:
             raise self._contradicted()
         line = self._line + text.count("\n", 0, found.start())
-        windows = _WINDOWS.get(self.encoding.name)
+        windows = WINDOWS.get(self.encoding.name)
         raise FileRefusedError(
             FileFault.UNDECODABLE,
             f"line {line} holds a byte that is a control character in {self.encoding.name}",
@@ -204,11 +173,11 @@ def _encoding_of(
             return Encoding(marked, 1.0, "mark"), len(mark)
         if declared is None:
             return _wide(start) or Encoding(UTF8, 1.0, "detected"), 0
-        return Encoding(_with_byte_order(_declared(declared), start), 1.0, "declared"), 0
-    name = _canonical(given)
+        return Encoding(_with_byte_order(declared_name(declared), start), 1.0, "declared"), 0
+    name = canonical_name(given)
     if marked is not None:
         if marked not in (name, f"{name}-le", f"{name}-be"):
-            raise _unknown(
+            raise unknown_encoding(
                 f"the file begins with the byte order mark of {marked}, {name} was given"
             )
         return Encoding(marked, 1.0, "given"), len(mark)
@@ -220,27 +189,8 @@ def _with_byte_order(name: str, start: bytes) -> str:
         return name
     wide = _wide(start)
     if wide is None or not wide.name.startswith(name):
-        raise _unknown(f"the file has no byte order mark, so {name} does not say enough")
+        raise unknown_encoding(f"the file has no byte order mark, so {name} does not say enough")
     return wide.name
-
-
-def _declared(charset: str) -> str:
-    try:
-        return _canonical(_SUPERSETS.get(charset.strip().lower(), charset.strip()))
-    except FileRefusedError as error:
-        error.message = "the charset that the request declares is not one that files may have"
-        error.remedy = "declare the right one, or give it as `encoding`, which goes before"
-        raise
-
-
-def _canonical(given: str) -> str:
-    try:
-        name = codecs.lookup(given).name.removesuffix("-sig")
-    except (LookupError, ValueError):
-        name = ""
-    if name not in ENCODINGS:
-        raise _unknown("the encoding that was given is not one that files may have")
-    return name
 
 
 def _wide(start: bytes) -> Encoding | None:
@@ -254,15 +204,6 @@ def _wide(start: bytes) -> Encoding | None:
     if share < _NUL_SHARE or min(nuls.values()):
         return None
     return Encoding(name, round(min(0.5 + share / 2, 0.99), 2), "detected")
-
-
-def _unknown(message: str, remedy: str | None = None) -> FileRefusedError:
-    return FileRefusedError(
-        FileFault.UNKNOWN_ENCODING,
-        message,
-        remedy=remedy or "give utf-8, utf-16-le, cp1252 or another of the documented ones, or none",
-        line=1,
-    )
 
 
 class NotUtf8Error(FileRefusedError):

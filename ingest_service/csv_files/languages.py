@@ -26,7 +26,7 @@ def _language(common: str, rare: str = "") -> Language:
 
 
 WESTERN: Final = (
-    _language("éèàê", "çùûîôâïëœüÿæ"),  # French
+    _language("éèàê", "çùûîôâïëœüæ"),  # French
     _language("äöüß"),  # German
     _language("áéíóñ", "úü"),  # Spanish, Galician, Basque
     _language("ãçáéí", "âàêóôõúü"),  # Portuguese

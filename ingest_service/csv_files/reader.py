@@ -5,10 +5,8 @@ encodings. Empty lines hold no record, except in a file of one column, where the
 value. Anything else that is not plain CSV is refused with the line it stands on.
 """
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -38,6 +36,7 @@ from ingest_service.csv_files.structure import (
     records_that_begin_with,
     without,
 )
+from ingest_service.csv_files.values import read_values
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault, ReasonCode
 
@@ -202,18 +201,7 @@ class CsvFile:
         """Parse the good records; the others become rows of nulls in their places."""
         bad = faults.mask if faults.found else None
         good = marks if bad is None else without(marks, bad)
-        frame = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
-        if len(good.record_ends) and len(good.escaped):
-            frame = _escaped_values(good, self.header, columns, self.delimiter.value)
-        elif len(good.record_ends):
-            frame = pl.read_csv(
-                good.data,
-                has_header=False,
-                schema=dict.fromkeys(self.header, pl.String),
-                columns=[self.header.index(name) for name in columns],
-                separator=self.delimiter.value,
-                quote_char='"',
-            )
+        frame = read_values(good, self.header, columns, self.delimiter.value)
         if bad is None:
             return frame
         places = pl.Series(np.cumsum(~bad) - 1, dtype=pl.Int64)
@@ -270,16 +258,6 @@ class CsvFile:
         if separator is not None:
             return replace(given_delimiter(separator), how="sep_line")
         return None
-
-
-def _escaped_values(
-    marks: Marks, header: Sequence[str], columns: Sequence[str], delimiter: str
-) -> pl.DataFrame:
-    """Parse records with escapes, which polars does not know, with Python's own reader."""
-    text = StringIO(marks.data.decode(), newline="")
-    rows = csv.reader(text, delimiter=delimiter, escapechar=marks.escape, strict=True)
-    frame = pl.DataFrame(list(rows), schema=dict.fromkeys(header, pl.String), orient="row")
-    return frame.select(pl.col(columns).replace("", None))
 
 
 def _empty(message: str) -> FileRefusedError:

@@ -358,3 +358,86 @@ def test_file_of_another_dialect_is_refused_as_a_whole(tmp_path: Path, body: str
     whole = body if body.startswith("'") else ITEMS + body
     with pytest.raises(FileRefusedError):
         set_aside(tmp_path, whole, chunk_bytes=100_000)
+
+
+# --- the files of the review
+
+INTERACTIONS, CATALOGUE = DataType.INTERACTIONS, DataType.ITEMS
+DECLARED = {"declared_charset": "windows-1254"}
+GA = {
+    "columns": {"user_id": "Client Id", "item_id": "Page", "timestamp": "Date"},
+    "constants": {"interaction_type": "view"},
+    "timestamps": {"timestamp": {"format": "%Y%m%d"}},
+    "skip_lines": 3,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "data_type", "code", "hint"),
+    [
+        ("czech_cp1250", CATALOGUE, "not_utf8", "it may be cp1250"),
+        ("hungarian_cp1250", CATALOGUE, "not_utf8", "it may be cp1250"),
+        ("german_iso8859_15_euro", CATALOGUE, "not_utf8", "it may be iso8859-15"),
+        ("macroman_german", CATALOGUE, "not_utf8", "it may be mac-roman"),
+        ("turkish_cp1254", CATALOGUE, "not_utf8", "it may be cp1254"),
+        ("korean_cp949", CATALOGUE, "not_utf8", "it may be cp949"),
+        ("cut_in_a_character", CATALOGUE, "not_utf8", "send all of it"),
+        ("ga_preamble", INTERACTIONS, "missing_columns", "skip_lines: 3"),
+        ("headerless_u.data", INTERACTIONS, "missing_columns", "header: none"),
+        ("cr_only", INTERACTIONS, "bare_carriage_return", "LF or CRLF"),
+        ("backslash_escapes", CATALOGUE, "bad_quote", "escape"),
+        ("stray_quote_one_row", CATALOGUE, "bad_quote", "in quotes"),
+        ("../mixed/cp1254_declared", INTERACTIONS, "not_utf8", "it may be cp1254"),
+    ],
+)
+def test_case_is_refused_with_what_helps(
+    tmp_path: Path, real_data: Path, name: str, data_type: DataType, code: str, hint: str
+) -> None:
+    error = refusal(tmp_path, _case(real_data, name), data_type=data_type)
+    assert (error.code, hint in error.remedy) == (code, True), error.remedy
+    assert error.line is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "data_type", "options", "counts", "warning"),
+    [
+        ("czech_cp1250", CATALOGUE, {"encoding": "cp1250"}, (2, 0), None),
+        ("korean_cp949", CATALOGUE, {"encoding": "cp949"}, (2, 0), None),
+        (
+            "../mixed/cp1254_declared",
+            INTERACTIONS,
+            {"declared_charset": "windows-1254"},
+            (4, 0),
+            None,
+        ),
+        ("excel_sep_line", INTERACTIONS, {}, (1, 0), "detected_delimiter"),
+        ("ga_preamble", INTERACTIONS, {"mapping": GA, "on_error": "quarantine"}, (1, 1), None),
+        ("headerless_u.data", INTERACTIONS, {"mapping": U_NAMES}, (2, 0), None),
+        ("backslash_escapes", CATALOGUE, {"mapping": {"escape": "\\"}}, (2, 0), None),
+        ("space_only_last_line", INTERACTIONS, {}, (1, 0), None),
+        ("trailing_commas_two", INTERACTIONS, {}, (1, 0), "nameless_column"),
+        ("duplicate_unread_column", INTERACTIONS, {}, (1, 0), "repeated_column"),
+        ("stray_quote_one_row", CATALOGUE, {"on_error": "quarantine"}, (1, 1), None),
+    ],
+)
+def test_case_is_read(
+    tmp_path: Path,
+    real_data: Path,
+    name: str,
+    data_type: DataType,
+    options: dict[str, Any],
+    counts: tuple[int, int],
+    warning: str | None,
+) -> None:
+    told = {"on_error": OnError(options.get("on_error", "reject"))}
+    report = take(tmp_path, _case(real_data, name), data_type=data_type, **{**options, **told})
+    assert (report.counts.stored, report.counts.quarantined) == counts
+    assert not warning or warning in {w.code for w in report.warnings.kept}
+
+
+def _case(real_data: Path, name: str) -> bytes:
+    folder = real_data / "cases" / "csv"
+    path = folder / name if name.endswith(".data") else folder / f"{name}.csv"
+    if not path.is_file():
+        pytest.skip(f"no real data: {path} is not there")
+    return path.read_bytes()

@@ -14,7 +14,9 @@ from lakehouse.contracts.mapping import FileRefusedError
 
 HEADER = ["id", "title", "category"]
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "cp1250", "cp1252"]
-TEXT = st.text(alphabet="ab5éß,;\"\n '\\", max_size=8)
+LIKE_ROWS = [f"{start}{d.join('pqr')}\ny" for d in ",;\t|" for start in ("x\n", "")]
+"""Texts with a line that has the fields of a row."""
+TEXT = st.text(alphabet="ab5éß,;\"\n '\\", max_size=8) | st.sampled_from(LIKE_ROWS)
 Row = tuple[str, ...]
 
 
@@ -92,7 +94,9 @@ def test_damage_in_one_line_makes_no_row_that_nobody_wrote(
 ) -> None:
     rows, text, how = table
     body = text.index(str(how["lineterminator"])) + len(str(how["lineterminator"]))
-    at = data.draw(st.integers(body, len(text) - 1))
+    quotes = [n for n in range(body, len(text)) if text[n] == '"']
+    anywhere = st.integers(body, len(text) - 1)
+    at = data.draw(anywhere | st.sampled_from(quotes) if quotes else anywhere)
     kind = data.draw(st.sampled_from(["insert", "delete", "replace"]))
     char = data.draw(st.sampled_from(['"', str(how["delimiter"]), "x", "'", "\\"]))
     if kind != "insert" and text[at] in "\r\n":

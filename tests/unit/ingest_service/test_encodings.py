@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest_service.csv_files.charsets import ENCODINGS
 from ingest_service.csv_files.chunks import CsvOptions
 from ingest_service.csv_files.detection import guess_encoding
-from ingest_service.csv_files.encoding import ENCODINGS, NotUtf8Error
+from ingest_service.csv_files.encoding import NotUtf8Error
 from ingest_service.csv_files.reader import CsvFile
 from lakehouse.contracts.mapping import FileRefusedError
 

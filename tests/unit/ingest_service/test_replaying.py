@@ -178,3 +178,25 @@ def test_mapping_that_is_gone_is_told_for_its_batch(lake: LakeSettings) -> None:
     assert "no source mapping" in found.refusal
     assert (found.tried, found.still_open) == (4, 4)
     assert found.still_open_by_code == {"unreadable": 1}
+
+
+def test_line_that_a_stray_quote_makes_doubtful_waits_for_an_edit(
+    lake: LakeSettings, tmp_path: Path
+) -> None:
+    # The second line has all columns, and may be text of the field that the first one opens.
+    doubtful = 'd1,"i1,view,1700000000000', "d2,i1,view,1700000000000"
+    body = lines(*doubtful, 'd3,"i1",view,1700000000000')
+    report = ingest(
+        service(DeltaSink(lake)), tmp_path, body, batch_id="b2", on_error=OnError.QUARANTINE
+    )
+    assert (report.counts.stored, report.counts.quarantined) == (1, 2)
+    (found,) = replay(lake, batch_id="b2")
+    assert (found.tried, found.stored, found.still_open) == (2, 0, 2)
+    assert "d2" not in users(lake)
+
+    export = tmp_path / "edited.csv"
+    export_rows(Quarantine(table_opener(lake), "acme", "b2").rows(), export)
+    export.write_text(export.read_text().splitlines()[0] + "\nb2,3,,d2,i1,view,1700000000000\n")
+    (edited,) = replay(lake, edited=read_edited(export))
+    assert edited.stored == 1
+    assert "d2" in users(lake)
