@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ingest_service.api.services import Services
 from ingest_service.api.small_body import BodyReader
+from ingest_service.clock import RisingClock
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.events.group_commit import GroupCommitWriter, GroupLimits
@@ -67,7 +68,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         DeltaHistory(sink),
         DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows),
         StoredSuppressionList(control),
-        _now,
+        RisingClock(_now),
         settings.chunk_bytes,
         findings,
     )
@@ -145,7 +146,9 @@ def replay(
     sink = DeltaSink(lake)
     windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows)
     suppression = StoredSuppressionList(control)
-    replayer = Replayer(sink, sink.table, DeltaHistory(sink), windows, suppression, _now)
+    replayer = Replayer(
+        sink, sink.table, DeltaHistory(sink), windows, suppression, RisingClock(_now)
+    )
     tenant = control.tenant_settings(tenant_id)
     jobs: list[str] = []
 
