@@ -18,7 +18,13 @@ from ingest_service.csv_files.reader import no_rows
 from ingest_service.dedupe.window import BatchWindow, Verdict
 from ingest_service.parallel import map_in_order
 from ingest_service.report import Finding, Findings
-from ingest_service.rows import line_refs, quarantine_rows, raw_rows, reasons_by_row
+from ingest_service.rows import (
+    line_refs,
+    quarantine_rows,
+    raw_rows,
+    reasons_by_row,
+    with_places,
+)
 from ingest_service.sinks.base import BatchKey, Counts, SinkBatch
 from ingest_service.sources import CsvRows, FileReading, RowChunk, RowFile
 from ingest_service.upload import FileUpload, Order, Watch
@@ -184,6 +190,8 @@ class BatchRun:
         if prepared.reasons.height:
             self._quarantine(chunk, reasons_by_row(prepared.reasons))
         verdicts = self._window.judge(prepared.prints, prepared.is_state)
+        if prepared.is_state is not None:
+            rows = with_places(rows, prepared.is_state, self._refs(chunk, rows))
         self._hear(Judged(chunk.frame.height, prepared.reasons, rows, verdicts, prepared.warnings))
         if (verdicts != Verdict.NEW).any():
             self._quarantine(chunk, _conflicts(rows.filter(verdicts == Verdict.CONFLICT)))

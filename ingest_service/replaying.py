@@ -23,7 +23,7 @@ from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import ReasonCode
 from lakehouse.contracts.tables import RAW_TABLES
 from lakehouse.contracts.tenant import DataType, TenantSettings
-from lakehouse.contracts.validator import Validator
+from lakehouse.contracts.validator import Validator, dated_states
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import Suppressed, SuppressionList, is_unchanged
 from lakehouse.storage.ledger import counting, ledger_rows
@@ -247,10 +247,12 @@ class _ReplayRun:
         gone = self._gone(validator, texts)
         self._resolve(rows["source_ref"].filter(gone), "suppressed")
         rows, texts = rows.filter(~gone), texts.filter(~gone)
-        self._judge(validator, rows["source_ref"], texts)
+        self._judge(validator, rows, texts)
 
-    def _judge(self, validator: Validator, refs: pl.Series, texts: pl.DataFrame) -> None:
+    def _judge(self, validator: Validator, rows: pl.DataFrame, texts: pl.DataFrame) -> None:
+        refs = rows["source_ref"]
         validated = validator.validate(texts, self._key.known_at)
+        validated = dated_states(validated, rows["known_at"])
         self._codes.update(dict(validated.reasons["code"].value_counts().iter_rows()))
         accepted, data_type = validated.accepted, self._key.data_type
         prints = fingerprints(data_type, accepted, validated.payload, validated.is_state)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ingest_service.sinks.base import BatchKey
 from lakehouse.contracts.fields import CONTEXT_FIELDS
+from lakehouse.contracts.identity import placed_ids
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.tables import OPS_REPLAY_OUTCOMES, RAW_QUARANTINE, TableSpec
 
@@ -51,6 +52,13 @@ def raw_rows(
     """
     given = {"source_ref": refs} | ({} if batch_ids is None else {"batch_id": batch_ids})
     return _table(spec, accepted, given, batch)
+
+
+def with_places(rows: pl.DataFrame, is_state: pl.Series | None, refs: pa.Array) -> pl.DataFrame:
+    """Return rows with ids that tell an item's equal states in one batch apart."""
+    if is_state is None:
+        return rows
+    return rows.with_columns(placed_ids(rows["event_id"], is_state, pl.Series(refs)))
 
 
 def quarantine_rows(

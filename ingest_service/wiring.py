@@ -12,6 +12,7 @@ from ingest_service.api.budgets import Room
 from ingest_service.api.pace import Stopping
 from ingest_service.api.services import Services
 from ingest_service.api.small_body import BodyReader, Rooms
+from ingest_service.clock import RisingClock
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.events.group_commit import GroupCommitWriter, GroupLimits
@@ -73,7 +74,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         DeltaHistory(sink),
         DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows),
         StoredSuppressionList(control),
-        _now,
+        RisingClock(_now),
         settings.chunk_bytes,
         findings,
     )
@@ -170,7 +171,9 @@ def replay(
     sink = DeltaSink(lake)
     windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows)
     suppression = StoredSuppressionList(control)
-    replayer = Replayer(sink, sink.table, DeltaHistory(sink), windows, suppression, _now)
+    replayer = Replayer(
+        sink, sink.table, DeltaHistory(sink), windows, suppression, RisingClock(_now)
+    )
     tenant = control.tenant_settings(tenant_id)
     jobs: list[str] = []
 

@@ -124,7 +124,7 @@ def compiled(
 
     In the order in which they depend on each other, ephemeral ones left out.
     """
-    wanted = json.dumps({"rebuild": True, "tenant_id": tenant_id})
+    wanted = json.dumps({"rebuild": True} | ({"tenant_id": tenant_id} if tenant_id else {}))
     outcome = run_dbt(settings, ["compile", "--vars", wanted, "--select", *select])
     if not outcome.success:
         raise RuntimeError("the models do not compile: run `dbt compile` to see why")

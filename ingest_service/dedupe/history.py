@@ -7,15 +7,18 @@ import polars as pl
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
+from ingest_service.dedupe.verdicts import newest_states
 from ingest_service.dedupe.window import Seen
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.identity import fingerprints, payload_text
+from lakehouse.contracts.order import positions
 from lakehouse.contracts.tables import RAW_TABLES
 from lakehouse.contracts.tenant import DataType
 from lakehouse.storage.damage import DamagedError, damaged_file
 from lakehouse.storage.staging import batch_of, table_filesystem
 
 _NOT_READ: Final = frozenset({"tenant_id", "ingest_date", "source", "batch_id", "source_ref"})
+_ARRIVAL: Final = ("known_at", "batch_id", "position", "source_ref")
 _BATCH_ROWS: Final = 131_072
 
 
@@ -107,11 +110,14 @@ def _files(table: DeltaTable, tenant_id: str) -> list[tuple[str, int]]:
 
 
 def _in_order(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """All rows in the order in which they became known, of an item's states the last."""
+    """All rows in the order in which they arrived; of an item's states the one still in force.
+
+    A merged file need not have its rows in that order, so it is not the files' that counts.
+    """
     found = list(frames)
     if found:
-        rows = pl.concat(found).sort("known_at", maintain_order=True)
-        yield rows.filter(pl.col("key").is_last_distinct() | ~pl.col("is_state")).drop("known_at")
+        rows = pl.concat(found).sort(_ARRIVAL, maintain_order=True).drop(_ARRIVAL)
+        yield newest_states(rows)
 
 
 def _read(table: DeltaTable, path: str, data_type: DataType, limit: int) -> pl.DataFrame:
@@ -121,7 +127,9 @@ def _read(table: DeltaTable, path: str, data_type: DataType, limit: int) -> pl.D
     """
     with table_filesystem(table).open_input_file(path) as source:
         file = pq.ParquetFile(source)
-        names = [name for name in file.schema_arrow.names if name not in _NOT_READ]
+        ordering = {"batch_id", "source_ref"} if data_type is DataType.ITEMS else frozenset()
+        left_out = _NOT_READ - ordering
+        names = [name for name in file.schema_arrow.names if name not in left_out]
         is_merged = batch_of(path) is None
         groups = list(range(file.num_row_groups)) if is_merged else _last_groups(file, limit)
         rows = pl.concat(
@@ -152,6 +160,13 @@ def _fingerprints(data_type: DataType, frame: pl.DataFrame) -> pl.DataFrame:
         given = pl.when(pl.col("updated_at") != pl.col("known_at")).then("updated_at")
         frame = frame.with_columns(given.alias("updated_at"))
     prints = fingerprints(data_type, frame, payload_text(data_type, frame), is_state)
+    if is_state is None:
+        return prints.with_columns(known_at)
+    places = frame["source_ref"].cast(pl.String)
     return prints.with_columns(
-        known_at, *([] if is_state is None else [is_state.alias("is_state")])
+        known_at,
+        is_state.alias("is_state"),
+        frame["batch_id"].cast(pl.String),
+        positions(places),
+        places,
     )

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from threading import Lock
 from typing import Final, Protocol
 
@@ -18,19 +17,13 @@ import numpy.typing as npt
 import polars as pl
 
 from ingest_service.dedupe.turns import Turn, Turns
+from ingest_service.dedupe.verdicts import Verdict as Verdict
+from ingest_service.dedupe.verdicts import judge_repeated, judge_states, newest_states, state_key
 from lakehouse.contracts.tenant import DataType
 
 WINDOW_ROWS: Final = 1_000_000
 TOTAL_ROWS: Final = 2_000_000
 FINGERPRINT_SCHEMA: Final = pl.Schema({"key": pl.UInt128, "payload": pl.UInt64})
-
-
-class Verdict(IntEnum):
-    """What the window says about a row."""
-
-    NEW = 0
-    DUPLICATE = 1
-    CONFLICT = 2
 
 
 @dataclass(slots=True)
@@ -64,7 +57,7 @@ class History(Protocol):
 
         Makes `seen.files` the files that the table has now, and empties `seen.batches`. Sets
         `seen.is_void` when files are gone, and then yields all there are. A frame has `key` and
-        `payload`, and `is_state` when it holds catalogue states: one per item.
+        `payload`; of catalogue rows also `is_state` and `state_key`, in the order of arrival.
         """
         ...
 
@@ -125,19 +118,21 @@ class BatchWindow:
     def judge(self, fingerprints: pl.DataFrame, is_state: pl.Series | None = None) -> pl.Series:
         """Return a `Verdict` per row and remember the new ones.
 
-        Rows of one key are compared in their order. For rows marked by `is_state` another payload
-        is news, not a conflict, and takes the place of the older one.
+        Rows of one key are compared in their order. A row marked by `is_state` is a duplicate when
+        it says what the newest row of its item says, and that is a state too; everything else is
+        news, so A, B, A are three states, and a state after a dated row (one with the item's
+        `state_key`) is news. The newest state takes the place of the older one.
         """
         rows = fingerprints.with_columns(
             pl.row_index("row"), is_state=pl.lit(False if is_state is None else is_state)
         )
         verdicts = self._judge_known(rows)
-        rows = rows.filter(verdicts == Verdict.NEW)
-        if not rows["key"].is_first_distinct().all():
-            repeated = _judge_repeated(rows)
-            verdicts = verdicts.scatter(rows["row"], repeated)
-            rows = rows.filter(repeated == Verdict.NEW)
-        self._remember(rows)
+        fresh = rows.filter((verdicts == Verdict.NEW) & ~rows["is_state"])
+        if not fresh["key"].is_first_distinct().all():
+            verdicts = verdicts.scatter(fresh["row"], judge_repeated(fresh))
+        if rows["is_state"].any():
+            verdicts = judge_states(rows, verdicts)
+        self._remember(rows.filter(verdicts == Verdict.NEW))
         return verdicts
 
     def _judge_known(self, rows: pl.DataFrame) -> pl.Series:
@@ -271,15 +266,16 @@ def _hashes(rows: pl.DataFrame) -> npt.NDArray[np.uint64]:
 
 
 def _with(segments: list[Segment], rows: pl.DataFrame) -> list[Segment]:
-    """Add rows behind the others; a catalogue state takes the place of the item's older one."""
-    if "is_state" in rows.columns:
-        states = rows.filter("is_state")
-        if states.height:
-            hashes = np.sort(_hashes(states))
+    """Add rows behind the others; any catalogue row takes the place of its item's older state."""
+    if "state_key" in rows.columns or ("is_state" in rows.columns and rows["is_state"].any()):
+        gone = rows.select(key=state_key(rows)).drop_nulls().unique()
+        if gone.height:
+            hashes = np.sort(_hashes(gone))
             segments = [
-                _without(one, states) if one.may_hold(hashes).any() else one for one in segments
+                _without(one, gone) if one.may_hold(hashes).any() else one for one in segments
             ]
             segments = [segment for segment in segments if segment.height]
+        rows = newest_states(rows)
     if not rows.height:
         return segments
     return _gathered([*segments, Segment.of(rows.select("key", "payload"))])
@@ -309,19 +305,3 @@ def _newest(segments: list[Segment], limit: int) -> list[Segment]:
             kept.insert(0, replace(oldest, rows=oldest.rows.slice(excess)))
         excess -= oldest.height
     return kept
-
-
-def _judge_repeated(rows: pl.DataFrame) -> pl.Series:
-    first = pl.col("payload").first().over("key")
-    is_first = pl.int_range(pl.len()).over("key") == 0
-    is_known = pl.struct("key", "payload").is_first_distinct().not_()
-    verdict = (
-        pl.when(is_first)
-        .then(Verdict.NEW)
-        .when((pl.col("payload") == first) | (pl.col("is_state") & is_known))
-        .then(Verdict.DUPLICATE)
-        .when(pl.col("is_state"))
-        .then(Verdict.NEW)
-        .otherwise(Verdict.CONFLICT)
-    )
-    return rows.select(verdict.cast(pl.UInt8)).to_series()

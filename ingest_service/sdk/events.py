@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any, Final
 
 from ingest_service.sdk.errors import EventTooLargeError
@@ -14,6 +15,22 @@ ITEMS: Final = "/v1/items"
 
 Moment = datetime | int | None
 """A time: aware (naive is taken for UTC), milliseconds since 1970, or None for now."""
+
+
+class _Rising:
+    """Milliseconds of the clock, each later than the one before; for all threads."""
+
+    def __init__(self) -> None:
+        self._lock, self._last = Lock(), 0
+
+    def next(self) -> int:
+        """Return now, or the first millisecond that was not returned yet."""
+        with self._lock:
+            self._last = max(self._last + 1, milliseconds(None))
+            return self._last
+
+
+_LATEST: Final = _Rising()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +75,14 @@ def interaction(
 
 
 def item(item_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a catalogue row; its `updated_at` is now unless it says otherwise."""
+    """Return a catalogue row; its `updated_at` is now unless it says otherwise.
+
+    Of two rows that do not say, the later one of a process has the later time, also within one
+    millisecond or after the clock was put back: it must win.
+    """
     given = dict(fields)
-    updated_at = milliseconds(given.pop("updated_at", None))
+    moment = given.pop("updated_at", None)
+    updated_at = _LATEST.next() if moment is None else milliseconds(moment)
     if "available_from" in given:
         given["available_from"] = milliseconds(given["available_from"])
     return {"item_id": item_id, **given, "updated_at": updated_at}

@@ -19,7 +19,7 @@ from ingest_service.dedupe.window import (
     History,
     Verdict,
 )
-from ingest_service.rows import quarantine_rows, raw_rows, reasons_by_row
+from ingest_service.rows import quarantine_rows, raw_rows, reasons_by_row, with_places
 from ingest_service.sinks.base import BatchKey
 from ingest_service.stream.places import Part, Places, batch_id_of
 from ingest_service.stream.reading import BadMessage, MessageReader, Place, RowGroup, TenantMessages
@@ -214,6 +214,7 @@ class _TenantRun:
             self._note(reasons, self._prepared.codes)
             self._quarantine(group, places, reasons_by_row(reasons))
         verdicts = window.judge(prints, is_state)
+        rows = with_places(rows, is_state, places.columns(rows["row"])[0])
         if (verdicts != Verdict.NEW).any():
             conflicts = rows.filter(verdicts == Verdict.CONFLICT)
             if conflicts.height:

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from threading import Event
 from time import monotonic
 from typing import Final
 
+from ingest_service.clock import RisingClock
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.settings import ServiceSettings, StreamSettings
@@ -67,7 +67,7 @@ def build_consumer(
         DedupeWindows(service.dedupe_rows, service.dedupe_total_rows),
         DeltaHistory(delta),
         StoredSuppressionList(control),
-        lambda: datetime.now(UTC),
+        RisingClock(),
     )
 
     def backoff() -> Backoff:

@@ -7,7 +7,8 @@ identity of every older event as it was. Times are microseconds since 1970, pric
 ratings the 64 bits of the double as a signed integer: no formatting that a library could change.
 
 A catalogue row without `updated_at` says "this is the state now", so its identity includes the
-time it became known: the states A, B, A of one item are three events.
+time it became known and its place in the batch: the states A, B, A of one item are three events,
+in three batches as in one file.
 """
 
 from typing import Final
@@ -25,6 +26,8 @@ _ESCAPED: Final = ["\\", SEPARATOR]
 
 _PAYLOAD: Final = "_payload"
 _IDENTITY: Final = "_identity"
+_STATE: Final = "_state"
+_PLACE: Final = "_place"
 
 
 def payload_text(data_type: DataType, frame: pl.DataFrame, *, is_plain: bool = False) -> pl.Series:
@@ -79,17 +82,36 @@ def fingerprints(
 
     Rows of one key are about the same event; rows of one payload say the same. The key of a
     catalogue row without `updated_at` is its item: a repeated state is a duplicate, a changed one
-    is news.
+    is news. Catalogue rows have that key as `state_key` too, dated ones as well: what comes after
+    a dated row is news.
     """
-    key = pl.col("event_id")
-    if is_state is not None and data_type is DataType.ITEMS:
+    key, extra = pl.col("event_id"), []
+    if data_type is DataType.ITEMS:
         state_key = pl.lit(f"state{SEPARATOR}") + pl.col("item_id")
-        key = pl.when(pl.lit(is_state)).then(state_key).otherwise(key)
-    texts = frame.select(key.alias(_IDENTITY), pl.lit(payload).alias(_PAYLOAD))
+        extra = [state_key.alias(_STATE)]
+        if is_state is not None:
+            key = pl.when(pl.lit(is_state)).then(state_key).otherwise(key)
+    texts = frame.select(key.alias(_IDENTITY), pl.lit(payload).alias(_PAYLOAD), *extra)
     return texts.select(
         plh.col(_IDENTITY).nchash.xxh3_128().alias("key"),
         plh.col(_PAYLOAD).nchash.xxh3_64().alias("payload"),
+        *(plh.col(_STATE).nchash.xxh3_128().alias("state_key") for _ in extra),
     )
+
+
+def placed_ids(event_ids: pl.Series, is_state: pl.Series, places: pl.Series) -> pl.Series:
+    """Return the ids of catalogue rows, those of states made of their `source_ref` too.
+
+    A state that comes again in one batch, after another one, is then an event of its own. The same
+    row of the same batch has the same id however often the batch is tried.
+    """
+    frame = pl.DataFrame({_IDENTITY: event_ids, _PLACE: places.cast(pl.String), _STATE: is_state})
+    placed = frame.with_columns(
+        (pl.col(_IDENTITY) + pl.lit(f"{SEPARATOR}place=") + pl.col(_PLACE)).alias("_placed")
+    )
+    digest = plh.col("_placed").chash.sha2_256().str.slice(0, EVENT_ID_DIGITS)
+    chosen = pl.when(_STATE).then(digest).otherwise(pl.col(_IDENTITY))
+    return placed.select(chosen.alias("event_id")).to_series()
 
 
 def _value_text(field: ContractField, column: pl.Series, *, is_plain: bool) -> pl.Expr:

@@ -5,7 +5,7 @@ without a wrong row never leaves the columnar path.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
@@ -75,6 +75,24 @@ class Checked:
     def rejected_count(self) -> int:
         """How many rows are not accepted."""
         return self.reasons["row"].n_unique()
+
+
+def dated_states(validated: Validated, arrived_at: pl.Series) -> Validated:
+    """Return rows that were refused when they arrived, their states dated by that time.
+
+    A catalogue row without `updated_at` says what was so when it arrived. Taken in later, it must
+    not replace what came in between; so it is a dated row now. `arrived_at` has a time for each
+    row of the batch that was validated.
+    """
+    if validated.is_state is None:
+        return validated
+    then = arrived_at.gather(validated.accepted["row"]).cast(pl.Datetime("us", "UTC"))
+    accepted = validated.accepted.with_columns(
+        pl.when(validated.is_state).then(pl.lit(then)).otherwise("updated_at").alias("updated_at")
+    )
+    payload = payload_text(DataType.ITEMS, accepted)
+    accepted = accepted.with_columns(event_ids(payload, 0, None))
+    return replace(validated, accepted=accepted, payload=payload, is_state=None)
 
 
 class Validator:

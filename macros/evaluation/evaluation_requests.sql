@@ -9,7 +9,7 @@
     } -%}
     {%- set requests = [] -%}
     {%- for tenant_id, wanted in (var('evaluation', none) or {}).items() -%}
-        {%- do checked_tenant_id(tenant_id) -%}
+        {%- do checked_tenant_id(tenant_id if tenant_id is not none else false) -%}
         {%- set request = dict(defaults) -%}
         {%- do request.update(wanted or {}) -%}
         {%- do check_evaluation_request(tenant_id, request, defaults) -%}

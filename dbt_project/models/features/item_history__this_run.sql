@@ -21,7 +21,7 @@ item_history as (
         updated_at as valid_from,
         lead(updated_at) over (
             partition by tenant_id, item_id
-            order by updated_at, known_at, event_id
+            order by updated_at, {{ arrival() }}, event_id
         ) as valid_until,
         known_at
     from items

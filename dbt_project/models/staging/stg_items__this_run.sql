@@ -13,7 +13,7 @@ ranked as (
         *,
         row_number() over (
             partition by tenant_id, event_id
-            order by known_at, batch_id, source_ref
+            order by {{ arrival() }}
         ) as arrival_rank
     from raw_items
 ),
