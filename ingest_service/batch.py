@@ -154,7 +154,8 @@ class BatchRun:
             raise
         for finding in file.oddities(validator.columns):
             self.warnings.note(finding)
-        for unread in UnreadNames.of(order.data_type, order.mapping).among(file.header):
+        names = file.single if isinstance(file, CsvRows) else file.header
+        for unread in UnreadNames.of(order.data_type, order.mapping).among(names):
             self.warnings.note(
                 Finding(file.header_line, unread.name, unread.code.value, unread.message)
             )

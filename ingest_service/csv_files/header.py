@@ -19,12 +19,14 @@ class Header:
     """The columns of a file, each with a name of its own.
 
     `nameless`: those at the end that the header gives no name; no record may have a value there.
-    `repeated`: names that come again for columns that are not read.
+    `repeated`: names that come again for columns that are not read. `single`: the names that the
+    header itself gives to one column each.
     """
 
     names: tuple[str, ...]
     nameless: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
+    single: tuple[str, ...] = ()
 
 
 def header_text(marks: Marks, line: int) -> str:
@@ -80,7 +82,8 @@ def read_header(
             columns=read_twice,
         )
     unique = _unique([*names[:named], *(f"(column {n + 1})" for n in range(named, len(names)))])
-    return Header(tuple(unique), tuple(unique[named:]), tuple(twice))
+    single = tuple(name for name in names[:named] if name not in twice)
+    return Header(tuple(unique), tuple(unique[named:]), tuple(twice), single)
 
 
 def first_record(text: str, delimiter: str, escape: str | None = None) -> list[str]:

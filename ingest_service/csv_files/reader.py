@@ -112,6 +112,11 @@ class CsvFile:
         return self._header.repeated
 
     @property
+    def single(self) -> tuple[str, ...]:
+        """The names that the header itself gives to one column each."""
+        return self._header.single
+
+    @property
     def nameless_count(self) -> int:
         """How many columns at the end have no name."""
         return len(self._header.nameless)
@@ -245,7 +250,7 @@ class CsvFile:
             check_quotes(marks, ord(delimiter.value), records.line, is_last=True)
         if dialect.names is not None:
             records.put_back(marks)
-            return delimiter, Header(dialect.names)
+            return delimiter, Header(dialect.names, single=dialect.names)
         wanted, escape = self.options.wanted, dialect.escape
         header = read_header(text, delimiter.value, records.line, wanted, escape)
         records.line += len(marks.line_ends)

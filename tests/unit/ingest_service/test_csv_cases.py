@@ -240,7 +240,10 @@ def test_column_twice_is_a_warning_unless_it_is_read(tmp_path: Path) -> None:
     body = HEADER.replace("\n", ",tag,tag,tag (2)\n") + ROW.replace("\n", ",a,b,c\n")
     report = take(tmp_path, body)
     assert report.counts.stored == 1
-    assert [(w.column, w.code) for w in report.warnings.kept] == [("tag", "repeated_column")]
+    assert [(w.column, w.code) for w in report.warnings.kept] == [
+        ("tag", "repeated_column"),
+        ("tag (2)", "unread_field"),
+    ]
     error = refusal(tmp_path, body, mapping={"columns": {"device_type": "tag"}})
     assert (error.code, error.columns) == ("duplicate_header", ("tag",))
 
