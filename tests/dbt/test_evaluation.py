@@ -221,3 +221,9 @@ def test_a_request_that_makes_no_sense_never_reaches_sql(
         build(lake.settings, select=[ON_REQUEST], variables={"evaluation": {tenant: wanted}})
     for text in told:
         assert text in str(error.value)
+
+
+def test_the_models_own_unit_tests_pass(lake: Lake, made: dict) -> None:
+    variables = json.dumps({"evaluation": {"a": {}}})
+    outcome = lake.dbt("test", "--select", f"test_type:unit,{ON_REQUEST}", "--vars", variables)
+    assert len(outcome.result) >= 7

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from ingest_service.background import Background
-from ingest_service.events import quotas
+from ingest_service.events import day_counts
 from ingest_service.events.quotas import QuotaKeeper
 from lakehouse.contracts.tenant import Quotas
 
@@ -45,7 +45,7 @@ def test_a_loop_that_ends_is_begun_again_until_it_is_stopped(how: str) -> None:
 
 
 def test_counts_that_could_not_be_saved_are_saved_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quotas, "FLUSH_SECONDS", 0.001)
+    monkeypatch.setattr(day_counts, "FLUSH_SECONDS", 0.001)
     saved: list[int] = []
 
     class Usage:
@@ -63,7 +63,7 @@ def test_counts_that_could_not_be_saved_are_saved_later(monkeypatch: pytest.Monk
 
     async def main() -> None:
         keeper = QuotaKeeper(Usage(), lambda: 0.0, lambda: datetime(2026, 5, 1, tzinfo=UTC))
-        keeper._saving._pause = 0.001
+        keeper._days._saving._pause = 0.001
         await keeper.start()
         keeper.take("a", Quotas(events_per_second=None), 7)
         async with asyncio.timeout(5):

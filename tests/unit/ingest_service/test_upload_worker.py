@@ -24,7 +24,7 @@ class Queue:
             raise EtaError("the database is away", remedy="wait")
         return ["left"] if self.looks == 3 else []
 
-    def begin(self, job_id: str) -> None:
+    def begin_again(self, job_id: str) -> None:
         self.begun.append(job_id)
 
 
@@ -32,7 +32,10 @@ def test_a_job_that_is_left_later_is_taken_over(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(worker_module, "LOOK_SECONDS", 0.01)
     queue, recovered = Queue(), []
     control: Any = SimpleNamespace(
-        queue=queue, jobs=SimpleNamespace(recover=lambda: recovered.append(1))
+        queue=queue,
+        jobs=SimpleNamespace(
+            recover=lambda: recovered.append(1), get=lambda _: SimpleNamespace(spool_name=None)
+        ),
     )
 
     async def work() -> None:
