@@ -45,6 +45,8 @@ CATALOGUE = pa.schema(
         ("item_id", pa.string()),
         ("title", pa.string()),
         ("category", pa.string()),
+        ("batch_id", pa.string()),
+        ("source_ref", pa.string()),
         ("updated_at", pa.timestamp("us", tz="UTC")),
         ("known_at", pa.timestamp("us", tz="UTC")),
     ]

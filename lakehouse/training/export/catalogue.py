@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from lakehouse.contracts.order import arrival
 from lakehouse.training.manifest import CATALOGUE, EvaluationManifest, Manifest
 from lakehouse.training.rows import tenant_batches
 
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
 
-_VERSIONED: Final = ("item_id", "title", "category", "updated_at", "known_at", "event_id")
+_ARRIVED: Final = ("known_at", "batch_id", "source_ref", "event_id")
+_VERSIONED: Final = ("item_id", "title", "category", "updated_at", *_ARRIVED)
 
 
 def items(settings: LakeSettings, manifest: Manifest) -> pl.DataFrame:
@@ -38,7 +40,7 @@ def items(settings: LakeSettings, manifest: Manifest) -> pl.DataFrame:
         cutoff = cutoff.replace(tzinfo=UTC) if cutoff.tzinfo is None else cutoff
         catalogue = catalogue.filter(pl.col("known_at") <= cutoff)
     newest = (
-        catalogue.sort("updated_at", "known_at", "event_id")
+        catalogue.sort(*arrival("updated_at"), "source_ref", "event_id")
         .group_by("item_id")
         .agg(pl.col("title", "category").last())
     )

@@ -125,6 +125,40 @@ def test_states_that_come_again(
     assert (current(rows), rows.height) == ({"i0": price}, stored)
 
 
+@pytest.mark.xfail(strict=True, reason="open, see ADR 0031: the window keeps no order of a time")
+@pytest.mark.parametrize(
+    "batches",
+    [
+        pytest.param([[State(0, 1, 1), State(0, 2, 1), State(0, 1, 1)]], id="one file"),
+        pytest.param([[State(0, 1, 1)], [State(0, 2, 1)], [State(0, 1, 1)]], id="three batches"),
+    ],
+)
+def test_a_row_of_one_time_that_comes_again_counts(
+    tmp_path: Path, batches: list[list[State]]
+) -> None:
+    lake = LakeSettings(home=tmp_path / "home")
+    ensure_tables(lake)
+    running = service(DeltaSink(lake))
+    for number, batch in enumerate(batches):
+        ingest(running, tmp_path, csv(batch), f"b{number}", data_type=DataType.ITEMS)
+    rows = pl.DataFrame(open_table(lake, RAW_ITEMS).to_pyarrow_table())
+    assert (current(rows), rows.height) == ({"i0": 1}, 3)
+
+
+@pytest.mark.xfail(strict=True, reason="open, see ADR 0031: a replayed row has no place any more")
+def test_a_replayed_state_does_not_replace_a_later_one_of_its_file(tmp_path: Path) -> None:
+    lake = LakeSettings(home=tmp_path / "home")
+    ensure_tables(lake)
+    running = service(DeltaSink(lake))
+    how = {"data_type": DataType.ITEMS, "on_error": OnError.QUARANTINE}
+    ingest(running, tmp_path, "item_id,price\ni0,five\ni0,7\n", "b0", **how)
+    mapping = SourceMapping(values={"price": {"five": "5"}})
+    (done,) = replay(lake, settings=TenantSettings(sources={"default": mapping}))
+    assert done.stored == 1
+    rows = pl.DataFrame(open_table(lake, RAW_ITEMS).to_pyarrow_table())
+    assert current(rows) == {"i0": 7}
+
+
 def test_a_state_replayed_from_quarantine_is_of_the_time_it_was_sent(tmp_path: Path) -> None:
     lake = LakeSettings(home=tmp_path / "home")
     ensure_tables(lake)

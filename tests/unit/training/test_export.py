@@ -35,6 +35,8 @@ CATALOGUE = [
         "item_id": "i0",
         "title": title,
         "category": category,
+        "batch_id": "b1",
+        "source_ref": f"line:{number}",
         "updated_at": NOON + timedelta(days=number),
         "known_at": NOON,
     }
@@ -291,6 +293,21 @@ def test_personalize_gets_the_positives_and_the_items(
         assert header == ",".join(field["name"] for field in schema["fields"])
         assert schema["name"] == name.capitalize()
         assert schema["namespace"] == "com.amazonaws.personalize.schema"
+
+
+@pytest.mark.parametrize("ids", [("x", "a"), ("a", "x")])
+def test_of_two_states_of_one_time_the_later_line_is_exported(
+    settings: LakeSettings, tmp_path: Path, ids: tuple[str, str]
+) -> None:
+    said = zip(ids, ("line:9", "line:10"), ("older", "newer"), strict=True)
+    catalogue = [
+        CATALOGUE[0] | {"event_id": event_id, "source_ref": place, "category": category}
+        for event_id, place, category in said
+    ]
+    manifest = published(settings, examples(5), catalogue=catalogue)
+    root = exported(settings, manifest, "personalize", tmp_path / "out")
+    items = {row["ITEM_ID"]: row for row in personalize_rows(root / "items.csv")}
+    assert items["i0"]["CATEGORY_L1"] == "newer"
 
 
 @pytest.mark.parametrize("user_id", ['a"b', "a\\b", "a\nb", "x" * 257])
