@@ -156,9 +156,9 @@ class StreamSettings(BaseSettings):
     max_message_bytes: int = Field(default=4 * MEBIBYTE, gt=0)
     """A larger message goes to quarantine unread."""
     reject_share: float = Field(default=0.5, gt=0, le=1)
-    """The consumer halts when more of a topic's latest messages were rejected; 1: never."""
+    """More rejects among a tenant's latest messages of a partition raise an alarm; 1: never."""
     reject_window: int = Field(default=1_000, gt=0)
-    """How many of a topic's latest messages that share is of, at least."""
+    """How many of the tenant's latest messages that share is of, at least (at most twice it)."""
     session_timeout_ms: int = Field(default=10_000, ge=1_000)
     """Time after which Kafka gives a dead consumer's partitions to others."""
     backoff_seconds: float = Field(default=0.5, gt=0)

@@ -17,6 +17,8 @@ class Alarm:
     remedy: str
     passes: bool = True
     """Whether it may be over by itself, so that the partition is tried again."""
+    retry_seconds: float | None = None
+    """After how long it is tried again; None: as set (`ETA_STREAM_HALTED_RETRY_SECONDS`)."""
 
 
 def unreadable(found: Unreadable) -> Alarm:
@@ -53,6 +55,17 @@ def truncated(part: TopicPartition, offset: int) -> Alarm:
         "stop the consumers of this lake and go on with "
         f"`eta consume --reread {part.topic}`; events that are known are not stored twice",
         passes=False,
+    )
+
+
+def registry_away(part: TopicPartition, offset: int, retry_seconds: float) -> Alarm:
+    """Avro messages whose schema cannot be asked for now."""
+    return Alarm(
+        "registry_away",
+        f"{_named(part)} waits before offset {offset}: the schema registry does not answer; "
+        "messages stay in the topic",
+        "start the schema registry, or look at ETA_STREAM_REGISTRY_URL; it goes on by itself",
+        retry_seconds=retry_seconds,
     )
 
 

@@ -21,6 +21,9 @@ HEAD_BYTES: Final = 5
 UNKNOWN_SECONDS: Final = 5.0
 """How long the registry's answer that it has no such schema is believed."""
 UNKNOWN_MOST: Final = 1_000
+AWAY_SECONDS: Final = 0.5
+"""How long a registry that did not answer is not asked again: others wait behind the question."""
+TIMEOUT: Final = httpx.Timeout(2.0)
 _ID: Final = slice(1, HEAD_BYTES)
 
 
@@ -45,9 +48,10 @@ class AvroReader:
     """
 
     def __init__(self, registry_url: str | None, clock: Callable[[], float] = monotonic) -> None:
-        self._client = SchemaRegistryClient(registry_url) if registry_url else None
+        self._client = SchemaRegistryClient(registry_url, timeout=TIMEOUT) if registry_url else None
         self._clock = clock
         self._schemas: dict[int, tuple[Any, str]] = {}
+        self._away_until = 0.0
         self._unknown: dict[int, float] = {}
         """Ids that the registry said it has not, and until when that is believed."""
 
@@ -70,9 +74,12 @@ class AvroReader:
             raise _unknown_schema(schema_id)
         if self._client is None:
             raise RegistryAwayError("no registry is set (ETA_STREAM_REGISTRY_URL)")
+        if self._clock() < self._away_until:
+            raise RegistryAwayError("it did not answer just now")
         try:
             schema = self._client.get_by_id(schema_id)
         except (ClientError, httpx.HTTPError, json.JSONDecodeError, KeyError, TypeError) as error:
+            self._away_until = self._clock() + AWAY_SECONDS
             raise RegistryAwayError(type(error).__name__) from error  # that is no registry's answer
         except Exception as error:  # noqa: BLE001 - schemas of other kinds may be registered
             self._believe_unknown(schema_id)

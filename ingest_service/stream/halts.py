@@ -64,7 +64,7 @@ class Halts:
         trouble.is_tried = False
         if trouble.strikes < STRIKES:
             return
-        trouble.next_try = self._clock() + self._retry_seconds if alarm.passes else inf
+        trouble.next_try = self._clock() + self._pause(alarm) if alarm.passes else inf
         if trouble.alarm != alarm:
             self._clear_metric(part, trouble)
             trouble.alarm = alarm
@@ -99,7 +99,7 @@ class Halts:
         now, found = self._clock(), []
         for part, trouble in self._troubles.items():
             if trouble.alarm is not None and now >= trouble.next_try:
-                trouble.next_try = now + self._retry_seconds
+                trouble.next_try = now + self._pause(trouble.alarm)
                 trouble.is_tried = True
                 found.append(part)
         return found
@@ -118,6 +118,9 @@ class Halts:
             trouble = self._troubles[part] = _Trouble(offset)
         trouble.offset = offset
         return trouble
+
+    def _pause(self, alarm: Alarm) -> float:
+        return self._retry_seconds if alarm.retry_seconds is None else alarm.retry_seconds
 
     def _gauge(self, part: TopicPartition, alarm: Alarm) -> Gauge:
         return self._metrics.halted.labels(part.topic, str(part.partition), alarm.name)

@@ -23,6 +23,7 @@ from ingest_service.rows import quarantine_rows, raw_rows, reasons_by_row, with_
 from ingest_service.sinks.base import BatchKey
 from ingest_service.stream.places import Part, Places, batch_id_of
 from ingest_service.stream.reading import BadMessage, MessageReader, Place, RowGroup, TenantMessages
+from ingest_service.stream.rejects import Outcome
 from ingest_service.stream.sink import Move, StreamRows
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
@@ -41,13 +42,14 @@ _OUTCOMES: Final = ("stored", "duplicate", "quarantined", "suppressed")
 class Prepared:
     """A micro-batch that can be stored, and what is to be done once it is.
 
-    `tallies`: per data type what became of the messages; `codes`: rejects per data type and code,
-    `warnings` what was odd about others.
+    `tallies`: per data type what became of the messages, `outcomes` per partition and tenant;
+    `codes`: rejects per data type and code, `warnings` what was odd about others.
     """
 
     rows: StreamRows
     moves: list[Move]
     tallies: dict[DataType, Counter[str]]
+    outcomes: list[Outcome]
     codes: Counter[tuple[DataType, str]]
     warnings: Counter[tuple[DataType, str]]
     suppression_versions: dict[str, int]
@@ -120,6 +122,7 @@ class Intake:
             ),
             moves=[Move(part.claim, part.after) for part in parts],
             tallies={part.claim.data_type: Counter() for part in parts},
+            outcomes=[],
             codes=Counter(),
             warnings=Counter(),
             suppression_versions={},
@@ -163,6 +166,7 @@ class _TenantRun:
         self._tenant_id = messages.tenant_id
         self._data_type = messages.data_type
         self._key = BatchKey(self._tenant_id, self._data_type, "", known_at, SOURCE)
+        self._codes: Counter[str] = Counter()
         # what became of the messages, per part
         self._tally = {name: np.zeros(len(parts), dtype=np.int64) for name in _OUTCOMES}
 
@@ -209,9 +213,9 @@ class _TenantRun:
         is_state = found.is_state
         if is_state is not None and gone is not None:
             is_state = is_state.filter(~gone.gather(found.accepted["row"]))
-        self._note(warnings, self._prepared.warnings)
+        self._note_warnings(warnings)
         if reasons.height:
-            self._note(reasons, self._prepared.codes)
+            self._note_refused(reasons)
             self._quarantine(group, places, reasons_by_row(reasons))
         verdicts = window.judge(prints, is_state)
         rows = with_places(rows, is_state, places.columns(rows["row"])[0])
@@ -219,7 +223,7 @@ class _TenantRun:
             conflicts = rows.filter(verdicts == Verdict.CONFLICT)
             if conflicts.height:
                 reasons = _conflicts(conflicts)
-                self._note(reasons, self._prepared.codes)
+                self._note_refused(reasons)
                 self._quarantine(group, places, reasons_by_row(reasons))
             self._count("duplicate", places, rows.filter(verdicts == Verdict.DUPLICATE)["row"])
             rows = rows.filter(verdicts == Verdict.NEW)
@@ -252,7 +256,7 @@ class _TenantRun:
                 self._count("suppressed", place, pl.Series([0], dtype=pl.UInt32))
                 continue
             by_layout.setdefault(bad.layout, []).append(bad)
-            self._prepared.codes[self._data_type, bad.code.value] += 1
+            self._refuse(bad.code.value, 1)
         for layout, alike in by_layout.items():
             places = Places.of([bad.place for bad in alike], self._parts, self._tenant_id)
             rows = pl.Series(range(len(alike)), dtype=pl.UInt32)
@@ -295,6 +299,12 @@ class _TenantRun:
             for number, part in enumerate(self._parts)
             if received[number]  # type: ignore[index]
         ]
+        for number, part in enumerate(self._parts):
+            if received[number]:  # type: ignore[index]
+                of, aside = part.claim.feed.partition, int(tally["quarantined"][number])
+                counts = (int(received[number]), aside)  # type: ignore[index]
+                one = Outcome(of.topic, of.number, self._tenant_id, *counts, self._codes)
+                self._prepared.outcomes.append(one)
         names = [n for n in OPS_INGEST_LEDGER.schema.names if n not in ("tenant_id", "ingest_date")]
         frame = pl.DataFrame(entries, schema_overrides={"replay": pl.Int32}).select(names)
         table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -307,9 +317,17 @@ class _TenantRun:
             parts = places.parts[rows.to_numpy()]
             self._tally[outcome] += np.bincount(parts, minlength=len(self._parts))
 
-    def _note(self, issues: pl.DataFrame, codes: Counter[tuple[DataType, str]]) -> None:
-        for code, count in issues["code"].value_counts().iter_rows():
-            codes[self._data_type, code] += count
+    def _note_refused(self, reasons: pl.DataFrame) -> None:
+        for code, count in reasons["code"].value_counts().iter_rows():
+            self._refuse(code, count)
+
+    def _refuse(self, code: str, count: int) -> None:
+        self._codes[code] += count
+        self._prepared.codes[self._data_type, code] += count
+
+    def _note_warnings(self, warnings: pl.DataFrame) -> None:
+        for code, count in warnings["code"].value_counts().iter_rows():
+            self._prepared.warnings[self._data_type, code] += count
 
 
 def _conflicts(rows: pl.DataFrame) -> pl.DataFrame:

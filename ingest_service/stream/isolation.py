@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ingest_service.stream.avro import MAGIC, RegistryAwayError
 from ingest_service.stream.intake import Intake, Prepared
 from ingest_service.stream.places import Part
 from ingest_service.stream.reading import Place
@@ -39,6 +40,30 @@ def prepare_apart(intake: Intake, batch: Sequence[Part]) -> Prepared:
             places = ", ".join(_named(batch[one.part], one.offset) for one in _sorted(poison))
             _log.error("%s while reading, quarantined: %s", type(error).__qualname__, places)
         return intake.prepare(batch, frozenset(poison))
+
+
+def split_by_registry(intake: Intake, batch: Sequence[Part]) -> tuple[list[Part], list[Part]]:
+    """Return the parts that can be prepared without the registry, and those that wait for it.
+
+    When the registry is back already, none waits.
+    """
+    ready: list[Part] = []
+    waiting: list[Part] = []
+    for part in batch:
+        has_avro = any((record.value or b"")[:1] == MAGIC for record in part.records)
+        is_away = has_avro and _is_away(intake, part)
+        (waiting if is_away else ready).append(part)
+    return ready, waiting
+
+
+def _is_away(intake: Intake, part: Part) -> bool:
+    try:
+        intake.prepare([part]).held.close()
+    except RegistryAwayError:
+        return True
+    except Exception:  # noqa: BLE001 - raised again when the batch is prepared without the others
+        return False
+    return False
 
 
 def _sorted(places: set[Place]) -> list[Place]:

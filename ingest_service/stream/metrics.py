@@ -121,6 +121,12 @@ class StreamMetrics:
             ("topic", "partition", "alarm"),
             registry=self.registry,
         )
+        self.reject_alarms = Gauge(
+            "eta_stream_reject_alarms",
+            "Tenants of a partition of whose latest messages too many were rejected.",
+            ("topic", "partition"),
+            registry=self.registry,
+        )
         self.state = Enum(
             "eta_stream_state",
             "What the consumer is doing; anything but consuming for long needs a look.",

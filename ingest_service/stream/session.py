@@ -27,6 +27,8 @@ from lakehouse.storage.stream_offsets import Partition
 POLL_MS: Final = 100
 LOOK_SECONDS: Final = 5.0
 """How often lag is measured and the status is written."""
+REGISTRY_SECONDS: Final = 5.0
+"""How often, at least, the registry is asked again for partitions that wait for it."""
 REFRESH_SECONDS: Final = 24 * 3600.0
 CLOSE_MS: Final = 10_000
 
@@ -40,7 +42,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         self._claims: dict[TopicPartition, Claim] = {}
         self._assigned: set[TopicPartition] = set()
         self._gathered = Gathered()
-        self._is_full = False
+        self._is_full = self._is_suspects_turn = False
         self._look_at = self._refresh_at = monotonic()
 
     def run(self) -> None:
@@ -86,6 +88,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._note_unreadable(part, found)
             self._hand_over()
             self._note_stored()
+            self._note_waiting()
         except BatchFailedError as failed:
             self._begin_anew(failed)
         self._look()
@@ -130,8 +133,12 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
     def _submit(self) -> None:
         """Hand over what was gathered; a partition in trouble goes alone, after the others."""
         halts, parts = self._parts.halts, []
-        ready = [part for part in self._gathered.parts() if not halts.is_suspect(part)]
-        for part in ready or self._gathered.parts()[:1]:
+        suspects = [part for part in self._gathered.parts() if halts.is_suspect(part)]
+        ready = [part for part in self._gathered.parts() if part not in suspects]
+        if suspects and (self._is_suspects_turn or not ready):
+            ready = suspects[:1]  # in turn with the others, however many these bring
+        self._is_suspects_turn = ready != suspects[:1]
+        for part in ready:
             records, after = self._gathered.take(part)
             parts.append(Part(self._claims[part], records, after))
             self._claims[part] = replace(self._claims[part], offset=after)
@@ -183,6 +190,19 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
     def _note_unreadable(self, part: TopicPartition, found: Unreadable) -> None:
         if part in self._claims and self._consumer.position(part, timeout_ms=0) == found.first:
             self._halt(part, found.first, alarms.unreadable(found))
+
+    def _note_waiting(self) -> None:
+        """Read partitions again from where they wait for the registry; the others flow."""
+        seconds = min(REGISTRY_SECONDS, self._parts.settings.backoff_most_seconds)
+        for at in self._worker.take_waiting():
+            part, offset = topic_partition(at.claim), at.claim.offset
+            mine = self._claims.get(part)
+            if mine is None or mine.epoch != at.claim.epoch:
+                continue
+            self._claims[part] = at.claim
+            self._gathered.drop(part)
+            self._consumer.seek(part, offset)
+            self._halt(part, offset, alarms.registry_away(part, offset, seconds), at_once=True)
 
     def _halt(
         self, part: TopicPartition, offset: int, alarm: Alarm, *, at_once: bool = False

@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 STARTING: Final = "starting"
 CONSUMING: Final = "consuming"
 DEGRADED: Final = "degraded"
-"""It consumes, but some partitions stand still until somebody has looked."""
+"""It consumes, but partitions stand still or too much of a tenant's is rejected: have a look."""
 WAITING: Final = "waiting"
 STOPPED: Final = "stopped"
 HALTED: Final = "halted"
@@ -34,6 +34,7 @@ class Status:
         self._since = datetime.now(UTC)
         self._figures: Mapping[str, Any] = {}
         self._halts: Sequence[Mapping[str, str]] = ()
+        self._rejects: Sequence[Mapping[str, str]] = ()
         self.set(STARTING)
 
     @property
@@ -51,15 +52,21 @@ class Status:
         """The partitions that stand still: `partition`, `alarm`, `message` and `remedy` of each."""
         return self._halts
 
+    @property
+    def rejects(self) -> Sequence[Mapping[str, str]]:
+        """The tenants too much of whose is rejected: as `halts`, and `tenant`."""
+        return self._rejects
+
     def is_waiting_for(self, what: str) -> bool:
         """Whether it waits, and says so with these words at the beginning."""
         return self._state == WAITING and self._detail.startswith(what)
 
     def set(self, state: str, detail: str = "") -> None:
         """Enter a state, or stay in it; `detail` says what is waited for, or what is wrong."""
-        if state == CONSUMING and self._halts:
+        alarms = (*self._halts, *self._rejects)
+        if state == CONSUMING and alarms:
             state = DEGRADED
-            detail = "; ".join(f"{halt['alarm']}: {halt['message']}" for halt in self._halts)
+            detail = "; ".join(f"{alarm['alarm']}: {alarm['message']}" for alarm in alarms)
         if (state, detail) == (self._state, self._detail):
             return
         self._state, self._detail, self._since = state, detail, datetime.now(UTC)
@@ -75,6 +82,14 @@ class Status:
         While there are any, consuming is `degraded`.
         """
         self._halts = tuple(halts)
+        self._alarms_changed()
+
+    def show_rejects(self, rejects: Sequence[Mapping[str, str]]) -> None:
+        """Say of which tenants too much is rejected; consuming is `degraded` meanwhile."""
+        self._rejects = tuple(rejects)
+        self._alarms_changed()
+
+    def _alarms_changed(self) -> None:
         if self._state in (CONSUMING, DEGRADED):
             self.set(CONSUMING)
         self._write()
@@ -96,6 +111,7 @@ class Status:
             "since": self._since.isoformat(timespec="seconds"),
             "seen": datetime.now(UTC).isoformat(timespec="seconds"),
             "halts": list(self._halts),
+            "rejects": list(self._rejects),
             **self._figures,
         }
         try:

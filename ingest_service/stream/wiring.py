@@ -18,10 +18,11 @@ from ingest_service.stream.halts import Halts
 from ingest_service.stream.intake import Intake
 from ingest_service.stream.metrics import StreamMetrics
 from ingest_service.stream.reading import MessageReader
+from ingest_service.stream.rejects import RejectLimit, RejectWatch
 from ingest_service.stream.sink import StreamSink
 from ingest_service.stream.status import Status
 from ingest_service.stream.wait import Backoff
-from ingest_service.stream.worker import RejectLimit, RejectWatch, Worker, WorkerParts
+from ingest_service.stream.worker import Worker, WorkerParts
 from lakehouse.contracts.tenant import TENANT_ID_PATTERN, TenantSettings
 from lakehouse.contracts.topics import topics
 from lakehouse.control.database import ControlDatabase
@@ -70,11 +71,13 @@ def build_consumer(
         RisingClock(),
     )
 
+    limit = RejectLimit(settings.reject_share, settings.reject_window)
+    rejects = RejectWatch(limit, metrics, status)
+
     def backoff() -> Backoff:
         return Backoff(settings.backoff_seconds, settings.backoff_most_seconds, stop)
 
     def new_worker() -> Worker:
-        rejects = RejectWatch(RejectLimit(settings.reject_share, settings.reject_window))
         return Worker(WorkerParts(intake, sink, metrics, status, rejects, backoff(), stop))
 
     parts = ConsumerParts(

@@ -1,7 +1,6 @@
 """Stores micro-batches one after the other, beside the thread that reads from Kafka."""
 
 import logging
-from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,14 +13,15 @@ import numpy as np
 
 from ingest_service.stream.avro import RegistryAwayError
 from ingest_service.stream.intake import Intake, Prepared
-from ingest_service.stream.isolation import prepare_apart
+from ingest_service.stream.isolation import prepare_apart, split_by_registry
 from ingest_service.stream.metrics import StreamMetrics
 from ingest_service.stream.places import Part
-from ingest_service.stream.sink import FencedError, StreamHaltError, StreamSink
+from ingest_service.stream.rejects import RejectWatch
+from ingest_service.stream.sink import Claim, FencedError, StreamHaltError, StreamSink
 from ingest_service.stream.status import CONSUMING, WAITING, Status
 from ingest_service.stream.wait import AWAY, Backoff, StoppedError
-from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
+from lakehouse.storage.stream_offsets import Partition
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -42,49 +42,6 @@ class BatchFailedError(Exception):
         self.parts = parts
         self.known = cause if isinstance(cause, EtaError) else None
         """The cause, when it says itself what is wrong and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class RejectLimit:
-    """The share of a topic's latest messages that may be rejected, and of how many."""
-
-    share: float
-    window: int
-
-
-class RejectWatch:
-    """Remembers what became of each topic's latest messages."""
-
-    def __init__(self, limit: RejectLimit) -> None:
-        self._limit = limit
-        self._seen: dict[DataType, deque[tuple[int, int]]] = {}
-
-    def check(self, prepared: Prepared) -> None:
-        """Raise `StreamHaltError` when too many were rejected, those of this batch included."""
-        for data_type, tally in prepared.tallies.items():
-            seen = self._seen.setdefault(data_type, deque())
-            seen.append((tally.total(), tally["quarantined"]))
-            received, rejected = (sum(pair[n] for pair in seen) for n in (0, 1))
-            if received >= self._limit.window and rejected > self._limit.share * received:
-                raise self._halt(prepared, data_type, received, rejected)
-            while received - seen[0][0] >= self._limit.window:
-                received -= seen.popleft()[0]
-
-    def _halt(
-        self, prepared: Prepared, data_type: DataType, received: int, rejected: int
-    ) -> StreamHaltError:
-        codes: Counter[str] = Counter()
-        for (kind, code), count in prepared.codes.items():
-            if kind is data_type:
-                codes[code] += count
-        reasons = ", ".join(f"{code} {count}" for code, count in codes.most_common(3))
-        return StreamHaltError(
-            "too_many_rejects",
-            f"{rejected} of the latest {received} messages of {data_type.value} were rejected "
-            f"({reasons}); the last of them were left in the topic",
-            remedy="see `eta quarantine list` for why, mend the producer or the tenant's mapping, "
-            "and start again; ETA_STREAM_REJECT_SHARE=1 keeps them all aside",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +66,9 @@ class Worker:
         self._idle = Condition()
         self._open = 0
         self._stored: list[Sequence[Part]] = []
+        self._waiting: list[Part] = []
+        self._held: dict[Partition, Claim] = {}
+        """Where partitions stand that wait for the registry; what lies behind that is left out."""
         self._error: BaseException | None = None
         self._thread = Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
@@ -146,6 +106,12 @@ class Worker:
             raise error
         return stored
 
+    def take_waiting(self) -> list[Part]:
+        """Return what was not stored since the registry is away: read it again from there."""
+        with self._idle:
+            waiting, self._waiting = self._waiting, []
+        return waiting
+
     def end(self) -> None:
         """End the thread; a batch under way is finished first."""
         while self._thread.is_alive():
@@ -157,26 +123,36 @@ class Worker:
     def _work(self) -> None:
         try:
             while (parts := self._queue.get()) is not None:
-                self._store(parts)
+                stored = self._store(parts)
                 with self._idle:
                     self._open -= 1
-                    self._stored.append(parts)
+                    self._stored.append(stored)
                     self._idle.notify_all()
         except BaseException as error:  # noqa: BLE001 - raised in the reading thread
             with self._idle:
                 self._error = error
                 self._idle.notify_all()
 
-    def _store(self, batch: Sequence[Part]) -> None:
+    def _store(self, batch: Sequence[Part]) -> Sequence[Part]:
+        """Store a batch less the partitions that wait for the registry; return what was stored."""
         step = "prepared"
+        batch = [part for part in batch if not self._is_behind(part.claim)]
         try:
             began = perf_counter()
-            prepared = self._prepared(batch)
+            prepared = None
+            while batch and prepared is None:
+                try:
+                    prepared = self._prepared(batch)
+                except RegistryAwayError:
+                    batch = self._hold(batch)
+            if prepared is None:
+                return ()
             prepared_at = perf_counter()
             with prepared.held:
-                self._parts.rejects.check(prepared)
                 step = "stored"
                 self._commit(prepared)
+            for part in batch:
+                self._held.pop(part.claim.feed.partition, None)
             self._observe(batch, prepared, prepared_at - began, perf_counter() - prepared_at)
         except (*AWAY, BatchFailedError, StoppedError, KeyboardInterrupt, SystemExit):
             raise
@@ -184,6 +160,20 @@ class Worker:
             # A panic of a native library is no Exception.
             _log.error("%s at %s while a batch was %s", *named(error), step)
             raise BatchFailedError(batch, step, error) from error
+        return batch
+
+    def _is_behind(self, claim: Claim) -> bool:
+        held = self._held.get(claim.feed.partition)
+        return held is not None and held.epoch == claim.epoch and held.offset < claim.offset
+
+    def _hold(self, batch: Sequence[Part]) -> list[Part]:
+        """Set aside the parts that need the registry; return the others."""
+        self._parts.metrics.retries.labels("registry").inc()
+        ready, waiting = split_by_registry(self._parts.intake, batch)
+        self._held.update({part.claim.feed.partition: part.claim for part in waiting})
+        with self._idle:
+            self._waiting += waiting
+        return ready
 
     def _prepared(self, batch: Sequence[Part]) -> Prepared:
         """Return the batch ready to be stored; one tenant's trouble does not hold it for ever."""
@@ -216,12 +206,11 @@ class Worker:
         while True:
             try:
                 found = attempt()
-            except (FencedError, StreamHaltError):
+            except (FencedError, StreamHaltError, RegistryAwayError):
                 raise
             except AWAY as error:
-                what = "registry" if isinstance(error, RegistryAwayError) else "store"
-                own.metrics.retries.labels(what).inc()
-                own.status.set(WAITING, _waiting_for(what, error))
+                own.metrics.retries.labels("store").inc()
+                own.status.set(WAITING, _waiting_for(error))
                 own.backoff.wait()
             else:
                 own.backoff.reset()
@@ -254,18 +243,17 @@ class Worker:
                 metrics.rejects.labels(data_type.value, code).inc(count)
             for (data_type, code), count in prepared.warnings.items():
                 metrics.warnings.labels(data_type.value, code).inc(count)
+            self._parts.rejects.note(prepared.outcomes)
             self._parts.sink.tend(prepared.rows)
         except Exception as error:  # noqa: BLE001 - figures are not worth a batch
             _log.warning("a batch was stored, and %s at %s after it", *named(error))
 
 
-def _waiting_for(what: str, error: BaseException) -> str:
+def _waiting_for(error: BaseException) -> str:
     """Say what is away, with nothing of the data."""
-    if isinstance(error, RegistryAwayError):
-        return f"the schema registry does not answer ({error}); messages stay in the topic"
     if isinstance(error, EtaError):
-        return f"the {what} did not take the batch: {error.message}; trying again"
-    return f"the {what} did not take the batch ({type(error).__name__}); trying again"
+        return f"the store did not take the batch: {error.message}; trying again"
+    return f"the store did not take the batch ({type(error).__name__}); trying again"
 
 
 def named(error: BaseException) -> tuple[str, str]:

@@ -29,7 +29,8 @@ def consumer_states(folder: Path) -> list[ConsumerState]:
         if state != "halted" and not psutil.pid_exists(document["pid"]):
             state = "killed"
         lag = sum(document.get("lag", {}).values())
-        remedies = tuple(f"{h['partition']}: {h['remedy']}" for h in document.get("halts", ()))
+        alarms = (*document.get("halts", ()), *document.get("rejects", ()))
+        remedies = tuple(f"{a['partition']}: {a['remedy']}" for a in alarms)
         about = (document["pid"], state, document["since"], lag, document["detail"])
         found.append(ConsumerState(*about, remedies))
     return found

@@ -10,7 +10,6 @@ from kafka import TopicPartition
 from schema_registry.client import SchemaRegistryClient, schema
 
 from ingest_service.stream.encoding import AvroEncoder
-from ingest_service.stream.sink import StreamHaltError
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.contracts.tenant import UNATTRIBUTED, DataType
 from lakehouse.contracts.topics import topics
@@ -95,21 +94,21 @@ def test_a_message_of_20_mb_goes_to_quarantine_and_the_rest_flows(lane: Lane) ->
     assert lane.check().wrong == ()
 
 
-def test_too_many_rejects_halt_before_the_topic_is_drained(lane: Lane) -> None:
-    limits = {"reject_share": 0.3, "reject_window": 100}
+def test_too_many_rejects_of_a_tenant_raise_an_alarm_and_nobody_stops(lane: Lane) -> None:
     lane.send(*(event(n) for n in range(150)))
-    with lane.consuming(**limits):
-        lane.wait_received(150)
     lane.send(*(event(n, interaction_type="stare") for n in range(200, 400)))
-    halt = lane.start(**limits).halted()
-
-    assert isinstance(halt, StreamHaltError)
-    assert halt.alarm == "too_many_rejects"
-    assert "unknown_interaction_type 200" in halt.message
-    assert "eta quarantine list" in halt.remedy
-    assert lane.quarantine().height == 0
-    with lane.consuming(reject_share=1.0):
-        lane.wait_received(350)
+    with lane.consuming(reject_share=0.3, reject_window=100) as running:
+        wait_for(lambda: running.status.rejects, "the alarm")
+        (alarm,) = running.status.rejects
+        assert (alarm["alarm"], alarm["tenant"]) == ("too_many_rejects", "acme")
+        assert "unknown_interaction_type" in alarm["message"]
+        assert "eta quarantine list --tenant acme" in alarm["remedy"]
+        assert running.status.state == "degraded"
+        assert running.status.halts == ()
+        lane.send(event(500, tenant_id="other"), key=b"other")
+        lane.send(event(501))
+        lane.wait_received(352)
+    assert lane.raw().height == 152
     assert lane.quarantine().height == 200
     assert lane.check().wrong == ()
 
@@ -220,18 +219,21 @@ def test_a_registry_that_is_away_for_a_while_costs_nothing(
     lane = avro_lane
     encoder = AvroEncoder(str(lane.registry), lane.prefix)
     lane.send(event(1), encoder.encode("acme", DataType.INTERACTIONS, ROW))
+    lane.send(event(2, tenant_id="other"), key=b"other")
     process = psutil.Process(registry.pid)
     process.suspend()
     try:
         running = lane.start()
-        wait_for(lambda: running.status.is_waiting_for("the schema registry"), "the status", 60)
-        assert lane.received() == 0
+        wait_for(lambda: running.status.halts, "the status", 60)
+        assert running.status.halts[0]["alarm"] == "registry_away"
+        lane.wait_received(1)  # another partition, without Avro, flows
+        assert lane.raw()["tenant_id"].to_list() == ["other"]
     finally:
         process.resume()
-    lane.wait_received(2)
+    lane.wait_received(3)
     running.end()
     assert running.errors == []
-    assert lane.raw().height == 2
+    assert lane.raw().height == 3
     assert lane.quarantine().height == 0
 
 

@@ -42,6 +42,9 @@ class Faults:
         self._armed: dict[str, tuple[Callable[[], BaseException], int]] = {}
         self._lock = Lock()
         self.seen: set[str] = set()
+        self.clock: Callable[[], float] = time.monotonic
+        self.last_at = 0.0
+        """When a fault was raised last, by the clock."""
 
     def arm(self, step: str, make: Callable[[], BaseException], times: int = 1) -> None:
         with self._lock:
@@ -61,6 +64,7 @@ class Faults:
                 self._armed[step] = (make, times - 1)
             else:
                 del self._armed[step]
+        self.last_at = self.clock()
         raise make()
 
     def wrap(self, patch: pytest.MonkeyPatch, owner: Any, name: str, step: str) -> None:

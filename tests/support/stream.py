@@ -53,13 +53,6 @@ class Running:
         assert self.errors == []
         return found
 
-    def halted(self) -> Any:
-        """Wait until it has ended by itself; return the error."""
-        self.thread.join(WAIT_SECONDS)
-        assert not self.thread.is_alive(), self.status.state
-        (error,) = self.errors
-        return error
-
 
 @dataclass
 class Lane:

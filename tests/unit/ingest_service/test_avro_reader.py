@@ -10,6 +10,7 @@ from schema_registry.client import schema
 from schema_registry.client.errors import ClientError
 
 from ingest_service.stream.avro import (
+    AWAY_SECONDS,
     UNKNOWN_SECONDS,
     AvroReader,
     BadMessageError,
@@ -82,10 +83,12 @@ def test_an_unknown_id_is_asked_for_again_after_a_while(registry: Registry) -> N
 def test_a_registry_that_fails_says_nothing_about_an_id(
     registry: Registry, error: Exception
 ) -> None:
-    avro = reader(registry, [0.0])
+    now = [0.0]
+    avro = reader(registry, now)
     registry.answer = error
     with pytest.raises(RegistryAwayError):
         avro.read(KIND, message())
+    now[0] += AWAY_SECONDS
     registry.answer = schema.AvroSchema(avro_schema(KIND))
     assert avro.read(KIND, message())[0]["item_id"] == "i"
 

@@ -4,28 +4,31 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Event, Thread
+from time import sleep
 from typing import Any
 
 import polars as pl
 import pytest
 from kafka import TopicPartition
-from kafka.errors import KafkaConnectionError
+from kafka.errors import KafkaConnectionError, LogTruncationError
 
 from ingest_service.settings import ServiceSettings, StreamSettings
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.stream import isolation, session
-from ingest_service.stream.avro import AvroReader
+from ingest_service.stream.avro import AvroReader, RegistryAwayError
 from ingest_service.stream.intake import Intake, Prepared
 from ingest_service.stream.metrics import LatencyHistogram
 from ingest_service.stream.reading import MessageReader
-from ingest_service.stream.sink import StreamSink
+from ingest_service.stream.sink import Bounds, StreamSink
 from ingest_service.stream.status import Status
 from ingest_service.stream.wiring import TenantCache, build_consumer
 from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.contracts.tenant import DataType
 from lakehouse.contracts.validator import Validator
 from lakehouse.control.database import ControlDatabase
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.ledger_check import check_ledger
+from lakehouse.storage.stream_offsets import Partition
 from lakehouse.storage.tables import ensure_tables, open_table
 from tests.support.fake_kafka import FakeConsumer, Faults, Topics
 from tests.support.stream import event, wait_for
@@ -35,6 +38,22 @@ ACME, OTHER = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
 TENANTS = {ACME: "acme", OTHER: "other"}
 RECOVERED = 30.0
 """Seconds; much more than it takes, for a machine that others use as well."""
+
+
+WITHIN = 5.0
+"""Seconds of pauses after the last fault of a plan, with the default settings."""
+
+
+class Pauses(Event):
+    """A stop whose waits are short, and counted as long as they would be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds += timeout or 0.0
+        return super().wait(min(timeout or 0.0, 0.02))
 
 
 class Panic(BaseException):
@@ -54,14 +73,13 @@ class Loop:
         self.topics, self.faults = Topics(), Faults()
         self.topics.logs = {part: [] for part in TENANTS}
         self._patch(patch)
-        self.stop = Event()
+        self.stop = Pauses()
+        self.faults.clock = lambda: self.stop.seconds
         settings = StreamSettings(
             bootstrap_servers="127.0.0.1:1",
             batch_seconds=0.02,
-            backoff_seconds=0.02,
-            backoff_most_seconds=0.1,
             halted_retry_seconds=0.3,
-            reject_share=1.0,
+            reject_window=20,
         )
         consumer, self.metrics, self.status = build_consumer(
             self.lake, ServiceSettings(), settings, self.stop
@@ -73,6 +91,7 @@ class Loop:
         faults = self.faults
         patch.setattr(session, "LOOK_SECONDS", 0.1)
         patch.setattr(session, "POLL_MS", 20)
+        patch.setattr(session, "REGISTRY_SECONDS", 0.1)
         patch.setattr(session, "open_consumer", lambda *_: FakeConsumer(self.topics))
         patch.setattr(session, "bounds_of", self.topics.bounds)
         self.missing: set[str] = set()
@@ -198,6 +217,7 @@ def test_errors_at_any_step_lose_nothing_and_store_nothing_twice(loop: Loop) -> 
         loop.wait_stored(*stored)
         for step, _ in plan:
             wait_for(lambda step=step: loop.faults.is_spent(step), step, RECOVERED)
+        assert loop.stop.seconds - loop.faults.last_at <= WITHIN, plan
     wait_for(lambda: loop.status.state == "consuming", "it consumes", RECOVERED)
     loop.end()
 
@@ -319,3 +339,125 @@ def test_a_gap_stops_its_partition_alone(loop: Loop) -> None:
     loop.wait_stored(loop.send(ACME))
     assert loop.status.halts == ()
     loop.end()
+
+
+def test_a_tenant_that_is_rejected_stops_nobody_and_is_named(loop: Loop) -> None:
+    loop.wait_stored_after_start(loop.send(OTHER))
+    for _ in range(30):
+        loop.send(ACME, interaction_type="stare")
+    wait_for(lambda: loop.status.rejects, "the alarm", RECOVERED)
+    (alarm,) = loop.status.rejects
+    assert (alarm["alarm"], alarm["tenant"]) == ("too_many_rejects", "acme")
+    assert alarm["partition"] == f"{TOPIC}/0"
+    assert "unknown_interaction_type" in alarm["message"]
+    assert loop.status.state == "degraded"
+    assert loop.status.halts == ()
+    labels = {"topic": TOPIC, "partition": "0"}
+    sample = loop.metrics.registry.get_sample_value
+    assert sample("eta_stream_reject_alarms", labels) == 1
+    loop.wait_stored(loop.send(OTHER), loop.send(ACME))
+    for _ in range(3):  # mended: the latest messages are good
+        loop.wait_stored(*(loop.send(ACME) for _ in range(20)))
+    wait_for(lambda: loop.status.state == "consuming", "the alarm is over", RECOVERED)
+    assert sample("eta_stream_reject_alarms", labels) == 0
+    assert loop.quarantine().height == 30
+    loop.end()
+
+
+def test_only_partitions_with_avro_wait_for_the_registry(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_away = [True]
+
+    def read(_: AvroReader, __: Any, value: bytes) -> Any:
+        if is_away[0]:
+            raise RegistryAwayError("away")
+        row = {"user_id": "u", "item_id": "i", "interaction_type": "view", "event_id": "avro"}
+        return {**row, "timestamp": 1_700_000_000_000}, '{"fields": []}'
+
+    monkeypatch.setattr(AvroReader, "read", read)
+    loop.wait_stored_after_start(loop.send(ACME), loop.send(OTHER))
+    loop.topics.append(ACME, b"\0\0\0\0\1avro", b"acme")
+    held = [loop.send(ACME), loop.send(ACME)]
+    wait_for(lambda: loop.status.halts, "the alarm", RECOVERED)
+    for _ in range(3):
+        held.append(loop.send(ACME))
+        loop.wait_stored(loop.send(OTHER))
+    (halt,) = loop.status.halts
+    assert (halt["alarm"], halt["partition"]) == ("registry_away", f"{TOPIC}/0")
+    assert loop.status.state == "degraded"
+    assert not {"avro", *held} & set(loop.rows()["event_id"])
+    is_away[0] = False
+    loop.wait_stored("avro", *held)
+    wait_for(lambda: loop.status.state == "consuming", "the alarm is over", RECOVERED)
+    loop.end()
+
+
+def test_a_partition_in_trouble_has_its_turn_beside_a_steady_flow(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others always have something to store, and it is stored without it."""
+    poll = FakeConsumer.poll
+
+    def steady(self: FakeConsumer, timeout_ms: int) -> Any:
+        loop.send(ACME)
+        sleep(0.01)
+        return poll(self, timeout_ms)
+
+    loop.wait_stored_after_start(loop.send(ACME), loop.send(OTHER))
+    monkeypatch.setattr(FakeConsumer, "poll", steady)
+    loop.faults.arm("14 store", lambda: KeyError("a fault of the program"))
+    loop.wait_stored(loop.send(OTHER))
+    monkeypatch.setattr(FakeConsumer, "poll", poll)
+    loop.wait_stored(loop.send(ACME), loop.send(OTHER))
+    loop.end()
+
+
+def test_a_topic_that_ends_before_what_was_read_stops_its_partition_alone(loop: Loop) -> None:
+    loop.wait_stored_after_start(*(loop.send(ACME) for _ in range(3)), loop.send(OTHER))
+    log = loop.topics.logs[ACME]
+    lost = log.pop()
+    loop.faults.arm("6 poll", lambda: KafkaConnectionError("away"))
+    wait_for(lambda: loop.status.halts, "the alarm", RECOVERED)
+    (halt,) = loop.status.halts
+    assert (halt["alarm"], halt["partition"]) == ("topic_recreated", f"{TOPIC}/0")
+    assert "up to offset 3, but its messages end before that" in halt["message"]
+    log.append(lost)
+    loop.wait_stored(loop.send(OTHER), loop.send(ACME))
+    loop.end()
+
+
+def test_kafka_losing_messages_that_were_read_stops_their_partition_alone(loop: Loop) -> None:
+    loop.wait_stored_after_start(loop.send(ACME), loop.send(OTHER))
+    loop.faults.arm("6 poll", lambda: LogTruncationError({ACME: 0}))
+    wait_for(lambda: loop.status.halts, "the alarm", RECOVERED)
+    assert [halt["alarm"] for halt in loop.status.halts] == ["topic_truncated"]
+    loop.wait_stored(loop.send(OTHER))
+    assert loop.rows().filter(pl.col("tenant_id") == "acme").height == 1
+
+
+def test_a_partition_lost_while_its_batch_is_stored_is_stored_once(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another consumer takes the partition over between two commits of this one's batch."""
+    loop.wait_stored_after_start(loop.send(ACME), loop.send(OTHER))
+    store, offsets, is_first = StreamSink.store, [], [True]
+
+    def raced(self: StreamSink, rows: Any, moves: Any, is_current: Any) -> None:
+        if is_first[0] and any(move.claim.feed.partition.number == 0 for move in moves):
+            is_first[0] = False
+            part = Partition(TOPIC, 0)
+            bounds = Bounds(0, len(loop.topics.logs[ACME]), 1)
+            (claim,) = StreamSink(DeltaSink(loop.lake)).take_over(
+                {part: (DataType.INTERACTIONS, bounds)}
+            )
+            offsets.append(claim.offset)
+        store(self, rows, moves, is_current)
+        offsets.extend(m.after for m in moves if m.claim.feed.partition.number == 0)
+
+    monkeypatch.setattr(StreamSink, "store", raced)
+    loop.wait_stored(loop.send(ACME), loop.send(ACME), loop.send(OTHER))
+    loop.wait_stored(loop.send(ACME))
+    loop.end()  # no row twice, and the ledger counts each message once
+    assert offsets[0] == 1
+    assert offsets == sorted(offsets)
