@@ -301,6 +301,21 @@ def test_a_form_without_a_boundary_is_refused(hostile: RunningService, kind: str
     assert answer.startswith(b"HTTP/1.1 415 ")
 
 
+def _wait_for_an_empty_spool(service: RunningService) -> None:
+    """Requests may lie unread in the socket at first: the folder has to stay empty for a second."""
+    deadline = time.monotonic() + 15
+    empty_since = None
+    while time.monotonic() < deadline:
+        if spooled_files(service):
+            empty_since = None
+        elif empty_since is None:
+            empty_since = time.monotonic()
+        elif time.monotonic() - empty_since > 1:
+            return
+        time.sleep(0.02)
+    assert spooled_files(service) == []
+
+
 def test_a_client_that_leaves_at_any_byte_stores_nothing(hostile: RunningService) -> None:
     body = PART + ROWS + b"\r\n--b--\r\n"
     lines = [f"Content-Length: {len(body)}"]
@@ -312,10 +327,7 @@ def test_a_client_that_leaves_at_any_byte_stores_nothing(hostile: RunningService
         for cut in range(1, len(sent) - 1, max(1, len(sent) // 12)):
             with connected(hostile) as line:
                 line.sendall(sent[:cut])
-    deadline = time.monotonic() + 10
-    while spooled_files(hostile) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert spooled_files(hostile) == []
+    _wait_for_an_empty_spool(hostile)
     for table in (RAW_INTERACTIONS, OPS_INGEST_LEDGER):
         assert hostile.rows(table, "bad") == []
 
