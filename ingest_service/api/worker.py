@@ -92,14 +92,14 @@ class UploadWorker:
     def _run(self, job_id: str) -> None:
         queue = self._services.control.queue
         job = queue.begin_again(job_id)
-        if job is None:
-            self._drop_file(job_id)
-            return
         try:
-            self._read(job)
+            if job is not None:
+                self._read(job)
         except StoppedError:
             queue.put_back(job_id)
-        queue.write_endings()
+        finally:
+            queue.write_endings()  # until its end is recorded, a job still needs its file
+            self._drop_file(job_id)
 
     def _drop_file(self, job_id: str) -> None:
         """Delete what an ended job has left on the disk."""
@@ -116,8 +116,4 @@ class UploadWorker:
             services.control.queue.finish(job.job_id, "failed", _FILE_GONE)
             return
         watch = progress_of(services, job, size, self._stopping.is_set)
-        try:
-            run_upload(services, job, path, is_repeat=True, keeps_answer=True, watch=watch)
-        finally:
-            if not services.control.queue.needs(path.name):  # else it is run again
-                path.unlink(missing_ok=True)
+        run_upload(services, job, path, is_repeat=True, keeps_answer=True, watch=watch)

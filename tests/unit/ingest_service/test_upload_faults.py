@@ -58,6 +58,13 @@ async def ended(client: httpx.AsyncClient, app: App, answer: httpx.Response) -> 
             await asyncio.sleep(0.02)
 
 
+async def no_file_left(app: App) -> None:
+    """Wait until no upload lies in the spool."""
+    async with asyncio.timeout(10):  # a file goes when its job is looked at again
+        while list(app.lake.spool_dir.glob("*.upload")):
+            await asyncio.sleep(0.02)
+
+
 def patch(patches: pytest.MonkeyPatch, faults: Faults) -> None:
     """Make each step of an upload one that may fail."""
     for owner, names in (
@@ -131,6 +138,7 @@ def test_a_failure_at_any_step_of_an_upload_is_its_own(
         last = {len(steps) - steps[::-1].index(name) for name in repeated}
         for step, error in zip(sorted({*first.values(), *last}), cycle(ERRORS), strict=False):
             await fail_at(client, step, error)
+        await no_file_left(app)
 
     app.run(program)
     assert len(tried) > 8
@@ -138,6 +146,28 @@ def test_a_failure_at_any_step_of_an_upload_is_its_own(
     assert set(stored.values()) == {1}
     assert set(tried) <= set(stored)
     assert check_ledger(app.lake).wrong == ()
-    assert not list(app.lake.spool_dir.glob("*.upload"))
     states = {job.state for job in app.control.jobs.list("bad", limit=1_000)}
     assert states <= {"succeeded", "failed"}
+
+
+def test_a_job_whose_end_is_recorded_late_leaves_no_file(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Endings.write
+    refused: list[str] = []
+
+    def failing_once(self: Endings) -> None:
+        if self._unwritten and not refused:
+            refused.append("once")
+            raise OSError(5, "injected")
+        write(self)
+
+    monkeypatch.setattr(Endings, "write", failing_once)
+
+    async def program(client: httpx.AsyncClient) -> None:
+        answer = await upload(client, app, "bad", "one", **{"async": "true"})
+        assert await ended(client, app, answer) == "succeeded"
+        await no_file_left(app)
+
+    app.run(program)
+    assert refused == ["once"]
