@@ -248,9 +248,14 @@ class _Round:
 
     def _stores(self) -> None:
         people = self._people()
-        needles = Needles([*people.subjects, *people.tied])
         keys = delete_keys(self._settings.redis_url, self._tenant_id, people.subjects)
-        rows = take_out_of_rows(self._database, self._tenant_id, needles, Readers(self._tenant))
+        rows = take_out_of_rows(
+            self._database,
+            self._tenant_id,
+            people.needles,
+            Readers(self._tenant),
+            frozenset(people.tied),
+        )
         self._database.compact(TABLES)
         for request_id in self._ids:
             self._database.erasures.note(request_id, redis_keys=keys, database_rows=rows)

@@ -172,6 +172,36 @@ def test_exports_are_read_by_their_own_header(lake: ErasableLake, name: str) -> 
     assert foreign.exists()
 
 
+def test_of_a_waiting_message_the_events_of_others_stay(lake: ErasableLake) -> None:
+    database, who = lake.database, "4217"
+    source = database.webhooks.add(
+        TENANT, "shop", adapter="segment", data_type="clickstream", mapping="segment"
+    ).source_id
+    calls = [
+        {"userId": 4217, "type": "track"},
+        {"userId": "b", "anonymousId": "a", "properties": {"of": "4217"}},
+        {"anonymousId": "a"},
+    ]
+    page = f"event_name,user_id,anonymous_id,session_id,timestamp\np,{who},a,s,{FIRST_MS}\n"
+    lake.upload(page, DataType.CLICKSTREAM)  # ties `a` to the person
+    for number, body in enumerate(({"batch": calls}, {"batch": calls[:1]}, {"batch": calls[1:2]})):
+        database.messages.receive(source, f"m{number}", 1, json.dumps(body).encode(), "s")
+    erased(lake, who)
+    kept = [json.loads(message.payload) for message in database.messages.kept("another session")]
+    assert kept == [{"batch": calls[1:2]}, {"batch": calls[1:2]}]
+
+
+def test_answers_lose_people_and_nothing_else(lake: ErasableLake) -> None:
+    database = lake.database
+    job = database.jobs.start(TENANT, "upload", "b")
+    result = {"user_id": "interactions", "kind": "interactions", "ids": ["x", 7], "count": 7}
+    database.jobs.finish(job, "succeeded", result)
+    erased(lake, "interactions", "7", "upload", TENANT, "succeeded")
+    expected = {"user_id": "(erased)", "kind": "interactions", "ids": ["x", "(erased)"], "count": 7}
+    assert database.jobs.get(job).result == expected
+    assert database.tenants.list()
+
+
 def test_an_upload_of_another_tenant_is_not_touched(lake: ErasableLake) -> None:
     lake.database.tenants.add("other")
     lake.settings.spool_dir.mkdir(parents=True, exist_ok=True)
