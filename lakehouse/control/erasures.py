@@ -20,9 +20,13 @@ from lakehouse.control.connection import Connections
 from lakehouse.control.owner import Owner, is_dead, this_process
 from lakehouse.control.suppressions import Suppressions, subject_hash
 from lakehouse.control.tenants import TenantNotFound
+from lakehouse.control.withdrawals import withdraw
 from lakehouse.errors import EtaError
 
-State = Literal["pending", "running", "waiting", "completed"]
+State = Literal["pending", "running", "waiting", "needs_attention", "completed", "withdrawn"]
+
+ENDED: Final = ("completed", "withdrawn")
+"""States in which nothing is left to do. What was `withdrawn` is carried out no further."""
 
 DUE_AFTER: Final = timedelta(hours=24)
 ALARM_AFTER: Final = timedelta(hours=12)
@@ -66,7 +70,7 @@ class Erasure:
 
     def is_late(self, now: datetime) -> bool:
         """Whether it is open and half of its time is over."""
-        return self.state != "completed" and now >= self.requested_at + ALARM_AFTER
+        return self.state not in ENDED and now >= self.requested_at + ALARM_AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,7 @@ class Erasures:
         if tenant_id is not None:
             query = query.where(table.c.tenant_id == tenant_id)
         if is_open is not None:
-            done = table.c.state == "completed"
+            done = table.c.state.in_(ENDED)
             query = query.where(~done if is_open else done)
         with self._connections.read() as connection:
             return [_erasure(row) for row in connection.execute(query)]
@@ -167,7 +171,7 @@ class Erasures:
         table = schema.erasures
         query = (
             select(table.c.tenant_id)
-            .where(table.c.state != "completed")
+            .where(table.c.state.not_in(ENDED))
             .group_by(table.c.tenant_id)
             .order_by(func.min(table.c.requested_at))
         )
@@ -232,10 +236,10 @@ class Erasures:
     def move(
         self, request_id: str, *, state: State, step: str, waits_for: Sequence[str] = ()
     ) -> None:
-        """Say how far a request is, and that this process is at it; a completed one stays so."""
+        """Say how far a request is, and that this process is at it; one that ended stays so."""
         table = schema.erasures
         values: dict[str, Any] = {"state": state, "step": step, "waits_for": list(waits_for)}
-        mine = (table.c.request_id == request_id, table.c.state != "completed")
+        mine = (table.c.request_id == request_id, table.c.state.not_in(ENDED))
         with self._connections.write() as connection:
             notes = connection.execute(select(table.c.notes).where(*mine)).scalar()
             if notes is not None and state == "running":
@@ -260,13 +264,13 @@ class Erasures:
     def complete(self, request_id: str, certificate: Mapping[str, Any]) -> bool:
         """End a request: its certificate stays, its subjects and their key go.
 
-        One transaction with the audit log's entry. False when it was completed before.
+        One transaction with the audit log's entry. False when it had ended before.
         """
         table, subjects = schema.erasures, schema.erasure_subjects
         with self._connections.write() as connection:
             changed = connection.execute(
                 update(table)
-                .where(table.c.request_id == request_id, table.c.state != "completed")
+                .where(table.c.request_id == request_id, table.c.state.not_in(ENDED))
                 .values(
                     state="completed",
                     step=DONE,
@@ -292,6 +296,14 @@ class Erasures:
             )
         return True
 
+    def withdraw(self, request_id: str, tenant_id: str | None = None, *, by: str) -> Erasure:
+        """End a request that is not completed; see `withdrawals.withdraw`."""
+        found = self.get(request_id, tenant_id)
+        withdraw(
+            self._connections, self._suppressions, self._audit, found, by=by, now=self._clock()
+        )
+        return self.get(request_id, tenant_id)
+
     def lift(self, tenant_id: str, subjects: Sequence[str], *, by: str) -> int:
         """Let subjects be stored again; return how many were on the list.
 
@@ -310,14 +322,15 @@ class Erasures:
                 .join(requests, requests.c.request_id == table.c.request_id)
                 .where(
                     requests.c.tenant_id == tenant_id,
-                    requests.c.state != "completed",
+                    requests.c.state.not_in(ENDED),
                     table.c.subject_hash.in_(hashes),
                 )
             )
             if (request_id := connection.execute(being_erased).scalar()) is not None:
                 raise EtaError(
                     f"the erasure {request_id} of one of them is not completed",
-                    remedy="wait until it is: `eta privacy status`, `eta privacy work`",
+                    remedy="wait until it is: `eta privacy status`, `eta privacy work`; or "
+                    "`eta privacy withdraw` it",
                 )
             lifted = self._suppressions.remove(connection, tenant_id, hashes)
             what = {"subjects": lifted}
