@@ -1,0 +1,55 @@
+"""`python -m benchmarks.erasure.hostile`: 500 hostile people, half of them erased.
+
+Two tenants that share identifiers send by every way: CSV, JSON files, events, clickstream,
+webhooks, the Python client, Kafka (JSON and Avro). Half of one tenant's people are erased in
+several requests. A reader that uses nothing of the project (DuckDB, sqlite3, json, csv) then looks
+at every file of the home: nobody erased may be a value of an identifying field, every row of
+everybody else and all of the other tenant has to be as it was. Everything is sent again, and it
+looks again. Prints JSON; exit code 1 when a check fails.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from benchmarks.erasure.hostile.trial import Options, try_it
+
+
+def main() -> None:
+    """Read the arguments, run, print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.erasure.hostile",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--people", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="A new folder that is not removed afterwards.")
+    parser.add_argument("--models", action="store_true", help="Build and export (Spark).")
+    parser.add_argument("--no-kafka", action="store_true", help="Leave out the broker.")
+    parser.add_argument(
+        "--no-mentions", action="store_true", help="No row mentions another person."
+    )
+    parser.add_argument("--no-words", action="store_true", help="Nobody is called like a column.")
+    parser.add_argument("--no-files", action="store_true", help="Ask over HTTP alone.")
+    parser.add_argument("--no-replay", action="store_true", help="Send nothing a second time.")
+    given = parser.parse_args()
+    outcome = try_it(
+        Options(
+            count=given.people,
+            seed=given.seed,
+            with_kafka=not given.no_kafka,
+            with_models=given.models,
+            with_mentions=not given.no_mentions,
+            with_words=not given.no_words,
+            with_files=not given.no_files,
+            with_replay=not given.no_replay,
+        ),
+        given.keep,
+    )
+    print(json.dumps(outcome.to_json, indent=2, ensure_ascii=False))
+    raise SystemExit(1 if outcome.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
