@@ -141,8 +141,8 @@ class Payloads:
             for wrong in (False, True):
                 cells = [str(value) for value in self._row(person, name, wrong).values()]
                 lines.append(_csv_line([*cells, self._note(person)], self._rng.random() < 0.5))
-            lines.append(_csv_line([*cells, "", "one", "more"], True))
-            lines.append(_csv_line(cells[:2], False))
+            lines.append(_csv_line([*_ragged(person, name), "", "one", "more"], True))
+            lines.append(_csv_line(_ragged(person, name)[:2], False))
             of += [person.user_id] * 4
         text = "\r\n".join([",".join(header), *lines, ""])
         return Package("csv", name, text.encode(encoding), tuple(of), {"encoding": encoding})
@@ -157,7 +157,7 @@ class Payloads:
             for wrong in (False, True):
                 cells = [_escaped(str(v)) for v in self._row(person, name, wrong).values()]
                 lines.append(";".join(cells))
-            lines.append(";".join([*cells, "more"]))
+            lines.append(";".join([*map(_escaped, _ragged(person, name)), "more"]))
             of += [person.user_id] * 3
         body = "\n".join([*lines, ""]).encode()
         return Package("csv", name, body, tuple(of), {"mapping": "shop"})
@@ -287,6 +287,15 @@ class Payloads:
 
 WAYS_PER_PERSON: Final = 3
 """Every third person sends by a given way, so each sends by a third of them."""
+
+
+def _ragged(person: Person, name: str) -> list[str]:
+    """Cells of a row that will have too many or too few; none but the first is anybody's id.
+
+    Nobody can tell of which column such a cell is: one that equals somebody else's id would leave
+    open whose row it is.
+    """
+    return [person.user_id, "some thing", "touched", str(FIRST_MS), f"ragged-{name}"]
 
 
 def _csv_line(cells: Sequence[str], quote_all: bool) -> str:
