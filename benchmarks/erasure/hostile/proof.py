@@ -114,9 +114,13 @@ class Proof:
         self.wrong.setdefault(check, []).append(text)
 
     def report(self) -> dict[str, Any]:
-        """Return per failed check how often, and the first cases."""
+        """Return per failed check how often, where, and the first cases."""
         return {
-            check: {"count": len(texts), "first": texts[:SHOWN]}
+            check: {
+                "count": len(texts),
+                "places": dict(Counter(_folder(text) for text in texts).most_common(SHOWN)),
+                "first": texts[:SHOWN],
+            }
             for check, texts in self.wrong.items()
         }
 
@@ -186,6 +190,12 @@ class Proof:
                 if one.exists() and one.stat().st_mode & 0o777 & ~most:
                     self.say("permissions", f"{path.relative_to(self._home.home)}")
                     break
+
+
+def _folder(text: str) -> str:
+    """Return the place within a text, without what differs from file to file."""
+    place = text.rsplit(" in ", 1)[-1].split(":")[0]
+    return "/".join(part for part in place.split("/")[:3] if "=" not in part)
 
 
 def suppressed_rows(owners: Sequence[str], people: dict[str, Person]) -> int:
