@@ -192,10 +192,20 @@ class Proof:
                     break
 
 
+def write_scratch(home: Path, users: Sequence[str]) -> None:
+    """Write what a killed Spark leaves in its scratch folder."""
+    folder = home / "spark-scratch" / "blockmgr-5d0b" / "0a"
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / "shuffle_0_0_0.data").write_text("\n".join(users))
+
+
 def _folder(text: str) -> str:
     """Return the place within a text, without what differs from file to file."""
     place = text.rsplit(" in ", 1)[-1].split(":")[0]
-    return "/".join(part for part in place.split("/")[:3] if "=" not in part)
+    folders, _, name = place.rpartition("/")
+    is_told = name.endswith((".inter", ".csv", ".data", ".log")) or not folders
+    parts = [*(part for part in folders.split("/")[:3] if part and "=" not in part)]
+    return "/".join([*parts, *([name] if is_told else [])])
 
 
 def suppressed_rows(owners: Sequence[str], people: dict[str, Person]) -> int:
