@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.erasure.hostile.breaking import SMALL, break_all, break_one
 from benchmarks.erasure.hostile.broken import BREAKS
+from benchmarks.erasure.hostile.people import KINDS
 from benchmarks.erasure.hostile.trial import Options, try_it
 
 
@@ -37,7 +38,9 @@ def main() -> None:
     parser.add_argument(
         "--no-mentions", action="store_true", help="No row mentions another person."
     )
-    parser.add_argument("--no-words", action="store_true", help="Nobody is called like a column.")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=list(KINDS), default=list(KINDS), help="Of identifiers."
+    )
     parser.add_argument("--no-files", action="store_true", help="Ask over HTTP alone.")
     parser.add_argument("--no-replay", action="store_true", help="Send nothing a second time.")
     parser.add_argument(
@@ -53,7 +56,7 @@ def main() -> None:
             with_kafka=not given.no_kafka,
             with_models=given.models,
             with_mentions=not given.no_mentions,
-            with_words=not given.no_words,
+            kinds=tuple(given.kinds),
             with_files=not given.no_files,
             with_replay=not given.no_replay,
         ),

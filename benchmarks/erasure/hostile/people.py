@@ -5,7 +5,7 @@ Everything follows from the seed. Of each kind about half are to be erased.
 
 import random
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import count as numbers
 from typing import Final, TypeVar
@@ -46,10 +46,10 @@ class Person:
         return is_one_line and not any(c in text for c in '",;\t\ufeff')
 
 
-def people(count: int, seed: int) -> list[Person]:
+def people(count: int, seed: int, kinds: Collection[str] = ()) -> list[Person]:
     """Return `count` people of all kinds, no two alike; the same for the same seed."""
     rng = random.Random(seed)
-    makers = {kind: maker(rng) for kind, maker in KINDS.items()}
+    makers = {kind: maker(rng) for kind, maker in KINDS.items() if kind in (kinds or KINDS)}
     taken: dict[str, str] = {}
     while len(taken) < count:
         for kind, maker in makers.items():

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.erasure.hostile.homes import environment_of
 from benchmarks.erasure.hostile.payloads import SUBJECT_PATHS, Payloads
-from benchmarks.erasure.hostile.people import PLAIN, people
+from benchmarks.erasure.hostile.people import KINDS, PLAIN, people
 from benchmarks.erasure.hostile.proof import (
     Expected,
     Proof,
@@ -38,7 +38,7 @@ class Options:
     with_kafka: bool = True
     with_models: bool = False
     with_mentions: bool = True
-    with_words: bool = True
+    kinds: tuple[str, ...] = tuple(KINDS)
     with_files: bool = True
     with_replay: bool = True
     program: tuple[str, ...] = ()
@@ -71,9 +71,7 @@ class Trial:
         self._options, self._say = options, say
         self._home = folder / "home"
         self._home.mkdir(mode=0o700)
-        everybody = people(options.count, options.seed)
-        if not options.with_words:
-            everybody = [p for p in everybody if p.kind != "words"]
+        everybody = people(options.count, options.seed, options.kinds)
         self._everybody = everybody
         self._service = RunningService(self._home, environment_of(self._home))
         self._customers = [Customer(self._service, t, folder) for t in (TENANT, OTHER)]
