@@ -1,6 +1,5 @@
 """`eta privacy`: erase people, and prove it."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -73,6 +72,8 @@ def status(
     ] = False,
 ) -> None:
     """Show how far erasures are; exit code 1 when one is open for more than 12 hours."""
+    from lakehouse.privacy.certificate import rendered
+
     moment = datetime.now(UTC)
     with control_database() as database:
         if request is not None:
@@ -83,7 +84,7 @@ def status(
         if request is None or found[0].certificate is None:
             note("There is no certificate yet." if request else "Name a request.")
             raise typer.Exit(1)
-        typer.echo(json.dumps(dict(found[0].certificate), indent=2))
+        typer.echo(rendered(found[0].certificate))
         return
     print_rows(
         ("request", "tenant", "state", "step", "subjects", "requested", "due", "finished"),
@@ -199,18 +200,26 @@ def _tell(done: "list[Progress]") -> None:
 
 
 def _check_certificate(database: "ControlDatabase", tenant: str, request: str) -> None:
-    from lakehouse.privacy.certificate import is_genuine
+    from lakehouse.cli.privacy_certificate import wrong_with
+    from lakehouse.privacy.certificate import NotGenuineError, check
+    from lakehouse.privacy.signing import known_public_key
+    from lakehouse.settings import LakeSettings
 
+    settings = LakeSettings()
     certificate = database.erasures.get(request, tenant).certificate
     if certificate is None:
         note("The erasure is not completed: there is no certificate yet.")
         raise typer.Exit(1)
-    key = database.suppressed(tenant).key
-    broken = database.audit.first_broken(until=str(certificate["audit_head"]))
-    is_good = is_genuine(certificate, key)
-    note(f"Certificate: {'as it was signed' if is_good else 'NOT as it was signed'}.")
-    note(f"Audit log: {'unbroken' if broken is None else f'BROKEN at entry {broken}'}.")
-    if not is_good or broken is not None:
+    try:
+        check(certificate, known_public_key(settings), lambda name: database.suppressed(name).key)
+    except NotGenuineError as error:
+        note(f"Certificate: NOT as it was signed: {error.message}.")
+        raise typer.Exit(1) from None
+    note("Certificate: as it was signed.")
+    wrong = wrong_with(settings, database, certificate)
+    for one in wrong:
+        note(f"Not as certified: {one}.")
+    if wrong:
         raise typer.Exit(1)
 
 

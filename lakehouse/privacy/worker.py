@@ -20,13 +20,14 @@ from deltalake.exceptions import DeltaError
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_QUARANTINE
 from lakehouse.control.erasures import FIRST_STEP, Erasure, Subject
 from lakehouse.errors import EtaError
-from lakehouse.privacy.certificate import FORMAT, signed
+from lakehouse.privacy.certificate import signed
 from lakehouse.privacy.database import TABLES, take_out_of_rows
 from lakehouse.privacy.derived import (
     count_rows,
     derived_tables,
     drop_subject_files,
     subjects_file,
+    table_versions,
 )
 from lakehouse.privacy.fence import raise_fence
 from lakehouse.privacy.needles import Needles
@@ -34,6 +35,7 @@ from lakehouse.privacy.places import DATABASE, REDIS
 from lakehouse.privacy.raw_tables import People, delete_rows, erased_rows, tied_ids
 from lakehouse.privacy.redis_keys import delete_keys
 from lakehouse.privacy.remnants import drop_old_files, remove_remnants
+from lakehouse.privacy.signing import signing_key
 from lakehouse.privacy.verify import Search, search, summary
 from lakehouse.storage.tables import ensure_tables
 
@@ -271,15 +273,13 @@ class _Round:
         withdrawn: Sequence[str],
         refusal: str | None,
     ) -> None:
-        with self._database.connections.write() as connection:
-            key = self._database.suppressions.key(connection, self._tenant_id)
-        versions = {name: t.version() for name, t in derived_tables(self._settings).items()}
+        key = signing_key(self._settings)
+        versions = table_versions(self._settings)
         counts = self._people().needles.counts
         for request_id in self._ids:
             request = self._database.erasures.get(request_id)
             hashes = self._database.erasures.hashes(request_id)
             content = {
-                "format": FORMAT,
                 "request_id": request_id,
                 "tenant_id": self._tenant_id,
                 "requested_at": request.requested_at.isoformat(),
