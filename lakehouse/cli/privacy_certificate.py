@@ -135,12 +135,12 @@ def _search_for(
     certificate: Mapping[str, Any],
     ids: Path,
 ) -> list[str]:
-    from lakehouse.privacy.checking import unnamed
-    from lakehouse.privacy.known import read_identifiers
+    from lakehouse.privacy.checking import as_certified, unnamed
+    from lakehouse.privacy.id_files import read_ids
     from lakehouse.privacy.needles import Needles
     from lakehouse.privacy.verify import search, summary
 
-    identifiers = [text for _, text in read_identifiers(ids)]
+    identifiers = as_certified(database, certificate, read_ids(ids).identifiers)
     others = unnamed(database, certificate, identifiers)
     wrong = []
     if others:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deltalake.exceptions import DeltaError
 
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.control.suppressions import subject_hash
+from lakehouse.privacy.id_files import Identifier, forms, resolved
 from lakehouse.storage.tables import open_path
 
 if TYPE_CHECKING:
@@ -52,6 +53,16 @@ def list_against(database: ControlDatabase, certificate: Mapping[str, Any]) -> l
             else "the audit log does not have the entry that the certificate names"
         )
     return wrong
+
+
+def as_certified(
+    database: ControlDatabase, certificate: Mapping[str, Any], identifiers: Sequence[Identifier]
+) -> list[str]:
+    """Return identifiers of a file as the certificate has them: with white space or without."""
+    key = database.suppressed(check_tenant_id(str(certificate["tenant_id"]))).key
+    named = {*certificate["subjects"]}
+    known = {text for text in forms(identifiers) if subject_hash(key, text) in named}
+    return [one.text for one in resolved(identifiers, known)]
 
 
 def unnamed(

@@ -36,6 +36,7 @@ from lakehouse.privacy.raw_tables import People, delete_rows, erased_rows, tied_
 from lakehouse.privacy.redis_keys import delete_keys
 from lakehouse.privacy.remnants import drop_old_files, remove_remnants
 from lakehouse.privacy.signing import signing_key
+from lakehouse.privacy.unmatched import NOTHING, UNKNOWN, note_unmatched
 from lakehouse.privacy.verify import Search, search, summary
 from lakehouse.storage.tables import ensure_tables
 
@@ -88,12 +89,13 @@ class WaitingError(EtaError):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What became of a tenant's open requests."""
+    """What became of a tenant's open requests; `nothing_found`: those without a certificate."""
 
     tenant_id: str
     completed: tuple[str, ...]
     waiting: tuple[str, ...]
     reasons: tuple[str, ...] = ()
+    nothing_found: tuple[str, ...] = ()
 
 
 class Worker:
@@ -143,7 +145,13 @@ class Worker:
                     request_id, state="waiting", step=step, waits_for=reasons
                 )
             return Progress(tenant_id, (), tuple(ids), reasons)
-        return Progress(tenant_id, tuple(ids), ())
+        ended = {name: self._database.erasures.get(name).state for name in ids}
+        return Progress(
+            tenant_id,
+            tuple(name for name, state in ended.items() if state == "completed"),
+            (),
+            nothing_found=tuple(n for n, state in ended.items() if state == "nothing_found"),
+        )
 
 
 class _Round:
@@ -187,6 +195,7 @@ class _Round:
             self._database.erasures.tie(self._tenant_id, request_id, tied)
         if by_request:
             raise_fence(self._settings)
+        note_unmatched(self._settings, self._database, self._tenant_id, self._subjects())
 
     def _raw(self) -> None:
         people = self._people()
@@ -278,6 +287,10 @@ class _Round:
         counts = self._people().needles.counts
         for request_id in self._ids:
             request = self._database.erasures.get(request_id)
+            if request.notes.get(NOTHING):
+                searched = {"files": found.files, "bytes": found.bytes, "identifiers": counts}
+                self._database.erasures.end_without(request_id, self._tenant_id, searched)
+                continue
             hashes = self._database.erasures.hashes(request_id)
             content = {
                 "request_id": request_id,
@@ -287,6 +300,7 @@ class _Round:
                 "completed_at": self._now().isoformat(),
                 "subjects": sorted(h for h, tied_to in hashes.items() if tied_to is None),
                 "tied_ids": sorted(h for h, tied_to in hashes.items() if tied_to is not None),
+                "subjects_without_rows": request.notes.get(UNKNOWN),
                 "rows_deleted": {
                     **request.notes.get("raw_rows", {}),
                     **request.notes.get("derived_rows", {}),

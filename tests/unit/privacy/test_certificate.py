@@ -153,7 +153,7 @@ def test_the_command_checks_signature_lake_list_and_people(
     public.write_text(printed.stdout)
     assert gone not in text
     people = tmp_path / "ids.txt"
-    people.write_text(f"{gone}\n")
+    people.write_text(f"user_id\n{gone} \n")
 
     fine = run("check-certificate", held, "--public-key", public, "--ids", people)
     assert fine.exit_code == 0, fine.output
