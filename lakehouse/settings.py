@@ -49,6 +49,9 @@ class LakeSettings(BaseSettings):
     takes none. An object store answers once it has stored, and needs no such thing."""
     redis_url: str | None = Field(default=None, repr=False)
     """Redis that holds the embeddings (`{tenant}:embedding:{user}`), as `redis://host:6379/0`."""
+    certificate_key_file: Path | None = None
+    """Private key (PEM, Ed25519) that certificates of erasures are signed with. Default: one that
+    is made in the home. Machines that share a lake name the same key."""
     cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "eta")
     """Downloaded jars and launchers, shared between projects."""
 

@@ -58,7 +58,10 @@ class ErasureState(BaseModel):
     """How far an erasure is; times are UTC. It names nobody."""
 
     request_id: str
-    state: str = Field(description="pending, running, waiting or completed.")
+    state: str = Field(
+        description="pending, running, waiting, completed, or nothing_found: none of the subjects "
+        "was anywhere, so nothing was erased and nothing is certified; they stay suppressed."
+    )
     step: str = Field(description="fence, raw, models, stores, proof or done.")
     subject_count: int
     requested_at: datetime
@@ -66,13 +69,27 @@ class ErasureState(BaseModel):
     finished_at: datetime | None
     waits_for: list[str] = Field(description="What it cannot go on without, if it waits.")
     rows_deleted: dict[str, int] = Field(description="Rows per table, as far as it is known.")
-    certificate: dict[str, Any] | None = Field(description="Null until it is completed.")
+    unknown_count: int | None = Field(
+        description="How many subjects stand nowhere in the tables; null until that is known."
+    )
+    certificate: dict[str, Any] | None = Field(
+        description="Null until it is completed, and when nothing was found."
+    )
+
+
+class ErasureMade(ErasureState):
+    """An erasure that was just asked for."""
+
+    unknown: list[int] | None = Field(
+        description="Which subjects stand nowhere in the tables, by their places in the request, "
+        "from 0; null when that could not be looked up in time."
+    )
 
 
 @router.post("", status_code=HTTPStatus.ACCEPTED, max_body_size=MAX_BYTES)
 async def request_erasure(
     key: Admin, services: Parts, wanted: ErasureRequest, response: Response
-) -> ErasureState:
+) -> ErasureMade:
     """Suppress people at once, and have them erased within 24 hours.
 
     From when this is answered, nothing of them is stored any more, by whichever way it comes.
@@ -81,7 +98,14 @@ async def request_erasure(
         services.control.erasures.request, key.tenant_id, wanted.subjects, by=f"key:{key.key_id}"
     )
     response.headers["Location"] = f"{router.prefix}/{made.request_id}"
-    return _state(made)
+    stored = await services.lookup.of(key.tenant_id, wanted.subjects)
+    if stored is None:
+        return ErasureMade(**dict(_state(made)), unknown=None)
+    unknown = [place for place, one in enumerate(wanted.subjects) if one not in stored]
+    state = _state(made).model_copy(
+        update={"unknown_count": len({wanted.subjects[place] for place in unknown})}
+    )
+    return ErasureMade(**dict(state), unknown=unknown)
 
 
 @router.get("/{request_id}", responses=_NOT_FOUND)
@@ -111,5 +135,6 @@ def _state(found: Erasure) -> ErasureState:
         finished_at=found.finished_at,
         waits_for=list(found.waits_for),
         rows_deleted={**found.notes.get("raw_rows", {}), **found.notes.get("derived_rows", {})},
+        unknown_count=found.notes.get("unknown"),
         certificate=None if found.certificate is None else dict(found.certificate),
     )

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from cryptography.fernet import Fernet
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from lakehouse.control import schema
 from lakehouse.control.audit import SYSTEM, AuditLog
@@ -22,7 +22,10 @@ from lakehouse.control.suppressions import Suppressions, subject_hash
 from lakehouse.control.tenants import TenantNotFound
 from lakehouse.errors import EtaError
 
-State = Literal["pending", "running", "waiting", "completed"]
+State = Literal["pending", "running", "waiting", "completed", "nothing_found"]
+
+ENDED: Final = ("completed", "nothing_found")
+"""States in which nothing is left to do. In `nothing_found` none of the subjects was anywhere."""
 
 DUE_AFTER: Final = timedelta(hours=24)
 ALARM_AFTER: Final = timedelta(hours=12)
@@ -66,7 +69,7 @@ class Erasure:
 
     def is_late(self, now: datetime) -> bool:
         """Whether it is open and half of its time is over."""
-        return self.state != "completed" and now >= self.requested_at + ALARM_AFTER
+        return self.state not in ENDED and now >= self.requested_at + ALARM_AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,7 @@ class Erasures:
         if tenant_id is not None:
             query = query.where(table.c.tenant_id == tenant_id)
         if is_open is not None:
-            done = table.c.state == "completed"
+            done = table.c.state.in_(ENDED)
             query = query.where(~done if is_open else done)
         with self._connections.read() as connection:
             return [_erasure(row) for row in connection.execute(query)]
@@ -167,7 +170,7 @@ class Erasures:
         table = schema.erasures
         query = (
             select(table.c.tenant_id)
-            .where(table.c.state != "completed")
+            .where(table.c.state.not_in(ENDED))
             .group_by(table.c.tenant_id)
             .order_by(func.min(table.c.requested_at))
         )
@@ -232,10 +235,10 @@ class Erasures:
     def move(
         self, request_id: str, *, state: State, step: str, waits_for: Sequence[str] = ()
     ) -> None:
-        """Say how far a request is, and that this process is at it; a completed one stays so."""
+        """Say how far a request is, and that this process is at it; one that ended stays so."""
         table = schema.erasures
         values: dict[str, Any] = {"state": state, "step": step, "waits_for": list(waits_for)}
-        mine = (table.c.request_id == request_id, table.c.state != "completed")
+        mine = (table.c.request_id == request_id, table.c.state.not_in(ENDED))
         with self._connections.write() as connection:
             notes = connection.execute(select(table.c.notes).where(*mine)).scalar()
             if notes is not None and state == "running":
@@ -260,36 +263,51 @@ class Erasures:
     def complete(self, request_id: str, certificate: Mapping[str, Any]) -> bool:
         """End a request: its certificate stays, its subjects and their key go.
 
-        One transaction with the audit log's entry. False when it was completed before.
+        One transaction with the audit log's entry. False when it had ended before.
         """
-        table, subjects = schema.erasures, schema.erasure_subjects
+        tenant_id = str(certificate["tenant_id"])
         with self._connections.write() as connection:
-            changed = connection.execute(
-                update(table)
-                .where(table.c.request_id == request_id, table.c.state != "completed")
-                .values(
-                    state="completed",
-                    step=DONE,
-                    waits_for=[],
-                    finished_at=self._clock(),
-                    subject_key=None,
-                    certificate=dict(certificate),
-                )
-            )
-            if not changed.rowcount:
+            if not self._end(connection, request_id, "completed", certificate=dict(certificate)):
                 return False
-            connection.execute(
-                update(subjects).where(subjects.c.request_id == request_id).values(sealed=None)
-            )
             signature = certificate.get("signature")
             self._audit.write(
-                connection,
-                SYSTEM,
-                "privacy.erased",
-                str(certificate["tenant_id"]),
-                request_id,
-                signature=signature,
+                connection, SYSTEM, "privacy.erased", tenant_id, request_id, signature=signature
             )
+        return True
+
+    def end_without(self, request_id: str, tenant_id: str, searched: Mapping[str, Any]) -> bool:
+        """End a request of which nothing was anywhere: no certificate, its subjects and key go.
+
+        They stay on the suppression list. `searched` is noted. One transaction with the audit
+        log's entry. False when it had ended before.
+        """
+        table = schema.erasures
+        with self._connections.write() as connection:
+            mine = select(table.c.notes).where(table.c.request_id == request_id)
+            notes = {**connection.execute(mine).scalar_one(), "searched": dict(searched)}
+            if not self._end(connection, request_id, "nothing_found", notes=notes):
+                return False
+            self._audit.write(connection, SYSTEM, "privacy.nothing_found", tenant_id, request_id)
+        return True
+
+    def _end(self, connection: Connection, request_id: str, state: State, **values: Any) -> bool:
+        table, subjects = schema.erasures, schema.erasure_subjects
+        changed = connection.execute(
+            update(table)
+            .where(table.c.request_id == request_id, table.c.state.not_in(ENDED))
+            .values(
+                state=state,
+                step=DONE,
+                waits_for=[],
+                finished_at=self._clock(),
+                subject_key=None,
+                **values,
+            )
+        )
+        if not changed.rowcount:
+            return False
+        mine = subjects.c.request_id == request_id
+        connection.execute(update(subjects).where(mine).values(sealed=None))
         return True
 
     def lift(self, tenant_id: str, subjects: Sequence[str], *, by: str) -> int:
@@ -310,7 +328,7 @@ class Erasures:
                 .join(requests, requests.c.request_id == table.c.request_id)
                 .where(
                     requests.c.tenant_id == tenant_id,
-                    requests.c.state != "completed",
+                    requests.c.state.not_in(ENDED),
                     table.c.subject_hash.in_(hashes),
                 )
             )

@@ -20,13 +20,14 @@ from deltalake.exceptions import DeltaError
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_QUARANTINE
 from lakehouse.control.erasures import FIRST_STEP, Erasure, Subject
 from lakehouse.errors import EtaError
-from lakehouse.privacy.certificate import FORMAT, signed
+from lakehouse.privacy.certificate import signed
 from lakehouse.privacy.database import TABLES, take_out_of_rows
 from lakehouse.privacy.derived import (
     count_rows,
     derived_tables,
     drop_subject_files,
     subjects_file,
+    table_versions,
 )
 from lakehouse.privacy.fence import raise_fence
 from lakehouse.privacy.needles import Needles
@@ -34,6 +35,8 @@ from lakehouse.privacy.places import DATABASE, REDIS
 from lakehouse.privacy.raw_tables import People, delete_rows, erased_rows, tied_ids
 from lakehouse.privacy.redis_keys import delete_keys
 from lakehouse.privacy.remnants import drop_old_files, remove_remnants
+from lakehouse.privacy.signing import signing_key
+from lakehouse.privacy.unmatched import NOTHING, UNKNOWN, note_unmatched
 from lakehouse.privacy.verify import Search, search, summary
 from lakehouse.storage.tables import ensure_tables
 
@@ -86,12 +89,13 @@ class WaitingError(EtaError):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What became of a tenant's open requests."""
+    """What became of a tenant's open requests; `nothing_found`: those without a certificate."""
 
     tenant_id: str
     completed: tuple[str, ...]
     waiting: tuple[str, ...]
     reasons: tuple[str, ...] = ()
+    nothing_found: tuple[str, ...] = ()
 
 
 class Worker:
@@ -141,7 +145,13 @@ class Worker:
                     request_id, state="waiting", step=step, waits_for=reasons
                 )
             return Progress(tenant_id, (), tuple(ids), reasons)
-        return Progress(tenant_id, tuple(ids), ())
+        ended = {name: self._database.erasures.get(name).state for name in ids}
+        return Progress(
+            tenant_id,
+            tuple(name for name, state in ended.items() if state == "completed"),
+            (),
+            nothing_found=tuple(n for n, state in ended.items() if state == "nothing_found"),
+        )
 
 
 class _Round:
@@ -185,6 +195,7 @@ class _Round:
             self._database.erasures.tie(self._tenant_id, request_id, tied)
         if by_request:
             raise_fence(self._settings)
+        note_unmatched(self._settings, self._database, self._tenant_id, self._subjects())
 
     def _raw(self) -> None:
         people = self._people()
@@ -271,15 +282,17 @@ class _Round:
         withdrawn: Sequence[str],
         refusal: str | None,
     ) -> None:
-        with self._database.connections.write() as connection:
-            key = self._database.suppressions.key(connection, self._tenant_id)
-        versions = {name: t.version() for name, t in derived_tables(self._settings).items()}
+        key = signing_key(self._settings)
+        versions = table_versions(self._settings)
         counts = self._people().needles.counts
         for request_id in self._ids:
             request = self._database.erasures.get(request_id)
+            if request.notes.get(NOTHING):
+                searched = {"files": found.files, "bytes": found.bytes, "identifiers": counts}
+                self._database.erasures.end_without(request_id, self._tenant_id, searched)
+                continue
             hashes = self._database.erasures.hashes(request_id)
             content = {
-                "format": FORMAT,
                 "request_id": request_id,
                 "tenant_id": self._tenant_id,
                 "requested_at": request.requested_at.isoformat(),
@@ -287,6 +300,7 @@ class _Round:
                 "completed_at": self._now().isoformat(),
                 "subjects": sorted(h for h, tied_to in hashes.items() if tied_to is None),
                 "tied_ids": sorted(h for h, tied_to in hashes.items() if tied_to is not None),
+                "subjects_without_rows": request.notes.get(UNKNOWN),
                 "rows_deleted": {
                     **request.notes.get("raw_rows", {}),
                     **request.notes.get("derived_rows", {}),

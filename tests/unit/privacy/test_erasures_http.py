@@ -5,7 +5,7 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 
 from ingest_service.api.app import create_app
-from tests.support.erasure import TENANT, ErasableLake, person
+from tests.support.erasure import TENANT, ErasableLake, interactions, person
 
 
 def test_an_erasure_is_asked_for_and_seen_by_its_tenant_alone(tmp_path: Path) -> None:
@@ -27,6 +27,7 @@ def test_an_erasure_is_asked_for_and_seen_by_its_tenant_alone(tmp_path: Path) ->
         assert made.status_code == 202, made.text
         assert (made.json()["state"], made.json()["subject_count"]) == ("pending", 1)
         assert gone not in made.text
+        assert (made.json()["unknown_count"], made.json()["unknown"]) == (1, [0, 1])
         place = made.headers["Location"]
         assert client.get(place, headers=keys["stranger"]).status_code == 404
         assert client.get(place, headers=keys["reader"]).status_code == 403
@@ -35,6 +36,17 @@ def test_an_erasure_is_asked_for_and_seen_by_its_tenant_alone(tmp_path: Path) ->
             assert answer.status_code == 422, body
         assert lake.upload(f"user_id,item_id,interaction_type,timestamp\n{gone},i,click,1\n")
         assert lake.search(gone).findings == ()
+        lake.work()
+        seen = client.get(place, headers=keys["admin"]).json()
+        assert (seen["state"], seen["certificate"]) == ("nothing_found", None)
+        assert seen["unknown_count"] == 1
+
+        known = person()
+        assert lake.upload(interactions([(known, 1)]))
+        wanted = {"subjects": [gone, known]}
+        made = client.post("/v1/privacy/erasures", json=wanted, headers=keys["admin"])
+        assert (made.json()["unknown_count"], made.json()["unknown"]) == (1, [0])
+        place = made.headers["Location"]
         lake.work()
         seen = client.get(place, headers=keys["admin"]).json()
         assert seen["state"] == "completed"
