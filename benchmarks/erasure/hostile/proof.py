@@ -17,6 +17,7 @@ from benchmarks.erasure.hostile.reading import (
     statistics_of,
     version_of,
 )
+from benchmarks.erasure.hostile.snapshots import Rows, changed, not_cleaned, pinned_rows
 
 RAW: Final = ("raw/interactions", "raw/clickstream", "raw/items", "raw/quarantine")
 OF_USERS: Final = (*RAW[:2], RAW[3], "staging/stg_interactions", "features/user_features")
@@ -66,6 +67,7 @@ class Before:
     other_files: dict[str, str]
     versions: dict[str, int]
     logs: dict[str, str]
+    snapshots: Rows
 
 
 class Proof:
@@ -86,6 +88,7 @@ class Proof:
             dict(self._files_of_the_other()),
             {table: version_of(self._home.lake / table) for table in tables},
             self._home.logs(),
+            pinned_rows(self._home, self._other),
         )
 
     def after_erasure(self, before: Before) -> None:
@@ -96,6 +99,14 @@ class Proof:
             self._same("rows_of_others", table, rows, now)
         self._other_tenant(before)
         self._logs(before)
+        for text in changed(self._home, self._other, before.snapshots):
+            self.say("other_tenants_snapshots", text)
+
+    def own_snapshots(self, listed: str) -> None:
+        """Check the tenant's snapshots; `listed`: what `eta training list` prints of them."""
+        leaving = self._expected.leaving
+        for text in not_cleaned(self._home, self._home.tenant_id, leaving, listed):
+            self.say("own_snapshots", text)
 
     def after_replay(self, before: Before) -> None:
         """Check that nobody came back, and that everybody else is as they were.
@@ -149,12 +160,12 @@ class Proof:
             now = Counter(map(row_hash, self._home.current(table, self._other)))
             self._same(check, table, rows, now)
             try:
-                old = self._home.at_version(table, before.versions[table], self._other)
+                old = self._home.rows_at(table, before.versions[table], self._other)
             except Exception as error:  # noqa: BLE001 - whatever the reader says, it cannot read
                 self.say("other_tenants_snapshots", f"{table}: {type(error).__name__}")
             else:
-                if old.total() != rows.total():
-                    self.say("other_tenants_snapshots", f"{table}: {old.total()} rows are left")
+                if len(old) != rows.total():
+                    self.say("other_tenants_snapshots", f"{table}: {len(old)} rows are left")
         files = dict(self._files_of_the_other())
         for path, digest in before.other_files.items():
             if files.get(path) != digest:

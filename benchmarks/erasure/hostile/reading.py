@@ -10,7 +10,6 @@ import json
 import os
 import sqlite3
 import zipfile
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,10 +136,9 @@ class Home:
                 found += [{**row, **partition} for row in self.rows(self.lake / table / file)]
         return found
 
-    def at_version(self, table: str, version: int, tenant_id: str) -> Counter[str]:
-        """Return hashes of a tenant's rows of an old version; raises when it cannot be read."""
-        rows = _by_delta(DeltaTable(self.lake / table, version=version), tenant_id)
-        return Counter(map(row_hash, rows))
+    def rows_at(self, table: str, version: int, tenant_id: str) -> list[dict[str, Any]]:
+        """Return a tenant's rows of an old version; raises when it cannot be read."""
+        return _by_delta(DeltaTable(self.lake / table, version=version), tenant_id)
 
     def logs(self) -> dict[str, str]:
         """Return a hash of every commit of every table."""

@@ -70,7 +70,8 @@ class Requests:
         )
         path.unlink()
         if done.returncode:
-            self.refused[name] = done.stderr.strip().splitlines()[0]
+            said = done.stderr.strip().splitlines()
+            self.refused[name] = next((line for line in said if "Error" in line), said[0])
         else:
             self.ids[name] = done.stdout.split()[0]
 

@@ -1,5 +1,6 @@
 """One trial: fill a home, erase, look, send everything again, look again."""
 
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -106,6 +107,8 @@ class Trial:
             self._timed("erasing", self._erase)
             self._timed("reading again", lambda: self.proof.after_erasure(before))
             self.proof.permissions()
+            if self._options.with_models:
+                self._timed("preparing again", self._look_at_models)
             if self._options.with_replay:
                 self._timed("replaying", lambda: self._replay(broker))
                 self.proof.after_replay(before)
@@ -147,6 +150,13 @@ class Trial:
         for tenant in (TENANT, OTHER):
             for kind in FORMATS:
                 _succeed(eta(self._home, "export", "--tenant", tenant, "--format", kind))
+
+    def _look_at_models(self) -> None:
+        listed = _succeed(eta(self._home, "training", "list", "--tenant", TENANT))
+        self.proof.own_snapshots(listed)
+        again = eta(self._home, "prepare")
+        if again.returncode:
+            self.proof.say("prepare", again.stderr[-1_500:])
 
     def _erase(self) -> None:
         requests = Requests(self._service, TENANT, self._home.parent)
@@ -193,6 +203,7 @@ def try_it(options: Options, folder: Path | None = None) -> Outcome:
         return Trial(Path(made), options, say).run()
 
 
-def _succeed(done: Any) -> None:
+def _succeed(done: "subprocess.CompletedProcess[str]") -> str:
     if done.returncode:
         raise RuntimeError(f"{done.args} failed:\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}")
+    return done.stdout
