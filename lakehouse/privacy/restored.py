@@ -11,10 +11,10 @@ import polars as pl
 import pyarrow as pa
 from deltalake import QueryBuilder
 
+from lakehouse.contracts.identifying import IDENTIFYING_COLUMNS
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.privacy.derived import derived_tables
-from lakehouse.privacy.needles import SUBJECT_COLUMNS
 from lakehouse.privacy.suppression import StoredSuppressionList, Suppressed
 from lakehouse.storage.tables import ensure_tables, open_table
 
@@ -50,7 +50,7 @@ def erase_again(
 
 
 def _listed(table: DeltaTable, tenant_id: str, listed: Suppressed) -> set[str]:
-    names = [field.name for field in table.schema().fields if field.name in SUBJECT_COLUMNS]
+    names = [field.name for field in table.schema().fields if field.name in IDENTIFYING_COLUMNS]
     found: set[str] = set()
     for name in names:
         text = (

@@ -33,11 +33,12 @@ from lakehouse.privacy.fence import raise_fence
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.places import DATABASE, REDIS
 from lakehouse.privacy.raw_tables import People, delete_rows, erased_rows, tied_ids
+from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.redis_keys import delete_keys
 from lakehouse.privacy.remnants import drop_old_files, remove_remnants
 from lakehouse.privacy.signing import signing_key
 from lakehouse.privacy.unmatched import NOTHING, UNKNOWN, note_unmatched
-from lakehouse.privacy.verify import Search, search, summary
+from lakehouse.privacy.verify import Search, search, summary, tenant_settings
 from lakehouse.storage.tables import ensure_tables
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ class _Round:
         self._tenant_id = tenant_id
         self._requests = requests
         self._ids = [request.request_id for request in requests]
+        self._tenant = tenant_settings(self._database, tenant_id)
         self.step = STEPS[min(STEPS.index(request.step) for request in requests)]
 
     def run(self) -> None:
@@ -202,7 +204,7 @@ class _Round:
         tables = derived_tables(self._settings)
         owners = {text: one.request_id for text, one in people.subjects.items()}
         self._note("derived_rows", count_rows(tables, self._tenant_id, owners))
-        done = delete_rows(self._settings, people, self._now())
+        done = delete_rows(self._settings, people, self._now(), self._tenant)
         erased = erased_rows(self._settings, self._tenant_id, self._ids)
         for request_id in self._ids:
             rows = {table: counted[request_id] for table, counted in erased.items()}
@@ -233,7 +235,7 @@ class _Round:
         people = self._people()
         needles = Needles([*people.subjects, *people.tied])
         keys = delete_keys(self._settings.redis_url, self._tenant_id, people.subjects)
-        rows = take_out_of_rows(self._database, self._tenant_id, needles)
+        rows = take_out_of_rows(self._database, self._tenant_id, needles, Readers(self._tenant))
         self._database.compact(TABLES)
         for request_id in self._ids:
             self._database.erasures.note(request_id, redis_keys=keys, database_rows=rows)
@@ -245,12 +247,15 @@ class _Round:
         removed: Counter[str] = Counter()
         if people.tied:  # others may have them as well: there the live rows stay
             tied = Needles(people.tied)
-            removed.update(drop_old_files(self._settings, self._tenant_id, _WITH_TIED, tied))
+            readers = Readers(self._tenant)
+            removed.update(
+                drop_old_files(self._settings, self._tenant_id, _WITH_TIED, tied, readers)
+            )
         for _ in range(ROUNDS):
             found = search(self._settings, self._database, self._tenant_id, people.needles)
             if found.is_clean:
                 break
-            done = remove_remnants(self._settings, found.findings, self._database.queue.needs)
+            done = remove_remnants(self._settings, found, self._database.queue.needs)
             removed.update(done.files)
             self._repeat_for(done.live, {finding.kind for finding in found.findings})
         else:
@@ -321,6 +326,7 @@ class _Round:
                     "identifiers": counts,
                     "found": 0,
                 },
+                "mentions": {"policy": "keep", "places": found.mention_counts},
                 "not_searched": ["topics of Kafka: their retention deletes what they hold"],
                 "audit_head": self._database.audit.head(),
             }
