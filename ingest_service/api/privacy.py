@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from ingest_service.api.auth import administrator
+from ingest_service.api.auth import privacy_officer
 from ingest_service.api.event_schemas import problem_response
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
@@ -18,7 +18,7 @@ from lakehouse.control.erasures import MAX_SUBJECTS
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     400: problem_response("The body is not JSON."),
     401: problem_response("No valid API key."),
-    403: problem_response("The key may not administer."),
+    403: problem_response("The key may not erase people."),
     413: problem_response("The body is too large."),
     422: problem_response("A parameter is wrong."),
 }
@@ -39,7 +39,7 @@ Subject = Annotated[
 Parts = Annotated[Services, Depends(services_of)]
 
 
-Admin = Annotated[ApiKey, Depends(administrator)]
+Officer = Annotated[ApiKey, Depends(privacy_officer)]
 
 
 class ErasureRequest(BaseModel):
@@ -88,7 +88,7 @@ class ErasureMade(ErasureState):
 
 @router.post("", status_code=HTTPStatus.ACCEPTED, max_body_size=MAX_BYTES)
 async def request_erasure(
-    key: Admin, services: Parts, wanted: ErasureRequest, response: Response
+    key: Officer, services: Parts, wanted: ErasureRequest, response: Response
 ) -> ErasureMade:
     """Suppress people at once, and have them erased within 24 hours.
 
@@ -111,7 +111,7 @@ async def request_erasure(
 @router.get("/{request_id}", responses=_NOT_FOUND)
 async def see_erasure(
     request_id: Annotated[str, Path(max_length=64, description="The erasure's id.")],
-    key: Admin,
+    key: Officer,
     services: Parts,
 ) -> ErasureState:
     """Say how far an erasure is, with its certificate once it is completed."""
