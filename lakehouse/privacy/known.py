@@ -98,9 +98,9 @@ def _lines(identifiers: Iterable[Identifier]) -> str:
 
 def _in_table(table: DeltaTable, tenant_id: str, asked: Collection[str]) -> set[str]:
     """Return those that are a value of a column that names a person."""
-    from lakehouse.privacy.needles import SUBJECT_COLUMNS
+    from lakehouse.contracts.identifying import IDENTIFYING_COLUMNS
 
-    names = [field.name for field in table.schema().fields if field.name in SUBJECT_COLUMNS]
+    names = [field.name for field in table.schema().fields if field.name in IDENTIFYING_COLUMNS]
     found: set[str] = set()
     for name in names:
         wanted = pl.Series(list(asked), dtype=pl.String).implode()
