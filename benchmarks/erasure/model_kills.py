@@ -10,7 +10,6 @@ import random
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +33,7 @@ class ModelKills:
     certificates: int = 0
     runs_killed: int = 0
     erasures_killed: int = 0
-    at_step: Counter[str] = field(default_factory=Counter)
+    at_step: dict[str, int] = field(default_factory=dict)
     prepares_green: int = 0
     ledger_wrong: int = 0
 
@@ -73,7 +72,8 @@ class Cycles:
         for _ in range(KILLS_PER_ERASURE):
             self.done.erasures_killed += self._kill("privacy", "work")
             made = self._lake.database.erasures.get(request)
-            self.done.at_step[made.step if made.certificate is None else "completed"] += 1
+            step = made.step if made.certificate is None else "completed"
+            self.done.at_step[step] = self.done.at_step.get(step, 0) + 1
         ended = self._eta("privacy", "work")
         made = self._lake.database.erasures.get(request)
         assert made.state == "completed", (made.state, made.waits_for, ended.stderr[-3_000:])
