@@ -20,6 +20,7 @@ from lakehouse.cli import (
     ledger,
     prepare,
     privacy,
+    privacy_certificate,
     privacy_export,
     quality,
     quarantine,
@@ -69,6 +70,8 @@ app.add_typer(quality.app, name="quality")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(privacy.app, name="privacy")
 privacy.app.command("export")(privacy_export.export)
+privacy.app.command("check-certificate")(privacy_certificate.check_certificate)
+privacy.app.command("public-key")(privacy_certificate.public_key)
 app.add_typer(tables.app, name="tables")
 app.add_typer(retention.app, name="retention")
 app.add_typer(tenants.app, name="tenants")

@@ -11,6 +11,7 @@ from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QU
 from lakehouse.contracts.tenant import DataType
 from lakehouse.privacy.certificate import is_genuine
 from lakehouse.privacy.restored import erase_again
+from lakehouse.privacy.signing import public_key_of, signing_key
 from lakehouse.storage.ledger_check import check_ledger
 from tests.support.erasure import (
     FIRST_MS,
@@ -50,8 +51,9 @@ def test_nothing_of_a_person_is_left_and_everything_of_the_others(lake: Erasable
         "raw.quarantine": 1,
     }
     assert gone not in str(made.certificate)
-    assert is_genuine(made.certificate, lake.database.suppressed(TENANT).key)
-    assert not is_genuine({**made.certificate, "due_at": ""}, lake.database.suppressed(TENANT).key)
+    key = public_key_of(signing_key(lake.settings))
+    assert is_genuine(made.certificate, key)
+    assert not is_genuine({**made.certificate, "due_at": ""}, key)
     assert lake.database.audit.first_broken(until=str(made.certificate["audit_head"])) is None
 
 
