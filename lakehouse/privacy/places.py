@@ -72,7 +72,7 @@ def lake_places(settings: LakeSettings, tenant_id: str) -> Iterator[Place]:
 def machine_places(settings: LakeSettings, tenant_id: str) -> Iterator[Place]:
     """Yield this machine's files beside the lake: uploads, exports, logs, what dbt writes."""
     home, lake = settings.home_dir, settings.lake
-    roots = [home, settings.dbt_target_dir, settings.project_dir / "logs"]
+    roots = [home, settings.dbt_target_dir, settings.dbt_log_dir]
     seen: set[Path] = set()
     for root in roots:
         for path in _files_below(root):

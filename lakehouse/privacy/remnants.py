@@ -33,6 +33,7 @@ from lakehouse.privacy.places import (
 )
 from lakehouse.privacy.scan import scan_stream
 from lakehouse.privacy.verify import Finding
+from lakehouse.spark.scratch import scratch_dir
 from lakehouse.storage.tables import open_path
 
 if TYPE_CHECKING:
@@ -81,9 +82,21 @@ def remove_remnants(
                 removed.note(UPLOAD)
             else:
                 removed.left.append("an upload is still to be taken in")
+        elif _is_made_again(settings, Path(finding.path)):
+            Path(finding.path).unlink(missing_ok=True)
+            removed.note(finding.kind)
         elif finding.kind not in (DATA, CHANGES, LOG, DATABASE):
             removed.left.append(f"{finding.kind}: {finding.path} ({finding.how})")
     return removed
+
+
+def _is_made_again(settings: LakeSettings, path: Path) -> bool:
+    """Whether a file is dbt's or a scratch file of Spark's: these are written anew by each run.
+
+    A failed statement's message may quote a value of a row, so logs and results can name a person.
+    """
+    folders = (settings.dbt_target_dir, settings.dbt_log_dir, scratch_dir(settings))
+    return any(path.is_relative_to(folder) for folder in folders)
 
 
 def drop_old_files(

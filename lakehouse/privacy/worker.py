@@ -38,6 +38,7 @@ from lakehouse.privacy.remnants import drop_old_files, remove_remnants
 from lakehouse.privacy.signing import signing_key
 from lakehouse.privacy.unmatched import NOTHING, UNKNOWN, note_unmatched
 from lakehouse.privacy.verify import Search, search, summary
+from lakehouse.spark.scratch import empty_scratch
 from lakehouse.storage.tables import ensure_tables
 
 if TYPE_CHECKING:
@@ -241,6 +242,7 @@ class _Round:
     def _prove(self) -> None:
         """Search; remove what is left and search again; certify when nothing is."""
         self._wait_for_uploads()
+        empty_scratch(self._settings)
         people = self._people()
         removed: Counter[str] = Counter()
         if people.tied:  # others may have them as well: there the live rows stay
