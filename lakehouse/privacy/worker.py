@@ -339,7 +339,8 @@ class _Round:
             request = self._database.erasures.get(request_id)
             if request.notes.get(NOTHING):
                 searched = {"files": found.files, "bytes": found.bytes, "identifiers": counts}
-                self._database.erasures.end_without(request_id, self._tenant_id, searched)
+                if self._database.erasures.end_without(request_id, self._tenant_id, searched):
+                    self.done.append(request_id)
                 continue
             hashes = self._database.erasures.hashes(request_id)
             content = {
