@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 UNKNOWN: Final = "unknown"
 """Note of a request: how many of its subjects stand nowhere in the tables."""
 NOTHING: Final = "nothing"
-"""Note of a request: whether none of its subjects was anywhere, mentions, files and databases included."""
+"""Note of a request: whether none of its subjects was anywhere, not in a mention either."""
 
 
 def note_unmatched(
