@@ -104,12 +104,25 @@ class KeyRing(Protocol):
         """Return a tenant's keys."""
         ...
 
-    def create(self, tenant_id: str, scopes: Collection[str] = ..., *, by: str = ...) -> NewKey:
+    def create(
+        self,
+        tenant_id: str,
+        scopes: Collection[str] = ...,
+        *,
+        by: str = ...,
+        granted_by: Collection[str] = ...,
+    ) -> NewKey:
         """Make a key."""
         ...
 
     def rotate(
-        self, key_id: str, overlap: timedelta, *, tenant_id: str | None = None, by: str = ...
+        self,
+        key_id: str,
+        overlap: timedelta,
+        *,
+        tenant_id: str | None = None,
+        by: str = ...,
+        granted_by: Collection[str] = ...,
     ) -> NewKey:
         """Make a key in the place of another."""
         ...
@@ -149,6 +162,14 @@ class ErasureLog(Protocol):
         ...
 
 
+class Disclosed(Protocol):
+    """What was handed out; see `lakehouse.control.disclosures.Disclosures`."""
+
+    def note(self, tenant_id: str, user_id: str, *, by: str = ...) -> None:
+        """Note an export of a person."""
+        ...
+
+
 class Control(Protocol):
     """Keys, settings, webhook sources and jobs."""
 
@@ -160,6 +181,11 @@ class Control(Protocol):
     @property
     def audit(self) -> Deeds:
         """The audit log."""
+        ...
+
+    @property
+    def disclosures(self) -> Disclosed:
+        """What was handed out of people."""
         ...
 
     @property

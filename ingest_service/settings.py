@@ -10,9 +10,9 @@ import resource
 import sys
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 GIBIBYTE: Final = 1024**3
@@ -101,12 +101,29 @@ class ServiceSettings(BaseSettings):
     answer_idle_seconds: float = Field(default=60, gt=0)
     """Time a client may take nothing of its answer; then its connection is closed."""
     metrics_token: SecretStr | None = None
-    """Bearer token of the operator for `GET /metrics`, which is closed without it, and for the
-    quality of every tenant's data on the dashboard."""
+    """Bearer token for `GET /metrics`, which is closed without it. It opens nothing else."""
+    operator_token: SecretStr | None = None
+    """Bearer token of the operator for the quality of every tenant's data, on the dashboard."""
     recovery_grace: timedelta = timedelta(hours=1)
     """Age at which an unfinished batch of an unknown process is taken for dead."""
     ledger_check_every: timedelta = timedelta(minutes=10)
     """How often the ledger of the last two days is compared with the tables, for the metrics."""
+
+    @field_validator("metrics_token", "operator_token")
+    @classmethod
+    def _no_empty_token(cls, token: SecretStr | None) -> SecretStr | None:
+        """An empty token is none: a request without one would have it."""
+        return token if token is not None and token.get_secret_value().strip() else None
+
+    @model_validator(mode="after")
+    def _tokens_differ(self) -> Self:
+        """One token for both would open every tenant's reports to who scrapes the metrics."""
+        if self.operator_token is not None and self.operator_token == self.metrics_token:
+            raise ValueError(
+                "ETA_SERVICE_OPERATOR_TOKEN and ETA_SERVICE_METRICS_TOKEN must differ: the token "
+                "of the metrics opens no tenant's reports"
+            )
+        return self
 
 
 def settle_process() -> None:

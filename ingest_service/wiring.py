@@ -5,6 +5,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
@@ -31,10 +32,12 @@ from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
 from ingest_service.spool import Spool
+from ingest_service.stored import StoredLookup
 from ingest_service.upload_quotas import UploadQuotas
 from ingest_service.webhooks.inbox import Inbox
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
 from lakehouse.privacy.export import open_export
+from lakehouse.privacy.known import stored_identifiers
 from lakehouse.privacy.suppression import StoredSuppressionList
 from lakehouse.quality.history import Reader
 from lakehouse.settings import LakeSettings
@@ -145,6 +148,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
             lambda: batches(sink.table, tenant_id, limit=limit, after=after)
         ),
         export=lambda tenant_id, user_id: open_export(lake, tenant_id, user_id).chunks(),
+        lookup=StoredLookup(partial(stored_identifiers, lake)),
     )
 
 

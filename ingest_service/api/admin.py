@@ -12,10 +12,10 @@ from ingest_service.api.auth import may_administer
 from ingest_service.api.event_schemas import problem_response
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
-from lakehouse.control.database import ApiKey, KeyNotFound
+from lakehouse.control.database import ApiKey, KeyNotFound, ScopeNotHeld
 from lakehouse.errors import EtaError
 
-Scope = Literal["ingest", "read", "admin"]
+Scope = Literal["ingest", "read", "admin", "privacy"]
 
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     400: problem_response("The body is not JSON."),
@@ -42,7 +42,7 @@ class KeyRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    scopes: list[Scope] = Field(["ingest"], min_length=1, max_length=3)
+    scopes: list[Scope] = Field(["ingest"], min_length=1, max_length=4)
 
 
 def _no_boolean(value: object) -> object:
@@ -113,9 +113,16 @@ async def list_keys(key: Admin, services: Parts) -> KeyList:
 @router.post("/keys", status_code=HTTPStatus.CREATED, max_body_size=MAX_BYTES)
 async def create_key(key: Admin, services: Parts, wanted: KeyRequest) -> MadeKey:
     """Make a key; this is the only time its secret can be read."""
-    made = await run_in_threadpool(
-        services.control.keys.create, key.tenant_id, frozenset(wanted.scopes), by=_actor(key)
-    )
+    try:
+        made = await run_in_threadpool(
+            services.control.keys.create,
+            key.tenant_id,
+            frozenset(wanted.scopes),
+            by=_actor(key),
+            granted_by=key.scopes,
+        )
+    except ScopeNotHeld as error:
+        raise _not_held(error) from None
     return MadeKey(key_id=made.key_id, secret=made.secret)
 
 
@@ -130,9 +137,12 @@ async def rotate_key(key_id: KeyId, key: Admin, services: Parts, wanted: Rotatio
             overlap,
             tenant_id=key.tenant_id,
             by=_actor(key),
+            granted_by=key.scopes,
         )
     except KeyNotFound as error:
         raise _not_found(error) from None
+    except ScopeNotHeld as error:
+        raise _not_held(error) from None
     except EtaError as error:
         status, code = HTTPStatus.CONFLICT, "key_revoked"
         raise ProblemError(status, code, error.message, remedy=error.remedy) from None
@@ -161,6 +171,11 @@ async def audit_log(
 
 def _actor(key: ApiKey) -> str:
     return f"key:{key.key_id}"
+
+
+def _not_held(error: ScopeNotHeld) -> ProblemError:
+    status, code = HTTPStatus.FORBIDDEN, "missing_scope"
+    return ProblemError(status, code, error.message, remedy=error.remedy)
 
 
 def _not_found(error: KeyNotFound) -> ProblemError:

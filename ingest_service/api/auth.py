@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Path, Query, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyHeader, HTTPBearer
+from pydantic import SecretStr
 
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
@@ -23,6 +24,9 @@ _DESCRIBED: Final = (
 )
 _OPERATOR: Final = Security(
     HTTPBearer(scheme_name="Operator", description="The operator's token.", auto_error=False)
+)
+_METRICS: Final = Security(
+    HTTPBearer(scheme_name="Metrics", description="The token of the metrics.", auto_error=False)
 )
 
 
@@ -87,11 +91,11 @@ async def may_administer(
     return require_scope(key, "admin")
 
 
-async def administrator(
-    key: Annotated[ApiKey, Security(authenticated, scopes=["admin"])],
+async def privacy_officer(
+    key: Annotated[ApiKey, Security(authenticated, scopes=["privacy"])],
 ) -> ApiKey:
-    """Return the caller's key when it may administer its own tenant; 403 otherwise."""
-    return require_scope(key, "admin")
+    """Return the caller's key when it may erase and export people of its tenant; else 403."""
+    return require_scope(key, "privacy")
 
 
 def require_scope(key: ApiKey, scope: str) -> ApiKey:
@@ -122,12 +126,12 @@ async def may_see(
     return key
 
 
-async def operator(
+async def metrics_reader(
     request: Request,
     services: Annotated[Services, Depends(services_of)],
-    _token: Annotated[object, _OPERATOR],
+    _token: Annotated[object, _METRICS],
 ) -> None:
-    """Let only the operator's token pass: metrics tell about every tenant at once."""
+    """Let only the token of the metrics pass: they tell about every tenant at once."""
     token = services.settings.metrics_token
     if token is None:
         raise ProblemError(
@@ -136,7 +140,7 @@ async def operator(
             "the metrics are closed",
             remedy="set ETA_SERVICE_METRICS_TOKEN and send it as a bearer token",
         )
-    if not _is_operators(request, services):
+    if not _is_token(request, token):
         raise _unauthorized()
 
 
@@ -147,8 +151,11 @@ async def viewer(
     _header: Annotated[object, _DESCRIBED[1]],
     _token: Annotated[object, _OPERATOR],
 ) -> Viewer:
-    """Return whose figures the caller may see: the operator's token opens all, a key its own."""
-    if _is_operators(request, services):
+    """Return whose figures the caller may see: the operator's token opens all, a key its own.
+
+    The token of the metrics opens none: it lies with who scrapes them.
+    """
+    if _is_token(request, services.settings.operator_token):
         return Viewer(None)
     key = await key_of(request, services)
     if not key.scopes & {"read", "admin"}:
@@ -161,8 +168,7 @@ async def viewer(
     return Viewer(key.tenant_id)
 
 
-def _is_operators(request: Request, services: Services) -> bool:
-    token = services.settings.metrics_token
+def _is_token(request: Request, token: SecretStr | None) -> bool:
     presented = presented_key(request) or ""
     return token is not None and hmac.compare_digest(
         presented.encode(), token.get_secret_value().encode()

@@ -8,7 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from ingest_service.api.auth import operator
+from ingest_service.api.auth import metrics_reader
 from ingest_service.api.event_schemas import problem_response
 from ingest_service.api.services import Services, services_of
 
@@ -39,7 +39,7 @@ async def ready(services: Annotated[Services, Depends(services_of)]) -> JSONResp
 
 @router.get(
     "/metrics",
-    dependencies=[Depends(operator)],
+    dependencies=[Depends(metrics_reader)],
     response_class=Response,
     responses={
         200: {"description": "Prometheus' text format.", "content": {CONTENT_TYPE: {}}},

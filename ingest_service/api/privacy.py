@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from ingest_service.api.auth import administrator
+from ingest_service.api.auth import privacy_officer
 from ingest_service.api.event_schemas import problem_response
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
@@ -19,7 +19,7 @@ from lakehouse.control.withdrawals import NotOpenError
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     400: problem_response("The body is not JSON."),
     401: problem_response("No valid API key."),
-    403: problem_response("The key may not administer."),
+    403: problem_response("The key may not erase people."),
     413: problem_response("The body is too large."),
     422: problem_response("A parameter is wrong."),
 }
@@ -44,7 +44,7 @@ Subject = Annotated[
 Parts = Annotated[Services, Depends(services_of)]
 
 
-Admin = Annotated[ApiKey, Depends(administrator)]
+Officer = Annotated[ApiKey, Depends(privacy_officer)]
 
 
 class ErasureRequest(BaseModel):
@@ -65,7 +65,9 @@ class ErasureState(BaseModel):
     request_id: str
     state: str = Field(
         description="pending, running, waiting, needs_attention (tried many times, or for long: "
-        "`waits_for` says what to do), completed or withdrawn."
+        "`waits_for` says what to do), completed, withdrawn, or nothing_found: none of "
+        "the subjects was anywhere, so nothing was erased and nothing is certified; they stay "
+        "suppressed."
     )
     step: str = Field(description="fence, raw, models, stores, proof or done.")
     subject_count: int
@@ -74,13 +76,27 @@ class ErasureState(BaseModel):
     finished_at: datetime | None
     waits_for: list[str] = Field(description="What it cannot go on without, if it waits.")
     rows_deleted: dict[str, int] = Field(description="Rows per table, as far as it is known.")
-    certificate: dict[str, Any] | None = Field(description="Null until it is completed.")
+    unknown_count: int | None = Field(
+        description="How many subjects stand nowhere in the tables; null until that is known."
+    )
+    certificate: dict[str, Any] | None = Field(
+        description="Null until it is completed, and when nothing was found."
+    )
+
+
+class ErasureMade(ErasureState):
+    """An erasure that was just asked for."""
+
+    unknown: list[int] | None = Field(
+        description="Which subjects stand nowhere in the tables, by their places in the request, "
+        "from 0; null when that could not be looked up in time."
+    )
 
 
 @router.post("", status_code=HTTPStatus.ACCEPTED, max_body_size=MAX_BYTES)
 async def request_erasure(
-    key: Admin, services: Parts, wanted: ErasureRequest, response: Response
-) -> ErasureState:
+    key: Officer, services: Parts, wanted: ErasureRequest, response: Response
+) -> ErasureMade:
     """Suppress people at once, and have them erased within 24 hours.
 
     From when this is answered, nothing of them is stored any more, by whichever way it comes.
@@ -89,13 +105,20 @@ async def request_erasure(
         services.control.erasures.request, key.tenant_id, wanted.subjects, by=f"key:{key.key_id}"
     )
     response.headers["Location"] = f"{router.prefix}/{made.request_id}"
-    return _state(made)
+    stored = await services.lookup.of(key.tenant_id, wanted.subjects)
+    if stored is None:
+        return ErasureMade(**dict(_state(made)), unknown=None)
+    unknown = [place for place, one in enumerate(wanted.subjects) if one not in stored]
+    state = _state(made).model_copy(
+        update={"unknown_count": len({wanted.subjects[place] for place in unknown})}
+    )
+    return ErasureMade(**dict(state), unknown=unknown)
 
 
 @router.get("/{request_id}", responses=_NOT_FOUND)
 async def see_erasure(
     request_id: Annotated[str, Path(max_length=64, description="The erasure's id.")],
-    key: Admin,
+    key: Officer,
     services: Parts,
 ) -> ErasureState:
     """Say how far an erasure is, with its certificate once it is completed."""
@@ -111,7 +134,7 @@ async def see_erasure(
 @router.post("/{request_id}/withdraw", responses=_WITHDRAWN)
 async def withdraw_erasure(
     request_id: Annotated[str, Path(max_length=64, description="The erasure's id.")],
-    key: Admin,
+    key: Officer,
     services: Parts,
 ) -> ErasureState:
     """End an erasure that is not completed: its people may be stored again.
@@ -147,5 +170,6 @@ def _state(found: Erasure) -> ErasureState:
         finished_at=found.finished_at,
         waits_for=list(found.waits_for),
         rows_deleted={**found.notes.get("raw_rows", {}), **found.notes.get("derived_rows", {})},
+        unknown_count=found.notes.get("unknown"),
         certificate=None if found.certificate is None else dict(found.certificate),
     )

@@ -17,6 +17,7 @@ from ingest_service.readiness import NotReady
 from ingest_service.service import IngestService
 from ingest_service.settings import ServiceSettings
 from ingest_service.spool import Spool
+from ingest_service.stored import StoredLookup
 from ingest_service.upload_quotas import UploadQuotas
 from ingest_service.webhooks.inbox import Inbox
 from lakehouse.storage.findings import FindingsStore
@@ -29,7 +30,7 @@ class Services:
 
     `not_ready` returns why the process cannot commit, nothing when it can. `batches` returns a page
     of a tenant's ledger: tenant, limit, cursor. `export` opens what is held of a user and returns
-    it as a zip: tenant, user.
+    it as a zip: tenant, user. `lookup` says which people have rows.
     """
 
     settings: ServiceSettings
@@ -44,6 +45,7 @@ class Services:
     findings: FindingsStore
     batches: Callable[[str, int, str | None], list[LedgerBatch]]
     export: Callable[[str, str], Iterator[bytes]]
+    lookup: StoredLookup
     writer: EventWriter
     quotas: QuotaKeeper
     bodies: BodyReader

@@ -16,7 +16,9 @@ def create(
     tenant_id: TenantArgument,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="ingest, read or admin; may be given again.", show_default="ingest"),
+        typer.Option(
+            help="ingest, read, admin or privacy; may be given again.", show_default="ingest"
+        ),
     ] = None,
 ) -> None:
     """Make a key and print it, alone on stdout, for the only time."""

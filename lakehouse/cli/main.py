@@ -1,5 +1,6 @@
 """The entry of the `eta` command; each command module adds itself in one line below."""
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ from lakehouse.cli import (
     ledger,
     prepare,
     privacy,
+    privacy_certificate,
     privacy_export,
     quality,
     quarantine,
@@ -69,6 +71,8 @@ app.add_typer(quality.app, name="quality")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(privacy.app, name="privacy")
 privacy.app.command("export")(privacy_export.export)
+privacy.app.command("check-certificate")(privacy_certificate.check_certificate)
+privacy.app.command("public-key")(privacy_certificate.public_key)
 app.add_typer(tables.app, name="tables")
 app.add_typer(retention.app, name="retention")
 app.add_typer(tenants.app, name="tenants")
@@ -101,3 +105,13 @@ def main(
 ) -> None:
     """Options of every command; `EtaGroup` reads `debug`."""
     end_on_sigterm()
+    _restrict_files()
+
+
+def _restrict_files() -> None:
+    from lakehouse.errors import EtaError
+    from lakehouse.permissions import restrict_files
+    from lakehouse.settings import LakeSettings
+
+    with suppress(EtaError):  # outside of a project: who needs one says so
+        restrict_files(LakeSettings())

@@ -1,21 +1,26 @@
 """`eta privacy`: erase people, and prove it."""
 
-import json
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from lakehouse.cli.control import control_database, operator
 from lakehouse.cli.output import note, print_rows
+from lakehouse.cli.privacy_ids import given, listed_or_as_read, looked_up, new_file
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
     from lakehouse.privacy.worker import Progress
 
 app = typer.Typer(help="Erase people and prove it.", no_args_is_help=True)
+
+_NO_CERTIFICATE: Final = {
+    "nothing_found": "Nothing of these people was found anywhere, so nothing was erased: there is "
+    "no certificate. They are suppressed. If other people are meant, make another request.",
+}
 
 TenantOption = Annotated[str, typer.Option(help="The tenant's id.")]
 UserOption = Annotated[
@@ -27,7 +32,7 @@ FileOption = Annotated[
     typer.Option(
         exists=True,
         dir_okay=False,
-        help="A text file (UTF-8) with an id per line, exactly as it was sent.",
+        help="CSV of one column, or JSON lines; quotes keep white space around an id.",
     ),
 ]
 
@@ -37,6 +42,13 @@ def erase(
     tenant: TenantOption,
     user: UserOption = None,
     file: FileOption = None,
+    unknown: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            help="A new file: the ids that stand nowhere in the tables (JSON lines).",
+        ),
+    ] = None,
     now: Annotated[bool, typer.Option(help="Carry it out at once, and wait for it.")] = False,
 ) -> None:
     """Ask for people to be erased: from now on nothing of them is stored. Prints the request's id.
@@ -44,14 +56,28 @@ def erase(
     `eta privacy work`, which a scheduler runs every hour, carries it out. Ids given on the command
     line may stay in your shell's history: prefer a file.
     """
-    numbered = _numbered(user, file)
-    with control_database() as database:
-        told = _remarks(tenant, numbered)
+    from lakehouse.privacy.id_files import write_ids
+    from lakehouse.privacy.known import remarks
+
+    read = given(user, file)
+    with control_database() as database, new_file(unknown) as listing:
+        taken, stored = looked_up(tenant, read, is_wanted=unknown is not None)
+        told = remarks(taken, stored, read)
         for remark in told:
             note(f"Warning: {remark}.")
-        made = database.erasures.request(tenant, [one for _, one in numbered], by=operator())
+        made = database.erasures.request(tenant, [one.text for one in taken], by=operator())
         typer.echo(made.request_id)
         note(f"{made.subject_count:,} suppressed. To be erased by {made.due_at:%Y-%m-%d %H:%M}Z.")
+        missing = [] if stored is None else sorted({one.text for one in taken} - stored)
+        if listing is not None:
+            write_ids(listing, missing)
+        if missing:
+            note(
+                f"{len(missing):,} of {made.subject_count:,} ids match nothing"
+                + (f"; they are in {unknown}" if unknown else "; --unknown FILE lists them")
+                + ". They are suppressed all the same."
+                + (" None matches: the request ends without a certificate." if not stored else "")
+            )
         if told:
             note(
                 f"The request has {len(told):,} warnings, above: if other people are meant, make "
@@ -74,6 +100,8 @@ def status(
     ] = False,
 ) -> None:
     """Show how far erasures are; exit code 1 when one is open for more than 12 hours."""
+    from lakehouse.privacy.certificate import rendered
+
     moment = datetime.now(UTC)
     with control_database() as database:
         if request is not None:
@@ -81,10 +109,13 @@ def status(
         else:
             found = database.erasures.newest(tenant)
     if certificate:
-        if request is None or found[0].certificate is None:
-            note("There is no certificate yet." if request else "Name a request.")
+        if request is None:
+            note("Name a request.")
             raise typer.Exit(1)
-        typer.echo(json.dumps(dict(found[0].certificate), indent=2))
+        if found[0].certificate is None:
+            note(_NO_CERTIFICATE.get(found[0].state, "There is no certificate yet."))
+            raise typer.Exit(1)
+        typer.echo(rendered(found[0].certificate))
         return
     print_rows(
         ("request", "tenant", "state", "step", "subjects", "requested", "due", "finished"),
@@ -141,8 +172,8 @@ def verify(
         if request is not None:
             _check_certificate(database, tenant, request)
             return
-        needles = Needles(_subjects(user, file))
-        found = search(LakeSettings(), database, tenant, needles)
+        subjects = listed_or_as_read(database, tenant, given(user, file))
+        found = search(LakeSettings(), database, tenant, Needles(subjects))
     note(f"{sum(found.files.values()):,} files with {found.bytes / 2**20:,.1f} MiB were searched.")
     if not found.is_clean:
         columns = ("kind", "path", "how", "count")
@@ -157,7 +188,8 @@ def verify(
 def lift(tenant: TenantOption, user: UserOption = None, file: FileOption = None) -> None:
     """Let people be stored again who were erased; noted in the audit log."""
     with control_database() as database:
-        lifted = database.erasures.lift(tenant, _subjects(user, file), by=operator())
+        subjects = listed_or_as_read(database, tenant, given(user, file))
+        lifted = database.erasures.lift(tenant, subjects, by=operator())
     note(f"{lifted:,} may be stored again.")
 
 
@@ -242,6 +274,11 @@ def _tell(done: "list[Progress]") -> None:
     for progress in done:
         if progress.completed:
             note(f"{progress.tenant_id}: {len(progress.completed):,} erasures are completed.")
+        if progress.nothing_found:
+            note(
+                f"{progress.tenant_id}: of {len(progress.nothing_found):,} requests nothing was "
+                f"found anywhere; they have no certificate: {', '.join(progress.nothing_found)}"
+            )
         if progress.waiting:
             note(f"{progress.tenant_id}: {len(progress.waiting):,} erasures wait:")
         for reason in progress.reasons:
@@ -251,42 +288,25 @@ def _tell(done: "list[Progress]") -> None:
 
 
 def _check_certificate(database: "ControlDatabase", tenant: str, request: str) -> None:
-    from lakehouse.privacy.certificate import is_genuine
-
-    certificate = database.erasures.get(request, tenant).certificate
-    if certificate is None:
-        note("The erasure is not completed: there is no certificate yet.")
-        raise typer.Exit(1)
-    key = database.suppressed(tenant).key
-    broken = database.audit.first_broken(until=str(certificate["audit_head"]))
-    is_good = is_genuine(certificate, key)
-    note(f"Certificate: {'as it was signed' if is_good else 'NOT as it was signed'}.")
-    note(f"Audit log: {'unbroken' if broken is None else f'BROKEN at entry {broken}'}.")
-    if not is_good or broken is not None:
-        raise typer.Exit(1)
-
-
-def _subjects(user: list[str] | None, file: Path | None) -> list[str]:
-    return [one for _, one in _numbered(user, file)]
-
-
-def _numbered(user: list[str] | None, file: Path | None) -> list[tuple[int | None, str]]:
-    """The identifiers, those of the file first, with their lines."""
-    from lakehouse.privacy.known import read_identifiers
-
-    lines = [] if file is None else read_identifiers(file)
-    return [*lines, *((None, one) for one in user or ())]
-
-
-def _remarks(tenant: str, numbered: list[tuple[int | None, str]]) -> list[str]:
-    """What is odd about a request's identifiers; none where no event was ever stored."""
-    from deltalake.exceptions import TableNotFoundError
-
-    from lakehouse.privacy.known import remarks, stored_identifiers
+    from lakehouse.cli.privacy_certificate import wrong_with
+    from lakehouse.privacy.certificate import NotGenuineError, check
+    from lakehouse.privacy.signing import known_public_key
     from lakehouse.settings import LakeSettings
 
+    settings = LakeSettings()
+    found = database.erasures.get(request, tenant)
+    certificate = found.certificate
+    if certificate is None:
+        note(_NO_CERTIFICATE.get(found.state, "The erasure is not completed: no certificate yet."))
+        raise typer.Exit(1)
     try:
-        stored = stored_identifiers(LakeSettings(), tenant, (one for _, one in numbered))
-    except TableNotFoundError:
-        stored = frozenset()
-    return remarks(numbered, stored)
+        check(certificate, known_public_key(settings), lambda name: database.suppressed(name).key)
+    except NotGenuineError as error:
+        note(f"Certificate: NOT as it was signed: {error.message}.")
+        raise typer.Exit(1) from None
+    note("Certificate: as it was signed.")
+    wrong = wrong_with(settings, database, certificate)
+    for one in wrong:
+        note(f"Not as certified: {one}.")
+    if wrong:
+        raise typer.Exit(1)

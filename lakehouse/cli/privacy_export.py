@@ -16,6 +16,7 @@ def export(
 
     What the files hold: docs/export.md.
     """
+    from lakehouse.cli.control import control_database, operator
     from lakehouse.cli.output import note
     from lakehouse.errors import EtaError
     from lakehouse.privacy.export import open_export
@@ -27,6 +28,8 @@ def export(
     settings = LakeSettings()
     ensure_tables(settings)
     found = open_export(settings, tenant, user)
+    with control_database() as database:
+        database.disclosures.note(tenant, user, by=operator())
     partial = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         with open(partial, "xb", opener=_private) as file:

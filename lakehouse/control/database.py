@@ -11,6 +11,7 @@ from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.audit import SYSTEM, AuditEntry, AuditLog
 from lakehouse.control.cache import ReadCache
 from lakehouse.control.connection import Connections, DatabaseUnreachable, connect
+from lakehouse.control.disclosures import Disclosures
 from lakehouse.control.erasures import Erasure, ErasureNotFound, Erasures
 from lakehouse.control.job_queue import (
     ANSWER_KIND,
@@ -22,7 +23,16 @@ from lakehouse.control.job_queue import (
 )
 from lakehouse.control.jobs import Job, JobNotFound, Jobs
 from lakehouse.control.key_room import KeyLimits, TooManyKeys
-from lakehouse.control.keys import SCOPES, ApiKey, KeyNotFound, KeyRecord, Keys, NewKey, key_hash
+from lakehouse.control.keys import (
+    SCOPES,
+    ApiKey,
+    KeyNotFound,
+    KeyRecord,
+    Keys,
+    NewKey,
+    ScopeNotHeld,
+    key_hash,
+)
 from lakehouse.control.run_lock import RunLock, RunLocked
 from lakehouse.control.runs import ModelRun, RunNotFound, Runs
 from lakehouse.control.schema import HEAD
@@ -72,6 +82,7 @@ __all__ = [
     "Received",
     "RunLocked",
     "RunNotFound",
+    "ScopeNotHeld",
     "Tenant",
     "TenantExists",
     "TenantNotFound",
@@ -117,6 +128,7 @@ class ControlDatabase:
         self.run_lock = RunLock(connections, clock)
         self.suppressions = Suppressions(connections, clock)
         self.erasures = Erasures(connections, clock, self.suppressions, self.audit)
+        self.disclosures = Disclosures(connections, self.suppressions, self.audit)
 
     @classmethod
     def open(

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from cryptography.fernet import Fernet
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from lakehouse.control import schema
 from lakehouse.control.audit import SYSTEM, AuditLog
@@ -23,10 +23,13 @@ from lakehouse.control.tenants import TenantNotFound
 from lakehouse.control.withdrawals import withdraw
 from lakehouse.errors import EtaError
 
-State = Literal["pending", "running", "waiting", "needs_attention", "completed", "withdrawn"]
+State = Literal[
+    "pending", "running", "waiting", "needs_attention", "completed", "nothing_found", "withdrawn"
+]
 
-ENDED: Final = ("completed", "withdrawn")
-"""States in which nothing is left to do. What was `withdrawn` is carried out no further."""
+ENDED: Final = ("completed", "nothing_found", "withdrawn")
+"""States in which nothing is left to do. In `nothing_found` none of the subjects was anywhere; what
+was `withdrawn` is carried out no further."""
 
 DUE_AFTER: Final = timedelta(hours=24)
 ALARM_AFTER: Final = timedelta(hours=12)
@@ -266,33 +269,13 @@ class Erasures:
 
         One transaction with the audit log's entry. False when it had ended before.
         """
-        table, subjects = schema.erasures, schema.erasure_subjects
+        tenant_id = str(certificate["tenant_id"])
         with self._connections.write() as connection:
-            changed = connection.execute(
-                update(table)
-                .where(table.c.request_id == request_id, table.c.state.not_in(ENDED))
-                .values(
-                    state="completed",
-                    step=DONE,
-                    waits_for=[],
-                    finished_at=self._clock(),
-                    subject_key=None,
-                    certificate=dict(certificate),
-                )
-            )
-            if not changed.rowcount:
+            if not self._end(connection, request_id, "completed", certificate=dict(certificate)):
                 return False
-            connection.execute(
-                update(subjects).where(subjects.c.request_id == request_id).values(sealed=None)
-            )
             signature = certificate.get("signature")
             self._audit.write(
-                connection,
-                SYSTEM,
-                "privacy.erased",
-                str(certificate["tenant_id"]),
-                request_id,
-                signature=signature,
+                connection, SYSTEM, "privacy.erased", tenant_id, request_id, signature=signature
             )
         return True
 
@@ -303,6 +286,41 @@ class Erasures:
             self._connections, self._suppressions, self._audit, found, by=by, now=self._clock()
         )
         return self.get(request_id, tenant_id)
+
+    def end_without(self, request_id: str, tenant_id: str, searched: Mapping[str, Any]) -> bool:
+        """End a request of which nothing was anywhere: no certificate, its subjects and key go.
+
+        They stay on the suppression list. `searched` is noted. One transaction with the audit
+        log's entry. False when it had ended before.
+        """
+        table = schema.erasures
+        with self._connections.write() as connection:
+            mine = select(table.c.notes).where(table.c.request_id == request_id)
+            notes = {**connection.execute(mine).scalar_one(), "searched": dict(searched)}
+            if not self._end(connection, request_id, "nothing_found", notes=notes):
+                return False
+            self._audit.write(connection, SYSTEM, "privacy.nothing_found", tenant_id, request_id)
+        return True
+
+    def _end(self, connection: Connection, request_id: str, state: State, **values: Any) -> bool:
+        table, subjects = schema.erasures, schema.erasure_subjects
+        changed = connection.execute(
+            update(table)
+            .where(table.c.request_id == request_id, table.c.state.not_in(ENDED))
+            .values(
+                state=state,
+                step=DONE,
+                waits_for=[],
+                finished_at=self._clock(),
+                subject_key=None,
+                **values,
+            )
+        )
+        if not changed.rowcount:
+            return False
+        mine = subjects.c.request_id == request_id
+        connection.execute(update(subjects).where(mine).values(sealed=None))
+        return True
 
     def lift(self, tenant_id: str, subjects: Sequence[str], *, by: str) -> int:
         """Let subjects be stored again; return how many were on the list.

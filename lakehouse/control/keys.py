@@ -18,7 +18,9 @@ from lakehouse.control.connection import Connections, DatabaseUnreachable
 from lakehouse.control.tenants import TenantNotFound
 from lakehouse.errors import EtaError
 
-SCOPES: Final = frozenset({"ingest", "read", "admin"})
+SCOPES: Final = frozenset({"ingest", "read", "admin", "privacy"})
+HANDED_ON: Final = frozenset({"privacy"})
+"""Scopes that a key can give to another key, or renew, only if it has them itself."""
 
 LAST_USED_EVERY: Final = timedelta(minutes=1)
 """How exact `last_used_at` is: a key in constant use costs one write in this time."""
@@ -26,6 +28,16 @@ LAST_USED_EVERY: Final = timedelta(minutes=1)
 _SECRET_BYTES: Final = 32
 _KEY: Final = re.compile(r"eta_(?P<key_id>[A-Za-z0-9-]{1,64})_[A-Za-z0-9_-]{43}", re.ASCII)
 _NO_HASH: Final = "0" * 64
+
+
+class ScopeNotHeld(EtaError):
+    """A key asks for a scope that it may not hand on."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"only a key with the scope `{scope}` can give it to a key, or renew a key that has it",
+            remedy=f"ask the operator: `eta keys create TENANT --scope {scope}`",
+        )
 
 
 class KeyNotFound(EtaError):
@@ -103,12 +115,15 @@ class Keys:
         scopes: Collection[str] = frozenset({"ingest"}),
         *,
         by: str = SYSTEM,
+        granted_by: Collection[str] = SCOPES,
     ) -> NewKey:
         """Make a key `eta_<key_id>_<random>`; this is the only time its secret can be read.
 
-        Raises `TenantNotFound`, and `EtaError` for scopes other than `SCOPES`.
+        `granted_by`: the scopes of the key that asks for it. Raises `TenantNotFound`, `EtaError`
+        for scopes other than `SCOPES`, and `ScopeNotHeld`.
         """
         _check_scopes(scopes)
+        _check_granted(scopes, granted_by)
         known = select(schema.tenants.c.tenant_id).where(schema.tenants.c.tenant_id == tenant_id)
         with self._connections.write() as connection:
             if connection.execute(known).first() is None:
@@ -119,16 +134,23 @@ class Keys:
         return key
 
     def rotate(
-        self, key_id: str, overlap: timedelta, *, tenant_id: str | None = None, by: str = SYSTEM
+        self,
+        key_id: str,
+        overlap: timedelta,
+        *,
+        tenant_id: str | None = None,
+        by: str = SYSTEM,
+        granted_by: Collection[str] = SCOPES,
     ) -> NewKey:
         """Make a key of the same tenant and scopes; the old one is refused once `overlap` is over.
 
         Raises `KeyNotFound`, also for a key of another tenant than `tenant_id` when that is given,
-        and `EtaError` for a key that is revoked.
+        `EtaError` for a key that is revoked, and `ScopeNotHeld`.
         """
         table = schema.api_keys
         with self._connections.write() as connection:
             old = _find(connection, key_id, tenant_id)
+            _check_granted(old.scopes, granted_by)
             if old.revoked_at is not None:
                 raise EtaError(
                     "the key is revoked already", remedy="make a new one with `eta keys create`"
@@ -253,6 +275,12 @@ def _check_scopes(scopes: Collection[str]) -> None:
             "the scopes of an API key are not valid",
             remedy=f"give one or more of: {', '.join(sorted(SCOPES))}",
         )
+
+
+def _check_granted(scopes: Collection[str], granted_by: Collection[str]) -> None:
+    for scope in sorted(HANDED_ON.intersection(scopes)):
+        if scope not in granted_by:
+            raise ScopeNotHeld(scope)
 
 
 def _record(row: Row[Any]) -> KeyRecord:

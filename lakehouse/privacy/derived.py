@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 from deltalake import QueryBuilder
 
 from lakehouse.contracts.identifying import IDENTIFYING_COLUMNS
+from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.privacy.places import KEYS_FOLDER, lake_filesystem
-from lakehouse.storage.tables import model_tables
+from lakehouse.storage.tables import model_tables, open_table
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
 
 USER: Final = "user_id"
+PERSONAL_RAW: Final = (RAW_INTERACTIONS, RAW_CLICKSTREAM, RAW_QUARANTINE)
+"""Tables of the service that hold rows of people."""
 
 
 def derived_tables(settings: LakeSettings) -> dict[str, DeltaTable]:
@@ -39,6 +42,12 @@ def derived_tables(settings: LakeSettings) -> dict[str, DeltaTable]:
         for name, table in model_tables(settings)
         if not IDENTIFYING_COLUMNS.isdisjoint(field.name for field in table.schema().fields)
     }
+
+
+def table_versions(settings: LakeSettings) -> dict[str, int]:
+    """Return the versions of all tables that hold rows of people, by `schema.table`."""
+    raw = {spec.full_name: open_table(settings, spec).version() for spec in PERSONAL_RAW}
+    return {**raw, **{name: table.version() for name, table in derived_tables(settings).items()}}
 
 
 def count_rows(

@@ -1,105 +1,168 @@
-"""Identifiers of a request for an erasure: read from a file, and compared with what is stored.
+"""Which identifiers of a request stand anywhere in the tables, and what to tell about the others.
 
 An identifier that is stored nowhere is erased at once and truly, though perhaps it is not the one
-that was meant: with a space too many it is another identifier, here as in ingestion.
+that was meant. So each is listed, and a request of such alone ends without a certificate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+import csv
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import polars as pl
+import pyarrow as pa
 
-from lakehouse.contracts.characters import folded
-from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS
-from lakehouse.errors import EtaError
+from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.contracts.tenant import check_owner
+from lakehouse.privacy.id_files import SHOWN_LINES, Identifier, IdFile, forms, resolved
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pyarrow as pa
+    from deltalake import DeltaTable
 
     from lakehouse.settings import LakeSettings
 
-SHOWN_LINES: Final = 20
-
-_COLUMNS: Final = {RAW_INTERACTIONS: ("user_id",), RAW_CLICKSTREAM: ("user_id", "anonymous_id")}
-_HEADERS: Final = frozenset(
-    {"user_id", "userid", "user", "users", "id", "ids", "anonymous_id", "customer_id", "subject"}
-)
-
-
-def read_identifiers(path: Path) -> list[tuple[int, str]]:
-    """Return the lines of a file that hold an identifier, with their numbers from 1.
-
-    As in ingestion a text is what it is: nothing is taken off but the line's end, LF or CRLF, and
-    a byte order mark. Empty lines, and lines of white space, hold none. Raises `EtaError` for a
-    file that is not UTF-8.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise EtaError(
-            f"line {line} of the file is not UTF-8", remedy="save the file as UTF-8"
-        ) from None
-    lines = (line.removesuffix("\r") for line in text.split("\n"))
-    return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_RAW: Final = (RAW_INTERACTIONS, RAW_CLICKSTREAM)
 
 
 def stored_identifiers(
     settings: LakeSettings, tenant_id: str, wanted: Iterable[str]
 ) -> frozenset[str]:
-    """Return those of `wanted` that stand in a stored interaction or clickstream event.
+    """Return those of `wanted` that stand in the tenant's rows: raw, the models', quarantined.
 
-    Reads these columns of the tenant. Rows in quarantine are not asked.
+    A quarantined record has an identifier as a cell, however the cells are separated, or as a text
+    or number of its JSON.
     """
-    from lakehouse.privacy.rewriting import find_rows
-    from lakehouse.storage.tables import open_table
+    from deltalake.exceptions import TableNotFoundError
 
-    asked = pl.Series(list(set(wanted)), dtype=pl.String).implode()
+    from lakehouse.privacy.derived import derived_tables
+    from lakehouse.storage.tables import open_path
+
+    asked = frozenset(wanted)
     found: set[str] = set()
-    for spec, columns in _COLUMNS.items():
+    try:
+        raw = [open_path(settings, spec.path) for spec in _RAW]
+        for table in (*raw, *derived_tables(settings).values()):
+            found |= _in_table(table, tenant_id, asked - found)
+        if asked - found:
+            quarantine = open_path(settings, RAW_QUARANTINE.path)
+            found |= _in_records(quarantine, tenant_id, asked - found)
+    except TableNotFoundError:  # nothing was ever stored
+        return frozenset()
+    return frozenset(found)
 
-        def search(rows: pa.Table) -> tuple[np.ndarray, pl.DataFrame]:
-            frame = pl.DataFrame(rows)
-            is_asked = frame.select(pl.any_horizontal(pl.all().is_in(asked))).to_series()
-            return is_asked.fill_null(value=False).to_numpy(), frame.filter(is_asked)
 
-        for match in find_rows(open_table(settings, spec), tenant_id, list(columns), search):
-            for name in columns:
-                found |= set(match.told[name].drop_nulls())
-    return frozenset(found & set(asked.item()))
+def asked_for(
+    settings: LakeSettings, tenant_id: str, identifiers: Sequence[Identifier]
+) -> tuple[list[Identifier], frozenset[str]]:
+    """Return a request's identifiers as they are to be taken, and those of them that are stored.
+
+    One that was written with white space around it, and is stored with it alone, keeps it.
+    """
+    stored = stored_identifiers(settings, tenant_id, forms(identifiers))
+    taken = resolved(identifiers, stored)
+    return taken, stored & {one.text for one in taken}
 
 
-def remarks(numbered: Sequence[tuple[int | None, str]], stored: frozenset[str]) -> list[str]:
+def remarks(
+    identifiers: Sequence[Identifier],
+    stored: Collection[str] | None,
+    file: IdFile | None = None,
+) -> list[str]:
     """Return what to tell about the identifiers of a request, without naming one.
 
-    `numbered`: line (None: not from a file) and identifier.
+    `stored`: those that have rows; None when that is not known.
     """
     told = []
-    if numbered and numbered[0][0] == 1 and folded(numbered[0][1]) in _HEADERS:
-        told.append("line 1 looks like a header; it is taken for an identifier")
-    unknown = [(line, one) for line, one in numbered if one not in stored]
+    if file is not None and file.heading is not None:
+        told.append(f"line 1, {file.heading}, is taken for a heading")
+    trimmed = [one for one in identifiers if one.is_trimmed]
+    if trimmed:
+        told.append(
+            f"white space was taken off {len(trimmed):,} identifiers, which only quotes keep"
+            f"{_lines(trimmed)}"
+        )
+    unknown = [one for one in identifiers if stored is not None and one.text not in stored]
     if unknown:
         told.append(
-            f"{len({one for _, one in unknown}):,} of {len({one for _, one in numbered}):,} "
-            f"identifiers stand in no stored event{_lines(line for line, _ in unknown)}"
-        )
-    padded = [(line, one) for line, one in unknown if one != one.strip()]
-    if padded:
-        told.append(
-            f"{len(padded):,} of these begin or end with white space, which makes them other "
-            f"identifiers{_lines(line for line, _ in padded)}"
+            f"{len({one.text for one in unknown}):,} of "
+            f"{len({one.text for one in identifiers}):,} identifiers stand nowhere in the tables"
+            f"{_lines(unknown)}"
         )
     return told
 
 
-def _lines(found: Iterable[int | None]) -> str:
-    lines = [line for line in found if line is not None]
+def _lines(identifiers: Iterable[Identifier]) -> str:
+    lines = [one.line for one in identifiers if one.line is not None]
     if not lines:
         return ""
     more = f" and {len(lines) - SHOWN_LINES:,} more" if len(lines) > SHOWN_LINES else ""
     return f": line {', '.join(map(str, lines[:SHOWN_LINES]))}{more}"
+
+
+def _in_table(table: DeltaTable, tenant_id: str, asked: Collection[str]) -> set[str]:
+    """Return those that are a value of a column that names a person."""
+    from lakehouse.contracts.identifying import IDENTIFYING_COLUMNS
+
+    names = [field.name for field in table.schema().fields if field.name in IDENTIFYING_COLUMNS]
+    found: set[str] = set()
+    for name in names:
+        wanted = pl.Series(list(asked), dtype=pl.String).implode()
+        for piece in pieces_of(table, tenant_id, f"distinct {name}"):
+            values = pl.DataFrame(piece)[name].cast(pl.String)
+            found |= set(values.filter(values.is_in(wanted).fill_null(value=False)))
+    return found
+
+
+def _in_records(table: DeltaTable, tenant_id: str, asked: Collection[str]) -> set[str]:
+    """Return those that stand in a quarantined record."""
+    wanted = frozenset(asked)
+    found: set[str] = set()
+    for piece in pieces_of(table, tenant_id, "raw"):
+        for record in piece.column("raw").to_pylist():
+            found |= wanted.intersection(values_of(bytes(record)))
+    return found
+
+
+def pieces_of(table: DeltaTable, tenant_id: str, columns: str) -> Iterator[pa.Table]:
+    """Yield columns of a tenant's rows, piece by piece."""
+    from deltalake import QueryBuilder
+
+    text = f"select {columns} from held where tenant_id = '{check_owner(tenant_id)}'"  # noqa: S608
+    for piece in QueryBuilder().register("held", table).execute(text):
+        yield pa.table(piece)
+
+
+def values_of(record: bytes) -> Iterator[str]:
+    """Yield the values that a record may hold, whichever way it was written.
+
+    More than there are: this asks whether an identifier is known, not what to delete.
+    """
+    text = record.decode(errors="replace")
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            yield from _texts_in(json.loads(text, parse_int=str, parse_float=str))
+        except (ValueError, RecursionError):
+            pass
+        else:
+            return
+    for delimiter in _DELIMITERS:
+        try:
+            cells = [cell for row in csv.reader([text], delimiter=delimiter) for cell in row]
+        except csv.Error:
+            continue
+        yield from cells
+        yield from (cell.strip() for cell in cells)
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _texts_in(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts_in(part)

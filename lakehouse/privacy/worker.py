@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_QUARANTINE
 from lakehouse.control.erasures import FIRST_STEP, Erasure, Subject
 from lakehouse.errors import EtaError
-from lakehouse.privacy.certificate import FORMAT, signed
+from lakehouse.privacy.certificate import signed
 from lakehouse.privacy.database import TABLES, take_out_of_rows
 from lakehouse.privacy.derived import (
     count_rows,
     derived_tables,
     drop_subject_files,
     subjects_file,
+    table_versions,
 )
 from lakehouse.privacy.fence import raise_fence
 from lakehouse.privacy.mentions import FREE_COLUMNS, delete_mentions, redact_mentions
@@ -34,8 +35,11 @@ from lakehouse.privacy.raw_tables import People, delete_rows, erased_rows, tied_
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.redis_keys import delete_keys
 from lakehouse.privacy.remnants import drop_mentioning, drop_old_files, remove_remnants
+from lakehouse.privacy.signing import signing_key
 from lakehouse.privacy.turns import in_turns, note_waiting
+from lakehouse.privacy.unmatched import NOTHING, UNKNOWN, note_unmatched
 from lakehouse.privacy.verify import Search, search, summary, tenant_settings
+from lakehouse.spark.scratch import empty_scratch
 from lakehouse.storage.tables import ensure_tables
 
 if TYPE_CHECKING:
@@ -89,12 +93,13 @@ class WaitingError(EtaError):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What became of a tenant's open requests."""
+    """What became of a tenant's open requests; `nothing_found`: those without a certificate."""
 
     tenant_id: str
     completed: tuple[str, ...]
     waiting: tuple[str, ...]
     reasons: tuple[str, ...] = ()
+    nothing_found: tuple[str, ...] = ()
 
 
 class Worker:
@@ -156,7 +161,14 @@ class Worker:
                     waiting[request.request_id] = why
                     self._wait(request, begun.step, why, is_alone=is_alone)
         said = dict.fromkeys(text for texts in waiting.values() for text in texts)
-        return Progress(tenant_id, tuple(completed), tuple(waiting), tuple(said))
+        nothing = [n for n in completed if self._database.erasures.get(n).state == "nothing_found"]
+        return Progress(
+            tenant_id,
+            tuple(name for name in completed if name not in nothing),
+            tuple(waiting),
+            tuple(said),
+            tuple(nothing),
+        )
 
     def _wait(self, request: Erasure, step: str, reasons: Sequence[str], *, is_alone: bool) -> None:
         erasures = self._database.erasures
@@ -209,6 +221,7 @@ class _Round:
             self._database.erasures.tie(self._tenant_id, request_id, tied)
         if by_request:
             raise_fence(self._settings)
+        note_unmatched(self._settings, self._database, self._tenant_id, self._subjects())
 
     def _raw(self) -> None:
         people = self._people()
@@ -265,6 +278,7 @@ class _Round:
         self._hold_behind_uploads()
         if not self._requests:
             return
+        empty_scratch(self._settings)
         people = self._people()
         removed: Counter[str] = Counter()
         if people.tied:  # others may have them as well: there the live rows stay
@@ -318,15 +332,17 @@ class _Round:
         withdrawn: Sequence[str],
         refusal: str | None,
     ) -> None:
-        with self._database.connections.write() as connection:
-            key = self._database.suppressions.key(connection, self._tenant_id)
-        versions = {name: t.version() for name, t in derived_tables(self._settings).items()}
+        key = signing_key(self._settings)
+        versions = table_versions(self._settings)
         counts = self._people().needles.counts
         for request_id in self._ids:
             request = self._database.erasures.get(request_id)
+            if request.notes.get(NOTHING):
+                searched = {"files": found.files, "bytes": found.bytes, "identifiers": counts}
+                self._database.erasures.end_without(request_id, self._tenant_id, searched)
+                continue
             hashes = self._database.erasures.hashes(request_id)
             content = {
-                "format": FORMAT,
                 "request_id": request_id,
                 "tenant_id": self._tenant_id,
                 "requested_at": request.requested_at.isoformat(),
@@ -334,6 +350,7 @@ class _Round:
                 "completed_at": self._now().isoformat(),
                 "subjects": sorted(h for h, tied_to in hashes.items() if tied_to is None),
                 "tied_ids": sorted(h for h, tied_to in hashes.items() if tied_to is not None),
+                "subjects_without_rows": request.notes.get(UNKNOWN),
                 "rows_deleted": {
                     **request.notes.get("raw_rows", {}),
                     **request.notes.get("derived_rows", {}),

@@ -18,7 +18,7 @@ from lakehouse.control.connection import connect
 from lakehouse.control.database import SCOPES, ControlDatabase
 from lakehouse.storage.tables import open_table
 from tests.support.rows import interactions_csv
-from tests.support.service import METRICS_TOKEN, RunningService
+from tests.support.service import METRICS_TOKEN, OPERATOR_TOKEN, RunningService
 
 VICTIM, STRANGER = "acme", "stranger"
 PAGE = {"/dashboard", "/dashboard/page.css", "/dashboard/page.js"}
@@ -228,13 +228,20 @@ def test_a_key_needs_one_of_the_scopes_that_are_described(world: World) -> None:
         assert answer.status_code not in REFUSED, (operation, answer.text)
 
 
-def test_the_operators_token_opens_the_metrics_and_no_key_does(world: World) -> None:
-    (metrics,) = [o for o in world.operations if list(o.schemes) == ["Operator"]]
-    for secret in [world.other_tenant, *world.scoped.values()]:
+def test_the_token_of_the_metrics_opens_them_alone_and_no_key_does(world: World) -> None:
+    (metrics,) = [o for o in world.operations if list(o.schemes) == ["Metrics"]]
+    for secret in [world.other_tenant, OPERATOR_TOKEN, *world.scoped.values()]:
         for headers in _key(secret):
             assert metrics.send(world.service, headers).status_code == 401
     good = metrics.send(world.service, {"Authorization": f"Bearer {METRICS_TOKEN}"})
     assert good.status_code == 200
+    for operation in world.operations:
+        if operation is metrics or not operation.schemes:
+            continue
+        for headers in _key(METRICS_TOKEN):
+            answer = operation.send(world.service, headers)
+            assert answer.status_code == 401, (operation, answer.text)
+            assert VICTIM not in answer.text
 
 
 def _is_refused(operation: Operation, who: str, answer: httpx.Response) -> None:
@@ -247,7 +254,7 @@ def test_the_operators_token_opens_every_tenants_quality(world: World) -> None:
     opened = [o for o in world.operations if {"Operator", "Bearer"} <= o.schemes.keys()]
     assert {o.path for o in opened} == {"/v1/quality", "/v1/tenants/{tenant_id}/quality"}
     for operation in opened:
-        for headers in _key(METRICS_TOKEN):
+        for headers in _key(OPERATOR_TOKEN):
             answer = operation.send(world.service, headers)
             assert answer.status_code == 200, answer.text
             assert VICTIM in answer.text

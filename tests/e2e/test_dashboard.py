@@ -15,7 +15,7 @@ from lakehouse.quality.history import Reader
 from lakehouse.quality.pages import report_html
 from tests.support.quality_history import plant_gates, plant_measurements, plant_runs
 from tests.support.rows import interactions_csv, lines
-from tests.support.service import METRICS_TOKEN, RunningService
+from tests.support.service import OPERATOR_TOKEN, RunningService
 
 CHROMIUM = shutil.which("chromium")
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -92,7 +92,7 @@ def test_the_operator_sees_all_tenants_and_opens_one(
     watched: Watched, watched_service: RunningService
 ) -> None:
     page = watched.page
-    _enter(watched, watched_service, METRICS_TOKEN)
+    _enter(watched, watched_service, OPERATOR_TOKEN)
     rows = page.get_by_role("table", name="Score by tenant").locator("tbody tr")
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text("acme")  # the lowest score first
@@ -107,7 +107,7 @@ def test_the_operator_sees_all_tenants_and_opens_one(
     expect(rows).to_have_count(2)
     assert watched.complaints == []
     assert _asked_only(watched, watched_service)
-    assert METRICS_TOKEN not in " ".join(watched.requests) + page.url
+    assert OPERATOR_TOKEN not in " ".join(watched.requests) + page.url
 
 
 def test_a_tenants_key_shows_its_tenant_alone(

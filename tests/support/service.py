@@ -19,7 +19,8 @@ from lakehouse.settings import LakeSettings
 from lakehouse.storage.tables import open_table
 
 START_SECONDS = 240  # of a busy machine
-METRICS_TOKEN = "operator-token"
+METRICS_TOKEN = "metrics-token"
+OPERATOR_TOKEN = "operator-token"
 
 
 @dataclass
@@ -67,6 +68,7 @@ class RunningService:
                     **os.environ,
                     "ETA_HOME": str(self.home),
                     "ETA_SERVICE_METRICS_TOKEN": METRICS_TOKEN,
+                    "ETA_SERVICE_OPERATOR_TOKEN": OPERATOR_TOKEN,
                     **self.environment,
                 },
                 stdout=log,

@@ -186,7 +186,7 @@ def test_wrong_scopes_are_refused() -> None:
     done("tenants", "add", "acme")
     result = eta("keys", "create", "acme", "--scope", "root")
     assert result.exit_code == 1
-    assert "admin, ingest, read" in result.stderr
+    assert "admin, ingest, privacy, read" in result.stderr
 
 
 def test_wrong_arguments_are_the_caller_s_error() -> None:

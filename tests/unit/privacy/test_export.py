@@ -20,6 +20,8 @@ from typer.testing import CliRunner
 
 from lakehouse.cli.main import app
 from lakehouse.contracts.tables import RAW_CLICKSTREAM
+from lakehouse.control.database import ControlDatabase
+from lakehouse.control.suppressions import subject_hash
 from lakehouse.privacy.export import open_export
 from lakehouse.privacy.export_embedding import EmbeddingsAway, decode_embedding, read_embedding
 from lakehouse.settings import LakeSettings
@@ -181,6 +183,8 @@ def test_the_command_writes_a_private_file_whole_or_none(
     lake: LakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ETA_HOME", str(lake.home))
+    database = ControlDatabase.open(lake.control_url)
+    database.tenants.add("acme")
     out = tmp_path / "x.zip"
     command = ["privacy", "export", ALICE, "--tenant", "acme", "--out", str(out)]
     done = CliRunner().invoke(app, command)
@@ -190,6 +194,10 @@ def test_the_command_writes_a_private_file_whole_or_none(
     again = CliRunner().invoke(app, command)
     assert (again.exit_code, "is there already" in again.output) == (1, True)
     assert [path for path in tmp_path.iterdir() if "x.zip" in path.name] == [out]
+    [entry] = [e for e in database.audit.list("acme") if e.action == "privacy.export"]
+    assert entry.actor.startswith("cli:")
+    assert entry.subject == subject_hash(database.suppressed("acme").key, ALICE)
+    database.close()
 
 
 def test_it_comes_in_pieces_and_what_broke_off_is_no_zip(

@@ -1,83 +1,125 @@
 """Identifiers of an erasure that stand nowhere are told before it is asked for, and after."""
 
+import json
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from lakehouse.cli.main import app
-from lakehouse.errors import EtaError
-from lakehouse.privacy.known import read_identifiers, remarks, stored_identifiers
-from tests.support.erasure import TENANT, ErasableLake, interactions
+from lakehouse.contracts.tenant import DataType
+from lakehouse.privacy.id_files import Identifier, IdFile
+from lakehouse.privacy.known import remarks, stored_identifiers
+from tests.support.erasure import FIRST_MS, TENANT, ErasableLake, interactions, person
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Iterator[ErasableLake]:
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ErasableLake]:
     project = tmp_path / "project"
     project.mkdir()
+    (project / "dbt_project.yml").touch()
     found = ErasableLake(tmp_path / "home", project)
+    monkeypatch.setenv("ETA_HOME", str(found.home))
+    monkeypatch.setenv("ETA_PROJECT_DIR", str(project))
+    monkeypatch.setenv("DBT_TARGET_PATH", str(found.home / "target"))
     yield found
     found.close()
 
 
-@pytest.mark.parametrize(
-    ("content", "identifiers"),
-    [
-        pytest.param(b"carol \ndave\n", [(1, "carol "), (2, "dave")], id="spaces stay"),
-        pytest.param(b"a\r\n\r\n \nb", [(1, "a"), (4, "b")], id="CRLF and empty lines"),
-        pytest.param(b"\xef\xbb\xbfa\n", [(1, "a")], id="byte order mark"),
-        pytest.param(
-            "a\u2028b\x85c\x0bd\n".encode(), [(1, "a\u2028b\x85c\x0bd")], id="no line ends"
-        ),
-    ],
-)
-def test_identifiers_are_read_as_they_stand(
-    tmp_path: Path, content: bytes, identifiers: list[tuple[int, str]]
-) -> None:
-    path = tmp_path / "ids.txt"
-    path.write_bytes(content)
-    assert read_identifiers(path) == identifiers
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["privacy", *map(str, arguments)])
 
 
-def test_file_that_is_not_utf8_is_refused_with_its_line(tmp_path: Path) -> None:
-    path = tmp_path / "ids.txt"
-    path.write_bytes(b"a\nm\xfcller\n")
-    with pytest.raises(EtaError, match="line 2"):
-        read_identifiers(path)
-
-
-def test_what_is_stored_is_asked_of_both_tables_and_one_tenant(lake: ErasableLake) -> None:
+def test_what_is_stored_is_asked_of_all_tables_and_one_tenant(lake: ErasableLake) -> None:
     lake.upload(interactions([("carol", 1), ("carol", 2), ("dave", 3)]))
-    asked = ["carol", "carol ", "dave", "erin"]
-    assert stored_identifiers(lake.settings, TENANT, asked) == {"carol", "dave"}
+    head = "event_name,user_id,anonymous_id,session_id,timestamp\n"
+    lake.upload(f"{head}page,,visitor,s1,{FIRST_MS}\n", DataType.CLICKSTREAM)
+    asked = ["carol", "carol ", "dave", "erin", "visitor"]
+    assert stored_identifiers(lake.settings, TENANT, asked) == {"carol", "dave", "visitor"}
     assert stored_identifiers(lake.settings, "other", asked) == frozenset()
 
 
+@pytest.mark.parametrize("user", ["4217", "anna", 'q"uote', "team/anna", "two words", "a|b"])
+def test_who_stands_in_quarantine_alone_is_known(lake: ErasableLake, user: str) -> None:
+    quoted = '"' + user.replace('"', '""') + '"'
+    lake.upload(f"user_id,item_id,interaction_type,timestamp\n{quoted},i1,nonsense,{FIRST_MS}\n")
+    assert stored_identifiers(lake.settings, TENANT, [user, "nobody"]) == {user}
+
+
 def test_remarks_name_lines_and_no_identifier() -> None:
-    numbered = [(1, "User_ID"), (2, "carol "), (3, "dave"), (None, "erin")]
-    told = remarks(numbered, frozenset({"dave"}))
-    assert told == [
-        "line 1 looks like a header; it is taken for an identifier",
-        "3 of 4 identifiers stand in no stored event: line 1, 2",
-        "1 of these begin or end with white space, which makes them other identifiers: line 2",
+    identifiers = [
+        Identifier("carol", 2, "carol "),
+        Identifier("dave", 3, "dave"),
+        Identifier("erin"),
     ]
-    assert remarks(numbered[2:3], frozenset({"dave"})) == []
-    many = remarks([(n, str(n)) for n in range(1, 101)], frozenset())
+    file = IdFile(tuple(identifiers), heading="User_ID")
+    assert remarks(identifiers, {"dave"}, file) == [
+        "line 1, User_ID, is taken for a heading",
+        "white space was taken off 1 identifiers, which only quotes keep: line 2",
+        "2 of 3 identifiers stand nowhere in the tables: line 2",
+    ]
+    assert remarks(identifiers[1:2], {"dave"}) == []
+    many = remarks([Identifier(str(n), n) for n in range(1, 101)], frozenset())
     assert many[0].endswith("19, 20 and 80 more")
 
 
-def test_command_tells_before_and_after(
-    lake: ErasableLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lake.upload(interactions([("carol", 1)]))
-    monkeypatch.setenv("ETA_HOME", str(lake.home))
-    ids = tmp_path / "ids.txt"
-    ids.write_text("carol \n")
-    done = CliRunner().invoke(app, ["privacy", "erase", "--tenant", TENANT, "--file", str(ids)])
-    assert done.exit_code == 0, done.output
-    before, request_id, after = done.output.partition("er_")
-    assert "1 of 1 identifiers stand in no stored event: line 1" in " ".join(before.split())
-    assert request_id
-    assert "has 2 warnings" in " ".join(after.split())
-    assert "carol" not in done.output
+def test_each_id_that_matches_nothing_is_listed(lake: ErasableLake, tmp_path: Path) -> None:
+    lake.upload(interactions([("carol", 1), ("dave ", 2)]))
+    ids, unknown = tmp_path / "ids.csv", tmp_path / "unknown.jsonl"
+    ids.write_bytes(b'\xef\xbb\xbfuser_id\r\n"carol"\r\ndave \r\nerin\r\n"frank, ""f"""\r\n')
+    done = run("erase", "--tenant", TENANT, "--file", ids, "--unknown", unknown)
+    said = " ".join(done.output.split())
+    assert done.exit_code == 0, said
+    assert "2 of 4 identifiers stand nowhere in the tables: line 4, 5" in said
+    assert f"2 of 4 ids match nothing; they are in {unknown}" in said
+    assert [json.loads(line)["user_id"] for line in unknown.read_text().splitlines()] == [
+        "erin",
+        'frank, "f"',
+    ]
+    assert stat.S_IMODE(unknown.stat().st_mode) == 0o600
+    assert not any(name in said for name in ("carol", "dave", "erin", "frank"))
+    again = run("erase", "--tenant", TENANT, "--file", ids, "--unknown", unknown)
+    assert (again.exit_code, "is there already" in again.output) == (1, True)
+    assert len(lake.database.erasures.newest(TENANT)) == 1
+
+    found = run("verify", "--tenant", TENANT, "--file", ids)
+    assert found.exit_code == 1, found.output  # asked for, not yet carried out
+    [done_work] = lake.work()
+    assert done_work.completed
+    assert run("verify", "--tenant", TENANT, "--file", ids).exit_code == 0
+    assert stored_identifiers(lake.settings, TENANT, ["carol", "dave "]) == frozenset()
+
+
+def test_a_request_that_matches_nothing_ends_without_a_certificate(lake: ErasableLake) -> None:
+    gone, stranger, kept = person(), person(), person()
+    lake.fill(gone, [kept])
+    real, empty = lake.erase(gone), lake.erase(stranger)
+    [done] = lake.work()
+    assert (done.completed, done.nothing_found) == ((real,), (empty,))
+    ended = lake.database.erasures.get(empty)
+    assert (ended.state, ended.certificate, ended.waits_for) == ("nothing_found", None, ())
+    assert ended.finished_at is not None
+    assert ended.notes["searched"]["files"]
+    assert not lake.database.erasures.subjects([empty])
+    assert lake.database.erasures.get(real).certificate is not None
+    said = run("status", empty, "--certificate")
+    assert (said.exit_code, "no certificate" in " ".join(said.output.split())) == (1, True)
+    assert lake.work() == []
+    # whoever was meant stays out all the same
+    assert lake.upload(interactions([(stranger, 1)])).counts.suppressed == 1
+    actions = [entry.action for entry in lake.database.audit.list(TENANT)]
+    assert (actions.count("privacy.erased"), actions.count("privacy.nothing_found")) == (1, 1)
+
+
+def test_who_is_in_an_export_or_in_quarantine_alone_is_certified(lake: ErasableLake) -> None:
+    exported, refused = person(), person()
+    folder = lake.home / "exports" / TENANT
+    folder.mkdir(parents=True)
+    (folder / "set.csv").write_text(f"user_id\n{exported}\n")
+    wrong = f"user_id,item_id,interaction_type,timestamp\n{refused},i1,nonsense,{FIRST_MS}\n"
+    lake.upload(wrong)
+    requests = {lake.erase(exported), lake.erase(refused)}
+    [done] = lake.work()
+    assert {*done.completed} == requests, done

@@ -1,0 +1,154 @@
+"""`eta privacy check-certificate` and `public-key`: who may believe a certificate, and why."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from lakehouse.cli.output import note, print_rows
+from lakehouse.control.opening import existing_database, has_database
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from lakehouse.control.database import ControlDatabase
+    from lakehouse.settings import LakeSettings
+
+REFUSED: Final = 1
+"""Exit code of a certificate that is not as it was signed, or not by this key."""
+NOT_AS_CERTIFIED: Final = 3
+"""Exit code of a genuine certificate with which the lake does not agree any more."""
+
+
+def public_key() -> None:
+    """Print the public key (PEM) with which anybody can check this installation's certificates."""
+    from lakehouse.privacy.signing import key_id, public_key_of, public_pem, signing_key
+    from lakehouse.settings import LakeSettings
+
+    key = public_key_of(signing_key(LakeSettings()))
+    typer.echo(public_pem(key), nl=False)
+    note(f"Key {key_id(key)}.")
+
+
+def check_certificate(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The certificate.")],
+    public_key: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Public key (PEM) of who signed it; default: this installation's.",
+        ),
+    ] = None,
+    ids: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Ids of these people: search everything for them."
+        ),
+    ] = None,
+) -> None:
+    """Check a certificate: its signature, then the lake, where there is one.
+
+    Exit code 0: genuine, and the lake agrees. 1: refused, it is not as it was signed. 3: genuine,
+    but the lake does not agree any more (an older state was restored, people were lifted or found).
+    """
+    from lakehouse.privacy.certificate import check, parsed
+    from lakehouse.privacy.signing import known_public_key, read_public_key
+
+    settings = _settings()
+    certificate = parsed(file.read_bytes())
+    if public_key is not None:
+        key: Ed25519PublicKey | None = read_public_key(public_key)
+    else:
+        key = None if settings is None else known_public_key(settings)
+
+    def secret_of(tenant_id: str) -> str | None:
+        if settings is None:
+            return None
+        with existing_database(settings) as database:
+            return None if database is None else database.suppressed(tenant_id).key
+
+    done = check(certificate, key, secret_of)
+    by = f"the key {done.signed_by}" if done.signed_by else "the tenant's secret (format 1)"
+    note(f"Certificate of {certificate['request_id']}: as it was signed, with {by}.")
+    wrong = _wrong_here(settings, certificate, ids)
+    for one in wrong:
+        note(f"Not as certified: {one}.")
+    if wrong:
+        raise typer.Exit(NOT_AS_CERTIFIED)
+
+
+def _settings() -> "LakeSettings | None":
+    """The settings; None outside of a project, where a signature can be checked all the same."""
+    from lakehouse.errors import EtaError
+    from lakehouse.settings import LakeSettings
+
+    try:
+        return LakeSettings()
+    except EtaError:
+        return None
+
+
+def _wrong_here(
+    settings: "LakeSettings | None", certificate: Mapping[str, Any], ids: Path | None
+) -> list[str]:
+    if settings is None or not has_database(settings):
+        if ids is not None:
+            return ["there is no lake here to search for the ids in (ETA_HOME)"]
+        note("There is no lake here: only the signature was checked.")
+        return []
+    with existing_database(settings) as database:
+        assert database is not None
+        return wrong_with(settings, database, certificate, ids)
+
+
+def wrong_with(
+    settings: "LakeSettings",
+    database: "ControlDatabase",
+    certificate: Mapping[str, Any],
+    ids: Path | None = None,
+) -> list[str]:
+    """Return what in the lake is not as certified, in sentences; says what agrees."""
+    from lakehouse.control.database import TenantNotFound
+    from lakehouse.privacy.checking import list_against, tables_against
+
+    try:
+        database.tenant_settings(str(certificate["tenant_id"]))
+    except TenantNotFound:
+        return ["this installation does not have the tenant of the certificate"]
+    wrong = [*tables_against(settings, certificate), *list_against(database, certificate)]
+    if not wrong:
+        note(
+            f"Lake: {len(certificate['table_versions']):,} tables are as new as the certificate; "
+            f"all {len(certificate['subjects']):,} people are on the suppression list; the audit "
+            "log is unbroken."
+        )
+    if ids is not None:
+        wrong += _search_for(settings, database, certificate, ids)
+    return wrong
+
+
+def _search_for(
+    settings: "LakeSettings",
+    database: "ControlDatabase",
+    certificate: Mapping[str, Any],
+    ids: Path,
+) -> list[str]:
+    from lakehouse.privacy.checking import as_certified, unnamed
+    from lakehouse.privacy.id_files import read_ids
+    from lakehouse.privacy.needles import Needles
+    from lakehouse.privacy.verify import search, summary
+
+    identifiers = as_certified(database, certificate, read_ids(ids).identifiers)
+    others = unnamed(database, certificate, identifiers)
+    wrong = []
+    if others:
+        wrong.append(f"{others:,} of the ids are of people whom the certificate is not about")
+    found = search(settings, database, str(certificate["tenant_id"]), Needles(identifiers))
+    note(f"{sum(found.files.values()):,} files with {found.bytes / 2**20:,.1f} MiB were searched.")
+    if not found.is_clean:
+        columns = ("kind", "path", "how", "count")
+        print_rows(columns, [tuple(one.values()) for one in summary(found.findings)])
+        wrong.append("people of the certificate were found, in the places above")
+    return wrong

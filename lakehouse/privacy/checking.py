@@ -1,0 +1,74 @@
+"""Checks a genuine certificate against the lake and the control database as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from deltalake.exceptions import DeltaError
+
+from lakehouse.contracts.tenant import check_tenant_id
+from lakehouse.control.suppressions import subject_hash
+from lakehouse.privacy.id_files import Identifier, forms, resolved
+from lakehouse.storage.tables import open_path
+
+if TYPE_CHECKING:
+    from lakehouse.control.database import ControlDatabase
+    from lakehouse.settings import LakeSettings
+
+
+def tables_against(settings: LakeSettings, certificate: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the lake's tables: gone, or older than the certificate."""
+    wrong = []
+    for name, version in certificate["table_versions"].items():
+        try:
+            held = open_path(settings, str(name).replace(".", "/", 1)).version()
+        except (DeltaError, OSError):
+            wrong.append(f"{name} is not there, or cannot be read")
+            continue
+        if held < version:
+            wrong.append(
+                f"{name} is at version {held:,}, the certificate at {version:,}: an older state "
+                "was restored (`eta privacy reapply`)"
+            )
+    return wrong
+
+
+def list_against(database: ControlDatabase, certificate: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the suppression list and the audit log."""
+    wrong = []
+    tenant_id = check_tenant_id(str(certificate["tenant_id"]))
+    listed = database.suppressed(tenant_id).subjects
+    gone = [one for one in certificate["subjects"] if one not in listed]
+    if gone:
+        wrong.append(
+            f"{len(gone):,} of {len(certificate['subjects']):,} people are not on the suppression "
+            "list any more: what comes of them is stored (lifted, or an older state was restored)"
+        )
+    broken = database.audit.first_broken(until=str(certificate["audit_head"]))
+    if broken is not None:
+        wrong.append(
+            f"the audit log is broken at entry {broken}"
+            if broken
+            else "the audit log does not have the entry that the certificate names"
+        )
+    return wrong
+
+
+def as_certified(
+    database: ControlDatabase, certificate: Mapping[str, Any], identifiers: Sequence[Identifier]
+) -> list[str]:
+    """Return identifiers of a file as the certificate has them: with white space or without."""
+    key = database.suppressed(check_tenant_id(str(certificate["tenant_id"]))).key
+    named = {*certificate["subjects"]}
+    known = {text for text in forms(identifiers) if subject_hash(key, text) in named}
+    return [one.text for one in resolved(identifiers, known)]
+
+
+def unnamed(
+    database: ControlDatabase, certificate: Mapping[str, Any], identifiers: Iterable[str]
+) -> int:
+    """Return how many of these identifiers the certificate is not about."""
+    key = database.suppressed(check_tenant_id(str(certificate["tenant_id"]))).key
+    named = {*certificate["subjects"]}
+    return sum(subject_hash(key, one) not in named for one in set(identifiers))
