@@ -146,7 +146,13 @@ class BatchRun:
         self._layout = file.layout(order.mapping_name)
         self._unit = file.place_unit
         try:
-            validator = Validator(order.data_type, order.mapping, order.settings, file.header)
+            validator = Validator(
+                order.data_type,
+                order.mapping,
+                order.settings,
+                file.header,
+                has_named_fields=not isinstance(file, CsvRows),
+            )
         except FileRefusedError as error:
             error.line = error.line or file.header_line
             if isinstance(file, CsvRows):

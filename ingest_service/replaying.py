@@ -15,7 +15,7 @@ import polars as pl
 
 from ingest_service.dedupe.window import BatchSession, BatchWindow, DedupeWindows, History, Verdict
 from ingest_service.json_files.rows import JsonColumns
-from ingest_service.rereading import EditedRows, reread
+from ingest_service.rereading import EditedRows, reread, without_unsent
 from ingest_service.rows import outcome_rows, raw_rows
 from ingest_service.sinks.base import BatchKey, Counts, OutdatedError, Sink, SinkBatch
 from lakehouse.contracts.identity import fingerprints
@@ -191,7 +191,7 @@ class _ReplayRun:
         self._batch = batch
         self._window = window
         self._suppressed = suppressed
-        self._validators: dict[tuple[str, tuple[str, ...]], Validator] = {}
+        self._validators: dict[tuple[str, tuple[str, ...], bool], Validator] = {}
         self._tried = 0
         self._outcomes: Counter[str] = Counter()
         self._codes: Counter[str] = Counter()
@@ -241,6 +241,9 @@ class _ReplayRun:
             self._codes[UNREADABLE] += int((~is_read).sum())
         else:
             texts = edited.texts(rows)
+            if layout.format != "csv":
+                known, _ = reread(layout, rows["raw"].to_list(), lambda: self._asked(layout))
+                texts = without_unsent(texts, known)
         if not rows.height:
             return
         validator = self._validator(layout, tuple(texts.columns))
@@ -292,11 +295,13 @@ class _ReplayRun:
 
     def _validator(self, layout: SourceLayout, columns: tuple[str, ...]) -> Validator:
         name = self._order.mapping or layout.mapping
-        key = (name, columns)
+        has_named_fields = layout.format != "csv"
+        key = (name, columns, has_named_fields)
         if key not in self._validators:
             settings = self._order.settings
+            mapping = settings.mapping(name)
             self._validators[key] = Validator(
-                self._key.data_type, settings.mapping(name), settings, columns
+                self._key.data_type, mapping, settings, columns, has_named_fields=has_named_fields
             )
         return self._validators[key]
 

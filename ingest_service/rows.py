@@ -132,6 +132,9 @@ def _table(
             columns[field.name] = _constant(constants[field.name], frame.height)
         elif field.name == "context":
             columns[field.name] = _context(frame)
+        elif pa.types.is_list(field.type):
+            # As in a struct: lists of string views cannot be sliced.
+            columns[field.name] = _arrow(frame.get_column(field.name)).cast(field.type)
         else:
             columns[field.name] = _arrow(frame.get_column(field.name))
     names = [name for name in spec.schema.names if name in columns]

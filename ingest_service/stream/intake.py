@@ -195,7 +195,7 @@ class _TenantRun:
         assert settings is not None
         columns = tuple(group.texts.values)
         mapping = settings.mapping(group.layout.mapping)
-        validator = Validator(self._data_type, mapping, settings, columns)
+        validator = Validator(self._data_type, mapping, settings, columns, has_named_fields=True)
         frame = pl.DataFrame(group.texts.values, schema=dict.fromkeys(columns, pl.String))
         faults = pl.DataFrame(group.texts.faults, schema=REASON_SCHEMA, orient="row")
         found = validator.validate(frame, self._key.known_at, faults=faults)
