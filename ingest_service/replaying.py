@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from ingest_service.dedupe.occurrences import Occurrences
 from ingest_service.dedupe.window import BatchSession, BatchWindow, DedupeWindows, History, Verdict
 from ingest_service.json_files.rows import JsonColumns
 from ingest_service.rereading import EditedRows, reread, without_unsent
@@ -190,6 +191,7 @@ class _ReplayRun:
         self._key = key
         self._batch = batch
         self._window = window
+        self._occurrences = Occurrences(key.data_type)
         self._suppressed = suppressed
         self._validators: dict[tuple[str, tuple[str, ...], bool], Validator] = {}
         self._tried = 0
@@ -259,6 +261,7 @@ class _ReplayRun:
         self._codes.update(dict(validated.reasons["code"].value_counts().iter_rows()))
         accepted, data_type = validated.accepted, self._key.data_type
         prints = fingerprints(data_type, accepted, validated.payload, validated.is_state)
+        accepted, prints = self._occurrences.apply(accepted, prints, validated.is_state)
         verdicts = self._window.judge(prints, validated.is_state)
         places = refs.gather(accepted["row"])
         is_new = verdicts == Verdict.NEW
@@ -270,8 +273,12 @@ class _ReplayRun:
         if is_new.any():
             stored = accepted.filter(is_new)
             places = places.filter(is_new)
+            known_at = None
+            if data_type is DataType.ITEMS:  # its place among the rows that it was sent with
+                known_at = rows["known_at"].gather(stored["row"]).to_arrow()
+            table = RAW_TABLES[data_type]
             self._batch.append(
-                raw_rows(RAW_TABLES[data_type], stored, places.to_arrow(), self._key)
+                raw_rows(table, stored, places.to_arrow(), self._key, known_at=known_at)
             )
 
     def _gone(self, validator: Validator, texts: pl.DataFrame) -> pl.Series:

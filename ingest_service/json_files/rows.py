@@ -68,6 +68,7 @@ class JsonChunk:
     faults: pl.DataFrame
     raws: Sequence[bytes] = field(repr=False)
     traits: Traits = UNKNOWN
+    requests: pl.Series | None = None
 
     def raw(self, rows: Sequence[int]) -> list[bytes]:
         """The rows as the file has them."""

@@ -123,6 +123,20 @@ def placed_ids(event_ids: pl.Series, is_state: pl.Series, places: pl.Series) -> 
     return placed.select(chosen.alias("event_id")).to_series()
 
 
+def repeated_ids(event_ids: pl.Series, numbers: pl.Series) -> pl.Series:
+    """Return the ids of dated rows; the occurrence in their batch is part of all but the first's.
+
+    `numbers` are 0 for a first occurrence, see `ingest_service/dedupe/occurrences.py`.
+    """
+    number = pl.col("_number")
+    frame = pl.DataFrame({_IDENTITY: event_ids, "_number": numbers}).with_columns(
+        _again=pl.col(_IDENTITY) + pl.lit(f"{SEPARATOR}again=") + number.cast(pl.String)
+    )
+    digest = plh.col("_again").chash.sha2_256().str.slice(0, EVENT_ID_DIGITS)
+    chosen = pl.when(number > 0).then(digest).otherwise(pl.col(_IDENTITY))
+    return frame.select(chosen.alias("event_id")).to_series()
+
+
 def _value_text(field: ContractField, column: pl.Series, *, is_plain: bool) -> pl.Expr:
     value = pl.col(field.column)
     match field.kind:
