@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -18,10 +19,13 @@ from hypothesis import strategies as st
 from ingest_service.events.parsing import EventLimits, parse_events
 from ingest_service.events.plain import plain_body, read_together
 from ingest_service.events.quick import quick_texts
+from ingest_service.events.rows import EventRows
 from ingest_service.json_files.rows import JsonColumns, joined, texts_of
 from ingest_service.rereading import read_edited
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.memory import MemorySink
+from ingest_service.stream.places import Part
+from ingest_service.stream.sink import Bounds
 from ingest_service.webhooks.adapters import rows_of
 from lakehouse.contracts.fields import CARRIED_FIELDS
 from lakehouse.contracts.order import arrival
@@ -32,10 +36,12 @@ from lakehouse.settings import LakeSettings
 from lakehouse.storage import tables
 from lakehouse.storage.quarantine import Quarantine
 from lakehouse.storage.quarantine_export import export_rows
+from lakehouse.storage.stream_offsets import Partition
 from lakehouse.storage.tables import ensure_tables, open_table, table_opener
 from lakehouse.training.export.catalogue import _newest
 from tests.support.ingesting import ingest, service
 from tests.unit.ingest_service.test_replaying import replay
+from tests.unit.ingest_service.test_stream_sink import Process
 
 KNOWN_AT = datetime(2026, 5, 1, tzinfo=UTC)
 LIMITS = EventLimits(1_000, 1_000_000)
@@ -299,3 +305,34 @@ def test_an_edited_row_sends_the_fields_that_it_sent_and_those_filled_in(tmp_pat
     (done,) = replay(lake, settings=TenantSettings(), edited=read_edited(exported))
     assert done.stored == 1
     assert stored(lake)[SENT_FIELDS].to_list() == [["title", "category", "price"]]
+
+
+def test_messages_send_the_fields_they_name_and_of_one_time_the_last_counts(
+    tmp_path: Path,
+) -> None:
+    lake = LakeSettings(home=tmp_path / "home")
+    ensure_tables(lake)
+    process = Process(lake)
+    where = Partition("items-raw", 0)
+    (claim,) = process.sink.take_over({where: (DataType.ITEMS, Bounds(0, 1_000, 1))})
+    moment = {"updated_at": 1_767_225_600_000}
+    said = [{"price": 1} | moment, {"price": 2} | moment, {"price": 1} | moment, {"title": None}]
+    records = [
+        SimpleNamespace(
+            key=b"acme:i", value=as_json([row]).encode(), offset=n, timestamp=0, headers=()
+        )
+        for n, row in enumerate(said)
+    ]
+    process.store(process.intake.prepare([Part(claim, records, len(records))]))
+    rows = stored(lake).sort("source_ref")
+    assert rows[SENT_FIELDS].to_list() == [["price"]] * 3 + [["title"]]
+
+
+def test_events_of_several_requests_know_theirs() -> None:
+    bodies = [b'[{"item_id":"i"},{"item_id":"j"}]', b'{"item_id":"i"}']
+    plain = [plain_body(body, DataType.ITEMS, LIMITS) for body in bodies]
+    read = [texts_of(parse_events(body, LIMITS), COLUMNS) for body in bodies]
+    for parts in (plain, read):
+        chunk = EventRows(parts, COLUMNS).parse(parts, COLUMNS.names)  # type: ignore[arg-type]
+        assert chunk.requests is not None
+        assert chunk.requests.to_list() == [0, 0, 1]
