@@ -52,6 +52,10 @@ class LakeSettings(BaseSettings):
     certificate_key_file: Path | None = None
     """Private key (PEM, Ed25519) that certificates of erasures are signed with. Default: one that
     is made in the home. Machines that share a lake name the same key."""
+    erasure_tries: int = Field(default=12, ge=1)
+    """After so many attempts that could not go on, an erasure needs attention."""
+    erasure_hours: float = Field(default=24.0, gt=0)
+    """After so many hours an erasure that cannot go on needs attention."""
     cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "eta")
     """Downloaded jars and launchers, shared between projects."""
 

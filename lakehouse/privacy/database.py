@@ -70,16 +70,21 @@ def count_in_rows(
 
 
 def take_out_of_rows(
-    database: ControlDatabase, tenant_id: str, needles: Needles, readers: Readers | None = None
+    database: ControlDatabase,
+    tenant_id: str,
+    needles: Needles,
+    readers: Readers | None = None,
+    tied: frozenset[str] = frozenset(),
 ) -> int:
     """Take people out of answers and waiting messages; return how many rows were changed.
 
-    Of a waiting message only the events of these people go: the others are still to be stored.
+    Of a waiting message only the events of these people go, and those that name no user and have
+    one of the `tied` anonymous ids: the others are still to be stored.
     """
     readers = readers or Readers(TenantSettings())
     changed = 0
     for table, row in list(_rows(database, tenant_id)):
-        change = _change_of(table, row, needles, readers)
+        change = _change_of(table, row, needles, readers, tied)
         if change is None:
             continue
         key = table.c.job_id if table is schema.jobs else table.c.message_hash
@@ -106,7 +111,13 @@ def _rows(database: ControlDatabase, tenant_id: str) -> Iterator[tuple[Table, An
                 yield table, row
 
 
-def _change_of(table: Table, row: Any, needles: Needles, readers: Readers) -> dict[str, Any] | None:
+def _change_of(
+    table: Table,
+    row: Any,
+    needles: Needles,
+    readers: Readers,
+    tied: frozenset[str] = frozenset(),
+) -> dict[str, Any] | None:
     """Return what a row has to be set to, None when it names nobody."""
     if table is schema.jobs and row.finished_at is not None:
         values = {n: _without(needles, getattr(row, n)) for n in ("request", "result")}
@@ -114,7 +125,7 @@ def _change_of(table: Table, row: Any, needles: Needles, readers: Readers) -> di
     if table is schema.webhook_messages and row.payload is not None:
         layout = SourceLayout(format="json", mapping=row.mapping)
         reader = readers.of(DataType(row.data_type), layout)
-        payload = _without_events(needles, row.payload, reader)
+        payload = _without_events(needles, row.payload, reader, tied)
         return None if payload == row.payload else {"payload": payload}
     return None
 
@@ -144,11 +155,13 @@ def _without(needles: Needles, value: Any, *, is_named: bool = False) -> Any:
     return ERASED if is_one else value
 
 
-def _without_events(needles: Needles, payload: bytes, reader: RecordReader) -> bytes | None:
+def _without_events(
+    needles: Needles, payload: bytes, reader: RecordReader, tied: frozenset[str]
+) -> bytes | None:
     """Return a message without the events that name people; None when none is left."""
 
     def is_of(raw: bytes) -> bool:
-        return reader.named(raw).is_of(needles.texts.__contains__, lambda _: False)
+        return reader.named(raw).is_of(needles.texts.__contains__, tied.__contains__)
 
     if not is_of(payload):
         return payload

@@ -105,12 +105,12 @@ def delete_rows(
     rewrote the same files each time.
     """
     cost = [
-        _delete(settings, spec, people, now, _subject_search(spec, people))
+        delete_found(settings, spec, people, now, _subject_search(spec, people))
         for spec in (RAW_INTERACTIONS, RAW_CLICKSTREAM)
     ]
     stored = Quarantine(table_opener(settings), people.tenant_id).stored
     search = _record_search(people, tenant or TenantSettings())
-    cost.append(_delete(settings, RAW_QUARANTINE, people, now, search, stored))
+    cost.append(delete_found(settings, RAW_QUARANTINE, people, now, search, stored))
     return Rewritten(sum(one.files for one in cost), sum(one.bytes for one in cost))
 
 
@@ -130,25 +130,25 @@ def erased_rows(
         is_done = request_id in request_ids and (
             tables(specs[name]).transaction_version(removal_id) == attempt
         )
-        if is_done:
-            found[name][request_id] += count
+        if is_done:  # of the catalogue only rows go that mention somebody, if at all
+            found.setdefault(name, Counter())[request_id] += count
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
+class RowSearch:
     """Which columns to read, and which of the rows to take out."""
 
     columns: Sequence[str]
     find: Callable[[pa.Table], tuple[Mask, pl.DataFrame]]
 
 
-def _delete(
+def delete_found(
     settings: LakeSettings,
     spec: TableSpec,
     people: People,
     now: datetime,
-    search: _Search,
+    search: RowSearch,
     stored: pl.DataFrame | None = None,
 ) -> Rewritten:
     """Take rows out of one table; return what was rewritten.
@@ -166,7 +166,7 @@ def _delete_alone(
     spec: TableSpec,
     people: People,
     now: datetime,
-    search: _Search,
+    search: RowSearch,
     stored: pl.DataFrame | None,
 ) -> Rewritten:
     for _ in range(TRIES):
@@ -214,7 +214,7 @@ def _note(
     return transactions
 
 
-def _subject_search(spec: TableSpec, people: People) -> _Search:
+def _subject_search(spec: TableSpec, people: People) -> RowSearch:
     columns = ["user_id", *(["anonymous_id"] if spec is RAW_CLICKSTREAM else [])]
     owners = {text: one.request_id for text, one in {**people.tied, **people.subjects}.items()}
 
@@ -227,10 +227,10 @@ def _subject_search(spec: TableSpec, people: People) -> _Search:
         )
         return is_of.to_numpy(), frame.filter(is_of).select(*PLACE, request_id=owner)
 
-    return _Search([*PLACE, *columns], find)
+    return RowSearch([*PLACE, *columns], find)
 
 
-def _record_search(people: People, tenant: TenantSettings) -> _Search:
+def _record_search(people: People, tenant: TenantSettings) -> RowSearch:
     """Records of the quarantine that name one of these people; they count for the first."""
     first = people.request_ids[0]
     look = RecordSearch(people.needles, Readers(tenant), frozenset(people.tied))
@@ -240,7 +240,7 @@ def _record_search(people: People, tenant: TenantSettings) -> _Search:
         told = pl.DataFrame(rows.select([*PLACE, "attempt"])).filter(pl.Series(mask))
         return mask, told.with_columns(request_id=pl.lit(first))
 
-    return _Search([*PLACE, "attempt", *RECORDS], find)
+    return RowSearch([*PLACE, "attempt", *RECORDS], find)
 
 
 def _is_of(people: People, columns: Sequence[str]) -> pl.Expr:

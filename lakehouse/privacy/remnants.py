@@ -121,6 +121,13 @@ def drop_old_files(
     return removed.files
 
 
+def drop_mentioning(settings: LakeSettings, mentions: Iterable[Finding]) -> dict[str, int]:
+    """Delete files that mention somebody and are of no newest version."""
+    removed = Removed()
+    _drop_data(settings, lake_filesystem(settings), mentions, removed)
+    return removed.files
+
+
 def _drop_data(
     settings: LakeSettings, lake: pafs.FileSystem, found: Iterable[Finding], removed: Removed
 ) -> None:

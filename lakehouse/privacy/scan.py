@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 PIECE: Final = 8 * 1024 * 1024
 ROWS: Final = 131_072
 WITHOUT_END: Final = "pages without an end"
+_MADE_HERE: Final = frozenset({"source_ref", "source", "data_type", "layout"})
+"""Columns whose texts the service makes: they mention nobody."""
 _PARQUET: Final = b"PAR1"
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
@@ -126,6 +128,7 @@ class _Scan:
             return
         leaves = [parquet.schema.column(number) for number in range(len(parquet.schema))]
         texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        texts = [path for path in texts if path not in _MADE_HERE]
         if not self._needles.have_mentions:
             texts = [path for path in texts if path.partition(".")[0] in named]
         # Numbers may name a person, too, in a table that somebody else has written.

@@ -6,13 +6,16 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_QUARANTINE
-from lakehouse.contracts.tenant import DataType, FileFormat
+from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.contracts.tenant import DataType, FileFormat, PrivacySettings
+from lakehouse.privacy.mentions import FREE_TEXTS
+from lakehouse.storage.ledger_check import check_ledger
 from tests.support.erasure import FIRST_MS, TENANT, ErasableLake, interactions
 
 HEADER = "user_id,item_id,interaction_type,timestamp\n"
@@ -102,14 +105,15 @@ def test_others_whose_rows_have_the_same_text_keep_them(lake: ErasableLake) -> N
 
 
 def test_a_user_named_like_the_tenant_is_an_ordinary_one(lake: ErasableLake) -> None:
-    lake.database.tenants.add("other")
-    lake.upload(interactions([("other", 1), (TENANT, 1), ("bert", 1)]))
-    lake.upload(interactions([(TENANT, 1), ("x", 1)]), tenant_id="other")
+    other = "a-tenant-with-a-long-name"
+    lake.database.tenants.add(other)
+    lake.upload(interactions([(other, 1), (TENANT, 1), ("bert", 1)]))
+    lake.upload(interactions([(TENANT, 1), ("x", 1)]), tenant_id=other)
     logs = {path: path.read_bytes() for path in _logs(lake)}
-    certificate = erased(lake, TENANT, "other", "nobody")
+    certificate = erased(lake, TENANT, other, "nobody")
     assert certificate["rows_deleted"]["raw.interactions"] == 2
     assert lake.rows(RAW_INTERACTIONS)["user_id"].to_list() == ["bert"]
-    assert set(lake.rows(RAW_INTERACTIONS, "other")["user_id"]) == {TENANT, "x"}
+    assert set(lake.rows(RAW_INTERACTIONS, other)["user_id"]) == {TENANT, "x"}
     assert {path: path.read_bytes() for path in logs} == logs, "no entry of a log is cut"
 
 
@@ -128,14 +132,16 @@ def test_no_log_holds_an_identifier(lake: ErasableLake) -> None:
 
 def test_short_ids_go_from_old_versions(lake: ErasableLake) -> None:
     lake.upload(interactions([("7", 1), ("77", 1)]))
+    lake.upload(HEADER + refused("7", "77", "odd", 1) + refused("77", "7", "odd", 1))
     erased(lake, "7")
-    seen = [
-        value
-        for path in Path(lake.settings.lake, RAW_INTERACTIONS.path).rglob("*.parquet")
+    seen = {
+        str(value)
+        for spec, column in ((RAW_INTERACTIONS, "user_id"), (RAW_QUARANTINE, "raw"))
+        for path in Path(lake.settings.lake, spec.path).rglob("*.parquet")
         if "_delta_log" not in path.parts
-        for value in pq.ParquetFile(path).read(columns=["user_id"])["user_id"].to_pylist()
-    ]
-    assert set(seen) == {"77"}
+        for value in pq.ParquetFile(path).read(columns=[column])[column].to_pylist()
+    }
+    assert seen == {"77", "b'77,7,odd,1'"}
 
 
 EXPORTS = {
@@ -166,6 +172,36 @@ def test_exports_are_read_by_their_own_header(lake: ErasableLake, name: str) -> 
     assert foreign.exists()
 
 
+def test_of_a_waiting_message_the_events_of_others_stay(lake: ErasableLake) -> None:
+    database, who = lake.database, "4217"
+    source = database.webhooks.add(
+        TENANT, "shop", adapter="segment", data_type="clickstream", mapping="segment"
+    ).source_id
+    calls = [
+        {"userId": 4217, "type": "track"},
+        {"userId": "b", "anonymousId": "a", "properties": {"of": "4217"}},
+        {"anonymousId": "a"},
+    ]
+    page = f"event_name,user_id,anonymous_id,session_id,timestamp\np,{who},a,s,{FIRST_MS}\n"
+    lake.upload(page, DataType.CLICKSTREAM)  # ties `a` to the person
+    for number, body in enumerate(({"batch": calls}, {"batch": calls[:1]}, {"batch": calls[1:2]})):
+        database.messages.receive(source, f"m{number}", 1, json.dumps(body).encode(), "s")
+    erased(lake, who)
+    kept = [json.loads(message.payload) for message in database.messages.kept("another session")]
+    assert kept == [{"batch": calls[1:2]}, {"batch": calls[1:2]}]
+
+
+def test_answers_lose_people_and_nothing_else(lake: ErasableLake) -> None:
+    database = lake.database
+    job = database.jobs.start(TENANT, "upload", "b")
+    result = {"user_id": "interactions", "kind": "interactions", "ids": ["x", 7], "count": 7}
+    database.jobs.finish(job, "succeeded", result)
+    erased(lake, "interactions", "7", "upload", TENANT, "succeeded")
+    expected = {"user_id": "(erased)", "kind": "interactions", "ids": ["x", "(erased)"], "count": 7}
+    assert database.jobs.get(job).result == expected
+    assert database.tenants.list()
+
+
 def test_an_upload_of_another_tenant_is_not_touched(lake: ErasableLake) -> None:
     lake.database.tenants.add("other")
     lake.settings.spool_dir.mkdir(parents=True, exist_ok=True)
@@ -189,6 +225,45 @@ def test_mentions_are_counted_and_stop_nothing(lake: ErasableLake) -> None:
     certificate = erased(lake, who)
     assert certificate["mentions"]["places"] == {"raw/clickstream": 1, "raw/items": 1}
     assert certificate["searched"]["found"] == 0
+
+
+@pytest.mark.parametrize("policy", ["keep", "redact", "delete_row"])
+def test_mentions_are_kept_redacted_or_deleted_by_the_tenants_policy(
+    lake: ErasableLake, policy: str
+) -> None:
+    who = "anna.schmidt@example.com"
+    settings = lake.tenant.model_copy(update={"privacy": PrivacySettings(mentions=policy)})
+    lake.database.set_tenant_settings(TENANT, settings)
+    lake.upload(f"item_id,title\ni1,by {who}\ni2,by sus{who}\n", DataType.ITEMS)
+    lines = [
+        {"user_id": "bert", "url": f"https://x.de/{who}?a=1", "properties": {"of": [who, "b"]}},
+        {"user_id": "carl", "url": f"https://x.de/sus{who}", "properties": {"of": 1}},
+    ]
+    common = {"event_name": "page", "session_id": "s", "timestamp": FIRST_MS}
+    text = "\n".join(json.dumps({**common, **one}) for one in lines)
+    lake.upload(text, DataType.CLICKSTREAM, file_format=FileFormat.JSON)
+    lake.upload(HEADER + refused("bert", f"of {who}", "odd", 1) + refused("carl", "i", "odd", 1))
+    before = {spec: lake.rows(spec) for spec in FREE_TEXTS}
+    certificate = erased(lake, who)
+    assert certificate["mentions"]["policy"] == policy
+    after = {spec: lake.rows(spec) for spec in FREE_TEXTS}
+    place = ["batch_id", "source_ref"]
+    for spec, columns in FREE_TEXTS.items():
+        old, new = (rows[spec].sort(place) for rows in (before, after))
+        if policy == "delete_row":
+            old = old.filter(~(pl.col("source_ref") == old["source_ref"].min()))
+        elif policy == "redact":
+            assert new.drop(columns).equals(old.drop(columns))
+            assert not any(f" {who}" in str(v) or f"/{who}" in str(v) for v in new[columns[0]])
+            continue
+        assert new.equals(old), spec.full_name
+    left = certificate["mentions"]["places"]
+    assert bool(left) == (policy == "keep"), left
+    assert not check_ledger(lake.settings).wrong
+    if policy == "redact":
+        rows = after[RAW_CLICKSTREAM].sort(place)
+        assert rows["url"][0] == "https://x.de/(erased)?a=1"
+        assert json.loads(rows["properties"][0]) == {"of": ["(erased)", "b"]}
 
 
 def _tables(lake: ErasableLake) -> list[Path]:
