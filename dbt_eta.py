@@ -22,10 +22,13 @@ class EtaPlugin(dbtPlugin):  # type: ignore[misc]  # dbt has no types
         flags = get_flags()
         if self.project_name != PROJECT_NAME or flags.WHICH in COMMANDS_WITHOUT_SPARK:
             return
+        from lakehouse.permissions import restrict_files
+        from lakehouse.settings import LakeSettings
         from lakehouse.training.build import COMMANDS_THAT_WRITE
         from lakehouse.training.build_recording import RECORDED, record_build
         from lakehouse.training.targets import prepare_target
 
+        restrict_files(LakeSettings())
         if flags.WHICH in RECORDED:
             record_build(flags.WHICH, flags.VARS or {})
 

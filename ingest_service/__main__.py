@@ -52,11 +52,14 @@ def _serve(options: argparse.Namespace) -> None:
     from ingest_service.api.connections import Connections, TrustedProxies
     from ingest_service.api.door import DoorLimits, door_protocol
     from ingest_service.wiring import build_services
+    from lakehouse.permissions import restrict_files
     from lakehouse.settings import LakeSettings
 
     settings = ServiceSettings()
     allow_open_files(settings.max_connections + FILES)
-    services = build_services(LakeSettings(), settings)
+    lake = LakeSettings()
+    restrict_files(lake)
+    services = build_services(lake, settings)
     app = create_app(services)
     connections = Connections(
         settings.max_connections,

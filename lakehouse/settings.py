@@ -44,6 +44,9 @@ class LakeSettings(BaseSettings):
     storage_options: dict[str, str] = Field(default_factory=dict, repr=False)
     """Object-store options (JSON) by delta-rs' names, credentials included; never logged. Spark and
     boto3 get theirs from these, too (`lakehouse.storage.s3`)."""
+    umask: str = Field(default="077", pattern=r"^0?[0-7]{3}$")
+    """What others may not do with files of the lake and the home, as a mask of mode bits (octal).
+    By default their owner alone may read them; `027` lets its group read."""
     sync: bool = True
     """Whether a local lake is synced to its disk before rows are acknowledged, so that a power cut
     takes none. An object store answers once it has stored, and needs no such thing."""
@@ -71,6 +74,8 @@ class LakeSettings(BaseSettings):
     """Heap of a local Spark driver."""
     dbt_target_path: Path | None = Field(default=None, validation_alias="DBT_TARGET_PATH")
     """Folder that dbt writes to. Default: `target` in the project."""
+    dbt_log_path: Path | None = Field(default=None, validation_alias="DBT_LOG_PATH")
+    """Folder of dbt's logs. Default: `logs` in the project."""
     run_id: str | None = None
     """The run that this process is a step of, where a scheduler splits a run into processes."""
     airflow_environment: Path | None = None
@@ -117,6 +122,16 @@ class LakeSettings(BaseSettings):
     def dbt_target_dir(self) -> Path:
         """Where dbt writes what it has built."""
         return self.dbt_target_path or self.project_dir / "target"
+
+    @property
+    def dbt_log_dir(self) -> Path:
+        """Where dbt writes its logs."""
+        return self.dbt_log_path or self.project_dir / "logs"
+
+    @property
+    def file_mask(self) -> int:
+        """The mask of mode bits as a number."""
+        return int(self.umask, 8)
 
     @cached_property
     def control_url(self) -> str:

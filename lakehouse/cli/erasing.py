@@ -22,6 +22,7 @@ class DbtModels:
             assert database is not None, "there is no erasure without a control database"
             with database.run_lock.kept(f"erasure in process {os.getpid()}", is_of_process=True):
                 yield
+                _end_session()
 
     def delete(
         self, settings: LakeSettings, tenant_id: str, tables: Sequence[str], subjects: str
@@ -54,6 +55,15 @@ class DbtModels:
         except EtaError as error:
             return error.message
         return done.refused.get(tenant_id)
+
+
+def _end_session() -> None:
+    """End this process's Spark session: its shuffles held rows of the people."""
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession()
+    if session is not None and hasattr(session, "sparkContext"):
+        session.stop()
 
 
 def _run(settings: LakeSettings, *arguments: str) -> None:

@@ -1,5 +1,6 @@
 """The entry of the `eta` command; each command module adds itself in one line below."""
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -104,3 +105,13 @@ def main(
 ) -> None:
     """Options of every command; `EtaGroup` reads `debug`."""
     end_on_sigterm()
+    _restrict_files()
+
+
+def _restrict_files() -> None:
+    from lakehouse.errors import EtaError
+    from lakehouse.permissions import restrict_files
+    from lakehouse.settings import LakeSettings
+
+    with suppress(EtaError):  # outside of a project: who needs one says so
+        restrict_files(LakeSettings())

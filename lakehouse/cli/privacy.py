@@ -1,22 +1,18 @@
 """`eta privacy`: erase people, and prove it."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from lakehouse.cli.control import control_database, operator
 from lakehouse.cli.output import note, print_rows
-from lakehouse.errors import EtaError
+from lakehouse.cli.privacy_ids import given, listed_or_as_read, looked_up, new_file
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
-    from lakehouse.privacy.id_files import IdFile
     from lakehouse.privacy.worker import Progress
 
 app = typer.Typer(help="Erase people and prove it.", no_args_is_help=True)
@@ -61,19 +57,18 @@ def erase(
     line may stay in your shell's history: prefer a file.
     """
     from lakehouse.privacy.id_files import write_ids
-    from lakehouse.privacy.known import asked_for, remarks
-    from lakehouse.settings import LakeSettings
+    from lakehouse.privacy.known import remarks
 
-    read = _given(user, file)
-    with control_database() as database, _new_file(unknown) as listing:
-        taken, stored = asked_for(LakeSettings(), tenant, read.identifiers)
+    read = given(user, file)
+    with control_database() as database, new_file(unknown) as listing:
+        taken, stored = looked_up(tenant, read, is_wanted=unknown is not None)
         told = remarks(taken, stored, read)
         for remark in told:
             note(f"Warning: {remark}.")
         made = database.erasures.request(tenant, [one.text for one in taken], by=operator())
         typer.echo(made.request_id)
         note(f"{made.subject_count:,} suppressed. To be erased by {made.due_at:%Y-%m-%d %H:%M}Z.")
-        missing = sorted({one.text for one in taken} - stored)
+        missing = [] if stored is None else sorted({one.text for one in taken} - stored)
         if listing is not None:
             write_ids(listing, missing)
         if missing:
@@ -177,7 +172,7 @@ def verify(
         if request is not None:
             _check_certificate(database, tenant, request)
             return
-        subjects = _listed_or_as_read(database, tenant, _given(user, file))
+        subjects = listed_or_as_read(database, tenant, given(user, file))
         found = search(LakeSettings(), database, tenant, Needles(subjects))
     note(f"{sum(found.files.values()):,} files with {found.bytes / 2**20:,.1f} MiB were searched.")
     if not found.is_clean:
@@ -193,7 +188,7 @@ def verify(
 def lift(tenant: TenantOption, user: UserOption = None, file: FileOption = None) -> None:
     """Let people be stored again who were erased; noted in the audit log."""
     with control_database() as database:
-        subjects = _listed_or_as_read(database, tenant, _given(user, file))
+        subjects = listed_or_as_read(database, tenant, given(user, file))
         lifted = database.erasures.lift(tenant, subjects, by=operator())
     note(f"{lifted:,} may be stored again.")
 
@@ -315,46 +310,3 @@ def _check_certificate(database: "ControlDatabase", tenant: str, request: str) -
         note(f"Not as certified: {one}.")
     if wrong:
         raise typer.Exit(1)
-
-
-def _given(user: list[str] | None, file: Path | None) -> "IdFile":
-    """The identifiers, those of the file first."""
-    from lakehouse.privacy.id_files import Identifier, IdFile, read_ids
-
-    read = IdFile(()) if file is None else read_ids(file)
-    named = tuple(Identifier(one) for one in user or ())
-    return IdFile((*read.identifiers, *named), read.heading, read.is_json)
-
-
-def _listed_or_as_read(database: "ControlDatabase", tenant: str, read: "IdFile") -> list[str]:
-    """The identifiers as an erasure took them: with white space where that is on the list."""
-    from lakehouse.control.suppressions import subject_hash
-    from lakehouse.privacy.id_files import forms, resolved
-
-    listed = database.suppressed(tenant)
-    known = {
-        text
-        for text in forms(read.identifiers)
-        if subject_hash(listed.key, text) in listed.subjects
-    }
-    if read.heading is not None:
-        note(f"Line 1, {read.heading}, is taken for a heading.")
-    return [one.text for one in resolved(read.identifiers, known)]
-
-
-@contextmanager
-def _new_file(path: Path | None) -> "Iterator[IO[str] | None]":
-    """A new file that its owner alone may read, opened before anything is asked for."""
-    if path is None:
-        yield None
-        return
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise EtaError(f"{path} is there already", remedy="name another file") from None
-    except OSError as error:
-        raise EtaError(
-            f"{path} cannot be written ({error.strerror})", remedy="name another file"
-        ) from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        yield file

@@ -75,7 +75,7 @@ class Connections:
         """Write the files anew, so that nothing deleted or replaced is left in them.
 
         Of SQLite the whole file, and an empty write-ahead log; of PostgreSQL these tables. Waits
-        for other transactions. Raises `DatabaseUnreachable`.
+        for other transactions. Raises `DatabaseUnreachable`, and `EtaError` when one of them stays.
         """
         with _answering():
             if self.is_sqlite:
@@ -97,6 +97,11 @@ class Connections:
                 time.sleep(0.1)  # somebody is reading
         finally:
             connection.close()
+        raise EtaError(
+            "the write-ahead log of the control database could not be emptied: another program has "
+            f"been reading the database for more than {BUSY_SECONDS} seconds",
+            remedy="end it (a backup, an open shell of sqlite3), then run `eta privacy work`",
+        )
 
     def close(self) -> None:
         """Close every pooled connection."""

@@ -87,10 +87,12 @@ def start_server(
     is_ready: Callable[[], bool],
     environment: Mapping[str, str] | None = None,
     seconds: float = START_SECONDS,
+    keep_open: Sequence[int] = (),
 ) -> Server:
     """Start `command` in the background and wait until `is_ready`.
 
-    Its output goes to `folder/server.log`; it outlives this process. Raises `EtaError`, and leaves
+    Its output goes to `folder/server.log`; it outlives this process, and so do the locks on files
+    of `keep_open`. Raises `EtaError`, and leaves
     no process behind, when it ends or is not ready in time. One that runs already is returned.
     """
     if (running := find_server(name, folder)) is not None:
@@ -106,6 +108,7 @@ def start_server(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=keep_open,
         )
     server = Server(
         name, process.pid, psutil.Process(process.pid).create_time(), dict(addresses), str(log)

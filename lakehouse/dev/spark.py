@@ -21,6 +21,7 @@ from lakehouse.dev.servers import (
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.runtime import prepare_environment
+from lakehouse.spark.scratch import hold_scratch
 
 Kind = Literal["connect", "thrift"]
 
@@ -68,6 +69,7 @@ def start_spark(settings: LakeSettings, kind: Kind = "connect", port: int | None
         addresses=_addresses(kind, port),
         is_ready=lambda: is_listening(port),
         environment=environment,
+        keep_open=(hold_scratch(settings),),
     )
     try:
         _register_tables(kind, port, settings)
@@ -87,6 +89,7 @@ def become_spark(settings: LakeSettings, kind: Kind, host: str, port: int) -> No
     environment = _environment(settings)
     ensure_tables(settings)
     command = _command(kind, host, port, environment)
+    os.set_inheritable(hold_scratch(settings), True)
     os.execve(command[0], command, environment)  # noqa: S606  # a list of our own making
 
 

@@ -181,6 +181,13 @@ def _canonical(content: Mapping[str, Any]) -> bytes:
 
 
 def _renderings(found: Mapping[str, Any]) -> set[str]:
+    try:
+        return _spellings(found)
+    except RecursionError:  # deeper than any certificate
+        return set()
+
+
+def _spellings(found: Mapping[str, Any]) -> set[str]:
     return {
         json.dumps(found, indent=indent, separators=separators, ensure_ascii=is_ascii)
         for indent, separators in ((2, None), (None, None), (None, (",", ":")))

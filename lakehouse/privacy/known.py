@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from lakehouse.settings import LakeSettings
 
+_DELIMITERS: Final = (",", ";", "\t", "|")
 _RAW: Final = (RAW_INTERACTIONS, RAW_CLICKSTREAM)
 
 
@@ -32,7 +32,8 @@ def stored_identifiers(
 ) -> frozenset[str]:
     """Return those of `wanted` that stand in the tenant's rows: raw, the models', quarantined.
 
-    A quarantined record has an identifier as a value, as a word of it, or as a text of its JSON.
+    A quarantined record has an identifier as a cell, however the cells are separated, or as a text
+    or number of its JSON.
     """
     from deltalake.exceptions import TableNotFoundError
 
@@ -66,9 +67,14 @@ def asked_for(
 
 
 def remarks(
-    identifiers: Sequence[Identifier], stored: Collection[str], file: IdFile | None = None
+    identifiers: Sequence[Identifier],
+    stored: Collection[str] | None,
+    file: IdFile | None = None,
 ) -> list[str]:
-    """Return what to tell about the identifiers of a request, without naming one."""
+    """Return what to tell about the identifiers of a request, without naming one.
+
+    `stored`: those that have rows; None when that is not known.
+    """
     told = []
     if file is not None and file.heading is not None:
         told.append(f"line 1, {file.heading}, is taken for a heading")
@@ -78,7 +84,7 @@ def remarks(
             f"white space was taken off {len(trimmed):,} identifiers, which only quotes keep"
             f"{_lines(trimmed)}"
         )
-    unknown = [one for one in identifiers if one.text not in stored]
+    unknown = [one for one in identifiers if stored is not None and one.text not in stored]
     if unknown:
         told.append(
             f"{len({one.text for one in unknown}):,} of "
@@ -104,7 +110,7 @@ def _in_table(table: DeltaTable, tenant_id: str, asked: Collection[str]) -> set[
     found: set[str] = set()
     for name in names:
         wanted = pl.Series(list(asked), dtype=pl.String).implode()
-        for piece in _pieces(table, tenant_id, f"distinct {name}"):
+        for piece in pieces_of(table, tenant_id, f"distinct {name}"):
             values = pl.DataFrame(piece)[name].cast(pl.String)
             found |= set(values.filter(values.is_in(wanted).fill_null(value=False)))
     return found
@@ -112,16 +118,16 @@ def _in_table(table: DeltaTable, tenant_id: str, asked: Collection[str]) -> set[
 
 def _in_records(table: DeltaTable, tenant_id: str, asked: Collection[str]) -> set[str]:
     """Return those that stand in a quarantined record."""
-    wanted, found = frozenset(asked), set()
-    for piece in _pieces(table, tenant_id, "raw"):
+    wanted = frozenset(asked)
+    found: set[str] = set()
+    for piece in pieces_of(table, tenant_id, "raw"):
         for record in piece.column("raw").to_pylist():
-            for value in _values_of(bytes(record)):
-                if value in wanted:
-                    found.add(value)
+            found |= wanted.intersection(values_of(bytes(record)))
     return found
 
 
-def _pieces(table: DeltaTable, tenant_id: str, columns: str) -> Iterator[pa.Table]:
+def pieces_of(table: DeltaTable, tenant_id: str, columns: str) -> Iterator[pa.Table]:
+    """Yield columns of a tenant's rows, piece by piece."""
     from deltalake import QueryBuilder
 
     text = f"select {columns} from held where tenant_id = '{check_owner(tenant_id)}'"  # noqa: S608
@@ -129,33 +135,26 @@ def _pieces(table: DeltaTable, tenant_id: str, columns: str) -> Iterator[pa.Tabl
         yield pa.table(piece)
 
 
-_SEPARATORS: Final = (
-    re.compile(r"[\x00-\x20,;|\"'{}\[\]()<>]+"),
-    re.compile(r"[\x00-\x20,;|\"'{}\[\]()<>:=&/?#]+"),
-)
-
-
-def _values_of(record: bytes) -> Iterator[str]:
+def values_of(record: bytes) -> Iterator[str]:
     """Yield the values that a record may hold, whichever way it was written.
 
     More than there are: this asks whether an identifier is known, not what to delete.
     """
     text = record.decode(errors="replace")
-    for separator in _SEPARATORS:
-        yield from separator.split(text)
     if text.lstrip()[:1] in ("{", "["):
         try:
             yield from _texts_in(json.loads(text, parse_int=str, parse_float=str))
         except (ValueError, RecursionError):
+            pass
+        else:
             return
-    for delimiter in (",", ";", "\t", "|"):
-        if delimiter in text or delimiter == ",":
-            try:
-                cells = [cell for row in csv.reader([text], delimiter=delimiter) for cell in row]
-            except csv.Error:
-                continue
-            yield from cells
-            yield from (cell.strip() for cell in cells)
+    for delimiter in _DELIMITERS:
+        try:
+            cells = [cell for row in csv.reader([text], delimiter=delimiter) for cell in row]
+        except csv.Error:
+            continue
+        yield from cells
+        yield from (cell.strip() for cell in cells)
 
 
 def _texts_in(value: Any) -> Iterator[str]:

@@ -82,7 +82,7 @@ def machine_places(
     `uploads`: name → tenant of spooled files, of which other tenants' are left out.
     """
     home, lake = settings.home_dir, settings.lake
-    roots = [home, settings.dbt_target_dir, settings.project_dir / "logs"]
+    roots = [home, settings.dbt_target_dir, settings.dbt_log_dir]
     seen: set[Path] = set()
     for root in roots:
         for path in _files_below(root):

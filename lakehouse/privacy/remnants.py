@@ -35,6 +35,7 @@ from lakehouse.privacy.places import (
 )
 from lakehouse.privacy.scan import WITHOUT_END, scan_stream
 from lakehouse.privacy.verify import Finding, Search
+from lakehouse.spark.scratch import scratch_dir
 from lakehouse.storage.tables import open_path
 
 if TYPE_CHECKING:
@@ -97,8 +98,11 @@ def remove_remnants(
 
 
 def _is_made_again(settings: LakeSettings, path: Path) -> bool:
-    """Whether a file is dbt's: each run writes these again, and a message may quote a row."""
-    folders = (settings.dbt_target_dir, settings.project_dir / "logs")
+    """Whether a file is dbt's or a scratch file of Spark's: these are written again by each run.
+
+    A failed statement's message may quote a value of a row, so logs and results can name a person.
+    """
+    folders = (settings.dbt_target_dir, settings.dbt_log_dir, scratch_dir(settings))
     return path.is_absolute() and any(path.is_relative_to(folder) for folder in folders)
 
 

@@ -1,20 +1,21 @@
 """People who were erased and are there again, since a backup was restored.
 
-Who they are is known by their keyed hashes alone, so every identifier in the tables is hashed.
+Who they are is known by their keyed hashes alone, so every identifier in the tables is hashed, and
+every value of the quarantined records.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import polars as pl
-import pyarrow as pa
-from deltalake import QueryBuilder
 
 from lakehouse.contracts.identifying import IDENTIFYING_COLUMNS
-from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS
-from lakehouse.contracts.tenant import check_owner
+from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.control.erasures import MAX_SUBJECTS
 from lakehouse.privacy.derived import derived_tables
+from lakehouse.privacy.known import pieces_of, values_of
 from lakehouse.privacy.suppression import StoredSuppressionList, Suppressed
 from lakehouse.storage.tables import ensure_tables, open_table
 
@@ -30,7 +31,8 @@ def erase_again(
 ) -> list[Erasure]:
     """Request the erasure of everyone in the tables who is on a suppression list; return requests.
 
-    Those of one tenant, or of all. Anonymous ids that were tied to somebody count as such.
+    Those of one tenant, or of all; as many requests as it takes. Anonymous ids that were tied to
+    somebody count as such.
     """
     ensure_tables(settings)
     lists = StoredSuppressionList(database)
@@ -44,20 +46,34 @@ def erase_again(
             continue
         tables = {**raw, **derived_tables(settings)}
         found = {text for table in tables.values() for text in _listed(table, owner, listed)}
-        if found:
-            made.append(database.erasures.request(owner, sorted(found)[:10_000], by=by))
+        found |= _in_records(open_table(settings, RAW_QUARANTINE), owner, listed)
+        made += [
+            database.erasures.request(owner, part, by=by)
+            for part in _parts(sorted(found), MAX_SUBJECTS)
+        ]
     return made
+
+
+def _parts(texts: list[str], size: int) -> Iterable[list[str]]:
+    return (texts[start : start + size] for start in range(0, len(texts), size))
 
 
 def _listed(table: DeltaTable, tenant_id: str, listed: Suppressed) -> set[str]:
     names = [field.name for field in table.schema().fields if field.name in IDENTIFYING_COLUMNS]
     found: set[str] = set()
     for name in names:
-        text = (
-            f"select distinct {name} from held "  # noqa: S608
-            f"where tenant_id = '{check_owner(tenant_id)}' and {name} is not null"
-        )
-        for piece in QueryBuilder().register("held", table).execute(text):
-            texts = pl.DataFrame(pa.table(piece))[name].cast(pl.String)
-            found |= set(texts.filter(listed.matches([texts])).to_list())
+        for piece in pieces_of(table, tenant_id, f"distinct {name}"):
+            found |= _on_the_list(pl.DataFrame(piece)[name].cast(pl.String).drop_nulls(), listed)
     return found
+
+
+def _in_records(table: DeltaTable, tenant_id: str, listed: Suppressed) -> set[str]:
+    found: set[str] = set()
+    for piece in pieces_of(table, tenant_id, "raw"):
+        values = {text for raw in piece.column("raw").to_pylist() for text in values_of(bytes(raw))}
+        found |= _on_the_list(pl.Series("anonymous_id", sorted(values), dtype=pl.String), listed)
+    return found
+
+
+def _on_the_list(texts: pl.Series, listed: Suppressed) -> set[str]:
+    return set(texts.filter(listed.matches([texts])).to_list())

@@ -39,6 +39,7 @@ from lakehouse.privacy.signing import signing_key
 from lakehouse.privacy.turns import in_turns, note_waiting
 from lakehouse.privacy.unmatched import NOTHING, UNKNOWN, note_unmatched
 from lakehouse.privacy.verify import Search, search, summary, tenant_settings
+from lakehouse.spark.scratch import empty_scratch
 from lakehouse.storage.tables import ensure_tables
 
 if TYPE_CHECKING:
@@ -277,6 +278,7 @@ class _Round:
         self._hold_behind_uploads()
         if not self._requests:
             return
+        empty_scratch(self._settings)
         people = self._people()
         removed: Counter[str] = Counter()
         if people.tied:  # others may have them as well: there the live rows stay

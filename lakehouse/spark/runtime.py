@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from lakehouse.errors import EtaError
+from lakehouse.permissions import restrict_files
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.jars import DELTA_JARS, ensure_jars
 from lakehouse.spark.java import find_java_home
+from lakehouse.spark.scratch import scratch_dir
 from lakehouse.storage.s3 import spark_options
 from lakehouse.storage.tables import raw_bytes_of_log
 
@@ -57,6 +59,7 @@ def prepare_environment(
         )
     if "SPARK_CONF_DIR" in environment and not _is_ours(environment["SPARK_CONF_DIR"], settings):
         return
+    restrict_files(settings)
     java_home = find_java_home(settings.cache_dir, dict(environment))
     spark_home = find_spark_home()
     jars = ensure_jars(DELTA_JARS, settings.cache_dir, java_home=java_home, spark_home=spark_home)
@@ -90,7 +93,12 @@ def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, s
         "spark.master": f"local[{settings.spark_cores}]",
         "spark.driver.memory": settings.spark_memory,
         "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
-        "spark.driver.extraJavaOptions": settings.java_options or _java_options(is_small),
+        "spark.driver.extraJavaOptions": " ".join(
+            [*_scratch_options(settings), settings.java_options or _java_options(is_small)]
+        ),
+        "spark.local.dir": str(scratch_dir(settings)),
+        # Hadoop sets the modes of what it creates itself, by a mask of its own
+        "spark.hadoop.fs.permissions.umask-mode": settings.umask,
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -118,6 +126,13 @@ def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, s
         "spark.driver.host": "127.0.0.1",
         **({} if settings.is_local else spark_options(settings)),
     }
+
+
+def _scratch_options(settings: LakeSettings) -> list[str]:
+    """Options that keep a JVM's temporary files in the scratch folder."""
+    return [
+        f'"-D{name}={scratch_dir(settings)}"' for name in ("java.io.tmpdir", "derby.system.home")
+    ]
 
 
 def _java_options(is_small: bool) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.runtime import prepare_environment
+from lakehouse.spark.scratch import hold_scratch
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -32,6 +33,7 @@ def open_local_session(settings: LakeSettings) -> "SparkSession":
 
     prepare_environment(settings, os.environ)
     ensure_tables(settings)
+    hold_scratch(settings)
     from pyspark.sql import SparkSession
 
     # it writes every failed statement's JVM stack to stderr; the exception says the same

@@ -3,7 +3,9 @@
     The final select of a `__this_run` model whose rows come from its parents' feeds (`newest_rows`):
     in a run by changes the rows of `cte` enter the table and the keys of `deleted` leave it. What
     the table holds is not read: the feeds name the rows that changed. So `is_held` is null, only
-    the merge knows. Recomputed as a whole, it ends like any other model.
+    the merge knows. A key may come several times in `deleted`: each of two parents may have had it
+    and lost it, as when a pair moved in a run that was killed and the person was erased before the
+    next; a merge takes one row per key. Recomputed as a whole, it ends like any other model.
     -#}
     {%- if scope.mode != 'changed' -%}
     {{ with_tombstones(cte, scope, key) }}
@@ -19,6 +21,6 @@
         {%- endfor %}
         cast(null as boolean) as is_current,
         cast(null as boolean) as is_held
-    from {{ deleted }}
+    from (select distinct {{ key | join(', ') }} from {{ deleted }})
     {%- endif -%}
 {%- endmacro %}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from pyspark.sql import SparkSession
 
 from lakehouse.cli.erasing import DbtModels
 from lakehouse.control.database import ControlDatabase
@@ -13,6 +14,7 @@ from lakehouse.errors import EtaError
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.verify import search
 from lakehouse.privacy.worker import Worker
+from lakehouse.spark.scratch import scratch_dir
 from lakehouse.training.build import ON_REQUEST
 from lakehouse.training.publish import current_snapshot, list_snapshots, publish
 from lakehouse.training.rows import tenant_batches
@@ -101,6 +103,20 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     lake.dbt("run", "--exclude", ON_REQUEST)
     assert len(lake.table("staging.stg_interactions", TENANT)) == 8 * len(users) + 2
     database.close()
+
+
+@pytest.mark.spark
+def test_what_spark_writes_is_below_the_home_and_its_owners_alone(lake: Lake) -> None:
+    lake.store("private", events(["u1"], 0, 4))
+    lake.dbt("run", "--select", "stg_interactions")
+    session = SparkSession.getActiveSession()
+    assert session is not None
+    session.sql("select count(*), tenant_id from raw.interactions group by tenant_id").collect()
+    scratch = scratch_dir(lake.settings)
+    assert any(path.name.startswith("blockmgr-") for path in scratch.iterdir())
+    written = [scratch, *scratch.rglob("*"), *Path(lake.settings.lake, "staging").rglob("*")]
+    open_to_others = {path for path in written if path.stat().st_mode & 0o077}
+    assert not open_to_others
 
 
 PERSONAL = (

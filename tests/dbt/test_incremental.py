@@ -13,7 +13,9 @@ import yaml
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.errors import EtaError
+from lakehouse.storage.tables import open_table
 from lakehouse.training.build import build
 from tests.support.lake import DERIVED_TABLES, NOON, Lake, interaction
 from tests.support.tenants import random_catalogue, random_rows
@@ -152,6 +154,8 @@ class Stories:
     """Of `viewing`'s user, after each round."""
     labels: list[list[tuple]]
     """Of `moving`, after each run."""
+    vanished: list[list[tuple]]
+    """Of `vanishing`, after each run."""
     restored: list[list[str]]
     """Items of `restored`, after each run."""
     compiled: dict[str, str]
@@ -169,8 +173,8 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
     def quiet_files() -> set[Path]:
         return {path for path in lake.data_files() if f"tenant_id={QUIET}" in str(path)}
 
-    def labels() -> list[tuple]:
-        return lake.table("training.training_data", "moving").select("item_id", "label").rows()
+    def labels(tenant_id: str = "moving") -> list[tuple]:
+        return lake.table("training.training_data", tenant_id).select("item_id", "label").rows()
 
     def items() -> list[str]:
         return sorted(lake.table("training.training_data", "restored")["item_id"])
@@ -186,7 +190,8 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
     lake.store("changing", [interaction("e1", "u", "i1", "dislike")], known_at=EARLY)
     lake.store("cut", [interaction("e1", "u", "i1")], known_at=EARLY)
     lake.store("cut", [interaction("e2", "u", "i2")], known_at=LATE)
-    lake.store("moving", [interaction("e1", "u", "i1", "dislike")])
+    for name in ("moving", "vanishing"):
+        lake.store(name, [interaction("e1", "u", "i1", "dislike")])
     lake.store("restored", [interaction("e1", "u", "i1", "like")])
     others = [interaction(f"e{n}", "v", f"i{n}", "view") for n in range(3)]
     lake.store("viewing", [*others, interaction("liked", "u", "i3", "like")])
@@ -201,22 +206,27 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
         quiet_files(),
         [negatives()],
         [labels()],
+        [labels("vanishing")],
         [items()],
         {},
     )
 
     # second round: one more event each; first some models alone, then all of them
     version = DeltaTable(f"{lake.settings.lake}/training/positives").version()
-    lake.store("moving", [interaction("e2", "u", "i1", "like")])
+    for name in ("moving", "vanishing"):
+        lake.store(name, [interaction("e2", "u", "i1", "like")])
     lake.store("restored", [interaction("e2", "u", "i2", "like")])
     lake.store("viewing", [interaction("viewed", "u", "i1", "view")])
     lake.store(QUIET, [interaction("one more", "u1", "i1", event_time=NOON)])
     lake.dbt("run", "--select", "stg_interactions", "positives", "training_data")
     told.labels.append(labels())
+    told.vanished.append(labels("vanishing"))
     told.restored.append(items())
     told.compiled["positives"] = compiled(lake, "positives")
+    open_table(lake.settings, RAW_INTERACTIONS).delete("tenant_id = 'vanishing'")  # an erasure
     lake.dbt("run", "--select", "+training_examples")
     told.labels.append(labels())
+    told.vanished.append(labels("vanishing"))
     told.negatives.append(negatives())
     for model in ("user_feature_history", "item_hours", "sampled_negatives"):
         told.compiled[model] = compiled(lake, model)
@@ -275,6 +285,12 @@ def test_a_pair_that_one_parent_lost_stays_where_the_other_has_it(
     """The pair is taken over from `positives` before `explicit_negatives` lets go of it."""
     assert stories.labels == [[("i1", 0.0)], [("i1", 1.0)], [("i1", 1.0)]]
     assert lake.table("training.explicit_negatives", "moving").height == 0
+
+
+def test_a_pair_that_moved_and_was_erased_before_the_next_run_is_gone(stories: Stories) -> None:
+    """As when a run is killed half-way, then people are erased: both parents' feeds end with the
+    pair's removal, and a merge takes no more than one row per key."""
+    assert stories.vanished == [[("i1", 0.0)], [("i1", 1.0)], []]
 
 
 def test_a_restored_parent_is_taken_over(stories: Stories) -> None:

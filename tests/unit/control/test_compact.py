@@ -1,6 +1,8 @@
 """What was taken out of rows is not left in the database's files either."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
 
@@ -8,6 +10,7 @@ import pytest
 from sqlalchemy import make_url
 
 from lakehouse.control.database import ControlDatabase
+from lakehouse.errors import EtaError
 from lakehouse.privacy.database import TABLES, count_in_rows, take_out_of_rows
 from lakehouse.privacy.needles import Needles
 
@@ -67,3 +70,21 @@ def test_files_written_anew_hold_nothing_of_a_person(
     settle(database)
     assert not holds(files, gone)
     assert holds(files, other)
+
+
+def test_a_log_that_a_reader_keeps_is_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse.control.connection.BUSY_SECONDS", 0.3)
+    path = tmp_path / "control.db"
+    database = ControlDatabase.open(f"sqlite:///{path}")
+    database.tenants.add("acme")
+    with closing(sqlite3.connect(path)) as reader:
+        reader.execute("begin")
+        reader.execute("select * from tenants").fetchall()
+        database.tenants.add("other")
+        with pytest.raises(EtaError, match="could not be emptied"):
+            database.compact(TABLES)
+    database.compact(TABLES)
+    assert path.with_name("control.db-wal").stat().st_size == 0
+    database.close()

@@ -86,7 +86,8 @@ def test_a_field_more_or_less_and_another_key_are_refused() -> None:
     assert not verdict(rendered({**found, "note": None}).encode())
     assert not is_genuine({**found, "key_id": signed(CONTENT, other)["key_id"]}, public_key_of(KEY))
     assert not verdict(TEXT.replace(b"{", b'{"request_id": "er_2", ', 1))
-    for text in (b"", b"[]", b"null", b"[" * 100_000, b"\xff\xfe"):
+    deep = b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}"
+    for text in (b"", b"[]", b"null", b"[" * 100_000, deep, b"\xff\xfe", b"1e999", b"9" * 5_000):
         assert not verdict(text)
 
 

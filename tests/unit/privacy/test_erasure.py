@@ -12,6 +12,7 @@ from lakehouse.contracts.tenant import DataType
 from lakehouse.privacy.certificate import is_genuine
 from lakehouse.privacy.restored import erase_again
 from lakehouse.privacy.signing import public_key_of, signing_key
+from lakehouse.spark.scratch import scratch_dir
 from lakehouse.storage.ledger_check import check_ledger
 from tests.support.erasure import (
     FIRST_MS,
@@ -102,6 +103,24 @@ def test_a_restored_backup_brings_back_nobody_for_good(lake: ErasableLake, tmp_p
     assert erase_again(lake.settings, lake.database, None, by="test") == []
 
 
+def test_who_is_back_in_quarantine_alone_is_found_and_nobody_is_left_out(
+    lake: ErasableLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = [person() for _ in range(5)]
+    wrong = "".join(f"{user},i1,nonsense,{FIRST_MS}\n" for user in gone)
+    lake.upload(f"user_id,item_id,interaction_type,timestamp\n{wrong}")
+    shutil.copytree(lake.settings.lake, tmp_path / "backup")
+    lake.erase(*gone)
+    lake.work()
+    shutil.rmtree(lake.settings.lake)
+    shutil.copytree(tmp_path / "backup", lake.settings.lake)
+    monkeypatch.setattr("lakehouse.privacy.restored.MAX_SUBJECTS", 2)
+    requests = erase_again(lake.settings, lake.database, None, by="test")
+    assert [request.subject_count for request in requests] == [2, 2, 1]
+    lake.work()
+    assert lake.search(*gone).findings == ()
+
+
 def test_messages_and_answers_in_the_database_lose_the_person_alone(lake: ErasableLake) -> None:
     gone, other = person(), person()
     database = lake.database
@@ -143,3 +162,27 @@ def test_short_ids_go_without_their_longer_neighbours(lake: ErasableLake) -> Non
     assert set(lake.rows(RAW_INTERACTIONS)["user_id"]) == {"77", "customer-10"}
     assert lake.rows(RAW_QUARANTINE).height == 2
     assert lake.rows(RAW_CLICKSTREAM).height == 0
+
+
+def test_what_dbt_and_a_killed_spark_left_is_removed(lake: ErasableLake) -> None:
+    gone, other = person(), person()
+    lake.fill(gone, [other])
+    target, logs = lake.settings.dbt_target_dir, lake.settings.dbt_log_dir
+    shuffle = scratch_dir(lake.settings) / "blockmgr-of-a-killed-run"
+    for folder in (target / "run" / "eta", logs, shuffle):
+        folder.mkdir(parents=True)
+    left = [
+        target / "run_results.json",
+        target / "run" / "eta" / "model.sql",
+        logs / "dbt.log",
+        shuffle / "shuffle_0_0_0.data",
+    ]
+    for path in left:
+        path.write_text(f"[CAST_INVALID_INPUT] The value '{gone}' of the type STRING")
+    (logs / "dbt.log.1").write_text(f"about {other}")
+    assert {one.path for one in lake.search(gone).findings} >= {str(path) for path in left}
+    lake.erase(gone)
+    [done] = lake.work()
+    assert done.completed, done.reasons
+    assert not any(path.exists() for path in left)
+    assert (logs / "dbt.log.1").exists()

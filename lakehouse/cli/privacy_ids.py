@@ -1,0 +1,82 @@
+"""Identifiers of the commands of `eta privacy`: from the command line, and from files."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from lakehouse.cli.output import note
+from lakehouse.errors import EtaError
+
+if TYPE_CHECKING:
+    from lakehouse.control.database import ControlDatabase
+    from lakehouse.privacy.id_files import Identifier, IdFile
+
+
+def given(user: list[str] | None, file: Path | None) -> "IdFile":
+    """The identifiers, those of the file first."""
+    from lakehouse.privacy.id_files import Identifier, IdFile, read_ids
+
+    read = IdFile(()) if file is None else read_ids(file)
+    named = tuple(Identifier(one) for one in user or ())
+    return IdFile((*read.identifiers, *named), read.heading, read.is_json)
+
+
+def looked_up(
+    tenant: str, read: "IdFile", *, is_wanted: bool
+) -> "tuple[Sequence[Identifier], frozenset[str] | None]":
+    """The identifiers to take, and those that are stored: None when the lake cannot be read.
+
+    People are suppressed all the same, unless the list of the unknown ones `is_wanted`.
+    """
+    from deltalake.exceptions import DeltaError
+
+    from lakehouse.privacy.known import asked_for
+    from lakehouse.settings import LakeSettings
+
+    try:
+        return asked_for(LakeSettings(), tenant, read.identifiers)
+    except (DeltaError, OSError) as error:
+        if is_wanted:
+            raise EtaError(
+                f"the tables could not be read ({type(error).__name__}), so nobody knows which ids "
+                "match nothing; no request was made",
+                remedy="`eta ledger check` finds the damage; without --unknown the request is made",
+            ) from error
+        note("Warning: the tables could not be read: which ids match nothing is not known.")
+        return read.identifiers, None
+
+
+def listed_or_as_read(database: "ControlDatabase", tenant: str, read: "IdFile") -> list[str]:
+    """The identifiers as an erasure took them: with white space where that is on the list."""
+    from lakehouse.control.suppressions import subject_hash
+    from lakehouse.privacy.id_files import forms, resolved
+
+    listed = database.suppressed(tenant)
+    known = {
+        text
+        for text in forms(read.identifiers)
+        if subject_hash(listed.key, text) in listed.subjects
+    }
+    if read.heading is not None:
+        note(f"Line 1, {read.heading}, is taken for a heading.")
+    return [one.text for one in resolved(read.identifiers, known)]
+
+
+@contextmanager
+def new_file(path: Path | None) -> "Iterator[IO[str] | None]":
+    """A new file that its owner alone may read, opened before anything is asked for."""
+    if path is None:
+        yield None
+        return
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise EtaError(f"{path} is there already", remedy="name another file") from None
+    except OSError as error:
+        raise EtaError(
+            f"{path} cannot be written ({error.strerror})", remedy="name another file"
+        ) from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        yield file
