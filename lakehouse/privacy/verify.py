@@ -20,7 +20,14 @@ from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.errors import EtaError
 from lakehouse.privacy.database import look_through_rows
 from lakehouse.privacy.needles import Needles
-from lakehouse.privacy.places import DATABASE, REDIS, Place, lake_places, machine_places
+from lakehouse.privacy.places import (
+    DATABASE,
+    REDIS,
+    Place,
+    is_made_again,
+    lake_places,
+    machine_places,
+)
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.redis_keys import count_keys
 from lakehouse.privacy.scan import Scanned, scan_stream
@@ -81,7 +88,7 @@ def search(
     readers = Readers(tenant_settings(database, tenant_id))
     uploads = database.queue.spool_owners()
     places = chain(lake_places(settings, tenant_id), machine_places(settings, tenant_id, uploads))
-    values, mentions, files, size = _in_files(places, needles, readers)
+    values, mentions, files, size = _in_files(settings, places, needles, readers)
     rows = look_through_rows(database, tenant_id, needles, readers)
     keys = count_keys(settings.redis_url, tenant_id, needles)
     counts: list[tuple[list[Finding], str, str, Mapping[str, int]]] = [
@@ -106,7 +113,7 @@ def tenant_settings(database: ControlDatabase, tenant_id: str) -> TenantSettings
 
 
 def _in_files(
-    places: Iterable[Place], needles: Needles, readers: Readers
+    settings: LakeSettings, places: Iterable[Place], needles: Needles, readers: Readers
 ) -> tuple[list[Finding], list[Finding], Counter[str], int]:
     values: list[Finding] = []
     mentions: list[Finding] = []
@@ -135,7 +142,9 @@ def _in_files(
                 continue
             files[place.kind] += 1
             size += length
-            for kept, found in ((values, scanned.values), (mentions, scanned.mentions)):
+            # what quotes a row in a log or a scratch file is to go with the file
+            kept_for_mentions = values if is_made_again(settings, place.path) else mentions
+            for kept, found in ((values, scanned.values), (kept_for_mentions, scanned.mentions)):
                 kept += [
                     Finding(place.kind, place.path, place.table, how, count)
                     for how, count in found.items()

@@ -219,6 +219,7 @@ def test_an_upload_of_another_tenant_is_not_touched(lake: ErasableLake) -> None:
 
 def test_mentions_are_counted_and_stop_nothing(lake: ErasableLake) -> None:
     who = "anna.schmidt@example.com"
+    lake.upload(interactions([(who, 1)]))
     lake.upload(f"item_id,title\ni1,by {who}\ni2,by sus{who}\n", DataType.ITEMS)
     lake.upload(
         "event_name,user_id,session_id,timestamp,url\n"
@@ -237,6 +238,7 @@ def test_mentions_are_kept_redacted_or_deleted_by_the_tenants_policy(
     who = "anna.schmidt@example.com"
     settings = lake.tenant.model_copy(update={"privacy": PrivacySettings(mentions=policy)})
     lake.database.set_tenant_settings(TENANT, settings)
+    lake.upload(interactions([(who, 1)]))
     lake.upload(f"item_id,title\ni1,by {who}\ni2,by sus{who}\n", DataType.ITEMS)
     lines = [
         {"user_id": "bert", "url": f"https://x.de/{who}?a=1", "properties": {"of": [who, "b"]}},
