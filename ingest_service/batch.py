@@ -28,6 +28,7 @@ from ingest_service.rows import (
 from ingest_service.sinks.base import BatchKey, Counts, SinkBatch
 from ingest_service.sources import CsvRows, FileReading, RowChunk, RowFile
 from ingest_service.upload import FileUpload, Order, Watch
+from lakehouse.contracts.identifying import IdentifyingFields
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.mapping import FileRefusedError
@@ -36,6 +37,7 @@ from lakehouse.contracts.tables import RAW_TABLES
 from lakehouse.contracts.tenant import FileFormat, OnError
 from lakehouse.contracts.unread import UnreadNames
 from lakehouse.contracts.validator import Validator
+from lakehouse.privacy.records import RecordReader
 from lakehouse.privacy.suppression import Suppressed
 from lakehouse.storage.findings import FindingsWriter, Kind
 
@@ -114,6 +116,8 @@ class BatchRun:
         self.warnings = _findings(kept_whole, "warnings")
         self.reading: FileReading | None = None
         self._layout = SourceLayout()
+        self._fields = IdentifyingFields.of(order.data_type, order.mapping)
+        self._reader = RecordReader(self._layout, self._fields)
         self._unit = "line"
 
     @property
@@ -144,6 +148,7 @@ class BatchRun:
         order = self._order
         self.reading = file.reading()
         self._layout = file.layout(order.mapping_name)
+        self._reader = RecordReader(self._layout, self._fields)
         self._unit = file.place_unit
         try:
             validator = Validator(order.data_type, order.mapping, order.settings, file.header)
@@ -168,7 +173,8 @@ class BatchRun:
         reasons, warnings = validated.reasons, validated.warnings
         prints = fingerprints(self._key.data_type, rows, validated.payload, is_state)
         subjects = validator.subjects(chunk.frame)
-        gone = self._suppressed.gone(subjects, chunk.frame.height, reasons["row"], chunk.raw)
+        count, refused = chunk.frame.height, reasons["row"]
+        gone = self._suppressed.gone(subjects, count, refused, chunk.raw, self._reader)
         if gone is None:
             return _Prepared(chunk, reasons, warnings, rows, prints, is_state, 0)
         kept = ~gone.gather(rows["row"])

@@ -151,6 +151,10 @@ class ErasureLog(Protocol):
         """Return a request; raises `ErasureNotFound`."""
         ...
 
+    def withdraw(self, request_id: str, tenant_id: str | None = None, *, by: str) -> Erasure:
+        """End a request that is not completed; raises `ErasureNotFound`, and `EtaError`."""
+        ...
+
     def newest(
         self, tenant_id: str | None = None, *, limit: int = ..., is_open: bool | None = None
     ) -> Sequence[Erasure]:

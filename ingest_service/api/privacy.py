@@ -14,6 +14,7 @@ from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
 from lakehouse.control.database import ApiKey, Erasure, ErasureNotFound
 from lakehouse.control.erasures import MAX_SUBJECTS
+from lakehouse.control.withdrawals import NotOpenError
 
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     400: problem_response("The body is not JSON."),
@@ -24,6 +25,10 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
 }
 _NOT_FOUND: Final[dict[int | str, dict[str, Any]]] = {
     404: problem_response("The tenant has no such erasure.")
+}
+_WITHDRAWN: Final[dict[int | str, dict[str, Any]]] = {
+    **_NOT_FOUND,
+    409: problem_response("It has ended, or is being carried out at this moment."),
 }
 
 MAX_BYTES: Final = 32 * 1024 * 1024
@@ -59,8 +64,10 @@ class ErasureState(BaseModel):
 
     request_id: str
     state: str = Field(
-        description="pending, running, waiting, completed, or nothing_found: none of the subjects "
-        "was anywhere, so nothing was erased and nothing is certified; they stay suppressed."
+        description="pending, running, waiting, needs_attention (tried many times, or for long: "
+        "`waits_for` says what to do), completed, withdrawn, or nothing_found: none of "
+        "the subjects was anywhere, so nothing was erased and nothing is certified; they stay "
+        "suppressed."
     )
     step: str = Field(description="fence, raw, models, stores, proof or done.")
     subject_count: int
@@ -120,6 +127,34 @@ async def see_erasure(
     except ErasureNotFound as error:
         raise ProblemError(
             HTTPStatus.NOT_FOUND, "unknown_erasure", error.message, remedy=error.remedy
+        ) from None
+    return _state(found)
+
+
+@router.post("/{request_id}/withdraw", responses=_WITHDRAWN)
+async def withdraw_erasure(
+    request_id: Annotated[str, Path(max_length=64, description="The erasure's id.")],
+    key: Officer,
+    services: Parts,
+) -> ErasureState:
+    """End an erasure that is not completed: its people may be stored again.
+
+    Unless another request is about them. What was deleted already stays deleted.
+    """
+    try:
+        found = await run_in_threadpool(
+            services.control.erasures.withdraw,
+            request_id,
+            key.tenant_id,
+            by=f"key:{key.key_id}",
+        )
+    except ErasureNotFound as error:
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND, "unknown_erasure", error.message, remedy=error.remedy
+        ) from None
+    except NotOpenError as error:
+        raise ProblemError(
+            HTTPStatus.CONFLICT, "erasure_not_open", error.message, remedy=error.remedy
         ) from None
     return _state(found)
 

@@ -31,6 +31,7 @@ from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_TABLES
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.contracts.validator import REASON_SCHEMA, Validator
+from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.suppression import Suppressed, SuppressionList
 from lakehouse.storage.stream_offsets import SOURCE
 
@@ -203,7 +204,8 @@ class _TenantRun:
         prints = fingerprints(self._data_type, rows, found.payload, found.is_state)
         places = Places.of(group.places, self._parts, self._tenant_id)
         subjects = validator.subjects(frame)
-        gone = self._suppressed().gone(subjects, frame.height, reasons["row"], group.raws)
+        reader = Readers(settings).of(self._data_type, group.layout)
+        gone = self._suppressed().gone(subjects, frame.height, reasons["row"], group.raws, reader)
         if gone is not None:
             self._count("suppressed", places, gone.arg_true())
             kept = ~gone.gather(rows["row"])
@@ -230,6 +232,12 @@ class _TenantRun:
         if rows.height:
             self._store(rows, places)
 
+    def _is_gone(self, suppressed: Suppressed, bad: BadMessage) -> bool:
+        """Whether a message that is no row names someone on the list."""
+        settings = self._intake._tenants.settings(self._tenant_id)  # noqa: SLF001
+        reader = Readers(settings or TenantSettings()).of(self._data_type, bad.layout)
+        return suppressed.named([bad.raw], reader)[0]
+
     def _suppressed(self) -> Suppressed:
         """Return the tenant's list; the one of its first look counts until the commit."""
         suppressed = self._intake._suppression.current(self._tenant_id)  # noqa: SLF001
@@ -251,7 +259,7 @@ class _TenantRun:
         by_layout: dict[SourceLayout, list[BadMessage]] = {}
         suppressed = self._suppressed()
         for bad in self._messages.bad:
-            if not suppressed.is_empty and suppressed.mentioned([bad.raw])[0]:
+            if not suppressed.is_empty and self._is_gone(suppressed, bad):
                 place = Places.of([bad.place], self._parts, self._tenant_id)
                 self._count("suppressed", place, pl.Series([0], dtype=pl.UInt32))
                 continue

@@ -28,13 +28,11 @@ from lakehouse.contracts.tenant import (
     SourceMapping,
     TenantSettings,
 )
-from lakehouse.contracts.topics import KEY_SEPARATOR, MAPPING_HEADER
+from lakehouse.contracts.topics import KEY_SEPARATOR, MAPPING_HEADER, STREAM_MAPPING
 from lakehouse.contracts.unread import MOST_PER_ROW, Unread
 from lakehouse.errors import EtaError
 
 TENANT_FIELD: Final = "tenant_id"
-MAPPING: Final = "kafka"
-"""The tenant's source mapping for messages, where it has one; else the contract's own names."""
 CONTRACT: Final = "contract"
 BYTES: Final = SourceLayout(format="bytes")
 ENVELOPE: Final = SourceLayout(format="message")
@@ -279,7 +277,7 @@ def mapping_of(settings: TenantSettings, asked: str | None = None) -> tuple[str,
     if asked is not None:
         with suppress(EtaError):
             return asked, settings.mapping(asked)
-    name = MAPPING if MAPPING in settings.sources else CONTRACT
+    name = STREAM_MAPPING if STREAM_MAPPING in settings.sources else CONTRACT
     return name, settings.mapping(name)
 
 

@@ -1,6 +1,7 @@
 """`eta privacy`: erase people, and prove it."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -60,7 +61,7 @@ def erase(
 
     read = given(user, file)
     with control_database() as database, new_file(unknown) as listing:
-        taken, stored = looked_up(tenant, read, is_wanted=unknown is not None)
+        taken, stored = looked_up(database, tenant, read, is_wanted=unknown is not None)
         told = remarks(taken, stored, read)
         for remark in told:
             note(f"Warning: {remark}.")
@@ -127,8 +128,9 @@ def status(
         ],
     )
     for one in found:
+        doing = "needs attention" if one.state == "needs_attention" else "waits"
         for reason in one.waits_for:
-            note(f"{one.request_id} waits: {reason}")
+            note(f"{one.request_id} {doing}: {reason}")
     late = [one.request_id for one in found if one.is_late(moment)]
     if late:
         note(f"Late (more than 12 of 24 hours): {', '.join(late)}. Run `eta privacy work`.")
@@ -177,6 +179,8 @@ def verify(
         columns = ("kind", "path", "how", "count")
         print_rows(columns, [tuple(one.values()) for one in summary(found.findings)])
         raise typer.Exit(1)
+    for place, count in found.mention_counts.items():
+        note(f"{place}: {count:,} mentions; what becomes of those says `eta privacy policy`.")
     note("Nothing was found.")
 
 
@@ -187,6 +191,52 @@ def lift(tenant: TenantOption, user: UserOption = None, file: FileOption = None)
         subjects = listed_or_as_read(database, tenant, given(user, file))
         lifted = database.erasures.lift(tenant, subjects, by=operator())
     note(f"{lifted:,} may be stored again.")
+
+
+@app.command()
+def withdraw(
+    request: Annotated[str, typer.Argument(metavar="REQUEST", help="The request's id.")],
+    tenant: Annotated[str | None, typer.Option(help="The tenant whose request it is.")] = None,
+) -> None:
+    """End a request that is not completed: it is carried out no further.
+
+    Its people may be stored again, unless another request is about them. What was deleted already
+    stays deleted. There is no certificate.
+    """
+    with control_database() as database:
+        database.erasures.withdraw(request, tenant, by=operator())
+    note(f"{request} is withdrawn.")
+
+
+class Mentions(StrEnum):
+    """What an erasure does where a person is only mentioned."""
+
+    KEEP = "keep"
+    REDACT = "redact"
+    DELETE_ROW = "delete_row"
+
+
+@app.command()
+def policy(
+    tenant: TenantOption,
+    mentions: Annotated[
+        Mentions | None, typer.Argument(help="What to do from now on; left out: show it.")
+    ] = None,
+) -> None:
+    """Show or set what becomes of texts that mention an erased person: titles, links, free text.
+
+    A part of the tenant's settings (`privacy: {mentions: …}`), of which this makes a new version.
+    """
+    from lakehouse.contracts.tenant import PrivacySettings
+
+    with control_database() as database:
+        settings = database.tenant_settings(tenant)
+        if mentions is not None:
+            settings = settings.model_copy(
+                update={"privacy": PrivacySettings(mentions=mentions.value)}
+            )
+            database.set_tenant_settings(tenant, settings, by=operator())
+    typer.echo(settings.privacy.mentions)
 
 
 @app.command()
@@ -229,8 +279,10 @@ def _tell(done: "list[Progress]") -> None:
                 f"{progress.tenant_id}: of {len(progress.nothing_found):,} requests nothing was "
                 f"found anywhere; they have no certificate: {', '.join(progress.nothing_found)}"
             )
+        if progress.waiting:
+            note(f"{progress.tenant_id}: {len(progress.waiting):,} erasures wait:")
         for reason in progress.reasons:
-            note(f"{progress.tenant_id}: {len(progress.waiting):,} erasures wait: {reason}")
+            note(f"  {reason}")
     if not done:
         note("No erasure is open.")
 

@@ -201,6 +201,16 @@ BUILT_IN_MAPPINGS: Final = {"contract": SourceMapping(), "segment": SEGMENT}
 """Mappings that every tenant has: the contract's own names and units, and Segment's."""
 
 
+class PrivacySettings(_Model):
+    """What an erasure does where a person is only mentioned: in a title, a link or a free text.
+
+    `keep` counts it in the certificate; `redact` puts `(erased)` in the place of the identifier;
+    `delete_row` deletes the row. Rows that name the person are deleted whatever this says.
+    """
+
+    mentions: Literal["keep", "redact", "delete_row"] = "keep"
+
+
 class TenantSettings(_Model):
     """Everything a tenant may set; every field has the product's default.
 
@@ -211,7 +221,8 @@ class TenantSettings(_Model):
     even when it is not given (contract column names, epoch milliseconds, commas). `contract` and
     `segment` exist as well. `quotas` bound what it sends as events. `retention` says how long its
     data stays and in which storage (docs/storage-tiers.md). `quality` are the thresholds of the
-    checks that decide whether it is published (docs/quality-gate.md).
+    checks that decide whether it is published (docs/quality-gate.md). `privacy` says what an
+    erasure does with mentions (docs/erasure.md).
     """
 
     time_range: TimeRange = Field(default_factory=TimeRange)
@@ -224,6 +235,7 @@ class TenantSettings(_Model):
     quotas: Quotas = Field(default_factory=Quotas)
     retention: RetentionPolicy = Field(default_factory=RetentionPolicy)
     quality: QualitySettings = Field(default_factory=QualitySettings)
+    privacy: PrivacySettings = Field(default_factory=PrivacySettings)
 
     def mapping(self, name: str | None) -> SourceMapping:
         """Return the source mapping called `name`; raise `EtaError` when the tenant has none."""

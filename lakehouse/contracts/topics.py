@@ -14,6 +14,8 @@ GROUP: Final = "data-pipeline-consumer"
 """The consumer group of the ingestion."""
 MAPPING_HEADER: Final = "eta-mapping"
 """A message's header that names the tenant's source mapping to read it with."""
+STREAM_MAPPING: Final = "kafka"
+"""The tenant's source mapping for messages, where it has one; else the contract's own names."""
 KEY_SEPARATOR: Final = ":"
 """Between the tenant and the item in a key; no tenant id holds it."""
 

@@ -20,12 +20,16 @@ from lakehouse.control.connection import Connections
 from lakehouse.control.owner import Owner, is_dead, this_process
 from lakehouse.control.suppressions import Suppressions, subject_hash
 from lakehouse.control.tenants import TenantNotFound
+from lakehouse.control.withdrawals import withdraw
 from lakehouse.errors import EtaError
 
-State = Literal["pending", "running", "waiting", "completed", "nothing_found"]
+State = Literal[
+    "pending", "running", "waiting", "needs_attention", "completed", "nothing_found", "withdrawn"
+]
 
-ENDED: Final = ("completed", "nothing_found")
-"""States in which nothing is left to do. In `nothing_found` none of the subjects was anywhere."""
+ENDED: Final = ("completed", "nothing_found", "withdrawn")
+"""States in which nothing is left to do. In `nothing_found` none of the subjects was anywhere; what
+was `withdrawn` is carried out no further."""
 
 DUE_AFTER: Final = timedelta(hours=24)
 ALARM_AFTER: Final = timedelta(hours=12)
@@ -275,6 +279,14 @@ class Erasures:
             )
         return True
 
+    def withdraw(self, request_id: str, tenant_id: str | None = None, *, by: str) -> Erasure:
+        """End a request that is not completed; see `withdrawals.withdraw`."""
+        found = self.get(request_id, tenant_id)
+        withdraw(
+            self._connections, self._suppressions, self._audit, found, by=by, now=self._clock()
+        )
+        return self.get(request_id, tenant_id)
+
     def end_without(self, request_id: str, tenant_id: str, searched: Mapping[str, Any]) -> bool:
         """End a request of which nothing was anywhere: no certificate, its subjects and key go.
 
@@ -335,7 +347,8 @@ class Erasures:
             if (request_id := connection.execute(being_erased).scalar()) is not None:
                 raise EtaError(
                     f"the erasure {request_id} of one of them is not completed",
-                    remedy="wait until it is: `eta privacy status`, `eta privacy work`",
+                    remedy="wait until it is: `eta privacy status`, `eta privacy work`; or "
+                    "`eta privacy withdraw` it",
                 )
             lifted = self._suppressions.remove(connection, tenant_id, hashes)
             what = {"subjects": lifted}

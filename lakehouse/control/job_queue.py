@@ -206,6 +206,13 @@ class JobQueue:
         with self._connections.read() as connection:
             return connection.execute(query).first() is not None
 
+    def spool_owners(self) -> dict[str, str]:
+        """Return whose the files are that jobs have come with: name → tenant."""
+        table = schema.jobs
+        query = select(table.c.spool_name, table.c.tenant_id).where(table.c.spool_name.is_not(None))
+        with self._connections.read() as connection:
+            return {row.spool_name: row.tenant_id for row in connection.execute(query)}
+
     def forget_keys(self) -> int:
         """Drop the idempotency keys older than `KEY_LIFETIME`; return how many.
 

@@ -7,118 +7,173 @@ deleted or replaced would stay in free pages and in the write-ahead log.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 from sqlalchemy import Table, select, update
 
+from lakehouse.contracts.identifying import spelling
+from lakehouse.contracts.layout import SourceLayout
+from lakehouse.contracts.strict_json import StrictJsonError, dumps, loads
+from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.control import schema
 from lakehouse.privacy.needles import Needles
+from lakehouse.privacy.objects import BATCH
+from lakehouse.privacy.readers import Readers
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
+    from lakehouse.privacy.records import RecordReader
 
 ERASED: Final = "(erased)"
 TABLES: Final = ("webhook_messages", "jobs", "erasure_subjects")
 """What may have held identifiers, sealed ones among them."""
+_NAMES_OF_PEOPLE: Final = frozenset(
+    map(spelling, ("user_id", "anonymous_id", "user", "users", "subject", "subjects", "ids"))
+)
+"""Under these names an answer of a job has people."""
 
 
-def count_in_rows(database: ControlDatabase, tenant_id: str, needles: Needles) -> dict[str, int]:
-    """Return per table how many rows of the tenant hold an identifier, in any column."""
-    found: dict[str, int] = {}
+@dataclass(frozen=True, slots=True)
+class RowsFound:
+    """Rows per table that name people, and others that mention them."""
+
+    values: Counter[str] = field(default_factory=Counter)
+    mentions: Counter[str] = field(default_factory=Counter)
+
+
+def look_through_rows(
+    database: ControlDatabase, tenant_id: str, needles: Needles, readers: Readers
+) -> RowsFound:
+    """Return which rows of the tenant name people: kept messages, and answers of ended jobs.
+
+    What a row holds besides, such as the tenant's own name, can only mention somebody.
+    """
+    found = RowsFound()
     for table, row in _rows(database, tenant_id):
-        if _holds(needles, dict(row._mapping)):  # noqa: SLF001 - its documented way to a mapping
-            found[table.name] = found.get(table.name, 0) + 1
+        if _change_of(table, row, needles, readers) is not None:
+            found.values[table.name] += 1
+        elif _mentions(needles, dict(row._mapping)):  # noqa: SLF001 - its documented way to a mapping
+            found.mentions[table.name] += 1
     return found
 
 
-def take_out_of_rows(database: ControlDatabase, tenant_id: str, needles: Needles) -> int:
-    """Take identifiers out of jobs and waiting messages; return how many rows were changed.
+def count_in_rows(
+    database: ControlDatabase, tenant_id: str, needles: Needles, readers: Readers | None = None
+) -> dict[str, int]:
+    """Return per table how many rows of the tenant name people."""
+    readers = readers or Readers(TenantSettings())
+    return dict(look_through_rows(database, tenant_id, needles, readers).values)
 
-    Of a waiting message only the events of these people go: the others are still to be stored.
+
+def take_out_of_rows(
+    database: ControlDatabase,
+    tenant_id: str,
+    needles: Needles,
+    readers: Readers | None = None,
+    tied: frozenset[str] = frozenset(),
+) -> int:
+    """Take people out of answers and waiting messages; return how many rows were changed.
+
+    Of a waiting message only the events of these people go, and those that name no user and have
+    one of the `tied` anonymous ids: the others are still to be stored.
     """
+    readers = readers or Readers(TenantSettings())
     changed = 0
-    connections = database.connections
     for table, row in list(_rows(database, tenant_id)):
-        if table is schema.jobs:
-            values = {n: _without(needles, getattr(row, n)) for n in ("request", "result")}
-            if values == {"request": row.request, "result": row.result}:
-                continue
-            mine = table.c.job_id == row.job_id
-        elif table is schema.webhook_messages and row.payload is not None:
-            payload = _without_events(needles, row.payload)
-            if payload == row.payload:
-                continue
-            values, mine = {"payload": payload}, table.c.message_hash == row.message_hash
-        else:
+        change = _change_of(table, row, needles, readers, tied)
+        if change is None:
             continue
-        with connections.write() as connection:
-            connection.execute(update(table).where(mine).values(**values))
+        key = table.c.job_id if table is schema.jobs else table.c.message_hash
+        mine = key == (row.job_id if table is schema.jobs else row.message_hash)
+        with database.connections.write() as connection:
+            connection.execute(update(table).where(mine).values(**change))
         changed += 1
     return changed
 
 
 def _rows(database: ControlDatabase, tenant_id: str) -> Iterator[tuple[Table, Any]]:
-    """Yield every row of the tenant's, and of tables that belong to no tenant."""
+    """Yield every row of the tenant's, a message with how its source's messages are read."""
     with database.connections.read() as connection:
         sources = schema.webhook_sources
-        mine = select(sources.c.source_id).where(sources.c.tenant_id == tenant_id)
         for table in schema.metadata.sorted_tables:
             query = select(table)
             if "tenant_id" in table.c:
                 query = query.where(table.c.tenant_id == tenant_id)
             elif table is schema.webhook_messages:
-                query = query.where(table.c.source_id.in_(mine))
+                joined = table.join(sources, sources.c.source_id == table.c.source_id)
+                query = select(table, sources.c.data_type, sources.c.mapping).select_from(joined)
+                query = query.where(sources.c.tenant_id == tenant_id)
             for row in connection.execute(query):
                 yield table, row
 
 
-def _holds(needles: Needles, values: dict[str, Any]) -> bool:
+def _change_of(
+    table: Table,
+    row: Any,
+    needles: Needles,
+    readers: Readers,
+    tied: frozenset[str] = frozenset(),
+) -> dict[str, Any] | None:
+    """Return what a row has to be set to, None when it names nobody."""
+    if table is schema.jobs and row.finished_at is not None:
+        values = {n: _without(needles, getattr(row, n)) for n in ("request", "result")}
+        return None if values == {"request": row.request, "result": row.result} else values
+    if table is schema.webhook_messages and row.payload is not None:
+        layout = SourceLayout(format="json", mapping=row.mapping)
+        reader = readers.of(DataType(row.data_type), layout)
+        payload = _without_events(needles, row.payload, reader, tied)
+        return None if payload == row.payload else {"payload": payload}
+    return None
+
+
+def _mentions(needles: Needles, values: dict[str, Any]) -> bool:
     texts = []
     for value in values.values():
         if isinstance(value, bytes):
             texts.append(value)
         elif isinstance(value, (dict, list)):
-            texts.append(json.dumps(value, ensure_ascii=False).encode())
+            texts.append(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
         elif isinstance(value, str):
-            texts.append(value.encode())
+            texts.append(value.encode(errors="replace"))
     return bool(texts) and bool(needles.rows(pa.array(texts, pa.large_binary())))
 
 
-def _without(needles: Needles, value: Any) -> Any:
-    """Return a JSON value with every text that holds an identifier replaced."""
+def _without(needles: Needles, value: Any, *, is_named: bool = False) -> Any:
+    """Return a JSON value in which people under names of ids are replaced."""
     if isinstance(value, dict):
-        return {_without(needles, k): _without(needles, v) for k, v in value.items()}
+        return {
+            name: _without(needles, inner, is_named=is_named or spelling(name) in _NAMES_OF_PEOPLE)
+            for name, inner in value.items()
+        }
     if isinstance(value, list):
-        return [_without(needles, part) for part in value]
-    if isinstance(value, str) and (value in needles.short or needles.count(value.encode())):
-        return ERASED
-    return value
+        return [_without(needles, part, is_named=is_named) for part in value]
+    is_one = is_named and not isinstance(value, bool) and str(value) in needles.texts
+    return ERASED if is_one else value
 
 
-def _without_events(needles: Needles, payload: bytes) -> bytes | None:
-    """Return a message without the events that hold an identifier; None when none is left."""
-    if not needles.words(pa.array([payload], pa.large_binary())):
+def _without_events(
+    needles: Needles, payload: bytes, reader: RecordReader, tied: frozenset[str]
+) -> bytes | None:
+    """Return a message without the events that name people; None when none is left."""
+
+    def is_of(raw: bytes) -> bool:
+        return reader.named(raw).is_of(needles.texts.__contains__, tied.__contains__)
+
+    if not is_of(payload):
         return payload
     try:
-        body = json.loads(payload)
-    except ValueError:
+        body = loads(payload).value
+    except StrictJsonError:
         return None
     if isinstance(body, list):
-        kept = [event for event in body if not _mentions(needles, event)]
-        return json.dumps(kept).encode() if kept else None
-    if isinstance(body, dict):
-        rest = {
-            name: [e for e in part if not _mentions(needles, e)] if isinstance(part, list) else part
-            for name, part in body.items()
-        }
-        has_events = any(isinstance(part, list) and part for part in rest.values())
-        if has_events and not _mentions(needles, rest):
-            return json.dumps(rest).encode()
+        kept = [event for event in body if not is_of(dumps(event).encode())]
+        return dumps(kept).encode() if kept else None
+    if isinstance(body, dict) and isinstance(body.get(BATCH), list):
+        kept = [event for event in body[BATCH] if not is_of(dumps(event).encode())]
+        rest = dumps({**body, BATCH: kept}).encode()
+        return rest if kept and not is_of(rest) else None
     return None
-
-
-def _mentions(needles: Needles, value: Any) -> bool:
-    text = json.dumps(value, ensure_ascii=False).encode()
-    return bool(needles.words(pa.array([text], pa.large_binary())))

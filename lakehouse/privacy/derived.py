@@ -19,9 +19,9 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import QueryBuilder
 
+from lakehouse.contracts.identifying import IDENTIFYING_COLUMNS
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import check_owner
-from lakehouse.privacy.needles import SUBJECT_COLUMNS
 from lakehouse.privacy.places import KEYS_FOLDER, lake_filesystem
 from lakehouse.storage.tables import model_tables, open_table
 
@@ -40,7 +40,7 @@ def derived_tables(settings: LakeSettings) -> dict[str, DeltaTable]:
     return {
         name: table
         for name, table in model_tables(settings)
-        if not SUBJECT_COLUMNS.isdisjoint(field.name for field in table.schema().fields)
+        if not IDENTIFYING_COLUMNS.isdisjoint(field.name for field in table.schema().fields)
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -48,6 +48,11 @@ class Place:
     open: Callable[[], IO[bytes]] = field(repr=False)
     table: str | None = None
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether it can hold rows of people; other files can only mention them."""
+        return self.kind in (DATA, CHANGES, KEYS, EXPORT, UPLOAD)
+
 
 def lake_filesystem(settings: LakeSettings) -> pafs.FileSystem:
     """Return a file system whose root is the lake."""
@@ -69,8 +74,13 @@ def lake_places(settings: LakeSettings, tenant_id: str) -> Iterator[Place]:
         yield Place(_kind(path, table), path, _opener(files, path), table)
 
 
-def machine_places(settings: LakeSettings, tenant_id: str) -> Iterator[Place]:
-    """Yield this machine's files beside the lake: uploads, exports, logs, what dbt writes."""
+def machine_places(
+    settings: LakeSettings, tenant_id: str, uploads: Mapping[str, str] | None = None
+) -> Iterator[Place]:
+    """Yield this machine's files beside the lake: uploads, exports, logs, what dbt writes.
+
+    `uploads`: name → tenant of spooled files, of which other tenants' are left out.
+    """
     home, lake = settings.home_dir, settings.lake
     roots = [home, settings.dbt_target_dir, settings.dbt_log_dir]
     seen: set[Path] = set()
@@ -79,6 +89,10 @@ def machine_places(settings: LakeSettings, tenant_id: str) -> Iterator[Place]:
             if path in seen or str(path).startswith(f"{lake}/"):
                 continue
             seen.add(path)
+            if path.is_relative_to(settings.spool_dir) and (
+                (uploads or {}).get(path.name, tenant_id) != tenant_id
+            ):
+                continue
             place = _machine_place(settings, path, tenant_id)
             if place is not None:
                 yield place
@@ -87,9 +101,9 @@ def machine_places(settings: LakeSettings, tenant_id: str) -> Iterator[Place]:
 def _machine_place(settings: LakeSettings, path: Path, tenant_id: str) -> Place | None:
     home = settings.home_dir
     inside = path.relative_to(home).parts if path.is_relative_to(home) else ()
-    if inside[:1] == ("exports",):
+    if inside[:1] == ("exports",) and len(inside) > 2:
         kind = EXPORT
-        if len(inside) > 2 and inside[1] != tenant_id:
+        if inside[1] != tenant_id:
             return None
     elif path.is_relative_to(settings.spool_dir):
         kind = UPLOAD

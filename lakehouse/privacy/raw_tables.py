@@ -15,7 +15,6 @@ from datetime import date, datetime
 from secrets import randbits
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 from deltalake.exceptions import CommitFailedError
@@ -28,8 +27,11 @@ from lakehouse.contracts.tables import (
     SERVICE_TABLES,
     TableSpec,
 )
+from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.errors import EtaError
 from lakehouse.privacy.needles import Needles
+from lakehouse.privacy.quarantined import RECORDS, RecordSearch
+from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.rewriting import DAY, Mask, Rewritten, find_rows, take_out
 from lakehouse.storage.care import one_at_a_time
 from lakehouse.storage.ledger import query
@@ -93,18 +95,22 @@ def tied_ids(settings: LakeSettings, people: People) -> dict[str, Subject]:
     }
 
 
-def delete_rows(settings: LakeSettings, people: People, now: datetime) -> Rewritten:
+def delete_rows(
+    settings: LakeSettings, people: People, now: datetime, tenant: TenantSettings | None = None
+) -> Rewritten:
     """Delete every row of these people; return what was rewritten. Safe to repeat.
 
-    May run beside writers. Call it behind the fence (`fence.raise_fence`): then no row of theirs
-    can come after it. Raises `EtaError` when others rewrote the same files each time.
+    `tenant`: how the tenant's records are read. May run beside writers. Call it behind the fence
+    (`fence.raise_fence`): then no row of theirs can come after it. Raises `EtaError` when others
+    rewrote the same files each time.
     """
     cost = [
-        _delete(settings, spec, people, now, _subject_search(spec, people))
+        delete_found(settings, spec, people, now, _subject_search(spec, people))
         for spec in (RAW_INTERACTIONS, RAW_CLICKSTREAM)
     ]
     stored = Quarantine(table_opener(settings), people.tenant_id).stored
-    cost.append(_delete(settings, RAW_QUARANTINE, people, now, _mention_search(people), stored))
+    search = _record_search(people, tenant or TenantSettings())
+    cost.append(delete_found(settings, RAW_QUARANTINE, people, now, search, stored))
     return Rewritten(sum(one.files for one in cost), sum(one.bytes for one in cost))
 
 
@@ -124,25 +130,25 @@ def erased_rows(
         is_done = request_id in request_ids and (
             tables(specs[name]).transaction_version(removal_id) == attempt
         )
-        if is_done:
-            found[name][request_id] += count
+        if is_done:  # of the catalogue only rows go that mention somebody, if at all
+            found.setdefault(name, Counter())[request_id] += count
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
+class RowSearch:
     """Which columns to read, and which of the rows to take out."""
 
     columns: Sequence[str]
     find: Callable[[pa.Table], tuple[Mask, pl.DataFrame]]
 
 
-def _delete(
+def delete_found(
     settings: LakeSettings,
     spec: TableSpec,
     people: People,
     now: datetime,
-    search: _Search,
+    search: RowSearch,
     stored: pl.DataFrame | None = None,
 ) -> Rewritten:
     """Take rows out of one table; return what was rewritten.
@@ -160,7 +166,7 @@ def _delete_alone(
     spec: TableSpec,
     people: People,
     now: datetime,
-    search: _Search,
+    search: RowSearch,
     stored: pl.DataFrame | None,
 ) -> Rewritten:
     for _ in range(TRIES):
@@ -208,7 +214,7 @@ def _note(
     return transactions
 
 
-def _subject_search(spec: TableSpec, people: People) -> _Search:
+def _subject_search(spec: TableSpec, people: People) -> RowSearch:
     columns = ["user_id", *(["anonymous_id"] if spec is RAW_CLICKSTREAM else [])]
     owners = {text: one.request_id for text, one in {**people.tied, **people.subjects}.items()}
 
@@ -221,21 +227,20 @@ def _subject_search(spec: TableSpec, people: People) -> _Search:
         )
         return is_of.to_numpy(), frame.filter(is_of).select(*PLACE, request_id=owner)
 
-    return _Search([*PLACE, *columns], find)
+    return RowSearch([*PLACE, *columns], find)
 
 
-def _mention_search(people: People) -> _Search:
-    """Records of the quarantine in which one of these people stands; they count for the first."""
+def _record_search(people: People, tenant: TenantSettings) -> RowSearch:
+    """Records of the quarantine that name one of these people; they count for the first."""
     first = people.request_ids[0]
-    needles = Needles([*people.subjects, *people.tied])
+    look = RecordSearch(people.needles, Readers(tenant), frozenset(people.tied))
 
     def find(rows: pa.Table) -> tuple[Mask, pl.DataFrame]:
-        mask = np.zeros(rows.num_rows, dtype=bool)
-        mask[sorted(needles.words(rows.column("raw").combine_chunks()))] = True
+        mask = look.names(rows)
         told = pl.DataFrame(rows.select([*PLACE, "attempt"])).filter(pl.Series(mask))
         return mask, told.with_columns(request_id=pl.lit(first))
 
-    return _Search([*PLACE, "attempt", "raw"], find)
+    return RowSearch([*PLACE, "attempt", *RECORDS], find)
 
 
 def _is_of(people: People, columns: Sequence[str]) -> pl.Expr:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
-
-import pyarrow as pa
 
 from lakehouse.errors import EtaError
 from lakehouse.privacy.needles import Needles
@@ -32,21 +31,38 @@ def delete_keys(url: str | None, tenant_id: str, subjects: Iterable[str]) -> int
         return sum(int(redis.unlink(*part)) for part in _parts(keys))
 
 
-def count_keys(url: str | None, tenant_id: str, needles: Needles) -> dict[str, int]:
-    """Return how many keys name one of them: their embeddings', and any other of the tenant."""
+@dataclass(frozen=True, slots=True)
+class KeysFound:
+    """Keys by kind: those of people's embeddings, and others that mention somebody."""
+
+    values: dict[str, int] = field(default_factory=dict)
+    mentions: dict[str, int] = field(default_factory=dict)
+
+
+def count_keys(url: str | None, tenant_id: str, needles: Needles) -> KeysFound:
+    """Return how many embeddings are people's, and how many other keys of the tenant mention one.
+
+    Other keys are other programs': what becomes of them is theirs to decide.
+    """
     with _connected(url) as redis:
         if redis is None:
-            return {}
+            return KeysFound()
         keys = [embedding_key(tenant_id, subject) for subject in needles.subjects]
-        found = {"embeddings": sum(int(redis.exists(*part)) for part in _parts(keys))}
+        embeddings = sum(int(redis.exists(*part)) for part in _parts(keys))
         others = 0
         prefix = f"{tenant_id}:embedding:".encode()
         for part in _parts(redis.scan_iter(match=f"{tenant_id}:*", count=AT_ONCE)):
             names = [name for name in part if not name.startswith(prefix)]
-            if names:
-                others += len(needles.rows(pa.array(names, pa.large_binary())))
-        found["other keys"] = others
-    return {name: count for name, count in found.items() if count}
+            others += sum(_mentions(name, needles) for name in names)
+    return KeysFound(
+        {"embeddings": embeddings} if embeddings else {},
+        {"other keys of Redis": others} if others else {},
+    )
+
+
+def _mentions(name: bytes, needles: Needles) -> bool:
+    text = name.decode(errors="replace").split(":", 2)[-1]
+    return text in needles.texts or next(needles.spans(name), None) is not None
 
 
 def _parts(keys: Iterable[Any]) -> Iterator[list[Any]]:

@@ -1,8 +1,10 @@
-"""Removes what a deletion leaves: old versions, change data, orphans, log entries, copies.
+"""Removes what a deletion leaves: old versions, change data, orphans, copies.
 
-Only files in which an identifier was found go. Old versions and change feeds of everybody else stay
-as they are; that matters for the models, which read what changed, and for other tenants' published
-snapshots. A snapshot that needs one of these files cannot be read any more: erasure wins over time
+Only files go in which an identifier was found as a value, and only in the tenant's own partitions.
+A table's log is never touched: it has no statistics of columns that name a person and no predicate
+with a value, so it names nobody. Old versions and change feeds of everybody else stay as they are;
+that matters for the models, which read what changed, and for other tenants' published snapshots. A
+snapshot of the tenant that needs one of these files cannot be read any more: erasure wins over time
 travel.
 """
 
@@ -10,10 +12,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,13 +28,13 @@ from lakehouse.privacy.places import (
     DATABASE,
     EXPORT,
     KEYS,
-    LOG,
+    REDIS,
     UPLOAD,
     lake_filesystem,
     lake_places,
 )
-from lakehouse.privacy.scan import scan_stream
-from lakehouse.privacy.verify import Finding
+from lakehouse.privacy.scan import WITHOUT_END, scan_stream
+from lakehouse.privacy.verify import Finding, Search
 from lakehouse.spark.scratch import scratch_dir
 from lakehouse.storage.tables import open_path
 
@@ -40,9 +42,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from lakehouse.privacy.needles import Needles
+    from lakehouse.privacy.readers import Readers
     from lakehouse.settings import LakeSettings
 
-_VERSION: Final = re.compile(r"/_delta_log/(\d{20})\.")
+_PARTITION: Final = "/tenant_id="
+WRITING: Final = timedelta(hours=1)
+"""A file that is being written changes at least so often."""
 
 
 @dataclass(slots=True)
@@ -59,17 +64,16 @@ class Removed:
 
 
 def remove_remnants(
-    settings: LakeSettings, findings: Iterable[Finding], is_needed: Callable[[str], bool]
+    settings: LakeSettings, found: Search, is_needed: Callable[[str], bool]
 ) -> Removed:
-    """Remove the files in which identifiers were found. Safe to repeat.
+    """Remove the files that name people, and logs that mention them. Safe to repeat.
 
     `is_needed`: whether an upload of this name is still to be taken in.
     """
     removed = Removed()
     lake = lake_filesystem(settings)
-    by_path = {finding.path: finding for finding in findings}
+    by_path = {finding.path: finding for finding in found.findings}
     _drop_data(settings, lake, by_path.values(), removed)
-    _shorten_logs(settings, lake, by_path.values(), removed)
     for finding in by_path.values():
         if finding.kind == KEYS:
             _delete(lake, finding.path)
@@ -82,12 +86,27 @@ def remove_remnants(
                 removed.note(UPLOAD)
             else:
                 removed.left.append("an upload is still to be taken in")
-        elif _is_made_again(settings, Path(finding.path)):
-            Path(finding.path).unlink(missing_ok=True)
-            removed.note(finding.kind)
-        elif finding.kind not in (DATA, CHANGES, LOG, DATABASE):
+        elif finding.kind not in (DATA, CHANGES, DATABASE, REDIS):
             removed.left.append(f"{finding.kind}: {finding.path} ({finding.how})")
     return removed
+
+
+def drop_made_again(settings: LakeSettings, found: Search) -> tuple[Search, dict[str, int]]:
+    """Delete files of dbt and of Spark's scratch folder that name or mention somebody.
+
+    Returns the search without them, and how many went.
+    """
+    removed = Removed()
+    for path in {finding.path for finding in (*found.findings, *found.mentions)}:
+        if _is_made_again(settings, Path(path)):
+            Path(path).unlink(missing_ok=True)
+            removed.note("what dbt and Spark write")
+
+    def rest(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        return tuple(one for one in findings if not _is_made_again(settings, Path(one.path)))
+
+    left = replace(found, findings=rest(found.findings), mentions=rest(found.mentions))
+    return left, removed.files
 
 
 def _is_made_again(settings: LakeSettings, path: Path) -> bool:
@@ -96,21 +115,32 @@ def _is_made_again(settings: LakeSettings, path: Path) -> bool:
     A failed statement's message may quote a value of a row, so logs and results can name a person.
     """
     folders = (settings.dbt_target_dir, settings.dbt_log_dir, scratch_dir(settings))
-    return any(path.is_relative_to(folder) for folder in folders)
+    return path.is_absolute() and any(path.is_relative_to(folder) for folder in folders)
 
 
 def drop_old_files(
-    settings: LakeSettings, tenant_id: str, tables: Collection[str], needles: Needles
+    settings: LakeSettings,
+    tenant_id: str,
+    tables: Collection[str],
+    needles: Needles,
+    readers: Readers | None = None,
 ) -> dict[str, int]:
-    """Delete files of these tables that hold an identifier and are of no newest version."""
+    """Delete files of these tables that name somebody and are of no newest version."""
     removed = Removed()
     findings = []
     for place in lake_places(settings, tenant_id):
         if place.table in tables and place.kind in (DATA, CHANGES):
             with suppress(FileNotFoundError), place.open() as file:
-                if scan_stream(file, needles):
+                if scan_stream(file, needles, readers).values:
                     findings.append(Finding(place.kind, place.path, place.table, "", 1))
     _drop_data(settings, lake_filesystem(settings), findings, removed)
+    return removed.files
+
+
+def drop_mentioning(settings: LakeSettings, mentions: Iterable[Finding]) -> dict[str, int]:
+    """Delete files that mention somebody and are of no newest version."""
+    removed = Removed()
+    _drop_data(settings, lake_filesystem(settings), mentions, removed)
     return removed.files
 
 
@@ -122,6 +152,12 @@ def _drop_data(
     for finding in found:
         if finding.kind not in (DATA, CHANGES) or finding.table is None:
             continue
+        if _PARTITION not in finding.path:
+            removed.left.append(f"{finding.path} is of no tenant's partition")
+            continue
+        if finding.how == WITHOUT_END and not _is_dead(lake, finding.path):
+            removed.left.append(f"{finding.path} may be a file that is being written")
+            continue
         if finding.table not in live:
             live[finding.table] = _live_paths(settings, finding.table)
         if finding.path in live[finding.table]:
@@ -129,6 +165,12 @@ def _drop_data(
         else:
             _delete(lake, finding.path)
             removed.note(finding.kind)
+
+
+def _is_dead(lake: pafs.FileSystem, path: str) -> bool:
+    """Whether a file without an end is no writer's any more."""
+    changed = lake.get_file_info(path).mtime
+    return changed is None or datetime.now(UTC) - changed > WRITING
 
 
 def _live_paths(settings: LakeSettings, table: str) -> set[str]:
@@ -139,38 +181,6 @@ def _live_paths(settings: LakeSettings, table: str) -> set[str]:
     except TableNotFoundError:
         return set()
     return {f"{table}/{path}" for path in found["path"]}
-
-
-def _shorten_logs(
-    settings: LakeSettings, lake: pafs.FileSystem, found: Iterable[Finding], removed: Removed
-) -> None:
-    """Drop log entries and checkpoints up to the last one with an identifier, behind a new one."""
-    newest: dict[str, int] = {}
-    for finding in found:
-        if finding.kind != LOG or finding.table is None:
-            continue
-        version = _VERSION.search(finding.path)
-        if version is None:
-            _delete(lake, finding.path)  # no entry: what a killed process left
-            removed.note(LOG)
-        else:
-            newest[finding.table] = max(newest.get(finding.table, 0), int(version[1]))
-    for path, last in newest.items():
-        table = open_path(settings, path)
-        if table.version() <= last:
-            # the last entry itself can only go behind another one
-            table.alter.set_table_properties({"eta.log": str(last)}, raise_if_not_exists=False)
-            table = open_path(settings, path)
-        table.create_checkpoint()
-        selector = pafs.FileSelector(f"{path}/_delta_log", allow_not_found=True)
-        old = [
-            info.path
-            for info in lake.get_file_info(selector)
-            if (version := _VERSION.search(info.path)) and int(version[1]) <= last
-        ]
-        for name in sorted(old):  # oldest first: no log ever has a hole behind its beginning
-            _delete(lake, name)
-            removed.note(LOG)
 
 
 def _drop_export(settings: LakeSettings, path: Path) -> None:

@@ -59,6 +59,10 @@ class Rewritten:
     files: int = 0
     bytes: int = 0
 
+    def __add__(self, other: Rewritten) -> Rewritten:
+        """Return both together."""
+        return Rewritten(self.files + other.files, self.bytes + other.bytes)
+
 
 def files_of(table: DeltaTable, tenant_id: str) -> list[DataFile]:
     """Return the files of a tenant's rows that readers see."""
@@ -103,21 +107,24 @@ def take_out(
     tenant_id: str,
     matches: Sequence[Match],
     transactions: Mapping[str, int],
+    replaced_by: Callable[[pa.Table], pa.Table] | None = None,
 ) -> Rewritten:
-    """Remove the matching rows; `transactions` are committed with the removal.
+    """Remove the matching rows, or replace them; `transactions` are committed with that.
 
-    `table` is the handle that the rows were found with. Raises `CommitFailedError` when one of
-    the files was replaced meanwhile: then find the rows anew.
+    With `replaced_by` the rows come back as it returns them, in the same commit. `table` is the
+    handle that the rows were found with. Raises `CommitFailedError` when one of the files was
+    replaced meanwhile: then find the rows anew.
     """
-    whole = [match.file for match in matches if match.is_match.all()]
-    mixed = [match for match in matches if not match.is_match.all()]
-    divided = _divide(table, spec, tenant_id, mixed)
+    is_whole = [replaced_by is None and bool(match.is_match.all()) for match in matches]
+    whole = [match.file for match, alone in zip(matches, is_whole, strict=True) if alone]
+    mixed = [match for match, alone in zip(matches, is_whole, strict=True) if not alone]
+    divided = _divide(table, spec, tenant_id, mixed, replaced_by)
     written = [*divided.rest, *divided.taken]
     if mixed:
         replaced = [match.file for match in mixed]
         commit_files(table, spec, written, {}, removed=replaced, data_change=False)
         table.update_incremental()
-    commit_files(table, spec, [], transactions, removed=[*whole, *divided.taken])
+    commit_files(table, spec, divided.new, transactions, removed=[*whole, *divided.taken])
     return Rewritten(len(mixed), sum(file.size for file in written))
 
 
@@ -125,12 +132,20 @@ def take_out(
 class _Divided:
     rest: list[StagedFile]
     taken: list[StagedFile]
+    new: list[StagedFile]
 
 
 def _divide(
-    table: DeltaTable, spec: TableSpec, tenant_id: str, matches: Sequence[Match]
+    table: DeltaTable,
+    spec: TableSpec,
+    tenant_id: str,
+    matches: Sequence[Match],
+    replaced_by: Callable[[pa.Table], pa.Table] | None,
 ) -> _Divided:
-    """Write the rows that stay, and those that go, to new files: the latter one per day."""
+    """Write the rows that stay, and those that go, to new files: the latter one per day.
+
+    So are those that come in their place.
+    """
 
     def divide(match: Match) -> tuple[list[StagedFile], str, list[pa.Table]]:
         staged = _staged(table, spec, tenant_id, match.file.partition_values[DAY])
@@ -149,11 +164,17 @@ def _divide(
             rest += files
             by_day.setdefault(day, []).extend(going)
     taken: list[StagedFile] = []
+    new: list[StagedFile] = []
     for day, parts in sorted(by_day.items()):
+        going = pa.concat_tables(parts)
         staged = _staged(table, spec, tenant_id, day)
-        staged.write(pa.concat_tables(parts))
+        staged.write(going)
         taken += staged.finish()
-    return _Divided(rest, taken)
+        if replaced_by is not None:
+            staged = _staged(table, spec, tenant_id, day)
+            staged.write(replaced_by(going))
+            new += staged.finish()
+    return _Divided(rest, taken, new)
 
 
 def _groups(table: DeltaTable, spec: TableSpec, match: Match) -> Iterable[tuple[pa.Table, Mask]]:

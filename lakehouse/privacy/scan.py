@@ -1,27 +1,43 @@
-"""Looks for identifiers in one file: its raw bytes, and all that can be decoded from them.
+"""Looks for people in one file: the values of its identifying fields, and mentions elsewhere.
 
-Compression hides an identifier from a search of the raw bytes, so what is compressed is decoded:
-every value and every dictionary of every page of a Parquet file (also in nested columns, as in
-checkpoints), zip, gzip and zstd. A Parquet file that a killed writer left without its end cannot be
-opened; then every zstd frame in it is decoded. Statistics, page indexes and the log are plain
-and are found by the search of raw bytes.
+Of a Parquet file the columns that name a person are read, and of a quarantine the records, each by
+the layout beside it: what equals an identifier is a value. The other texts are looked through for
+mentions. So are all bytes of any other file, and what zip, gzip and zstd hide. A Parquet file that
+a killed writer left without its end cannot be opened; then every zstd frame in it is decoded, and a
+text with its length before it counts as a value.
 """
+
+from __future__ import annotations
 
 import gzip
 import io
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, Any, Final
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, Final
 
+import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from lakehouse.privacy.needles import SUBJECT_COLUMNS, Needles
+from lakehouse.contracts.identifying import identified_by
+from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.privacy.quarantined import RECORDS, RecordSearch
+from lakehouse.privacy.readers import Readers
+from lakehouse.privacy.text_files import named_in_text
+
+if TYPE_CHECKING:
+    from lakehouse.privacy.needles import Needles
 
 PIECE: Final = 8 * 1024 * 1024
 ROWS: Final = 131_072
+WITHOUT_END: Final = "pages without an end"
+_MADE_HERE: Final = frozenset({"source_ref", "source", "data_type", "layout"})
+"""Columns whose texts the service makes: they mention nobody."""
 _PARQUET: Final = b"PAR1"
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
@@ -29,69 +45,162 @@ _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _DEEPEST: Final = 4
 
 
-def scan_stream(file: IO[bytes], needles: Needles) -> dict[str, int]:
-    """Return how often identifiers stand in a file, by how they were found; empty for none.
+@dataclass(slots=True)
+class Scanned:
+    """How often people are in a file: as values and in mentions, by how they were found."""
 
-    `file` can seek. Reads it once as bytes and, if it is of a known format, once more decoded.
+    values: Counter[str] = field(default_factory=Counter)
+    mentions: Counter[str] = field(default_factory=Counter)
+
+    def __bool__(self) -> bool:
+        return bool(self.values or self.mentions)
+
+
+def scan_stream(
+    file: IO[bytes],
+    needles: Needles,
+    readers: Readers | None = None,
+    *,
+    has_rows: bool = True,
+) -> Scanned:
+    """Return how often people are in a file that can seek.
+
+    `has_rows`: it may hold rows, so texts with a header or of JSON are read for values; otherwise
+    it can only mention. `readers` know the tenant's mappings.
     """
-    found: dict[str, int] = {}
-    _scan(file, needles, found, depth=0)
-    return found
+    scan = _Scan(needles, readers or Readers(TenantSettings()), has_rows=has_rows)
+    scan.look(file, depth=0)
+    found = scan.found
+    return Scanned(+found.values, +found.mentions)
 
 
-def _scan(file: IO[bytes], needles: Needles, found: dict[str, int], depth: int) -> None:
-    head = file.read(4)
-    file.seek(0)
-    _add(found, "raw bytes" if depth == 0 else "unpacked", _count(file, needles))
-    if depth >= _DEEPEST:
-        return
-    file.seek(0)
-    if head == _PARQUET:
-        _scan_parquet(file, needles, found)
-    elif head[:2] == _GZIP:
-        with suppress(OSError, EOFError):
-            _scan(io.BytesIO(gzip.GzipFile(fileobj=file).read()), needles, found, depth + 1)
-    elif head == _ZIP:
-        with suppress(zipfile.BadZipFile):
-            archive = zipfile.ZipFile(file)
-            for name in archive.namelist():
-                _scan(io.BytesIO(archive.read(name)), needles, found, depth + 1)
-    elif head == _ZSTD:
-        _add(found, "unpacked", _count_frames(file.read(), needles))
+class _Scan:
+    """One file and what is packed in it."""
+
+    def __init__(self, needles: Needles, readers: Readers, *, has_rows: bool) -> None:
+        self._needles = needles
+        self._readers = readers
+        self._has_rows = has_rows
+        self.found = Scanned()
+
+    def look(self, file: IO[bytes], depth: int) -> None:
+        head = file.read(4)
+        file.seek(0)
+        if head == _PARQUET:
+            self._parquet(file)
+            return
+        self._plain(file, "raw bytes" if depth == 0 else "unpacked")
+        if depth >= _DEEPEST:
+            return
+        file.seek(0)
+        if head[:2] == _GZIP:
+            with suppress(OSError, EOFError):
+                self.look(io.BytesIO(gzip.GzipFile(fileobj=file).read()), depth + 1)
+        elif head == _ZIP:
+            with suppress(zipfile.BadZipFile):
+                archive = zipfile.ZipFile(file)
+                for name in archive.namelist():
+                    self.look(io.BytesIO(archive.read(name)), depth + 1)
+        elif head == _ZSTD:
+            data = file.read()
+            for frame in _frames(data):
+                self.look(io.BytesIO(frame), _DEEPEST)
+
+    def _plain(self, file: IO[bytes], how: str) -> None:
+        """A file of text or of anything: its rows, if it has any, and its bytes."""
+        if self._has_rows:
+            rows = named_in_text(file, self._readers.any_fields(), self._needles.texts)
+            self.found.values["rows"] += rows
+            file.seek(0)
+        self.found.mentions[how] += count_stream(file, self._needles)
+
+    def _parquet(self, file: IO[bytes]) -> None:
+        try:
+            parquet = pq.ParquetFile(file)
+        except (pa.ArrowInvalid, OSError):
+            file.seek(0)
+            self._without_end(file.read())
+            return
+        names = parquet.schema_arrow.names
+        named = [name for name in names if identified_by(name) is not None]
+        if set(RECORDS) <= set(names):
+            self._records(file)
+            return
+        leaves = [parquet.schema.column(number) for number in range(len(parquet.schema))]
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        texts = [path for path in texts if path not in _MADE_HERE]
+        if not self._needles.have_mentions:
+            texts = [path for path in texts if path.partition(".")[0] in named]
+        # Numbers may name a person, too, in a table that somebody else has written.
+        wanted = list(dict.fromkeys([*texts, *named]))
+        if not wanted:
+            return
+        file.seek(0)
+        flat = [path for path in texts if "." not in path]
+        parquet = pq.ParquetFile(file, read_dictionary=flat)
+        for batch in parquet.iter_batches(batch_size=ROWS, columns=wanted):
+            self._columns(batch, set(named))
+
+    def _columns(self, batch: pa.RecordBatch, named: set[str]) -> None:
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            how = f"column {name}"
+            if name in named and not pa.types.is_nested(column.type):
+                self.found.values[how] += equal_rows(column, self._needles)
+            else:
+                self.found.mentions[how] += self._mentions(column)
+
+    def _mentions(self, column: pa.Array) -> int:
+        if not pa.types.is_dictionary(column.type):
+            return sum(len(self._needles.rows(values)) for values in _texts_in(column))
+        found = sorted(self._needles.rows(column.dictionary))
+        codes = column.indices.drop_null().to_numpy(zero_copy_only=False) if found else []
+        return int(np.isin(codes, found).sum())
+
+    def _records(self, file: IO[bytes]) -> None:
+        file.seek(0)
+        search = RecordSearch(self._needles, self._readers)
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=ROWS, columns=list(RECORDS)):
+            rows = pa.Table.from_batches([batch])
+            is_named = search.names(rows)
+            self.found.values["column raw"] += int(is_named.sum())
+            self.found.mentions["column raw"] += int((search.mentions(rows) & ~is_named).sum())
+
+    def _without_end(self, data: bytes) -> None:
+        """Pages of a Parquet file: texts stand in them with their length before them."""
+        plain = [
+            len(text).to_bytes(4, "little") + text
+            for text in (subject.encode() for subject in self._needles.subjects)
+        ]
+        for page in (data, *_frames(data)):
+            self.found.values[WITHOUT_END] += sum(page.count(one) for one in plain)
+            self.found.mentions[WITHOUT_END] += self._needles.count(page)
 
 
-def _count(file: IO[bytes], needles: Needles) -> int:
-    """Count in a stream piece by piece; what spans two pieces counts once."""
+def equal_rows(column: pa.Array, needles: Needles) -> int:
+    """Return how many values of a column equal an identifier; a dictionary is compared once."""
+    if pa.types.is_dictionary(column.type):
+        is_equal = needles.values(pl.Series(column.dictionary))
+        if not is_equal.any():
+            return 0
+        codes = column.indices.drop_null().to_numpy(zero_copy_only=False)
+        return int(is_equal[codes].sum())
+    return int(needles.values(pl.Series(column)).sum())
+
+
+def count_stream(file: IO[bytes], needles: Needles) -> int:
+    """Count mentions in a stream piece by piece; what spans two pieces counts once."""
+    if not needles.have_mentions:
+        return 0
     total, tail = 0, b""
     piece = file.read(PIECE)
     while piece:
         following = file.read(PIECE)
         data = tail + piece
-        total += needles.count(data, after=max(0, len(tail) - 1), goes_on=bool(following))
-        # The byte before an identifier tells whether it stands alone.
-        tail = data[-(needles.longest + 1) :]
+        total += needles.count(data, after=max(0, len(tail) - 3), goes_on=bool(following))
+        # What stands beside an identifier tells whether it stands alone.
+        tail = data[-(needles.longest + 8) :]
         piece = following
     return total
-
-
-def _scan_parquet(file: IO[bytes], needles: Needles, found: dict[str, int]) -> None:
-    try:
-        parquet = pq.ParquetFile(file)
-    except (pa.ArrowInvalid, OSError):
-        file.seek(0)
-        _add(found, "pages without an end", _count_frames(file.read(), needles))
-        return
-    leaves = [parquet.schema.column(number) for number in range(len(parquet.schema))]
-    texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
-    if not texts:
-        return
-    file.seek(0)
-    parquet = pq.ParquetFile(file, read_dictionary=[path for path in texts if "." not in path])
-    for batch in parquet.iter_batches(batch_size=ROWS, columns=texts):
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            for values in _texts_in(column):
-                hits = needles.rows(values, of_subjects=name in SUBJECT_COLUMNS)
-                _add(found, f"column {name}", len(hits))
 
 
 def _texts_in(column: pa.Array) -> Iterator[pa.Array]:
@@ -116,17 +225,11 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (*tests, pa.types.is_large_binary)) or "view" in str(kind)
 
 
-def _count_frames(data: bytes, needles: Needles) -> int:
-    """Decode every zstd frame in bytes and count in what they hold."""
-    total, start = 0, data.find(_ZSTD)
+def _frames(data: bytes) -> Iterator[bytes]:
+    """Yield what the zstd frames in bytes hold."""
+    start = data.find(_ZSTD)
     while start >= 0:
         decoder: Any = zstandard.ZstdDecompressor().decompressobj()
         with suppress(zstandard.ZstdError):
-            total += needles.count(decoder.decompress(data[start:]))
+            yield decoder.decompress(data[start:])
         start = data.find(_ZSTD, start + 1)
-    return total
-
-
-def _add(found: dict[str, int], how: str, count: int) -> None:
-    if count:
-        found[how] = found.get(how, 0) + count

@@ -1,12 +1,12 @@
 """The people whose rows must not be stored again, known only as keyed hashes.
 
 Checked by every source while validating and once more at the commit, since an erasure may begin
-while a batch is in flight. The keyed hash (HMAC-SHA256, one key per tenant) tells nobody without
+while a batch is in flight. Whom a record names is decided by `records`, as for an erasure.
+The keyed hash (HMAC-SHA256, one key per tenant) tells nobody without
 the key who is on the list.
 """
 
 import hmac
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 import polars_hash as plh
 
+from lakehouse.contracts.identifying import USER
 from lakehouse.control.suppressions import DIGEST, ListedHashes
-
-USER: Final = "user_id"
+from lakehouse.privacy.records import RecordReader
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -60,11 +60,12 @@ class Suppressed:
         count: int,
         refused: pl.Series,
         raws: Callable[[Sequence[int]], Sequence[bytes]],
+        reader: RecordReader,
     ) -> pl.Series | None:
         """Return which of `count` rows are of someone on the list, None when none is.
 
-        `subjects` are the columns that name a person, if there are any. Of the `refused` rows, by
-        position, the records (`raws`) are looked through as well.
+        `subjects` are the columns that name a person, if there are any. The `refused` rows, by
+        position, would be kept as they came: of those the records (`raws`) are read as well.
         """
         if self.is_empty:
             return None
@@ -73,19 +74,25 @@ class Suppressed:
             found |= self.matches(subjects).to_numpy()
         kept = [row for row in refused.unique().to_list() if not found[row]]
         if kept:
-            found[kept] = self.mentioned(raws(kept))
+            found[kept] = self.named(raws(kept), reader)
         return pl.Series(found) if found.any() else None
 
-    def mentioned(self, raws: Sequence[bytes]) -> list[bool]:
-        """Return in which records someone on the list stands as a word, wherever.
+    def named(self, raws: Sequence[bytes], reader: RecordReader) -> list[bool]:
+        """Return which records name someone on the list, as an erasure reads them.
 
-        For records that are refused, and kept as they came: of those nobody may know which part
-        is the user.
+        An id that is only mentioned, in a title or a link, suppresses nothing.
         """
-        return [not self.hashes.isdisjoint(map(self._hash, _words(raw))) for raw in raws]
+        return [reader.named(raw).is_of(self._is_listed, self._is_tied) for raw in raws]
 
-    def _hash(self, word: bytes) -> str:
-        return hmac.new(self.key.encode(), word, DIGEST).hexdigest()
+    def _is_listed(self, text: str) -> bool:
+        return self._hash(text) in self.hashes
+
+    def _is_tied(self, text: str) -> bool:
+        return bool(self.tied) and self._hash(text) in self.tied
+
+    def _hash(self, text: str) -> str:
+        data = text.encode(errors="surrogatepass")
+        return hmac.new(self.key.encode(), data, DIGEST).hexdigest()
 
     def _listed(self, subjects: pl.Series, hashes: frozenset[str]) -> pl.Series:
         if not hashes:
@@ -93,17 +100,6 @@ class Suppressed:
         frame = subjects.alias("subject").to_frame()
         hashed = plh.col("subject").chash.hmac_sha256(key=self.key)
         return frame.select(hashed.is_in(list(hashes))).to_series().fill_null(value=False)
-
-
-_SEPARATORS: Final = (
-    re.compile(rb"[\x00-\x20,;|\"'{}\[\]()<>]+"),
-    re.compile(rb"[\x00-\x20,;|\"'{}\[\]()<>:=&/?#]+"),
-)
-"""What stands between the values of a record; the second for links and pairs of name and value."""
-
-
-def _words(raw: bytes) -> set[bytes]:
-    return {word for separator in _SEPARATORS for word in separator.split(raw) if word}
 
 
 class SuppressionList(Protocol):

@@ -1,19 +1,25 @@
-"""Proves that people are gone: looks for them wherever they could be, decoded and raw."""
+"""Proves that people are gone: looks for them wherever they could be.
+
+What equals an identifier is a finding, and must go. Where one is only mentioned is counted by
+place: that is for the certificate, and stops nothing.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from lakehouse.privacy.database import count_in_rows
+from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.privacy.database import look_through_rows
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.places import DATABASE, REDIS, Place, lake_places, machine_places
+from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.redis_keys import count_keys
-from lakehouse.privacy.scan import scan_stream
+from lakehouse.privacy.scan import Scanned, scan_stream
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
@@ -32,62 +38,98 @@ class Finding:
     how: str
     count: int
 
+    @property
+    def place(self) -> str:
+        """The table that a file is of, or what else tells where it is, for counting."""
+        return self.table or (self.path if self.kind in (DATABASE, REDIS) else self.kind)
+
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What was looked through, and what was found."""
+    """What was looked through, which values were found, and where people are mentioned."""
 
     findings: tuple[Finding, ...]
     files: dict[str, int]
     bytes: int
+    mentions: tuple[Finding, ...] = ()
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was found."""
+        """Whether no value was found."""
         return not self.findings
+
+    @property
+    def mention_counts(self) -> dict[str, int]:
+        """Mentions by place: a table, a kind of file, a table of the control database."""
+        counts: Counter[str] = Counter()
+        for one in self.mentions:
+            counts[one.place] += one.count
+        return dict(sorted(counts.items()))
 
 
 def search(
     settings: LakeSettings, database: ControlDatabase, tenant_id: str, needles: Needles
 ) -> Search:
-    """Look for identifiers of a tenant's people in lake, machine, control database and Redis.
+    """Look for a tenant's people in lake, machine, control database and Redis.
 
-    Reads everything of the tenant once raw and once decoded. Files that vanish meanwhile are gone.
+    Reads everything of the tenant once. Files that vanish meanwhile are gone.
     """
-    places = chain(lake_places(settings, tenant_id), machine_places(settings, tenant_id))
-    findings, files, size = _in_files(places, needles)
-    for name, count in count_in_rows(database, tenant_id, needles).items():
-        findings.append(Finding(DATABASE, name, None, "rows", count))
-    for name, count in count_keys(settings.redis_url, tenant_id, needles).items():
-        findings.append(Finding(REDIS, name, None, "keys", count))
-    return Search(tuple(findings), dict(files), size)
+    readers = Readers(tenant_settings(database, tenant_id))
+    uploads = database.queue.spool_owners()
+    places = chain(lake_places(settings, tenant_id), machine_places(settings, tenant_id, uploads))
+    values, mentions, files, size = _in_files(places, needles, readers)
+    rows = look_through_rows(database, tenant_id, needles, readers)
+    keys = count_keys(settings.redis_url, tenant_id, needles)
+    counts: list[tuple[list[Finding], str, str, Mapping[str, int]]] = [
+        (values, DATABASE, "rows", rows.values),
+        (mentions, DATABASE, "rows", rows.mentions),
+        (values, REDIS, "keys", keys.values),
+        (mentions, REDIS, "keys", keys.mentions),
+    ]
+    for kept, kind, how, found in counts:
+        kept += [Finding(kind, name, None, how, count) for name, count in found.items()]
+    return Search(tuple(values), dict(files), size, tuple(mentions))
 
 
-def _in_files(places: Iterable[Place], needles: Needles) -> tuple[list[Finding], Counter[str], int]:
-    findings: list[Finding] = []
+def tenant_settings(database: ControlDatabase, tenant_id: str) -> TenantSettings:
+    """Return a tenant's settings, the defaults for one that is not known."""
+    from lakehouse.control.tenants import TenantNotFound
+
+    try:
+        return database.tenant_settings(tenant_id)
+    except TenantNotFound:
+        return TenantSettings()
+
+
+def _in_files(
+    places: Iterable[Place], needles: Needles, readers: Readers
+) -> tuple[list[Finding], list[Finding], Counter[str], int]:
+    values: list[Finding] = []
+    mentions: list[Finding] = []
     files: Counter[str] = Counter()
     size = 0
 
-    def look(place: Place) -> tuple[Place, dict[str, int], int]:
+    def look(place: Place) -> tuple[Place, Scanned, int]:
         try:
             with place.open() as file:
-                found = scan_stream(file, needles)
+                found = scan_stream(file, needles, readers, has_rows=place.has_rows)
                 file.seek(0, 2)
                 return place, found, file.tell()
         except FileNotFoundError:
-            return place, {}, -1
+            return place, Scanned(), -1
 
     with ThreadPoolExecutor(THREADS) as pool:
-        for place, found, length in pool.map(look, places):
+        for place, scanned, length in pool.map(look, places):
             if length < 0:
                 continue
             files[place.kind] += 1
             size += length
-            findings += [
-                Finding(place.kind, place.path, place.table, how, count)
-                for how, count in found.items()
-            ]
-    return findings, files, size
+            for kept, found in ((values, scanned.values), (mentions, scanned.mentions)):
+                kept += [
+                    Finding(place.kind, place.path, place.table, how, count)
+                    for how, count in found.items()
+                ]
+    return values, mentions, files, size
 
 
 def summary(findings: Iterable[Finding]) -> list[dict[str, Any]]:

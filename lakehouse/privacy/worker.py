@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from deltalake.exceptions import DeltaError
-
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_QUARANTINE
 from lakehouse.control.erasures import FIRST_STEP, Erasure, Subject
 from lakehouse.errors import EtaError
@@ -30,14 +28,22 @@ from lakehouse.privacy.derived import (
     table_versions,
 )
 from lakehouse.privacy.fence import raise_fence
+from lakehouse.privacy.mentions import FREE_COLUMNS, delete_mentions, redact_mentions
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.places import DATABASE, REDIS
 from lakehouse.privacy.raw_tables import People, delete_rows, erased_rows, tied_ids
+from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.redis_keys import delete_keys
-from lakehouse.privacy.remnants import drop_old_files, remove_remnants
+from lakehouse.privacy.remnants import (
+    drop_made_again,
+    drop_mentioning,
+    drop_old_files,
+    remove_remnants,
+)
 from lakehouse.privacy.signing import signing_key
+from lakehouse.privacy.turns import in_turns, note_waiting
 from lakehouse.privacy.unmatched import NOTHING, UNKNOWN, note_unmatched
-from lakehouse.privacy.verify import Search, search, summary
+from lakehouse.privacy.verify import Search, search, summary, tenant_settings
 from lakehouse.spark.scratch import empty_scratch
 from lakehouse.storage.tables import ensure_tables
 
@@ -48,6 +54,8 @@ if TYPE_CHECKING:
 FENCE, RAW, MODELS, STORES, PROOF = FIRST_STEP, "raw", "models", "stores", "proof"
 STEPS: Final = (FENCE, RAW, MODELS, STORES, PROOF)
 _WITH_TIED: Final = (RAW_CLICKSTREAM.path, RAW_QUARANTINE.path)
+_SHARED: Final = (FENCE, MODELS)
+"""Steps that fail for every request or for none."""
 ROUNDS: Final = 3
 """How often remnants are removed and looked for again before the requests wait."""
 
@@ -133,26 +141,44 @@ class Worker:
             return [self._tenant(name) for name in tenants]
 
     def _tenant(self, tenant_id: str) -> Progress:
-        requests = self._database.erasures.newest(tenant_id, limit=1_000, is_open=True)
-        ids = [request.request_id for request in requests]
-        begun = _Round(self, tenant_id, requests)
-        try:
-            begun.run()
-        except (EtaError, DeltaError, OSError) as error:
-            reasons = _told(error)
-            for request_id in ids:
-                step = begun.step
-                self._database.erasures.move(
-                    request_id, state="waiting", step=step, waits_for=reasons
-                )
-            return Progress(tenant_id, (), tuple(ids), reasons)
-        ended = {name: self._database.erasures.get(name).state for name in ids}
+        """Carry out a tenant's requests: together as far as that goes, then one by one."""
+        open_ones = self._database.erasures.newest(tenant_id, limit=1_000, is_open=True)
+        turns, completed = in_turns(open_ones), list[str]()
+        waiting: dict[str, tuple[str, ...]] = {}
+        while turns:
+            group = turns.pop(0)
+            begun = _Round(self, tenant_id, group)
+            reasons: dict[str, tuple[str, ...]] = {}
+            is_alone = False
+            try:
+                begun.run()
+            except Exception as error:  # noqa: BLE001 - what stops one must not stop the others
+                left = [one for one in group if one.request_id not in {*begun.done, *begun.held}]
+                if len(left) > 1 and begun.step not in _SHARED:
+                    turns[:0] = [[one] for one in left]
+                else:
+                    is_alone = begun.step not in _SHARED and not begun.held
+                    reasons = {one.request_id: _told(error) for one in left}
+            completed += begun.done
+            for request in group:
+                why = reasons.get(request.request_id, begun.held.get(request.request_id))
+                if why is not None:
+                    waiting[request.request_id] = why
+                    self._wait(request, begun.step, why, is_alone=is_alone)
+        said = dict.fromkeys(text for texts in waiting.values() for text in texts)
+        nothing = [n for n in completed if self._database.erasures.get(n).state == "nothing_found"]
         return Progress(
             tenant_id,
-            tuple(name for name, state in ended.items() if state == "completed"),
-            (),
-            nothing_found=tuple(n for n, state in ended.items() if state == "nothing_found"),
+            tuple(name for name in completed if name not in nothing),
+            tuple(waiting),
+            tuple(said),
+            tuple(nothing),
         )
+
+    def _wait(self, request: Erasure, step: str, reasons: Sequence[str], *, is_alone: bool) -> None:
+        erasures = self._database.erasures
+        now = self._clock()
+        note_waiting(erasures, self._settings, request, step, reasons, now, is_alone=is_alone)
 
 
 class _Round:
@@ -167,6 +193,10 @@ class _Round:
         self._tenant_id = tenant_id
         self._requests = requests
         self._ids = [request.request_id for request in requests]
+        self._tenant = tenant_settings(self._database, tenant_id)
+        self._policy = self._tenant.privacy.mentions
+        self.done: list[str] = []
+        self.held: dict[str, tuple[str, ...]] = {}
         self.step = STEPS[min(STEPS.index(request.step) for request in requests)]
 
     def run(self) -> None:
@@ -203,7 +233,11 @@ class _Round:
         tables = derived_tables(self._settings)
         owners = {text: one.request_id for text, one in people.subjects.items()}
         self._note("derived_rows", count_rows(tables, self._tenant_id, owners))
-        done = delete_rows(self._settings, people, self._now())
+        done = delete_rows(self._settings, people, self._now(), self._tenant)
+        if self._policy == "delete_row":
+            done += delete_mentions(self._settings, people, self._now())
+        elif self._policy == "redact":
+            done += redact_mentions(self._settings, people)
         erased = erased_rows(self._settings, self._tenant_id, self._ids)
         for request_id in self._ids:
             rows = {table: counted[request_id] for table, counted in erased.items()}
@@ -232,31 +266,47 @@ class _Round:
 
     def _stores(self) -> None:
         people = self._people()
-        needles = Needles([*people.subjects, *people.tied])
         keys = delete_keys(self._settings.redis_url, self._tenant_id, people.subjects)
-        rows = take_out_of_rows(self._database, self._tenant_id, needles)
+        rows = take_out_of_rows(
+            self._database,
+            self._tenant_id,
+            people.needles,
+            Readers(self._tenant),
+            frozenset(people.tied),
+        )
         self._database.compact(TABLES)
         for request_id in self._ids:
             self._database.erasures.note(request_id, redis_keys=keys, database_rows=rows)
 
     def _prove(self) -> None:
         """Search; remove what is left and search again; certify when nothing is."""
-        self._wait_for_uploads()
+        self._hold_behind_uploads()
+        if not self._requests:
+            return
         empty_scratch(self._settings)
         people = self._people()
         removed: Counter[str] = Counter()
         if people.tied:  # others may have them as well: there the live rows stay
             tied = Needles(people.tied)
-            removed.update(drop_old_files(self._settings, self._tenant_id, _WITH_TIED, tied))
+            readers = Readers(self._tenant)
+            removed.update(
+                drop_old_files(self._settings, self._tenant_id, _WITH_TIED, tied, readers)
+            )
         for _ in range(ROUNDS):
             found = search(self._settings, self._database, self._tenant_id, people.needles)
+            found, dropped = drop_made_again(self._settings, found)
+            removed.update(dropped)
             if found.is_clean:
                 break
-            done = remove_remnants(self._settings, found.findings, self._database.queue.needs)
+            done = remove_remnants(self._settings, found, self._database.queue.needs)
             removed.update(done.files)
             self._repeat_for(done.live, {finding.kind for finding in found.findings})
         else:
             raise WaitingError(_reasons(found))
+        if self._policy != "keep":
+            old = [one for one in found.mentions if one.how.removeprefix("column ") in FREE_COLUMNS]
+            removed.update(drop_mentioning(self._settings, old))
+            found = search(self._settings, self._database, self._tenant_id, people.needles)
         withdrawn = self._models.withdraw(self._settings, self._tenant_id, self._now())
         refusal = self._models.publish(self._settings, self._tenant_id) if withdrawn else None
         self._certify(found, removed, withdrawn, refusal)
@@ -270,12 +320,17 @@ class _Round:
         if kinds & {DATABASE, REDIS}:
             self._stores()
 
-    def _wait_for_uploads(self) -> None:
-        """Uploads that began before the last request may hold its subjects until they end."""
-        last = max(request.requested_at for request in self._requests)
-        jobs = self._database.jobs.unfinished(self._tenant_id, last)
-        if jobs:
-            raise WaitingError([f"{len(jobs)} uploads that began before the request go on"])
+    def _hold_behind_uploads(self) -> None:
+        """Uploads that began before a request may hold its subjects: it waits until they end."""
+        for request in self._requests:
+            jobs = self._database.jobs.unfinished(self._tenant_id, request.requested_at)
+            if jobs:
+                self.held[request.request_id] = (
+                    f"{len(jobs)} uploads that began before the request go on; it goes on by "
+                    "itself when they have ended",
+                )
+        self._requests = [one for one in self._requests if one.request_id not in self.held]
+        self._ids = [request.request_id for request in self._requests]
 
     def _certify(
         self,
@@ -291,7 +346,8 @@ class _Round:
             request = self._database.erasures.get(request_id)
             if request.notes.get(NOTHING):
                 searched = {"files": found.files, "bytes": found.bytes, "identifiers": counts}
-                self._database.erasures.end_without(request_id, self._tenant_id, searched)
+                if self._database.erasures.end_without(request_id, self._tenant_id, searched):
+                    self.done.append(request_id)
                 continue
             hashes = self._database.erasures.hashes(request_id)
             content = {
@@ -323,10 +379,12 @@ class _Round:
                     "identifiers": counts,
                     "found": 0,
                 },
+                "mentions": {"policy": self._policy, "places": found.mention_counts},
                 "not_searched": ["topics of Kafka: their retention deletes what they hold"],
                 "audit_head": self._database.audit.head(),
             }
-            self._database.erasures.complete(request_id, signed(content, key))
+            if self._database.erasures.complete(request_id, signed(content, key)):
+                self.done.append(request_id)
         self._database.compact(TABLES)
 
     def _people(self) -> People:
@@ -350,14 +408,15 @@ def _told(error: Exception) -> tuple[str, ...]:
     if isinstance(error, WaitingError):
         return error.reasons
     if isinstance(error, EtaError):
-        return (error.message,)
+        return (f"{error.message}: {error.remedy}",)
     return (f"a table or a file could not be read or written ({type(error).__name__})",)
 
 
 def _reasons(found: Search) -> list[str]:
     texts = [f"{one['kind']}: {one['path']} ({one['how']})" for one in summary(found.findings)]
     more = [f"and {len(texts) - 5} more places"] if len(texts) > 5 else []
-    return [f"still found in {text}" for text in texts[:5]] + more
+    todo = ["take these rows or files away by hand, then run `eta privacy work`"]
+    return [f"still found in {text}" for text in texts[:5]] + more + todo
 
 
 @contextmanager

@@ -83,7 +83,10 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     rows = certificate["rows_deleted"]
     assert rows["raw.interactions"] == 10
     assert {name for name in PERSONAL if not rows.get(name)} == set()
-    assert search(lake.settings, database, TENANT, Needles([gone])).findings == ()
+    found = search(lake.settings, database, TENANT, Needles([gone]))
+    # not even a mention: no log of a table, its checkpoints included, holds an identifier
+    assert (found.findings, found.mentions) == ((), ())
+    assert found.files["table log"] > 20
     for name, frame in others(lake, gone).items():
         assert frame.equals(before[name]), name
     assert certificate["snapshots_withdrawn"] == [first.snapshot_id]

@@ -15,7 +15,7 @@ from ingest_service.settings import ServiceSettings
 from ingest_service.upload import FileUpload
 from ingest_service.wiring import build_services, replay
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE, TableSpec
-from lakehouse.contracts.tenant import DataType, OnError, TenantSettings
+from lakehouse.contracts.tenant import DataType, FileFormat, OnError, TenantSettings
 from lakehouse.control.database import ControlDatabase
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.verify import Search, search
@@ -82,8 +82,9 @@ class ErasableLake:
         data_type: DataType = DataType.INTERACTIONS,
         tenant_id: str = TENANT,
         on_error: OnError = OnError.QUARANTINE,
+        file_format: FileFormat = FileFormat.CSV,
     ):
-        """Take in a CSV file; return the report."""
+        """Take in a file; return the report."""
         self.batches += 1
         path = self.home / f"in-{token_hex(4)}.csv"
         path.write_text(text)
@@ -98,6 +99,7 @@ class ErasableLake:
                     settings=settings,
                     mapping=settings.mapping("default"),
                     on_error=on_error,
+                    format=file_format,
                 )
             )
         finally:

@@ -55,7 +55,7 @@ def test_files_written_anew_hold_nothing_of_a_person(
         "acme", "shop", adapter="generic", data_type="interactions", mapping="default"
     ).source_id
     for n in range(MESSAGES):
-        payload = json.dumps([{"user": gone}, {"user": other}]).encode()
+        payload = json.dumps([{"user_id": gone}, {"user_id": other}]).encode()
         database.messages.receive(source, f"m{n}", 1, payload, "s")
     job = database.jobs.start("acme", "upload", "b")
     database.jobs.finish(job, "succeeded", {"ids": [gone, other]})

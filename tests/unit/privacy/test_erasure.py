@@ -127,7 +127,7 @@ def test_messages_and_answers_in_the_database_lose_the_person_alone(lake: Erasab
     source = database.webhooks.add(
         TENANT, "shop", adapter="generic", data_type="interactions", mapping="default"
     ).source_id
-    events = [{"user": gone}, {"user": other}]
+    events = [{"user_id": gone}, {"user_id": other}]
     database.messages.receive(source, "m1", 1, json.dumps(events).encode(), "s")
     job = database.jobs.start(TENANT, "upload", "b")
     database.jobs.finish(job, "succeeded", {"ids": [gone, other], "count": 2})
@@ -135,7 +135,7 @@ def test_messages_and_answers_in_the_database_lose_the_person_alone(lake: Erasab
     [done] = lake.work()
     assert done.completed, done.reasons
     [message] = database.messages.kept("another session")
-    assert json.loads(message.payload) == [{"user": other}]
+    assert json.loads(message.payload) == [{"user_id": other}]
     assert database.jobs.get(job).result == {"ids": ["(erased)", other], "count": 2}
     assert lake.search(gone).findings == ()
 
@@ -180,7 +180,8 @@ def test_what_dbt_and_a_killed_spark_left_is_removed(lake: ErasableLake) -> None
     for path in left:
         path.write_text(f"[CAST_INVALID_INPUT] The value '{gone}' of the type STRING")
     (logs / "dbt.log.1").write_text(f"about {other}")
-    assert {one.path for one in lake.search(gone).findings} >= {str(path) for path in left}
+    found = lake.search(gone)
+    assert {one.path for one in (*found.findings, *found.mentions)} >= {str(path) for path in left}
     lake.erase(gone)
     [done] = lake.work()
     assert done.completed, done.reasons

@@ -17,6 +17,7 @@ from deltalake import write_deltalake
 from redis import Redis
 from sqlalchemy import delete, insert
 
+from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.control import schema
 from lakehouse.privacy.needles import Needles
@@ -143,7 +144,14 @@ def in_quarantine(scene: Scene) -> Callable[[], None]:
     folder = scene.root / f"{RAW_QUARANTINE.path}/tenant_id={TENANT}/ingest_date=2026-01-01"
     path = folder / "part-y.parquet"
     folder.mkdir(parents=True)
-    raw = pa.table({"raw": [f"{scene.gone},i1,nonsense".encode("utf-16-le")]})
+    layout = SourceLayout(encoding="utf-16-le", columns=("user_id", "item_id", "interaction_type"))
+    raw = pa.table(
+        {
+            "raw": [f"{scene.gone},i1,nonsense".encode("utf-16-le")],
+            "layout": [layout.to_text()],
+            "data_type": ["interactions"],
+        }
+    )
     pq.write_table(raw, path, compression="zstd", write_statistics=False)
     return path.unlink
 
@@ -184,7 +192,7 @@ def in_a_waiting_message(scene: Scene) -> Callable[[], None]:
     source = database.webhooks.add(
         TENANT, "shop", adapter="generic", data_type="interactions", mapping="default"
     ).source_id
-    database.messages.receive(source, "m1", 1, f'{{"user":"{scene.gone}"}}'.encode(), "s")
+    database.messages.receive(source, "m1", 1, f'{{"user_id":"{scene.gone}"}}'.encode(), "s")
 
     def undo() -> None:
         with database.connections.write() as connection:
@@ -218,42 +226,55 @@ def in_another_key_of_redis(scene: Scene) -> Callable[[], None]:
     return lambda: scene.redis.delete(key)
 
 
-PLANTS = [
+VALUES = [
     pytest.param(in_a_new_version, "data file", id="a row"),
     pytest.param(in_an_old_version, "data file", id="an old version"),
     pytest.param(in_change_data, "change data", id="change data"),
     pytest.param(in_an_unfinished_file, "data file", id="a file of a killed writer"),
-    pytest.param(in_statistics, "data file", id="statistics of a file"),
-    pytest.param(in_a_log_entry, "table log", id="a log entry"),
-    pytest.param(in_a_checkpoint, "table log", id="a checkpoint"),
     pytest.param(in_quarantine, "data file", id="a quarantined record in UTF-16"),
     pytest.param(in_a_spooled_upload, "upload", id="an upload"),
     pytest.param(in_an_export, "export", id="an export"),
     pytest.param(in_an_archive, "export", id="an archive"),
     pytest.param(in_a_file_of_subjects, "erasure key", id="a file of subjects"),
+    pytest.param(in_a_waiting_message, "database", id="a waiting message"),
+    pytest.param(in_redis, "redis", id="an embedding"),
+]
+MENTIONS = [
+    pytest.param(in_statistics, "data file", id="statistics of a file"),
+    pytest.param(in_a_log_entry, "table log", id="a log entry"),
+    pytest.param(in_a_checkpoint, "table log", id="a checkpoint"),
     pytest.param(in_a_manifest, "file", id="a manifest"),
     pytest.param(in_a_log_of_dbt, "program log", id="a log of dbt"),
-    pytest.param(in_a_waiting_message, "database", id="a waiting message"),
     pytest.param(in_free_pages, "database", id="free pages of the database"),
-    pytest.param(in_redis, "redis", id="an embedding"),
     pytest.param(in_another_key_of_redis, "redis", id="another key of Redis"),
 ]
 
 
-def look(settings: LakeSettings, scene: Scene) -> set[str]:
-    needles = Needles([scene.gone])
-    return {f.kind for f in search(settings, scene.lake.database, TENANT, needles).findings}
+def look(settings: LakeSettings, scene: Scene) -> tuple[set[str], set[str]]:
+    """Kinds of places with values, and with mentions."""
+    found = search(settings, scene.lake.database, TENANT, Needles([scene.gone]))
+    return {f.kind for f in found.findings}, {f.kind for f in found.mentions}
 
 
-@pytest.mark.parametrize(("plant", "kind"), PLANTS)
+@pytest.mark.parametrize(("plant", "kind"), VALUES)
 def test_a_forgotten_place_is_found(scene: Scene, plant: Plant, kind: str) -> None:
-    assert look(scene.lake.settings, scene) == set()
+    assert look(scene.lake.settings, scene) == (set(), set())
     undo = plant(scene)
     try:
-        assert kind in look(scene.lake.settings, scene)
+        assert kind in look(scene.lake.settings, scene)[0]
     finally:
         undo()
-    assert look(scene.lake.settings, scene) == set()
+    assert look(scene.lake.settings, scene) == (set(), set())
+
+
+@pytest.mark.parametrize(("plant", "kind"), MENTIONS)
+def test_a_mention_is_counted_and_is_no_value(scene: Scene, plant: Plant, kind: str) -> None:
+    undo = plant(scene)
+    try:
+        assert look(scene.lake.settings, scene) == (set(), {kind})
+    finally:
+        undo()
+    assert look(scene.lake.settings, scene) == (set(), set())
 
 
 def test_a_look_into_the_database_leaves_its_locks_alone(scene: Scene) -> None:

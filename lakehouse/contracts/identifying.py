@@ -1,0 +1,107 @@
+"""Which fields name a person: the contract's, and what a tenant's mapping reads them from.
+
+A person is equal to a value of one of these fields, and to nothing else. The text is compared as
+ingestion reads it: decoded, then character by character. Nothing is taken off and nothing is
+normalised: letter case, white space at the ends and the Unicode form all count. A number is the
+text that it was written with, so `1`, `1.0` and `01` are three people.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Self
+
+from lakehouse.contracts.characters import folded
+from lakehouse.contracts.fields import SUBJECT_COLUMNS
+from lakehouse.contracts.json_rows import EITHER
+from lakehouse.contracts.tenant import DataType, SourceMapping
+
+USER: Final = "user_id"
+ANONYMOUS: Final = "anonymous_id"
+IDENTIFYING_COLUMNS: Final = frozenset(
+    name for columns in SUBJECT_COLUMNS.values() for name in columns
+)
+"""The columns of any table that name a person."""
+
+
+def spelling(name: str) -> str:
+    """Return a field's name as it is compared: `userId`, `USER_ID` and `user-id` are one.
+
+    A type behind a colon, as RecBole's headers have it, is left out.
+    """
+    return folded(name.partition(":")[0]).replace("_", "").replace("-", "")
+
+
+_SPELLINGS: Final = {spelling(name): name for name in (USER, ANONYMOUS)}
+
+
+def identified_by(name: str) -> str | None:
+    """Return the contract's field that a name is a spelling of, None when it names no person."""
+    return _SPELLINGS.get(spelling(name))
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifyingFields:
+    """Where one source's records name a person.
+
+    `user` and `anonymous`: names of columns, or paths of JSON, besides the contract's own
+    spellings, which count wherever they stand. `words`: value → the contract's value by the
+    mapping. `constants`: what every record says.
+    """
+
+    user: frozenset[str] = frozenset()
+    anonymous: frozenset[str] = frozenset()
+    user_words: tuple[tuple[str, str], ...] = ()
+    anonymous_words: tuple[tuple[str, str], ...] = ()
+    user_constant: str | None = None
+    anonymous_constant: str | None = None
+
+    @classmethod
+    def of(cls, data_type: DataType, mapping: SourceMapping) -> Self:
+        """Return those of a data type under a mapping."""
+        known = SUBJECT_COLUMNS[data_type]
+
+        def paths(field: str) -> frozenset[str]:
+            path = mapping.columns.get(field)
+            if field not in known or path is None:
+                return frozenset()
+            return frozenset({path, *path.split(EITHER)})
+
+        def words(field: str) -> tuple[tuple[str, str], ...]:
+            return tuple(sorted(mapping.values.get(field, {}).items())) if field in known else ()
+
+        def constant(field: str) -> str | None:
+            return mapping.constants.get(field) if field in known else None
+
+        return cls(
+            paths(USER),
+            paths(ANONYMOUS),
+            words(USER),
+            words(ANONYMOUS),
+            constant(USER),
+            constant(ANONYMOUS),
+        )
+
+    def field_of(self, name: str) -> str | None:
+        """Return which of the contract's fields a column or a key at the top is, None for none."""
+        if name in self.user:
+            return USER
+        if name in self.anonymous:
+            return ANONYMOUS
+        return identified_by(name)
+
+    def are_among(self, names: Iterable[str]) -> bool:
+        """Whether one of these columns names a person."""
+        return any(self.field_of(name) is not None for name in names)
+
+    def as_read(self, field: str, text: str) -> Iterable[str]:
+        """Yield a value as it was sent and, if the mapping reads it as another, that one too."""
+        yield text
+        words = dict(self.user_words if field == USER else self.anonymous_words)
+        if text in words:
+            yield words[text]
+        elif text.strip() in words:
+            yield words[text.strip()]
+
+
+CONTRACT_FIELDS: Final = IdentifyingFields()
+"""The contract's own names."""

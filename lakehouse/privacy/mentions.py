@@ -1,0 +1,146 @@
+"""Rows that only mention an erased person, under a tenant's policy for them.
+
+They are looked for in the free texts of raw tables and in quarantined records. `delete_row` deletes
+them and counts them with the rows of the first request. `redact` writes `(erased)` in the place of
+the identifier: the rows stay, with their ids, places and times. Tables of the models follow by the
+next run. Identifiers of fewer than eight bytes are in no mention (`needles`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from deltalake.exceptions import CommitFailedError
+
+from lakehouse.contracts.strict_json import Number, StrictJsonError, dumps, loads
+from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_ITEMS, RAW_QUARANTINE, TableSpec
+from lakehouse.errors import EtaError
+from lakehouse.privacy.database import ERASED
+from lakehouse.privacy.raw_tables import PLACE, TRIES, RowSearch, delete_found
+from lakehouse.privacy.rewriting import Mask, Rewritten, find_rows, take_out
+from lakehouse.storage.quarantine import Quarantine
+from lakehouse.storage.tables import open_table, table_opener
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from lakehouse.privacy.needles import Needles
+    from lakehouse.privacy.raw_tables import People
+    from lakehouse.settings import LakeSettings
+
+FREE_TEXTS: Final[dict[TableSpec, tuple[str, ...]]] = {
+    RAW_CLICKSTREAM: ("url", "properties"),
+    RAW_ITEMS: ("title", "category", "attributes"),
+    RAW_QUARANTINE: ("raw",),
+}
+"""The columns whose texts may be about anything."""
+FREE_COLUMNS: Final = frozenset(name for names in FREE_TEXTS.values() for name in names)
+_JSON: Final = ("properties", "attributes")
+
+
+def delete_mentions(settings: LakeSettings, people: People, now: datetime) -> Rewritten:
+    """Delete the rows that mention one of these people. Safe to repeat; see `delete_rows`."""
+    cost = []
+    for spec, columns in FREE_TEXTS.items():
+        stored = None
+        if spec is RAW_QUARANTINE:
+            stored = Quarantine(table_opener(settings), people.tenant_id).stored
+        search = _search(spec, columns, people)
+        cost.append(delete_found(settings, spec, people, now, search, stored))
+    return Rewritten(sum(one.files for one in cost), sum(one.bytes for one in cost))
+
+
+def redact_mentions(settings: LakeSettings, people: People) -> Rewritten:
+    """Write the rows that mention one of these people without them. Safe to repeat."""
+    cost = [_redact(settings, spec, columns, people) for spec, columns in FREE_TEXTS.items()]
+    return Rewritten(sum(one.files for one in cost), sum(one.bytes for one in cost))
+
+
+def _redact(
+    settings: LakeSettings, spec: TableSpec, columns: Sequence[str], people: People
+) -> Rewritten:
+    needles, search = people.needles, _search(spec, columns, people)
+    for _ in range(TRIES):
+        table = open_table(settings, spec)
+        matches = find_rows(table, people.tenant_id, search.columns, search.find)
+        if not matches:
+            return Rewritten()
+        try:
+            return take_out(
+                table,
+                spec,
+                people.tenant_id,
+                matches,
+                {},
+                lambda rows: _redacted(rows, columns, needles),
+            )
+        except CommitFailedError as error:
+            failure = error  # a compaction or an expiry came in between
+    raise EtaError(
+        f"rows of {spec.full_name} could not be redacted: its files kept being rewritten",
+        remedy="nothing is lost; the next `eta privacy work` tries again",
+    ) from failure
+
+
+def _search(spec: TableSpec, columns: Sequence[str], people: People) -> RowSearch:
+    first, needles = people.request_ids[0], people.needles
+    told_of = [*PLACE, *(["attempt"] if spec is RAW_QUARANTINE else [])]
+
+    def find(rows: pa.Table) -> tuple[Mask, pl.DataFrame]:
+        mask = np.zeros(rows.num_rows, dtype=bool)
+        for name in columns:
+            mask[sorted(needles.rows(rows.column(name).combine_chunks()))] = True
+        told = pl.DataFrame(rows.select(told_of)).filter(pl.Series(mask))
+        return mask, told.with_columns(request_id=pl.lit(first))
+
+    return RowSearch([*told_of, *columns], find)
+
+
+def _redacted(rows: pa.Table, columns: Sequence[str], needles: Needles) -> pa.Table:
+    for name in columns:
+        at, field = rows.schema.get_field_index(name), rows.schema.field(name)
+        clean = _clean_json if name in _JSON else _clean
+        values = [
+            None if value is None else clean(value, needles)
+            for value in rows.column(name).to_pylist()
+        ]
+        rows = rows.set_column(at, field, pa.array(values, field.type))
+    return rows
+
+
+def _clean(value: str | bytes, needles: Needles) -> str | bytes:
+    """Return a text with every mention replaced; overlapping ones as one."""
+    data = value.encode() if isinstance(value, str) else value
+    parts, at = [], 0
+    for start, end in sorted(needles.spans(data)):
+        if end <= at:
+            continue
+        if start >= at:
+            parts += [data[at:start], ERASED.encode()]
+        at = end
+    clean = b"".join([*parts, data[at:]])
+    return clean.decode(errors="replace") if isinstance(value, str) else clean
+
+
+def _clean_json(text: str, needles: Needles) -> str:
+    """Return a JSON object whose texts, names and numbers mention nobody."""
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, Number):
+            return ERASED if value in needles.texts else value
+        if isinstance(value, str):
+            return _clean(value, needles)
+        if isinstance(value, list):
+            return [walk(one) for one in value]
+        if isinstance(value, dict):
+            return {walk(name): walk(inner) for name, inner in value.items()}
+        return value
+
+    try:
+        return dumps(walk(loads(text.encode()).value))
+    except StrictJsonError:
+        return str(_clean(text, needles))

@@ -1,0 +1,213 @@
+"""Whom a stored record names: the values of its identifying fields, decoded.
+
+Erasure asks this of what is stored, and suppression of what is sent again: one answer for both, so
+that nothing that was erased comes back and nothing of anybody else is held up. What else stands in
+a record, such as an id in a title or in a link, is a mention and no value.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from io import BytesIO, StringIO
+from typing import TYPE_CHECKING, Any, Final
+
+from lakehouse.contracts.identifying import ANONYMOUS, USER
+from lakehouse.contracts.topics import KEY_SEPARATOR
+from lakehouse.privacy.loose import cells_of, pairs_of, prefixed_texts, words_of
+from lakehouse.privacy.objects import decoded, named_in
+
+if TYPE_CHECKING:
+    from lakehouse.contracts.identifying import IdentifyingFields
+    from lakehouse.contracts.layout import SourceLayout
+
+_AVRO_HEAD: Final = 5
+_WIDEST: Final = 1 << 16
+"""Bytes of a message without a schema that are tried as texts with their length before them."""
+
+
+@dataclass(slots=True)
+class Named:
+    """Texts that name a person in one record; `untold`: it cannot be told of which field."""
+
+    users: set[str] = field(default_factory=set)
+    anonymous: set[str] = field(default_factory=set)
+    untold: set[str] = field(default_factory=set)
+
+    def add(self, name: str, texts: Iterable[str]) -> None:
+        """Add values of one of the contract's two fields."""
+        (self.users if name == USER else self.anonymous).update(texts)
+
+    def is_of(self, subjects: Callable[[str], bool], tied: Callable[[str], bool]) -> bool:
+        """Whether the record is of a subject, or has only an anonymous id that is tied to one.
+
+        As with accepted rows, a tied id says nothing where there is a user.
+        """
+        if any(map(subjects, (*self.users, *self.anonymous, *self.untold))):
+            return True
+        has_user = any(text.strip() for text in self.users)
+        return not has_user and any(map(tied, (*self.anonymous, *self.untold)))
+
+
+class RecordReader:
+    """Reads records of one layout, as its source was read; for several threads."""
+
+    def __init__(self, layout: SourceLayout, fields: IdentifyingFields) -> None:
+        self._layout = layout
+        self._fields = fields
+        self._columns = [fields.field_of(name) for name in layout.columns]
+        self._schema: Any = None
+
+    def named(self, raw: bytes) -> Named:
+        """Return whom a record names. Never raises for what it holds."""
+        found = Named()
+        self._read(raw, found)
+        for name, text in (
+            (USER, self._fields.user_constant),
+            (ANONYMOUS, self._fields.anonymous_constant),
+        ):
+            if text is not None:
+                found.add(name, self._fields.as_read(name, text))
+        return found
+
+    def _read(self, raw: bytes, found: Named) -> None:
+        match self._layout.format:
+            case "csv":
+                self._read_csv(raw, found)
+            case "json":
+                self._read_json(raw, found)
+            case "avro":
+                self._read_avro(raw, found)
+            case "bytes":
+                self._read_bytes(raw, found)
+            case "message":
+                self._read_envelope(raw, found)
+
+    def _read_csv(self, raw: bytes, found: Named) -> None:
+        if not any(self._columns):
+            return
+        layout = self._layout
+        text = _text(raw, layout.encoding)
+        records = _csv_records(text, layout)
+        if records is None:
+            cells = cells_of(text, layout.delimiter)
+            if len(cells) != len(layout.columns):
+                cells = [*cells, *words_of(text)]
+            records = [cells]
+        if len(records) == 1 and len(records[0]) == len(layout.columns):
+            self._add_cells(records[0], found)
+            return
+        # Where fields are missing or too many, nobody can tell which column a cell is of.
+        for cells in records:
+            if any(cell.strip() not in layout.columns for cell in cells if cell.strip()):
+                for cell in cells:
+                    found.untold.update(self._fields.as_read(USER, cell))
+                    found.untold.update(_unquoted(cell))
+
+    def _add_cells(self, cells: list[str], found: Named) -> None:
+        if _is_header(cells, self._layout.columns):
+            return
+        for name, cell in zip(self._columns, cells, strict=True):
+            if name is not None:
+                found.add(name, self._fields.as_read(name, cell))
+                found.add(name, _unquoted(cell))
+
+    def _read_json(self, raw: bytes, found: Named) -> None:
+        value = decoded(raw)
+        if value is None:
+            self._read_text(_text(raw, "utf-8"), found)
+        else:
+            self._add_objects(value, found)
+
+    def _add_objects(self, value: Any, found: Named) -> None:
+        for name, text in named_in(value, self._fields):
+            found.add(name, self._fields.as_read(name, text))
+
+    def _read_avro(self, raw: bytes, found: Named) -> None:
+        record = self._avro_record(raw)
+        if record is None:
+            self._read_binary(raw, found)
+            return
+        self._add_objects(record, found)
+
+    def _avro_record(self, raw: bytes) -> Any:
+        if self._layout.schema_text is None:
+            return None
+        import fastavro  # loaded by who has such rows alone
+
+        try:
+            if self._schema is None:
+                self._schema = fastavro.parse_schema(json.loads(self._layout.schema_text))
+            stream = BytesIO(raw[_AVRO_HEAD:])
+            return fastavro.schemaless_reader(stream, self._schema, None)
+        except Exception:  # noqa: BLE001 - bytes that are no record fail in every way
+            return None
+
+    def _read_bytes(self, raw: bytes, found: Named) -> None:
+        if raw[:1] == b"\0":
+            self._read_binary(raw, found)
+        else:
+            self._read_json(raw, found)
+
+    def _read_binary(self, raw: bytes, found: Named) -> None:
+        found.untold.update(prefixed_texts(raw[:_WIDEST]))
+        self._read_text(_text(raw, "utf-8"), found)
+
+    def _read_envelope(self, raw: bytes, found: Named) -> None:
+        """A message of nobody: key and value in base64."""
+        try:
+            whole = json.loads(raw)
+            key, value = (base64.b64decode(whole[name] or "") for name in ("key", "value"))
+        except (ValueError, KeyError, TypeError):
+            self._read_json(raw, found)
+            return
+        text = _text(key, "utf-8")
+        found.untold.update({text, text.partition(KEY_SEPARATOR)[2]} - {""})
+        self._read_bytes(value, found)
+
+    def _read_text(self, text: str, found: Named) -> None:
+        """What cannot be parsed: by its names where it shows them, else every word is a value."""
+        pairs = [(self._fields.field_of(key), value) for key, value in pairs_of(text)]
+        told = [(name, value) for name, value in pairs if name is not None]
+        for name, value in told:
+            found.add(name, self._fields.as_read(name, value))
+        if not told:
+            for word in (*cells_of(text, ","), *words_of(text)):
+                found.untold.update(self._fields.as_read(USER, word))
+
+
+def _text(raw: bytes, encoding: str) -> str:
+    try:
+        return raw.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
+        return raw.decode("utf-8", errors="replace")
+
+
+def _csv_records(text: str, layout: SourceLayout) -> list[list[str]] | None:
+    """Return the records of a text, as a rule one; None when its quotes do not fit."""
+    try:
+        found = csv.reader(
+            StringIO(text, newline=""),
+            delimiter=layout.delimiter,
+            escapechar=layout.escape,
+            strict=True,
+        )
+        return [record for record in found if record]
+    except csv.Error:
+        return None
+
+
+def _is_header(cells: list[str], columns: tuple[str, ...]) -> bool:
+    """Whether a record is the header once more, which names nobody."""
+    same = [cell.strip() == name for cell, name in zip(cells, columns, strict=True) if cell.strip()]
+    return all(same) and len(same) > 1
+
+
+def _unquoted(cell: str) -> Iterator[str]:
+    """Yield what stands in quotes that a reader of CSV took for text: `x, "anna"`."""
+    bare = cell.strip()
+    if len(bare) > 1 and bare[0] == bare[-1] == '"':
+        yield bare[1:-1].replace('""', '"')
