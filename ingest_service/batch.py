@@ -15,6 +15,7 @@ import pyarrow as pa
 from ingest_service.csv_files.detection import guess_encoding, suggestion
 from ingest_service.csv_files.encoding import NotUtf8Error
 from ingest_service.csv_files.reader import no_rows
+from ingest_service.dedupe.occurrences import Occurrences
 from ingest_service.dedupe.window import BatchWindow, Verdict
 from ingest_service.parallel import map_in_order
 from ingest_service.report import Finding, Findings
@@ -109,6 +110,7 @@ class BatchRun:
         self._hear = hear
         self._key = key
         self._window = window
+        self._occurrences = Occurrences(key.data_type)
         self._suppressed = suppressed
         self.batch = batch
         self.tally = Tally()
@@ -151,7 +153,13 @@ class BatchRun:
         self._reader = RecordReader(self._layout, self._fields)
         self._unit = file.place_unit
         try:
-            validator = Validator(order.data_type, order.mapping, order.settings, file.header)
+            validator = Validator(
+                order.data_type,
+                order.mapping,
+                order.settings,
+                file.header,
+                has_named_fields=not isinstance(file, CsvRows),
+            )
         except FileRefusedError as error:
             error.line = error.line or file.header_line
             if isinstance(file, CsvRows):
@@ -196,7 +204,10 @@ class BatchRun:
         self.tally.suppressed += prepared.suppressed
         if prepared.reasons.height:
             self._quarantine(chunk, reasons_by_row(prepared.reasons))
-        verdicts = self._window.judge(prepared.prints, prepared.is_state)
+        rows, prints = self._occurrences.apply(
+            rows, prepared.prints, prepared.is_state, chunk.requests
+        )
+        verdicts = self._window.judge(prints, prepared.is_state)
         if prepared.is_state is not None:
             rows = with_places(rows, prepared.is_state, self._refs(chunk, rows))
         self._hear(Judged(chunk.frame.height, prepared.reasons, rows, verdicts, prepared.warnings))

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from ingest_service.dedupe.occurrences import Occurrences
 from ingest_service.dedupe.window import BatchSession, BatchWindow, DedupeWindows, History, Verdict
 from ingest_service.json_files.rows import JsonColumns
-from ingest_service.rereading import EditedRows, reread
+from ingest_service.rereading import EditedRows, reread, without_unsent
 from ingest_service.rows import outcome_rows, raw_rows
 from ingest_service.sinks.base import BatchKey, Counts, OutdatedError, Sink, SinkBatch
 from lakehouse.contracts.identity import fingerprints
@@ -193,8 +194,9 @@ class _ReplayRun:
         self._key = key
         self._batch = batch
         self._window = window
+        self._occurrences = Occurrences(key.data_type)
         self._suppressed = suppressed
-        self._validators: dict[tuple[str, tuple[str, ...]], Validator] = {}
+        self._validators: dict[tuple[str, tuple[str, ...], bool], Validator] = {}
         self._tried = 0
         self._outcomes: Counter[str] = Counter()
         self._codes: Counter[str] = Counter()
@@ -244,6 +246,9 @@ class _ReplayRun:
             self._codes[UNREADABLE] += int((~is_read).sum())
         else:
             texts = edited.texts(rows)
+            if layout.format != "csv":
+                known, _ = reread(layout, rows["raw"].to_list(), lambda: self._asked(layout))
+                texts = without_unsent(texts, known)
         if not rows.height:
             return
         validator = self._validator(layout, tuple(texts.columns))
@@ -259,6 +264,7 @@ class _ReplayRun:
         self._codes.update(dict(validated.reasons["code"].value_counts().iter_rows()))
         accepted, data_type = validated.accepted, self._key.data_type
         prints = fingerprints(data_type, accepted, validated.payload, validated.is_state)
+        accepted, prints = self._occurrences.apply(accepted, prints, validated.is_state)
         verdicts = self._verdicts(rows["reasons"].gather(accepted["row"]), prints, validated)
         places = refs.gather(accepted["row"])
         is_new = verdicts == Verdict.NEW
@@ -270,8 +276,12 @@ class _ReplayRun:
         if is_new.any():
             stored = accepted.filter(is_new)
             places = places.filter(is_new)
+            known_at = None
+            if data_type is DataType.ITEMS:  # its place among the rows that it was sent with
+                known_at = rows["known_at"].gather(stored["row"]).to_arrow()
+            table = RAW_TABLES[data_type]
             self._batch.append(
-                raw_rows(RAW_TABLES[data_type], stored, places.to_arrow(), self._key)
+                raw_rows(table, stored, places.to_arrow(), self._key, known_at=known_at)
             )
 
     def _verdicts(
@@ -291,9 +301,7 @@ class _ReplayRun:
         is_same = (pl.col("payload") == pl.col("payload_stored")).any()
         verdict = pl.when(is_same).then(Verdict.DUPLICATE).otherwise(Verdict.CONFLICT)
         judged = known.group_by("row").agg(verdict.cast(pl.UInt8).alias("verdict"))
-        rest = prints.with_row_index("row").join(
-            judged, on="row", how="anti", maintain_order="left"
-        )
+        rest = numbered.join(judged, on="row", how="anti", maintain_order="left")
         is_state = None if validated.is_state is None else validated.is_state.gather(rest["row"])
         new = self._window.judge(rest.drop("row"), is_state)
         verdicts = pl.repeat(Verdict.NEW, prints.height, dtype=pl.UInt8, eager=True)
@@ -321,11 +329,13 @@ class _ReplayRun:
 
     def _validator(self, layout: SourceLayout, columns: tuple[str, ...]) -> Validator:
         name = self._order.mapping or layout.mapping
-        key = (name, columns)
+        has_named_fields = layout.format != "csv"
+        key = (name, columns, has_named_fields)
         if key not in self._validators:
             settings = self._order.settings
+            mapping = settings.mapping(name)
             self._validators[key] = Validator(
-                self._key.data_type, settings.mapping(name), settings, columns
+                self._key.data_type, mapping, settings, columns, has_named_fields=has_named_fields
             )
         return self._validators[key]
 

@@ -80,12 +80,12 @@ def reread(
     if layout.format == "json":
         decoder, columns = StrictDecoder(), asked()
         objects = [record_of(one, 0, 0, decoder) for one in raw]
-        chunk = chunk_of(objects, columns.names, columns.objects)
+        chunk = chunk_of(objects, columns, reports_unread=False)
         return _frame_of(chunk)
     if layout.format == "avro" and layout.schema_text is not None:
         columns = asked()
         objects = _avro_records(raw, layout.schema_text)
-        return _frame_of(chunk_of(objects, columns.names, columns.objects))
+        return _frame_of(chunk_of(objects, columns, reports_unread=False))
     if layout.format in ("avro", "bytes", "message"):
         columns = asked()
         schema = dict.fromkeys(columns.names, pl.String)
@@ -99,6 +99,18 @@ def reread(
         orient="row",
     )
     return frame, pl.Series([record is not None for record in records], dtype=pl.Boolean)
+
+
+def without_unsent(edited: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Return edited values of objects; a cell that stayed empty is still a field that was not sent.
+
+    A CSV file has a cell for every column, so it cannot say which fields an object had.
+    """
+    return edited.with_columns(
+        pl.when((pl.col(name) != "") | pl.lit(known[name]).is_not_null()).then(name).alias(name)
+        for name in edited.columns
+        if name in known.columns
+    )
 
 
 def _frame_of(chunk: JsonChunk) -> tuple[pl.DataFrame, pl.Series]:

@@ -45,12 +45,15 @@ def raw_rows(
     refs: pa.Array,
     batch: BatchKey,
     batch_ids: pa.Array | None = None,
+    known_at: pa.Array | None = None,
 ) -> pa.Table:
     """Return accepted rows as the raw table has them, without what the sink adds.
 
-    `batch_ids` are those of rows that are not all of one batch.
+    `batch_ids` are those of rows that are not all of one batch, `known_at` the times of rows that
+    did not all become known with it.
     """
-    given = {"source_ref": refs} | ({} if batch_ids is None else {"batch_id": batch_ids})
+    given = {"source_ref": refs, "batch_id": batch_ids, "known_at": known_at}
+    given = {name: column for name, column in given.items() if column is not None}
     return _table(spec, accepted, given, batch)
 
 
@@ -132,6 +135,9 @@ def _table(
             columns[field.name] = _constant(constants[field.name], frame.height)
         elif field.name == "context":
             columns[field.name] = _context(frame)
+        elif pa.types.is_list(field.type):
+            # As in a struct: lists of string views cannot be sliced.
+            columns[field.name] = _arrow(frame.get_column(field.name)).cast(field.type)
         else:
             columns[field.name] = _arrow(frame.get_column(field.name))
     names = [name for name in spec.schema.names if name in columns]

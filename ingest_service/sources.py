@@ -65,6 +65,11 @@ class RowChunk(Protocol):
         ...
 
     @property
+    def requests(self) -> pl.Series | None:
+        """Numbers of the requests that the rows came with; None when all came together."""
+        ...
+
+    @property
     def traits(self) -> Traits:
         """What is known of all texts at once."""
         ...

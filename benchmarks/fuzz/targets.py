@@ -68,7 +68,7 @@ def events(data: bytes) -> None:
         plain = plain_body(data, data_type, LIMITS)
         try:
             records = parse_events(data, LIMITS)
-            strict = texts_of(records, columns.names, columns.objects, columns.unread)
+            strict = texts_of(records, columns)
         except (BadEventsError, TooLargeError):
             if quick is not None or plain is not None:
                 raise AssertionError("a quick way reads what the strict one refuses") from None

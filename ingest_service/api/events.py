@@ -210,7 +210,7 @@ async def parsed(body: bytes, limits: EventLimits, columns: JsonColumns) -> RowT
 
     def read() -> RowTexts:
         records = parse_events(body, limits)
-        return texts_of(records, columns.names, columns.objects, columns.unread)
+        return texts_of(records, columns)
 
     try:
         if len(body) <= INLINE_BYTES:

@@ -73,6 +73,10 @@ class CsvChunk:
         """What tells records apart within the file: their lines."""
         return self.lines
 
+    @property
+    def requests(self) -> None:
+        """A file comes as a whole."""
+
     def raw(self, rows: Sequence[int]) -> list[bytes]:
         """The records of these rows as the file has them, without their line end.
 

@@ -291,14 +291,14 @@ def _with(segments: list[Segment], rows: pl.DataFrame) -> list[Segment]:
         rows = newest_states(rows)
     if not rows.height:
         return segments
-    return _gathered([*segments, Segment.of(rows.select("key", "payload"))])
+    return gathered([*segments, Segment.of(rows.select("key", "payload"))])
 
 
 def _without(segment: Segment, states: pl.DataFrame) -> Segment:
     return replace(segment, rows=segment.rows.join(states, on="key", how="anti"))
 
 
-def _gathered(segments: list[Segment]) -> list[Segment]:
+def gathered(segments: list[Segment]) -> list[Segment]:
     """Put small segments together, so that there are few however small the batches are.
 
     Each is more than twice the next, so a row is copied as often as its number has binary digits.

@@ -24,7 +24,7 @@ from ingest_service.events.parsing import EventLimits, parse_events
 from ingest_service.events.quick import quick_texts
 from ingest_service.json_files.rows import JsonChunk, JsonColumns, RowTexts, texts_of
 from lakehouse.contracts.characters import Traits
-from lakehouse.contracts.fields import CONTEXT_FIELDS, FIELDS, FieldKind
+from lakehouse.contracts.fields import CARRIED_FIELDS, CONTEXT_FIELDS, FIELDS, FieldKind
 from lakehouse.contracts.json_rows import CONTEXT
 from lakehouse.contracts.tenant import DataType, SourceMapping
 from lakehouse.contracts.validator import REASON_SCHEMA, UNKNOWN
@@ -57,7 +57,7 @@ class PlainBody:
             return quick
         columns = JsonColumns.of(self.data_type, SourceMapping())
         records = parse_events(self.body, self.limits)
-        return texts_of(records, columns.names, columns.objects, columns.unread)
+        return texts_of(records, columns)
 
     def raws(self) -> list[bytes]:
         """Return each event's own bytes."""
@@ -97,6 +97,8 @@ def read_together(bodies: Sequence[PlainBody], columns: Sequence[str]) -> JsonCh
     for body in bodies:
         pieces += (b'{"events":', body.array(), b"}\n")
     text = b"".join(pieces)
+    if CARRIED_FIELDS[bodies[0].data_type] and b"null" in text:
+        return None  # Arrow does not tell a null from what is absent
     events = _read(bodies, text)
     if events is None:
         return None

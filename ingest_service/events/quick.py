@@ -17,7 +17,13 @@ from msgspec.structs import astuple
 
 from ingest_service.events.parsing import EventLimits
 from ingest_service.json_files.rows import RowTexts
-from lakehouse.contracts.fields import CONTEXT_FIELDS, FIELDS, ContractField, FieldKind
+from lakehouse.contracts.fields import (
+    CARRIED_FIELDS,
+    CONTEXT_FIELDS,
+    FIELDS,
+    ContractField,
+    FieldKind,
+)
 from lakehouse.contracts.json_rows import CONTEXT
 from lakehouse.contracts.strict_json import StrictDecoder, StrictJsonError, dumps
 from lakehouse.contracts.tenant import DataType
@@ -84,6 +90,8 @@ def _texts(
             values[field.name] = _texts_of(field, column, absent)
         except _InDoubtError:
             return None
+        if absent < len(column) and field.name in CARRIED_FIELDS[data_type]:
+            values[field.name] = _told_from_absent(values[field.name], column)
         if field.kind is FieldKind.JSON_OBJECT:
             names -= sum(bytes(value).count(b'":') for value in column if value is not UNSET)
     return RowTexts(raw, values, []) if names == 0 else None
@@ -107,6 +115,16 @@ def _texts_of(field: ContractField, column: Sequence[Any], absent: int) -> list[
     if field.kind is FieldKind.BOOLEAN:
         return [_BOOLEANS.get(value) for value in column]
     return [None if value is UNSET else value for value in column] if absent else list(column)
+
+
+def _told_from_absent(texts: list[str | None], column: Sequence[Any]) -> list[str | None]:
+    """Return texts, those of nulls that were sent empty."""
+    if None not in texts:
+        return texts
+    return [
+        "" if text is None and value is not UNSET else text
+        for text, value in zip(texts, column, strict=True)
+    ]
 
 
 class _InDoubtError(Exception):

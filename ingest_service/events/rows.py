@@ -1,8 +1,12 @@
 """The events of many requests as one `RowFile`: what a batch reads."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
+
+import numpy as np
+import polars as pl
 
 from ingest_service.events.plain import PlainBody, read_together
 from ingest_service.json_files.rows import JsonChunk, JsonColumns, RowTexts, joined
@@ -48,9 +52,12 @@ class EventRows:
     def parse(self, piece: Sequence[EventTexts], columns: Sequence[str]) -> JsonChunk:
         """Return the rows of a piece."""
         plain = [part for part in piece if isinstance(part, PlainBody)]
-        if len(plain) == len(piece) and (chunk := read_together(plain, columns)) is not None:
+        if len(plain) != len(piece) or (chunk := read_together(plain, columns)) is None:
+            chunk = joined(list(map(texts_of_events, piece)), columns)
+        if len(piece) == 1:
             return chunk
-        return joined(list(map(texts_of_events, piece)), columns)
+        numbers = np.repeat(np.arange(len(piece)), [part.count for part in piece])
+        return replace(chunk, requests=pl.Series(numbers))
 
     def reading(self) -> FileReading:
         """JSON is UTF-8."""

@@ -81,7 +81,7 @@ class JsonRows:
     def parse(self, piece: _Lines | list[JsonRecord], columns: Sequence[str]) -> JsonChunk:
         """Return the rows of a piece."""
         records = piece if isinstance(piece, list) else _records(piece)
-        return chunk_of(records, columns, self._columns.objects, self._columns.unread)
+        return chunk_of(records, self._columns, columns)
 
     def reading(self) -> FileReading:
         """Return its encoding."""

@@ -9,8 +9,8 @@ import polars as pl
 
 from ingest_service.csv_files.structure import Positions
 from lakehouse.contracts.characters import Traits
-from lakehouse.contracts.fields import FIELDS, FieldKind
-from lakehouse.contracts.json_rows import pick, value_text
+from lakehouse.contracts.fields import CARRIED_FIELDS, FIELDS, FieldKind
+from lakehouse.contracts.json_rows import is_sent, pick, value_text
 from lakehouse.contracts.mapping import wanted_columns
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.strict_json import Parsed, StrictDecoder, StrictJsonError
@@ -35,10 +35,12 @@ class JsonRecord:
 
 @dataclass(frozen=True, slots=True)
 class JsonColumns:
-    """The names that may be asked for, and those whose values may be objects."""
+    """The names that may be asked for, those whose values may be objects, and those whose null is
+    told from their absence."""
 
     names: tuple[str, ...]
     objects: frozenset[str]
+    carried: frozenset[str] = frozenset()
     unread: UnreadNames | None = field(default=None, compare=False)
     """What is told of other names; None: nothing."""
 
@@ -51,7 +53,9 @@ class JsonColumns:
             if found.kind is FieldKind.JSON_OBJECT
         }
         names = tuple(sorted(wanted_columns(data_type, mapping)))
-        return cls(names, frozenset(objects), UnreadNames.of(data_type, mapping))
+        carried = {mapping.columns.get(name, name) for name in CARRIED_FIELDS[data_type]}
+        unread = UnreadNames.of(data_type, mapping)
+        return cls(names, frozenset(objects), frozenset(carried), unread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class JsonChunk:
     faults: pl.DataFrame
     raws: Sequence[bytes] = field(repr=False)
     traits: Traits = UNKNOWN
+    requests: pl.Series | None = None
 
     def raw(self, rows: Sequence[int]) -> list[bytes]:
         """The rows as the file has them."""
@@ -89,18 +94,23 @@ class RowTexts:
 
 def texts_of(
     records: Sequence[JsonRecord],
-    columns: Sequence[str],
-    objects: frozenset[str],
-    unread: UnreadNames | None = None,
+    columns: JsonColumns,
+    names: Sequence[str] | None = None,
+    *,
+    reports_unread: bool = True,
 ) -> RowTexts:
-    """Return each column's values as texts, nulls where there are none.
+    """Return the values of `columns`, or of `names`, as texts, nulls where there are none.
 
-    Names that nothing reads are among the faults, as warnings, if `unread` is given.
+    A null of a field that is carried forward is an empty text: it was sent. Names that nothing
+    reads are among the faults, as warnings, unless told otherwise.
     """
-    values: dict[str, list[str | None]] = {name: [] for name in columns}
-    adders = [(name, values[name].append) for name in columns]
+    names = columns.names if names is None else names
+    unread = columns.unread if reports_unread else None
+    objects, carried = columns.objects, columns.carried
+    values: dict[str, list[str | None]] = {name: [] for name in names}
+    adders = [(name, values[name].append) for name in names]
     faults: list[tuple[int, str, str, str, str]] = []
-    known = unread.read.union(columns) if unread is not None else frozenset[str]()
+    known = unread.read.union(names) if unread is not None else frozenset[str]()
     for row, record in enumerate(records):
         found = _object_of(record)
         if not isinstance(found, dict):
@@ -116,6 +126,8 @@ def texts_of(
             value = found.get(name)
             if value is None and name not in found:
                 value = pick(found, name)
+            if value is None and name in carried and is_sent(found, name):
+                value = ""
             if value is None or isinstance(value, str):
                 add(value)
                 continue
@@ -129,15 +141,17 @@ def texts_of(
 
 def chunk_of(
     records: Sequence[JsonRecord],
-    columns: Sequence[str],
-    objects: frozenset[str],
-    unread: UnreadNames | None = None,
+    columns: JsonColumns,
+    names: Sequence[str] | None = None,
+    *,
+    reports_unread: bool = True,
 ) -> JsonChunk:
-    """Return records as a chunk."""
-    texts = texts_of(records, columns, objects, unread)
+    """Return records as a chunk; see `texts_of`."""
+    names = columns.names if names is None else names
+    texts = texts_of(records, columns, names, reports_unread=reports_unread)
     lines = np.array([record.line for record in records], dtype=np.int64)
     places = np.array([record.place for record in records], dtype=np.int64)
-    return _chunk(texts, columns, lines, places)
+    return _chunk(texts, names, lines, places)
 
 
 def joined(parts: Sequence[RowTexts], columns: Sequence[str]) -> JsonChunk:

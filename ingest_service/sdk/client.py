@@ -129,7 +129,8 @@ class EtaClient:
         """Keep what a catalogue item is like; it is sent soon.
 
         Fields: `title`, `category`, `price`, `available_from`, `is_active`, `attributes` (a
-        mapping), and `updated_at`, by default now. Raises as `track` does.
+        mapping), and `updated_at`, by default now. One that is not given stays as it was; one that
+        is None is cleared. Raises as `track` does.
         """
         self._keep(ITEMS, item(item_id, fields))
 

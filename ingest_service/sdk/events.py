@@ -83,7 +83,7 @@ def item(item_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     given = dict(fields)
     moment = given.pop("updated_at", None)
     updated_at = _LATEST.next() if moment is None else milliseconds(moment)
-    if "available_from" in given:
+    if given.get("available_from") is not None:
         given["available_from"] = milliseconds(given["available_from"])
     return {"item_id": item_id, **given, "updated_at": updated_at}
 

@@ -1,10 +1,11 @@
 """Avro messages in Confluent's wire format: a zero byte, the schema's id, the record."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from io import BytesIO
 from time import monotonic
+from types import NoneType
 from typing import Any, Final
 
 import fastavro
@@ -13,7 +14,9 @@ from schema_registry.client import SchemaRegistryClient
 from schema_registry.client.errors import ClientError
 
 from lakehouse.contracts.avro_schemas import avro_schema
+from lakehouse.contracts.fields import CARRIED_FIELDS
 from lakehouse.contracts.reasons import ReasonCode
+from lakehouse.contracts.tables import SENT_FIELDS
 from lakehouse.contracts.tenant import DataType
 
 MAGIC: Final = b"\0"
@@ -64,7 +67,8 @@ class AvroReader:
             raise BadMessageError(ReasonCode.BAD_AVRO, "the message is too short for a schema id")
         schema_id = int.from_bytes(value[_ID], "big")
         schema, text = self._schema(schema_id)
-        return read_avro(value, schema, data_type, text), text
+        record = read_avro(value, schema, data_type, text)
+        return sent_of(record, CARRIED_FIELDS[data_type], _written_names(text)), text
 
     def _schema(self, schema_id: int) -> tuple[Any, str]:
         known = self._schemas.get(schema_id)
@@ -110,8 +114,26 @@ def read_again(values: Sequence[bytes], schema_text: str) -> list[dict[str, Any]
             record = fastavro.schemaless_reader(BytesIO(value[HEAD_BYTES:]), schema, None)
         except Exception:  # noqa: BLE001 - bytes that are no record fail in every way
             record = None
-        found.append(record if isinstance(record, dict) else None)
+        if not isinstance(record, dict):
+            record = None
+        elif isinstance(record.get(SENT_FIELDS, ""), list | NoneType):
+            record = sent_of(record, record.keys(), frozenset(record))
+        found.append(record)
     return found
+
+
+def sent_of(
+    record: dict[str, Any], carried: Iterable[str], written: frozenset[str]
+) -> dict[str, Any]:
+    """Return a record without those of the fields carried forward that the sender left out.
+
+    Those are the nulls that the writer's schema has no field for, and where the record names the
+    fields it sent (`sent_fields`), those that it does not name.
+    """
+    named = record.pop(SENT_FIELDS, None)
+    sent = written if named is None else written.intersection(named)
+    unsent = {name for name in carried if name not in sent and record.get(name) is None}
+    return {name: value for name, value in record.items() if name not in unsent}
 
 
 def read_avro(value: bytes, schema: Any, data_type: DataType, text: str | None) -> dict[str, Any]:
@@ -132,6 +154,13 @@ def read_avro(value: bytes, schema: Any, data_type: DataType, text: str | None) 
     if not isinstance(record, dict):
         raise BadMessageError(ReasonCode.BAD_AVRO, "the message is not a record", text)
     return record
+
+
+@cache
+def _written_names(schema_text: str) -> frozenset[str]:
+    schema = json.loads(schema_text)
+    fields = schema.get("fields", []) if isinstance(schema, dict) else []
+    return frozenset(field["name"] for field in fields)
 
 
 @cache

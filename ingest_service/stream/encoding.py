@@ -11,6 +11,8 @@ from schema_registry.client.errors import ClientError
 from schema_registry.serializers.message_serializer import AvroMessageSerializer
 
 from lakehouse.contracts.avro_schemas import avro_schema, subject
+from lakehouse.contracts.fields import CARRIED_FIELDS
+from lakehouse.contracts.tables import SENT_FIELDS
 from lakehouse.contracts.tenant import DataType, SourceMapping
 from lakehouse.contracts.unread import UnreadNames
 from lakehouse.errors import EtaError
@@ -62,7 +64,8 @@ class AvroEncoder:
             schema_id = self._id_of(data_type)
         self._log_unwritten(data_type, event)
         try:
-            return self._serializer.encode_record_with_schema_id(schema_id, dict(event))
+            record = with_sent_fields(data_type, event)
+            return self._serializer.encode_record_with_schema_id(schema_id, record)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise _not_written(error) from error
 
@@ -85,6 +88,14 @@ class AvroEncoder:
             ) from error
         self._ids[data_type] = found
         return found
+
+
+def with_sent_fields(data_type: DataType, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record that says which fields the event has, if it lacks some of those that stay as
+    they are: Avro writes a null for each."""
+    carried = CARRIED_FIELDS[data_type]
+    sent = [name for name in carried if name in event]
+    return dict(event) if len(sent) == len(carried) else {**event, SENT_FIELDS: sent}
 
 
 def _not_written(error: Exception) -> EtaError:

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from ingest_service.dedupe.occurrences import Occurrences
 from ingest_service.dedupe.window import (
     BatchSession,
     BatchWindow,
@@ -167,6 +168,7 @@ class _TenantRun:
         self._tenant_id = messages.tenant_id
         self._data_type = messages.data_type
         self._key = BatchKey(self._tenant_id, self._data_type, "", known_at, SOURCE)
+        self._occurrences = Occurrences(self._data_type)
         self._codes: Counter[str] = Counter()
         # what became of the messages, per part
         self._tally = {name: np.zeros(len(parts), dtype=np.int64) for name in _OUTCOMES}
@@ -196,7 +198,7 @@ class _TenantRun:
         assert settings is not None
         columns = tuple(group.texts.values)
         mapping = settings.mapping(group.layout.mapping)
-        validator = Validator(self._data_type, mapping, settings, columns)
+        validator = Validator(self._data_type, mapping, settings, columns, has_named_fields=True)
         frame = pl.DataFrame(group.texts.values, schema=dict.fromkeys(columns, pl.String))
         faults = pl.DataFrame(group.texts.faults, schema=REASON_SCHEMA, orient="row")
         found = validator.validate(frame, self._key.known_at, faults=faults)
@@ -219,6 +221,7 @@ class _TenantRun:
         if reasons.height:
             self._note_refused(reasons)
             self._quarantine(group, places, reasons_by_row(reasons))
+        rows, prints = self._occurrences.apply(rows, prints, is_state)
         verdicts = window.judge(prints, is_state)
         rows = with_places(rows, is_state, places.columns(rows["row"])[0])
         if (verdicts != Verdict.NEW).any():

@@ -207,7 +207,7 @@ class MessageReader:
         if texts is None:
             records = [record_of(value, 0, 0, self._decoder) for value in values]
             names = tuple(dict.fromkeys((*columns.names, TENANT_FIELD)))
-            texts = texts_of(records, names, columns.objects, columns.unread)
+            texts = texts_of(records, columns, names)
         layout = SourceLayout(format="json", columns=columns.names, mapping=mapping)
         return RowGroup([place for place, _, _ in messages], texts, layout)
 
@@ -237,7 +237,7 @@ class MessageReader:
             RowGroup(
                 places,
                 _with_unread(
-                    texts_of(records, columns.names, columns.objects),
+                    texts_of(records, columns, reports_unread=False),
                     _unread_of_schema(text, data_type, columns),
                 ),
                 SourceLayout(

@@ -38,18 +38,18 @@ def rows_of(adapter: str, body: bytes, columns: JsonColumns, limits: EventLimits
 def conflicting_rows(body: bytes, columns: JsonColumns) -> RowTexts:
     """Return a message as one row of its bytes, wrong because its id was of another message."""
     code = ReasonCode.CONFLICTING_MESSAGE
-    rows = texts_of([JsonRecord(body, 0, 0, None, "")], columns.names, columns.objects)
+    rows = texts_of([JsonRecord(body, 0, 0, None, "")], columns, reports_unread=False)
     return replace(rows, faults=[(0, code.value, "", "", EXPLANATIONS[code].meaning)])
 
 
 def _generic(records: Sequence[JsonRecord], columns: JsonColumns) -> RowTexts:
-    return texts_of(records, columns.names, columns.objects, columns.unread)
+    return texts_of(records, columns)
 
 
 def _segment(records: Sequence[JsonRecord], columns: JsonColumns) -> RowTexts:
     """Calls of Segment, alone or as its `batch`; others than track and identify are faults."""
     calls = [call for record in records for call in _calls(record)]
-    rows = texts_of(calls, columns.names, columns.objects, columns.unread)
+    rows = texts_of(calls, columns)
     told = {row for row, code, *_ in rows.faults if code not in WARNING_CODES}
     code = ReasonCode.UNSUPPORTED_EVENT
     faults = [

@@ -121,6 +121,15 @@ FIELDS: Final[dict[DataType, tuple[ContractField, ...]]] = {
     DataType.CLICKSTREAM: CLICKSTREAM_FIELDS,
 }
 
+CARRIED_FIELDS: Final[dict[DataType, tuple[str, ...]]] = {
+    DataType.INTERACTIONS: (),
+    DataType.ITEMS: tuple(
+        field.name for field in ITEM_FIELDS if not field.required and field.name != "updated_at"
+    ),
+    DataType.CLICKSTREAM: (),
+}
+"""The fields that stay as they are when a row does not send them; sent empty, they are cleared."""
+
 SUBJECT_COLUMNS: Final[dict[DataType, tuple[str, ...]]] = {
     DataType.INTERACTIONS: ("user_id",),
     DataType.ITEMS: (),

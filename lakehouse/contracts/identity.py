@@ -9,6 +9,9 @@ ratings the 64 bits of the double as a signed integer: no formatting that a libr
 A catalogue row without `updated_at` says "this is the state now", so its identity includes the
 time it became known and its place in the batch: the states A, B, A of one item are three events,
 in three batches as in one file.
+
+A row that did not send all of its fields says less than one that sent them empty, so the names of
+the fields it sent are part of what it says; of a row that sent all of them nothing is added.
 """
 
 from typing import Final
@@ -17,12 +20,16 @@ import polars as pl
 import polars_hash as plh
 
 from lakehouse.contracts.fields import FIELDS, ContractField, FieldKind
+from lakehouse.contracts.tables import SENT_FIELDS
 from lakehouse.contracts.tenant import DataType
 
 SEPARATOR: Final = "\x1f"
 EVENT_ID_DIGITS: Final = 32
 
 _ESCAPED: Final = ["\\", SEPARATOR]
+
+_SENT_TAG: Final = "s="
+"""As a field's tag; no field of the catalogue has it."""
 
 _PAYLOAD: Final = "_payload"
 _IDENTITY: Final = "_identity"
@@ -51,6 +58,8 @@ def payload_text(data_type: DataType, frame: pl.DataFrame, *, is_plain: bool = F
             # A field without nulls joins the one concatenation that needs no test per value.
             mark = SEPARATOR if always else ""
             always.extend((pl.lit(f"{mark}{field.tag}="), text))
+    if SENT_FIELDS in frame.columns and frame[SENT_FIELDS].null_count() < frame.height:
+        sometimes.append(pl.lit(_SENT_TAG) + pl.col(SENT_FIELDS).list.join(","))
     if always:
         sometimes.insert(0, pl.concat_str(always))
     if not sometimes:
@@ -112,6 +121,20 @@ def placed_ids(event_ids: pl.Series, is_state: pl.Series, places: pl.Series) -> 
     digest = plh.col("_placed").chash.sha2_256().str.slice(0, EVENT_ID_DIGITS)
     chosen = pl.when(_STATE).then(digest).otherwise(pl.col(_IDENTITY))
     return placed.select(chosen.alias("event_id")).to_series()
+
+
+def repeated_ids(event_ids: pl.Series, numbers: pl.Series) -> pl.Series:
+    """Return the ids of dated rows; the occurrence in their batch is part of all but the first's.
+
+    `numbers` are 0 for a first occurrence, see `ingest_service/dedupe/occurrences.py`.
+    """
+    number = pl.col("_number")
+    frame = pl.DataFrame({_IDENTITY: event_ids, "_number": numbers}).with_columns(
+        _again=pl.col(_IDENTITY) + pl.lit(f"{SEPARATOR}again=") + number.cast(pl.String)
+    )
+    digest = plh.col("_again").chash.sha2_256().str.slice(0, EVENT_ID_DIGITS)
+    chosen = pl.when(number > 0).then(digest).otherwise(pl.col(_IDENTITY))
+    return frame.select(chosen.alias("event_id")).to_series()
 
 
 def _value_text(field: ContractField, column: pl.Series, *, is_plain: bool) -> pl.Expr:

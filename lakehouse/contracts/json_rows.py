@@ -30,6 +30,26 @@ def pick(row: dict[str, Any], name: str) -> Any:
     return value
 
 
+def is_sent(row: dict[str, Any], name: str) -> bool:
+    """Return whether a row has what `pick` looks for, be it null: a null clears, absence does not.
+
+    Of `a|b` one is enough; of a path the last name must be there.
+    """
+    if name in row:
+        return True
+    if name in CONTEXT_FIELDS:
+        context = row.get(CONTEXT)
+        return isinstance(context, dict) and name in context
+    if EITHER in name:
+        return any(is_sent(row, part) for part in name.split(EITHER))
+    value: Any = row
+    for part in name.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return False
+        value = value[part]
+    return True
+
+
 def value_text(value: Any) -> str | None:
     """Return the text of a value: a number's digits, true or false, an object's or array's JSON."""
     if value is None or type(value) is str:

@@ -13,6 +13,7 @@ from lakehouse.contracts.kinds import DataType
 
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 PRICE: Final = pa.decimal128(18, 4)
+SENT_FIELDS: Final = "sent_fields"
 
 CONTEXT: Final = pa.struct(
     [
@@ -65,6 +66,8 @@ ITEMS: Final = pa.schema(
         pa.field("attributes", pa.string()),  # a JSON object as text
         pa.field("updated_at", TIMESTAMP, nullable=False),  # the catalogue's, else known_at
         *_PROVENANCE,
+        # Which of the fields that are carried forward the row sent; null: all of them.
+        pa.field(SENT_FIELDS, pa.list_(pa.string())),
     ]
 )
 
@@ -218,6 +221,8 @@ class TableSpec:
     stats_columns: tuple[str, ...]
     partition_by: tuple[str, ...] = ("tenant_id", "ingest_date")
     has_change_feed: bool = True
+    added_columns: tuple[str, ...] = ()
+    """Nullable columns that tables of earlier releases lack; they are added when one is ensured."""
 
     @property
     def path(self) -> str:
@@ -231,7 +236,9 @@ class TableSpec:
 
 
 RAW_INTERACTIONS: Final = TableSpec("raw", "interactions", INTERACTIONS, ("event_time", "known_at"))
-RAW_ITEMS: Final = TableSpec("raw", "items", ITEMS, ("updated_at", "known_at"))
+RAW_ITEMS: Final = TableSpec(
+    "raw", "items", ITEMS, ("updated_at", "known_at"), added_columns=(SENT_FIELDS,)
+)
 RAW_CLICKSTREAM: Final = TableSpec("raw", "clickstream", CLICKSTREAM, ("event_time", "known_at"))
 RAW_QUARANTINE: Final = TableSpec("raw", "quarantine", QUARANTINE, ("known_at",))
 OPS_REPLAY_OUTCOMES: Final = TableSpec("ops", "replay_outcomes", REPLAY_OUTCOMES, ("known_at",))

@@ -12,13 +12,15 @@ import polars as pl
 
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.field_text import KNOWN_AT, Check, FieldText, ReadContext
-from lakehouse.contracts.fields import FIELDS, SUBJECT_COLUMNS, FieldKind
+from lakehouse.contracts.fields import CARRIED_FIELDS, FIELDS, SUBJECT_COLUMNS, FieldKind
 from lakehouse.contracts.identity import event_ids, payload_text
 from lakehouse.contracts.mapping import FieldSource, FileRefusedError, resolve
 from lakehouse.contracts.parsing import read_field
 from lakehouse.contracts.reasons import FileFault, ReasonCode
 from lakehouse.contracts.row_issues import REASON_SCHEMA as REASON_SCHEMA
 from lakehouse.contracts.row_issues import besides, divided, repeated_headers
+from lakehouse.contracts.sent import sent_fields
+from lakehouse.contracts.tables import SENT_FIELDS
 from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings, TimestampFormat
 from lakehouse.contracts.times import check_format, microseconds
 
@@ -98,6 +100,8 @@ def dated_states(validated: Validated, arrived_at: pl.Series) -> Validated:
 class Validator:
     """Validates batches of one file, request or topic, all with the same columns.
 
+    A field that no column is read for was not sent. Rows that each name their own fields
+    (`has_named_fields`: JSON, Avro) did not send those that are null either.
     Raises `FileRefusedError` on construction when a required field has no source or the mapping
     cannot be used. `validate` never raises for what a row holds.
     """
@@ -108,8 +112,11 @@ class Validator:
         mapping: SourceMapping,
         settings: TenantSettings,
         columns: Sequence[str],
+        *,
+        has_named_fields: bool = False,
     ) -> None:
         self.data_type = data_type
+        self._has_named_fields = has_named_fields
         self._sources = resolve(data_type, mapping, columns)
         self._contexts = {
             source.field.name: ReadContext(
@@ -163,10 +170,16 @@ class Validator:
         """
         checked = self.check(frame, known_at, traits, faults)
         traits &= self._added
-        payload = payload_text(self.data_type, checked.values, is_plain=traits.is_plain)
-        is_state = self._states(checked.values)
-        accepted = checked.values.with_columns(
-            *self._absent(checked.values), _ids(checked.values, payload, known_at, is_state)
+        values = checked.values
+        if CARRIED_FIELDS[self.data_type]:
+            sent = sent_fields(
+                self.data_type, self._sources, frame, is_by_row=self._has_named_fields
+            )
+            values = values.with_columns(sent.gather(values["row"]).alias(SENT_FIELDS))
+        payload = payload_text(self.data_type, values, is_plain=traits.is_plain)
+        is_state = self._states(values)
+        accepted = values.with_columns(
+            *self._absent(values), _ids(values, payload, known_at, is_state)
         )
         if is_state is not None:
             now = pl.lit(known_at).cast(pl.Datetime("us", "UTC"))

@@ -35,7 +35,6 @@ from lakehouse.privacy.places import (
 )
 from lakehouse.privacy.scan import WITHOUT_END, scan_stream
 from lakehouse.privacy.verify import Finding, Search
-from lakehouse.spark.scratch import scratch_dir
 from lakehouse.storage.tables import open_path
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def remove_remnants(
 
 
 def drop_made_again(settings: LakeSettings, found: Search) -> tuple[Search, dict[str, int]]:
-    """Delete files of dbt and of Spark's scratch folder that name or mention somebody.
+    """Delete files of dbt that name or mention somebody.
 
     Returns the search without them, and how many went.
     """
@@ -100,7 +99,7 @@ def drop_made_again(settings: LakeSettings, found: Search) -> tuple[Search, dict
     for path in {finding.path for finding in (*found.findings, *found.mentions)}:
         if _is_made_again(settings, Path(path)):
             Path(path).unlink(missing_ok=True)
-            removed.note("what dbt and Spark write")
+            removed.note("what dbt writes")
 
     def rest(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         return tuple(one for one in findings if not _is_made_again(settings, Path(one.path)))
@@ -110,11 +109,11 @@ def drop_made_again(settings: LakeSettings, found: Search) -> tuple[Search, dict
 
 
 def _is_made_again(settings: LakeSettings, path: Path) -> bool:
-    """Whether a file is dbt's or a scratch file of Spark's: these are written anew by each run.
+    """Whether a file is dbt's: each run writes these anew.
 
     A failed statement's message may quote a value of a row, so logs and results can name a person.
     """
-    folders = (settings.dbt_target_dir, settings.dbt_log_dir, scratch_dir(settings))
+    folders = (settings.dbt_target_dir, settings.dbt_log_dir)
     return path.is_absolute() and any(path.is_relative_to(folder) for folder in folders)
 
 

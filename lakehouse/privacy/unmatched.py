@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 UNKNOWN: Final = "unknown"
 """Note of a request: how many of its subjects stand nowhere in the tables."""
 NOTHING: Final = "nothing"
-"""Note of a request: whether none of its subjects was anywhere, files and databases included."""
+"""Note of a request: whether none of its subjects was anywhere, not in a mention either."""
 
 
 def note_unmatched(
@@ -47,7 +47,8 @@ def note_unmatched(
         tenant_settings(database, tenant_id),
     )
     for request_id, texts in fresh.items():
-        is_nothing = texts.isdisjoint(stored) and (
-            search(settings, database, tenant_id, Needles(texts)).is_clean
-        )
+        is_nothing = texts.isdisjoint(stored)
+        if is_nothing:
+            found = search(settings, database, tenant_id, Needles(texts))
+            is_nothing = found.is_clean and not found.mentions
         database.erasures.note(request_id, unknown=len(texts - stored), nothing=is_nothing)

@@ -6,6 +6,7 @@ place: that is for the certificate, and stops nothing.
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+
 from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.errors import EtaError
 from lakehouse.privacy.database import look_through_rows
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.places import DATABASE, REDIS, Place, lake_places, machine_places
@@ -117,6 +121,13 @@ def _in_files(
                 return place, found, file.tell()
         except FileNotFoundError:
             return place, Scanned(), -1
+        except (OSError, ValueError, pa.ArrowException, zlib.error) as error:
+            raise EtaError(
+                f"{place.path} cannot be read ({type(error).__name__}), so nobody can say who is "
+                "in it",
+                remedy="repair it, or take it away if no table needs it (`eta tables`), then run "
+                "`eta privacy work`",
+            ) from error
 
     with ThreadPoolExecutor(THREADS) as pool:
         for place, scanned, length in pool.map(look, places):

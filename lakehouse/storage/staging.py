@@ -32,8 +32,10 @@ from deltalake import (
 from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction
 
+from lakehouse.errors import EtaError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence, Set
 
     from lakehouse.contracts.tables import TableSpec
 
@@ -214,6 +216,9 @@ def commit_files(
     of the ids by someone else since the handle was refreshed, or another removal of one of these
     files, raises `CommitFailedError`, and nothing has happened.
     """
+    schema = table.schema()
+    if spec.added_columns:
+        _check_columns(spec, {field.name for field in schema.fields})
     now = int(datetime.now(UTC).timestamp() * 1_000)
     actions: list[AddAction | RemoveAction] = [
         AddAction(
@@ -239,7 +244,7 @@ def commit_files(
     table.create_write_transaction(
         actions,
         "append",
-        table.schema(),
+        schema,
         list(spec.partition_by),
         commit_properties=CommitProperties(
             app_transactions=[Transaction(name, v, now) for name, v in transactions.items()],
@@ -251,6 +256,16 @@ def commit_files(
             create_checkpoint=True, cleanup_expired_logs=False
         ),
     )
+
+
+def _check_columns(spec: TableSpec, held: Set[str]) -> None:
+    """Refuse a table without the columns of this release: its readers would miss what they say."""
+    missing = [name for name in spec.added_columns if name not in held]
+    if missing:
+        raise EtaError(
+            f"the table {spec.full_name} lacks the column {', '.join(missing)}",
+            remedy="start the service again: it adds the column when it starts",
+        )
 
 
 def writer_properties() -> WriterProperties:

@@ -44,14 +44,17 @@ def table_properties(spec: TableSpec) -> dict[str, str]:
 
 
 def ensure_tables(settings: LakeSettings) -> None:
-    """Create the tables that are missing, empty; the others are left as they are.
+    """Create the tables that are missing, empty; add columns that tables of old releases lack.
 
-    Safe when several processes do it at once: each table is created by one of them. For a local
-    lake whose tables all exist this costs one file look-up per table.
+    Rows stored before have nulls in an added column. Safe when several processes do it at once:
+    each table is created by one of them. For a local lake whose tables all exist this costs one
+    file look-up per table.
     """
     for spec in SERVICE_TABLES:
         if not _surely_exists(settings, spec):
             _create(settings, spec)
+        if spec.added_columns and not _surely_has_columns(settings, spec):
+            _add_columns(settings, spec)
 
 
 def open_table(settings: LakeSettings, spec: TableSpec) -> DeltaTable:
@@ -124,6 +127,41 @@ def _surely_exists(settings: LakeSettings, spec: TableSpec) -> bool:
         return False
     log = Path(table_location(settings, spec)) / "_delta_log"
     return (log / f"{0:020}.json").exists() or (log / "_last_checkpoint").exists()
+
+
+def _surely_has_columns(settings: LakeSettings, spec: TableSpec) -> bool:
+    """Whether a local table was created with the columns; costs one small file."""
+    if not settings.is_local:
+        return False
+    first = Path(table_location(settings, spec)) / "_delta_log" / f"{0:020}.json"
+    try:
+        text = first.read_text("utf-8")
+    except FileNotFoundError:
+        return False
+    return all(f'\\"name\\":\\"{name}\\"' in text for name in spec.added_columns)
+
+
+def _add_columns(settings: LakeSettings, spec: TableSpec) -> None:
+    from deltalake import Schema
+    from deltalake.exceptions import DeltaError
+
+    def lacking() -> list[str]:
+        held = {field.name for field in open_table(settings, spec).schema().fields}
+        return [name for name in spec.added_columns if name not in held]
+
+    try:
+        names = lacking()
+    except DeltaError:  # damaged: whoever needs the table says so, the others go on
+        return
+    if not names:
+        return
+    fields = Schema.from_arrow(spec.schema).fields
+    added = [field for field in fields if field.name in names]
+    try:
+        open_table(settings, spec).alter.add_columns(added)
+    except DeltaError:
+        if lacking():  # else another process was faster
+            raise
 
 
 def _create(settings: LakeSettings, spec: TableSpec) -> None:

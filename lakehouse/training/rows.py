@@ -9,7 +9,7 @@ other. A set of one range is never spilled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -62,11 +62,16 @@ def sorted_rows(
 
 
 def tenant_batches(
-    settings: LakeSettings, manifest: Manifest, table: str, columns: list[str] | None = None
+    settings: LakeSettings,
+    manifest: Manifest,
+    table: str,
+    columns: list[str] | None = None,
+    added: Sequence[str] = (),
 ) -> Iterator[pl.DataFrame]:
     """Yield the tenant's rows of a pinned table in frames of about `BATCH_ROWS`, in no order.
 
-    Rows that a deletion vector hides are left out. Raises `EtaError` when the version is gone.
+    Columns that were `added` by a later release are null in a version that lacks them. Rows that a
+    deletion vector hides are left out. Raises `EtaError` when the version is gone.
     """
     from deltalake import DeltaTable, QueryBuilder
     from deltalake.exceptions import DeltaError
@@ -84,8 +89,10 @@ def tenant_batches(
             version=pinned.version,
             storage_options=settings.storage_options,
         )
-        names = columns or [field.name for field in opened.schema().fields]
-        wanted = ", ".join(f'"{name}"' for name in names)
+        held = [field.name for field in opened.schema().fields]
+        wanted = ", ".join(f'"{name}"' for name in columns or held)
+        for name in added:
+            wanted += f', "{name}"' if name in held else f', null as "{name}"'
         tenant_id = check_tenant_id(manifest.tenant_id)
         found = (
             QueryBuilder()

@@ -21,6 +21,7 @@
 
     {{ run_hooks(pre_hooks) }}
 
+    {%- if existing is not none -%}{%- do add_columns(target_relation) -%}{%- endif -%}
     {%- if existing is none or (should_full_refresh() and scope.tenant_id is none) -%}
         {%- call statement('main') -%}
             {{ delta_create_sql(target_relation, sql, scope) }}
@@ -184,6 +185,21 @@
     {%- for table, version in scope.read.items() %},
     'eta.read.{{ table }}' = '{{ version }}'
     {%- endfor %}
+{%- endmacro %}
+
+
+{% macro add_columns(relation) -%}
+    {#-
+    Adds the columns that the model's `added_columns` (name → type) names and a table of an earlier
+    release lacks. Its rows have nulls there, and must be right with them.
+    -#}
+    {%- set added = config.get('added_columns', {}) -%}
+    {%- if added -%}
+        {%- set held = adapter.get_columns_in_relation(relation) | map(attribute='name') | list -%}
+        {%- for name, type in added.items() if name not in held -%}
+            {%- do run_query('alter table ' ~ relation ~ ' add columns (' ~ name ~ ' ' ~ type ~ ')') -%}
+        {%- endfor -%}
+    {%- endif -%}
 {%- endmacro %}
 
 

@@ -39,6 +39,17 @@ def differences(before: dict, after: dict) -> list[tuple[str, str]]:
     return [key for key in before if not before[key].equals(after[key])]
 
 
+def partly_sent(catalogue: list[dict], rng: random.Random) -> list[dict]:
+    """Half of the rows without some of their fields: late and early ones among them."""
+    found = []
+    for row in catalogue:
+        sent = [name for name in ("category", "price", "is_active") if rng.random() < 0.5]
+        unsent = dict.fromkeys({"category", "price"}.difference(sent))
+        part = {**row, **unsent, "sent_fields": sent, "event_id": f"{row['event_id']}-{len(sent)}"}
+        found.append(part if rng.random() < 0.5 else row)
+    return found
+
+
 class Growth:
     """Tenants whose rows come in random batches: late, repeated, in conflict, in any order."""
 
@@ -60,7 +71,7 @@ class Growth:
                 if batches:
                     self.lake.store(name, batches.pop(), known_at=known_at)
             if self.rng.random() < 0.4:
-                catalogue = random_catalogue(self.rng.randrange(9))
+                catalogue = partly_sent(random_catalogue(self.rng.randrange(9)), self.rng)
                 self.lake.store_items(name, catalogue, known_at=known_at)
 
 

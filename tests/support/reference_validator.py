@@ -128,6 +128,9 @@ def validate_item(row: Mapping[str, str | None], known_at: datetime, unit: str =
     out.values["is_active"] = BOOLEANS.get(word)
     _json(out, row, "attributes")
     _time(out, row, "updated_at", unit, (EARLIEST, LATEST), known_at)
+    carried = ("title", "category", "price", "available_from", "is_active", "attributes")
+    sent = [name for name in carried if name in row]
+    out.values["sent_fields"] = None if len(sent) == len(carried) else sent
     return _identified(out, "items", known_at)
 
 
@@ -175,6 +178,8 @@ def identity_text(kind: str, values: Mapping[str, Any]) -> str:
         else:
             text = value.replace("\\", "\\\\").replace("\x1f", "\\u")
         parts.append(f"{tag}={text}")
+    if values.get("sent_fields") is not None:
+        parts.append(f"s={','.join(values['sent_fields'])}")
     return "\x1f".join(parts)
 
 

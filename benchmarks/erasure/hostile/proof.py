@@ -203,11 +203,16 @@ class Proof:
                     break
 
 
-def write_scratch(home: Path, users: Sequence[str]) -> None:
-    """Write what a killed Spark leaves in its scratch folder."""
+def write_leftovers(home: Path, users: Sequence[str]) -> None:
+    """Write what a killed Spark leaves in its scratch folder, and dbt in its logs."""
     folder = home / "spark-scratch" / "blockmgr-5d0b" / "0a"
     folder.mkdir(parents=True, mode=0o700)
     (folder / "shuffle_0_0_0.data").write_text("\n".join(users))
+    (home / "logs").mkdir(mode=0o700, exist_ok=True)
+    message = "".join(f"cannot cast '{user}' to a number\n" for user in users)
+    (home / "logs" / "dbt.log").write_text(message)
+    for path in (folder / "shuffle_0_0_0.data", home / "logs" / "dbt.log"):
+        path.chmod(0o600)
 
 
 def _folder(text: str) -> str:

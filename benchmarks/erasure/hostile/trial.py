@@ -18,8 +18,8 @@ from benchmarks.erasure.hostile.proof import (
     Expected,
     Proof,
     suppressed_rows,
+    write_leftovers,
     write_old_exports,
-    write_scratch,
 )
 from benchmarks.erasure.hostile.reading import Home
 from benchmarks.erasure.hostile.requests import ENDED_WELL, Requests
@@ -133,7 +133,7 @@ class Trial:
             for tenant, everybody in ((TENANT, self._everybody), (OTHER, self._strangers)):
                 users = [p.user_id for p in everybody if p.is_exportable]
                 write_old_exports(self._home, tenant, users)
-            write_scratch(self._home, self._expected.marks.texts)
+            write_leftovers(self._home, self._expected.marks.texts)
 
     def _send(self, broker: Topics | None, *, is_again: bool = False) -> list[Sent]:
         found = []

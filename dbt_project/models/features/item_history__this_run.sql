@@ -15,16 +15,23 @@ item_history as (
         tenant_id,
         event_id,
         item_id,
-        category,
-        is_active,
-        price,
+        {{ carried('category') }} as category,
+        {{ carried('is_active') }} as is_active,
+        {{ carried('price') }} as price,
         updated_at as valid_from,
-        lead(updated_at) over (
-            partition by tenant_id, item_id
-            order by updated_at, {{ arrival() }}, event_id
-        ) as valid_until,
+        lead(updated_at) over in_order as valid_until,
         known_at
     from items
+    window
+        in_order as (
+            partition by tenant_id, item_id
+            order by updated_at, {{ arrival() }}, event_id
+        ),
+        so_far as (
+            partition by tenant_id, item_id
+            order by updated_at, {{ arrival() }}, event_id
+            rows between unbounded preceding and current row
+        )
 )
 
 {{ with_tombstones('item_history', scope, key=['tenant_id', 'event_id']) }}

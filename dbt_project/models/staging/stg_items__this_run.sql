@@ -31,6 +31,7 @@ stg_items as (
         source_ref,
         is_active,
         price,
+        sent_fields,
         available_from,
         updated_at,
         known_at

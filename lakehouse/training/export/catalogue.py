@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from lakehouse.contracts.order import arrival
+from lakehouse.contracts.tables import SENT_FIELDS
 from lakehouse.training.manifest import CATALOGUE, EvaluationManifest, Manifest
 from lakehouse.training.rows import tenant_batches
 
@@ -23,14 +24,16 @@ def items(settings: LakeSettings, manifest: Manifest) -> pl.DataFrame:
 
     Of an evaluation snapshot also train_positive_count, the popularity that it may use.
 
-    Title and category are those of the newest catalogue row by the cutoff, null without one. The
-    price is left out: today's price beside an old event would tell the model the future.
+    Title and category are as the newest catalogue rows by the cutoff that sent them say, null
+    without one. The price is left out: today's price beside an old event would tell the model the
+    future.
     """
     columns = ["tenant_id", "item_id", "available_at"]
     if isinstance(manifest, EvaluationManifest):
         columns.append("train_positive_count")
     available = list(tenant_batches(settings, manifest, manifest.item_table, columns))
-    versions = list(tenant_batches(settings, manifest, CATALOGUE, ["tenant_id", *_VERSIONED]))
+    wanted, added = ["tenant_id", *_VERSIONED], [SENT_FIELDS]
+    versions = list(tenant_batches(settings, manifest, CATALOGUE, wanted, added))
     found = pl.concat(available).drop("tenant_id")
     if not versions:
         return found.with_columns(title=pl.lit(None, pl.String), category=pl.lit(None, pl.String))
@@ -42,6 +45,12 @@ def items(settings: LakeSettings, manifest: Manifest) -> pl.DataFrame:
     newest = (
         catalogue.sort(*arrival("updated_at"), "source_ref", "event_id")
         .group_by("item_id")
-        .agg(pl.col("title", "category").last())
+        .agg(_newest("title"), _newest("category"))
     )
     return found.join(newest, on="item_id", how="left").sort("item_id")
+
+
+def _newest(field: str) -> pl.Expr:
+    """The value of the last row that sent a field, as the macro `carried` has it."""
+    sent = pl.col(SENT_FIELDS).cast(pl.List(pl.String))
+    return pl.col(field).filter(sent.is_null() | sent.list.contains(field)).last()

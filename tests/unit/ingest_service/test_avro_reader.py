@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import Any
 
 import fastavro
 import httpx
@@ -15,12 +16,16 @@ from ingest_service.stream.avro import (
     AvroReader,
     BadMessageError,
     RegistryAwayError,
+    read_again,
 )
+from ingest_service.stream.encoding import with_sent_fields
 from lakehouse.contracts.avro_schemas import avro_schema
+from lakehouse.contracts.fields import CARRIED_FIELDS
 from lakehouse.contracts.reasons import ReasonCode
 from lakehouse.contracts.tenant import DataType
 
 KIND = DataType.INTERACTIONS
+CARRIED = CARRIED_FIELDS[DataType.ITEMS]
 ROW = {"user_id": "u", "item_id": "i", "interaction_type": "view", "timestamp": 1}
 
 
@@ -109,3 +114,40 @@ def test_an_id_of_a_schema_that_is_not_avro_is_one_bad_message(
     with pytest.raises(BadMessageError) as caught:
         avro.read(KIND, message())
     assert caught.value.code is ReasonCode.UNKNOWN_SCHEMA
+
+
+def items(registry: Registry, written: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """Read a catalogue message of a writer's schema."""
+    registry.answer = schema.AvroSchema(written)
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, fastavro.parse_schema(written), record)
+    value = b"\0" + (7).to_bytes(4, "big") + body.getvalue()
+    record, text = reader(registry, [0.0]).read(DataType.ITEMS, value)
+    (again,) = read_again([value], text)
+    assert again == {name: again[name] for name in again if name in record}
+    return record
+
+
+def test_a_field_that_the_writers_schema_lacks_was_not_sent(registry: Registry) -> None:
+    whole = avro_schema(DataType.ITEMS)
+    wanted = ("item_id", "price", "title")
+    written = {**whole, "fields": [f for f in whole["fields"] if f["name"] in wanted]}
+    found = items(registry, written, {"item_id": "i", "price": "12"})
+    assert found == {"item_id": "i", "price": "12", "title": None, "updated_at": None}
+
+
+@pytest.mark.parametrize(
+    ("event", "sent"),
+    [
+        pytest.param({"price": "12"}, {"price"}, id="one"),
+        pytest.param({"price": "12", "title": None}, {"price", "title"}, id="one and a null"),
+        pytest.param({}, set(), id="none"),
+        pytest.param(dict.fromkeys(CARRIED), set(CARRIED), id="all"),
+    ],
+)
+def test_our_own_messages_say_which_fields_were_sent(
+    registry: Registry, event: dict[str, Any], sent: set[str]
+) -> None:
+    record = with_sent_fields(DataType.ITEMS, {"item_id": "i", **event})
+    found = items(registry, avro_schema(DataType.ITEMS), record)
+    assert {name for name in CARRIED if name in found} == sent

@@ -83,7 +83,7 @@ def send(body: bytes, data_type: DataType = EVENTS) -> dict[str, Any]:
         if rows is None:
             columns = JsonColumns.of(data_type, SourceMapping())
             records = parse_events(body, limits)
-            rows = texts_of(records, columns.names, columns.objects, columns.unread)
+            rows = texts_of(records, columns)
         request = EventRequest("acme", data_type, "contract", "api", rows, len(body))
         told = (await writer.write(request)).told
         await writer.stop()

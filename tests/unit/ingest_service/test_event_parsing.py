@@ -25,7 +25,7 @@ EVENT = {"user_id": "u", "item_id": "i", "interaction_type": "click", "timestamp
 def strict(body: bytes, data_type: DataType) -> RowTexts:
     columns = JsonColumns.of(data_type, SourceMapping())
     records = parse_events(body, LIMITS)
-    return texts_of(records, columns.names, columns.objects, columns.unread)
+    return texts_of(records, columns)
 
 
 _NAMES = sorted({field.name for fields in FIELDS.values() for field in fields} | {"context", "x"})

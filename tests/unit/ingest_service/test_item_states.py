@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest_service.dedupe.occurrences import Occurrences
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.memory import MemorySink
+from lakehouse.contracts.identity import repeated_ids
 from lakehouse.contracts.order import arrival
 from lakehouse.contracts.tables import RAW_ITEMS
 from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
@@ -59,12 +61,17 @@ def current(rows: pl.DataFrame) -> dict[str, int]:
 def expected(batches: list[list[State]]) -> dict[str, int]:
     """The same from what was sent: latest by its time, then by when it was said."""
     said: dict[str, tuple[datetime, int, int, int]] = {}
-    dated: set[State] = set()
+    dated: set[tuple[State, int]] = set()
     for number, batch in enumerate(batches, 1):
+        last: dict[tuple[int, int | None], int] = {}
+        runs: dict[State, int] = {}
         for position, state in enumerate(batch):
-            if state.dated is not None and state in dated:
+            if last.get((state.item, state.hour)) != state.price:
+                runs[state] = runs.get(state, 0) + 1
+            last[state.item, state.hour] = state.price
+            if state.dated is not None and (state, runs[state]) in dated:
                 continue  # sent again
-            dated.add(state)
+            dated.add((state, runs[state]))
             moment = state.dated or START + timedelta(seconds=number)
             one = (moment, number, position, state.price)
             said[f"i{state.item}"] = max(one, said.get(f"i{state.item}", one))
@@ -125,27 +132,95 @@ def test_states_that_come_again(
     assert (current(rows), rows.height) == ({"i0": price}, stored)
 
 
-@pytest.mark.xfail(strict=True, reason="open, see ADR 0031: the window keeps no order of a time")
-@pytest.mark.parametrize(
-    "batches",
-    [
-        pytest.param([[State(0, 1, 1), State(0, 2, 1), State(0, 1, 1)]], id="one file"),
-        pytest.param([[State(0, 1, 1)], [State(0, 2, 1)], [State(0, 1, 1)]], id="three batches"),
-    ],
-)
-def test_a_row_of_one_time_that_comes_again_counts(
-    tmp_path: Path, batches: list[list[State]]
+ONCE = [State(0, 1, -1), State(0, 2, -1), State(0, 1, -1)]
+
+
+@pytest.mark.parametrize("chunk_bytes", [20, 10_000])
+def test_a_row_of_one_time_that_comes_again_in_its_file_counts(
+    tmp_path: Path, chunk_bytes: int
 ) -> None:
     lake = LakeSettings(home=tmp_path / "home")
     ensure_tables(lake)
-    running = service(DeltaSink(lake))
-    for number, batch in enumerate(batches):
-        ingest(running, tmp_path, csv(batch), f"b{number}", data_type=DataType.ITEMS)
+    running = service(DeltaSink(lake), chunk_bytes=chunk_bytes)
+    clock = running._clock
+    for number in range(3):  # sent again it is nothing new, also after a restart
+        if number == 2:
+            running = service(DeltaSink(lake), chunk_bytes=chunk_bytes)
+            running._clock = clock
+        ingest(running, tmp_path, csv(ONCE), f"b{number}", data_type=DataType.ITEMS)
     rows = pl.DataFrame(open_table(lake, RAW_ITEMS).to_pyarrow_table())
     assert (current(rows), rows.height) == ({"i0": 1}, 3)
 
 
-@pytest.mark.xfail(strict=True, reason="open, see ADR 0031: a replayed row has no place any more")
+def test_a_row_of_one_time_that_comes_again_in_another_file_is_that_row_sent_again(
+    tmp_path: Path,
+) -> None:
+    lake = LakeSettings(home=tmp_path / "home")
+    ensure_tables(lake)
+    running = service(DeltaSink(lake))
+    for number, state in enumerate(ONCE):
+        ingest(running, tmp_path, csv([state]), f"b{number}", data_type=DataType.ITEMS)
+    rows = pl.DataFrame(open_table(lake, RAW_ITEMS).to_pyarrow_table())
+    assert (current(rows), rows.height) == ({"i0": 2}, 2)
+
+
+def frame_of(states: list[tuple[int, int, str]]) -> pl.DataFrame:
+    """Dated rows: item, time, what it says."""
+    moments = [START + timedelta(seconds=moment) for _, moment, _ in states]
+    return pl.DataFrame(
+        {
+            "row": pl.Series(range(len(states)), dtype=pl.UInt32),
+            "item_id": [f"i{item}" for item, _, _ in states],
+            "updated_at": pl.Series(moments, dtype=pl.Datetime("us", "UTC")),
+            "event_id": [f"{item}-{moment}-{said}" for item, moment, said in states],
+        }
+    )
+
+
+def prints_of(states: list[tuple[int, int, str]]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "key": pl.Series(range(len(states)), dtype=pl.UInt128),
+            "payload": pl.Series([hash(one) % 2**63 for one in states], dtype=pl.UInt64),
+        }
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.integers(0, 1), st.integers(0, 1), st.sampled_from("ABC")), max_size=8
+        ),
+        max_size=4,
+    )
+)
+def test_occurrences_are_counted_over_all_pieces(pieces: list[list[tuple[int, int, str]]]) -> None:
+    counting = Occurrences(DataType.ITEMS)
+    last: dict[tuple[int, int], str] = {}
+    runs: dict[tuple[int, int, str], int] = {}
+    for piece in pieces:
+        rows, prints = counting.apply(frame_of(piece), prints_of(piece), None)
+        for at, one in enumerate(piece):
+            if last.get(one[:2]) != one[2]:
+                runs[one] = runs.get(one, 0) + 1
+            last[one[:2]] = one[2]
+            plain = f"{one[0]}-{one[1]}-{one[2]}"
+            numbers = pl.Series([runs[one] - 1], dtype=pl.UInt32)
+            assert rows["event_id"][at] == repeated_ids(pl.Series([plain]), numbers)[0]
+            assert (prints["key"][at] == at) == (runs[one] == 1)
+
+
+def test_what_one_request_says_again_does_not_depend_on_who_shares_its_batch() -> None:
+    states = [(0, 0, "A"), (0, 0, "B"), (0, 0, "A")]
+    apart, _ = Occurrences(DataType.ITEMS).apply(
+        frame_of(states), prints_of(states), None, pl.Series([0, 1, 2])
+    )
+    assert apart["event_id"].to_list() == frame_of(states)["event_id"].to_list()
+    together, _ = Occurrences(DataType.ITEMS).apply(frame_of(states), prints_of(states), None)
+    assert together["event_id"].n_unique() == 3
+
+
 def test_a_replayed_state_does_not_replace_a_later_one_of_its_file(tmp_path: Path) -> None:
     lake = LakeSettings(home=tmp_path / "home")
     ensure_tables(lake)

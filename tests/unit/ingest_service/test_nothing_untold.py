@@ -136,8 +136,7 @@ def by_quick_way(rows: list[Row], data_type: DataType, _: Path) -> Outcome:
     columns = JsonColumns.of(data_type, MAPPING)
     return by_events(
         [
-            quick_texts(body, data_type, LIMITS)
-            or texts_of(parse_events(body, LIMITS), columns.names, columns.objects, columns.unread)
+            quick_texts(body, data_type, LIMITS) or texts_of(parse_events(body, LIMITS), columns)
             for body in bodies
         ],
         data_type,

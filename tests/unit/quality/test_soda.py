@@ -95,6 +95,8 @@ def spark_type(kind: pa.DataType) -> str:
     """An Arrow type as Spark's `describe` writes it."""
     if pa.types.is_struct(kind):
         return f"struct<{','.join(f'{field.name}:{spark_type(field.type)}' for field in kind)}>"
+    if pa.types.is_list(kind):
+        return f"array<{spark_type(kind.value_type)}>"
     if pa.types.is_decimal(kind):
         return f"decimal({kind.precision},{kind.scale})"
     names = {pa.bool_(): "boolean", pa.date32(): "date", pa.timestamp("us", tz="UTC"): "timestamp"}

@@ -29,6 +29,7 @@ from ingest_service.sdk import (
     Warned,
 )
 from ingest_service.sdk.delivery import Delivery, retry_after
+from ingest_service.sdk.events import item
 from ingest_service.sdk.spool import LEASE_SECONDS, Batch, Spool
 
 KEY = "eta_0000_secretsecretsecret"
@@ -305,3 +306,9 @@ def test_warnings_are_logged_by_code_alone(
         client.flush(10)
     assert "null_word 1" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_only_the_fields_given_are_sent_and_none_clears() -> None:
+    assert set(item("i", {"price": 12})) == {"item_id", "price", "updated_at"}
+    cleared = item("i", {"title": None, "available_from": None})
+    assert (cleared["title"], cleared["available_from"]) == (None, None)
