@@ -1,14 +1,14 @@
 """Which of the people of a request stand in the tables: one look at a time, and not for long."""
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from threading import Lock
 from typing import Final
 
 import anyio
-from deltalake.exceptions import DeltaError
 
-from lakehouse.errors import EtaError
+_log = logging.getLogger(__name__)
 
 SECONDS: Final = 20.0
 """How long a request waits for the answer, its turn included."""
@@ -36,7 +36,8 @@ class StoredLookup:
             return None
         try:
             return self._stored(tenant_id, identifiers)
-        except (DeltaError, EtaError, OSError):
+        except Exception as error:  # noqa: BLE001 - the request is made, whatever the tables hold
+            _log.warning("who is stored could not be looked up (%s)", type(error).__qualname__)
             return None
         finally:
             self._turn.release()

@@ -5,7 +5,6 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
@@ -148,7 +147,11 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
             lambda: batches(sink.table, tenant_id, limit=limit, after=after)
         ),
         export=lambda tenant_id, user_id: open_export(lake, tenant_id, user_id).chunks(),
-        lookup=StoredLookup(partial(stored_identifiers, lake)),
+        lookup=StoredLookup(
+            lambda tenant_id, wanted: stored_identifiers(
+                lake, tenant_id, wanted, control.tenant_settings(tenant_id)
+            )
+        ),
     )
 
 

@@ -61,7 +61,7 @@ def erase(
 
     read = given(user, file)
     with control_database() as database, new_file(unknown) as listing:
-        taken, stored = looked_up(tenant, read, is_wanted=unknown is not None)
+        taken, stored = looked_up(database, tenant, read, is_wanted=unknown is not None)
         told = remarks(taken, stored, read)
         for remark in told:
             note(f"Warning: {remark}.")

@@ -24,7 +24,7 @@ def given(user: list[str] | None, file: Path | None) -> "IdFile":
 
 
 def looked_up(
-    tenant: str, read: "IdFile", *, is_wanted: bool
+    database: "ControlDatabase", tenant: str, read: "IdFile", *, is_wanted: bool
 ) -> "tuple[Sequence[Identifier], frozenset[str] | None]":
     """The identifiers to take, and those that are stored: None when the lake cannot be read.
 
@@ -33,10 +33,12 @@ def looked_up(
     from deltalake.exceptions import DeltaError
 
     from lakehouse.privacy.known import asked_for
+    from lakehouse.privacy.verify import tenant_settings
     from lakehouse.settings import LakeSettings
 
     try:
-        return asked_for(LakeSettings(), tenant, read.identifiers)
+        settings = tenant_settings(database, tenant)
+        return asked_for(LakeSettings(), tenant, read.identifiers, settings)
     except (DeltaError, OSError) as error:
         if is_wanted:
             raise EtaError(

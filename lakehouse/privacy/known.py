@@ -6,10 +6,8 @@ that was meant. So each is listed, and a request of such alone ends without a ce
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pyarrow as pa
@@ -17,23 +15,24 @@ import pyarrow as pa
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.privacy.id_files import SHOWN_LINES, Identifier, IdFile, forms, resolved
+from lakehouse.privacy.quarantined import RECORDS
+from lakehouse.privacy.readers import Readers
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+    from lakehouse.contracts.tenant import TenantSettings
     from lakehouse.settings import LakeSettings
 
-_DELIMITERS: Final = (",", ";", "\t", "|")
 _RAW: Final = (RAW_INTERACTIONS, RAW_CLICKSTREAM)
 
 
 def stored_identifiers(
-    settings: LakeSettings, tenant_id: str, wanted: Iterable[str]
+    settings: LakeSettings, tenant_id: str, wanted: Iterable[str], tenant: TenantSettings
 ) -> frozenset[str]:
     """Return those of `wanted` that stand in the tenant's rows: raw, the models', quarantined.
 
-    A quarantined record has an identifier as a cell, however the cells are separated, or as a text
-    or number of its JSON.
+    `tenant`: its settings, whose mappings say where a quarantined record names a person.
     """
     from deltalake.exceptions import TableNotFoundError
 
@@ -48,20 +47,24 @@ def stored_identifiers(
             found |= _in_table(table, tenant_id, asked - found)
         if asked - found:
             quarantine = open_path(settings, RAW_QUARANTINE.path)
-            found |= _in_records(quarantine, tenant_id, asked - found)
+            for texts in named_in(quarantine, tenant_id, tenant):
+                found |= asked & texts
     except TableNotFoundError:  # nothing was ever stored
         return frozenset()
     return frozenset(found)
 
 
 def asked_for(
-    settings: LakeSettings, tenant_id: str, identifiers: Sequence[Identifier]
+    settings: LakeSettings,
+    tenant_id: str,
+    identifiers: Sequence[Identifier],
+    tenant: TenantSettings,
 ) -> tuple[list[Identifier], frozenset[str]]:
     """Return a request's identifiers as they are to be taken, and those of them that are stored.
 
     One that was written with white space around it, and is stored with it alone, keeps it.
     """
-    stored = stored_identifiers(settings, tenant_id, forms(identifiers))
+    stored = stored_identifiers(settings, tenant_id, forms(identifiers), tenant)
     taken = resolved(identifiers, stored)
     return taken, stored & {one.text for one in taken}
 
@@ -116,14 +119,14 @@ def _in_table(table: DeltaTable, tenant_id: str, asked: Collection[str]) -> set[
     return found
 
 
-def _in_records(table: DeltaTable, tenant_id: str, asked: Collection[str]) -> set[str]:
-    """Return those that stand in a quarantined record."""
-    wanted = frozenset(asked)
-    found: set[str] = set()
-    for piece in pieces_of(table, tenant_id, "raw"):
-        for record in piece.column("raw").to_pylist():
-            found |= wanted.intersection(values_of(bytes(record)))
-    return found
+def named_in(table: DeltaTable, tenant_id: str, tenant: TenantSettings) -> Iterator[set[str]]:
+    """Yield whom each record of a quarantine names, as an erasure reads it."""
+    readers = Readers(tenant)
+    for piece in pieces_of(table, tenant_id, ", ".join(RECORDS)):
+        columns = (piece.column(name).to_pylist() for name in RECORDS)
+        for raw, layout, kind in zip(*columns, strict=True):
+            found = readers.of_text(kind, layout).named(bytes(raw))
+            yield found.users | found.anonymous | found.untold
 
 
 def pieces_of(table: DeltaTable, tenant_id: str, columns: str) -> Iterator[pa.Table]:
@@ -133,36 +136,3 @@ def pieces_of(table: DeltaTable, tenant_id: str, columns: str) -> Iterator[pa.Ta
     text = f"select {columns} from held where tenant_id = '{check_owner(tenant_id)}'"  # noqa: S608
     for piece in QueryBuilder().register("held", table).execute(text):
         yield pa.table(piece)
-
-
-def values_of(record: bytes) -> Iterator[str]:
-    """Yield the values that a record may hold, whichever way it was written.
-
-    More than there are: this asks whether an identifier is known, not what to delete.
-    """
-    text = record.decode(errors="replace")
-    if text.lstrip()[:1] in ("{", "["):
-        try:
-            yield from _texts_in(json.loads(text, parse_int=str, parse_float=str))
-        except (ValueError, RecursionError):
-            pass
-        else:
-            return
-    for delimiter in _DELIMITERS:
-        try:
-            cells = [cell for row in csv.reader([text], delimiter=delimiter) for cell in row]
-        except csv.Error:
-            continue
-        yield from cells
-        yield from (cell.strip() for cell in cells)
-
-
-def _texts_in(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _texts_in(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _texts_in(part)

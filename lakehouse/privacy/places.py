@@ -17,7 +17,6 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow.fs as pafs
 
-from lakehouse.spark.scratch import scratch_dir
 from lakehouse.storage.tables import MODEL_LAYERS
 
 if TYPE_CHECKING:
@@ -100,11 +99,11 @@ def machine_places(
 
 
 def is_made_again(settings: LakeSettings, path: str) -> bool:
-    """Whether a file is dbt's or a scratch file of Spark's: these are written anew by each run.
+    """Whether a file is dbt's: each run writes these anew.
 
     A failed statement's message may quote a value of a row, so logs and results can name a person.
     """
-    folders = (settings.dbt_target_dir, settings.dbt_log_dir, scratch_dir(settings))
+    folders = (settings.dbt_target_dir, settings.dbt_log_dir)
     return Path(path).is_absolute() and any(map(Path(path).is_relative_to, folders))
 
 

@@ -1,7 +1,7 @@
 """People who were erased and are there again, since a backup was restored.
 
 Who they are is known by their keyed hashes alone, so every identifier in the tables is hashed, and
-every value of the quarantined records.
+whom the quarantined records name.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from lakehouse.contracts.identifying import IDENTIFYING_COLUMNS
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.control.erasures import MAX_SUBJECTS
 from lakehouse.privacy.derived import derived_tables
-from lakehouse.privacy.known import pieces_of, values_of
+from lakehouse.privacy.known import named_in, pieces_of
 from lakehouse.privacy.suppression import StoredSuppressionList, Suppressed
+from lakehouse.privacy.verify import tenant_settings
 from lakehouse.storage.tables import ensure_tables, open_table
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ def erase_again(
             continue
         tables = {**raw, **derived_tables(settings)}
         found = {text for table in tables.values() for text in _listed(table, owner, listed)}
-        found |= _in_records(open_table(settings, RAW_QUARANTINE), owner, listed)
+        quarantine = open_table(settings, RAW_QUARANTINE)
+        named = named_in(quarantine, owner, tenant_settings(database, owner))
+        texts = sorted(set().union(*named))
+        found |= _on_the_list(pl.Series("anonymous_id", texts, dtype=pl.String), listed)
         made += [
             database.erasures.request(owner, part, by=by)
             for part in _parts(sorted(found), MAX_SUBJECTS)
@@ -64,14 +68,6 @@ def _listed(table: DeltaTable, tenant_id: str, listed: Suppressed) -> set[str]:
     for name in names:
         for piece in pieces_of(table, tenant_id, f"distinct {name}"):
             found |= _on_the_list(pl.DataFrame(piece)[name].cast(pl.String).drop_nulls(), listed)
-    return found
-
-
-def _in_records(table: DeltaTable, tenant_id: str, listed: Suppressed) -> set[str]:
-    found: set[str] = set()
-    for piece in pieces_of(table, tenant_id, "raw"):
-        values = {text for raw in piece.column("raw").to_pylist() for text in values_of(bytes(raw))}
-        found |= _on_the_list(pl.Series("anonymous_id", sorted(values), dtype=pl.String), listed)
     return found
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from lakehouse.privacy.known import stored_identifiers
 from lakehouse.privacy.needles import Needles
-from lakehouse.privacy.verify import search
+from lakehouse.privacy.verify import search, tenant_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,12 @@ def note_unmatched(
     }
     if not fresh:
         return
-    stored = stored_identifiers(settings, tenant_id, set().union(*fresh.values()))
+    stored = stored_identifiers(
+        settings,
+        tenant_id,
+        set().union(*fresh.values()),
+        tenant_settings(database, tenant_id),
+    )
     for request_id, texts in fresh.items():
         is_nothing = texts.isdisjoint(stored)
         if is_nothing:

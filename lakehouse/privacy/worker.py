@@ -34,7 +34,11 @@ from lakehouse.privacy.places import DATABASE, REDIS
 from lakehouse.privacy.raw_tables import People, delete_rows, erased_rows, tied_ids
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.redis_keys import delete_keys
-from lakehouse.privacy.remnants import drop_mentioning, drop_old_files, remove_remnants
+from lakehouse.privacy.remnants import (
+    drop_mentioning,
+    drop_old_files,
+    remove_remnants,
+)
 from lakehouse.privacy.signing import signing_key
 from lakehouse.privacy.turns import in_turns, note_waiting
 from lakehouse.privacy.unmatched import NOTHING, UNKNOWN, note_unmatched

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -53,10 +54,12 @@ def hold_scratch(settings: LakeSettings) -> int:
 
 
 def empty_scratch(settings: LakeSettings) -> bool:
-    """Empty the folder if no other process uses it; False when one does.
+    """Empty the folder if nobody uses it; False when this or another process does.
 
-    This process may have used it, if its Spark session is stopped.
+    A process whose Spark is stopped uses it no longer.
     """
+    if _has_spark():
+        return False
     if not scratch_dir(settings).is_dir():
         return True
     descriptor = hold_scratch(settings)
@@ -64,6 +67,12 @@ def empty_scratch(settings: LakeSettings) -> bool:
         is_empty = _empty_unless_used(scratch_dir(settings), descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
     return is_empty
+
+
+def _has_spark() -> bool:
+    """Whether a Spark runs in this process; does not import it for that."""
+    pyspark = sys.modules.get("pyspark")
+    return pyspark is not None and pyspark.SparkContext._active_spark_context is not None  # noqa: SLF001
 
 
 def _empty_unless_used(folder: Path, descriptor: int) -> bool:

@@ -105,5 +105,10 @@ def test_the_scratch_folder_is_emptied_unless_another_process_uses_it(tmp_path: 
         assert not empty_scratch(here)
         assert (scratch_dir(here) / "in use").exists()
         other.kill()
+    (scratch_dir(here) / "of this process").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyspark.SparkContext._active_spark_context", object())
+        assert not empty_scratch(here)
+    assert (scratch_dir(here) / "of this process").exists()
     assert empty_scratch(here)
     assert list(scratch_dir(here).iterdir()) == []

@@ -181,8 +181,7 @@ def test_what_dbt_and_a_killed_spark_left_is_removed(lake: ErasableLake) -> None
         path.write_text(f"[CAST_INVALID_INPUT] The value '{gone}' of the type STRING")
     (logs / "dbt.log.1").write_text(f"about {other}")
     found = lake.search(gone)
-    named = {one.path for one in (*found.findings, *found.mentions)}
-    assert named >= {str(path) for path in left}
+    assert {one.path for one in (*found.findings, *found.mentions)} >= {str(path) for path in left}
     lake.erase(gone)
     [done] = lake.work()
     assert done.completed, done.reasons
