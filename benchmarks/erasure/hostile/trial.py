@@ -18,8 +18,8 @@ from benchmarks.erasure.hostile.proof import (
     Expected,
     Proof,
     suppressed_rows,
-    write_old_exports,
     write_leftovers,
+    write_old_exports,
 )
 from benchmarks.erasure.hostile.reading import Home
 from benchmarks.erasure.hostile.requests import ENDED_WELL, Requests
