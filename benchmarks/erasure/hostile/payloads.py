@@ -309,12 +309,12 @@ def _ragged(person: Person, name: str) -> list[str]:
 def _csv_line(cells: Sequence[str], quote_all: bool) -> str:
     text = io.StringIO()
     writer = (
-        csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="")
+        csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
         if quote_all
-        else csv.writer(text, lineterminator="")
+        else csv.writer(text, lineterminator="\n")  # which is why a line end within is quoted
     )
     writer.writerow(cells)
-    return text.getvalue()
+    return text.getvalue()[:-1]
 
 
 def _escaped(text: str) -> str:
