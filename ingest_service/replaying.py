@@ -5,7 +5,7 @@ in one commit per batch (docs/adr/0008). What is still wrong stays where it is.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -23,7 +23,7 @@ from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import ReasonCode
 from lakehouse.contracts.tables import RAW_TABLES
 from lakehouse.contracts.tenant import DataType, TenantSettings
-from lakehouse.contracts.validator import Validator, dated_states
+from lakehouse.contracts.validator import Validated, Validator, dated_states
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import Suppressed, SuppressionList, is_unchanged
 from lakehouse.storage.ledger import counting, ledger_rows
@@ -148,7 +148,8 @@ class Replayer:
         is_current = partial(is_unchanged, self._suppression, order.tenant_id, suppressed)
         window = session.start()
         batch = self._sink.begin(key)
-        run = _ReplayRun(order, key, batch, window, suppressed)
+        stored = partial(self._history.stored, order.tenant_id, key.data_type)
+        run = _ReplayRun(order, key, batch, window, suppressed, stored)
         try:
             quarantine = Quarantine(self._table, order.tenant_id, key.batch_id, asked=ASKED)
             for rows in quarantine.rows():
@@ -185,7 +186,9 @@ class _ReplayRun:
         batch: SinkBatch,
         window: BatchWindow,
         suppressed: Suppressed,
+        stored: Callable[[pl.Series], pl.DataFrame],
     ) -> None:
+        self._stored = stored
         self._order = order
         self._key = key
         self._batch = batch
@@ -256,7 +259,7 @@ class _ReplayRun:
         self._codes.update(dict(validated.reasons["code"].value_counts().iter_rows()))
         accepted, data_type = validated.accepted, self._key.data_type
         prints = fingerprints(data_type, accepted, validated.payload, validated.is_state)
-        verdicts = self._window.judge(prints, validated.is_state)
+        verdicts = self._verdicts(rows["reasons"].gather(accepted["row"]), prints, validated)
         places = refs.gather(accepted["row"])
         is_new = verdicts == Verdict.NEW
         conflicts = int((verdicts == Verdict.CONFLICT).sum())
@@ -270,6 +273,32 @@ class _ReplayRun:
             self._batch.append(
                 raw_rows(RAW_TABLES[data_type], stored, places.to_arrow(), self._key)
             )
+
+    def _verdicts(
+        self, reasons: pl.Series, prints: pl.DataFrame, validated: Validated
+    ) -> pl.Series:
+        """Return what the rows are beside those that are stored.
+
+        A row that contradicted a stored one still does, though the window may have forgotten that
+        one: all stored rows are asked.
+        """
+        contradicts = _has(reasons, (ReasonCode.CONFLICTING_EVENT.value,))
+        if not contradicts.any():
+            return self._window.judge(prints, validated.is_state)
+        numbered = prints.with_row_index("row")
+        suspects = numbered.filter(contradicts)
+        known = suspects.join(self._stored(suspects["key"]), on="key", suffix="_stored")
+        is_same = (pl.col("payload") == pl.col("payload_stored")).any()
+        verdict = pl.when(is_same).then(Verdict.DUPLICATE).otherwise(Verdict.CONFLICT)
+        judged = known.group_by("row").agg(verdict.cast(pl.UInt8).alias("verdict"))
+        rest = prints.with_row_index("row").join(
+            judged, on="row", how="anti", maintain_order="left"
+        )
+        is_state = None if validated.is_state is None else validated.is_state.gather(rest["row"])
+        new = self._window.judge(rest.drop("row"), is_state)
+        verdicts = pl.repeat(Verdict.NEW, prints.height, dtype=pl.UInt8, eager=True)
+        verdicts = verdicts.scatter(rest["row"], new)
+        return verdicts.scatter(judged["row"], judged["verdict"])
 
     def _gone(self, validator: Validator, texts: pl.DataFrame) -> pl.Series:
         subjects = validator.subjects(texts)
@@ -308,5 +337,10 @@ def _is_doubtful(layout: SourceLayout, reasons: pl.Series) -> pl.Series:
     """
     if layout.format != "csv":
         return pl.repeat(value=False, n=len(reasons), dtype=pl.Boolean, eager=True)
-    codes = pl.element().struct.field("code").is_in(_DOUBTFUL)
+    return _has(reasons, _DOUBTFUL)
+
+
+def _has(reasons: pl.Series, wanted: Sequence[str]) -> pl.Series:
+    """Return which rows have one of these codes among their reasons."""
+    codes = pl.element().struct.field("code").is_in(wanted)
     return reasons.list.eval(codes).list.any().fill_null(value=False)

@@ -52,13 +52,13 @@ class LakeSettings(BaseSettings):
     takes none. An object store answers once it has stored, and needs no such thing."""
     redis_url: str | None = Field(default=None, repr=False)
     """Redis that holds the embeddings (`{tenant}:embedding:{user}`), as `redis://host:6379/0`."""
-    certificate_key_file: Path | None = None
-    """Private key (PEM, Ed25519) that certificates of erasures are signed with. Default: one that
-    is made in the home. Machines that share a lake name the same key."""
     erasure_tries: int = Field(default=12, ge=1)
     """After so many attempts that could not go on, an erasure needs attention."""
     erasure_hours: float = Field(default=24.0, gt=0)
     """After so many hours an erasure that cannot go on needs attention."""
+    certificate_key_file: Path | None = None
+    """Private key (PEM, Ed25519) that certificates of erasures are signed with. Default: one that
+    is made in the home. Machines that share a lake name the same key."""
     cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "eta")
     """Downloaded jars and launchers, shared between projects."""
 

@@ -23,6 +23,7 @@ from ingest_service.api import (
 )
 from ingest_service.api.door import SecurityHeaders
 from ingest_service.api.pace import BodyPace, Pace
+from ingest_service.api.parameters import CHECKED, QueryParameters
 from ingest_service.api.services import Services
 from ingest_service.api.worker import UploadWorker
 from ingest_service.metrics import ServiceMetrics
@@ -61,16 +62,21 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.include_router(events.router)  # first: routes are tried in their order
-    app.include_router(uploads.router(uploads.Intake(turns, worker)))
-    app.include_router(upload_jobs.router)
-    app.include_router(webhooks.router)
-    app.include_router(admin.router)
-    app.include_router(batches.router)
-    app.include_router(privacy.router)
-    app.include_router(exports.router)
-    app.include_router(quality.router)
-    app.include_router(quality.page_router())
-    app.include_router(health.router)
+    checked = (
+        uploads.router(uploads.Intake(turns, worker)),
+        upload_jobs.router,
+        admin.router,
+        batches.router,
+        privacy.router,
+        exports.router,
+        quality.router,
+    )
+    for router in checked:
+        app.include_router(router, dependencies=CHECKED)
+    # Platforms, probes and browsers add parameters of their own to these.
+    for router in (webhooks.router, quality.page_router(), health.router):
+        app.include_router(router)
+    app.state.parameters = QueryParameters(app)
     problems.install(app)
     settings = services.settings
     pace = Pace(settings.body_idle_seconds, settings.body_rate, settings.upload_seconds)

@@ -23,6 +23,7 @@ from ingest_service.api.idempotency import (
     limits_of,
     still_running,
 )
+from ingest_service.api.parameters import check_parameters
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
 from ingest_service.events.outcomes import EventStatus
@@ -83,6 +84,7 @@ class EventsRoute(APIRoute):
         """Return what handles a request."""
 
         async def handle(request: Request) -> Response:
+            await check_parameters(request)
             caller = await sender(request)
             mapping = request.query_params.get("mapping", CONTRACT)
             key = request.headers.get("idempotency-key")

@@ -51,10 +51,12 @@ class _Parts:
 
     def on_header_end(self) -> None:
         if self.header.lower() == b"content-disposition":
-            _, options = parse_options_header(self.value)
-            if options.get(b"name") == self.wanted:
+            name = parse_options_header(self.value)[1].get(b"name", b"")
+            if name == self.wanted:
                 self.is_wanted = True
                 self.found += 1
+            else:
+                raise _unknown_part(name.decode("utf-8", errors="replace"))
         elif self.header.lower() == b"content-type":
             self.kind = self.value
         self.header = self.value = b""
@@ -76,7 +78,7 @@ async def spool_part(
 ) -> None:
     """Write the part called `name` of a form to `target`, and note the charset it declares.
 
-    Raises `ProblemError` 400 for a damaged body or one without exactly one such part, 415 for a
+    Raises `ProblemError` 400 for a damaged body or one with other parts than one such, 415 for a
     type without a boundary, 507 when the disk is full, and what `chunks` raise.
     """
     parser, parts = _parser(content_type, name)
@@ -131,6 +133,17 @@ async def _flush(parts: _Parts, target: SpoolFile) -> None:
     data = bytes(parts.pending)
     parts.pending.clear()
     await write(target, data)
+
+
+def _unknown_part(name: str) -> ProblemError:
+    """A part that nobody reads: what it asks for would not be done."""
+    shown = "".join(one if one.isprintable() else "?" for one in name[:40])
+    return ProblemError(
+        HTTPStatus.BAD_REQUEST,
+        "unknown_form_part",
+        f"the form has a part {shown!r}, which is not read",
+        remedy="send the file alone as the part 'file'; options are parameters of the URL",
+    )
 
 
 def _malformed(message: str) -> ProblemError:

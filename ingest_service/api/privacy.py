@@ -65,8 +65,8 @@ class ErasureState(BaseModel):
     request_id: str
     state: str = Field(
         description="pending, running, waiting, needs_attention (tried many times, or for long: "
-        "`waits_for` says what to do), completed, withdrawn, or nothing_found: none of the "
-        "subjects was anywhere, so nothing was erased and nothing is certified; they stay "
+        "`waits_for` says what to do), completed, withdrawn, or nothing_found: none of "
+        "the subjects was anywhere, so nothing was erased and nothing is certified; they stay "
         "suppressed."
     )
     step: str = Field(description="fence, raw, models, stores, proof or done.")

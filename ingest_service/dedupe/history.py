@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from ingest_service.dedupe.verdicts import newest_states
-from ingest_service.dedupe.window import Seen
+from ingest_service.dedupe.window import FINGERPRINT_SCHEMA, Seen
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.identity import fingerprints, payload_text
 from lakehouse.contracts.order import positions
@@ -45,6 +45,28 @@ class DeltaHistory:
         seen.files, seen.batches, seen.is_void = found.files, found.batches, found.is_void
         seen.rows, seen.added = found.rows, found.added
         return frames
+
+    def stored(self, tenant_id: str, data_type: DataType, keys: pl.Series) -> pl.DataFrame:
+        """Return the fingerprints of all stored rows of these keys, however long ago they came.
+
+        Reads every row of the tenant, so it is for rows of which there are few.
+        """
+
+        def read(table: DeltaTable) -> list[pl.DataFrame]:
+            wanted = keys.unique().to_list()
+            return [
+                _read_file(table, tenant_id, path, data_type, rows)
+                .select("key", "payload")
+                .filter(pl.col("key").is_in(wanted))
+                for path, rows in _files(table, tenant_id)
+            ]
+
+        return pl.concat(
+            [
+                pl.DataFrame(schema=FINGERPRINT_SCHEMA),
+                *self._sink.ask(RAW_TABLES[data_type], read),
+            ]
+        )
 
 
 def _unseen(

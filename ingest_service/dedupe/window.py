@@ -61,6 +61,10 @@ class History(Protocol):
         """
         ...
 
+    def stored(self, tenant_id: str, data_type: DataType, keys: pl.Series) -> pl.DataFrame:
+        """Return `key` and `payload` of all stored rows of these keys, however old."""
+        ...
+
 
 class NoHistory:
     """A history of nothing, for tests and for sinks without a past."""
@@ -74,6 +78,15 @@ class NoHistory:
     ) -> Iterable[pl.DataFrame]:
         """Yield nothing."""
         return ()
+
+    def stored(
+        self,
+        tenant_id: str,  # noqa: ARG002
+        data_type: DataType,  # noqa: ARG002
+        keys: pl.Series,  # noqa: ARG002
+    ) -> pl.DataFrame:
+        """Return no row."""
+        return pl.DataFrame(schema=FINGERPRINT_SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,8 @@ def _replay(tenant: str, batch: str | None, mapping: str | None, rows: Path | No
         note(f"{result.not_open:,} rows of the file are not open: taken in before, or never here")
     if not result.batches:
         note("Nothing to replay.")
+    if any(found["refusal"] for found in result.batches):
+        raise typer.Exit(1)
 
 
 def _quarantine(tenant: str, batch: str | None) -> "Quarantine":

@@ -136,6 +136,7 @@ def _refuse_unknown_fields(fields: tuple[ContractField, ...], mapping: SourceMap
         raise FileRefusedError(
             FileFault.UNKNOWN_MAPPED_FIELD,
             f"the source mapping names fields that this data type lacks: {', '.join(unknown)}",
-            remedy=f"use these: {', '.join(field.name for field in fields)}",
+            remedy=f"use these: {', '.join(field.name for field in fields)}; a mapping is for one "
+            "data type, so give this one its own and name it (`mapping`)",
             columns=unknown,
         )

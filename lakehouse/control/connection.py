@@ -26,6 +26,8 @@ from lakehouse.errors import EtaError
 BUSY_SECONDS: Final = 15
 """How long a SQLite writer waits for another process's write; ours take milliseconds."""
 
+_DISKS: Final = {sqlite3.SQLITE_FULL: "full", sqlite3.SQLITE_READONLY: "read-only"}
+
 _WRITES: Final = "eta_writes"
 
 
@@ -33,10 +35,15 @@ class DatabaseUnreachable(EtaError):
     """The control database does not answer; asking again later may help."""
 
     def __init__(self, cause: BaseException | None) -> None:
-        super().__init__(  # without the driver's own words, which may hold the URL
-            f"the control database does not answer ({type(cause).__name__})",
-            remedy="check that it runs, that it is a database, and that ETA_DATABASE_URL names it",
-        )
+        disk = _DISKS.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF)
+        # without the driver's own words, which may hold the URL
+        if disk is not None:
+            message = f"the disk of the control database is {disk}"
+            remedy = "make room on it, or make it writable, and try again"
+        else:
+            message = f"the control database does not answer ({type(cause).__name__})"
+            remedy = "check that it runs, that it is a database, and that ETA_DATABASE_URL names it"
+        super().__init__(message, remedy=remedy)
 
 
 class Connections:

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow.fs as pafs
 
+from lakehouse.spark.scratch import scratch_dir
 from lakehouse.storage.tables import MODEL_LAYERS
 
 if TYPE_CHECKING:
@@ -96,6 +97,15 @@ def machine_places(
             place = _machine_place(settings, path, tenant_id)
             if place is not None:
                 yield place
+
+
+def is_made_again(settings: LakeSettings, path: str) -> bool:
+    """Whether a file is dbt's or a scratch file of Spark's: these are written anew by each run.
+
+    A failed statement's message may quote a value of a row, so logs and results can name a person.
+    """
+    folders = (settings.dbt_target_dir, settings.dbt_log_dir, scratch_dir(settings))
+    return Path(path).is_absolute() and any(map(Path(path).is_relative_to, folders))
 
 
 def _machine_place(settings: LakeSettings, path: Path, tenant_id: str) -> Place | None:

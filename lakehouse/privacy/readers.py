@@ -34,7 +34,9 @@ class Readers:
                 layout = SourceLayout.from_text(layout_text)
             except ValueError:
                 layout = SourceLayout(format="bytes")
-            self._known[key] = RecordReader(layout, self.fields(DataType(data_type), layout))
+            known = data_type in set(DataType)
+            fields = self.fields(DataType(data_type), layout) if known else self.any_fields()
+            self._known[key] = RecordReader(layout, fields)
         return self._known[key]
 
     def fields(self, data_type: DataType, layout: SourceLayout) -> IdentifyingFields:

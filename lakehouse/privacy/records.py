@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lakehouse.contracts.identifying import IdentifyingFields
     from lakehouse.contracts.layout import SourceLayout
 
+LONGEST_FIELD: Final = 1 << 30
+"""Characters: more than a record can have."""
 _AVRO_HEAD: Final = 5
 _WIDEST: Final = 1 << 16
 """Bytes of a message without a schema that are tried as texts with their length before them."""
@@ -188,6 +190,7 @@ def _text(raw: bytes, encoding: str) -> str:
 
 def _csv_records(text: str, layout: SourceLayout) -> list[list[str]] | None:
     """Return the records of a text, as a rule one; None when its quotes do not fit."""
+    csv.field_size_limit(LONGEST_FIELD)  # of the whole process, so set by who needs it
     try:
         found = csv.reader(
             StringIO(text, newline=""),
@@ -209,5 +212,5 @@ def _is_header(cells: list[str], columns: tuple[str, ...]) -> bool:
 def _unquoted(cell: str) -> Iterator[str]:
     """Yield what stands in quotes that a reader of CSV took for text: `x, "anna"`."""
     bare = cell.strip()
-    if len(bare) > 1 and bare[0] == bare[-1] == '"':
+    if bare != cell and len(bare) > 1 and bare[0] == bare[-1] == '"':
         yield bare[1:-1].replace('""', '"')

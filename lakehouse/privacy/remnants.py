@@ -30,12 +30,12 @@ from lakehouse.privacy.places import (
     KEYS,
     REDIS,
     UPLOAD,
+    is_made_again,
     lake_filesystem,
     lake_places,
 )
 from lakehouse.privacy.scan import WITHOUT_END, scan_stream
 from lakehouse.privacy.verify import Finding, Search
-from lakehouse.spark.scratch import scratch_dir
 from lakehouse.storage.tables import open_path
 
 if TYPE_CHECKING:
@@ -66,14 +66,14 @@ class Removed:
 def remove_remnants(
     settings: LakeSettings, found: Search, is_needed: Callable[[str], bool]
 ) -> Removed:
-    """Remove the files that name people, and logs that mention them. Safe to repeat.
+    """Remove the files that name people, and what dbt and Spark left of them. Safe to repeat.
 
     `is_needed`: whether an upload of this name is still to be taken in.
     """
     removed = Removed()
     lake = lake_filesystem(settings)
-    for path in {finding.path for finding in (*found.findings, *found.mentions)}:
-        if _is_made_again(settings, Path(path)):
+    for path in {finding.path for finding in found.findings}:
+        if is_made_again(settings, path):
             Path(path).unlink(missing_ok=True)
             removed.note("what dbt writes")
     by_path = {finding.path: finding for finding in found.findings}
@@ -90,20 +90,11 @@ def remove_remnants(
                 removed.note(UPLOAD)
             else:
                 removed.left.append("an upload is still to be taken in")
-        elif finding.kind not in (DATA, CHANGES, DATABASE, REDIS) and not _is_made_again(
-            settings, Path(finding.path)
+        elif finding.kind not in (DATA, CHANGES, DATABASE, REDIS) and not is_made_again(
+            settings, finding.path
         ):
             removed.left.append(f"{finding.kind}: {finding.path} ({finding.how})")
     return removed
-
-
-def _is_made_again(settings: LakeSettings, path: Path) -> bool:
-    """Whether a file is dbt's or a scratch file of Spark's: these are written again by each run.
-
-    A failed statement's message may quote a value of a row, so logs and results can name a person.
-    """
-    folders = (settings.dbt_target_dir, settings.dbt_log_dir, scratch_dir(settings))
-    return path.is_absolute() and any(path.is_relative_to(folder) for folder in folders)
 
 
 def drop_old_files(

@@ -11,6 +11,7 @@ import io
 from typing import IO, TYPE_CHECKING, Final
 
 from lakehouse.privacy.loose import pairs_of
+from lakehouse.privacy.records import LONGEST_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,7 +72,7 @@ def _rows(
 ) -> Iterator[list[str]]:
     """Yield what the columns that name a person hold; of a row of another width all it holds."""
     # RecBole and pandas take a quote within a field as it stands, and so does the csv module.
-    csv.field_size_limit(1 << 30)
+    csv.field_size_limit(LONGEST_FIELD)
     reader = csv.reader(_without_nul(lines), delimiter=delimiter)
     for number, row in enumerate(reader):
         if number:

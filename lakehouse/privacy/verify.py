@@ -6,6 +6,7 @@ place: that is for the certificate, and stops nothing.
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,20 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+
 from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.errors import EtaError
 from lakehouse.privacy.database import look_through_rows
 from lakehouse.privacy.needles import Needles
-from lakehouse.privacy.places import DATABASE, REDIS, Place, lake_places, machine_places
+from lakehouse.privacy.places import (
+    DATABASE,
+    REDIS,
+    Place,
+    is_made_again,
+    lake_places,
+    machine_places,
+)
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.redis_keys import count_keys
 from lakehouse.privacy.scan import Scanned, scan_stream
@@ -77,7 +88,7 @@ def search(
     readers = Readers(tenant_settings(database, tenant_id))
     uploads = database.queue.spool_owners()
     places = chain(lake_places(settings, tenant_id), machine_places(settings, tenant_id, uploads))
-    values, mentions, files, size = _in_files(places, needles, readers)
+    values, mentions, files, size = _in_files(settings, places, needles, readers)
     rows = look_through_rows(database, tenant_id, needles, readers)
     keys = count_keys(settings.redis_url, tenant_id, needles)
     counts: list[tuple[list[Finding], str, str, Mapping[str, int]]] = [
@@ -102,7 +113,7 @@ def tenant_settings(database: ControlDatabase, tenant_id: str) -> TenantSettings
 
 
 def _in_files(
-    places: Iterable[Place], needles: Needles, readers: Readers
+    settings: LakeSettings, places: Iterable[Place], needles: Needles, readers: Readers
 ) -> tuple[list[Finding], list[Finding], Counter[str], int]:
     values: list[Finding] = []
     mentions: list[Finding] = []
@@ -117,6 +128,13 @@ def _in_files(
                 return place, found, file.tell()
         except FileNotFoundError:
             return place, Scanned(), -1
+        except (OSError, ValueError, pa.ArrowException, zlib.error) as error:
+            raise EtaError(
+                f"{place.path} cannot be read ({type(error).__name__}), so nobody can say who is "
+                "in it",
+                remedy="repair it, or take it away if no table needs it (`eta tables`), then run "
+                "`eta privacy work`",
+            ) from error
 
     with ThreadPoolExecutor(THREADS) as pool:
         for place, scanned, length in pool.map(look, places):
@@ -124,7 +142,9 @@ def _in_files(
                 continue
             files[place.kind] += 1
             size += length
-            for kept, found in ((values, scanned.values), (mentions, scanned.mentions)):
+            # what quotes a row in a log or a scratch file is to go with the file
+            kept_for_mentions = values if is_made_again(settings, place.path) else mentions
+            for kept, found in ((values, scanned.values), (kept_for_mentions, scanned.mentions)):
                 kept += [
                     Finding(place.kind, place.path, place.table, how, count)
                     for how, count in found.items()

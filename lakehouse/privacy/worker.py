@@ -138,7 +138,7 @@ class Worker:
     def _tenant(self, tenant_id: str) -> Progress:
         """Carry out a tenant's requests: together as far as that goes, then one by one."""
         open_ones = self._database.erasures.newest(tenant_id, limit=1_000, is_open=True)
-        turns, completed, nothing = in_turns(open_ones), list[str](), list[str]()
+        turns, completed = in_turns(open_ones), list[str]()
         waiting: dict[str, tuple[str, ...]] = {}
         while turns:
             group = turns.pop(0)
@@ -148,21 +148,27 @@ class Worker:
             try:
                 begun.run()
             except Exception as error:  # noqa: BLE001 - what stops one must not stop the others
-                left = [one for one in group if one.request_id not in begun.ended]
+                left = [one for one in group if one.request_id not in {*begun.done, *begun.held}]
                 if len(left) > 1 and begun.step not in _SHARED:
                     turns[:0] = [[one] for one in left]
                 else:
                     is_alone = begun.step not in _SHARED and not begun.held
                     reasons = {one.request_id: _told(error) for one in left}
             completed += begun.done
-            nothing += begun.nothing
             for request in group:
                 why = reasons.get(request.request_id, begun.held.get(request.request_id))
                 if why is not None:
                     waiting[request.request_id] = why
                     self._wait(request, begun.step, why, is_alone=is_alone)
         said = dict.fromkeys(text for texts in waiting.values() for text in texts)
-        return Progress(tenant_id, tuple(completed), tuple(waiting), tuple(said), tuple(nothing))
+        nothing = [n for n in completed if self._database.erasures.get(n).state == "nothing_found"]
+        return Progress(
+            tenant_id,
+            tuple(name for name in completed if name not in nothing),
+            tuple(waiting),
+            tuple(said),
+            tuple(nothing),
+        )
 
     def _wait(self, request: Erasure, step: str, reasons: Sequence[str], *, is_alone: bool) -> None:
         erasures = self._database.erasures
@@ -185,14 +191,8 @@ class _Round:
         self._tenant = tenant_settings(self._database, tenant_id)
         self._policy = self._tenant.privacy.mentions
         self.done: list[str] = []
-        self.nothing: list[str] = []
         self.held: dict[str, tuple[str, ...]] = {}
         self.step = STEPS[min(STEPS.index(request.step) for request in requests)]
-
-    @property
-    def ended(self) -> set[str]:
-        """Requests that are done with in this round, for good or until the next."""
-        return {*self.done, *self.nothing, *self.held}
 
     def run(self) -> None:
         """Do every step from the first that any of the requests has before it."""
@@ -339,8 +339,7 @@ class _Round:
             request = self._database.erasures.get(request_id)
             if request.notes.get(NOTHING):
                 searched = {"files": found.files, "bytes": found.bytes, "identifiers": counts}
-                if self._database.erasures.end_without(request_id, self._tenant_id, searched):
-                    self.nothing.append(request_id)
+                self._database.erasures.end_without(request_id, self._tenant_id, searched)
                 continue
             hashes = self._database.erasures.hashes(request_id)
             content = {

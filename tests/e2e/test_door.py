@@ -119,7 +119,7 @@ def test_a_form_of_many_parts_is_refused(door: RunningService) -> None:
         headers={"X-API-Key": door.keys["acme"]},
         files=[(name, (None, value)) for name, value in parts],
     )
-    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
+    assert (answer.status_code, answer.json()["code"]) == (400, "unknown_form_part")
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/v1/events", "/nowhere", "/docs"])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest_service.rows import line_refs
-from lakehouse.contracts.order import positions
+from lakehouse.contracts.order import arrival, positions
 from lakehouse.storage.stream_offsets import Partition
 
 MACRO = Path(__file__).parents[3] / "macros" / "incremental" / "arrival.sql"
@@ -50,3 +50,9 @@ def test_written_places_sort_as_texts_too(lines: list[int]) -> None:
     refs = pl.Series(line_refs(np.array(lines, dtype=np.int64))).cast(pl.String)
     assert refs.sort().to_list() == [f"line:{line:010}" for line in sorted(lines)]
     assert positions(refs).to_list() == lines
+
+
+def test_rows_of_one_moment_are_ordered_by_the_number_of_their_place() -> None:
+    places = ["line:10", "line:9", "line:100"]
+    rows = pl.DataFrame({"known_at": [1, 1, 1], "batch_id": ["b"] * 3, "source_ref": places})
+    assert rows.sort(arrival())["source_ref"].to_list() == ["line:9", "line:10", "line:100"]

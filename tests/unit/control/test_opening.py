@@ -223,3 +223,14 @@ def test_opening_a_current_database_imports_no_migrations(sqlite_url: str) -> No
     )
     command = [sys.executable, "-c", script, sqlite_url]
     assert subprocess.check_output(command, text=True).strip() == ""
+
+
+def test_a_full_disk_is_named(sqlite_url: str) -> None:
+    connections = connect(sqlite_url)
+    with connections.write() as connection:
+        connection.execute(text("create table held (bytes blob)"))
+    full = pytest.raises(DatabaseUnreachable, match="disk of the control database is full")
+    with full, connections.write() as connection:
+        connection.execute(text("pragma max_page_count = 1"))
+        connection.execute(text("insert into held values (zeroblob(1000000))"))
+    connections.close()

@@ -89,6 +89,18 @@ def test_who_has_the_most_is_cut_for_who_has_less() -> None:
     asyncio.run(run())
 
 
+def test_many_bodies_that_stall_leave_another_caller_its_turn() -> None:
+    async def run() -> None:
+        one = reader()
+        async with stalled(one, "bad", 1, 3) as first, stalled(one, "worse", 1, 3) as second:
+            assert not any(task.done() for task in first + second)
+            assert await read(one, request_of([b"short"])) == b"short"
+            await asyncio.sleep(0.01)
+            assert [task.done() for task in first + second].count(True) == 1
+
+    asyncio.run(run())
+
+
 def test_a_body_that_stalls_ends_by_its_deadline() -> None:
     async def run() -> None:
         with pytest.raises(ProblemError) as error:

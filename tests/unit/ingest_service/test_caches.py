@@ -5,18 +5,24 @@ import sqlite3
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
+from ingest_service.dedupe import history
 from ingest_service.dedupe.window import FINGERPRINT_SCHEMA, DedupeWindows, Seen, Verdict
 from ingest_service.events.quotas import QuotaError, QuotaKeeper
+from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.tenant import DataType, Quotas
 from lakehouse.control import connection
 from lakehouse.control.cache import ReadCache
 from lakehouse.control.connection import DatabaseUnreachable, connect
 from lakehouse.control.suppressions import ListedHashes
 from lakehouse.privacy.suppression import StoredSuppressionList
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.tables import ensure_tables
+from tests.support.ingesting import ingest, service
 
 FILES = 4
 
@@ -173,3 +179,23 @@ def test_a_days_count_is_neither_guessed_nor_forgotten(error: Exception) -> None
     assert usage.total == 12
     with pytest.raises(QuotaError):
         keeper.take("t", quotas, 1)
+
+
+def test_rows_are_known_after_a_data_file_was_read_at_the_second_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = LakeSettings(home=tmp_path / "home")
+    ensure_tables(lake)
+    text = "event_id,user_id,item_id,interaction_type,timestamp\ne1,u,i,view,1767225600000\n"
+    assert ingest(service(DeltaSink(lake)), tmp_path, text, "b1").counts.stored == 1
+    read, tries = history._read, []
+
+    def failing_once(*args: Any) -> pl.DataFrame:
+        tries.append(args)
+        if len(tries) == 1:
+            raise OSError(5, "injected")
+        return read(*args)
+
+    monkeypatch.setattr(history, "_read", failing_once)
+    counts = ingest(service(DeltaSink(lake)), tmp_path, text, "b2").counts
+    assert (counts.stored, counts.duplicate, len(tries)) == (0, 1, 2)

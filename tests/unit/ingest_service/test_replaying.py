@@ -200,3 +200,27 @@ def test_line_that_a_stray_quote_makes_doubtful_waits_for_an_edit(
     (edited,) = replay(lake, edited=read_edited(export))
     assert edited.stored == 1
     assert "d2" in users(lake)
+
+
+def test_a_row_that_contradicts_a_stored_one_stays_open_when_the_window_has_forgotten_that(
+    tmp_path: Path,
+) -> None:
+    lake = LakeSettings(home=tmp_path / "home")
+    ensure_tables(lake)
+    header = "event_id,user_id,item_id,interaction_type,timestamp\n"
+    body = f"{header}same,u,i1,view,1700000000000\nsame,u,other,view,1700000000000\n"
+    running = service(DeltaSink(lake))
+    ingest(running, tmp_path, body, on_error=OnError.QUARANTINE)
+    more = "".join(f"e{number},u,i,view,1700000000000\n" for number in range(50))
+    ingest(running, tmp_path, header + more, "b2")
+    sink = DeltaSink(lake)
+    windows, nobody = DedupeWindows(10), EmptySuppressionList()
+    replayer = Replayer(
+        sink, sink.table, DeltaHistory(sink), windows, nobody, lambda: datetime.now(UTC)
+    )
+    for _ in range(2):
+        (done,) = replayer.replay(ReplayOrder("acme", MENDED))
+        assert (done.stored, done.still_open_by_code) == (0, {"conflicting_event": 1})
+    assert (
+        ingest(service(sink), tmp_path, body, "b3", on_error=OnError.QUARANTINE).counts.stored == 0
+    )

@@ -57,6 +57,7 @@ def test_a_request_that_fails_holds_up_no_other(
 def test_a_value_that_cannot_go_holds_up_its_own_request_alone(
     lake: ErasableLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lake.upload(interactions([("good", 1), ("bad", 1)]))
     good, bad = lake.erase("good"), lake.erase("bad")
     real = worker.search
 
@@ -78,6 +79,7 @@ def test_a_request_needs_attention_after_its_tries_and_can_be_withdrawn(
     lake: ErasableLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake.settings = lake.settings.model_copy(update={"erasure_tries": 2})
+    lake.upload(interactions([("who", 1), ("twice", 1)]))
     request = lake.erase("who", "twice")
     other = lake.erase("twice")
     real = worker.delete_rows
@@ -100,7 +102,7 @@ def test_a_request_needs_attention_after_its_tries_and_can_be_withdrawn(
     assert lake.database.erasures.open_tenants() == []
     assert lake.database.erasures.subjects([request]) == []
     assert lake.work() == []
-    report = lake.upload(interactions([("who", 1), ("twice", 1)]))
+    report = lake.upload(interactions([("who", 2), ("twice", 2)]))
     assert (report.counts.stored, report.counts.suppressed) == (1, 1), "the other request counts"
     with pytest.raises(EtaError, match="is withdrawn"):
         lake.database.erasures.withdraw(request, by="test")
@@ -121,6 +123,7 @@ def test_a_request_needs_attention_when_its_time_is_over(
 
 
 def test_an_upload_holds_up_the_requests_that_are_younger(lake: ErasableLake) -> None:
+    lake.upload(interactions([("older", 1), ("younger", 1)]))
     older = lake.erase("older")
     job = lake.database.jobs.start(TENANT, "upload", "b")
     younger = lake.erase("younger")

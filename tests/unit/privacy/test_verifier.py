@@ -238,13 +238,13 @@ VALUES = [
     pytest.param(in_a_file_of_subjects, "erasure key", id="a file of subjects"),
     pytest.param(in_a_waiting_message, "database", id="a waiting message"),
     pytest.param(in_redis, "redis", id="an embedding"),
+    pytest.param(in_a_log_of_dbt, "program log", id="a log of dbt"),
 ]
 MENTIONS = [
     pytest.param(in_statistics, "data file", id="statistics of a file"),
     pytest.param(in_a_log_entry, "table log", id="a log entry"),
     pytest.param(in_a_checkpoint, "table log", id="a checkpoint"),
     pytest.param(in_a_manifest, "file", id="a manifest"),
-    pytest.param(in_a_log_of_dbt, "program log", id="a log of dbt"),
     pytest.param(in_free_pages, "database", id="free pages of the database"),
     pytest.param(in_another_key_of_redis, "redis", id="another key of Redis"),
 ]

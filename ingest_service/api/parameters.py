@@ -1,0 +1,78 @@
+"""Query parameters that mean nothing are refused: a misspelt `dry_run` must not store a file.
+
+What a route takes is read from the API's own description. A parameter that takes one value may come
+once: of two, clients and servers disagree which counts.
+"""
+
+from collections import Counter
+from difflib import get_close_matches
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.params import Depends as Dependency
+
+from ingest_service.api.problems import ProblemError
+
+_SHOWN = 40
+
+
+class QueryParameters:
+    """The parameters that each operation of an app takes, and whether one may be repeated."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._of: dict[tuple[str, str], dict[str, bool]] = {
+            (method.upper(), path): _described(operation)
+            for path, methods in app.openapi()["paths"].items()
+            for method, operation in methods.items()
+        }
+
+    def check(self, request: Request) -> None:
+        """Raise `ProblemError` 422 for a parameter that is unknown, or that comes twice."""
+        route = request.scope.get("route")
+        known = self._of.get((request.method, getattr(route, "path_format", "")))
+        if known is None:
+            return
+        counts = Counter(name for name, _ in request.query_params.multi_items())
+        for name, count in counts.items():
+            if name not in known:
+                raise _refused(f"there is no parameter `{_shown(name)}`", _instead(name, known))
+            if count > 1 and not known[name]:
+                raise _refused(f"the parameter `{name}` comes {count} times", "send it once")
+
+
+async def check_parameters(request: Request) -> None:
+    """Refuse query parameters that the route does not take."""
+    if request.scope["query_string"]:
+        parameters: QueryParameters = request.app.state.parameters
+        parameters.check(request)
+
+
+CHECKED: Final[list[Dependency]] = [Depends(check_parameters)]
+"""What a router depends on whose callers are clients of this API."""
+
+
+def _described(operation: dict[str, Any]) -> dict[str, bool]:
+    return {
+        one["name"]: "array" in str(one["schema"])
+        for one in operation.get("parameters", [])
+        if one["in"] == "query"
+    }
+
+
+def _instead(name: str, known: dict[str, bool]) -> str:
+    folded = {one.replace("_", "").lower(): one for one in known}
+    near = get_close_matches(name.replace("_", "").replace("-", "").lower(), folded, n=1)
+    if near:
+        return f"`{folded[near[0]]}` may be meant"
+    return f"take it out; there are: {', '.join(known)}" if known else "take it out; there is none"
+
+
+def _shown(name: str) -> str:
+    printable = "".join(one if one.isprintable() else "?" for one in name)
+    return printable if len(printable) <= _SHOWN else f"{printable[:_SHOWN]}…"
+
+
+def _refused(message: str, remedy: str) -> ProblemError:
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return ProblemError(status, "unknown_parameter", message, remedy=remedy)
