@@ -75,7 +75,7 @@ def test_spark_gets_the_mask_and_a_scratch_folder_of_the_home(tmp_path: Path) ->
     assert found["spark.hadoop.fs.permissions.umask-mode"] == "077"
     assert found["spark.local.dir"] == scratch
     options = found["spark.driver.extraJavaOptions"]
-    assert options.endswith(" -Xss4m")
+    assert options.startswith("-Xss4m ")
     assert f'"-Djava.io.tmpdir={scratch}"' in options
 
 

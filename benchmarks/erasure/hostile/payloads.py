@@ -75,6 +75,7 @@ class Payloads:
 
     def __post_init__(self) -> None:
         self._rng = random.Random(f"{self.seed}:{self.tenant_id}")
+        self._plain = {p.user_id for p in self.everybody if p.kind == PLAIN}
 
     def packages(self) -> list[Package]:
         """Return everything the tenant's people send."""
@@ -274,6 +275,8 @@ class Payloads:
         return self._text(value) if isinstance(value, str) else json.dumps(value)
 
     def _text(self, text: str) -> str:
+        if text in self._plain:  # what is looked for in bytes, those of a database's log
+            return json.dumps(text)
         is_number = text.isascii() and text.isdigit() and (text == "0" or text[0] != "0")
         if is_number and self._rng.random() < 0.7:
             return text
@@ -306,12 +309,12 @@ def _ragged(person: Person, name: str) -> list[str]:
 def _csv_line(cells: Sequence[str], quote_all: bool) -> str:
     text = io.StringIO()
     writer = (
-        csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="")
+        csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
         if quote_all
-        else csv.writer(text, lineterminator="")
+        else csv.writer(text, lineterminator="\n")  # which is why a line end within is quoted
     )
     writer.writerow(cells)
-    return text.getvalue()
+    return text.getvalue()[:-1]
 
 
 def _escaped(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -112,8 +112,10 @@ class Proof:
         """Check that nobody came back, and that everybody else is as they were.
 
         A rejected row that is sent again is kept again: the quarantine grows and loses nothing.
+        A webhook's message stands in the control database until its rows are stored, so its bytes
+        are in the write-ahead file for a while, whoever sent it: there only values count.
         """
-        self._nobody_left("came_back")
+        self._nobody_left("came_back", but=("control.db-wal",))
         for table, rows in before.rows.items():
             now = self._rows(table, is_leaving=False)
             if table == RAW[3]:
@@ -135,9 +137,10 @@ class Proof:
             for check, texts in self.wrong.items()
         }
 
-    def _nobody_left(self, check: str) -> None:
+    def _nobody_left(self, check: str, but: Collection[str] = ()) -> None:
         for one in self._home.held(self._expected.leaving, self._expected.marks):
-            self.say(check, self._text(one))
+            if one.place not in but:
+                self.say(check, self._text(one))
 
     def _text(self, one: Held) -> str:
         return f"{self._expected.name(one.value)} as a {one.how} in {one.place}"
@@ -248,3 +251,5 @@ def write_old_exports(home: Path, tenant_id: str, users: Sequence[str]) -> None:
     (personalize / "interactions.csv").write_text("\n".join([header, *lines, ""]))
     table = pa.table({"user_id": list(users), "item_id": ["i1"] * len(users)})
     pq.write_table(table, parquet / "part-0.parquet", compression="zstd")
+    for path in (home / "exports", *(home / "exports").rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)

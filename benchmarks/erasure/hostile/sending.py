@@ -5,6 +5,7 @@ signed. Returns what the answers say was suppressed and quarantined.
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -181,7 +182,7 @@ class Topics:
     def take_in(self, *, is_again: bool = False) -> None:
         """Let a consumer read what was sent, or the whole topic from its beginning."""
         reread = frozenset({self._lane.topic()}) if is_again else frozenset()
-        with self._lane.consuming(reread=reread, reject_share=1.0):
+        with _private(), self._lane.consuming(reread=reread, reject_share=1.0):
             self._taken_in += self._count
             self._lane.wait_received(self._taken_in)
 
@@ -203,6 +204,16 @@ class CountingLane(Lane):
 
 
 @contextmanager
+def _private() -> Iterator[None]:
+    """Make files as `eta consume` does; the consumer of a trial runs in the trial's process."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextmanager
 def topics(home: Path) -> Iterator[Topics]:
     """Run a broker and a registry outside of the home, and a consumer on demand."""
     with TemporaryDirectory(prefix="eta-hostile-broker-") as folder:
@@ -210,7 +221,10 @@ def topics(home: Path) -> Iterator[Topics]:
         broker = start_broker(settings, ())
         try:
             registry = start_registry(settings).addresses["url"]
-            lane = CountingLane(broker.addresses["bootstrap_servers"], home, registry, tenants=())
+            with _private():
+                lane = CountingLane(
+                    broker.addresses["bootstrap_servers"], home, registry, tenants=()
+                )
             yield Topics(lane, registry)
             lane.close()
         finally:
