@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO, StringIO
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 LONGEST_FIELD: Final = 1 << 30
 """Characters: more than a record can have."""
+MOST_EXTRA: Final = 16
+"""Of a record with more cells too many, each cell may be of each column."""
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _AVRO_HEAD: Final = 5
 _WIDEST: Final = 1 << 16
 """Bytes of a message without a schema that are tried as texts with their length before them."""
@@ -91,23 +95,23 @@ class RecordReader:
     def _read_csv(self, raw: bytes, found: Named) -> None:
         if not any(self._columns):
             return
-        layout = self._layout
-        text = _text(raw, layout.encoding)
-        records = _csv_records(text, layout)
-        if records is None:
-            cells = cells_of(text, layout.delimiter)
-            if len(cells) != len(layout.columns):
-                cells = [*cells, *words_of(text)]
-            records = [cells]
-        if len(records) == 1 and len(records[0]) == len(layout.columns):
-            self._add_cells(records[0], found)
-            return
-        # Where fields are missing or too many, nobody can tell which column a cell is of.
+        text = _text(raw, self._layout.encoding)
+        records = _csv_records(text, self._layout)
+        if records is None:  # its quotes do not fit
+            records = [cells_of(line, self._layout.delimiter) for line in _LINE_END.split(text)]
         for cells in records:
-            if any(cell.strip() not in layout.columns for cell in cells if cell.strip()):
-                for cell in cells:
-                    found.untold.update(self._fields.as_read(USER, cell))
-                    found.untold.update(_unquoted(cell))
+            if len(records) == 1 and len(cells) == len(self._columns):
+                self._add_cells(cells, found)
+            elif any(cell.strip() not in self._layout.columns for cell in cells if cell.strip()):
+                self._add_ragged(cells, found)
+
+    def _add_ragged(self, cells: list[str], found: Named) -> None:
+        """Add what may be of an identifying column, where cells are missing or too many."""
+        for index, name in enumerate(self._columns):
+            if name is not None:
+                for text in _possible(cells, index, len(self._columns), self._layout.delimiter):
+                    found.untold.update(self._fields.as_read(name, text))
+                    found.untold.update(_unquoted(text))
 
     def _add_cells(self, cells: list[str], found: Named) -> None:
         if _is_header(cells, self._layout.columns):
@@ -201,6 +205,25 @@ def _csv_records(text: str, layout: SourceLayout) -> list[list[str]] | None:
         return [record for record in found if record]
     except csv.Error:
         return None
+
+
+def _possible(cells: list[str], index: int, width: int, delimiter: str) -> Iterator[str]:
+    """Yield what may stand in a column of a record that has not as many cells as columns.
+
+    A cell that is missing before it moves it to the left, one too many to the right. One that holds
+    a delimiter without quotes has come apart into several. Nothing else can be it, so a record is
+    not of somebody because another column of it says the same.
+    """
+    extra = len(cells) - width
+    if extra <= 0:
+        yield from cells[max(0, index + extra) : index + 1]
+    elif extra > MOST_EXTRA:
+        yield from cells
+    else:
+        window = cells[index : index + extra + 1]
+        for start in range(len(window)):
+            for end in range(start + 1, len(window) + 1):
+                yield delimiter.join(window[start:end])
 
 
 def _is_header(cells: list[str], columns: tuple[str, ...]) -> bool:
