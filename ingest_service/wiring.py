@@ -91,6 +91,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         Task("dropping old acknowledgements", DROP_EVERY, lambda: _drop_acknowledged(lake)),
         Task("recording ends of jobs", ENDINGS_EVERY, control.queue.write_endings),
         Task("counting kept answers", ERASURES_EVERY, lambda: _count_answers(control, metrics)),
+        Task("emptying the log", ERASURES_EVERY, lambda: _empty_log(control)),
     ]
     session_id = control.sessions.begin()
     writer: EventWriter = GroupCommitWriter(
@@ -296,6 +297,11 @@ def _quality_desk(lake: LakeSettings, control: ControlDatabase) -> QualityDesk:
         lambda tenant_id, days: reader(days).report(tenant_id).model_dump_json().encode(),
         lambda tenant_id, days: reader(days).overview(tenant_id).model_dump_json().encode(),
     )
+
+
+def _empty_log(control: ControlDatabase) -> None:
+    """A webhook's message is deleted when it is stored; of an erased person nothing may stay."""
+    control.connections.empty_log()
 
 
 def _drop_acknowledged(lake: LakeSettings) -> None:

@@ -110,6 +110,22 @@ class Connections:
             remedy="end it (a backup, an open shell of sqlite3), then run `eta privacy work`",
         )
 
+    def empty_log(self) -> bool:
+        """Empty SQLite's write-ahead log, in which deleted rows stand until it is written over.
+
+        False when somebody reads, or writes, at this moment. PostgreSQL keeps its log by its own
+        rules.
+        """
+        if not self.is_sqlite:
+            return True
+        with _answering():
+            connection = self.engine.raw_connection()
+            try:
+                found = connection.cursor().execute("pragma wal_checkpoint(truncate)")
+                return not found.fetchone()[0]
+            finally:
+                connection.close()
+
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import make_url
 
 from lakehouse.control.database import ControlDatabase
+from lakehouse.control.webhook_messages import message_hash
 from lakehouse.errors import EtaError
 from lakehouse.privacy.database import TABLES, count_in_rows, take_out_of_rows
 from lakehouse.privacy.needles import Needles
@@ -88,3 +89,19 @@ def test_a_log_that_a_reader_keeps_is_not_taken_for_an_empty_one(
     database.compact(TABLES)
     assert path.with_name("control.db-wal").stat().st_size == 0
     database.close()
+
+
+def test_a_message_that_was_stored_is_gone_once_the_log_is_emptied(tmp_path: Path) -> None:
+    path, gone = tmp_path / "control.db", f"user-{token_hex(16)}"
+    files = [path, path.with_name("control.db-wal")]
+    with closing(ControlDatabase.open(f"sqlite:///{path}")) as database:
+        database.tenants.add("acme")
+        source = database.webhooks.add(
+            "acme", "shop", adapter="generic", data_type="interactions", mapping="default"
+        ).source_id
+        payload = json.dumps([{"user_id": gone}] * 500).encode()
+        database.messages.receive(source, "m1", 1, payload, "s")
+        database.messages.done(source, message_hash("m1"))
+        assert holds(files, gone)
+        assert database.connections.empty_log()
+        assert not holds(files, gone)
