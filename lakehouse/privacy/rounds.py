@@ -1,0 +1,294 @@
+"""One pass over requests of a tenant: fence, raw tables, models, stores, proof.
+
+Every step may be repeated, so after a kill the next pass simply goes on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_QUARANTINE
+from lakehouse.control.erasures import FIRST_STEP, Erasure, Subject
+from lakehouse.errors import EtaError
+from lakehouse.privacy.certifying import Proven, end_request
+from lakehouse.privacy.database import TABLES, take_out_of_rows
+from lakehouse.privacy.derived import (
+    count_rows,
+    derived_tables,
+    subjects_file,
+    table_versions,
+)
+from lakehouse.privacy.fence import raise_fence
+from lakehouse.privacy.mentions import FREE_COLUMNS, delete_mentions, redact_mentions
+from lakehouse.privacy.needles import Needles
+from lakehouse.privacy.places import DATABASE, REDIS
+from lakehouse.privacy.raw_tables import People, delete_rows, erased_rows, tied_ids
+from lakehouse.privacy.readers import Readers
+from lakehouse.privacy.redis_keys import delete_keys
+from lakehouse.privacy.remnants import (
+    drop_mentioning,
+    drop_old_files,
+    remove_remnants,
+)
+from lakehouse.privacy.signing import signing_key
+from lakehouse.privacy.unmatched import note_unmatched
+from lakehouse.privacy.verify import Search, search, summary, tenant_settings
+from lakehouse.spark.scratch import empty_scratch
+
+if TYPE_CHECKING:
+    from lakehouse.control.database import ControlDatabase
+    from lakehouse.settings import LakeSettings
+
+FENCE, RAW, MODELS, STORES, PROOF = FIRST_STEP, "raw", "models", "stores", "proof"
+STEPS: Final = (FENCE, RAW, MODELS, STORES, PROOF)
+_WITH_TIED: Final = (RAW_CLICKSTREAM.path, RAW_QUARANTINE.path)
+SHARED: Final = (FENCE, MODELS)
+"""Steps that fail for every request or for none."""
+ROUNDS: Final = 3
+"""How often remnants are removed and looked for again before the requests wait."""
+
+
+class Models(Protocol):
+    """What runs dbt, and knows of published snapshots."""
+
+    def locked(self, settings: LakeSettings) -> Any:
+        """Hold the lock of the models (a context); raises `RunLocked` while a run goes on."""
+        ...
+
+    def delete(
+        self, settings: LakeSettings, tenant_id: str, tables: Sequence[str], subjects: str
+    ) -> None:
+        """Delete people from tables of the models; `subjects` is a file's location."""
+        ...
+
+    def run(self, settings: LakeSettings) -> None:
+        """Bring every model up to date."""
+        ...
+
+    def withdraw(self, settings: LakeSettings, tenant_id: str, now: datetime) -> list[str]:
+        """Withdraw published snapshots that cannot be read any more; return their ids."""
+        ...
+
+    def publish(self, settings: LakeSettings, tenant_id: str) -> str | None:
+        """Publish the tenant's training set anew; return why not, if not."""
+        ...
+
+
+class WaitingError(EtaError):
+    """An erasure cannot go on now; the next worker tries again."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__(
+            "; ".join(reasons), remedy="`eta privacy work`, once an hour, goes on with it"
+        )
+        self.reasons = tuple(reasons)
+
+
+class Round:
+    """One pass over some of a tenant's open requests.
+
+    `done` are those that have ended, `held` those that wait for something, and for what; `step` is
+    where an error came.
+    """
+
+    def __init__(
+        self,
+        settings: LakeSettings,
+        database: ControlDatabase,
+        models: Models,
+        clock: Callable[[], datetime],
+        on_step: Callable[[str], None],
+        requests: Sequence[Erasure],
+    ) -> None:
+        tenant_id = requests[0].tenant_id
+        self._settings = settings
+        self._database = database
+        self._models = models
+        self._now = clock
+        self._on_step = on_step
+        self._tenant_id = tenant_id
+        self._requests = requests
+        self._ids = [request.request_id for request in requests]
+        self._tenant = tenant_settings(self._database, tenant_id)
+        self._policy = self._tenant.privacy.mentions
+        self.done: list[str] = []
+        self.held: dict[str, tuple[str, ...]] = {}
+        self.step = STEPS[min(STEPS.index(request.step) for request in requests)]
+
+    def run(self) -> None:
+        """Do every step from the first that any of the requests has before it."""
+        steps: Mapping[str, Callable[[], None]] = {
+            FENCE: self._fence,
+            RAW: self._raw,
+            MODELS: self._clean_models,
+            STORES: self._stores,
+            PROOF: self._prove,
+        }
+        for name in STEPS[STEPS.index(self.step) :]:
+            self.step = name
+            self._on_step(name)
+            for request_id in self._ids:
+                self._database.erasures.move(request_id, state="running", step=name)
+            steps[name]()
+
+    def _fence(self) -> None:
+        """Let nothing of these people in any more, under their anonymous ids neither."""
+        raise_fence(self._settings)
+        people = self._people()
+        by_request: dict[str, dict[str, str]] = {}
+        for text, subject in tied_ids(self._settings, people).items():
+            by_request.setdefault(subject.request_id, {})[text] = subject.subject_hash
+        for request_id, tied in by_request.items():
+            self._database.erasures.tie(self._tenant_id, request_id, tied)
+        if by_request:
+            raise_fence(self._settings)
+        note_unmatched(self._settings, self._database, self._tenant_id, self._subjects())
+
+    def _raw(self) -> None:
+        people = self._people()
+        tables = derived_tables(self._settings)
+        owners = {text: one.request_id for text, one in people.subjects.items()}
+        self._note("derived_rows", count_rows(tables, self._tenant_id, owners))
+        done = delete_rows(self._settings, people, self._now(), self._tenant)
+        if self._policy == "delete_row":
+            done += delete_mentions(self._settings, people, self._now())
+        elif self._policy == "redact":
+            done += redact_mentions(self._settings, people)
+        erased = erased_rows(self._settings, self._tenant_id, self._ids)
+        for request_id in self._ids:
+            rows = {table: counted[request_id] for table, counted in erased.items()}
+            self._database.erasures.note(request_id, anew={"raw_rows": rows})
+            self._database.erasures.note(
+                request_id, files_rewritten=done.files, bytes_rewritten=done.bytes
+            )
+
+    def _clean_models(self) -> None:
+        """Delete from the models' tables and bring them up to date, alone.
+
+        Before the lock is had, every run that was under way has ended; a later one reads raw as it
+        is now. Once the models have read what was deleted from raw, nobody needs the files that
+        tell of it.
+        """
+        tables = list(derived_tables(self._settings))
+        if not tables:
+            return
+        people = self._people()
+        with self._models.locked(self._settings):
+            for _ in range(2):
+                with subjects_file(self._settings, list(people.subjects)) as location:
+                    self._models.delete(self._settings, self._tenant_id, tables, location)
+                self._models.run(self._settings)
+                # What the run itself deleted is only marked: the second pass writes it anew.
+
+    def _stores(self) -> None:
+        people = self._people()
+        keys = delete_keys(self._settings.redis_url, self._tenant_id, people.subjects)
+        rows = take_out_of_rows(
+            self._database,
+            self._tenant_id,
+            people.needles,
+            Readers(self._tenant),
+            frozenset(people.tied),
+        )
+        self._database.compact(TABLES)
+        for request_id in self._ids:
+            self._database.erasures.note(request_id, redis_keys=keys, database_rows=rows)
+
+    def _prove(self) -> None:
+        """Search; remove what is left and search again; certify when nothing is."""
+        self._hold_behind_uploads()
+        if not self._requests:
+            return
+        empty_scratch(self._settings)
+        people = self._people()
+        removed: Counter[str] = Counter()
+        if people.tied:  # others may have them as well: there the live rows stay
+            tied = Needles(people.tied)
+            readers = Readers(self._tenant)
+            removed.update(
+                drop_old_files(self._settings, self._tenant_id, _WITH_TIED, tied, readers)
+            )
+        for _ in range(ROUNDS):
+            found = search(self._settings, self._database, self._tenant_id, people.needles)
+            if found.is_clean:
+                break
+            done = remove_remnants(self._settings, found, self._database.queue.needs)
+            removed.update(done.files)
+            self._repeat_for(done.live, {finding.kind for finding in found.findings})
+        else:
+            raise WaitingError(_reasons(found))
+        if self._policy != "keep":
+            old = [one for one in found.mentions if one.how.removeprefix("column ") in FREE_COLUMNS]
+            removed.update(drop_mentioning(self._settings, old))
+            found = search(self._settings, self._database, self._tenant_id, people.needles)
+        withdrawn = self._models.withdraw(self._settings, self._tenant_id, self._now())
+        refusal = self._models.publish(self._settings, self._tenant_id) if withdrawn else None
+        self._certify(found, removed, withdrawn, refusal)
+
+    def _repeat_for(self, live: set[str], kinds: set[str]) -> None:
+        """Do earlier steps again for what was found where they should have left nothing."""
+        if any(table.startswith(("raw/", "ops/")) for table in live):
+            self._raw()
+        if any(not table.startswith(("raw/", "ops/")) for table in live):
+            self._clean_models()
+        if kinds & {DATABASE, REDIS}:
+            self._stores()
+
+    def _hold_behind_uploads(self) -> None:
+        """Uploads that began before a request may hold its subjects: it waits until they end."""
+        for request in self._requests:
+            jobs = self._database.jobs.unfinished(self._tenant_id, request.requested_at)
+            if jobs:
+                self.held[request.request_id] = (
+                    f"{len(jobs)} uploads that began before the request go on; it goes on by "
+                    "itself when they have ended",
+                )
+        self._requests = [one for one in self._requests if one.request_id not in self.held]
+        self._ids = [request.request_id for request in self._requests]
+
+    def _certify(
+        self,
+        found: Search,
+        removed: Mapping[str, int],
+        withdrawn: Sequence[str],
+        refusal: str | None,
+    ) -> None:
+        proven = Proven(
+            found=found,
+            removed=removed,
+            withdrawn=withdrawn,
+            refusal=refusal,
+            policy=self._policy,
+            identifiers=self._people().needles.counts,
+            table_versions=table_versions(self._settings),
+        )
+        key = signing_key(self._settings)
+        for request_id in self._ids:
+            if end_request(self._database, request_id, proven, key, self._now()):
+                self.done.append(request_id)
+        self._database.compact(TABLES)
+
+    def _people(self) -> People:
+        return People.of(self._tenant_id, self._subjects())
+
+    def _subjects(self) -> list[Subject]:
+        return self._database.erasures.subjects(self._ids)
+
+    def _note(self, name: str, counts: Mapping[str, Mapping[str, int]]) -> None:
+        """Note per request the rows of each table; what an earlier attempt counted stays.
+
+        An erased row is counted before it goes, so the first count is that of all.
+        """
+        for request_id in self._ids:
+            rows = {table: counted.get(request_id, 0) for table, counted in counts.items()}
+            self._database.erasures.note(request_id, **{name: rows})
+
+
+def _reasons(found: Search) -> list[str]:
+    texts = [f"{one['kind']}: {one['path']} ({one['how']})" for one in summary(found.findings)]
+    more = [f"and {len(texts) - 5} more places"] if len(texts) > 5 else []
+    todo = ["take these rows or files away by hand, then run `eta privacy work`"]
+    return [f"still found in {text}" for text in texts[:5]] + more + todo
