@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -19,15 +18,6 @@ from lakehouse.storage.ledger_check import check_ledger
 from tests.support.erasure import FIRST_MS, TENANT, ErasableLake, interactions
 
 HEADER = "user_id,item_id,interaction_type,timestamp\n"
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Iterator[ErasableLake]:
-    project = tmp_path / "project"
-    project.mkdir()
-    found = ErasableLake(tmp_path / "home", project)
-    yield found
-    found.close()
 
 
 def refused(*cells: object) -> str:

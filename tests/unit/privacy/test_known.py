@@ -2,7 +2,6 @@
 
 import json
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,16 +15,8 @@ from tests.support.erasure import FIRST_MS, TENANT, ErasableLake, interactions, 
 
 
 @pytest.fixture
-def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ErasableLake]:
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "dbt_project.yml").touch()
-    found = ErasableLake(tmp_path / "home", project)
-    monkeypatch.setenv("ETA_HOME", str(found.home))
-    monkeypatch.setenv("ETA_PROJECT_DIR", str(project))
-    monkeypatch.setenv("DBT_TARGET_PATH", str(found.home / "target"))
-    yield found
-    found.close()
+def lake(commanded: ErasableLake) -> ErasableLake:
+    return commanded
 
 
 def run(*arguments: object) -> Result:

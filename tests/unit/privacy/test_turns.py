@@ -1,8 +1,6 @@
 """Each request goes on or fails by itself; one that cannot go on says why, and can be withdrawn."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -14,15 +12,6 @@ from lakehouse.privacy.raw_tables import People
 from lakehouse.privacy.verify import Finding, Search
 from lakehouse.privacy.worker import Worker
 from tests.support.erasure import TENANT, ErasableLake, interactions
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Iterator[ErasableLake]:
-    project = tmp_path / "project"
-    project.mkdir()
-    found = ErasableLake(tmp_path / "home", project)
-    yield found
-    found.close()
 
 
 @pytest.mark.parametrize("failure", [ValueError("odd"), EtaError("it is so", remedy="do this")])

@@ -1,0 +1,28 @@
+"""A lake from which people can be erased."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.erasure import ErasableLake
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[ErasableLake]:
+    """Tables, a control database and models that are never run."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "dbt_project.yml").touch()
+    found = ErasableLake(tmp_path / "home", project)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def commanded(lake: ErasableLake, monkeypatch: pytest.MonkeyPatch) -> ErasableLake:
+    """The lake that the commands of this process work on."""
+    monkeypatch.setenv("ETA_HOME", str(lake.home))
+    monkeypatch.setenv("ETA_PROJECT_DIR", str(lake.settings.project_dir))
+    monkeypatch.setenv("DBT_TARGET_PATH", str(lake.home / "target"))
+    return lake
