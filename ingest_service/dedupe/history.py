@@ -53,11 +53,11 @@ class DeltaHistory:
         """
 
         def read(table: DeltaTable) -> list[pl.DataFrame]:
-            wanted = keys.unique().to_list()
+            wanted = keys.unique().alias("key").to_frame()
             return [
                 _read_file(table, tenant_id, path, data_type, rows)
                 .select("key", "payload")
-                .filter(pl.col("key").is_in(wanted))
+                .join(wanted, on="key", how="semi")
                 for path, rows in _files(table, tenant_id)
             ]
 

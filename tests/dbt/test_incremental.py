@@ -284,7 +284,8 @@ def test_a_run_by_changes_asks_the_feeds_what_is_touched(
     stories: Stories, model: str, keys: str
 ) -> None:
     """New events of a few users: only their rows are looked at, through the parent's feed."""
-    changed = ", ".join(f"'{name}'" for name in sorted([QUIET, "moving", "restored", "viewing"]))
+    tenants = (QUIET, "moving", "restored", "vanishing", "viewing")
+    changed = ", ".join(f"'{name}'" for name in sorted(tenants))
     text = stories.compiled[model]
     assert f"tenant_id in ({changed}) and ( {keys} in ( select /*+ broadcast" in text
     assert "table_changes_by_path(" in text
