@@ -46,6 +46,7 @@ def store_catalogue(settings: LakeSettings, tenant_id: str, items: pl.DataFrame)
             ("available_from", UTC_MICROS),
             ("is_active", pl.Boolean),
             ("attributes", pl.String),
+            ("sent_fields", pl.List(pl.String)),
         )
     ]
     identity = _identity(DataType.ITEMS, items, 0)

@@ -94,7 +94,7 @@ def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, s
         "spark.driver.memory": settings.spark_memory,
         "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
         "spark.driver.extraJavaOptions": " ".join(
-            [settings.java_options or _java_options(is_small), *_scratch_options(settings)]
+            [*_scratch_options(settings), settings.java_options or _java_options(is_small)]
         ),
         "spark.local.dir": str(scratch_dir(settings)),
         # Hadoop sets the modes of what it creates itself, by a mask of its own

@@ -75,11 +75,14 @@ def test_spark_gets_the_mask_and_a_scratch_folder_of_the_home(tmp_path: Path) ->
     assert found["spark.hadoop.fs.permissions.umask-mode"] == "077"
     assert found["spark.local.dir"] == scratch
     options = found["spark.driver.extraJavaOptions"]
-    assert options.startswith("-Xss4m ")
+    assert options.endswith(" -Xss4m")
     assert f'"-Djava.io.tmpdir={scratch}"' in options
 
 
-def test_the_scratch_folder_is_emptied_unless_another_process_uses_it(tmp_path: Path) -> None:
+def test_the_scratch_folder_is_emptied_unless_another_process_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyspark.SparkContext._active_spark_context", None)
     here = LakeSettings(home=tmp_path / "home", project_dir=tmp_path)
     left = scratch_dir(here) / "blockmgr-of-a-killed-run" / "0a"
     left.mkdir(parents=True)

@@ -8,6 +8,15 @@ import pytest
 from tests.support.erasure import ErasableLake
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _folders_of_dbt() -> Iterator[None]:
+    """Those of the lake's own home, whatever was tested in this process before."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DBT_LOG_PATH", "DBT_TARGET_PATH"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> Iterator[ErasableLake]:
     """Tables, a control database and models that are never run."""
