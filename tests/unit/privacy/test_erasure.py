@@ -154,7 +154,10 @@ def test_short_ids_go_without_their_longer_neighbours(lake: ErasableLake) -> Non
     assert lake.rows(RAW_CLICKSTREAM).height == 0
 
 
-def test_what_dbt_and_a_killed_spark_left_is_removed(lake: ErasableLake) -> None:
+def test_what_dbt_and_a_killed_spark_left_is_removed(
+    lake: ErasableLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyspark.SparkContext._active_spark_context", None)
     gone, other = person(), person()
     lake.fill(gone, [other])
     target, logs = lake.settings.dbt_target_dir, lake.settings.dbt_log_dir
