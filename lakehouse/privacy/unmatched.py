@@ -9,7 +9,7 @@ from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.verify import search, tenant_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lakehouse.control.database import ControlDatabase
     from lakehouse.control.erasures import Subject
@@ -26,8 +26,8 @@ def note_unmatched(
 ) -> None:
     """Note of each request what of it is there, before anything is deleted; the first note stays.
 
-    To be called behind the fence: what comes later is suppressed. Everything is searched once
-    more for the requests that have no row.
+    To be called behind the fence: what comes later is suppressed. Everything is searched for the
+    people of the requests that have no row.
     """
     asked: dict[str, set[str]] = {}
     for one in subjects:
@@ -46,9 +46,30 @@ def note_unmatched(
         set().union(*fresh.values()),
         tenant_settings(database, tenant_id),
     )
+    without_rows = [request_id for request_id, texts in fresh.items() if texts.isdisjoint(stored)]
+
+    def is_nowhere(texts: set[str]) -> bool:
+        found = search(settings, database, tenant_id, Needles(texts))
+        return found.is_clean and not found.mentions
+
+    nothing = _nowhere(fresh, without_rows, is_nowhere)
     for request_id, texts in fresh.items():
-        is_nothing = texts.isdisjoint(stored)
-        if is_nothing:
-            found = search(settings, database, tenant_id, Needles(texts))
-            is_nothing = found.is_clean and not found.mentions
-        database.erasures.note(request_id, unknown=len(texts - stored), nothing=is_nothing)
+        database.erasures.note(
+            request_id, unknown=len(texts - stored), nothing=request_id in nothing
+        )
+
+
+def _nowhere(
+    asked: Mapping[str, set[str]], requests: Sequence[str], is_nowhere: Callable[[set[str]], bool]
+) -> set[str]:
+    """Return the requests of which nobody is anywhere: one search if that holds for all.
+
+    Else each half is asked, so that many requests of unknown people do not take a search each.
+    """
+    if not requests or is_nowhere(set().union(*(asked[one] for one in requests))):
+        return set(requests)
+    if len(requests) == 1:
+        return set()
+    middle = len(requests) // 2
+    halves = (requests[:middle], requests[middle:])
+    return set().union(*(_nowhere(asked, half, is_nowhere) for half in halves))

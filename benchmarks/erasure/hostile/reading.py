@@ -12,6 +12,7 @@ import sqlite3
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -285,6 +286,8 @@ def _forms(text: str) -> set[bytes]:
 
 
 def _text(value: Any) -> str:
-    return (
-        value.decode("utf-8", errors="backslashreplace") if isinstance(value, bytes) else str(value)
-    )
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="backslashreplace")
+    if isinstance(value, datetime):  # Spark's files name no zone, Delta's schema does: it is UTC
+        value = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    return str(value)

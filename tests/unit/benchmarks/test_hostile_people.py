@@ -4,6 +4,7 @@ import ast
 import json
 import unicodedata
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,13 @@ from benchmarks.erasure.hostile import decoding, reading
 from benchmarks.erasure.hostile.decoding import identities_in_raw, identities_in_table
 from benchmarks.erasure.hostile.payloads import SUBJECT_PATHS, Payloads
 from benchmarks.erasure.hostile.people import KINDS, people
-from benchmarks.erasure.hostile.reading import Home, Marks, foreign_actions, live_files
+from benchmarks.erasure.hostile.reading import (
+    Home,
+    Marks,
+    foreign_actions,
+    live_files,
+    row_hash,
+)
 
 COLUMNS = ["user_id", "item_id"]
 
@@ -124,3 +131,10 @@ def test_the_reader_follows_a_log_and_sees_whose_files_a_commit_touches(tmp_path
     assert live_files(tmp_path) == ({"tenant_id=a/1.parquet": {"tenant_id": "a"}}, False)
     assert foreign_actions(log / f"{1:020}.json", "a") == {"b"}
     assert foreign_actions(log / f"{1:020}.json", "b") == set()
+
+
+def test_a_row_is_the_same_whichever_reader_names_the_zone_of_its_times() -> None:
+    moment = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    bare = moment.replace(tzinfo=None)
+    assert row_hash({"at": [moment]}) == row_hash({"at": [bare]})
+    assert row_hash({"at": moment}) != row_hash({"at": bare + timedelta(microseconds=1)})

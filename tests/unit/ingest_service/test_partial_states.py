@@ -254,7 +254,8 @@ def test_the_exported_catalogue_has_the_newest_value_that_was_sent() -> None:
     assert found.row(0) == ("i", None, None)
 
 
-def test_a_row_from_quarantine_has_sent_what_it_sent(tmp_path: Path) -> None:
+def with_a_rejected_row(tmp_path: Path) -> LakeSettings:
+    """A lake with one row in quarantine: a price that is no number, and a title of null."""
     lake = LakeSettings(home=tmp_path / "home")
     ensure_tables(lake)
     how = {
@@ -264,6 +265,11 @@ def test_a_row_from_quarantine_has_sent_what_it_sent(tmp_path: Path) -> None:
     }
     body = as_json([{"price": "five", "title": None}])
     ingest(service(DeltaSink(lake)), tmp_path, body, "b0", **how)
+    return lake
+
+
+def test_a_row_from_quarantine_has_sent_what_it_sent(tmp_path: Path) -> None:
+    lake = with_a_rejected_row(tmp_path)
     mapping = SourceMapping(values={"price": {"five": "5"}})
     (done,) = replay(lake, settings=TenantSettings(sources={"default": mapping}))
     assert done.stored == 1
@@ -288,15 +294,7 @@ def test_a_lake_of_an_earlier_release_gets_the_column(tmp_path: Path) -> None:
 
 
 def test_an_edited_row_sends_the_fields_that_it_sent_and_those_filled_in(tmp_path: Path) -> None:
-    lake = LakeSettings(home=tmp_path / "home")
-    ensure_tables(lake)
-    how = {
-        "data_type": DataType.ITEMS,
-        "on_error": OnError.QUARANTINE,
-        "format": FileFormat.JSON,
-    }
-    body = as_json([{"price": "five", "title": None}])
-    ingest(service(DeltaSink(lake)), tmp_path, body, "b0", **how)
+    lake = with_a_rejected_row(tmp_path)
     exported = tmp_path / "bad.csv"
     export_rows(Quarantine(table_opener(lake), "acme").rows(), exported)
     header, row = csv.reader(exported.read_text().splitlines())

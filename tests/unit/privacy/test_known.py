@@ -9,8 +9,10 @@ from typer.testing import CliRunner, Result
 
 from lakehouse.cli.main import app
 from lakehouse.contracts.tenant import DataType
+from lakehouse.privacy import unmatched
 from lakehouse.privacy.id_files import Identifier, IdFile
 from lakehouse.privacy.known import remarks, stored_identifiers
+from lakehouse.privacy.verify import search
 from tests.support.erasure import FIRST_MS, TENANT, ErasableLake, interactions, person
 
 
@@ -118,3 +120,28 @@ def test_who_is_in_an_export_or_in_quarantine_alone_is_certified(lake: ErasableL
     requests = {lake.erase(exported), lake.erase(refused)}
     [done] = lake.work()
     assert {*done.completed} == requests, done
+
+
+def test_many_requests_of_unknown_people_take_one_search(
+    lake: ErasableLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, mentioned = person(), person()
+    lake.fill(known, [person()])
+    lake.upload(f"item_id,title\ni1,a gift of {mentioned}\n", DataType.ITEMS)
+    searched: list[set[str]] = []
+
+    def counted(settings, database, tenant_id, needles):
+        searched.append(set(needles.texts))
+        return search(settings, database, tenant_id, needles)
+
+    monkeypatch.setattr(unmatched, "search", counted)
+    nobody = [lake.erase(person()) for _ in range(8)]
+    [done] = lake.work()
+    assert (set(done.nothing_found), len(searched)) == (set(nobody), 1)
+
+    searched.clear()
+    nobody = [lake.erase(person()) for _ in range(7)]
+    one = lake.erase(mentioned)
+    [done] = lake.work()
+    assert (set(done.nothing_found), done.completed) == (set(nobody), (one,))
+    assert len(searched) == 7  # down to the one, by halves
