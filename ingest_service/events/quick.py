@@ -91,7 +91,7 @@ def _texts(
         except _InDoubtError:
             return None
         if absent < len(column) and field.name in CARRIED_FIELDS[data_type]:
-            values[field.name] = _told_from_absent(values[field.name], column)
+            values[field.name] = _empty_where_null_was_sent(values[field.name], column)
         if field.kind is FieldKind.JSON_OBJECT:
             names -= sum(bytes(value).count(b'":') for value in column if value is not UNSET)
     return RowTexts(raw, values, []) if names == 0 else None
@@ -117,7 +117,7 @@ def _texts_of(field: ContractField, column: Sequence[Any], absent: int) -> list[
     return [None if value is UNSET else value for value in column] if absent else list(column)
 
 
-def _told_from_absent(texts: list[str | None], column: Sequence[Any]) -> list[str | None]:
+def _empty_where_null_was_sent(texts: list[str | None], column: Sequence[Any]) -> list[str | None]:
     """Return texts, those of nulls that were sent empty."""
     if None not in texts:
         return texts

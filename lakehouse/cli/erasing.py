@@ -11,7 +11,7 @@ from lakehouse.settings import LakeSettings
 
 
 class DbtModels:
-    """The models of the project, run in this process; see `lakehouse.privacy.rounds.Models`."""
+    """The project's models, run in this process; see `privacy.erasure_pass.Models`."""
 
     @contextmanager
     def locked(self, settings: LakeSettings) -> Iterator[None]:

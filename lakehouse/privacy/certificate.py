@@ -84,7 +84,7 @@ def parsed(text: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise NotGenuineError(
             "the file is no JSON",
-            "print the certificate anew: `eta privacy status REQUEST --certificate`",
+            "print the certificate again: `eta privacy status REQUEST --certificate`",
         ) from None
     if not isinstance(found, dict):
         raise NotGenuineError(
@@ -94,7 +94,7 @@ def parsed(text: bytes) -> dict[str, Any]:
     if written.removesuffix("\n").removesuffix("\r") not in _renderings(found):
         raise NotGenuineError(
             "the file is not written as certificates are: something was added to it or changed",
-            "print it anew (`eta privacy status REQUEST --certificate`), or pass it through `jq .`",
+            "print it again (`eta privacy status REQUEST --certificate`), or pass it through `jq .`",
         )
     return found
 
@@ -130,7 +130,7 @@ def check(
     if not _holds(certificate, key):
         raise NotGenuineError(
             "the signature does not fit: the certificate was changed, or it was never signed",
-            "print it anew where it was made: `eta privacy status REQUEST --certificate`",
+            "print it again where it was made: `eta privacy status REQUEST --certificate`",
         )
     return Checked(certificate, key_id(key))
 
@@ -171,7 +171,7 @@ def _check_old(certificate: Mapping[str, Any], secret_of: Callable[[str], str | 
     if not hmac.compare_digest(signature.encode(errors="replace"), expected.encode()):
         raise NotGenuineError(
             "the signature does not fit: the certificate was changed, or it was never signed",
-            "print it anew where it was made: `eta privacy status REQUEST --certificate`",
+            "print it again where it was made: `eta privacy status REQUEST --certificate`",
         )
     return Checked(certificate, None)
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
+class ErasureResult:
     """What the last search of a round showed, and what the round did.
 
     `identifiers`: how many were looked for, by kind. `removed`: files by kind of place. `refusal`:
-    why the training set was not published anew, if it had to be and was not.
+    why the training set was not published again, if it had to be and was not.
     """
 
     found: Search
@@ -45,7 +45,7 @@ class Proven:
 def end_request(
     database: ControlDatabase,
     request_id: str,
-    proven: Proven,
+    proven: ErasureResult,
     key: Ed25519PrivateKey,
     now: datetime,
 ) -> bool:
@@ -61,7 +61,7 @@ def end_request(
 
 
 def _content(
-    database: ControlDatabase, request: Erasure, proven: Proven, now: datetime
+    database: ControlDatabase, request: Erasure, proven: ErasureResult, now: datetime
 ) -> dict[str, Any]:
     hashes, notes = database.erasures.hashes(request.request_id), request.notes
     return {

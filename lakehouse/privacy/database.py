@@ -20,8 +20,8 @@ from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.strict_json import StrictJsonError, dumps, loads
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.control import schema
+from lakehouse.privacy.json_values import BATCH
 from lakehouse.privacy.needles import Needles
-from lakehouse.privacy.objects import BATCH
 from lakehouse.privacy.readers import Readers
 
 if TYPE_CHECKING:

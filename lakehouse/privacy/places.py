@@ -98,8 +98,8 @@ def machine_places(
                 yield place
 
 
-def is_made_again(settings: LakeSettings, path: str) -> bool:
-    """Whether a file is dbt's: each run writes these anew.
+def is_dbt_output(settings: LakeSettings, path: str) -> bool:
+    """Whether a file is dbt's: each run rewrites these.
 
     A failed statement's message may quote a value of a row, so logs and results can name a person.
     """

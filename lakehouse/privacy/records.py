@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.contracts.identifying import ANONYMOUS, USER
 from lakehouse.contracts.topics import KEY_SEPARATOR
-from lakehouse.privacy.loose import cells_of, pairs_of, prefixed_texts, words_of
-from lakehouse.privacy.objects import decoded, named_in
+from lakehouse.privacy.json_values import decoded, named_in
+from lakehouse.privacy.unparsed import cells_of, pairs_of, prefixed_texts, words_of
 
 if TYPE_CHECKING:
     from lakehouse.contracts.identifying import IdentifyingFields

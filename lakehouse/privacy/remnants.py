@@ -30,7 +30,7 @@ from lakehouse.privacy.places import (
     KEYS,
     REDIS,
     UPLOAD,
-    is_made_again,
+    is_dbt_output,
     lake_filesystem,
     lake_places,
 )
@@ -73,7 +73,7 @@ def remove_remnants(
     removed = Removed()
     lake = lake_filesystem(settings)
     for path in {finding.path for finding in found.findings}:
-        if is_made_again(settings, path):
+        if is_dbt_output(settings, path):
             Path(path).unlink(missing_ok=True)
             removed.note("what dbt writes")
     by_path = {finding.path: finding for finding in found.findings}
@@ -90,7 +90,7 @@ def remove_remnants(
                 removed.note(UPLOAD)
             else:
                 removed.left.append("an upload is still to be taken in")
-        elif finding.kind not in (DATA, CHANGES, DATABASE, REDIS) and not is_made_again(
+        elif finding.kind not in (DATA, CHANGES, DATABASE, REDIS) and not is_dbt_output(
             settings, finding.path
         ):
             removed.left.append(f"{finding.kind}: {finding.path} ({finding.how})")

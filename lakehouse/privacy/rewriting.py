@@ -113,7 +113,7 @@ def take_out(
 
     With `replaced_by` the rows come back as it returns them, in the same commit. `table` is the
     handle that the rows were found with. Raises `CommitFailedError` when one of the files was
-    replaced meanwhile: then find the rows anew.
+    replaced meanwhile: then find the rows again.
     """
     is_whole = [replaced_by is None and bool(match.is_match.all()) for match in matches]
     whole = [match.file for match, alone in zip(matches, is_whole, strict=True) if alone]

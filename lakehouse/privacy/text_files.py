@@ -10,8 +10,8 @@ import csv
 import io
 from typing import IO, TYPE_CHECKING, Final
 
-from lakehouse.privacy.loose import pairs_of
 from lakehouse.privacy.records import LONGEST_FIELD
+from lakehouse.privacy.unparsed import pairs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

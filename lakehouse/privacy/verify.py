@@ -24,7 +24,7 @@ from lakehouse.privacy.places import (
     DATABASE,
     REDIS,
     Place,
-    is_made_again,
+    is_dbt_output,
     lake_places,
     machine_places,
 )
@@ -143,7 +143,7 @@ def _in_files(
             files[place.kind] += 1
             size += length
             # what quotes a row in a log or a scratch file is to go with the file
-            kept_for_mentions = values if is_made_again(settings, place.path) else mentions
+            kept_for_mentions = values if is_dbt_output(settings, place.path) else mentions
             for kept, found in ((values, scanned.values), (kept_for_mentions, scanned.mentions)):
                 kept += [
                     Finding(place.kind, place.path, place.table, how, count)

@@ -19,8 +19,8 @@ from lakehouse.errors import EtaError
 from lakehouse.privacy.derived import (
     drop_subject_files,
 )
-from lakehouse.privacy.rounds import SHARED, Models, Round, WaitingError
-from lakehouse.privacy.turns import in_turns, note_waiting
+from lakehouse.privacy.erasure_pass import SHARED, ErasurePass, Models, WaitingError
+from lakehouse.privacy.request_groups import note_waiting, request_groups
 from lakehouse.storage.tables import ensure_tables
 
 if TYPE_CHECKING:
@@ -75,11 +75,11 @@ class Worker:
     def _tenant(self, tenant_id: str) -> Progress:
         """Carry out a tenant's requests: together as far as that goes, then one by one."""
         open_ones = self._database.erasures.newest(tenant_id, limit=1_000, is_open=True)
-        turns, completed = in_turns(open_ones), list[str]()
+        turns, completed = request_groups(open_ones), list[str]()
         waiting: dict[str, tuple[str, ...]] = {}
         while turns:
             group = turns.pop(0)
-            begun = Round(
+            begun = ErasurePass(
                 self._settings, self._database, self._models, self._clock, self._on_step, group
             )
             reasons: dict[str, tuple[str, ...]] = {}

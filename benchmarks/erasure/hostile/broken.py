@@ -35,14 +35,14 @@ class Break:
 @contextmanager
 def _numbers() -> Iterator[None]:
     """A number in JSON is nobody's identifier."""
-    with patch("lakehouse.privacy.objects.Number", lambda _: None):
+    with patch("lakehouse.privacy.json_values.Number", lambda _: None):
         yield
 
 
 @contextmanager
 def _escapes() -> Iterator[None]:
     """A text in JSON is compared as it is written, escapes and all."""
-    objects = import_module("lakehouse.privacy.objects")
+    objects = import_module("lakehouse.privacy.json_values")
     original = objects.decoded
     with patch(
         "lakehouse.privacy.records.decoded", lambda raw: original(raw.replace(b"\\", b"\\\\"))
@@ -83,7 +83,7 @@ def _scratch() -> AbstractContextManager[None]:
 
 @contextmanager
 def _database() -> Iterator[None]:
-    """The control database's files, the write-ahead log among them, are not written anew."""
+    """The control database's files, the write-ahead log among them, are not rewritten."""
     with patch("lakehouse.control.database.ControlDatabase.compact", lambda *_: None):
         yield
 
@@ -110,7 +110,7 @@ BREAKS: Final = {
     "quotes": Break("quotes in CSV are decoded", ERASED, "raw/quarantine", _quotes),
     "recbole": Break("exports for RecBole are read", ERASED, ".inter", _recbole),
     "scratch": Break("Spark's scratch folder is cleaned", ERASED, SCRATCH, _scratch),
-    "wal": Break("the control database is written anew", ERASED, "control.db", _database),
+    "wal": Break("the control database is rewritten", ERASED, "control.db", _database),
     "snapshots": Break("logs of shared tables stay", "other_tenants_snapshots", "", _snapshots),
 }
 

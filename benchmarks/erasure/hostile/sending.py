@@ -1,6 +1,6 @@
 """Sends packages by the ways that customers use: HTTP, signed webhooks, the client, Kafka.
 
-A thing that is sent again is sent as a customer would: the same bytes, signed anew where they are
+A thing that is sent again is sent as a customer would: the same bytes, signed again where they are
 signed. Returns what the answers say was suppressed and quarantined.
 """
 

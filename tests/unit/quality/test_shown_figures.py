@@ -248,7 +248,7 @@ def test_what_was_erased_does_not_wait_to_be_published(
     lake.upload(interactions([(gone, 1)]))  # nobody's row of it is left to be read
     assert [w.tenant_id for w in waiting_tenants(lake.settings, datetime.now(UTC))] == [TENANT]
     lake.erase(gone)
-    monkeypatch.setattr("lakehouse.privacy.rounds.derived_tables", lambda _: {})
+    monkeypatch.setattr("lakehouse.privacy.erasure_pass.derived_tables", lambda _: {})
     lake.work()  # the files that the models have not read go as well
     assert waiting_tenants(lake.settings, datetime.now(UTC)) == []
     lake.upload(interactions([(other, 2)]))

@@ -23,7 +23,7 @@ ALONE: Final = "alone"
 WITHDRAW: Final = "if that cannot be: `eta privacy withdraw {}` ends the request"
 
 
-def in_turns(requests: Sequence[Erasure]) -> list[list[Erasure]]:
+def request_groups(requests: Sequence[Erasure]) -> list[list[Erasure]]:
     """Return requests in the groups that are carried out one after the other.
 
     Those that never failed alone come first, together.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_QUARANTINE
 from lakehouse.control.erasures import FIRST_STEP, Erasure, Subject
 from lakehouse.errors import EtaError
-from lakehouse.privacy.certifying import Proven, end_request
+from lakehouse.privacy.certifying import ErasureResult, end_request
 from lakehouse.privacy.database import TABLES, take_out_of_rows
 from lakehouse.privacy.derived import (
     count_rows,
@@ -73,7 +73,7 @@ class Models(Protocol):
         ...
 
     def publish(self, settings: LakeSettings, tenant_id: str) -> str | None:
-        """Publish the tenant's training set anew; return why not, if not."""
+        """Publish the tenant's training set again; return why not, if not."""
         ...
 
 
@@ -87,7 +87,7 @@ class WaitingError(EtaError):
         self.reasons = tuple(reasons)
 
 
-class Round:
+class ErasurePass:
     """One pass over some of a tenant's open requests.
 
     `done` are those that have ended, `held` those that wait for something, and for what; `step` is
@@ -181,7 +181,7 @@ class Round:
                 with subjects_file(self._settings, list(people.subjects)) as location:
                     self._models.delete(self._settings, self._tenant_id, tables, location)
                 self._models.run(self._settings)
-                # What the run itself deleted is only marked: the second pass writes it anew.
+                # What the run itself deleted is only marked: the second pass rewrites it.
 
     def _stores(self) -> None:
         people = self._people()
@@ -256,7 +256,7 @@ class Round:
         withdrawn: Sequence[str],
         refusal: str | None,
     ) -> None:
-        proven = Proven(
+        proven = ErasureResult(
             found=found,
             removed=removed,
             withdrawn=withdrawn,

@@ -6,7 +6,7 @@ import pytest
 
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.errors import EtaError
-from lakehouse.privacy import rounds
+from lakehouse.privacy import erasure_pass
 from lakehouse.privacy.places import KEYS
 from lakehouse.privacy.raw_tables import People
 from lakehouse.privacy.verify import Finding, Search
@@ -20,14 +20,14 @@ def test_a_request_that_fails_holds_up_no_other(
 ) -> None:
     lake.upload(interactions([("good", 1), ("bad", 1), ("fine", 1), ("kept", 1)]))
     good, bad, fine = lake.erase("good"), lake.erase("bad"), lake.erase("fine")
-    real = rounds.delete_rows
+    real = erasure_pass.delete_rows
 
     def failing(settings, people: People, *rest):
         if "bad" in people.subjects:
             raise failure
         return real(settings, people, *rest)
 
-    monkeypatch.setattr(rounds, "delete_rows", failing)
+    monkeypatch.setattr(erasure_pass, "delete_rows", failing)
     [done] = lake.work()
     assert set(done.completed) == {good, fine}
     assert done.waiting == (bad,)
@@ -37,7 +37,7 @@ def test_a_request_that_fails_holds_up_no_other(
     later = lake.erase("kept")  # what failed alone is alone from then on
     [done] = lake.work()
     assert done.completed == (later,)
-    monkeypatch.setattr(rounds, "delete_rows", real)
+    monkeypatch.setattr(erasure_pass, "delete_rows", real)
     [done] = lake.work()
     assert done.completed == (bad,)
     assert lake.rows(RAW_INTERACTIONS).height == 0
@@ -48,7 +48,7 @@ def test_a_value_that_cannot_go_holds_up_its_own_request_alone(
 ) -> None:
     lake.upload(interactions([("good", 1), ("bad", 1)]))
     good, bad = lake.erase("good"), lake.erase("bad")
-    real = rounds.search
+    real = erasure_pass.search
 
     def stuck(settings, database, tenant_id, needles):
         found = real(settings, database, tenant_id, needles)
@@ -56,7 +56,7 @@ def test_a_value_that_cannot_go_holds_up_its_own_request_alone(
             return found
         return Search((Finding("file", "/x/y", None, "rows", 1),), found.files, found.bytes)
 
-    monkeypatch.setattr(rounds, "search", stuck)
+    monkeypatch.setattr(erasure_pass, "search", stuck)
     [done] = lake.work()
     assert done.completed == (good,)
     assert done.waiting == (bad,)
@@ -71,14 +71,14 @@ def test_a_request_needs_attention_after_its_tries_and_can_be_withdrawn(
     lake.upload(interactions([("who", 1), ("twice", 1)]))
     request = lake.erase("who", "twice")
     other = lake.erase("twice")
-    real = rounds.delete_rows
+    real = erasure_pass.delete_rows
 
     def failing(settings, people: People, *rest):
         if "who" in people.subjects:
             raise OSError
         return real(settings, people, *rest)
 
-    monkeypatch.setattr(rounds, "delete_rows", failing)
+    monkeypatch.setattr(erasure_pass, "delete_rows", failing)
     assert lake.work()[0].completed == (other,)
     assert lake.database.erasures.get(request).state == "waiting"
     lake.work()
@@ -105,7 +105,7 @@ def test_a_request_needs_attention_when_its_time_is_over(
     lake: ErasableLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = lake.erase("who")
-    monkeypatch.setattr(rounds, "raise_fence", _away)
+    monkeypatch.setattr(erasure_pass, "raise_fence", _away)
     then = datetime.now(UTC) + timedelta(hours=25)
     Worker(lake.settings, lake.database, lake.models, lambda: then).work()
     assert lake.database.erasures.get(request).state == "needs_attention"
