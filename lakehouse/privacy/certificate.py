@@ -94,7 +94,7 @@ def parsed(text: bytes) -> dict[str, Any]:
     if written.removesuffix("\n").removesuffix("\r") not in _renderings(found):
         raise NotGenuineError(
             "the file is not written as certificates are: something was added to it or changed",
-            "print it again (`eta privacy status REQUEST --certificate`), or pass it through `jq .`",
+            "print it again (`eta privacy status REQUEST --certificate`), or pass it to `jq .`",
         )
     return found
 
