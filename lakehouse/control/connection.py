@@ -113,16 +113,22 @@ class Connections:
     def empty_log(self) -> bool:
         """Empty SQLite's write-ahead log, in which deleted rows stand until it is written over.
 
-        False when somebody reads, or writes, at this moment. PostgreSQL keeps its log by its own
-        rules.
+        False when somebody reads or writes at this moment: waiting for a reader would keep all
+        writers out meanwhile. PostgreSQL keeps its log by its own rules.
         """
         if not self.is_sqlite:
             return True
         with _answering():
             connection = self.engine.raw_connection()
             try:
-                found = connection.cursor().execute("pragma wal_checkpoint(truncate)")
-                return not found.fetchone()[0]
+                cursor = connection.cursor()
+                before = cursor.execute("pragma busy_timeout").fetchone()[0]
+                cursor.execute("pragma busy_timeout = 0")
+                try:
+                    found = cursor.execute("pragma wal_checkpoint(truncate)")
+                    return not found.fetchone()[0]
+                finally:
+                    cursor.execute(f"pragma busy_timeout = {int(before)}")
             finally:
                 connection.close()
 

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
@@ -9,6 +10,7 @@ from secrets import token_hex
 import pytest
 from sqlalchemy import make_url
 
+from lakehouse.control.connection import BUSY_SECONDS
 from lakehouse.control.database import ControlDatabase
 from lakehouse.control.webhook_messages import message_hash
 from lakehouse.errors import EtaError
@@ -105,3 +107,20 @@ def test_a_message_that_was_stored_is_gone_once_the_log_is_emptied(tmp_path: Pat
         assert holds(files, gone)
         assert database.connections.empty_log()
         assert not holds(files, gone)
+
+
+def test_emptying_the_log_waits_for_no_reader(tmp_path: Path) -> None:
+    path = tmp_path / "control.db"
+    with closing(ControlDatabase.open(f"sqlite:///{path}")) as database:
+        with closing(sqlite3.connect(path)) as reader:
+            reader.execute("begin")
+            reader.execute("select count(*) from tenants").fetchone()
+            database.tenants.add("acme")
+            begun = time.monotonic()
+            assert not database.connections.empty_log()
+            assert time.monotonic() - begun < BUSY_SECONDS / 2
+            database.tenants.add("globex")
+        assert database.connections.empty_log()
+        waits = database.connections.engine.raw_connection()
+        assert waits.cursor().execute("pragma busy_timeout").fetchone() == (BUSY_SECONDS * 1000,)
+        waits.close()
