@@ -111,7 +111,11 @@ def wrong_with(
 ) -> list[str]:
     """Return what in the lake is not as certified, in sentences; says what agrees."""
     from lakehouse.control.database import TenantNotFound
-    from lakehouse.privacy.checking import list_against, tables_against
+    from lakehouse.privacy.checking import (
+        list_against,
+        tables_against,
+        tables_without_commit,
+    )
 
     try:
         database.tenant_settings(str(certificate["tenant_id"]))
@@ -124,6 +128,11 @@ def wrong_with(
             f"all {len(certificate['subjects']):,} people are on the suppression list; the audit "
             "log is unbroken."
         )
+        if unknown := tables_without_commit(settings, certificate):
+            note(
+                f"Of {unknown:,} tables the log does not have that version any more: only the "
+                "version numbers were compared. `--ids FILE` searches the lake again."
+            )
     if ids is not None:
         wrong += _search_for(settings, database, certificate, ids)
     return wrong

@@ -24,6 +24,15 @@ class NotOpenError(EtaError):
     """A request that has ended, or is being carried out, cannot be withdrawn."""
 
 
+def _not_open(request_id: str, state: str) -> NotOpenError:
+    return NotOpenError(
+        f"the erasure {request_id} is {state}",
+        remedy="withdraw it when `eta privacy work` has ended"
+        if state == "running"
+        else "`eta privacy lift` lets people be stored again who were erased",
+    )
+
+
 def withdraw(
     connections: Connections,
     suppressions: Suppressions,
@@ -39,17 +48,18 @@ def withdraw(
     already stays deleted. Its sealed identifiers and their key go. Raises `NotOpenError` for one
     that has ended or is being carried out at this moment.
     """
-    if request.state not in _OPEN:
-        is_running = request.state == "running"
-        raise NotOpenError(
-            f"the erasure {request.request_id} is {request.state}",
-            remedy="withdraw it when `eta privacy work` has ended"
-            if is_running
-            else "`eta privacy lift` lets people be stored again who were erased",
-        )
     table, subjects = schema.erasures, schema.erasure_subjects
     mine = subjects.c.request_id == request.request_id
+    this = table.c.request_id == request.request_id
     with connections.write() as connection:
+        ended = connection.execute(
+            update(table)
+            .where(this, table.c.state.in_(_OPEN))  # as it is now, not as it was read
+            .values(state="withdrawn", waits_for=[], finished_at=now, subject_key=None)
+        )
+        if not ended.rowcount:
+            state: str = connection.execute(select(table.c.state).where(this)).scalar_one()
+            raise _not_open(request.request_id, state)
         hashes: set[str] = set(
             connection.execute(select(subjects.c.subject_hash).where(mine)).scalars()
         )
@@ -65,11 +75,6 @@ def withdraw(
         hashes -= set(connection.execute(others).scalars())
         lifted = suppressions.remove(connection, request.tenant_id, hashes)
         connection.execute(update(subjects).where(mine).values(sealed=None))
-        connection.execute(
-            update(table)
-            .where(table.c.request_id == request.request_id)
-            .values(state="withdrawn", waits_for=[], finished_at=now, subject_key=None)
-        )
         what = {"lifted": lifted}
         audit.write(
             connection, by, "privacy.withdraw", request.tenant_id, request.request_id, **what

@@ -34,6 +34,7 @@ class ErasureResult:
     policy: str
     identifiers: Mapping[str, int]
     table_versions: Mapping[str, int]
+    table_commits: Mapping[str, str]
 
     @property
     def searched(self) -> dict[str, Any]:
@@ -84,6 +85,7 @@ def _content(
         "snapshots_withdrawn": list(proven.withdrawn),
         "not_published_anew": proven.refusal,
         "table_versions": dict(proven.table_versions),
+        "table_commits": dict(proven.table_commits),
         "searched": {**proven.searched, "found": 0},
         "mentions": {"policy": proven.policy, "places": proven.found.mention_counts},
         "not_searched": ["topics of Kafka: their retention deletes what they hold"],

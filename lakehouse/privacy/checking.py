@@ -9,6 +9,7 @@ from deltalake.exceptions import DeltaError
 
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.control.suppressions import subject_hash
+from lakehouse.privacy.derived import commit_hashes
 from lakehouse.privacy.id_files import Identifier, forms, resolved
 from lakehouse.storage.tables import open_path
 
@@ -18,8 +19,14 @@ if TYPE_CHECKING:
 
 
 def tables_against(settings: LakeSettings, certificate: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the lake's tables: gone, or older than the certificate."""
+    """Return what is wrong with the lake's tables: gone, older, or of another history.
+
+    A lake that was restored and written to since has versions as high as the certificate's, but
+    not its commits.
+    """
     wrong = []
+    certified = certificate.get("table_commits", {})
+    commits = commit_hashes(settings, certificate["table_versions"])
     for name, version in certificate["table_versions"].items():
         try:
             held = open_path(settings, str(name).replace(".", "/", 1)).version()
@@ -31,7 +38,19 @@ def tables_against(settings: LakeSettings, certificate: Mapping[str, Any]) -> li
                 f"{name} is at version {held:,}, the certificate at {version:,}: an older state "
                 "was restored (`eta privacy reapply`)"
             )
+        elif name in commits.keys() & certified.keys() and commits[name] != certified[name]:
+            wrong.append(
+                f"version {version:,} of {name} is another one than that of the certificate: the "
+                "table was replaced, or an older state was restored (`eta privacy reapply`)"
+            )
     return wrong
+
+
+def tables_without_commit(settings: LakeSettings, certificate: Mapping[str, Any]) -> int:
+    """Return of how many tables only the version number can be compared: the log was cleaned."""
+    commits = commit_hashes(settings, certificate["table_versions"])
+    certified = certificate.get("table_commits", {})
+    return len(certificate["table_versions"]) - len(commits.keys() & certified.keys())
 
 
 def list_against(database: ControlDatabase, certificate: Mapping[str, Any]) -> list[str]:

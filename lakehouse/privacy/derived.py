@@ -7,9 +7,10 @@ up in logs.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +49,21 @@ def table_versions(settings: LakeSettings) -> dict[str, int]:
     """Return the versions of all tables that hold rows of people, by `schema.table`."""
     raw = {spec.full_name: open_table(settings, spec).version() for spec in PERSONAL_RAW}
     return {**raw, **{name: table.version() for name, table in derived_tables(settings).items()}}
+
+
+def commit_hashes(settings: LakeSettings, versions: Mapping[str, int]) -> dict[str, str]:
+    """Return a hash of the commit that made each version, by `schema.table`.
+
+    Two histories of a table have the same version numbers and never the same commits. Tables whose
+    log does not have the commit any more are left out.
+    """
+    files = lake_filesystem(settings)
+    found = {}
+    for name, version in versions.items():
+        path = f"{name.replace('.', '/', 1)}/_delta_log/{version:020}.json"
+        with suppress(FileNotFoundError), files.open_input_stream(path) as stream:
+            found[name] = hashlib.sha256(stream.read()).hexdigest()
+    return found
 
 
 def count_rows(

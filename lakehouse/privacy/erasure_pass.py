@@ -16,6 +16,7 @@ from lakehouse.errors import EtaError
 from lakehouse.privacy.certifying import ErasureResult, end_request
 from lakehouse.privacy.database import TABLES, take_out_of_rows
 from lakehouse.privacy.derived import (
+    commit_hashes,
     count_rows,
     derived_tables,
     subjects_file,
@@ -256,6 +257,7 @@ class ErasurePass:
         withdrawn: Sequence[str],
         refusal: str | None,
     ) -> None:
+        versions = table_versions(self._settings)
         proven = ErasureResult(
             found=found,
             removed=removed,
@@ -263,7 +265,8 @@ class ErasurePass:
             refusal=refusal,
             policy=self._policy,
             identifiers=self._people().needles.counts,
-            table_versions=table_versions(self._settings),
+            table_versions=versions,
+            table_commits=commit_hashes(self._settings, versions),
         )
         key = signing_key(self._settings)
         for request_id in self._ids:

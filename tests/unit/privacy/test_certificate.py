@@ -1,6 +1,7 @@
 """A certificate: believed as it was signed and by its key alone, also without the lake."""
 
 import json
+import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +25,7 @@ from lakehouse.privacy.certificate import (
 )
 from lakehouse.privacy.signing import known_public_key, public_key_of, public_pem, signing_key
 from lakehouse.settings import LakeSettings
-from tests.support.erasure import TENANT, ErasableLake, person
+from tests.support.erasure import TENANT, ErasableLake, interactions, person
 
 KEY = Ed25519PrivateKey.generate()
 CONTENT = {
@@ -192,3 +193,27 @@ def test_an_older_lake_or_none_is_said(lake: ErasableLake, tmp_path: Path) -> No
         alone = run("check-certificate", held, "--public-key", public)
         assert (alone.exit_code, "only the signature" in alone.output) == (0, True)
         assert run("check-certificate", held).exit_code == 1  # no key to check it with
+
+
+def test_a_lake_that_was_restored_and_written_to_since_is_said(
+    lake: ErasableLake, tmp_path: Path
+) -> None:
+    gone = person()
+    lake.fill(gone, [person()])
+    backup = tmp_path / "backup"
+    shutil.copytree(lake.settings.lake, backup)
+    request = lake.erase(gone)
+    lake.work()
+    certificate = lake.database.erasures.get(request).certificate
+    assert certificate is not None
+    held = tmp_path / "certificate.json"
+    held.write_text(rendered(certificate))
+    assert run("check-certificate", held).exit_code == 0
+
+    shutil.rmtree(lake.settings.lake)
+    shutil.copytree(backup, lake.settings.lake)
+    for number in range(12):
+        lake.upload(interactions([(person(), number)]))
+    said = run("check-certificate", held)
+    assert said.exit_code == 3, said.output
+    assert "of raw.interactions is another one" in " ".join(said.output.split())

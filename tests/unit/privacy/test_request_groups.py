@@ -134,3 +134,18 @@ def test_a_request_that_is_carried_out_cannot_be_withdrawn(lake: ErasableLake) -
 
 def _away(*_: object) -> None:
     raise EtaError("away", remedy="wait")
+
+
+def test_a_request_that_went_on_meanwhile_cannot_be_withdrawn(
+    lake: ErasableLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.upload(interactions([("who", 1)]))
+    request = lake.erase("who")
+    before = lake.database.erasures.get(request)
+    lake.work()
+    monkeypatch.setattr(lake.database.erasures, "get", lambda *_: before)
+    with pytest.raises(EtaError, match="is completed"):
+        lake.database.erasures.withdraw(request, by="test")
+    monkeypatch.undo()
+    assert lake.database.erasures.get(request).state == "completed"
+    assert lake.upload(interactions([("who", 2)])).counts.suppressed == 1
