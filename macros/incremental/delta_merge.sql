@@ -1,32 +1,27 @@
 {% materialization delta_merge, adapter='spark' -%}
     {#-
-    One table, one commit. The model selects the rows of this run with `is_current` and `is_held`
-    (see `with_tombstones`, which leaves unchanged rows out, and `with_deletions`, which cannot say
-    what is held); the commit updates, inserts and deletes. In the mode `rewrite` it selects all rows of
-    the tenants, and the commit replaces those. The versions read are recorded in the
-    table's properties after the commit: a run killed in between does the same work again and comes to
-    the same rows.
+    One table, one commit. The model selects the rows that its scope covers (`change_scope`); the
+    commit updates, inserts and deletes what the table holds otherwise. In the mode `rewrite` it replaces all
+    rows of the tenants, and a table that is to be made anew is created or replaced. What was read is
+    recorded in the table's properties after the commit: a run killed in between does the same work
+    again and comes to the same rows.
     -#}
     {%- set target_relation = this.incorporate(type='table') -%}
-    {%- set existing = load_relation(this) -%}
-    {%- set key = config.require('unique_key') -%}
-    {%- set scope = fromjson(
-        (modules.re.findall('/\\* eta (\\{.*?\\}) \\*/', sql) | last) or '{}'
-    ) -%}
+    {%- set scope = graph.get('eta_scopes', {}).get(model.name) -%}
     {%- if not scope -%}
         {%- do exceptions.raise_compiler_error(
-            this.identifier ~ ' does not end in with_tombstones(): nothing says what the run covers'
+            model.name ~ ' does not call change_scope(): nothing says what the run covers'
         ) -%}
     {%- endif -%}
 
     {{ run_hooks(pre_hooks) }}
 
-    {%- if existing is not none -%}{%- do add_columns(target_relation) -%}{%- endif -%}
-    {%- if existing is none or (should_full_refresh() and scope.tenant_id is none) -%}
+    {%- if scope.is_anew -%}
         {%- call statement('main') -%}
             {{ delta_create_sql(target_relation, sql, scope) }}
         {%- endcall -%}
     {%- else -%}
+        {%- do add_columns(target_relation) -%}
         {%- if scope.mode == 'nothing' -%}
             {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%}{%- endcall -%}
         {%- else -%}
@@ -37,7 +32,7 @@
                     {{ delta_replace_sql(target_relation, sql, columns, scope) }}
                 {%- endcall -%}
             {%- else -%}
-                {%- do merge_changes(target_relation, sql, key, columns, scope) -%}
+                {%- do merge_changes(target_relation, changed_rows_sql(sql, columns, scope), columns, scope) -%}
             {%- endif -%}
         {%- endif -%}
         {%- if scope.tenant_id is none and not (
@@ -72,12 +67,12 @@
         {%- if config.get('log_retention') %},
         {#- a snapshot that pins a version needs the log's entries up to it -#}
         'delta.logRetentionDuration' = '{{ config.get("log_retention") }}'
-        {%- endif %}
-        {%- if scope.tenant_id is none %}, {{ run_properties(scope) }}{% endif %}
+        {%- endif %},
+        {{ run_properties(scope) }}
     )
     {#- The partition column goes last: a local session's catalogue takes the last columns for the
         partition's when a table is replaced by one with other columns, and fails on any else. #}
-    as select * except (is_current, is_held, {{ config.get('partition_by') }}), {{ config.get('partition_by') }}
+    as select * except ({{ config.get('partition_by') }}), {{ config.get('partition_by') }}
     from ({{ sql }})
 {%- endmacro %}
 
@@ -89,12 +84,12 @@
 {%- endmacro %}
 
 
-{% macro merge_changes(relation, sql, key, columns, scope) -%}
+{% macro merge_changes(relation, sql, columns, scope) -%}
     {#- Computes what has to change and merges it; without a difference nothing is committed. -#}
     {%- set changes = kept_changes(relation, sql) -%}
     {%- if changes.inserts or changes.others -%}
         {%- call statement('main') -%}
-            {{ delta_merge_sql(relation, changes, key, columns, scope) }}
+            {{ delta_merge_sql(relation, changes, config.require('unique_key'), columns, scope) }}
         {%- endcall -%}
     {%- else -%}
         {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%}{%- endcall -%}
@@ -174,17 +169,6 @@
     {{ return(
         ' and ' ~ bucket.replace(names[0], 'held.' ~ names[0]) ~ ' in (' ~ found | join(', ') ~ ')'
     ) }}
-{%- endmacro %}
-
-
-{% macro run_properties(scope) -%}
-    'eta.parameters' = '{{ scope.parameters }}'
-    {%- for source, version in scope.to.items() %},
-    'eta.watermark.{{ source }}' = '{{ version }}'
-    {%- endfor %}
-    {%- for table, version in scope.read.items() %},
-    'eta.read.{{ table }}' = '{{ version }}'
-    {%- endfor %}
 {%- endmacro %}
 
 

@@ -5,7 +5,7 @@
     all rows in scope. Within one commit (a restored version) a row that stays wins over its removal.
     -#}
     {%- set parent = ref(model_name) -%}
-    {%- set table = parent.schema ~ '.' ~ parent.identifier -%}
+    {%- set table = table_of(model_name) -%}
     {%- if table not in scope.changes -%}
     select
         *,

@@ -1,3 +1,101 @@
 -- one row per user and time of an interaction of theirs
 {{ config(unique_key=['tenant_id', 'user_id', 'as_of'], stats_columns=['as_of']) }}
-select * from {{ ref('user_feature_history__this_run') }}
+{% set scope = change_scope(
+    reads={'enriched_interactions': ['user_id']},
+    parameters=cutoff_parameter()
+) %}
+with
+
+interactions as (
+    select * from {{ ref('enriched_interactions') }}
+    where {{ in_scope(scope) }}
+),
+
+marked as (
+    select
+        *,
+        category is not null and row_number() over (
+            partition by tenant_id, user_id, category
+            order by event_time, event_id
+        ) = 1 as is_first_of_category,
+        if(
+            session_id is null,
+            null,
+            struct(
+                session_id,
+                count(*) over sessions as interaction_count,
+                min(event_time) over sessions as started_at
+            )
+        ) as session_so_far
+    from interactions
+    window sessions as (
+        partition by tenant_id, user_id, session_id
+        order by event_time
+        range between unbounded preceding and current row
+    )
+),
+
+counted as (
+    select
+        *,
+        count(*) over so_far as total_interactions,
+        {{ type_counts('so_far') }},
+        count_if(is_first_of_pair) over so_far as unique_items,
+        count_if(is_first_of_category) over so_far as unique_categories,
+        cast(avg(rating) over so_far as double) as avg_rating,
+        count(*) over day as interactions_1d,
+        count(*) over week as interactions_7d,
+        count(*) over month as interactions_30d,
+        last_value(session_so_far, true) over in_order as last_session,
+        lead(event_time) over next_one as next_event_time
+    from marked
+    window
+        so_far as (
+            partition by tenant_id, user_id order by event_time
+            range between unbounded preceding and current row
+        ),
+        day as (
+            partition by tenant_id, user_id order by event_time
+            range between interval 1 day preceding and current row
+        ),
+        week as (
+            partition by tenant_id, user_id order by event_time
+            range between interval 7 days preceding and current row
+        ),
+        month as (
+            partition by tenant_id, user_id order by event_time
+            range between interval 30 days preceding and current row
+        ),
+        in_order as (
+            partition by tenant_id, user_id order by event_time, event_id
+            rows between unbounded preceding and current row
+        ),
+        next_one as (partition by tenant_id, user_id order by event_time, event_id)
+),
+
+user_feature_history as (
+    select
+        tenant_id,
+        user_id,
+        total_interactions,
+        view_count,
+        click_count,
+        like_count,
+        purchase_count,
+        dislike_count,
+        unique_items,
+        unique_categories,
+        avg_rating,
+        interactions_1d,
+        interactions_7d,
+        interactions_30d,
+        last_session.session_id as last_session_id,
+        last_session.interaction_count as last_session_interactions,
+        last_session.started_at as last_session_started_at,
+        event_time as as_of
+    from counted
+    -- of several interactions at one time the last has counted them all
+    where not event_time <=> next_event_time
+)
+
+select * from user_feature_history

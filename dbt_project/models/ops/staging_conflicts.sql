@@ -2,4 +2,29 @@
 {{ config(
     unique_key=['tenant_id', 'event_id', 'batch_id', 'source_ref'], stats_columns=['known_at']
 ) }}
-select * from {{ ref('staging_conflicts__this_run') }}
+{% set scope = change_scope(
+    reads={'raw.interactions': ['event_id']},
+    keeps_expired='raw.interactions'
+) %}
+with
+
+raw_interactions as (
+    select * from {{ source('raw', 'interactions') }}
+    where {{ in_scope(scope) }}
+),
+
+{{ ranked_arrivals('raw_interactions') }},
+
+staging_conflicts as (
+    select
+        tenant_id,
+        event_id,
+        batch_id,
+        source_ref,
+        source,
+        known_at
+    from ranked_arrivals
+    where is_conflict
+)
+
+select * from staging_conflicts

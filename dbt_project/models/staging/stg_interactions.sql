@@ -1,3 +1,36 @@
 -- one row per event
 {{ config(unique_key=['tenant_id', 'event_id'], stats_columns=['event_time', 'known_at']) }}
-select * from {{ ref('stg_interactions__this_run') }}
+{% set scope = change_scope(
+    reads={'raw.interactions': ['event_id']},
+    keeps_expired='raw.interactions'
+) %}
+with
+
+raw_interactions as (
+    select * from {{ source('raw', 'interactions') }}
+    where {{ in_scope(scope) }}
+),
+
+{{ ranked_arrivals('raw_interactions') }},
+
+stg_interactions as (
+    select
+        tenant_id,
+        event_id,
+        user_id,
+        item_id,
+        interaction_type,
+        device_type,
+        location,
+        session_id,
+        source,
+        batch_id,
+        source_ref,
+        rating,
+        event_time,
+        known_at
+    from ranked_arrivals
+    where arrival_rank = 1
+)
+
+select * from stg_interactions

@@ -399,8 +399,8 @@ def test_a_decimal_comma_is_read_where_the_mapping_says_so() -> None:
 
 
 def test_a_rating_fits_into_what_the_models_keep() -> None:
-    """The bound is that of the cast in `interactions__ranked.sql`."""
-    model = Path("dbt_project/models/staging/interactions__ranked.sql").read_text()
+    """The bound is that of the cast in `ranked_arrivals.sql`."""
+    model = Path("macros/staging/ranked_arrivals.sql").read_text()
     assert "cast(rating as decimal(18, 6)) as rating" in model
     below, places = 10.0 ** (18 - 6), 6
     assert (below, places) == (number_texts.RATING_BELOW, number_texts.RATING_PLACES)

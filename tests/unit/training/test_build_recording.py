@@ -32,7 +32,7 @@ def test_every_model_and_test_is_written_and_no_message(tmp_path: Path) -> None:
     for message in (
         Message(info=Message(name="LogStartLine")),
         _finished("positives", "model", "success"),
-        _finished("positives__this_run", "model", "success", "ephemeral"),
+        _finished("of_no_table", "model", "success", "ephemeral"),
         _finished("unique_positives", "test", "fail"),
         _completed(success=False),
     ):

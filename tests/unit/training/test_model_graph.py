@@ -33,10 +33,10 @@ def test_an_edge_leads_past_ephemeral_models() -> None:
     found = contract(
         manifest(
             node("staged__ranked", "source.raw", how="ephemeral"),
-            node("staged__this_run", "staged__ranked", how="ephemeral"),
-            node("staged", "staged__this_run"),
-            node("feature__this_run", "staged", how="ephemeral"),
-            node("feature", "feature__this_run", how="view"),
+            node("staged__kept", "staged__ranked", how="ephemeral"),
+            node("staged", "staged__kept"),
+            node("feature__kept", "staged", how="ephemeral"),
+            node("feature", "feature__kept", how="view"),
         )
     )
     assert edges(found) == {"staged": [], "feature": ["staged"]}

@@ -1,11 +1,9 @@
--- one row per raw interaction, ranked among the rows of its event
-{{ config(materialized='ephemeral') }}
-with
-
-raw_interactions as (
-    select * from {{ source('raw', 'interactions') }}
-),
-
+{% macro ranked_arrivals(raw_interactions) -%}
+    {#-
+    CTE `ranked_arrivals`: one row per raw interaction with its place among the rows of its event
+    (`arrival_rank`, the least known_at, batch_id and source_ref first), and whether it says
+    something else than the first (`is_conflict`).
+    -#}
 named as (
     select
         tenant_id,
@@ -22,7 +20,7 @@ named as (
         cast(rating as decimal(18, 6)) as rating,
         event_time,
         known_at
-    from raw_interactions
+    from {{ raw_interactions }}
 ),
 
 with_payload as (
@@ -53,25 +51,10 @@ arrivals as (
     )
 ),
 
-interactions__ranked as (
+ranked_arrivals as (
     select
-        tenant_id,
-        event_id,
-        user_id,
-        item_id,
-        interaction_type,
-        device_type,
-        location,
-        session_id,
-        source,
-        batch_id,
-        source_ref,
-        rating,
-        event_time,
-        known_at,
-        arrival_rank,
+        * except (payload, first_payload),
         not payload <=> first_payload as is_conflict
     from arrivals
 )
-
-select * from interactions__ranked
+{%- endmacro %}

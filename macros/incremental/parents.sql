@@ -1,0 +1,149 @@
+{% macro built_parent(name, tenant_id) -%}
+    {#- A parent's table as it is now, asked once per run; none, in a narrowed run, if it has none. -#}
+    {%- set known = graph.setdefault('eta_parents', {}) -%}
+    {%- if name not in known -%}
+        {%- do known.update({name: parent_of(name)}) -%}
+    {%- endif -%}
+    {%- set parent = known[name] -%}
+    {%- if tenant_id is none and (parent is none or parent.sources == {}) -%}
+        {%- do exceptions.raise_compiler_error(
+            name ~ (' was never built' if parent is none else ' was only ever built for single tenants')
+            ~ ', so ' ~ model.name ~ ' cannot be built for all: run `dbt build` without tenant_id first'
+        ) -%}
+    {%- endif -%}
+    {{ return(parent) }}
+{%- endmacro %}
+
+
+{% macro forget_parent(name) -%}
+    {#- After a commit to a model's table: what is known of it is out of date. -#}
+    {%- do graph.setdefault('eta_parents', {}).pop(name, none) -%}
+{%- endmacro %}
+
+
+{% macro parent_of(name) -%}
+    {#-
+    A parent's table, its newest version with the time of that commit (`state`), and the source
+    versions it holds; none for a model without a table. The time tells apart two tables that have
+    the same version: one that was dropped and made anew, one restored from a backup.
+    -#}
+    {%- if '.' in name -%}
+        {%- set relation = source(*name.split('.')) -%}
+    {%- else -%}
+        {%- set relation = load_relation(ref(name)) -%}
+        {%- if relation is none -%}{{ return(none) }}{%- endif -%}
+    {%- endif -%}
+    {%- set table = relation.schema ~ '.' ~ relation.identifier -%}
+    {%- set state = commits_of(table, 1)[0] -%}
+    {{ return({
+        'table': table,
+        'state': state,
+        'is_model': '.' not in name,
+        'sources': recorded_versions(table_properties(relation)) if '.' not in name else {name: state.version},
+    }) }}
+{%- endmacro %}
+
+
+{% macro commits_of(table, count) -%}
+    {#- The newest commits of a table, the newest first: `version`, `at` (time of the commit) and `operation`. -#}
+    {%- set commits = [] -%}
+    {%- for row in run_query('describe history ' ~ table ~ ' limit ' ~ count).rows -%}
+        {%- do commits.append({
+            'version': row['version'] | int, 'at': row['timestamp'] | string, 'operation': row['operation'],
+        }) -%}
+    {%- endfor -%}
+    {{ return(commits) }}
+{%- endmacro %}
+
+
+{% macro unread_parent(scope, parents) -%}
+    {#-
+    Why the parents' change feeds do not say what is new: a parent that the table never read, that is
+    another table than it read, or that was made anew since. Nothing if they do.
+    -#}
+    {%- for name, parent in parents.items() -%}
+        {%- set held = scope.held.get(parent.table) -%}
+        {%- if held is none -%}
+            {{ return(name ~ ' was never read') }}
+        {%- elif held != {'version': parent.state.version, 'at': parent.state.at} -%}
+            {%- set behind = parent.state.version - held.version -%}
+            {%- set commits = commits_of(parent.table, behind + 1) if behind > 0 else [] -%}
+            {%- if not commits or commits[-1].version != held.version or commits[-1].at != held.at -%}
+                {{ return(name ~ ' is not the table that was read') }}
+            {%- endif -%}
+            {%- for commit in commits[:-1] if parent.is_model and modules.re.search('CREATE|REPLACE', commit.operation) -%}
+                {{ return(name ~ ' was made anew') }}
+            {%- endfor -%}
+        {%- endif -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro table_properties(relation) -%}
+    {%- set properties = {} -%}
+    {%- for row in run_query('show tblproperties ' ~ relation).rows -%}
+        {%- do properties.update({row[0]: row[1]}) -%}
+    {%- endfor -%}
+    {{ return(properties) }}
+{%- endmacro %}
+
+
+{% macro recorded_versions(properties) -%}
+    {#- The source versions that a table holds, from its properties: source → version. -#}
+    {%- set found = {} -%}
+    {%- for name, value in properties.items() if name.startswith('eta.watermark.') -%}
+        {%- do found.update({name['eta.watermark.' | length:]: value | int}) -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+
+{% macro recorded_states(properties) -%}
+    {#- What a table has read of its parents, from its properties: table → `version` and `at`. -#}
+    {%- set found = {} -%}
+    {%- for name, value in properties.items() if name.startswith('eta.read.') -%}
+        {%- set version, _, at = value.partition('@') -%}
+        {%- do found.update({name['eta.read.' | length:]: {'version': version | int, 'at': at}}) -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+
+{% macro run_properties(scope) -%}
+    {#- What a table records of the run: what it is made with and, if of all tenants, what it has read. -#}
+    'eta.parameters' = '{{ scope.parameters }}',
+    'eta.logic' = '{{ scope.logic }}'
+    {%- if scope.tenant_id is none %}
+    {%- for source, version in scope.to.items() %},
+    'eta.watermark.{{ source }}' = '{{ version }}'
+    {%- endfor %}
+    {%- for table, state in scope.read.items() %},
+    'eta.read.{{ table }}' = '{{ state.version }}@{{ state.at }}'
+    {%- endfor %}
+    {%- endif %}
+{%- endmacro %}
+
+
+{% macro known_detail(table) -%}
+    {#- Where a table lies and its bytes at the first time this was asked in a run. -#}
+    {%- set known = graph.setdefault('eta_details', {}) -%}
+    {%- if table not in known -%}
+        {%- set detail = run_query('describe detail ' ~ table).rows[0] -%}
+        {%- do known.update({table: {
+            'location': detail['location'], 'bytes': detail['sizeInBytes'] | int,
+        }}) -%}
+    {%- endif -%}
+    {{ return(known[table]) }}
+{%- endmacro %}
+
+
+{% macro bytes_of(relation) -%}
+    {{ return(known_detail(relation.schema ~ '.' ~ relation.identifier).bytes) }}
+{%- endmacro %}
+
+
+{% macro table_of(model_name) -%}
+    {#- The name under which a scope knows a parent's table. -#}
+    {%- set relation = ref(model_name) -%}
+    {{ return(relation.schema ~ '.' ~ relation.identifier) }}
+{%- endmacro %}

@@ -1,0 +1,156 @@
+"""What people do between two runs: change a model, lose a table, put back a backup, set a cutoff."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from pyspark.sql import SparkSession
+
+from lakehouse.errors import EtaError
+from tests.support.lake import NOON, Lake, interaction, item
+
+pytestmark = pytest.mark.timeout(1800)
+
+HISTORY = ("stg_interactions", "recent_interactions")
+RANK = "recency_rank,\n        event_id"
+
+
+def ranks(lake: Lake, tenant_id: str) -> list[int]:
+    return sorted(lake.table("features.recent_interactions", tenant_id)["recency_rank"])
+
+
+def messages(outcome: object) -> dict[str, str]:
+    return {result.node.name: str(result.adapter_response) for result in outcome.result}  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def changed_project(lake: Lake, tmp_path: Path) -> tuple[Lake, Callable[[str, str], None]]:
+    """A copy of the project on the same lake, and how to change its `recent_interactions`."""
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in ("dbt_project", "macros"):
+        shutil.copytree(lake.settings.project_dir / name, project / name)
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(lake.settings.project_dir / name, project / name)
+    model = project / "dbt_project/models/features/recent_interactions.sql"
+
+    def change(before: str, after: str) -> None:
+        text = model.read_text()
+        assert before in text
+        model.write_text(text.replace(before, after))
+
+    return replace(lake, settings=lake.settings.model_copy(update={"project_dir": project})), change
+
+
+def test_a_changed_model_is_applied_to_every_row(
+    lake: Lake, changed_project: tuple[Lake, Callable[[str, str], None]]
+) -> None:
+    other, change = changed_project
+    lake.store("changed", [interaction("e1"), interaction("e2", "u2")])
+    lake.dbt("run", "--select", *HISTORY)
+    assert ranks(lake, "changed") == [1, 1]
+
+    change("-- one row per user", "-- one row for each user")
+    assert "UNCHANGED" in messages(other.dbt("run", "--select", *HISTORY))["recent_interactions"]
+
+    change(RANK, f"recency_rank + 1000 as {RANK}")
+    other.dbt("run", "--select", *HISTORY)
+    assert ranks(lake, "changed") == [1001, 1001]
+    lake.store("changed", [interaction("e3", event_time=NOON + timedelta(hours=1))])
+    other.dbt("run", "--select", *HISTORY)
+    assert ranks(lake, "changed") == [1001, 1001, 1002], "all rows by one rule"
+
+    narrowed = json.dumps({"tenant_id": "changed"})
+    with pytest.raises((AssertionError, EtaError), match="built by other SQL"):
+        lake.dbt("run", "--select", *HISTORY, "--vars", narrowed)
+    lake.dbt("run", "--select", *HISTORY)
+    assert ranks(lake, "changed") == [1, 1, 2]
+
+
+def test_a_changed_macro_or_variable_is_a_changed_model(
+    lake: Lake, changed_project: tuple[Lake, Callable[[str, str], None]]
+) -> None:
+    other, change = changed_project
+    change("recency_rank <=", "recency_rank <= {{ least_rank() }} *")
+    macro = other.settings.project_dir / "macros" / "least_rank.sql"
+    macro.write_text("{% macro least_rank() %}1{% endmacro %}")
+    events = [interaction(f"e{n}", event_time=NOON + timedelta(hours=n)) for n in range(3)]
+    lake.store("macro", events)
+    other.dbt("run", "--select", *HISTORY)
+    assert ranks(lake, "macro") == [1, 2, 3]
+    macro.write_text("{% macro least_rank() %}0{% endmacro %}")
+    other.dbt("run", "--select", *HISTORY)
+    assert ranks(lake, "macro") == []
+    fewer = json.dumps({"recent_interaction_limit": 2})
+    lake.dbt("run", "--select", *HISTORY, "--vars", fewer)
+    assert ranks(lake, "macro") == [1, 2]
+
+
+def test_a_table_that_is_not_the_one_that_was_read_is_read_whole(
+    lake: Lake, tmp_path: Path
+) -> None:
+    """Dropped and made anew, and raw put back from an older backup that has grown since."""
+    spark = SparkSession.getActiveSession()
+    assert spark is not None
+    raw = Path(lake.settings.lake, "raw", "interactions")
+    lake.store("backup", [interaction("e1", "kept")])
+    shutil.copytree(raw, tmp_path / "backup")
+    lake.store("backup", [interaction("e2", "lost")])
+    lake.dbt("run", "--select", *HISTORY)
+    assert set(lake.table("features.recent_interactions", "backup")["user_id"]) == {"kept", "lost"}
+
+    shutil.rmtree(raw)
+    shutil.copytree(tmp_path / "backup", raw)
+    for number in range(3):  # beyond the version that the models have read
+        lake.store("backup", [interaction(f"later{number}", f"later{number}")])
+    spark.sql("drop table staging.stg_interactions")
+    shutil.rmtree(Path(lake.settings.lake, "staging", "stg_interactions"), ignore_errors=True)
+    spark.catalog.clearCache()
+    lake.dbt("run", "--select", *HISTORY)
+    expected = {"kept", "later0", "later1", "later2"}
+    assert set(lake.table("features.recent_interactions", "backup")["user_id"]) == expected
+
+    shutil.rmtree(raw)
+    shutil.copytree(tmp_path / "backup", raw)
+    lake.store("backup", [interaction("last", "last")])
+    lake.dbt("run", "--select", *HISTORY)  # a smaller version, of a table that stays
+    assert set(lake.table("features.recent_interactions", "backup")["user_id"]) == {"kept", "last"}
+
+
+@pytest.mark.parametrize("option", [("--empty",), ("--sample", "3 days")])
+def test_a_run_that_hides_rows_is_refused(lake: Lake, option: tuple[str, ...]) -> None:
+    lake.store("hidden", [interaction("e1")])
+    lake.dbt("run", "--select", *HISTORY)
+    with pytest.raises((AssertionError, EtaError), match="hides rows from the models"):
+        lake.dbt("run", "--select", "recent_interactions", *option)
+    lake.dbt("run", "--select", *HISTORY)
+    assert ranks(lake, "hidden") == [1]
+
+
+def test_the_same_cutoff_and_seed_give_the_same_training_set_whatever_came_later(
+    lake: Lake,
+) -> None:
+    """Items that the catalogue or an interaction showed first after the cutoff are no negatives."""
+    known, later = (datetime(2026, 7, day, tzinfo=UTC) for day in (1, 3))
+    variables = json.dumps({"cutoff": "2026-07-02T00:00:00"})
+    users = [interaction(f"e{n}", f"u{n % 7}", f"i{n}", "like") for n in range(14)]
+    lake.store("later", users, known_at=known)
+
+    def contents() -> tuple[pl.DataFrame, pl.DataFrame]:
+        lake.dbt("run", "--select", "+training_contents", "+recent_interactions", "--vars", variables)
+        hashes = lake.table("training.training_contents", "later")
+        return hashes, lake.table("features.recent_interactions", "later")
+
+    before = contents()
+    lake.store_items("later", [item(f"new{n}") for n in range(40)], known_at=later)
+    unseen = [interaction(f"late{n}", f"u{n % 7}", f"unseen{n}", "like") for n in range(40)]
+    lake.store("later", unseen, known_at=later)
+    after = contents()
+    assert before[0].drop("seed").equals(after[0].drop("seed"))
+    assert before[1].equals(after[1])
+    assert before[0]["content_hash"].len() == 1
