@@ -19,6 +19,7 @@ from lakehouse.cli import (
     gate,
     keys,
     ledger,
+    plan,
     prepare,
     privacy,
     privacy_certificate,
@@ -56,6 +57,7 @@ app.command("upload")(upload.upload)
 app.command("upload-job")(upload.upload_job)
 app.command("consume")(stream.consume)
 app.command("produce")(stream.produce)
+app.command("plan")(plan.plan)
 app.command("prepare")(prepare.prepare)
 app.command("gate")(gate.gate)
 app.command("audit")(audit.audit)

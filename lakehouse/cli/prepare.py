@@ -18,17 +18,21 @@ def prepare(
         str | None, typer.Option(help="Only rows known by this time (UTC, ISO 8601) count.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the negative sampling.")] = None,
+    strict: Annotated[
+        bool, typer.Option(help="Refuse to compute anything as a whole that nobody asked for.")
+    ] = False,
 ) -> None:
     """Build and test the models, check the result and publish the training sets that changed.
 
-    Ends with exit code 1 when a tenant does not pass the checks; the others are published.
+    `eta plan` shows beforehand what it would do. Ends with exit code 1 when a tenant does not pass
+    the checks; the others are published.
     """
     from lakehouse.cli.publishing import end_if_refused, prepare_and_tell
     from lakehouse.cli.summary import print_overview
     from lakehouse.settings import LakeSettings
 
     settings = LakeSettings()
-    given: dict[str, Any] = {"cutoff": cutoff, "seed": seed}
+    given: dict[str, Any] = {"cutoff": cutoff, "seed": seed, "strict": strict or None}
     variables = {name: value for name, value in given.items() if value is not None}
     published = prepare_and_tell(
         settings, tenant_id=tenant, full_refresh=full_refresh, variables=variables

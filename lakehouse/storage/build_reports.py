@@ -23,13 +23,19 @@ KEPT: Final = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True)
 class NodeResult:
-    """How a model or test ended: dbt's own status, seconds, and a test's failing rows."""
+    """How a model or test ended: dbt's own status, seconds, and a test's failing rows.
+
+    `mode` is what was done with a model's table, such as `CHANGED` or `MADE ANEW`, and `rows` how
+    many of its rows were written or removed; None where the server did not say.
+    """
 
     name: str
     kind: str
     status: str
     seconds: float
     failures: int | None = None
+    mode: str | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

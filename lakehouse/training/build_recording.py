@@ -63,12 +63,16 @@ def recorder(
 def _node(data: Any) -> NodeResult:
     result = data.run_result
     kind = data.node_info.resource_type
+    response = dict(result.adapter_response) if kind == "model" else {}
+    rows = response.get("rows_affected")
     return NodeResult(
         name=data.node_info.node_name,
         kind=kind,
         status=str(result.status),
         seconds=round(result.execution_time, 2),
         failures=result.num_failures if kind == "test" else None,
+        mode=response.get("code") or None,
+        rows=int(rows) if rows is not None and rows >= 0 else None,
     )
 
 

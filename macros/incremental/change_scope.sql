@@ -46,16 +46,29 @@
         'users': 0, 'tenant_id': none, 'target': none, 'from': {}, 'to': {}, 'held': {}, 'read': {},
         'parameters': parameters, 'logic': none, 'keeps_expired': keeps_expired, 'is_marked': false,
     } -%}
-    {%- if not is_run() or graph.get('eta_plain', {}).get(model.name) -%}
+    {%- if not execute or graph.get('eta_plain', {}).get(model.name) -%}
+        {{ return(scope) }}
+    {%- endif -%}
+    {%- set tenant_id = this_runs_tenant_id() -%}
+    {%- do scope.update({'tenant_id': tenant_id}) -%}
+    {%- if not (is_run() or is_plan()) -%}
         {{ return(scope) }}
     {%- endif -%}
     {%- do refuse_partial_input() -%}
-    {%- set tenant_id = this_runs_tenant_id() -%}
-    {%- do scope.update({'tenant_id': tenant_id, 'logic': logic_of_this_model()}) -%}
+    {%- do scope.update({'logic': logic_of_this_model()}) -%}
     {%- do graph.setdefault('eta_scopes', {}).update({model.name: scope}) -%}
+    {%- do find_scope(scope, reads, since or {}, users_of) -%}
+    {%- if is_plan() -%}{%- do log_plan(scope, reads.keys() | list + (since or {}).keys() | list) -%}{%- endif -%}
+    {{ return(scope) }}
+{%- endmacro %}
+
+
+{% macro find_scope(scope, reads, since, users_of) -%}
+    {#- Sets what a run has to do, from the state of the model's table and of its parents'. -#}
+    {%- set tenant_id = scope.tenant_id -%}
 
     {%- set parents = {} -%}
-    {%- for name in reads.keys() | list + (since or {}).keys() | list -%}
+    {%- for name in reads.keys() | list + since.keys() | list -%}
         {%- set parent = built_parent(name, tenant_id) -%}
         {%- if parent is not none -%}
             {%- do parents.update({name: parent}) -%}
@@ -72,7 +85,7 @@
             'is_anew': true,
             'reason': 'there is no table yet' if relation is none else 'a full refresh was asked for',
         }) -%}
-        {{ return(scope) }}
+        {{ return(none) }}
     {%- endif -%}
     {%- do scope.update({'target': relation}) -%}
     {%- set properties = table_properties(relation) -%}
@@ -83,19 +96,25 @@
     {%- set reason = why_all(scope, parents, properties) -%}
     {%- if reason -%}
         {%- do scope.update({'reason': reason}) -%}
+        {%- do refuse_if_strict(reason) -%}
     {%- else -%}
-        {%- do find_changes(scope, parents, reads, since or {}) -%}
+        {%- do find_changes(scope, parents, reads, since) -%}
         {%- if scope.mode == 'changed' and users_of and touches_most(scope, users_of) -%}
             {%- do scope.update({'mode': 'rewrite', 'changes': {}, 'deletes': 0}) -%}
         {%- endif -%}
     {%- endif -%}
-    {{ return(scope) }}
 {%- endmacro %}
 
 
 {% macro is_run() -%}
     {#- Whether tables are to be changed; else a model is rendered to be read, or tested on given rows. -#}
     {{ return(execute and flags.WHICH in ['run', 'build', 'retry'] and not var('rebuild', false)) }}
+{%- endmacro %}
+
+
+{% macro is_plan() -%}
+    {#- Whether the models are compiled to say what a run would do (`eta plan`). -#}
+    {{ return(execute and flags.WHICH == 'compile' and var('eta_plan', false)) }}
 {%- endmacro %}
 
 
@@ -108,6 +127,18 @@
             ~ '--select test_type:unit` to try a model; `--vars "{tenant_id: …}"` to run it on a part'
         ) -%}
     {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro refuse_if_strict(reason) -%}
+    {#- With the variable `strict` nothing is recomputed as a whole that nobody asked for. -#}
+    {%- set is_asked_for = should_full_refresh() or this_runs_tenant_id() is not none -%}
+    {%- if is_run() and var('strict', false) and not is_asked_for -%}
+        {%- do exceptions.raise_compiler_error(
+            model.name ~ ' would be computed anew for all tenants: ' ~ reason ~ '. If that is meant, run '
+            ~ 'it without `strict`, or `dbt run --full-refresh --select ' ~ model.name ~ '+`'
+        ) -%}
+    {%- endif -%}
 {%- endmacro %}
 
 

@@ -20,6 +20,7 @@
         {%- call statement('main') -%}
             {{ delta_create_sql(target_relation, sql, scope) }}
         {%- endcall -%}
+        {%- do report_result('MADE ANEW', scope.reason) -%}
     {%- else -%}
         {%- do add_columns(target_relation) -%}
         {%- if scope.mode == 'nothing' -%}
@@ -28,9 +29,10 @@
             {%- set columns = adapter.get_columns_in_relation(target_relation) | map(attribute='name') | list -%}
             {%- do check_columns(target_relation, columns) -%}
             {%- if scope.mode == 'rewrite' -%}
-                {%- call statement('main') -%}
+                {%- call statement('main', fetch_result=true) -%}
                     {{ delta_replace_sql(target_relation, sql, columns, scope) }}
                 {%- endcall -%}
+                {%- do report_result('REPLACED', covered(scope), counted_rows()) -%}
             {%- else -%}
                 {%- do merge_changes(target_relation, changed_rows_sql(sql, columns, scope), columns, scope) -%}
             {%- endif -%}
@@ -88,9 +90,10 @@
     {#- Computes what has to change and merges it; without a difference nothing is committed. -#}
     {%- set changes = kept_changes(relation, sql) -%}
     {%- if changes.inserts or changes.others -%}
-        {%- call statement('main') -%}
+        {%- call statement('main', fetch_result=true) -%}
             {{ delta_merge_sql(relation, changes, config.require('unique_key'), columns, scope) }}
         {%- endcall -%}
+        {%- do report_result('CHANGED', covered(scope), counted_rows()) -%}
     {%- else -%}
         {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%}{%- endcall -%}
     {%- endif -%}

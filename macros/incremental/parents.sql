@@ -5,7 +5,7 @@
         {%- do known.update({name: parent_of(name)}) -%}
     {%- endif -%}
     {%- set parent = known[name] -%}
-    {%- if tenant_id is none and (parent is none or parent.sources == {}) -%}
+    {%- if tenant_id is none and not is_plan() and (parent is none or parent.sources == {}) -%}
         {%- do exceptions.raise_compiler_error(
             name ~ (' was never built' if parent is none else ' was only ever built for single tenants')
             ~ ', so ' ~ model.name ~ ' cannot be built for all: run `dbt build` without tenant_id first'
@@ -49,10 +49,17 @@
     {%- set commits = [] -%}
     {%- for row in run_query('describe history ' ~ table ~ ' limit ' ~ count).rows -%}
         {%- do commits.append({
-            'version': row['version'] | int, 'at': row['timestamp'] | string, 'operation': row['operation'],
+            'version': row['version'] | int, 'at': milliseconds_of(row['timestamp']), 'operation': row['operation'],
         }) -%}
     {%- endfor -%}
     {{ return(commits) }}
+{%- endmacro %}
+
+
+{% macro milliseconds_of(timestamp) -%}
+    {#- A time of a commit as text, the same whether the server hands it over as a time or as text. -#}
+    {%- set seconds, _, fraction = (timestamp | string)[:26].replace('T', ' ').partition('.') -%}
+    {{ return(seconds[:19] ~ '.' ~ fraction.split('+')[0][:3].ljust(3, '0')) }}
 {%- endmacro %}
 
 

@@ -1,4 +1,4 @@
-"""What people do between two runs: change a model, lose a table, put back a backup, set a cutoff."""
+"""What people do between two runs: change a model, lose a table, restore a backup, set a cutoff."""
 
 import json
 import shutil
@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import EtaError
+from lakehouse.training.run_plan import plan_run
 from tests.support.lake import NOON, Lake, interaction, item
 
 pytestmark = pytest.mark.timeout(1800)
@@ -24,8 +26,17 @@ def ranks(lake: Lake, tenant_id: str) -> list[int]:
     return sorted(lake.table("features.recent_interactions", tenant_id)["recency_rank"])
 
 
-def messages(outcome: object) -> dict[str, str]:
-    return {result.node.name: str(result.adapter_response) for result in outcome.result}  # type: ignore[attr-defined]
+def done(outcome: Any) -> str:
+    """What dbt says of `recent_interactions`."""
+    (found,) = [r.message for r in outcome.result if r.node.name == "recent_interactions"]
+    return str(found)
+
+
+def planned(lake: Lake) -> tuple[str, str]:
+    """Mode of a run of `recent_interactions`, and why."""
+    plans = plan_run(lake.settings, select=HISTORY)
+    assert [plan.model for plan in plans] == [*HISTORY]
+    return plans[-1].mode, plans[-1].reason
 
 
 @pytest.fixture
@@ -56,13 +67,19 @@ def test_a_changed_model_is_applied_to_every_row(
     assert ranks(lake, "changed") == [1, 1]
 
     change("-- one row per user", "-- one row for each user")
-    assert "UNCHANGED" in messages(other.dbt("run", "--select", *HISTORY))["recent_interactions"]
+    assert planned(other) == ("UNCHANGED", "nothing changed")
+    assert done(other.dbt("run", "--select", *HISTORY)) == "UNCHANGED"
 
     change(RANK, f"recency_rank + 1000 as {RANK}")
-    other.dbt("run", "--select", *HISTORY)
+    assert planned(other) == ("MADE ANEW", "its SQL changed")
+    strict = json.dumps({"strict": True})
+    with pytest.raises((AssertionError, EtaError), match="would be computed anew"):
+        other.dbt("run", "--select", *HISTORY, "--vars", strict)
+    assert done(other.dbt("run", "--select", *HISTORY)) == "MADE ANEW, its SQL changed"
     assert ranks(lake, "changed") == [1001, 1001]
     lake.store("changed", [interaction("e3", event_time=NOON + timedelta(hours=1))])
-    other.dbt("run", "--select", *HISTORY)
+    assert planned(other) == ("CHANGED", "stg_interactions will change")
+    assert done(other.dbt("run", "--select", *HISTORY)) == "CHANGED +2 -1, 1 tenant"
     assert ranks(lake, "changed") == [1001, 1001, 1002], "all rows by one rule"
 
     narrowed = json.dumps({"tenant_id": "changed"})
@@ -142,7 +159,9 @@ def test_the_same_cutoff_and_seed_give_the_same_training_set_whatever_came_later
     lake.store("later", users, known_at=known)
 
     def contents() -> tuple[pl.DataFrame, pl.DataFrame]:
-        lake.dbt("run", "--select", "+training_contents", "+recent_interactions", "--vars", variables)
+        lake.dbt(
+            "run", "--select", "+training_contents", "+recent_interactions", "--vars", variables
+        )
         hashes = lake.table("training.training_contents", "later")
         return hashes, lake.table("features.recent_interactions", "later")
 
