@@ -20,6 +20,7 @@
         {%- call statement('main') -%}
             {{ delta_create_sql(target_relation, sql, scope) }}
         {%- endcall -%}
+        {%- do check_columns(target_relation, adapter.get_columns_in_relation(target_relation) | map(attribute='name') | list) -%}
         {%- do report_result('MADE ANEW', scope.reason) -%}
     {%- else -%}
         {%- do add_columns(target_relation) -%}
@@ -28,6 +29,9 @@
         {%- else -%}
             {%- set columns = adapter.get_columns_in_relation(target_relation) | map(attribute='name') | list -%}
             {%- do check_columns(target_relation, columns) -%}
+            {%- if scope.keeps_expired and scope.mode == 'all' and not scope.is_marked -%}
+                {%- do check_query_columns(target_relation, sql, columns) -%}
+            {%- endif -%}
             {%- if scope.mode == 'rewrite' -%}
                 {%- call statement('main', fetch_result=true) -%}
                     {{ delta_replace_sql(target_relation, sql, columns, scope) }}
@@ -191,14 +195,31 @@
 
 
 {% macro check_columns(relation, columns) -%}
-    {#- The documented columns and those of the table must be the same: a changed model is rebuilt. -#}
+    {#- A table has the columns that its model's YAML file describes: what is read of it can be looked up. -#}
     {%- set documented = model.columns.keys() | list -%}
     {%- set missing = documented | reject('in', columns) | list -%}
     {%- set surplus = columns | reject('in', documented) | list -%}
     {%- if missing or surplus -%}
         {%- do exceptions.raise_compiler_error(
             relation ~ ': documented but not in the table: ' ~ missing ~ '; in the table but not documented: '
-            ~ surplus ~ '. After a change of columns run: dbt run --full-refresh --select ' ~ this.identifier ~ '+'
+            ~ surplus ~ '. Make ' ~ (model.patch_path or 'its YAML file') | replace('eta://', '')
+            ~ ' and the SQL agree, then run: dbt run --select ' ~ model.name ~ '+'
+        ) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro check_query_columns(relation, sql, columns) -%}
+    {#- A merge leaves out columns that the table lacks, so other SQL must not have any. -#}
+    {%- set selected = run_query('select * from (' ~ sql ~ '\n) limit 0').column_names | list -%}
+    {%- set added = selected | reject('in', columns) | list -%}
+    {%- set removed = columns | reject('in', selected) | list -%}
+    {%- if added or removed -%}
+        {%- do exceptions.raise_compiler_error(
+            model.name ~ ' selects other columns than ' ~ relation ~ ' has (new: ' ~ added ~ ', gone: ' ~ removed
+            ~ '). The table keeps rows whose raw rows have expired. Name new columns in `added_columns` of its '
+            ~ 'config, which keeps those rows, or run: dbt run --full-refresh --select ' ~ model.name
+            ~ '+, which begins with what raw still has'
         ) -%}
     {%- endif -%}
 {%- endmacro %}

@@ -45,14 +45,29 @@
 
 
 {% macro commits_of(table, count) -%}
-    {#- The newest commits of a table, the newest first: `version`, `at` (time of the commit) and `operation`. -#}
+    {#-
+    The newest commits of a table, the newest first: `version`, `at` (time of the commit), `operation`,
+    and of a vacuum the milliseconds for which it left unused files (`kept_for`).
+    -#}
     {%- set commits = [] -%}
     {%- for row in run_query('describe history ' ~ table ~ ' limit ' ~ count).rows -%}
         {%- do commits.append({
-            'version': row['version'] | int, 'at': milliseconds_of(row['timestamp']), 'operation': row['operation'],
+            'version': row['version'] | int,
+            'at': milliseconds_of(row['timestamp']),
+            'operation': row['operation'],
+            'kept_for': modules.re.findall(
+                'etentionMillis[^0-9]+([0-9]+)', row['operationParameters'] | string
+            ) | map('int') | min,
         }) -%}
     {%- endfor -%}
     {{ return(commits) }}
+{%- endmacro %}
+
+
+{% macro is_earlier(commit, other, milliseconds) -%}
+    {#- Whether a commit was more than so many milliseconds before another one. -#}
+    {%- set time = modules.datetime.datetime.fromisoformat -%}
+    {{ return(time(other.at) - time(commit.at) > modules.datetime.timedelta(milliseconds=milliseconds)) }}
 {%- endmacro %}
 
 
@@ -78,8 +93,12 @@
             {%- if not commits or commits[-1].version != held.version or commits[-1].at != held.at -%}
                 {{ return(name ~ ' is not the table that was read') }}
             {%- endif -%}
-            {%- for commit in commits[:-1] if parent.is_model and modules.re.search('CREATE|REPLACE', commit.operation) -%}
-                {{ return(name ~ ' was made anew') }}
+            {%- for commit in commits[:-1] -%}
+                {%- if parent.is_model and modules.re.search('CREATE|REPLACE', commit.operation) -%}
+                    {{ return(name ~ ' was made anew') }}
+                {%- elif commit.kept_for is integer and is_earlier(commits[-2], commit, commit.kept_for) -%}
+                    {{ return(name ~ ' was vacuumed, and its changes with it') }}
+                {%- endif -%}
             {%- endfor -%}
         {%- endif -%}
     {%- endfor -%}

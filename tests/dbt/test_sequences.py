@@ -18,6 +18,7 @@ from tests.support.lake import NOON, Lake, interaction, item
 
 pytestmark = pytest.mark.timeout(1800)
 
+EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
 HISTORY = ("stg_interactions", "recent_interactions")
 RANK = "recency_rank,\n        event_id"
 
@@ -137,6 +138,26 @@ def test_a_table_that_is_not_the_one_that_was_read_is_read_whole(
     lake.store("backup", [interaction("last", "last")])
     lake.dbt("run", "--select", *HISTORY)  # a smaller version, of a table that stays
     assert set(lake.table("features.recent_interactions", "backup")["user_id"]) == {"kept", "last"}
+
+
+def test_changes_whose_files_were_vacuumed_are_read_from_the_table(lake: Lake) -> None:
+    """Two runs of the parent alone, its unused files dropped at once, then the model's own run."""
+    spark = SparkSession.getActiveSession()
+    assert spark is not None
+    lake.store("vacuumed", [interaction("e1", rating=1.0), interaction("e2", "u2")])
+    lake.dbt("run", "--select", *HISTORY)
+    lake.store("vacuumed", [interaction("e1", rating=2.0)], known_at=EARLIER)
+    lake.dbt("run", "--select", "stg_interactions")
+    lake.store("vacuumed", [interaction("e3", "u3")])
+    lake.dbt("run", "--select", "stg_interactions")
+    spark.sql("optimize staging.stg_interactions")
+    spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    spark.sql("vacuum staging.stg_interactions retain 0 hours")
+    spark.conf.unset("spark.databricks.delta.retentionDurationCheck.enabled")
+    assert planned(lake)[1] == "stg_interactions was vacuumed, and its changes with it"
+    lake.dbt("run", "--select", *HISTORY)
+    found = lake.table("features.recent_interactions", "vacuumed").sort("event_id")
+    assert found.select("event_id", "rating").rows() == [("e1", 2.0), ("e2", None), ("e3", None)]
 
 
 @pytest.mark.parametrize("option", [("--empty",), ("--sample", "3 days")])
