@@ -13,6 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import EtaError
+from lakehouse.training.feature_docs import feature_documents
 from lakehouse.training.run_plan import plan_run
 from tests.support.lake import NOON, Lake, interaction, item
 
@@ -88,6 +89,33 @@ def test_a_changed_model_is_applied_to_every_row(
         lake.dbt("run", "--select", *HISTORY, "--vars", narrowed)
     lake.dbt("run", "--select", *HISTORY)
     assert ranks(lake, "changed") == [1, 1, 2]
+
+
+def test_a_feature_is_added_as_the_guide_says(
+    lake: Lake, changed_project: tuple[Lake, Callable[[str, str], None]]
+) -> None:
+    """Computed in one file and named in one list, it is in the history and the current features."""
+    other, _ = changed_project
+    project = other.settings.project_dir
+    lake.store("extended", [interaction("e1"), interaction("e2", event_time=NOON + timedelta(1))])
+    added = ("+user_features", "--exclude", "item_features")
+    lake.dbt("run", "--select", *added)
+    history = project / "dbt_project/models/features/user_feature_history.sql"
+    sql, line = history.read_text(), "        count(*) over day as interactions_1d,\n"
+    weekend = (
+        "        count_if(dayofweek(event_time) in (1, 7)) over so_far as weekend_interactions,\n"
+    )
+    history.write_text(sql.replace(line, weekend + line))
+    settings = project / "dbt_project.yml"
+    entry = "      weekend_interactions: {type: bigint, description: On a weekend.}\n"
+    settings.write_text(settings.read_text().replace("    user:\n", f"    user:\n{entry}"))
+    for path, text in feature_documents(project).items():
+        path.write_text(text)
+    other.dbt("run", "--select", *added)
+    found = lake.table("features.user_features", "extended")
+    assert found["weekend_interactions"].to_list() == [1], "2026-05-02 is a Saturday"
+    lake.dbt("run", "--select", *added)
+    assert "weekend_interactions" not in lake.table("features.user_features", "extended").columns
 
 
 def test_a_changed_macro_or_variable_is_a_changed_model(

@@ -45,25 +45,22 @@ counted as (
         )
 ),
 
+rated as (
+    select
+        *,
+        cast(rating_sum / nullif(rating_count, 0) as double) as avg_rating,
+        (interactions_7d / 7) / (interactions_30d / 30) as trend_7d_30d,
+        purchase_count / nullif(view_count, 0) as conversion_rate
+    from counted
+),
+
 item_feature_history as (
     select
         tenant_id,
         item_id,
-        popularity,
-        view_count,
-        click_count,
-        like_count,
-        purchase_count,
-        dislike_count,
-        unique_users,
-        cast(rating_sum / nullif(rating_count, 0) as double) as avg_rating,
-        interactions_7d,
-        interactions_30d,
-        (interactions_7d / 7) / (interactions_30d / 30) as trend_7d_30d,
-        purchase_count / nullif(view_count, 0) as conversion_rate,
-        first_seen_at,
+        {{ feature_columns('item') }},
         as_of
-    from counted
+    from rated
 )
 
 select * from item_feature_history

@@ -22,19 +22,7 @@ item_features as (
     select
         tenant_id,
         item_id,
-        popularity,
-        view_count,
-        click_count,
-        like_count,
-        purchase_count,
-        dislike_count,
-        unique_users,
-        avg_rating,
-        interactions_7d,
-        interactions_30d,
-        trend_7d_30d,
-        conversion_rate,
-        first_seen_at,
+        {{ feature_columns('item') }},
         as_of
     from ranked
     where newness = 1

@@ -73,27 +73,22 @@ counted as (
         next_one as (partition by tenant_id, user_id order by event_time, event_id)
 ),
 
+named as (
+    select
+        *,
+        last_session.session_id as last_session_id,
+        last_session.interaction_count as last_session_interactions,
+        last_session.started_at as last_session_started_at
+    from counted
+),
+
 user_feature_history as (
     select
         tenant_id,
         user_id,
-        total_interactions,
-        view_count,
-        click_count,
-        like_count,
-        purchase_count,
-        dislike_count,
-        unique_items,
-        unique_categories,
-        avg_rating,
-        interactions_1d,
-        interactions_7d,
-        interactions_30d,
-        last_session.session_id as last_session_id,
-        last_session.interaction_count as last_session_interactions,
-        last_session.started_at as last_session_started_at,
+        {{ feature_columns('user') }},
         event_time as as_of
-    from counted
+    from named
     -- of several interactions at one time the last has counted them all
     where not event_time <=> next_event_time
 )

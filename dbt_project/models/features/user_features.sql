@@ -22,21 +22,7 @@ user_features as (
     select
         tenant_id,
         user_id,
-        total_interactions,
-        view_count,
-        click_count,
-        like_count,
-        purchase_count,
-        dislike_count,
-        unique_items,
-        unique_categories,
-        avg_rating,
-        interactions_1d,
-        interactions_7d,
-        interactions_30d,
-        last_session_id,
-        last_session_interactions,
-        last_session_started_at,
+        {{ feature_columns('user') }},
         as_of as last_interaction
     from ranked
     where newness = 1

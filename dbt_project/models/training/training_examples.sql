@@ -13,6 +13,14 @@
     users_of='user_feature_history',
     parameters=training_parameters()
 ) %}
+{% set example_columns = {
+    'anchor_item_id': 'string',
+    'draw_index': 'int',
+    'interaction_type': 'string',
+    'negative_type': 'string',
+    'label': 'double',
+    'sampling_probability': 'double'
+} %}
 {% set is_later = in_scope(scope, 'training_data', since='event_time') %}
 with
 
@@ -64,75 +72,21 @@ item_feature_history as (
 {{ point_in_time(
     'with_user_features',
     rows='examples',
-    row_columns={
-        'item_id': 'string',
-        'anchor_item_id': 'string',
-        'draw_index': 'int',
-        'interaction_type': 'string',
-        'negative_type': 'string',
-        'label': 'double',
-        'sampling_probability': 'double'
-    },
+    row_columns=merged({'item_id': 'string'}, example_columns),
     history='user_feature_history',
     entity='user_id',
     prefix='user_',
-    columns={
-        'total_interactions': 'bigint',
-        'view_count': 'bigint',
-        'click_count': 'bigint',
-        'like_count': 'bigint',
-        'purchase_count': 'bigint',
-        'dislike_count': 'bigint',
-        'unique_items': 'bigint',
-        'unique_categories': 'bigint',
-        'avg_rating': 'double',
-        'interactions_1d': 'bigint',
-        'interactions_7d': 'bigint',
-        'interactions_30d': 'bigint'
-    }
+    columns=example_features('user')
 ) }},
 
 {{ point_in_time(
     'with_features',
     rows='with_user_features',
-    row_columns={
-        'user_id': 'string',
-        'anchor_item_id': 'string',
-        'draw_index': 'int',
-        'interaction_type': 'string',
-        'negative_type': 'string',
-        'label': 'double',
-        'sampling_probability': 'double',
-        'user_total_interactions': 'bigint',
-        'user_view_count': 'bigint',
-        'user_click_count': 'bigint',
-        'user_like_count': 'bigint',
-        'user_purchase_count': 'bigint',
-        'user_dislike_count': 'bigint',
-        'user_unique_items': 'bigint',
-        'user_unique_categories': 'bigint',
-        'user_avg_rating': 'double',
-        'user_interactions_1d': 'bigint',
-        'user_interactions_7d': 'bigint',
-        'user_interactions_30d': 'bigint'
-    },
+    row_columns=merged({'user_id': 'string'}, example_columns, feature_types('user', 'user_')),
     history='item_feature_history',
     entity='item_id',
     prefix='item_',
-    columns={
-        'popularity': 'bigint',
-        'view_count': 'bigint',
-        'click_count': 'bigint',
-        'like_count': 'bigint',
-        'purchase_count': 'bigint',
-        'dislike_count': 'bigint',
-        'unique_users': 'bigint',
-        'avg_rating': 'double',
-        'interactions_7d': 'bigint',
-        'interactions_30d': 'bigint',
-        'trend_7d_30d': 'double',
-        'conversion_rate': 'double'
-    }
+    columns=example_features('item')
 ) }},
 
 training_examples as (
@@ -146,30 +100,8 @@ training_examples as (
         negative_type,
         label,
         sampling_probability,
-        user_total_interactions,
-        user_view_count,
-        user_click_count,
-        user_like_count,
-        user_purchase_count,
-        user_dislike_count,
-        user_unique_items,
-        user_unique_categories,
-        user_avg_rating,
-        user_interactions_1d,
-        user_interactions_7d,
-        user_interactions_30d,
-        item_popularity,
-        item_view_count,
-        item_click_count,
-        item_like_count,
-        item_purchase_count,
-        item_dislike_count,
-        item_unique_users,
-        item_avg_rating,
-        item_interactions_7d,
-        item_interactions_30d,
-        item_trend_7d_30d,
-        item_conversion_rate,
+        {{ feature_columns('user', prefix='user_') }},
+        {{ feature_columns('item', prefix='item_') }},
         event_time
     from with_features
 )
