@@ -32,10 +32,14 @@ def prepare(
     from lakehouse.settings import LakeSettings
 
     settings = LakeSettings()
-    given: dict[str, Any] = {"cutoff": cutoff, "seed": seed, "strict": strict or None}
+    given: dict[str, Any] = {"cutoff": cutoff, "seed": seed}
     variables = {name: value for name, value in given.items() if value is not None}
     published = prepare_and_tell(
-        settings, tenant_id=tenant, full_refresh=full_refresh, variables=variables
+        settings,
+        tenant_id=tenant,
+        full_refresh=full_refresh,
+        variables=variables,
+        is_strict=strict,
     )
     print_overview(settings, [tenant] if tenant else None)
     end_if_refused(published)

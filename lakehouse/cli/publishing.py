@@ -22,14 +22,17 @@ def prepare_and_tell(
     tenant_id: str | None = None,
     full_refresh: bool = False,
     variables: Mapping[str, Any] | None = None,
+    is_strict: bool = False,
 ) -> Published:
     """Build, check and publish as one recorded run; say on stderr what became of each tenant.
 
-    Raises `RunLocked` while another run goes on.
+    Strict: a table that would be computed anew as a whole, unasked, fails the build. Raises
+    `RunLocked` while another run goes on.
     """
     given = {"tenant_id": tenant_id, "full_refresh": full_refresh, **(variables or {})}
     with recorded_run(settings, read_parameters(given)) as record:
-        published = _prepare(settings, tenant_id, full_refresh, variables)
+        wanted = {**(variables or {}), **({"strict": True} if is_strict else {})}
+        published = _prepare(settings, tenant_id, full_refresh, wanted)
         record(published)
     measure_quality(settings)
     return published
@@ -39,7 +42,7 @@ def _prepare(
     settings: LakeSettings,
     tenant_id: str | None,
     full_refresh: bool,
-    variables: Mapping[str, Any] | None,
+    variables: Mapping[str, Any],
 ) -> Published:
     def build() -> None:
         build_with_progress(
