@@ -21,14 +21,14 @@ def prepare_command(project_name: str) -> None:
     if project_name != PROJECT_NAME or flags.WHICH in COMMANDS_WITHOUT_SPARK:
         return
     from lakehouse.permissions import restrict_files
-    from lakehouse.settings import LakeSettings
+    from lakehouse.settings import PRODUCTION, LakeSettings
     from lakehouse.training.build import COMMANDS_THAT_WRITE
     from lakehouse.training.build_recording import RECORDED, record_build
     from lakehouse.training.targets import hand_over_lake, prepare_target
 
     settings = LakeSettings()
     restrict_files(settings)
-    if flags.WHICH in RECORDED:
+    if flags.WHICH in RECORDED and settings.dbt_schema == PRODUCTION:
         record_build(flags.WHICH, flags.VARS or {})
 
     target = flags.TARGET or os.environ.get("DBT_TARGET") or "dev"

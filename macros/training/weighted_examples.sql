@@ -4,7 +4,7 @@
     from the start with weight 1; of the `continued` tenants only what changed since the version
     their totals stand for, new rows with weight 1 and old ones with -1.
     -#}
-    {%- set changes = scope.changes.get('training.training_data') -%}
+    {%- set changes = scope.changes.get(examples_table()) -%}
     select
         *,
         1 as weight
@@ -57,5 +57,12 @@
 
 {% macro counted_version(scope) -%}
     {#- The version of `training_data` that this run's totals stand for. -#}
-    cast({{ scope.read.get('training.training_data', 0) }} as bigint)
+    cast({{ scope.read.get(examples_table(), 0) }} as bigint)
+{%- endmacro %}
+
+
+{% macro examples_table() -%}
+    {#- The name that a scope knows `training_data` by: its schema may be somebody's own. -#}
+    {%- set relation = ref('training_data') -%}
+    {{ return(relation.schema ~ '.' ~ relation.identifier) }}
 {%- endmacro %}

@@ -11,6 +11,8 @@ from pyspark.sql import SparkSession
 
 from lakehouse.errors import EtaError
 from lakehouse.privacy.derived import subjects_file
+from lakehouse.storage.schemas import find_tables, written_by_models
+from lakehouse.training.build import run_dbt
 from tests.support.lake import Lake, item
 from tests.support.own_project import make_project
 
@@ -109,3 +111,40 @@ def test_the_deletion_of_people_takes_tables_of_any_shape(own: Lake) -> None:
 def _statistics(path: Path) -> str:
     entries = [json.loads(line) for line in path.read_text().splitlines()]
     return " ".join(entry["add"].get("stats") or "" for entry in entries if "add" in entry)
+
+
+@pytest.mark.spark
+def test_a_schema_of_ones_own_is_built_beside_production_from_the_lakes_sources(
+    own: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = f"{TENANT}-anna"
+    own.store_items(tenant, [item("i1", price=1)], known_at=datetime.now(UTC) - timedelta(hours=1))
+    monkeypatch.setenv("ETA_DBT_SCHEMA", "dev_bert")  # of plain dbt; this is a command of eta's
+    own.dbt("run", "--select", "merged")
+    before = versions(own)
+    own.store_items(tenant, [item("i2", price=1)], known_at=datetime.now(UTC))
+    selected = ["build", "--select", "merged", "nowhere", "regions", "prices"]
+    assert run_dbt(own.settings, selected, schema="dev_anna").success
+    mine = f"where tenant_id = '{tenant}'"
+    assert rows(f"select item_id from dev_anna_marts.merged {mine}") == [("i1",), ("i2",)]
+    assert rows(f"select item_id from marts.merged {mine}") == [("i1",)]
+    assert rows(f"select count(*) from dev_anna.prices {mine}") == [(2,)]
+    assert rows("select code from dev_anna.nowhere") == [("north",), ("south",)]
+    after = versions(own)
+    assert {name: after[name] for name in before} == before, "production was written to"
+    assert {name.partition(".")[0] for name in after.keys() - before.keys()} == {
+        "dev_anna",
+        "dev_anna_marts",
+    }
+    assert not find_tables(own.settings).keys() & {"dev_bert", "dev_bert_marts"}
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("name", ["raw", "anna's", ""])
+def test_a_schema_that_is_not_ones_own_is_refused(own: Lake, name: str) -> None:
+    with pytest.raises(EtaError, match="cannot be yours"):
+        run_dbt(own.settings, ["parse", "--no-partial-parse"], schema=name)
+
+
+def versions(lake: Lake) -> dict[str, int]:
+    return {name: table.version() for name, table in written_by_models(lake.settings)}
