@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.errors import EtaError
 from lakehouse.privacy.derived import subjects_file
 from lakehouse.storage.schemas import find_tables, written_by_models
+from lakehouse.storage.tables import open_table
 from lakehouse.training.build import run_dbt
-from tests.support.lake import Lake, item
+from tests.support.lake import Lake, interaction, item
 from tests.support.own_project import make_project
 
 TENANT = "own-schemas"
@@ -148,3 +150,20 @@ def test_a_schema_that_is_not_ones_own_is_refused(own: Lake, name: str) -> None:
 
 def versions(lake: Lake) -> dict[str, int]:
     return {name: table.version() for name, table in written_by_models(lake.settings)}
+
+
+@pytest.mark.spark
+def test_the_freshness_of_sources_is_the_newest_arrival(own: Lake) -> None:
+    now = datetime.now(UTC)
+    for age in (timedelta(0), timedelta(days=9), timedelta(hours=1)):
+        own.store_items(f"{TENANT}-fresh", [item(f"i{age}")], known_at=now - age)
+    own.store(f"{TENANT}-fresh", [interaction("e1")], known_at=now - timedelta(days=900))
+    outcome = own.dbt("source", "freshness")
+    told = {one.node.name: one for one in outcome.result.results}
+    assert (told["items"].status, told["items"].max_loaded_at) == ("pass", now)
+    table = open_table(own.settings, RAW_INTERACTIONS).to_pyarrow_table(columns=["known_at"])
+    newest = max(table["known_at"].to_pylist())
+    is_old = now - newest > timedelta(days=1)
+    assert told["interactions"].max_loaded_at == newest
+    assert told["interactions"].status == ("warn" if is_old else "pass")
+    assert "clickstream" in told
