@@ -31,8 +31,8 @@
 {% macro deferred_relation(node) -%}
     {#-
     The table of a node of the graph that `--defer --state` puts in the place of one that is not built
-    in one's own schema, or none.
+    in one's own schema; none without these, or when it is not built there either.
     -#}
-    {%- set other = node.defer_relation if flags.DEFER else none -%}
+    {%- set other = node.get('defer_relation') -%}
     {{ return(adapter.get_relation(other.database, other.schema, other.alias) if other else none) }}
 {%- endmacro %}
