@@ -1,15 +1,11 @@
 """Lets plain `dbt` work here: finds Java, the Delta jars and the raw tables before Spark starts.
 
 dbt imports every top-level module named `dbt_*` and builds the classes in `plugins` once it has
-loaded the project: late enough to know the target, early enough that no JVM runs yet.
+loaded the project: late enough to know the target, early enough that no JVM runs yet. An
+installation copies this file, so all that it does is in the library, which is used as it is.
 """
 
-import os
-
 from dbt.plugins.manager import dbtPlugin
-
-PROJECT_NAME = "eta"
-COMMANDS_WITHOUT_SPARK = frozenset({"deps", "clean", "parse", "list", "init"})
 
 
 class EtaPlugin(dbtPlugin):  # type: ignore[misc]  # dbt has no types
@@ -17,23 +13,9 @@ class EtaPlugin(dbtPlugin):  # type: ignore[misc]  # dbt has no types
 
     def initialize(self) -> None:
         """Find what the chosen target needs, or raise an error that says what is missing."""
-        from dbt.flags import get_flags
+        from lakehouse.training.plugin import prepare_command
 
-        flags = get_flags()
-        if self.project_name != PROJECT_NAME or flags.WHICH in COMMANDS_WITHOUT_SPARK:
-            return
-        from lakehouse.permissions import restrict_files
-        from lakehouse.settings import LakeSettings
-        from lakehouse.training.build import COMMANDS_THAT_WRITE
-        from lakehouse.training.build_recording import RECORDED, record_build
-        from lakehouse.training.targets import prepare_target
-
-        restrict_files(LakeSettings())
-        if flags.WHICH in RECORDED:
-            record_build(flags.WHICH, flags.VARS or {})
-
-        target = flags.TARGET or os.environ.get("DBT_TARGET") or "dev"
-        prepare_target(target, is_writing=flags.WHICH in COMMANDS_THAT_WRITE)
+        prepare_command(self.project_name)
 
 
 plugins = [EtaPlugin]

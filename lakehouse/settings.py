@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from lakehouse.errors import EtaError
 
 PROJECT_FILE = "dbt_project.yml"
+PRODUCTION = "default"
+"""The target schema of dbt in which the schemas have the names that all readers know."""
 CONDITIONAL_PUT = "aws_conditional_put"
 
 
@@ -72,6 +74,9 @@ class LakeSettings(BaseSettings):
     """Cores of a local Spark, as Spark writes them: a number, or `*` for all."""
     spark_memory: str = "2560m"
     """Heap of a local Spark driver."""
+    dbt_schema: str = PRODUCTION
+    """The target schema of plain dbt: any other than `default` is somebody's own, beside the tables
+    that everybody reads. The commands of `eta` build and read those alone."""
     dbt_target_path: Path | None = Field(default=None, validation_alias="DBT_TARGET_PATH")
     """Folder that dbt writes to. Default: `target` in the project."""
     dbt_log_path: Path | None = Field(default=None, validation_alias="DBT_LOG_PATH")

@@ -61,7 +61,11 @@ class Config:
     @property
     def variables(self) -> dict[str, str]:
         """What every command gets besides Airflow's own environment."""
-        return {"ETA_PROJECT_DIR": str(self.project_dir), "DBT_TARGET": self.target}
+        return {
+            "ETA_PROJECT_DIR": str(self.project_dir),
+            "DBT_TARGET": self.target,
+            "ETA_DBT_SCHEMA": "default",  # production, whoever started Airflow
+        }
 
 
 CONFIG = Config()

@@ -20,29 +20,61 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import QueryBuilder
 
-from lakehouse.contracts.identifying import IDENTIFYING_COLUMNS
+from lakehouse.contracts.identifying import USER, identified_by
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.privacy.places import KEYS_FOLDER, lake_filesystem
-from lakehouse.storage.tables import model_tables, open_table
+from lakehouse.storage.schemas import written_by_models
+from lakehouse.storage.tables import open_table
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from lakehouse.settings import LakeSettings
 
-USER: Final = "user_id"
+TENANT: Final = "tenant_id"
 PERSONAL_RAW: Final = (RAW_INTERACTIONS, RAW_CLICKSTREAM, RAW_QUARANTINE)
 """Tables of the service that hold rows of people."""
 
 
 def derived_tables(settings: LakeSettings) -> dict[str, DeltaTable]:
-    """Return the tables of the models that have a column of users, by `schema.table`."""
+    """Return the tables that dbt writes and that name people, by `schema.table`.
+
+    Those of the project's models and any of an engineer's own schema: models, seeds, snapshots.
+    """
     return {
         name: table
-        for name, table in model_tables(settings)
-        if not IDENTIFYING_COLUMNS.isdisjoint(field.name for field in table.schema().fields)
+        for name, table in written_by_models(settings)
+        if identifying_columns(table) and has_tenants(table)
     }
+
+
+def tables_without_tenants(settings: LakeSettings) -> list[str]:
+    """Return the tables that name people and not their tenant: whose rows they are is not known.
+
+    No erasure can delete there, so one waits while somebody stands in such a table.
+    """
+    return sorted(
+        name
+        for name, table in written_by_models(settings)
+        if identifying_columns(table) and not has_tenants(table)
+    )
+
+
+def identifying_columns(table: DeltaTable) -> list[str]:
+    """Return the columns that name a person, in any spelling; that of users first."""
+    names = [field.name for field in table.schema().fields if identified_by(field.name)]
+    return sorted(names, key=lambda name: (identified_by(name) != USER, name))
+
+
+def has_tenants(table: DeltaTable) -> bool:
+    """Whether a table says whose its rows are."""
+    return TENANT in {field.name for field in table.schema().fields}
+
+
+def quoted(column: str) -> str:
+    """Return the name of a column as it stands in a statement."""
+    return '"' + column.replace('"', '""') + '"'
 
 
 def table_versions(settings: LakeSettings) -> dict[str, int]:
@@ -76,9 +108,10 @@ def count_rows(
     )
     counted: dict[str, Counter[str]] = {}
     for name, table in tables.items():
+        column = quoted(identifying_columns(table)[0])
         text = (
-            f"select {USER}, count(*) as rows from held "  # noqa: S608
-            f"where tenant_id = '{check_owner(tenant_id)}' group by {USER}"
+            f"select {column} as {USER}, count(*) as rows from held "  # noqa: S608
+            f"where tenant_id = '{check_owner(tenant_id)}' group by {column}"
         )
         counts: Counter[str] = Counter()
         for piece in QueryBuilder().register("held", table).execute(text):

@@ -21,6 +21,7 @@ from lakehouse.privacy.derived import (
     derived_tables,
     subjects_file,
     table_versions,
+    tables_without_tenants,
 )
 from lakehouse.privacy.fence import raise_fence
 from lakehouse.privacy.mentions import FREE_COLUMNS, delete_mentions, redact_mentions
@@ -220,7 +221,7 @@ class ErasurePass:
             removed.update(done.files)
             self._repeat_for(done.live, {finding.kind for finding in found.findings})
         else:
-            raise WaitingError(_reasons(found))
+            raise WaitingError(_reasons(found, tables_without_tenants(self._settings)))
         if self._policy != "keep":
             old = [one for one in found.mentions if one.how.removeprefix("column ") in FREE_COLUMNS]
             removed.update(drop_mentioning(self._settings, old))
@@ -290,8 +291,15 @@ class ErasurePass:
             self._database.erasures.note(request_id, **{name: rows})
 
 
-def _reasons(found: Search) -> list[str]:
+def _reasons(found: Search, without_tenants: Sequence[str]) -> list[str]:
     texts = [f"{one['kind']}: {one['path']} ({one['how']})" for one in summary(found.findings)]
     more = [f"and {len(texts) - 5} more places"] if len(texts) > 5 else []
+    tables = {(one.table or "").replace("/", ".", 1) for one in found.findings}
+    unknown = [
+        f"{name} has people and no column tenant_id, so no erasure can tell whose they are: give "
+        "it one, or drop it"
+        for name in without_tenants
+        if name in tables
+    ]
     todo = ["take these rows or files away by hand, then run `eta privacy work`"]
-    return [f"still found in {text}" for text in texts[:5]] + more + todo
+    return [f"still found in {text}" for text in texts[:5]] + more + unknown + todo

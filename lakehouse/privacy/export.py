@@ -21,7 +21,8 @@ import pyarrow as pa
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, TableSpec
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.privacy.export_embedding import Embedding, read_embedding
-from lakehouse.storage.tables import model_tables, open_path
+from lakehouse.storage.schemas import shown_to_people, written_by_models
+from lakehouse.storage.tables import open_path
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 SHOWN: Final = "recommendation_shown"
 """Clickstream event that says what a user was recommended."""
-DERIVED_SCHEMAS: Final = ("staging", "features", "training", "evaluation")
 SUBJECT: Final = "user_id"
 _MODE: Final = 0o600
 _ENCODER: Final = msgspec.json.Encoder()
@@ -126,10 +126,11 @@ def open_export(
 
 
 def _derived(settings: LakeSettings, mine: str) -> Iterator[_Part]:
-    """The models' tables that have rows of users."""
-    for name, table in model_tables(settings, DERIVED_SCHEMAS):
-        if SUBJECT in {column.name for column in table.schema().fields}:
-            schema, _, short = name.partition(".")
+    """The tables that dbt writes and that have rows of users, those of own schemas too."""
+    for name, table in written_by_models(settings):
+        schema, _, short = name.partition(".")
+        columns = {column.name for column in table.schema().fields}
+        if shown_to_people(schema) and {SUBJECT, "tenant_id"} <= columns:
             folder = "interactions" if schema == "staging" else schema
             yield _part_of(f"{folder}/{short}.jsonl", name, table, mine)
 

@@ -107,13 +107,12 @@ def _lines(identifiers: Iterable[Identifier]) -> str:
 
 def _in_table(table: DeltaTable, tenant_id: str, asked: Collection[str]) -> set[str]:
     """Return those that are a value of a column that names a person."""
-    from lakehouse.contracts.identifying import IDENTIFYING_COLUMNS
+    from lakehouse.privacy.derived import identifying_columns, quoted
 
-    names = [field.name for field in table.schema().fields if field.name in IDENTIFYING_COLUMNS]
     found: set[str] = set()
-    for name in names:
+    for name in identifying_columns(table):
         wanted = pl.Series(list(asked), dtype=pl.String).implode()
-        for piece in pieces_of(table, tenant_id, f"distinct {name}"):
+        for piece in pieces_of(table, tenant_id, f"distinct {quoted(name)}"):
             values = pl.DataFrame(piece)[name].cast(pl.String)
             found |= set(values.filter(values.is_in(wanted).fill_null(value=False)))
     return found

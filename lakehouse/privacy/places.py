@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow.fs as pafs
 
-from lakehouse.storage.tables import MODEL_LAYERS
+from lakehouse.storage.schemas import SCHEMAS, find_tables
 
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
@@ -67,10 +67,13 @@ def lake_filesystem(settings: LakeSettings) -> pafs.FileSystem:
 def lake_places(settings: LakeSettings, tenant_id: str) -> Iterator[Place]:
     """Yield the files of the lake that may be about the tenant's people."""
     files = lake_filesystem(settings)
+    own = frozenset(
+        f"{schema}/{name}" for schema, names in find_tables(settings).items() for name in names
+    )
     for path in _walk(settings, files):
         if _is_of_another(path, tenant_id):
             continue
-        table = _table_of(path)
+        table = _table_of(path, own)
         yield Place(_kind(path, table), path, _opener(files, path), table)
 
 
@@ -175,16 +178,16 @@ def _files_below(root: Path) -> Iterator[Path]:
             yield Path(folder, name)
 
 
-def _table_of(path: str) -> str | None:
-    """Return the path of the table that a file is in."""
+def _table_of(path: str, own: frozenset[str]) -> str | None:
+    """Return the path of the table that a file is in; `own` are those that have a log."""
     schema, *rest = path.split("/")
-    if len(rest) < 2 or schema not in _SCHEMAS:
+    if len(rest) < 2:
         return None
     table = f"{schema}/{rest[0]}"
-    return None if table in _FOLDERS else table
+    is_table = table in own or (schema in SCHEMAS and table not in _FOLDERS)
+    return table if is_table else None
 
 
-_SCHEMAS: Final = ("raw", *MODEL_LAYERS, "serving")
 _FOLDERS: Final = (KEYS_FOLDER, "ops/upload_findings")
 
 

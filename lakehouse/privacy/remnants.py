@@ -1,6 +1,7 @@
 """Removes what a deletion leaves: old versions, change data, orphans, copies.
 
-Only files go in which an identifier was found as a value, and only in the tenant's own partitions.
+Only files go in which an identifier was found as a value, and only in the tenant's own partitions
+(of a table without such partitions, an engineer's own, what its newest version does not name).
 A table's log is never touched: it has no statistics of columns that name a person and no predicate
 with a value, so it names nobody. Old versions and change feeds of everybody else stay as they are;
 that matters for the models, which read what changed, and for other tenants' published snapshots. A
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 import pyarrow.fs as pafs
 
+from lakehouse.privacy.derived import TENANT, has_tenants
 from lakehouse.privacy.places import (
     CHANGES,
     DATA,
@@ -110,7 +112,7 @@ def drop_old_files(
     for place in lake_places(settings, tenant_id):
         if place.table in tables and place.kind in (DATA, CHANGES):
             with suppress(FileNotFoundError), place.open() as file:
-                if scan_stream(file, needles, readers).values:
+                if scan_stream(file, needles, readers, tenant_id=tenant_id).values:
                     findings.append(Finding(place.kind, place.path, place.table, "", 1))
     _drop_data(settings, lake_filesystem(settings), findings, removed)
     return removed.files
@@ -127,23 +129,24 @@ def _drop_data(
     settings: LakeSettings, lake: pafs.FileSystem, found: Iterable[Finding], removed: Removed
 ) -> None:
     """Delete data files and change data that the newest version of their table does not name."""
-    live: dict[str, set[str]] = {}
+    tables: dict[str, _Table] = {}
     for finding in found:
         if finding.kind not in (DATA, CHANGES) or finding.table is None:
             continue
-        if _PARTITION not in finding.path:
+        if finding.table not in tables:
+            tables[finding.table] = _look_at(settings, finding.table)
+        table = tables[finding.table]
+        if _PARTITION not in finding.path and table.is_by_tenants:
             removed.left.append(f"{finding.path} is of no tenant's partition")
-            continue
-        if finding.how == WITHOUT_END and not _is_dead(lake, finding.path):
+        elif finding.how == WITHOUT_END and not _is_dead(lake, finding.path):
             removed.left.append(f"{finding.path} may be a file that is being written")
-            continue
-        if finding.table not in live:
-            live[finding.table] = _live_paths(settings, finding.table)
-        if finding.path in live[finding.table]:
-            removed.live.add(finding.table)
-        else:
+        elif finding.path not in table.live:
             _delete(lake, finding.path)
             removed.note(finding.kind)
+        elif table.has_tenants:
+            removed.live.add(finding.table)
+        else:
+            removed.left.append(f"{finding.table} does not say whose its rows are")
 
 
 def _is_dead(lake: pafs.FileSystem, path: str) -> bool:
@@ -152,14 +155,31 @@ def _is_dead(lake: pafs.FileSystem, path: str) -> bool:
     return changed is None or datetime.now(UTC) - changed > WRITING
 
 
-def _live_paths(settings: LakeSettings, table: str) -> set[str]:
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What the newest version of a table says: its files, and whose rows they hold.
+
+    An engineer's own table need not have files of one tenant each, nor a tenant at all.
+    """
+
+    live: frozenset[str] = frozenset()
+    is_by_tenants: bool = True
+    has_tenants: bool = True
+
+
+def _look_at(settings: LakeSettings, path: str) -> _Table:
     from deltalake.exceptions import TableNotFoundError
 
     try:
-        found = pl.DataFrame(open_path(settings, table).get_add_actions(flatten=True))
-    except TableNotFoundError:
-        return set()
-    return {f"{table}/{path}" for path in found["path"]}
+        table = open_path(settings, path)
+    except TableNotFoundError:  # nobody can say what its files are
+        return _Table()
+    found = pl.DataFrame(table.get_add_actions(flatten=True))
+    return _Table(
+        frozenset(f"{path}/{name}" for name in found["path"]),
+        TENANT in table.metadata().partition_columns,
+        has_tenants(table),
+    )
 
 
 def _drop_export(settings: LakeSettings, path: Path) -> None:

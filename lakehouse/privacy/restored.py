@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lakehouse.contracts.identifying import IDENTIFYING_COLUMNS
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.control.erasures import MAX_SUBJECTS
-from lakehouse.privacy.derived import derived_tables
+from lakehouse.privacy.derived import derived_tables, identifying_columns, quoted
 from lakehouse.privacy.known import named_in, pieces_of
 from lakehouse.privacy.suppression import StoredSuppressionList, Suppressed
 from lakehouse.privacy.verify import tenant_settings
@@ -63,10 +62,9 @@ def _parts(texts: list[str], size: int) -> Iterable[list[str]]:
 
 
 def _listed(table: DeltaTable, tenant_id: str, listed: Suppressed) -> set[str]:
-    names = [field.name for field in table.schema().fields if field.name in IDENTIFYING_COLUMNS]
     found: set[str] = set()
-    for name in names:
-        for piece in pieces_of(table, tenant_id, f"distinct {name}"):
+    for name in identifying_columns(table):
+        for piece in pieces_of(table, tenant_id, f"distinct {quoted(name)}"):
             found |= _on_the_list(pl.DataFrame(piece)[name].cast(pl.String).drop_nulls(), listed)
     return found
 

@@ -33,6 +33,7 @@ from lakehouse.privacy.text_files import named_in_text
 if TYPE_CHECKING:
     from lakehouse.privacy.needles import Needles
 
+TENANT: Final = "tenant_id"
 PIECE: Final = 8 * 1024 * 1024
 ROWS: Final = 131_072
 WITHOUT_END: Final = "pages without an end"
@@ -62,13 +63,16 @@ def scan_stream(
     readers: Readers | None = None,
     *,
     has_rows: bool = True,
+    tenant_id: str | None = None,
 ) -> Scanned:
     """Return how often people are in a file that can seek.
 
     `has_rows`: it may hold rows, so texts with a header or of JSON are read for values; otherwise
-    it can only mention. `readers` know the tenant's mappings.
+    it can only mention. `readers` know the tenant's mappings. `tenant_id`: whose people they are;
+    of a Parquet file that names tenants, rows of others are left out.
     """
-    scan = _Scan(needles, readers or Readers(TenantSettings()), has_rows=has_rows)
+    known = readers or Readers(TenantSettings())
+    scan = _Scan(needles, known, has_rows=has_rows, tenant_id=tenant_id)
     scan.look(file, depth=0)
     found = scan.found
     return Scanned(+found.values, +found.mentions)
@@ -77,9 +81,12 @@ def scan_stream(
 class _Scan:
     """One file and what is packed in it."""
 
-    def __init__(self, needles: Needles, readers: Readers, *, has_rows: bool) -> None:
+    def __init__(
+        self, needles: Needles, readers: Readers, *, has_rows: bool, tenant_id: str | None
+    ) -> None:
         self._needles = needles
         self._readers = readers
+        self._tenant_id = tenant_id
         self._has_rows = has_rows
         self.found = Scanned()
 
@@ -137,6 +144,12 @@ class _Scan:
             return
         file.seek(0)
         flat = [path for path in texts if "." not in path]
+        if self._tenant_id is not None and TENANT in names:
+            parquet = pq.ParquetFile(file)
+            for batch in parquet.iter_batches(batch_size=ROWS, columns=sorted({*wanted, TENANT})):
+                for rows in _that_may_be_of(self._tenant_id, batch):
+                    self._columns(rows, set(named))
+            return
         parquet = pq.ParquetFile(file, read_dictionary=flat)
         for batch in parquet.iter_batches(batch_size=ROWS, columns=wanted):
             self._columns(batch, set(named))
@@ -174,6 +187,14 @@ class _Scan:
         for page in (data, *_frames(data)):
             self.found.values[WITHOUT_END] += sum(page.count(one) for one in plain)
             self.found.mentions[WITHOUT_END] += self._needles.count(page)
+
+
+def _that_may_be_of(tenant_id: str, batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+    """Return the rows that may be a tenant's: those of nobody may be anybody's."""
+    is_of = pl.col(TENANT).cast(pl.String).eq(tenant_id).fill_null(value=True)
+    rows = pl.DataFrame(batch).filter(is_of)
+    found: list[pa.RecordBatch] = rows.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+    return found
 
 
 def equal_rows(column: pa.Array, needles: Needles) -> int:

@@ -88,7 +88,7 @@ def search(
     readers = Readers(tenant_settings(database, tenant_id))
     uploads = database.queue.spool_owners()
     places = chain(lake_places(settings, tenant_id), machine_places(settings, tenant_id, uploads))
-    values, mentions, files, size = _in_files(settings, places, needles, readers)
+    values, mentions, files, size = _in_files(settings, places, needles, readers, tenant_id)
     rows = look_through_rows(database, tenant_id, needles, readers)
     keys = count_keys(settings.redis_url, tenant_id, needles)
     counts: list[tuple[list[Finding], str, str, Mapping[str, int]]] = [
@@ -113,7 +113,11 @@ def tenant_settings(database: ControlDatabase, tenant_id: str) -> TenantSettings
 
 
 def _in_files(
-    settings: LakeSettings, places: Iterable[Place], needles: Needles, readers: Readers
+    settings: LakeSettings,
+    places: Iterable[Place],
+    needles: Needles,
+    readers: Readers,
+    tenant_id: str,
 ) -> tuple[list[Finding], list[Finding], Counter[str], int]:
     values: list[Finding] = []
     mentions: list[Finding] = []
@@ -123,7 +127,9 @@ def _in_files(
     def look(place: Place) -> tuple[Place, Scanned, int]:
         try:
             with place.open() as file:
-                found = scan_stream(file, needles, readers, has_rows=place.has_rows)
+                found = scan_stream(
+                    file, needles, readers, has_rows=place.has_rows, tenant_id=tenant_id
+                )
                 file.seek(0, 2)
                 return place, found, file.tell()
         except FileNotFoundError:

@@ -18,6 +18,7 @@ from lakehouse.spark.jars import DELTA_JARS, ensure_jars
 from lakehouse.spark.java import find_java_home
 from lakehouse.spark.scratch import scratch_dir
 from lakehouse.storage.s3 import spark_options
+from lakehouse.storage.schemas import DEFAULT
 from lakehouse.storage.tables import raw_bytes_of_log
 
 SMALL_LAKE_BYTES: Final = 4 * 1024 * 1024
@@ -102,7 +103,8 @@ def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, s
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-        "spark.sql.warehouse.dir": settings.lake,
+        # where the schema `default` is, of models and seeds that name none
+        "spark.sql.warehouse.dir": f"{settings.lake}/{DEFAULT}",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(partitions),
         # Planning again after every shuffle costs a small lake more than it can gain: a run by
@@ -120,6 +122,9 @@ def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, s
         # A task keeps a file open per tenant, up to so many, and need not sort its rows by tenant.
         "spark.sql.maxConcurrentOutputFileWriters": "16",
         "spark.databricks.delta.snapshotPartitions": "2",
+        # A table keeps the least and greatest value of a column in its log, where they outlive an
+        # erased person's rows. Tables that need some say which (`delta.dataSkippingStatsColumns`).
+        "spark.databricks.delta.properties.defaults.dataSkippingNumIndexedCols": "0",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.bindAddress": "127.0.0.1",

@@ -1,4 +1,4 @@
-"""A local Spark session that knows every table of the lake.
+"""A local Spark session that knows every table of the lake, those of people's own schemas too.
 
 A local lake has no metastore: its Delta tables are the only state, and a session's in-memory
 catalogue is filled from the folders that hold them. Nothing can then disagree with the tables,
@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
@@ -19,8 +19,6 @@ from lakehouse.spark.scratch import hold_scratch
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-SCHEMAS: Final = ("raw", "ops", "staging", "features", "training", "evaluation", "serving")
 
 
 def open_local_session(settings: LakeSettings) -> "SparkSession":
@@ -80,42 +78,40 @@ def open_remote_session(settings: LakeSettings, remote: str) -> "SparkSession":
 
 def register_tables(session: "SparkSession", settings: LakeSettings) -> None:
     """Make every Delta table of the lake known as `schema.table`; idempotent."""
-    for schema in SCHEMAS:
+    from lakehouse.storage.schemas import find_tables
+
+    for schema, tables in find_tables(settings).items():
         session.sql(_schema_statement(settings, schema))
-        known = {row.tableName for row in session.sql(f"show tables in {schema}").collect()}
-        for table in _tables(settings, schema):
+        known = {row.tableName for row in session.sql(f"show tables in `{schema}`").collect()}
+        for table in tables:
             if table not in known:
                 session.sql(_table_statement(settings, schema, table))
 
 
 def register_statements(settings: LakeSettings) -> list[str]:
     """Return what `register_tables` runs on a server that knows nothing; each may be repeated."""
+    from lakehouse.storage.schemas import find_tables
+
     return [
         statement
-        for schema in SCHEMAS
+        for schema, tables in find_tables(settings).items()
         for statement in (
             _schema_statement(settings, schema),
-            *(_table_statement(settings, schema, table) for table in _tables(settings, schema)),
+            *(_table_statement(settings, schema, table) for table in tables),
         )
     ]
 
 
-def _tables(settings: LakeSettings, schema: str) -> list[str]:
-    from lakehouse.storage.objects import open_folder
-
-    folder = open_folder(settings, schema)
-    return [name for name in folder.folders() if folder.names(f"{name}/_delta_log")]
+def lake_location(settings: LakeSettings, path: str = "") -> str:
+    """Return where a path of the lake lies, as Spark is told."""
+    location = f"{settings.lake}/{path}" if path else settings.lake
+    return Path(location).as_uri() if settings.is_local else location
 
 
 def _schema_statement(settings: LakeSettings, schema: str) -> str:
-    return f"create schema if not exists {schema} location '{_uri(settings, schema)}'"
+    return f"create schema if not exists `{schema}` location '{lake_location(settings, schema)}'"
 
 
 def _table_statement(settings: LakeSettings, schema: str, table: str) -> str:
-    location = _uri(settings, f"{schema}/{table}")
-    return f"create table if not exists {schema}.{table} using delta location '{location}'"
-
-
-def _uri(settings: LakeSettings, path: str) -> str:
-    location = f"{settings.lake}/{path}"
-    return Path(location).as_uri() if settings.is_local else location
+    location = lake_location(settings, f"{schema}/{table}")
+    return f"create table if not exists `{schema}`.`{table}` using delta location '{location}'"

@@ -2,18 +2,22 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from lakehouse.errors import EtaError
-from lakehouse.settings import LakeSettings
+from lakehouse.settings import PRODUCTION, LakeSettings
 
 ON_REQUEST: Final = "tag:on_request"
 """The models that are built only when somebody asks for what they make."""
 
 COMMANDS_THAT_WRITE: Final = frozenset({"run", "build", "retry", "seed", "snapshot"})
 """dbt commands that change tables: one run at a time."""
+
+SCHEMA_VARIABLE: Final = "ETA_DBT_SCHEMA"
+"""What `profiles.yml` takes the target schema from; `LakeSettings.dbt_schema`."""
 
 _FINISHED: Final = "NodeFinished"
 _FAILED: Final = ("error", "fail", "runtime error")
@@ -83,9 +87,11 @@ def run_dbt(
     arguments: Sequence[str],
     *,
     callbacks: Sequence[Callable[[Any], None]] = (),
+    schema: str = PRODUCTION,
 ) -> Any:
     """Run a dbt command of this project without its console output; return dbt's own result.
 
+    In production, whatever schema somebody's own dbt works in (`ETA_DBT_SCHEMA`), or in `schema`.
     Raises `EtaError` when dbt could not run at all.
     """
     from dbt.cli.main import dbtRunner
@@ -100,7 +106,11 @@ def run_dbt(
     ]
     is_writing = arguments[0] in COMMANDS_THAT_WRITE
     lock = writing_models(settings) if is_writing else contextlib.nullcontext()
-    with lock, contextlib.chdir(project):  # dbt writes its log and target folders here
+    with (
+        lock,
+        contextlib.chdir(project),
+        _in_schema(schema),
+    ):  # dbt writes its log and target folders here
         outcome = dbtRunner(callbacks=list(callbacks)).invoke(command)
     if outcome.exception is not None:
         if isinstance(outcome.exception, EtaError):
@@ -110,6 +120,20 @@ def run_dbt(
             remedy=f"read {settings.project_dir / 'logs' / 'dbt.log'}, or run dbt yourself",
         )
     return outcome
+
+
+@contextlib.contextmanager
+def _in_schema(schema: str) -> Iterator[None]:
+    """Have dbt, which reads its profile's variables from this process, work in a schema."""
+    before = os.environ.get(SCHEMA_VARIABLE)
+    os.environ[SCHEMA_VARIABLE] = schema
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SCHEMA_VARIABLE]
+        else:
+            os.environ[SCHEMA_VARIABLE] = before
 
 
 def _listen(

@@ -1,16 +1,21 @@
 """What a dbt run needs before its first statement, per target of `profiles.yml`."""
 
 import atexit
+import json
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
+from typing import Final
 
 from lakehouse.control.database import ControlDatabase
 from lakehouse.control.opening import existing_database
 from lakehouse.settings import LakeSettings
-from lakehouse.spark.session import open_local_session
+from lakehouse.spark.session import lake_location, open_local_session
+
+LAKE_CONTENT: Final = "ETA_LAKE_CONTENT"
+"""The variable that macros know the lake by (`macros/spark`); no process inherits it from dbt."""
 
 
 def prepare_target(target: str, *, is_writing: bool = False) -> None:
@@ -49,6 +54,23 @@ def writing_models(settings: LakeSettings) -> Iterator[None]:
             return
         with database.run_lock.kept(f"build in process {os.getpid()}", is_of_process=True):
             yield
+
+
+def hand_over_lake(settings: LakeSettings, target: str) -> None:
+    """Tell the macros of this dbt command where the lake is and which tables are in it.
+
+    They make these known to a server through dbt's own connection, however that logs in. The
+    session of `dev` knows them.
+    """
+    from dbt_common.context import get_invocation_context
+
+    from lakehouse.storage.schemas import find_tables
+
+    tables = {} if target == "dev" else find_tables(settings)
+    content = {"location": lake_location(settings), "tables": tables}
+    environment = get_invocation_context().env
+    assert isinstance(environment, dict), "dbt keeps the variables of a command in a mapping"
+    environment[LAKE_CONTENT] = json.dumps(content)
 
 
 def hand_over_tenant_settings(settings: LakeSettings, database: ControlDatabase) -> None:

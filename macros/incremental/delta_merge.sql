@@ -6,6 +6,7 @@
     recorded in the table's properties after the commit: a run killed in between does the same work
     again and comes to the same rows.
     -#}
+    {%- do refuse_unsupported_config() -%}
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set scope = graph.get('eta_scopes', {}).get(model.name) -%}
     {%- if not scope -%}

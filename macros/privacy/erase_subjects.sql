@@ -1,13 +1,14 @@
 {% macro erase_subjects(tenant_id, tables, subjects) -%}
     {#-
-    Deletes people's rows from tables of the models and writes the files anew that deletion vectors
+    Deletes people's rows from tables that dbt writes and writes the files anew that deletion vectors
     only mark, so that no live file holds them. To be run as an operation.
 
       tenant_id   whose people they are
-      tables      names of tables, as `schema.table`, with a column `user_id`
+      tables      names of tables, as `schema.table`, with columns that name people and a `tenant_id`
       subjects    location of a Parquet file with a column `subject`
 
-    Deletes by a join: a statement with identifiers in it would leave them in the table's log.
+    Deletes by a join: a statement with identifiers in it would leave them in the table's log. An
+    identifier is compared as text: one of digits is not every number that is written with them.
     -#}
     {%- set tenant_id = checked_tenant_id(tenant_id) -%}
     {%- set location = subjects | replace('s3://', 's3a://') | replace('`', '') -%}
@@ -15,14 +16,37 @@
         {%- set schema, table = name.split('.') -%}
         {%- set relation = adapter.get_relation(target.database, schema, table) -%}
         {%- if relation is not none -%}
+            {%- set is_subject = [] -%}
+            {%- for column in identifying_columns(relation) -%}
+                {%- do is_subject.append(
+                    'cast(held.`' ~ column | replace('`', '``') ~ '` as string) = gone.subject'
+                ) -%}
+            {%- endfor -%}
+            {%- if is_subject -%}
             {%- do run_query(
                 'merge into ' ~ relation ~ ' as held using (select distinct subject from parquet.`'
                 ~ location ~ "`) as gone on held.tenant_id = '" ~ tenant_id
-                ~ "' and held.user_id = gone.subject when matched then delete"
+                ~ "' and (" ~ is_subject | join(' or ') ~ ') when matched then delete'
             ) -%}
+            {%- endif -%}
+            {#- only a partition can be named; an engineer's own table may have no tenants' -#}
+            {%- set partitions = run_query('describe detail ' ~ relation).columns['partitionColumns'][0] -%}
             {%- do run_query(
-                'reorg table ' ~ relation ~ " where tenant_id = '" ~ tenant_id ~ "' apply (purge)"
+                'reorg table ' ~ relation
+                ~ (" where tenant_id = '" ~ tenant_id ~ "'" if "tenant_id" in partitions else '')
+                ~ ' apply (purge)'
             ) -%}
         {%- endif -%}
     {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro identifying_columns(relation) -%}
+    {#- The columns that name a person in any spelling, as `lakehouse.contracts.identifying` has it. -#}
+    {%- set found = [] -%}
+    {%- for column in adapter.get_columns_in_relation(relation) -%}
+        {%- set spelling = column.name.split(':')[0] | lower | replace('_', '') | replace('-', '') -%}
+        {%- if spelling in ['userid', 'anonymousid'] -%}{%- do found.append(column.name) -%}{%- endif -%}
+    {%- endfor -%}
+    {{ return(found) }}
 {%- endmacro %}

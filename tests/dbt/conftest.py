@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from pyspark.sql import SparkSession
 
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import open_local_session
@@ -27,10 +28,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     os.environ.update(environment)
     try:
         settings = LakeSettings()
-        session = open_local_session(settings)
-        generate_code(session, wanted=False)
+        generate_code(open_local_session(settings), wanted=False)
         yield Lake(settings)
-        session.stop()
+        SparkSession.active().stop()
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -147,6 +147,22 @@ class Lake:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
 
+    def start_again(self, *, is_known: bool = True) -> None:
+        """End the session and open another, whose catalogue is as empty as a new process's.
+
+        `is_known`: it is told of the lake's tables; else it is like a server of somebody else's.
+        """
+        from pyspark.sql import SparkSession
+
+        from lakehouse.spark.session import open_local_session
+
+        SparkSession.active().stop()
+        if is_known:
+            session = open_local_session(self.settings)
+        else:
+            session = SparkSession.builder.appName("somebody else's").getOrCreate()
+        generate_code(session, wanted=False)
+
     def dbt(self, *arguments: str) -> Any:
         """Run any dbt command; fails the test when it fails."""
         outcome = run_dbt(self.settings, arguments)

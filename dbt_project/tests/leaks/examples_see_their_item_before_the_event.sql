@@ -1,6 +1,9 @@
 -- a row is an example whose item features count more than the full hours before its event, or less
 -- than all of them but the last
-{{ config(tags=['leak'], enabled=var('audit', false)) }}
+{{ config(
+    tags=['leak'], enabled=var('audit', false),
+    meta={'trap': 'popularity of today, or features that are missing where there is a past'}
+) }}
 with
 
 sequence as (

@@ -1,5 +1,8 @@
 -- a row is an example whose user features count other interactions than those before its event
-{{ config(tags=['leak'], enabled=var('audit', false)) }}
+{{ config(
+    tags=['leak'], enabled=var('audit', false),
+    meta={'trap': 'features joined at their current value, or at the event instead of before it'}
+) }}
 with
 
 interactions as (

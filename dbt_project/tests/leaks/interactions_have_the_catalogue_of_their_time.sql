@@ -1,5 +1,8 @@
 -- a row is an interaction with a category or price that was not in force strictly before it
-{{ config(tags=['leak'], enabled=var('audit', false)) }}
+{{ config(
+    tags=['leak'], enabled=var('audit', false),
+    meta={'trap': 'today\'s price beside an old event'}
+) }}
 with
 
 interactions as (

@@ -1,5 +1,8 @@
 -- a row is a labelled pair, or an interaction behind the features, that was known after the cutoff
-{{ config(tags=['leak'], enabled=var('audit', false)) }}
+{{ config(
+    tags=['leak'], enabled=var('audit', false),
+    meta={'trap': 'backfilled rows'}
+) }}
 with
 
 labels as (

@@ -1,5 +1,8 @@
 -- a row is a sampled negative of another time, or with other user features, than its positive
-{{ config(tags=['leak'], enabled=var('audit', false)) }}
+{{ config(
+    tags=['leak'], enabled=var('audit', false),
+    meta={'trap': 'negatives described at another time than their positive, or with features missing on one label only'}
+) }}
 with
 
 examples as (

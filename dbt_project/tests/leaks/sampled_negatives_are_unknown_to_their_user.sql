@@ -1,5 +1,8 @@
 -- a row is a sampled negative whose user knows the item
-{{ config(tags=['leak']) }}
+{{ config(
+    tags=['leak'],
+    meta={'trap': 'false negatives'}
+) }}
 select
     negatives.tenant_id,
     negatives.user_id,

@@ -1,5 +1,8 @@
 -- a row is a sampled negative whose item was not available yet
-{{ config(tags=['leak']) }}
+{{ config(
+    tags=['leak'],
+    meta={'trap': 'items that did not exist yet'}
+) }}
 select
     negatives.tenant_id,
     negatives.user_id,

@@ -1,5 +1,8 @@
 -- a row is a user's history that is not the newest items before its time
-{{ config(tags=['leak'], enabled=var('audit', false)) }}
+{{ config(
+    tags=['leak'], enabled=var('audit', false),
+    meta={'trap': 'the target in its own history'}
+) }}
 with
 
 interactions as (

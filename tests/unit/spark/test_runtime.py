@@ -38,7 +38,7 @@ def test_everything_stays_on_this_machine_and_in_utc(tmp_path: Path) -> None:
     assert configuration["spark.driver.bindAddress"] == "127.0.0.1"
     assert configuration["spark.ui.enabled"] == "false"
     assert configuration["spark.sql.session.timeZone"] == "UTC"
-    assert configuration["spark.sql.warehouse.dir"] == str(tmp_path / "lake")
+    assert configuration["spark.sql.warehouse.dir"] == str(tmp_path / "lake/default")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""Which schemas the lake has: every folder that holds Delta tables, whoever made them.
+
+An analytics engineer's own models, seeds and snapshots lie in schemas of their own, beside those
+of the project. Every session, an erasure and an export have to know them all.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from lakehouse.contracts.tables import SERVICE_TABLES
+from lakehouse.storage.objects import open_folder
+from lakehouse.storage.tables import MODEL_LAYERS, tables_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from deltalake import DeltaTable
+
+    from lakehouse.settings import LakeSettings
+
+SCHEMAS: Final = ("raw", *MODEL_LAYERS, "serving")
+"""The schemas of the service and of the project's own models."""
+
+DEFAULT: Final = "default"
+"""Spark's schema for what names none; its folder is the warehouse of a Spark that `eta` starts."""
+
+_SERVICE_SCHEMAS: Final = frozenset({"raw", "ops"})
+_NO_SCHEMAS: Final = frozenset({"training_sets", "evaluation_sets"})
+_NAME: Final = re.compile(r"[a-z0-9_]{1,128}")
+
+
+def is_name(text: str) -> bool:
+    """Whether a folder may be a schema or a table: Spark makes lower-case letters, digits, `_`."""
+    return _NAME.fullmatch(text) is not None
+
+
+def find_tables(settings: LakeSettings) -> dict[str, tuple[str, ...]]:
+    """Return schema → tables: the project's schemas, and each other folder with Delta tables.
+
+    Folders whose names are no names of Spark's are left out, and so may stand in a statement.
+    """
+    found = {}
+    for schema in dict.fromkeys((*SCHEMAS, *open_folder(settings, "").folders())):
+        if not is_name(schema) or schema in _NO_SCHEMAS:
+            continue
+        folder = open_folder(settings, schema)
+        tables = tuple(
+            name
+            for name in folder.folders()
+            if is_name(name) and folder.names(f"{name}/_delta_log")
+        )
+        if tables or schema in SCHEMAS:
+            found[schema] = tables
+    return found
+
+
+def written_by_models(settings: LakeSettings) -> Iterator[tuple[str, DeltaTable]]:
+    """Yield the name, `schema.table`, and a handle of each table that dbt writes, in any schema."""
+    yield from tables_in(
+        settings, list(find_tables(settings)), {spec.full_name for spec in SERVICE_TABLES}
+    )
+
+
+def shown_to_people(schema: str) -> bool:
+    """Whether a schema's rows of a person belong into that person's export."""
+    return schema not in _SERVICE_SCHEMAS

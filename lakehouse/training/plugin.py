@@ -1,0 +1,36 @@
+"""What this project does at the start of each dbt command, called by the plugin in `dbt_eta.py`."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+PROJECT_NAME: Final = "eta"
+COMMANDS_WITHOUT_SPARK: Final = frozenset({"clean", "deps", "init", "list", "ls", "parse", "serve"})
+"""dbt commands that ask no database anything, by dbt's own names."""
+
+
+def prepare_command(project_name: str) -> None:
+    """Find what this command's target needs, or raise an error that says what is missing.
+
+    Does nothing for another project's commands.
+    """
+    from dbt.flags import get_flags
+
+    flags = get_flags()
+    if project_name != PROJECT_NAME or flags.WHICH in COMMANDS_WITHOUT_SPARK:
+        return
+    from lakehouse.permissions import restrict_files
+    from lakehouse.settings import PRODUCTION, LakeSettings
+    from lakehouse.training.build import COMMANDS_THAT_WRITE
+    from lakehouse.training.build_recording import RECORDED, record_build
+    from lakehouse.training.targets import hand_over_lake, prepare_target
+
+    settings = LakeSettings()
+    restrict_files(settings)
+    if flags.WHICH in RECORDED and settings.dbt_schema == PRODUCTION:
+        record_build(flags.WHICH, flags.VARS or {})
+
+    target = flags.TARGET or os.environ.get("DBT_TARGET") or "dev"
+    prepare_target(target, is_writing=flags.WHICH in COMMANDS_THAT_WRITE)
+    hand_over_lake(settings, target)

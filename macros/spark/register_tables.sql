@@ -1,0 +1,41 @@
+{% macro register_tables() -%}
+    {#-
+    Makes the lake known to a server that `eta` did not start: its schemas at their places and every
+    Delta table in it, whoever made it. dbt looks up what there is before this hook runs, so each
+    table is told to it as well: it would be taken for missing, and replaced. The local session's
+    catalogue is filled before dbt gets it.
+    -#}
+    {%- if execute and target.name != 'dev' -%}
+        {%- set lake = known_lake() -%}
+        {%- set schemas = schemas_of_project() -%}
+        {%- for schema in (schemas + lake.tables.keys() | list) | unique | sort -%}
+            {%- if schema in schemas -%}
+                {%- do create_schema(schema) -%}
+            {%- else -%}
+                {%- do run_query(create_schema_sql(schema)) -%}
+            {%- endif -%}
+            {%- set known = run_query('show tables in `' ~ schema ~ '`').columns['tableName'].values() -%}
+            {%- for table in lake.tables.get(schema, []) if table not in known -%}
+                {%- do run_query(
+                    'create table if not exists `' ~ schema ~ '`.`' ~ table ~ "` using delta location '"
+                    ~ lake.location ~ '/' ~ schema ~ '/' ~ table ~ "'"
+                ) -%}
+                {%- do adapter.cache_added(api.Relation.create(
+                    schema=schema, identifier=table, type='table', is_delta=true
+                )) -%}
+            {%- endfor -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro schemas_of_project() -%}
+    {#- The schemas that this project's sources are in, and its models, seeds and snapshots. -#}
+    {%- set found = [] -%}
+    {%- for node in graph.sources.values() | list + graph.nodes.values() | list
+        if node.resource_type in ['source', 'model', 'seed', 'snapshot']
+        and node.config.materialized != 'ephemeral' -%}
+        {%- do found.append(node.schema) -%}
+    {%- endfor -%}
+    {{ return(found | unique | list) }}
+{%- endmacro %}
