@@ -13,6 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import EtaError
+from lakehouse.training.build import run_dbt
 from lakehouse.training.feature_docs import feature_documents
 from lakehouse.training.run_plan import plan_run
 from tests.support.lake import NOON, Lake, interaction, item
@@ -141,8 +142,7 @@ def test_a_table_that_is_not_the_one_that_was_read_is_read_whole(
     lake: Lake, tmp_path: Path
 ) -> None:
     """Dropped and made anew, and raw put back from an older backup that has grown since."""
-    spark = SparkSession.getActiveSession()
-    assert spark is not None
+    spark = SparkSession.active()
     raw = Path(lake.settings.lake, "raw", "interactions")
     lake.store("backup", [interaction("e1", "kept")])
     shutil.copytree(raw, tmp_path / "backup")
@@ -170,8 +170,7 @@ def test_a_table_that_is_not_the_one_that_was_read_is_read_whole(
 
 def test_changes_whose_files_were_vacuumed_are_read_from_the_table(lake: Lake) -> None:
     """Two runs of the parent alone, its unused files dropped at once, then the model's own run."""
-    spark = SparkSession.getActiveSession()
-    assert spark is not None
+    spark = SparkSession.active()
     lake.store("vacuumed", [interaction("e1", rating=1.0), interaction("e2", "u2")])
     lake.dbt("run", "--select", *HISTORY)
     lake.store("vacuumed", [interaction("e1", rating=2.0)], known_at=EARLIER)
@@ -186,6 +185,25 @@ def test_changes_whose_files_were_vacuumed_are_read_from_the_table(lake: Lake) -
     lake.dbt("run", "--select", *HISTORY)
     found = lake.table("features.recent_interactions", "vacuumed").sort("event_id")
     assert found.select("event_id", "rating").rows() == [("e1", 2.0), ("e2", None), ("e3", None)]
+
+
+def test_a_model_in_a_schema_of_ones_own_reads_the_parents_of_production(
+    lake: Lake, tmp_path: Path
+) -> None:
+    """As a slim CI job does: `--defer --state`, twice, with a row in between."""
+    lake.store("deferred", [interaction("e1")])
+    lake.dbt("run", "--select", *HISTORY)
+    shutil.copy(lake.settings.home_dir / "target" / "manifest.json", tmp_path)
+    command = ["run", "--select", "recent_interactions", "--defer", "--state", str(tmp_path)]
+    for rows in (1, 2):
+        assert run_dbt(lake.settings, command, schema="dev_ci").success
+        found = lake.table("dev_ci_features.recent_interactions", "deferred")
+        assert found.equals(lake.table("features.recent_interactions", "deferred"))
+        assert found.height == rows
+        lake.store("deferred", [interaction("e2", event_time=NOON + timedelta(hours=1))])
+        lake.dbt("run", "--select", *HISTORY)
+    shutil.rmtree(Path(lake.settings.lake, "dev_ci_features"))
+    SparkSession.active().sql("drop schema if exists dev_ci_features cascade")
 
 
 @pytest.mark.parametrize("option", [("--empty",), ("--sample", "3 days")])

@@ -36,7 +36,7 @@ def macro(name: str, variables: Any) -> Callable[..., str]:
         "var": lambda key, default=None: held.get(key, default),
         "invocation_args_dict": {"vars": variables},
     }
-    text = (MACROS / "incremental" / "change_scope.sql").read_text()
+    text = (MACROS / "incremental" / "tenant_id.sql").read_text()
     found: Callable[..., str] = getattr(environment.from_string(text).module, name)
     return found
 
