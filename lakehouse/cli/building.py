@@ -11,7 +11,7 @@ from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.training.build import BuildResult, NodeEvent, build
 
-_KINDS: Final = {"model": "Model", "test": "Test"}
+_TESTS: Final = ("test", "unit_test")
 
 
 def build_with_progress(
@@ -35,13 +35,12 @@ def build_with_progress(
         task = progress.add_task("Starting Spark", total=None)
 
         def show(event: NodeEvent) -> None:
-            if event.kind not in _KINDS:
-                return
             if not event.is_finished:
-                progress.update(task, description=f"{_KINDS[event.kind]} {event.name[:40]}")
+                kind = "Test" if event.kind in _TESTS else event.kind.capitalize()
+                progress.update(task, description=f"{kind} {event.name[:40]}")
                 return
             progress.advance(task)
-            if event.kind == "model":
+            if event.kind not in _TESTS:
                 progress.console.print(
                     f"  {event.name:<24} {event.seconds:6.1f} s  {event.status}", highlight=False
                 )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from lakehouse.settings import LakeSettings
 
+_RENAMED: Final = "delta.columnMapping.mode"
 TENANT: Final = "tenant_id"
 PERSONAL_RAW: Final = (RAW_INTERACTIONS, RAW_CLICKSTREAM, RAW_QUARANTINE)
 """Tables of the service that hold rows of people."""
@@ -58,6 +59,19 @@ def tables_without_tenants(settings: LakeSettings) -> list[str]:
         name
         for name, table in written_by_models(settings)
         if identifying_columns(table) and not has_tenants(table)
+    )
+
+
+def tables_with_renamed_columns(settings: LakeSettings) -> list[str]:
+    """Return the tables that name people and whose files have other names for their columns.
+
+    So Delta stores a table with `delta.columnMapping.mode`: a search of its files, those of old
+    versions above all, cannot tell which column is whose.
+    """
+    return sorted(
+        name
+        for name, table in derived_tables(settings).items()
+        if table.metadata().configuration.get(_RENAMED, "none") != "none"
     )
 
 

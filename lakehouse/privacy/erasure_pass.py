@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_QUARANTINE
 from lakehouse.control.erasures import FIRST_STEP, Erasure, Subject
-from lakehouse.errors import EtaError
 from lakehouse.privacy.certifying import ErasureResult, end_request
 from lakehouse.privacy.database import TABLES, take_out_of_rows
 from lakehouse.privacy.derived import (
@@ -21,7 +20,6 @@ from lakehouse.privacy.derived import (
     derived_tables,
     subjects_file,
     table_versions,
-    tables_without_tenants,
 )
 from lakehouse.privacy.fence import raise_fence
 from lakehouse.privacy.mentions import FREE_COLUMNS, delete_mentions, redact_mentions
@@ -37,7 +35,8 @@ from lakehouse.privacy.remnants import (
 )
 from lakehouse.privacy.signing import signing_key
 from lakehouse.privacy.unmatched import note_unmatched
-from lakehouse.privacy.verify import Search, search, summary, tenant_settings
+from lakehouse.privacy.verify import Search, search, tenant_settings
+from lakehouse.privacy.waiting import WaitingError, refuse_unsearchable, still_found
 from lakehouse.spark.scratch import empty_scratch
 
 if TYPE_CHECKING:
@@ -77,16 +76,6 @@ class Models(Protocol):
     def publish(self, settings: LakeSettings, tenant_id: str) -> str | None:
         """Publish the tenant's training set again; return why not, if not."""
         ...
-
-
-class WaitingError(EtaError):
-    """An erasure cannot go on now; the next worker tries again."""
-
-    def __init__(self, reasons: Sequence[str]) -> None:
-        super().__init__(
-            "; ".join(reasons), remedy="`eta privacy work`, once an hour, goes on with it"
-        )
-        self.reasons = tuple(reasons)
 
 
 class ErasurePass:
@@ -204,6 +193,7 @@ class ErasurePass:
         self._hold_behind_uploads()
         if not self._requests:
             return
+        refuse_unsearchable(self._settings)
         empty_scratch(self._settings)
         people = self._people()
         removed: Counter[str] = Counter()
@@ -221,7 +211,7 @@ class ErasurePass:
             removed.update(done.files)
             self._repeat_for(done.live, {finding.kind for finding in found.findings})
         else:
-            raise WaitingError(_reasons(found, tables_without_tenants(self._settings)))
+            raise WaitingError(still_found(self._settings, found))
         if self._policy != "keep":
             old = [one for one in found.mentions if one.how.removeprefix("column ") in FREE_COLUMNS]
             removed.update(drop_mentioning(self._settings, old))
@@ -289,17 +279,3 @@ class ErasurePass:
         for request_id in self._ids:
             rows = {table: counted.get(request_id, 0) for table, counted in counts.items()}
             self._database.erasures.note(request_id, **{name: rows})
-
-
-def _reasons(found: Search, without_tenants: Sequence[str]) -> list[str]:
-    texts = [f"{one['kind']}: {one['path']} ({one['how']})" for one in summary(found.findings)]
-    more = [f"and {len(texts) - 5} more places"] if len(texts) > 5 else []
-    tables = {(one.table or "").replace("/", ".", 1) for one in found.findings}
-    unknown = [
-        f"{name} has people and no column tenant_id, so no erasure can tell whose they are: give "
-        "it one, or drop it"
-        for name in without_tenants
-        if name in tables
-    ]
-    todo = ["take these rows or files away by hand, then run `eta privacy work`"]
-    return [f"still found in {text}" for text in texts[:5]] + more + unknown + todo

@@ -19,8 +19,9 @@ from lakehouse.errors import EtaError
 from lakehouse.privacy.derived import (
     drop_subject_files,
 )
-from lakehouse.privacy.erasure_pass import SHARED, ErasurePass, Models, WaitingError
+from lakehouse.privacy.erasure_pass import SHARED, ErasurePass, Models
 from lakehouse.privacy.request_groups import note_waiting, request_groups
+from lakehouse.privacy.waiting import WaitingError
 from lakehouse.storage.tables import ensure_tables
 
 if TYPE_CHECKING:

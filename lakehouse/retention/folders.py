@@ -11,6 +11,7 @@ from lakehouse.contracts.retention import DataClass
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.errors import EtaError
 from lakehouse.settings import PROJECT_FILE
+from lakehouse.storage.schemas import DEFAULT
 
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
@@ -30,7 +31,7 @@ def folder_policies(project_dir: Path) -> dict[str, DataClass | None]:
     folders: dict[str, Any] = project["models"][project["name"]]
     found: dict[str, DataClass | None] = {}
     for folder, config in folders.items():
-        if folder.startswith("+"):
+        if folder.startswith("+") or not isinstance(config, dict):
             continue
         named = (config.get("+meta") or {}).get("retention")
         if named != KEPT and named not in set(DataClass):
@@ -39,7 +40,7 @@ def folder_policies(project_dir: Path) -> dict[str, DataClass | None]:
                 f"{PROJECT_FILE}: models.{project['name']}.{folder} has no retention policy",
                 remedy=f"give it `+meta: {{retention: POLICY}}`, one of: {known}",
             )
-        found[config["+schema"]] = None if named == KEPT else DataClass(named)
+        found[config.get("+schema", DEFAULT)] = None if named == KEPT else DataClass(named)
     return found
 
 

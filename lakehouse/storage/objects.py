@@ -49,7 +49,7 @@ class ObjectFolder(Protocol):
 
 def open_folder(settings: LakeSettings, path: str) -> ObjectFolder:
     """Return the folder `path` of the lake; it need not exist yet."""
-    location = f"{settings.lake}/{path}"
+    location = f"{settings.lake}/{path}" if path else settings.lake
     if settings.is_local:
         return LocalFolder(Path(location))
     return StoreFolder(location, settings.storage_options)

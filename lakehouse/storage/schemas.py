@@ -10,8 +10,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from lakehouse.contracts.tables import SERVICE_TABLES
+from lakehouse.errors import EtaError
 from lakehouse.storage.objects import open_folder
-from lakehouse.storage.tables import MODEL_LAYERS, tables_in
+from lakehouse.storage.tables import MODEL_LAYERS, open_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,7 @@ SCHEMAS: Final = ("raw", *MODEL_LAYERS, "serving")
 DEFAULT: Final = "default"
 """Spark's schema for what names none; its folder is the warehouse of a Spark that `eta` starts."""
 
+_SERVICE_TABLES: Final = frozenset(spec.full_name for spec in SERVICE_TABLES)
 _SERVICE_SCHEMAS: Final = frozenset({"raw", "ops"})
 _NO_SCHEMAS: Final = frozenset({"training_sets", "evaluation_sets"})
 _NAME: Final = re.compile(r"[a-z0-9_]{1,128}")
@@ -57,10 +59,28 @@ def find_tables(settings: LakeSettings) -> dict[str, tuple[str, ...]]:
 
 
 def written_by_models(settings: LakeSettings) -> Iterator[tuple[str, DeltaTable]]:
-    """Yield the name, `schema.table`, and a handle of each table that dbt writes, in any schema."""
-    yield from tables_in(
-        settings, list(find_tables(settings)), {spec.full_name for spec in SERVICE_TABLES}
-    )
+    """Yield the name, `schema.table`, and a handle of each table that dbt writes, in any schema.
+
+    Raises `EtaError` that names a table which cannot be read.
+    """
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    for schema, names in find_tables(settings).items():
+        for name in names:
+            if f"{schema}.{name}" in _SERVICE_TABLES:
+                continue
+            try:
+                table = open_path(settings, f"{schema}/{name}")
+            except TableNotFoundError:  # it was dropped meanwhile
+                continue
+            except DeltaError as error:
+                raise EtaError(
+                    f"the table {schema}.{name} cannot be read ({type(error).__name__}), so nobody "
+                    "can say who is in it",
+                    remedy="repair it or make it anew without the feature of Delta that is not "
+                    "supported here, or take its folder out of the lake",
+                ) from error
+            yield f"{schema}.{name}", table
 
 
 def shown_to_people(schema: str) -> bool:

@@ -21,12 +21,16 @@ SCHEMA_VARIABLE: Final = "ETA_DBT_SCHEMA"
 
 _FINISHED: Final = "NodeFinished"
 _FAILED: Final = ("error", "fail", "runtime error")
+_SKIPPED: Final = "skipped"
 _STARTED: Final = "LogStartLine"
 
 
 @dataclass(frozen=True, slots=True)
 class NodeEvent:
-    """A model or test that started or ended; `seconds` and `status` are set at the end."""
+    """A model, test, seed or snapshot that started or ended.
+
+    `seconds` and `status` are set at the end.
+    """
 
     name: str
     kind: str
@@ -58,7 +62,8 @@ def build(
 
     Those that `select` names, as dbt's own option does; by default all but those made on request.
 
-    `on_count` hears the number of models and tests once it is known. `variables` are dbt vars,
+    `on_count` hears the number of models and tests that run once it is known, and again when some
+    are skipped. `variables` are dbt vars,
     such as `seed` or `cutoff`. Safe to repeat: a build that was killed is finished by the next
     one. Unit tests are left out, they belong to development. Raises `EtaError` when dbt could not
     run at all; a failing model or test is in the result.
@@ -139,14 +144,22 @@ def _in_schema(schema: str) -> Iterator[None]:
 def _listen(
     on_event: Callable[[NodeEvent], None], on_count: Callable[[int], None], failures: list[str]
 ) -> Callable[[Any], None]:
-    """Return a dbt callback; failures are taken here, as results leave ephemeral models out."""
+    """Return a dbt callback; failures are taken here, as results leave ephemeral models out.
+
+    What runs is counted: no ephemeral model, and nothing that is skipped because something before
+    it failed. dbt tells of those as if they had started and finished, and has them in its total.
+    """
+    total = skipped = 0
 
     def receive(message: Any) -> None:
+        nonlocal total, skipped
         if message.info.name not in (_STARTED, _FINISHED):
             return
         node = message.data.node_info
         event = NodeEvent(node.node_name, node.resource_type, is_finished=False)
-        if message.info.name == _FINISHED:
+        if message.info.name == _STARTED:
+            total = message.data.total
+        else:
             result = message.data.run_result
             if result.status in _FAILED:
                 failures.append(f"{event.name}: {_first_lines(result.message or result.status)}")
@@ -156,9 +169,13 @@ def _listen(
                 status=result.message or node.node_status,
                 seconds=result.execution_time,
             )
-        else:
-            on_count(message.data.total)
-        if node.materialized != "ephemeral":  # nothing is run for those
+        if node.materialized == "ephemeral":  # nothing is run for those
+            return
+        is_skipped = event.is_finished and message.data.run_result.status == _SKIPPED
+        skipped += is_skipped
+        if total:
+            on_count(total - skipped)
+        if not is_skipped:
             on_event(event)
 
     return receive

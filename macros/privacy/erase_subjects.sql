@@ -10,6 +10,7 @@
     Deletes by a join: a statement with identifiers in it would leave them in the table's log. An
     identifier is compared as text: one of digits is not every number that is written with them.
     -#}
+    {%- do register_tables() -%}
     {%- set tenant_id = checked_tenant_id(tenant_id) -%}
     {%- set location = subjects | replace('s3://', 's3a://') | replace('`', '') -%}
     {%- for name in tables if modules.re.fullmatch('[a-z0-9_]+\\.[a-z0-9_]+', name) -%}

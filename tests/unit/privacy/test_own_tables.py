@@ -137,3 +137,24 @@ def test_an_export_has_the_rows_of_ones_own_tables(own: ErasableLake) -> None:
     list(export.chunks())
     assert {part.file.table: part.file.rows for part in export.parts}.get("marts.people") == 1
     assert "dev_anna.sample" not in {part.file.table for part in export.parts}
+
+
+def test_a_table_whose_files_cannot_be_searched_is_named(own: ErasableLake) -> None:
+    gone = person()
+    own.fill(gone, [person()])
+    write(own, "marts.renamed", {"tenant_id": ["other"], "user_id": ["somebody"]})
+    log = Path(own.settings.lake, "marts/renamed/_delta_log/00000000000000000000.json")
+    first = log.read_text()
+    mode = '"configuration":{"delta.columnMapping.mode":"name"}'
+    log.write_text(first.replace('"configuration":{}', mode))
+    request = own.erase(gone)
+    [done] = own.work()
+    assert "marts.renamed has people and files with other names" in " ".join(done.reasons)
+
+    log.write_text(first.replace('"minReaderVersion":1,', '"minReaderVersion":99,'))
+    [done] = own.work()
+    assert "the table marts.renamed cannot be read" in " ".join(done.reasons)
+
+    log.write_text(first)
+    [done] = own.work()
+    assert done.completed == (request,), done.reasons
