@@ -264,6 +264,25 @@ class Erasures:
                 update(table).where(mine).values(notes={**notes, **held, **(anew or {})})
             )
 
+    def note_each(self, notes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Remember something of each request, in place of what was known, in one transaction."""
+        table = schema.erasures
+        with self._connections.write() as connection:
+            for request_id, fresh in notes.items():
+                mine = table.c.request_id == request_id
+                known: dict[str, Any] = connection.execute(
+                    select(table.c.notes).where(mine)
+                ).scalar_one()
+                connection.execute(update(table).where(mine).values(notes={**known, **fresh}))
+
+    def notes_of(self, request_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Return what is remembered of each request."""
+        table = schema.erasures
+        query = select(table.c.request_id, table.c.notes)
+        with self._connections.read() as connection:
+            rows = connection.execute(query.where(table.c.request_id.in_(request_ids))).all()
+        return {row.request_id: row.notes for row in rows}
+
     def complete(self, request_id: str, certificate: Mapping[str, Any]) -> bool:
         """End a request: its certificate stays, its subjects and their key go.
 
