@@ -20,7 +20,7 @@ def given(user: list[str] | None, file: Path | None) -> "IdFile":
 
     read = IdFile(()) if file is None else read_ids(file)
     named = tuple(Identifier(one) for one in user or ())
-    return IdFile((*read.identifiers, *named), read.heading, read.is_json)
+    return IdFile((*read.identifiers, *named), read.heading, read.is_json, read.notes)
 
 
 def looked_up(
@@ -61,8 +61,8 @@ def listed_or_as_read(database: "ControlDatabase", tenant: str, read: "IdFile") 
         for text in forms(read.identifiers)
         if subject_hash(listed.key, text) in listed.subjects
     }
-    if read.heading is not None:
-        note(f"Line 1, {read.heading}, is taken for a heading.")
+    for remark in read.remarks:
+        note(f"{remark[0].upper()}{remark[1:]}.")
     return [one.text for one in resolved(read.identifiers, known)]
 
 

@@ -386,6 +386,11 @@ def _check(subjects: Sequence[str]) -> None:
             f"an erasure has 1 to {MAX_SUBJECTS:,} subjects, this one {len(subjects):,}",
             remedy="name at least one, and more than that in several requests",
         )
+    if any("\0" in subject for subject in subjects):
+        raise EtaError(
+            "a subject has a NUL, which no stored id has",
+            remedy="send user ids (or anonymous ids) exactly as they were sent with the events",
+        )
     if any(not subject.strip() or len(subject) > 512 for subject in subjects):
         raise EtaError(
             "a subject is empty or longer than 512 characters",
