@@ -144,17 +144,25 @@ def _search_for(
     certificate: Mapping[str, Any],
     ids: Path,
 ) -> list[str]:
-    from lakehouse.privacy.checking import as_certified, unnamed
+    from lakehouse.privacy.checking import as_certified, those_named
     from lakehouse.privacy.id_files import read_ids
     from lakehouse.privacy.needles import Needles
     from lakehouse.privacy.verify import search, summary
 
-    identifiers = as_certified(database, certificate, read_ids(ids).identifiers)
-    others = unnamed(database, certificate, identifiers)
+    read = read_ids(ids)
+    for remark in read.remarks:
+        note(f"{remark[0].upper()}{remark[1:]}.")
+    identifiers = as_certified(database, certificate, read.identifiers)
+    named = those_named(database, certificate, identifiers)
     wrong = []
-    if others:
-        wrong.append(f"{others:,} of the ids are of people whom the certificate is not about")
-    found = search(settings, database, str(certificate["tenant_id"]), Needles(identifiers))
+    if others := len(set(identifiers)) - len(named):
+        wrong.append(
+            f"{others:,} of the ids are of people whom the certificate is not about; they were not "
+            "searched for (`eta privacy verify --file`)"
+        )
+    if not named:
+        return wrong
+    found = search(settings, database, str(certificate["tenant_id"]), Needles(named))
     note(f"{sum(found.files.values()):,} files with {found.bytes / 2**20:,.1f} MiB were searched.")
     if not found.is_clean:
         columns = ("kind", "path", "how", "count")

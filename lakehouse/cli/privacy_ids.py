@@ -68,17 +68,29 @@ def listed_or_as_read(database: "ControlDatabase", tenant: str, read: "IdFile") 
 
 @contextmanager
 def new_file(path: Path | None) -> "Iterator[IO[str] | None]":
-    """A new file that its owner alone may read, opened before anything is asked for."""
+    """A new file that its owner alone may read; it appears whole after the block, or not at all.
+
+    It is opened before the block, so that what cannot be written is said before anything is done.
+    """
     if path is None:
         yield None
         return
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        if path.exists():
+            raise FileExistsError
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise EtaError(f"{path} is there already", remedy="name another file") from None
     except OSError as error:
         raise EtaError(
             f"{path} cannot be written ({error.strerror})", remedy="name another file"
         ) from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        yield file
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from deltalake.exceptions import DeltaError
 
 from lakehouse.contracts.tenant import check_tenant_id
+from lakehouse.control.erasures import ERASED
 from lakehouse.control.suppressions import subject_hash
 from lakehouse.privacy.derived import commit_hashes
 from lakehouse.privacy.id_files import Identifier, forms, resolved
@@ -71,6 +72,12 @@ def list_against(database: ControlDatabase, certificate: Mapping[str, Any]) -> l
             if broken
             else "the audit log does not have the entry that the certificate names"
         )
+    own = {"signature": certificate["signature"]}
+    if not database.audit.has(ERASED, tenant_id, str(certificate["request_id"]), own):
+        wrong.append(
+            "the audit log does not have the entry of this certificate: its end is missing, or an "
+            "older state was restored"
+        )
     return wrong
 
 
@@ -84,10 +91,10 @@ def as_certified(
     return [one.text for one in resolved(identifiers, known)]
 
 
-def unnamed(
+def those_named(
     database: ControlDatabase, certificate: Mapping[str, Any], identifiers: Iterable[str]
-) -> int:
-    """Return how many of these identifiers the certificate is not about."""
+) -> list[str]:
+    """Return those of the identifiers that the certificate is about."""
     key = database.suppressed(check_tenant_id(str(certificate["tenant_id"]))).key
     named = {*certificate["subjects"]}
-    return sum(subject_hash(key, one) not in named for one in set(identifiers))
+    return [one for one in dict.fromkeys(identifiers) if subject_hash(key, one) in named]
