@@ -244,26 +244,6 @@ def policy(
     typer.echo(settings.privacy.mentions)
 
 
-@app.command()
-def reapply(
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
-) -> None:
-    """After a backup was restored: find people in the tables who had been erased, erase them anew.
-
-    Prints the ids of the requests it makes; `eta privacy work` carries them out.
-    """
-    from lakehouse.privacy.restored import erase_again
-    from lakehouse.settings import LakeSettings
-
-    with control_database() as database:
-        made = erase_again(LakeSettings(), database, tenant, by=operator())
-    for request in made:
-        typer.echo(request.request_id)
-        note(f"{request.tenant_id}: {request.subject_count:,} people are there again.")
-    if not made:
-        note("Nobody who was erased is there.")
-
-
 def _work(database: "ControlDatabase", tenant: str | None) -> "list[Progress]":
     from lakehouse.cli.erasing import DbtModels
     from lakehouse.privacy.worker import Worker

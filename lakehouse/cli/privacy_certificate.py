@@ -133,8 +133,36 @@ def wrong_with(
                 f"Of {unknown:,} tables the log does not have that version any more: only the "
                 "version numbers were compared. `--ids FILE` searches the lake again."
             )
+    wrong += _in_leftovers(settings, database, certificate)
     if ids is not None:
         wrong += _search_for(settings, database, certificate, ids)
+    return wrong
+
+
+def _in_leftovers(
+    settings: "LakeSettings", database: "ControlDatabase", certificate: Mapping[str, Any]
+) -> list[str]:
+    from lakehouse.privacy.checking import leftovers_of
+
+    found = leftovers_of(settings, database, certificate)
+    wrong = []
+    if found.tables:
+        places = ", ".join(f"{name} ({count:,})" for name, count in sorted(found.tables.items()))
+        wrong.append(
+            f"people of the certificate are in files that no current version names: {places}; a "
+            "backup was copied over the lake (`eta privacy reapply`)"
+        )
+    if found.unreadable:  # a writer that is at it, or that was killed
+        note(
+            f"Files: {found.unreadable:,} that no current version names cannot be read as tables; "
+            "who is in them is not known: `--ids FILE` searches them."
+        )
+    if not wrong:
+        note(
+            f"Files: nobody of the certificate is in the {found.files:,} data files of tables that "
+            "no current version names. Exports, uploads, Redis and other copies were not looked "
+            "at: `--ids FILE` searches everything."
+        )
     return wrong
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lakehouse.control.suppressions import hash_key_id
 from lakehouse.privacy.certificate import signed
 from lakehouse.privacy.counts import (
     DERIVED_ROWS,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from lakehouse.privacy.verify import Search
 
 
+HASHED_WITH: Final = "hashed_with"
+"""What tells the key that the subjects are hashed with from another one."""
 _OF_ALL: Final = ("rewritten", "files_removed", "snapshots_withdrawn", "searched", "mentions")
 """What a certificate counts of all requests that were carried out together; rows, keys and entries
 of the database are counted for each request."""
@@ -86,6 +89,7 @@ def _content(
         "due_at": request.due_at.isoformat(),
         "completed_at": now.isoformat(),
         "subjects": sorted(h for h, tied_to in hashes.items() if tied_to is None),
+        HASHED_WITH: hash_key_id(database.suppressed(request.tenant_id).key),
         "tied_ids": sorted(h for h, tied_to in hashes.items() if tied_to is not None),
         "subjects_without_rows": notes.get(UNKNOWN),
         "rows_deleted": {**notes.get(RAW_ROWS, {}), **notes.get(DERIVED_ROWS, {})},

@@ -12,6 +12,10 @@ from lakehouse.control.erasures import ERASED
 from lakehouse.control.suppressions import subject_hash
 from lakehouse.privacy.derived import commit_hashes
 from lakehouse.privacy.id_files import Identifier, forms, resolved
+from lakehouse.privacy.leftovers import Leftovers, people_in_leftovers
+from lakehouse.privacy.readers import Readers
+from lakehouse.privacy.suppression import Suppressed
+from lakehouse.privacy.verify import tenant_settings
 from lakehouse.storage.tables import open_path
 
 if TYPE_CHECKING:
@@ -52,6 +56,24 @@ def tables_without_commit(settings: LakeSettings, certificate: Mapping[str, Any]
     commits = commit_hashes(settings, certificate["table_versions"])
     certified = certificate.get("table_commits", {})
     return len(certificate["table_versions"]) - len(commits.keys() & certified.keys())
+
+
+def leftovers_of(
+    settings: LakeSettings, database: ControlDatabase, certificate: Mapping[str, Any]
+) -> Leftovers:
+    """Look for the certificate's people in data files that no current version of a table names.
+
+    Such files are there when a backup was copied over the lake: no table shows their rows.
+    """
+    tenant_id = check_tenant_id(str(certificate["tenant_id"]))
+    people = Suppressed(
+        0,
+        database.suppressed(tenant_id).key,
+        frozenset(map(str, certificate["subjects"])),
+        frozenset(map(str, certificate.get("tied_ids", ()))),
+    )
+    readers = Readers(tenant_settings(database, tenant_id))
+    return people_in_leftovers(settings, tenant_id, people, readers)
 
 
 def list_against(database: ControlDatabase, certificate: Mapping[str, Any]) -> list[str]:

@@ -136,7 +136,7 @@ def _drop_data(
             removed.left.append(f"{finding.path} may be a file that is being written")
             continue
         if finding.table not in live:
-            live[finding.table] = _live_paths(settings, finding.table)
+            live[finding.table] = live_paths(settings, finding.table)
         if finding.path in live[finding.table]:
             removed.live.add(finding.table)
         else:
@@ -150,7 +150,8 @@ def _is_dead(lake: pafs.FileSystem, path: str) -> bool:
     return changed is None or datetime.now(UTC) - changed > WRITING
 
 
-def _live_paths(settings: LakeSettings, table: str) -> set[str]:
+def live_paths(settings: LakeSettings, table: str) -> set[str]:
+    """Return the files that a table's newest version names; none where there is no table."""
     from deltalake.exceptions import TableNotFoundError
 
     try:
