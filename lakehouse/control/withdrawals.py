@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 FIRST_STEP: Final = "fence"
 """The step in which nothing is deleted yet."""
+DELETING: Final = frozenset({"rewritten", "raw_rows"})
+"""Notes that a request has as soon as it begins to delete; a later pass may be in the first step
+again, for requests that came since."""
 _OPEN: Final = ("pending", "waiting", "needs_attention")
 
 
@@ -41,8 +44,8 @@ def is_left(state: str, notes: Mapping[str, Any]) -> bool:
 def _refuse(request_id: str, state: str, step: str, *, is_left: bool) -> NoReturn:
     if is_left:
         raise NotOpenError(
-            f"the erasure {request_id} was broken off in its step {step}, so rows of its people "
-            "may be deleted already",
+            f"the erasure {request_id} was broken off in its step {step}, and rows of its "
+            "people may be deleted already",
             remedy="`eta privacy work` goes on with it; if it then waits, it can be withdrawn",
         )
     raise NotOpenError(
@@ -77,7 +80,8 @@ def withdraw(
         columns = select(table.c.state, table.c.step, table.c.notes)
         held = connection.execute(columns.where(this).with_for_update()).one()
         left = is_left(held.state, held.notes)
-        if held.state not in _OPEN and not (left and held.step == FIRST_STEP):
+        has_begun = held.step != FIRST_STEP or not DELETING.isdisjoint(held.notes)
+        if held.state not in _OPEN and not (left and not has_begun):
             _refuse(request.request_id, held.state, held.step, is_left=left)
         connection.execute(
             update(table)

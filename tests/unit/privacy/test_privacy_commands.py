@@ -13,6 +13,8 @@ from lakehouse.cli import privacy
 from lakehouse.cli.main import app
 from lakehouse.control import erasures, schema
 from lakehouse.control.owner import this_process
+from lakehouse.control.withdrawals import DELETING
+from lakehouse.privacy.counts import RAW_ROWS, REWRITTEN, Counts
 from lakehouse.privacy.worker import Progress
 from tests.support.erasure import TENANT, ErasableLake, interactions, person
 
@@ -50,11 +52,15 @@ def test_a_request_that_was_broken_off_before_it_deleted_can_be_withdrawn(
     assert client.post(f"{place}/withdraw").json()["state"] == "withdrawn"
 
 
-@pytest.mark.parametrize("step", ["raw", "models", "stores", "proof"])
+@pytest.mark.parametrize("step", ["fence", "raw", "models", "stores", "proof"])
 def test_one_that_may_have_deleted_says_why_it_cannot_be_withdrawn(
     lake: ErasableLake, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     request = broken_off(lake, step, monkeypatch)
+    if step == "fence":  # once more, with a request that came later
+        counts = Counts(lake.database.erasures, [request])
+        with pytest.raises(KeyboardInterrupt), counts.while_taking(REWRITTEN):
+            raise KeyboardInterrupt
     done = run("withdraw", request)
     told = " ".join(done.output.split())
     assert done.exit_code == 1
@@ -62,6 +68,10 @@ def test_one_that_may_have_deleted_says_why_it_cannot_be_withdrawn(
     assert "`eta privacy work` goes on with it" in told
     assert "is running" not in told
     assert lake.database.erasures.get(request).state == "waiting"
+
+
+def test_what_a_request_notes_when_it_deletes_is_known() -> None:
+    assert {REWRITTEN, RAW_ROWS} == DELETING
 
 
 def test_one_whose_process_lives_cannot_be_withdrawn(lake: ErasableLake) -> None:
