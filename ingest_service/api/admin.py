@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ingest_service.api.auth import may_administer
 from ingest_service.api.event_schemas import problem_response
+from ingest_service.api.json_body import JsonRoute
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
 from lakehouse.control.database import ApiKey, KeyNotFound, ScopeNotHeld
@@ -18,19 +19,23 @@ from lakehouse.errors import EtaError
 Scope = Literal["ingest", "read", "admin", "privacy"]
 
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    400: problem_response("The body is not JSON."),
     401: problem_response("No valid API key."),
     403: problem_response("The key is another tenant's, or may not administer."),
     404: problem_response("The tenant has no such key."),
     409: problem_response("The key is revoked already."),
     413: problem_response("The body is too large."),
-    422: problem_response("A parameter is wrong."),
+    422: problem_response("A parameter is wrong, or the body is not JSON."),
 }
 
 MAX_BYTES: Final = 16 * 1024
 """Of a body: a few words."""
 
-router = APIRouter(prefix="/v1/tenants/{tenant_id}", tags=["administration"], responses=_PROBLEMS)
+router = APIRouter(
+    prefix="/v1/tenants/{tenant_id}",
+    tags=["administration"],
+    responses=_PROBLEMS,
+    route_class=JsonRoute,
+)
 
 KeyId = Annotated[str, Path(max_length=64, description="The key's id, not its secret.")]
 Admin = Annotated[ApiKey, Depends(may_administer)]

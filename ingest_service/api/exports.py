@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ingest_service.api.auth import privacy_officer
 from ingest_service.api.event_schemas import problem_response
+from ingest_service.api.json_body import JsonRoute
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
 from lakehouse.control.database import ApiKey
@@ -26,18 +27,19 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     },
     401: problem_response("No valid API key."),
     403: problem_response("The key may not export people."),
-    422: problem_response("The user's id is empty or too long."),
+    422: problem_response("The user's id is empty, too long, or no text; the body is no JSON."),
     503: problem_response("Redis does not answer: the export would lack the embedding."),
 }
 _BODY: Final[dict[int | str, dict[str, Any]]] = {
-    400: problem_response("The body is not JSON."),
     413: problem_response("The body is too large."),
 }
 
+WITHOUT_NUL: Final = r"^[^\x00]*$"
+"""No stored id has one."""
 MAX_BYTES: Final = 16 * 1024
 """Of a body: one id of 512 characters, each of which JSON may write as twelve."""
 
-router = APIRouter(prefix="/v1/privacy/exports", tags=["privacy"])
+router = APIRouter(prefix="/v1/privacy/exports", tags=["privacy"], route_class=JsonRoute)
 
 Officer = Annotated[ApiKey, Depends(privacy_officer)]
 Parts = Annotated[Services, Depends(services_of)]
@@ -48,7 +50,9 @@ class ExportRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    user_id: str = Field(min_length=1, max_length=512, description="As it was sent.")
+    user_id: str = Field(
+        min_length=1, max_length=512, pattern=WITHOUT_NUL, description="As it was sent."
+    )
 
 
 @router.post(
@@ -71,7 +75,10 @@ async def export_person(key: Officer, services: Parts, wanted: ExportRequest) ->
 async def export_user(
     key: Officer,
     services: Parts,
-    user_id: Annotated[str, Path(min_length=1, max_length=512, description="As it was sent.")],
+    user_id: Annotated[
+        str,
+        Path(min_length=1, max_length=512, pattern=WITHOUT_NUL, description="As it was sent."),
+    ],
 ) -> StreamingResponse:
     """Send the same with the id in the URL, which programs on the way may keep: prefer POST."""
     return await _send(key, services, user_id)

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.params import Depends as Dependency
@@ -50,7 +51,8 @@ class QueryParameters:
 
 
 async def check_parameters(request: Request) -> None:
-    """Refuse query parameters that the route does not take."""
+    """Refuse query parameters that the route does not take, and an URL that is no UTF-8."""
+    _check_encoding(request)
     if request.scope["query_string"]:
         parameters: QueryParameters = request.app.state.parameters
         parameters.check(request)
@@ -58,6 +60,22 @@ async def check_parameters(request: Request) -> None:
 
 CHECKED: Final[list[Dependency]] = [Depends(check_parameters)]
 """What a router depends on whose callers are clients of this API."""
+
+
+def _check_encoding(request: Request) -> None:
+    """Raise `ProblemError` 422 for escaped bytes that are no text: they would become another."""
+    sent = request.scope.get("raw_path", b"") + b"?" + request.scope["query_string"]
+    if b"%" not in sent:
+        return
+    try:
+        unquote_to_bytes(sent).decode()
+    except UnicodeDecodeError:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "invalid_url",
+            "the URL has escaped bytes that are not UTF-8",
+            remedy="escape the UTF-8 bytes of each character, as `encodeURIComponent` does",
+        ) from None
 
 
 def _instead(name: str, known: list[str]) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ingest_service.api.auth import privacy_officer
 from ingest_service.api.event_schemas import problem_response
+from ingest_service.api.json_body import JsonRoute
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
 from lakehouse.control.database import ApiKey, Erasure, ErasureNotFound
@@ -17,11 +18,10 @@ from lakehouse.control.erasures import MAX_SUBJECTS
 from lakehouse.control.withdrawals import NotOpenError
 
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    400: problem_response("The body is not JSON."),
     401: problem_response("No valid API key."),
     403: problem_response("The key may not erase people."),
     413: problem_response("The body is too large."),
-    422: problem_response("A parameter is wrong."),
+    422: problem_response("A parameter is wrong, or the body is not JSON."),
 }
 _NOT_FOUND: Final[dict[int | str, dict[str, Any]]] = {
     404: problem_response("The tenant has no such erasure.")
@@ -34,12 +34,18 @@ _WITHDRAWN: Final[dict[int | str, dict[str, Any]]] = {
 MAX_BYTES: Final = 32 * 1024 * 1024
 """Of a body: 10,000 ids of 512 characters, each of which JSON may write as six."""
 
-router = APIRouter(prefix="/v1/privacy/erasures", tags=["privacy"], responses=_PROBLEMS)
+router = APIRouter(
+    prefix="/v1/privacy/erasures", tags=["privacy"], responses=_PROBLEMS, route_class=JsonRoute
+)
 
 Subject = Annotated[
-    str, StringConstraints(min_length=1, max_length=512, pattern=r"[^\s\x1c-\x1f\x85]")
+    str,
+    StringConstraints(
+        min_length=1, max_length=512, pattern=r"^[^\x00]*[^\s\x00\x1c-\x1f\x85][^\x00]*$"
+    ),
 ]
-"""With a character that no language takes for white space: not all agree on these."""
+"""With a character that no language takes for white space: not all agree on these. Without a NUL,
+which no stored id has."""
 
 Parts = Annotated[Services, Depends(services_of)]
 

@@ -67,6 +67,10 @@ class BodyGivenUpError(HTTPException):
         self.problem = problem
 
 
+class RefusedBodyError(BodyGivenUpError):
+    """A body that cannot be read in one way alone."""
+
+
 def problem(
     status: int,
     code: str,

@@ -24,6 +24,7 @@ from lakehouse.cli import (
     privacy,
     privacy_certificate,
     privacy_export,
+    privacy_reapply,
     quality,
     quarantine,
     retention,
@@ -74,6 +75,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(privacy.app, name="privacy")
 privacy.app.command("export")(privacy_export.export)
 privacy.app.command("check-certificate")(privacy_certificate.check_certificate)
+privacy.app.command("reapply")(privacy_reapply.reapply)
 privacy.app.command("public-key")(privacy_certificate.public_key)
 app.add_typer(tables.app, name="tables")
 app.add_typer(retention.app, name="retention")

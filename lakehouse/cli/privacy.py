@@ -22,6 +22,9 @@ _NO_CERTIFICATE: Final = {
     "no certificate. They are suppressed. If other people are meant, make another request.",
 }
 
+_SHOWN: Final = 20
+"""Requests that are named on lines of their own."""
+
 TenantOption = Annotated[str, typer.Option(help="The tenant's id.")]
 UserOption = Annotated[
     list[str] | None,
@@ -61,16 +64,18 @@ def erase(
 
     read = given(user, file)
     with control_database() as database, new_file(unknown) as listing:
+        database.tenant_settings(tenant)  # an unknown tenant is said first
         taken, stored = looked_up(database, tenant, read, is_wanted=unknown is not None)
         told = remarks(taken, stored, read)
         for remark in told:
             note(f"Warning: {remark}.")
-        made = database.erasures.request(tenant, [one.text for one in taken], by=operator())
-        typer.echo(made.request_id)
-        note(f"{made.subject_count:,} suppressed. To be erased by {made.due_at:%Y-%m-%d %H:%M}Z.")
         missing = [] if stored is None else sorted({one.text for one in taken} - stored)
         if listing is not None:
             write_ids(listing, missing)
+            listing.flush()  # a full disk is said before the request is made
+        made = database.erasures.request(tenant, [one.text for one in taken], by=operator())
+        typer.echo(made.request_id)
+        note(f"{made.subject_count:,} suppressed. To be erased by {made.due_at:%Y-%m-%d %H:%M}Z.")
         if missing:
             note(
                 f"{len(missing):,} of {made.subject_count:,} ids match nothing"
@@ -239,26 +244,6 @@ def policy(
     typer.echo(settings.privacy.mentions)
 
 
-@app.command()
-def reapply(
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
-) -> None:
-    """After a backup was restored: find people in the tables who had been erased, erase them anew.
-
-    Prints the ids of the requests it makes; `eta privacy work` carries them out.
-    """
-    from lakehouse.privacy.restored import erase_again
-    from lakehouse.settings import LakeSettings
-
-    with control_database() as database:
-        made = erase_again(LakeSettings(), database, tenant, by=operator())
-    for request in made:
-        typer.echo(request.request_id)
-        note(f"{request.tenant_id}: {request.subject_count:,} people are there again.")
-    if not made:
-        note("Nobody who was erased is there.")
-
-
 def _work(database: "ControlDatabase", tenant: str | None) -> "list[Progress]":
     from lakehouse.cli.erasing import DbtModels
     from lakehouse.privacy.worker import Worker
@@ -277,8 +262,13 @@ def _tell(done: "list[Progress]") -> None:
         if progress.nothing_found:
             note(
                 f"{progress.tenant_id}: of {len(progress.nothing_found):,} requests nothing was "
-                f"found anywhere; they have no certificate: {', '.join(progress.nothing_found)}"
+                "found anywhere; they have no certificate:"
             )
+            for request in progress.nothing_found[:_SHOWN]:
+                note(f"  {request}")
+            if len(progress.nothing_found) > _SHOWN:
+                more = len(progress.nothing_found) - _SHOWN
+                note(f"  and {more:,} more: `eta privacy status` lists the newest requests")
         if progress.waiting:
             note(f"{progress.tenant_id}: {len(progress.waiting):,} erasures wait:")
         for reason in progress.reasons:

@@ -133,8 +133,36 @@ def wrong_with(
                 f"Of {unknown:,} tables the log does not have that version any more: only the "
                 "version numbers were compared. `--ids FILE` searches the lake again."
             )
+    wrong += _in_leftovers(settings, database, certificate)
     if ids is not None:
         wrong += _search_for(settings, database, certificate, ids)
+    return wrong
+
+
+def _in_leftovers(
+    settings: "LakeSettings", database: "ControlDatabase", certificate: Mapping[str, Any]
+) -> list[str]:
+    from lakehouse.privacy.checking import leftovers_of
+
+    found = leftovers_of(settings, database, certificate)
+    wrong = []
+    if found.tables:
+        places = ", ".join(f"{name} ({count:,})" for name, count in sorted(found.tables.items()))
+        wrong.append(
+            f"people of the certificate are in files that no current version names: {places}; a "
+            "backup was copied over the lake (`eta privacy reapply`)"
+        )
+    if found.unreadable:  # a writer that is at it, or that was killed
+        note(
+            f"Files: {found.unreadable:,} that no current version names cannot be read as tables; "
+            "who is in them is not known: `--ids FILE` searches them."
+        )
+    if not wrong:
+        note(
+            f"Files: nobody of the certificate is in the {found.files:,} data files of tables that "
+            "no current version names. Exports, uploads, Redis and other copies were not looked "
+            "at: `--ids FILE` searches everything."
+        )
     return wrong
 
 
@@ -144,17 +172,25 @@ def _search_for(
     certificate: Mapping[str, Any],
     ids: Path,
 ) -> list[str]:
-    from lakehouse.privacy.checking import as_certified, unnamed
+    from lakehouse.privacy.checking import as_certified, those_named
     from lakehouse.privacy.id_files import read_ids
     from lakehouse.privacy.needles import Needles
     from lakehouse.privacy.verify import search, summary
 
-    identifiers = as_certified(database, certificate, read_ids(ids).identifiers)
-    others = unnamed(database, certificate, identifiers)
+    read = read_ids(ids)
+    for remark in read.remarks:
+        note(f"{remark[0].upper()}{remark[1:]}.")
+    identifiers = as_certified(database, certificate, read.identifiers)
+    named = those_named(database, certificate, identifiers)
     wrong = []
-    if others:
-        wrong.append(f"{others:,} of the ids are of people whom the certificate is not about")
-    found = search(settings, database, str(certificate["tenant_id"]), Needles(identifiers))
+    if others := len(set(identifiers)) - len(named):
+        wrong.append(
+            f"{others:,} of the ids are of people whom the certificate is not about; they were not "
+            "searched for (`eta privacy verify --file`)"
+        )
+    if not named:
+        return wrong
+    found = search(settings, database, str(certificate["tenant_id"]), Needles(named))
     note(f"{sum(found.files.values()):,} files with {found.bytes / 2**20:,.1f} MiB were searched.")
     if not found.is_clean:
         columns = ("kind", "path", "how", "count")

@@ -20,7 +20,7 @@ def given(user: list[str] | None, file: Path | None) -> "IdFile":
 
     read = IdFile(()) if file is None else read_ids(file)
     named = tuple(Identifier(one) for one in user or ())
-    return IdFile((*read.identifiers, *named), read.heading, read.is_json)
+    return IdFile((*read.identifiers, *named), read.heading, read.is_json, read.notes)
 
 
 def looked_up(
@@ -61,24 +61,36 @@ def listed_or_as_read(database: "ControlDatabase", tenant: str, read: "IdFile") 
         for text in forms(read.identifiers)
         if subject_hash(listed.key, text) in listed.subjects
     }
-    if read.heading is not None:
-        note(f"Line 1, {read.heading}, is taken for a heading.")
+    for remark in read.remarks:
+        note(f"{remark[0].upper()}{remark[1:]}.")
     return [one.text for one in resolved(read.identifiers, known)]
 
 
 @contextmanager
 def new_file(path: Path | None) -> "Iterator[IO[str] | None]":
-    """A new file that its owner alone may read, opened before anything is asked for."""
+    """A new file that its owner alone may read; it appears whole after the block, or not at all.
+
+    It is opened before the block, so that what cannot be written is said before anything is done.
+    """
     if path is None:
         yield None
         return
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        if path.exists():
+            raise FileExistsError
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise EtaError(f"{path} is there already", remedy="name another file") from None
     except OSError as error:
         raise EtaError(
             f"{path} cannot be written ({error.strerror})", remedy="name another file"
         ) from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        yield file
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)

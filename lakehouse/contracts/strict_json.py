@@ -111,6 +111,45 @@ def loads(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH
     return StrictDecoder(max_depth).document(data)
 
 
+def plain_value(data: bytes) -> Any:
+    """Read one JSON text into Python's own values; raises `StrictJsonError`, also for a name twice.
+
+    For bodies of requests, whose fields a model checks: numbers are numbers.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise StrictJsonError("it is not UTF-8", error.start) from None
+    check_depth(text)
+    try:
+        value = _PLAIN.decode(text)
+    except json.JSONDecodeError as error:
+        raise StrictJsonError(error.msg, error.pos) from None
+    except StrictJsonError:
+        raise
+    except ValueError:  # more digits than Python takes for a number
+        raise StrictJsonError("a number has too many digits") from None
+    except RecursionError:
+        raise StrictJsonError("it is nested too deeply") from None
+    if _SURROGATE.search(text) and _has_half_a_character(value):
+        raise StrictJsonError("a text holds half a surrogate pair")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise StrictJsonError("a name comes twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise StrictJsonError(f"{name} is not a JSON value")
+
+
+_PLAIN: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+
+
 def dumps(value: Any) -> str:
     """Return a value as JSON text, its numbers as they were written."""
     if isinstance(value, Number):

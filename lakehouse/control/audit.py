@@ -89,6 +89,17 @@ class AuditLog:
                 is_met = is_met or before == until
         return None if is_met else 0
 
+    def has(self, action: str, tenant_id: str, subject: str, detail: dict[str, Any]) -> bool:
+        """Whether there is such an entry, whoever was its actor."""
+        table = schema.audit_log
+        query = select(table.c.detail).where(
+            table.c.action == action,
+            table.c.tenant_id == tenant_id,
+            table.c.subject == subject,
+        )
+        with self._connections.read() as connection:
+            return any(row.detail == detail for row in connection.execute(query))
+
     def list(self, tenant_id: str | None = None, *, limit: int = 100) -> tuple[AuditEntry, ...]:
         """Return the newest entries, newest first, of one tenant or all."""
         table = schema.audit_log

@@ -28,6 +28,8 @@ BUSY_SECONDS: Final = 15
 
 _DISKS: Final = {sqlite3.SQLITE_FULL: "full", sqlite3.SQLITE_READONLY: "read-only"}
 
+_BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
 _WRITES: Final = "eta_writes"
 
 
@@ -35,9 +37,16 @@ class DatabaseUnreachable(EtaError):
     """The control database does not answer; asking again later may help."""
 
     def __init__(self, cause: BaseException | None) -> None:
-        disk = _DISKS.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF)
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        disk = _DISKS.get(code)
         # without the driver's own words, which may hold the URL
-        if disk is not None:
+        if code in _BUSY:
+            message = "the control database is busy: another program has it locked"
+            remedy = (
+                f"try again; if it stays so for more than {BUSY_SECONDS} seconds, end the program "
+                "that holds it open for writing (`lsof` or `fuser` of the file names it)"
+            )
+        elif disk is not None:
             message = f"the disk of the control database is {disk}"
             remedy = "make room on it, or make it writable, and try again"
         else:

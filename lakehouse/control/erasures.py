@@ -17,10 +17,11 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from lakehouse.control import schema
 from lakehouse.control.audit import SYSTEM, AuditLog
 from lakehouse.control.connection import Connections
-from lakehouse.control.owner import Owner, is_dead, this_process
+from lakehouse.control.owner import this_process
 from lakehouse.control.suppressions import Suppressions, subject_hash
 from lakehouse.control.tenants import TenantNotFound
-from lakehouse.control.withdrawals import withdraw
+from lakehouse.control.withdrawals import FIRST_STEP as FIRST_STEP  # this module's name for it
+from lakehouse.control.withdrawals import WORKER, is_left, withdraw
 from lakehouse.errors import EtaError
 
 State = Literal[
@@ -34,11 +35,10 @@ was `withdrawn` is carried out no further."""
 DUE_AFTER: Final = timedelta(hours=24)
 ALARM_AFTER: Final = timedelta(hours=12)
 MAX_SUBJECTS: Final = 10_000
-FIRST_STEP: Final = "fence"
+ERASED: Final = "privacy.erased"
+"""What the audit log calls a completed request; the entry has the certificate's signature."""
 DONE: Final = "done"
 
-_WORKER: Final = "worker"
-"""Name among the notes of the process that carries a request out; shown to nobody."""
 _LEFT: Final = (
     "the process that carried it out has ended before it was done: the next `eta privacy work` "
     "goes on where it was"
@@ -246,7 +246,7 @@ class Erasures:
         with self._connections.write() as connection:
             notes = connection.execute(select(table.c.notes).where(*mine)).scalar()
             if notes is not None and state == "running":
-                values["notes"] = {**notes, _WORKER: asdict(this_process())}
+                values["notes"] = {**notes, WORKER: asdict(this_process())}
             connection.execute(update(table).where(*mine).values(**values))
 
     def note(self, request_id: str, *, anew: Mapping[str, Any] | None = None, **notes: Any) -> None:
@@ -264,6 +264,25 @@ class Erasures:
                 update(table).where(mine).values(notes={**notes, **held, **(anew or {})})
             )
 
+    def note_each(self, notes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Remember something of each request, in place of what was known, in one transaction."""
+        table = schema.erasures
+        with self._connections.write() as connection:
+            for request_id, fresh in notes.items():
+                mine = table.c.request_id == request_id
+                known: dict[str, Any] = connection.execute(
+                    select(table.c.notes).where(mine)
+                ).scalar_one()
+                connection.execute(update(table).where(mine).values(notes={**known, **fresh}))
+
+    def notes_of(self, request_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Return what is remembered of each request."""
+        table = schema.erasures
+        query = select(table.c.request_id, table.c.notes)
+        with self._connections.read() as connection:
+            rows = connection.execute(query.where(table.c.request_id.in_(request_ids))).all()
+        return {row.request_id: row.notes for row in rows}
+
     def complete(self, request_id: str, certificate: Mapping[str, Any]) -> bool:
         """End a request: its certificate stays, its subjects and their key go.
 
@@ -275,7 +294,7 @@ class Erasures:
                 return False
             signature = certificate.get("signature")
             self._audit.write(
-                connection, SYSTEM, "privacy.erased", tenant_id, request_id, signature=signature
+                connection, SYSTEM, ERASED, tenant_id, request_id, signature=signature
             )
         return True
 
@@ -367,6 +386,11 @@ def _check(subjects: Sequence[str]) -> None:
             f"an erasure has 1 to {MAX_SUBJECTS:,} subjects, this one {len(subjects):,}",
             remedy="name at least one, and more than that in several requests",
         )
+    if any("\0" in subject for subject in subjects):
+        raise EtaError(
+            "a subject has a NUL, which no stored id has",
+            remedy="send user ids (or anonymous ids) exactly as they were sent with the events",
+        )
     if any(not subject.strip() or len(subject) > 512 for subject in subjects):
         raise EtaError(
             "a subject is empty or longer than 512 characters",
@@ -376,20 +400,19 @@ def _check(subjects: Sequence[str]) -> None:
 
 def _erasure(row: Row[Any]) -> Erasure:
     """Return a request as it stands now: one whose process was killed waits for the next."""
-    notes = {name: value for name, value in row.notes.items() if name != _WORKER}
-    worker = row.notes.get(_WORKER)
-    is_left = row.state == "running" and worker is not None and is_dead(Owner(**worker))
+    notes = {name: value for name, value in row.notes.items() if name != WORKER}
+    was_left = is_left(row.state, row.notes)
     return Erasure(
         row.request_id,
         row.tenant_id,
-        "waiting" if is_left else row.state,
+        "waiting" if was_left else row.state,
         row.step,
         row.subject_count,
         row.requested_by,
         row.requested_at,
         row.due_at,
         row.finished_at,
-        (_LEFT,) if is_left else tuple(row.waits_for),
+        (_LEFT,) if was_left else tuple(row.waits_for),
         notes,
         row.certificate,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from lakehouse.control import schema
 from lakehouse.control.connection import Connections
@@ -28,6 +28,11 @@ class ListedHashes:
 def subject_hash(key: str, subject: str) -> str:
     """Return the keyed hash of a subject (HMAC-SHA256, hex)."""
     return hmac.new(key.encode(), subject.encode(), DIGEST).hexdigest()
+
+
+def hash_key_id(key: str) -> str:
+    """Return what tells a tenant's key from others, and says nothing of it."""
+    return hmac.new(key.encode(), b"eta: which key this is", DIGEST).hexdigest()[:16]
 
 
 class Suppressions:
@@ -59,6 +64,15 @@ class Suppressions:
             frozenset(str(row.subject_hash) for row in rows if row.tied_to is None),
             frozenset(str(row.subject_hash) for row in rows if row.tied_to is not None),
         )
+
+    def newest(self, tenant_id: str | None = None) -> datetime | None:
+        """Return when somebody was last put on a tenant's list, or on any; None for none."""
+        table = schema.suppressions
+        query = select(func.max(table.c.added_at))
+        if tenant_id is not None:
+            query = query.where(table.c.tenant_id == tenant_id)
+        with self._connections.read() as connection:
+            return connection.execute(query).scalar()
 
     def tenants(self) -> list[str]:
         """Return the tenants that have a list."""

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from lakehouse.control.suppressions import hash_key_id
 from lakehouse.privacy.certificate import signed
+from lakehouse.privacy.counts import (
+    DERIVED_ROWS,
+    ENTRIES,
+    FILES,
+    KEYS,
+    RAW_ROWS,
+    REWRITTEN,
+    SNAPSHOTS,
+    TOGETHER,
+    has_removed,
+)
 from lakehouse.privacy.unmatched import NOTHING, UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,17 +31,22 @@ if TYPE_CHECKING:
     from lakehouse.privacy.verify import Search
 
 
+HASHED_WITH: Final = "hashed_with"
+"""What tells the key that the subjects are hashed with from another one."""
+_OF_ALL: Final = ("rewritten", "files_removed", "snapshots_withdrawn", "searched", "mentions")
+"""What a certificate counts of all requests that were carried out together; rows, keys and entries
+of the database are counted for each request."""
+
+
 @dataclass(frozen=True, slots=True)
 class ErasureResult:
     """What the last search of a round showed, and what the round did.
 
-    `identifiers`: how many were looked for, by kind. `removed`: files by kind of place. `refusal`:
-    why the training set was not published again, if it had to be and was not.
+    `identifiers`: how many were looked for, by kind. `refusal`: why the training set was not
+    published again, if it had to be and was not.
     """
 
     found: Search
-    removed: Mapping[str, int]
-    withdrawn: Sequence[str]
     refusal: str | None
     policy: str
     identifiers: Mapping[str, int]
@@ -55,7 +72,7 @@ def end_request(
     False when it had ended before.
     """
     request = database.erasures.get(request_id)
-    if request.notes.get(NOTHING):
+    if request.notes.get(NOTHING) and not has_removed(request):
         return database.erasures.end_without(request_id, request.tenant_id, proven.searched)
     content = _content(database, request, proven, now)
     return database.erasures.complete(request_id, signed(content, key))
@@ -72,22 +89,29 @@ def _content(
         "due_at": request.due_at.isoformat(),
         "completed_at": now.isoformat(),
         "subjects": sorted(h for h, tied_to in hashes.items() if tied_to is None),
+        HASHED_WITH: hash_key_id(database.suppressed(request.tenant_id).key),
         "tied_ids": sorted(h for h, tied_to in hashes.items() if tied_to is not None),
         "subjects_without_rows": notes.get(UNKNOWN),
-        "rows_deleted": {**notes.get("raw_rows", {}), **notes.get("derived_rows", {})},
-        "rewritten": {
-            "files": notes.get("files_rewritten", 0),
-            "bytes": notes.get("bytes_rewritten", 0),
-        },
-        "redis_keys_deleted": notes.get("redis_keys", 0),
-        "database_rows_changed": notes.get("database_rows", 0),
-        "files_removed": dict(proven.removed),
-        "snapshots_withdrawn": list(proven.withdrawn),
+        "rows_deleted": {**notes.get(RAW_ROWS, {}), **notes.get(DERIVED_ROWS, {})},
+        "redis_keys_deleted": notes.get(KEYS, 0),
+        "database_rows_changed": notes.get(ENTRIES, 0),
+        "rewritten": _rewritten(notes),
+        "files_removed": notes.get(FILES, {}),
+        "snapshots_withdrawn": notes.get(
+            SNAPSHOTS, [] if notes.get(FILES, {}) is not None else None
+        ),
         "not_published_anew": proven.refusal,
         "table_versions": dict(proven.table_versions),
         "table_commits": dict(proven.table_commits),
         "searched": {**proven.searched, "found": 0},
         "mentions": {"policy": proven.policy, "places": proven.found.mention_counts},
+        "together": {"requests": notes.get(TOGETHER, 1), "of_all_of_them": list(_OF_ALL)},
         "not_searched": ["topics of Kafka: their retention deletes what they hold"],
         "audit_head": database.audit.head(),
     }
+
+
+def _rewritten(notes: Mapping[str, Any]) -> dict[str, int] | None:
+    """Files and bytes that were written again; None when a process was killed meanwhile."""
+    counted: dict[str, int] | None = notes.get(REWRITTEN, {})
+    return None if counted is None else {name: counted.get(name, 0) for name in ("files", "bytes")}

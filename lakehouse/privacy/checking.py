@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any
 from deltalake.exceptions import DeltaError
 
 from lakehouse.contracts.tenant import check_tenant_id
+from lakehouse.control.erasures import ERASED
 from lakehouse.control.suppressions import subject_hash
 from lakehouse.privacy.derived import commit_hashes
 from lakehouse.privacy.id_files import Identifier, forms, resolved
+from lakehouse.privacy.leftovers import Leftovers, people_in_leftovers
+from lakehouse.privacy.readers import Readers
+from lakehouse.privacy.suppression import Suppressed
+from lakehouse.privacy.verify import tenant_settings
 from lakehouse.storage.tables import open_path
 
 if TYPE_CHECKING:
@@ -53,6 +58,24 @@ def tables_without_commit(settings: LakeSettings, certificate: Mapping[str, Any]
     return len(certificate["table_versions"]) - len(commits.keys() & certified.keys())
 
 
+def leftovers_of(
+    settings: LakeSettings, database: ControlDatabase, certificate: Mapping[str, Any]
+) -> Leftovers:
+    """Look for the certificate's people in data files that no current version of a table names.
+
+    Such files are there when a backup was copied over the lake: no table shows their rows.
+    """
+    tenant_id = check_tenant_id(str(certificate["tenant_id"]))
+    people = Suppressed(
+        0,
+        database.suppressed(tenant_id).key,
+        frozenset(map(str, certificate["subjects"])),
+        frozenset(map(str, certificate.get("tied_ids", ()))),
+    )
+    readers = Readers(tenant_settings(database, tenant_id))
+    return people_in_leftovers(settings, tenant_id, people, readers)
+
+
 def list_against(database: ControlDatabase, certificate: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the suppression list and the audit log."""
     wrong = []
@@ -71,6 +94,12 @@ def list_against(database: ControlDatabase, certificate: Mapping[str, Any]) -> l
             if broken
             else "the audit log does not have the entry that the certificate names"
         )
+    own = {"signature": certificate["signature"]}
+    if not database.audit.has(ERASED, tenant_id, str(certificate["request_id"]), own):
+        wrong.append(
+            "the audit log does not have the entry of this certificate: its end is missing, or an "
+            "older state was restored"
+        )
     return wrong
 
 
@@ -84,10 +113,10 @@ def as_certified(
     return [one.text for one in resolved(identifiers, known)]
 
 
-def unnamed(
+def those_named(
     database: ControlDatabase, certificate: Mapping[str, Any], identifiers: Iterable[str]
-) -> int:
-    """Return how many of these identifiers the certificate is not about."""
+) -> list[str]:
+    """Return those of the identifiers that the certificate is about."""
     key = database.suppressed(check_tenant_id(str(certificate["tenant_id"]))).key
     named = {*certificate["subjects"]}
-    return sum(subject_hash(key, one) not in named for one in set(identifiers))
+    return [one for one in dict.fromkeys(identifiers) if subject_hash(key, one) in named]

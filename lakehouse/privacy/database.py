@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-from sqlalchemy import Table, select, update
+from sqlalchemy import ColumnElement, Table, select, update
 
 from lakehouse.contracts.identifying import spelling
 from lakehouse.contracts.layout import SourceLayout
@@ -81,18 +82,51 @@ def take_out_of_rows(
     Of a waiting message only the events of these people go, and those that name no user and have
     one of the `tied` anonymous ids: the others are still to be stored.
     """
-    readers = readers or Readers(TenantSettings())
-    changed = 0
+    changes = row_changes(database, tenant_id, needles, readers or Readers(TenantSettings()), tied)
+    change_rows(database, changes)
+    return len(changes)
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """A row that names people, what it has to be set to, and whom it names: subjects, tied ids."""
+
+    is_of: ColumnElement[bool]
+    table: Table
+    values: Mapping[str, Any] = field(repr=False)
+    subjects: Collection[str] = field(repr=False)
+    tied: Collection[str] = field(repr=False)
+
+
+def row_changes(
+    database: ControlDatabase,
+    tenant_id: str,
+    needles: Needles,
+    readers: Readers,
+    tied: frozenset[str] = frozenset(),
+) -> list[RowChange]:
+    """Return what has to be changed so that no row names these people any more."""
+    found = []
     for table, row in list(_rows(database, tenant_id)):
         change = _change_of(table, row, needles, readers, tied)
         if change is None:
             continue
-        key = table.c.job_id if table is schema.jobs else table.c.message_hash
-        mine = key == (row.job_id if table is schema.jobs else row.message_hash)
+        is_job = table is schema.jobs
+        mine = table.c.job_id == row.job_id if is_job else table.c.message_hash == row.message_hash
+        named = (
+            (_in_answer(needles, [row.request, row.result]), set())
+            if is_job
+            else _in_message(needles, row, readers, tied)
+        )
+        found.append(RowChange(mine, table, change, *named))
+    return found
+
+
+def change_rows(database: ControlDatabase, changes: Iterable[RowChange]) -> None:
+    """Change rows as `row_changes` says."""
+    for one in changes:
         with database.connections.write() as connection:
-            connection.execute(update(table).where(mine).values(**change))
-        changed += 1
-    return changed
+            connection.execute(update(one.table).where(one.is_of).values(**one.values))
 
 
 def _rows(database: ControlDatabase, tenant_id: str) -> Iterator[tuple[Table, Any]]:
@@ -123,11 +157,42 @@ def _change_of(
         values = {n: _without(needles, getattr(row, n)) for n in ("request", "result")}
         return None if values == {"request": row.request, "result": row.result} else values
     if table is schema.webhook_messages and row.payload is not None:
-        layout = SourceLayout(format="json", mapping=row.mapping)
-        reader = readers.of(DataType(row.data_type), layout)
-        payload = _without_events(needles, row.payload, reader, tied)
+        payload = _without_events(needles, row.payload, _reader(row, readers), tied)
         return None if payload == row.payload else {"payload": payload}
     return None
+
+
+def _reader(row: Any, readers: Readers) -> RecordReader:
+    layout = SourceLayout(format="json", mapping=row.mapping)
+    return readers.of(DataType(row.data_type), layout)
+
+
+def _in_message(
+    needles: Needles, row: Any, readers: Readers, tied: frozenset[str]
+) -> tuple[set[str], set[str]]:
+    """Return the subjects that a message names, and the tied ids of its events without a user."""
+    reader, parts = _reader(row, readers), [row.payload]
+    with suppress(StrictJsonError):
+        body = loads(row.payload).value
+        events = body.get(BATCH) if isinstance(body, dict) else body
+        parts += [dumps(one).encode() for one in events] if isinstance(events, list) else []
+    named = [reader.named(part).people(needles.texts, tied) for part in parts]
+    return set().union(*(one for one, _ in named)), set().union(*(one for _, one in named))
+
+
+def _in_answer(needles: Needles, value: Any, *, is_named: bool = False) -> set[str]:
+    """Return whom a JSON value has under names of ids, as `_without` replaces them."""
+    if isinstance(value, dict):
+        return set().union(
+            *(
+                _in_answer(needles, v, is_named=is_named or spelling(n) in _NAMES_OF_PEOPLE)
+                for n, v in value.items()
+            )
+        )
+    if isinstance(value, list):
+        return set().union(*(_in_answer(needles, one, is_named=is_named) for one in value))
+    is_one = is_named and not isinstance(value, bool) and str(value) in needles.texts
+    return {str(value)} if is_one else set()
 
 
 def _mentions(needles: Needles, values: dict[str, Any]) -> bool:

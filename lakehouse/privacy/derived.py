@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
@@ -113,12 +113,13 @@ def commit_hashes(settings: LakeSettings, versions: Mapping[str, int]) -> dict[s
 
 
 def count_rows(
-    tables: Mapping[str, DeltaTable], tenant_id: str, requests: Mapping[str, str]
+    tables: Mapping[str, DeltaTable], tenant_id: str, requests: Mapping[str, Collection[str]]
 ) -> dict[str, Counter[str]]:
-    """Return table → request → rows of its subjects; `requests` has the request of each."""
+    """Return table → request → rows of its subjects; `requests` has those of each subject."""
     subjects = pl.DataFrame(
-        {USER: list(requests), "request_id": list(requests.values())},
+        [(subject, one) for subject, mine in requests.items() for one in mine],
         schema={USER: pl.String, "request_id": pl.String},
+        orient="row",
     )
     counted: dict[str, Counter[str]] = {}
     for name, table in tables.items():

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_QUARANTINE
 from lakehouse.control.erasures import FIRST_STEP, Erasure, Subject
 from lakehouse.privacy.certifying import ErasureResult, end_request
-from lakehouse.privacy.database import TABLES, take_out_of_rows
+from lakehouse.privacy.counts import DERIVED_ROWS, ENTRIES, FILES, KEYS, RAW_ROWS, REWRITTEN, Counts
+from lakehouse.privacy.database import TABLES, change_rows, row_changes
 from lakehouse.privacy.derived import (
     commit_hashes,
     count_rows,
@@ -27,10 +28,10 @@ from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.places import DATABASE, REDIS
 from lakehouse.privacy.raw_tables import People, delete_rows, erased_rows, tied_ids
 from lakehouse.privacy.readers import Readers
-from lakehouse.privacy.redis_keys import delete_keys
+from lakehouse.privacy.redis_keys import delete_keys, with_keys
 from lakehouse.privacy.remnants import (
-    drop_mentioning,
     drop_old_files,
+    files_naming,
     remove_remnants,
 )
 from lakehouse.privacy.signing import signing_key
@@ -130,7 +131,7 @@ class ErasurePass:
         raise_fence(self._settings)
         people = self._people()
         by_request: dict[str, dict[str, str]] = {}
-        for text, subject in tied_ids(self._settings, people).items():
+        for text, subject in tied_ids(self._settings, people):
             by_request.setdefault(subject.request_id, {})[text] = subject.subject_hash
         for request_id, tied in by_request.items():
             self._database.erasures.tie(self._tenant_id, request_id, tied)
@@ -141,20 +142,17 @@ class ErasurePass:
     def _raw(self) -> None:
         people = self._people()
         tables = derived_tables(self._settings)
-        owners = {text: one.request_id for text, one in people.subjects.items()}
-        self._note("derived_rows", count_rows(tables, self._tenant_id, owners))
-        done = delete_rows(self._settings, people, self._now(), self._tenant)
-        if self._policy == "delete_row":
-            done += delete_mentions(self._settings, people, self._now())
-        elif self._policy == "redact":
-            done += redact_mentions(self._settings, people)
-        erased = erased_rows(self._settings, self._tenant_id, self._ids)
-        for request_id in self._ids:
-            rows = {table: counted[request_id] for table, counted in erased.items()}
-            self._database.erasures.note(request_id, anew={"raw_rows": rows})
-            self._database.erasures.note(
-                request_id, files_rewritten=done.files, bytes_rewritten=done.bytes
-            )
+        counts = self._counts()
+        counts.together()
+        counts.rows(DERIVED_ROWS, count_rows(tables, self._tenant_id, people.requests))
+        with counts.while_taking(REWRITTEN) as rewritten:
+            done = delete_rows(self._settings, people, self._now(), self._tenant)
+            if self._policy == "delete_row":
+                done += delete_mentions(self._settings, people, self._now())
+            elif self._policy == "redact":
+                done += redact_mentions(self._settings, people)
+            rewritten.update(files=done.files, bytes=done.bytes)
+        counts.rows(RAW_ROWS, erased_rows(self._settings, self._tenant_id, self._ids))
 
     def _clean_models(self) -> None:
         """Delete from the models' tables and bring them up to date, alone.
@@ -175,18 +173,25 @@ class ErasurePass:
                 # What the run itself deleted is only marked: the second pass rewrites it.
 
     def _stores(self) -> None:
-        people = self._people()
-        keys = delete_keys(self._settings.redis_url, self._tenant_id, people.subjects)
-        rows = take_out_of_rows(
+        people, counts = self._people(), self._counts()
+        redis = (self._settings.redis_url, self._tenant_id, people.subjects)
+        keys: Counter[str] = Counter()
+        for subject in with_keys(*redis):
+            keys.update(people.requests_of([subject]))
+        changes = row_changes(
             self._database,
             self._tenant_id,
             people.needles,
             Readers(self._tenant),
             frozenset(people.tied),
         )
+        rows: Counter[str] = Counter()
+        for one in changes:
+            rows.update(people.requests_of(one.subjects, one.tied))
+        with counts.before_taking(KEYS, keys), counts.before_taking(ENTRIES, rows):
+            delete_keys(*redis)
+            change_rows(self._database, changes)
         self._database.compact(TABLES)
-        for request_id in self._ids:
-            self._database.erasures.note(request_id, redis_keys=keys, database_rows=rows)
 
     def _prove(self) -> None:
         """Search; remove what is left and search again; certify when nothing is."""
@@ -195,30 +200,38 @@ class ErasurePass:
             return
         refuse_unsearchable(self._settings)
         empty_scratch(self._settings)
-        people = self._people()
-        removed: Counter[str] = Counter()
+        people, counts = self._people(), self._counts()
+        found = self._search_and_remove(people, counts)
+        with counts.while_taking(FILES):
+            withdrawn = self._models.withdraw(self._settings, self._tenant_id, self._now())
+            counts.snapshots(withdrawn)
+        refusal = self._models.publish(self._settings, self._tenant_id) if withdrawn else None
+        self._certify(found, refusal)
+
+    def _search_and_remove(self, people: People, counts: Counts) -> Search:
+        """Return the search that found nobody; raises `WaitingError` when somebody stays."""
         if people.tied:  # others may have them as well: there the live rows stay
             tied = Needles(people.tied)
             readers = Readers(self._tenant)
-            removed.update(
-                drop_old_files(self._settings, self._tenant_id, _WITH_TIED, tied, readers)
-            )
+            old = files_naming(self._settings, self._tenant_id, _WITH_TIED, tied, readers)
+            with counts.while_taking(FILES) as removed:
+                removed.update(drop_old_files(self._settings, old))
         for _ in range(ROUNDS):
             found = search(self._settings, self._database, self._tenant_id, people.needles)
             if found.is_clean:
                 break
-            done = remove_remnants(self._settings, found, self._database.queue.needs)
-            removed.update(done.files)
+            with counts.while_taking(FILES) as removed:
+                done = remove_remnants(self._settings, found, self._database.queue.needs)
+                removed.update(done.files)
             self._repeat_for(done.live, {finding.kind for finding in found.findings})
         else:
             raise WaitingError(still_found(self._settings, found))
         if self._policy != "keep":
             old = [one for one in found.mentions if one.how.removeprefix("column ") in FREE_COLUMNS]
-            removed.update(drop_mentioning(self._settings, old))
+            with counts.while_taking(FILES) as removed:
+                removed.update(drop_old_files(self._settings, old))
             found = search(self._settings, self._database, self._tenant_id, people.needles)
-        withdrawn = self._models.withdraw(self._settings, self._tenant_id, self._now())
-        refusal = self._models.publish(self._settings, self._tenant_id) if withdrawn else None
-        self._certify(found, removed, withdrawn, refusal)
+        return found
 
     def _repeat_for(self, live: set[str], kinds: set[str]) -> None:
         """Do earlier steps again for what was found where they should have left nothing."""
@@ -241,18 +254,10 @@ class ErasurePass:
         self._requests = [one for one in self._requests if one.request_id not in self.held]
         self._ids = [request.request_id for request in self._requests]
 
-    def _certify(
-        self,
-        found: Search,
-        removed: Mapping[str, int],
-        withdrawn: Sequence[str],
-        refusal: str | None,
-    ) -> None:
+    def _certify(self, found: Search, refusal: str | None) -> None:
         versions = table_versions(self._settings)
         proven = ErasureResult(
             found=found,
-            removed=removed,
-            withdrawn=withdrawn,
             refusal=refusal,
             policy=self._policy,
             identifiers=self._people().needles.counts,
@@ -271,11 +276,5 @@ class ErasurePass:
     def _subjects(self) -> list[Subject]:
         return self._database.erasures.subjects(self._ids)
 
-    def _note(self, name: str, counts: Mapping[str, Mapping[str, int]]) -> None:
-        """Note per request the rows of each table; what an earlier attempt counted stays.
-
-        An erased row is counted before it goes, so the first count is that of all.
-        """
-        for request_id in self._ids:
-            rows = {table: counted.get(request_id, 0) for table, counted in counts.items()}
-            self._database.erasures.note(request_id, **{name: rows})
+    def _counts(self) -> Counts:
+        return Counts(self._database.erasures, self._ids)

@@ -12,22 +12,21 @@ import io
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from lakehouse.contracts.characters import folded
 from lakehouse.errors import EtaError
+from lakehouse.privacy.id_objects import HEADINGS, NAMES, ids_of, is_object
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SHOWN_LINES: Final = 20
-NAMES: Final = (
-    *("user_id", "userid", "anonymous_id", "anonymousid", "customer_id", "customerid"),
-    *("subject", "subject_id", "user", "users", "id", "ids", "identifier", "identifiers"),
-)
-"""What a heading, or a field of a JSON object, calls an identifier; the first one counts."""
+LONGEST: Final = 512
+"""Characters of an identifier."""
 
-_HEADINGS: Final = frozenset(folded(name) for name in NAMES)
+_SEPARATORS: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
+_ANY_SIZE: Final = 1 << 30
 _JSON: Final = frozenset({".json", ".jsonl", ".ndjson"})
 _NONE: Final = "\x1f"
 """Separator of columns that no file has: a comma is a part of an identifier."""
@@ -66,15 +65,24 @@ class IdFile:
     identifiers: tuple[Identifier, ...]
     heading: str | None = None
     is_json: bool = False
+    notes: tuple[str, ...] = ()
+    """What to tell about its lines, without naming an identifier."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to tell about how it was read."""
+        told = () if self.heading is None else (f"line 1, {self.heading}, is taken for a heading",)
+        return (*told, *self.notes)
 
 
 def read_ids(path: Path) -> IdFile:
     """Read a file of identifiers.
 
     UTF-8, or UTF-16 or UTF-32 with a byte order mark. JSON lines are texts, numbers (as they are
-    written), or objects with a field of `NAMES`. Anything else is CSV of one column: an identifier
-    may be quoted, and keeps white space around it only if it is. A first line that is a name of
-    `NAMES` is a heading. Raises `EtaError`, with the line, for what can be read in two ways.
+    written), or objects with a field of `NAMES`: of several ids of people in one, each is taken.
+    Anything else is CSV of one column: an identifier may be quoted, and keeps white space around
+    it, commas and semicolons only if it is. A first line that is a name of `NAMES` is a heading.
+    Raises `EtaError`, with the line, for what can be read in two ways.
     """
     text = _decoded(path.read_bytes())
     suffix = path.suffix.lower()
@@ -84,8 +92,8 @@ def read_ids(path: Path) -> IdFile:
         if line.strip()
     ]
     is_named_json = suffix in _JSON
-    if lines and suffix != ".csv" and (is_named_json or _is_object(lines[0][1])):
-        return _headed(_json_lines(lines), is_json=True)
+    if lines and suffix != ".csv" and (is_named_json or is_object(lines[0][1])):
+        return _headed(*_json_lines(lines), is_json=True)
     as_json = None if suffix == ".csv" else _json_texts(lines)
     if as_json is None:
         return _headed(list(_csv_rows(text)))
@@ -93,6 +101,7 @@ def read_ids(path: Path) -> IdFile:
         as_csv = list(_csv_rows(text))
     except EtaError:
         return _headed(as_json, is_json=True)
+    _headed(as_json)  # what no id can be is told first
     for one, other in zip(as_csv, as_json, strict=False):
         if one.text != other.text:
             raise EtaError(
@@ -102,8 +111,20 @@ def read_ids(path: Path) -> IdFile:
     return _headed(as_csv)
 
 
-def _headed(rows: list[Identifier], *, is_json: bool = False) -> IdFile:
+def _headed(
+    rows: list[Identifier], notes: tuple[str, ...] = (), *, is_json: bool = False
+) -> IdFile:
     for one in rows:
+        if "\0" in one.text:
+            raise EtaError(
+                f"line {one.line} of the file has a NUL",
+                remedy="take the line out: no stored identifier has one",
+            )
+        if len(one.text) > LONGEST:
+            raise EtaError(
+                f"line {one.line} of the file is longer than {LONGEST} characters",
+                remedy="take the line out: no stored identifier is so long; ids stand one per line",
+            )
         try:
             one.text.encode()
         except UnicodeEncodeError:
@@ -111,9 +132,9 @@ def _headed(rows: list[Identifier], *, is_json: bool = False) -> IdFile:
                 f"line {one.line} of the file has half of a surrogate pair, which is no character",
                 remedy="take the line out: no stored identifier has one",
             ) from None
-    if rows and folded(rows[0].text) in _HEADINGS and not rows[0].is_field:
-        return IdFile(tuple(rows[1:]), heading=rows[0].text, is_json=is_json)
-    return IdFile(tuple(rows), is_json=is_json)
+    if rows and folded(rows[0].text) in HEADINGS and not rows[0].is_field:
+        return IdFile(tuple(rows[1:]), rows[0].text, is_json, notes)
+    return IdFile(tuple(rows), None, is_json, notes)
 
 
 def write_ids(file: IO[str], identifiers: Iterable[str]) -> None:
@@ -159,6 +180,7 @@ def _decoded(data: bytes) -> str:
 def _csv_rows(text: str) -> Iterator[Identifier]:
     lines = io.StringIO(text, newline="")  # ends lines at CR, LF and CRLF, and nowhere else
     raw = _Lines(lines)
+    csv.field_size_limit(_ANY_SIZE)  # of the whole process, so set by who needs it
     rows = csv.reader(raw, delimiter=_NONE, strict=True)
     while True:
         first = raw.number + 1
@@ -183,8 +205,8 @@ def _csv_rows(text: str) -> Iterator[Identifier]:
         found = written if is_quoted else written.strip()
         if not found.strip():
             continue
-        if not is_quoted and first == 1:
-            _refuse_columns(found)
+        if not is_quoted:
+            _refuse_columns(found, first)
         yield Identifier(found, first, written)
 
 
@@ -203,67 +225,71 @@ class _Lines(Iterator[str]):
         return line
 
 
-def _refuse_columns(heading: str) -> None:
-    """Refuse a file whose heading has several columns, one of which is of identifiers."""
+def _refuse_columns(line: str, number: int) -> None:
+    """Refuse a line without quotes that has several columns, or that is a JSON object."""
     for separator in (",", ";", "\t", "|"):
-        names = [folded(name.strip('"')) for name in heading.split(separator)]
-        if len(names) > 1 and not _HEADINGS.isdisjoint(names):
+        names = [folded(name.strip('"')) for name in line.split(separator)]
+        if number == 1 and len(names) > 1 and not HEADINGS.isdisjoint(names):
             raise EtaError(
-                "the file has several columns",
+                "line 1 of the file has several columns",
                 remedy="give a file with the column of the ids alone",
             )
+        if len(names) > 1 and separator != "|":  # a part of many ids: `auth0|5f7`
+            raise EtaError(
+                f"line {number} of the file has {_SEPARATORS[separator]} outside quotes: several "
+                "columns, or an id with one in it",
+                remedy="give a file with the column of the ids alone; write an id in quotes, as in "
+                '"anna,berta", or the file as JSON lines',
+            )
+    if is_object(line):
+        raise EtaError(
+            f"line {number} of the file is a JSON object among lines that are none",
+            remedy="write each line as JSON, or none",
+        )
 
 
-def _json_lines(lines: Sequence[tuple[int, str]]) -> list[Identifier]:
-    """Return the identifiers of JSON lines; raises `EtaError` for a line that has none."""
-    found = []
+def _json_lines(
+    lines: Sequence[tuple[int, str]],
+) -> tuple[list[Identifier], tuple[str, ...]]:
+    """Return the identifiers of JSON lines, and what to tell about them.
+
+    Raises `EtaError` for a line that has none.
+    """
+    found: list[Identifier] = []
+    several, passed = list[int](), list[int]()
     for number, line in lines:
-        identifier = _of_json(line)
-        if identifier is None or not identifier.strip():
+        ids = ids_of(line, number)
+        if not ids.texts or not all(text.strip() for text in ids.texts):
             raise EtaError(
                 f"line {number} of the file is no text, number or object with a field `user_id`",
                 remedy=f"write each line as a JSON text, or with one of: {', '.join(NAMES[:6])}",
             )
-        found.append(Identifier(identifier, number, identifier, is_field=_is_object(line)))
-    return found
+        found += [Identifier(text, number, text, is_field=is_object(line)) for text in ids.texts]
+        several += [number] if len(ids.texts) > 1 else []
+        passed += [number] if ids.is_more else []
+    notes = []
+    if several:
+        notes.append(f"several ids of one object are taken, each for a person{on_lines(several)}")
+    if passed:
+        notes.append(
+            "beside the field of a person's id there is another, such as `id`, that is not taken"
+            f"{on_lines(passed)}"
+        )
+    return found, tuple(notes)
+
+
+def on_lines(lines: Sequence[int]) -> str:
+    """Return the numbers of lines as the end of a sentence."""
+    more = f" and {len(lines) - SHOWN_LINES:,} more" if len(lines) > SHOWN_LINES else ""
+    return f": line {', '.join(map(str, lines[:SHOWN_LINES]))}{more}"
 
 
 def _json_texts(lines: Sequence[tuple[int, str]]) -> list[Identifier] | None:
     """Return the identifiers of a file in which every line is JSON; else None."""
-    found = [(number, _of_json(line)) for number, line in lines]
-    if any(text is None for _, text in found):
-        return None
-    return [Identifier(text, number, text) for number, text in found if text and text.strip()]
-
-
-class _Number(str):
-    """A number as it is written."""
-
-    __slots__ = ()
-
-
-_DECODER: Final = json.JSONDecoder(parse_int=_Number, parse_float=_Number, parse_constant=str)
-
-
-def _parsed(line: str) -> Any:
-    try:
-        return _DECODER.decode(line.strip())
-    except (ValueError, RecursionError):
-        return None
-
-
-def _is_object(line: str) -> bool:
-    return isinstance(_parsed(line), dict)
-
-
-def _of_json(line: str) -> str | None:
-    """The identifier of a line: a text, a number, or a field of an object."""
-    if line.strip() in ("NaN", "Infinity", "-Infinity"):
-        return None
-    value = _parsed(line)
-    if isinstance(value, dict):
-        by_name = {folded(name): held for name, held in value.items()}
-        value = next(
-            (by_name[folded(name)] for name in NAMES if by_name.get(folded(name)) is not None), None
-        )
-    return str(value) if isinstance(value, str) else None
+    found: list[Identifier] = []
+    for number, line in lines:
+        texts = ids_of(line, number).texts
+        if not texts:
+            return None
+        found += [Identifier(text, number, text) for text in texts if text.strip()]
+    return found

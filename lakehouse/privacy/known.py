@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import check_owner
-from lakehouse.privacy.id_files import SHOWN_LINES, Identifier, IdFile, forms, resolved
+from lakehouse.privacy.id_files import Identifier, IdFile, forms, on_lines, resolved
 from lakehouse.privacy.quarantined import RECORDS
 from lakehouse.privacy.readers import Readers
 
@@ -78,9 +78,7 @@ def remarks(
 
     `stored`: those that have rows; None when that is not known.
     """
-    told = []
-    if file is not None and file.heading is not None:
-        told.append(f"line 1, {file.heading}, is taken for a heading")
+    told = [] if file is None else list(file.remarks)
     trimmed = [one for one in identifiers if one.is_trimmed]
     if trimmed:
         told.append(
@@ -99,10 +97,7 @@ def remarks(
 
 def _lines(identifiers: Iterable[Identifier]) -> str:
     lines = [one.line for one in identifiers if one.line is not None]
-    if not lines:
-        return ""
-    more = f" and {len(lines) - SHOWN_LINES:,} more" if len(lines) > SHOWN_LINES else ""
-    return f": line {', '.join(map(str, lines[:SHOWN_LINES]))}{more}"
+    return on_lines(lines) if lines else ""
 
 
 def _in_table(table: DeltaTable, tenant_id: str, asked: Collection[str]) -> set[str]:

@@ -1,9 +1,10 @@
 """Rows that only mention an erased person, under a tenant's policy for them.
 
 They are looked for in the free texts of raw tables and in quarantined records. `delete_row` deletes
-them and counts them with the rows of the first request. `redact` writes `(erased)` in the place of
-the identifier: the rows stay, with their ids, places and times. Tables of the models follow by the
-next run. Identifiers of fewer than eight bytes are in no mention (`needles`).
+them and counts them with the rows of each request whose people they mention. `redact` writes
+`(erased)` in the place of the identifier: the rows stay, with their ids, places and times. Tables
+of the models follow by the next run. Identifiers of fewer than eight bytes are in no mention
+(`needles`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from lakehouse.contracts.strict_json import Number, StrictJsonError, dumps, load
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_ITEMS, RAW_QUARANTINE, TableSpec
 from lakehouse.errors import EtaError
 from lakehouse.privacy.database import ERASED
-from lakehouse.privacy.raw_tables import PLACE, TRIES, RowSearch, delete_found
+from lakehouse.privacy.raw_tables import PLACE, TRIES, RowSearch, delete_found, of_requests
 from lakehouse.privacy.rewriting import Mask, Rewritten, find_rows, take_out
 from lakehouse.storage.quarantine import Quarantine
 from lakehouse.storage.tables import open_table, table_opener
@@ -87,15 +88,19 @@ def _redact(
 
 
 def _search(spec: TableSpec, columns: Sequence[str], people: People) -> RowSearch:
-    first, needles = people.request_ids[0], people.needles
+    needles = people.needles
     told_of = [*PLACE, *(["attempt"] if spec is RAW_QUARANTINE else [])]
 
     def find(rows: pa.Table) -> tuple[Mask, pl.DataFrame]:
         mask = np.zeros(rows.num_rows, dtype=bool)
+        mentioned: dict[int, set[str]] = {}
         for name in columns:
-            mask[sorted(needles.rows(rows.column(name).combine_chunks()))] = True
+            for row, texts in needles.people(rows.column(name).combine_chunks()).items():
+                mentioned.setdefault(row, set()).update(texts)
+        mask[sorted(mentioned)] = True
         told = pl.DataFrame(rows.select(told_of)).filter(pl.Series(mask))
-        return mask, told.with_columns(request_id=pl.lit(first))
+        mine = [(texts, ()) for _, texts in sorted(mentioned.items())]
+        return mask, told.with_columns(of_requests(people, mine))
 
     return RowSearch([*told_of, *columns], find)
 

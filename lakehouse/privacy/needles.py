@@ -36,11 +36,13 @@ class Needles:
         self.texts = frozenset(self.subjects)
         self._patterns: list[bytes] = []
         self._is_wide: list[bool] = []
+        self._of_pattern: list[str] = []
         for subject in self.subjects:
             if len(subject.encode()) >= SHORT:
                 for form, is_wide in _forms(subject):
                     self._patterns.append(form)
                     self._is_wide.append(is_wide)
+                    self._of_pattern.append(subject)
         self.longest = max(map(len, self._patterns), default=0)
 
     @property
@@ -79,25 +81,31 @@ class Needles:
 
     def rows(self, values: pa.Array) -> set[int]:
         """Return the positions of the texts or bytes of an array that mention any."""
+        return set(self.people(values))
+
+    def people(self, values: pa.Array) -> dict[int, set[str]]:
+        """Return position → identifiers that the text or the bytes there mention."""
         plain = _plain(values)
         if not self._patterns or not len(plain):
-            return set()
+            return {}
         offsets = np.frombuffer(plain.buffers()[1], dtype=np.int64)[
             plain.offset : plain.offset + len(plain) + 1
         ]
         data = plain.buffers()[2]
         if data is None:
-            return set()
+            return {}
         view = memoryview(data).cast("B")
-        found: set[int] = set()
+        found: dict[int, set[str]] = {}
         for pattern, start, end in self._automaton.find_matches_as_indexes(view, overlapping=True):
             row = int(np.searchsorted(offsets, start, side="right")) - 1
-            if row in found or not 0 <= row < len(plain) or end > offsets[row + 1]:
+            subject = self._of_pattern[pattern]
+            is_known = subject in found.get(row, ())
+            if is_known or not 0 <= row < len(plain) or end > offsets[row + 1]:
                 continue
             first, last = int(offsets[row]), int(offsets[row + 1])
             text = view[first:last]
             if _stands(text, start - first, end - first, is_wide=self._is_wide[pattern]):
-                found.add(row)
+                found.setdefault(row, set()).add(subject)
         return found
 
     @cached_property

@@ -42,6 +42,14 @@ class RecordSearch:
                 found[number] = named.is_of(subjects, self._tied.__contains__)
         return found
 
+    def people(self, rows: pa.Table) -> list[tuple[set[str], set[str]]]:
+        """Return of each record the subjects that it names, and the tied ids by which it counts."""
+        columns = (rows.column(name).to_pylist() for name in RECORDS)
+        return [
+            self._readers.of_text(kind, layout).named(raw).people(self._needles.texts, self._tied)
+            for raw, layout, kind in zip(*columns, strict=True)
+        ]
+
     def mentions(self, rows: pa.Table) -> Mask:
         """Return which records have one of them anywhere, named or not."""
         found = np.zeros(rows.num_rows, dtype=bool)

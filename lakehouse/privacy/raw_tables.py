@@ -9,7 +9,7 @@ by its batch and line alone (ledger, outcomes of replays) names nobody and stays
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from secrets import randbits
@@ -36,7 +36,7 @@ from lakehouse.privacy.rewriting import DAY, Mask, Rewritten, find_rows, take_ou
 from lakehouse.storage.care import one_at_a_time
 from lakehouse.storage.ledger import query
 from lakehouse.storage.quarantine import Quarantine
-from lakehouse.storage.removals import ERASED, forget_undone, record_removal
+from lakehouse.storage.removals import ERASED, Removal, forget_undone, record_removals
 from lakehouse.storage.tables import open_table, table_opener
 
 if TYPE_CHECKING:
@@ -45,25 +45,31 @@ if TYPE_CHECKING:
 
 PLACE: Final = ("batch_id", "source_ref")
 TRIES: Final = 20
+REQUESTS: Final = "requests"
+"""Column of a found row: the requests that it is of, joined."""
+_AND: Final = "+"
 
 
 @dataclass(frozen=True)
 class People:
     """Whom an erasure is about: subjects and tied anonymous ids, with the hash and request of each.
 
-    A text may come in several requests: its rows count for the first.
+    A text may come in several requests: its rows count for each of them.
     """
 
     tenant_id: str
-    subjects: Mapping[str, Subject] = field(repr=False)
-    tied: Mapping[str, Subject] = field(repr=False)
+    subjects: Mapping[str, tuple[Subject, ...]] = field(repr=False)
+    tied: Mapping[str, tuple[Subject, ...]] = field(repr=False)
 
     @classmethod
-    def of(cls, tenant_id: str, found: Sequence[Subject]) -> People:
+    def of(cls, tenant_id: str, found: Iterable[Subject]) -> People:
         """Sort subjects from what is tied to them."""
-        subjects = {one.text: one for one in reversed(found) if one.tied_to is None}
-        tied = {one.text: one for one in reversed(found) if one.tied_to is not None}
-        return cls(tenant_id, subjects, {t: one for t, one in tied.items() if t not in subjects})
+        subjects: dict[str, tuple[Subject, ...]] = {}
+        tied: dict[str, tuple[Subject, ...]] = {}
+        for one in found:
+            texts = subjects if one.tied_to is None else tied
+            texts[one.text] = (*texts.get(one.text, ()), one)
+        return cls(tenant_id, subjects, tied)
 
     @property
     def needles(self) -> Needles:
@@ -73,11 +79,21 @@ class People:
     @property
     def request_ids(self) -> list[str]:
         """The requests, in order."""
-        return sorted({one.request_id for one in self.subjects.values()})
+        return sorted({one.request_id for each in self.subjects.values() for one in each})
+
+    @property
+    def requests(self) -> dict[str, frozenset[str]]:
+        """Each subject with the requests that name it."""
+        return {t: frozenset(one.request_id for one in each) for t, each in self.subjects.items()}
+
+    def requests_of(self, subjects: Iterable[str], tied: Iterable[str] = ()) -> set[str]:
+        """Return the requests that are about any of these texts."""
+        named = {one.request_id for text in subjects for one in self.subjects.get(text, ())}
+        return named | {one.request_id for text in tied for one in self.tied.get(text, ())}
 
 
-def tied_ids(settings: LakeSettings, people: People) -> dict[str, Subject]:
-    """Return the anonymous ids that stand beside a subject in a clickstream row."""
+def tied_ids(settings: LakeSettings, people: People) -> list[tuple[str, Subject]]:
+    """Return the anonymous ids that stand beside a subject in a clickstream row, with each such."""
     columns = ["user_id", "anonymous_id"]
 
     def search(rows: pa.Table) -> tuple[Mask, pl.DataFrame]:
@@ -88,11 +104,12 @@ def tied_ids(settings: LakeSettings, people: People) -> dict[str, Subject]:
     table = open_table(settings, RAW_CLICKSTREAM)
     found = find_rows(table, people.tenant_id, columns, search)
     pairs = {pair for match in found for pair in match.told.select(columns).iter_rows()}
-    return {
-        anonymous: people.subjects[user]
+    return [
+        (anonymous, subject)
         for user, anonymous in pairs
-        if anonymous is not None and user in people.subjects and anonymous not in people.subjects
-    }
+        if anonymous is not None and anonymous not in people.subjects
+        for subject in people.subjects.get(user, ())
+    ]
 
 
 def delete_rows(
@@ -117,21 +134,22 @@ def delete_rows(
 def erased_rows(
     settings: LakeSettings, tenant_id: str, request_ids: Sequence[str]
 ) -> dict[str, Counter[str]]:
-    """Return table → request → rows that were deleted, over every attempt, killed ones too."""
+    """Return table → request → rows that were deleted, over every attempt, killed ones too.
+
+    A row of people of several requests counts for each of them.
+    """
     tables = table_opener(settings)
     columns = "table_name, removal_id, attempt, row_count"
     noted = query(tables, OPS_REMOVALS, columns, tenant_id, f"reason = '{ERASED}'")
     found: dict[str, Counter[str]] = {
         spec.full_name: Counter() for spec in (RAW_INTERACTIONS, RAW_CLICKSTREAM, RAW_QUARANTINE)
     }
-    specs = {spec.full_name: spec for spec in SERVICE_TABLES}
+    specs, wanted = {spec.full_name: spec for spec in SERVICE_TABLES}, frozenset(request_ids)
     for name, removal_id, attempt, count in noted.iter_rows():
-        request_id = removal_id.split(":")[1]
-        is_done = request_id in request_ids and (
-            tables(specs[name]).transaction_version(removal_id) == attempt
-        )
-        if is_done:  # of the catalogue only rows go that mention somebody, if at all
-            found.setdefault(name, Counter())[request_id] += count
+        mine = wanted.intersection(removal_id.split(":")[1].split(_AND))
+        if mine and tables(specs[name]).transaction_version(removal_id) == attempt:
+            # of the catalogue only rows go that mention somebody, if at all
+            found.setdefault(name, Counter()).update(dict.fromkeys(mine, count))
     return found
 
 
@@ -195,52 +213,65 @@ def _delete_alone(
 def _note(
     settings: LakeSettings, spec: TableSpec, people: People, known: pl.DataFrame, now: datetime
 ) -> dict[str, int]:
-    """Count per request and batch what is about to go; return the transactions that confirm it."""
-    transactions = {}
-    for (request_id,), rows in known.group_by("request_id", maintain_order=True):
+    """Count per batch what is about to go; return the transactions that confirm it.
+
+    Each row is counted once: under the request that it is of, or under all of several together.
+    """
+    removals = []
+    for (requests,), rows in known.group_by(REQUESTS, maintain_order=True):
         attempt = randbits(62) + 1
-        removal_id = f"{ERASED}:{request_id}:{spec.full_name}:{attempt:016x}"
+        removal_id = f"{ERASED}:{requests}:{spec.full_name}:{attempt:016x}"
         counts = rows.group_by("ingest_date", "batch_id").agg(row_count=pl.len().cast(pl.Int64))
-        record_removal(
-            settings,
-            spec,
-            counts.with_columns(tenant_id=pl.lit(people.tenant_id)),
-            reason=ERASED,
-            removal_id=removal_id,
-            attempt=attempt,
-            now=now,
-        )
-        transactions[removal_id] = attempt
-    return transactions
+        counts = counts.with_columns(tenant_id=pl.lit(people.tenant_id))
+        removals.append(Removal(removal_id, attempt, counts))
+    if removals:
+        record_removals(settings, spec, removals, reason=ERASED, now=now)
+    return {one.removal_id: one.attempt for one in removals}
+
+
+def of_requests(people: People, found: Iterable[tuple[Iterable[str], Iterable[str]]]) -> pl.Series:
+    """Return the requests of each row, joined: `found` has its subjects and its tied ids.
+
+    A row of which that cannot be said counts for all of them.
+    """
+    joined = [_AND.join(sorted(people.requests_of(*each)) or people.request_ids) for each in found]
+    return pl.Series(REQUESTS, joined, pl.String)
 
 
 def _subject_search(spec: TableSpec, people: People) -> RowSearch:
     columns = ["user_id", *(["anonymous_id"] if spec is RAW_CLICKSTREAM else [])]
-    owners = {text: one.request_id for text, one in {**people.tied, **people.subjects}.items()}
 
     def find(rows: pa.Table) -> tuple[Mask, pl.DataFrame]:
         frame = pl.DataFrame(rows)
         is_of = frame.select(_is_of(people, columns)).to_series()
-        owner = pl.coalesce(
-            pl.col(name).replace_strict(owners, default=None, return_dtype=pl.String)
-            for name in columns
+        mine = frame.filter(is_of)
+        ids = mine.select(columns).unique()
+        ids = ids.with_columns(of_requests(people, map(_people_of, ids.iter_rows())))
+        return is_of.to_numpy(), mine.join(ids, on=columns, nulls_equal=True).select(
+            *PLACE, REQUESTS
         )
-        return is_of.to_numpy(), frame.filter(is_of).select(*PLACE, request_id=owner)
 
     return RowSearch([*PLACE, *columns], find)
 
 
 def _record_search(people: People, tenant: TenantSettings) -> RowSearch:
-    """Records of the quarantine that name one of these people; they count for the first."""
-    first = people.request_ids[0]
+    """Records of the quarantine that name one of these people."""
     look = RecordSearch(people.needles, Readers(tenant), frozenset(people.tied))
 
     def find(rows: pa.Table) -> tuple[Mask, pl.DataFrame]:
         mask = look.names(rows)
-        told = pl.DataFrame(rows.select([*PLACE, "attempt"])).filter(pl.Series(mask))
-        return mask, told.with_columns(request_id=pl.lit(first))
+        mine = rows.filter(pa.array(mask))
+        found = pl.DataFrame(mine.select([*PLACE, "attempt"]))
+        return mask, found.with_columns(of_requests(people, look.people(mine)))
 
     return RowSearch([*PLACE, "attempt", *RECORDS], find)
+
+
+def _people_of(ids: tuple[str | None, ...]) -> tuple[list[str], list[str]]:
+    """Return the ids by which a row is of somebody, and those that count where no user is."""
+    user, *others = ids
+    anonymous = [text for text in others if text is not None]
+    return [*([] if user is None else [user]), *anonymous], [] if user else anonymous
 
 
 def _is_of(people: People, columns: Sequence[str]) -> pl.Expr:

@@ -11,7 +11,7 @@ import base64
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, Any, Final
@@ -54,8 +54,18 @@ class Named:
         """
         if any(map(subjects, (*self.users, *self.anonymous, *self.untold))):
             return True
-        has_user = any(text.strip() for text in self.users)
-        return not has_user and any(map(tied, (*self.anonymous, *self.untold)))
+        return not self._has_user and any(map(tied, (*self.anonymous, *self.untold)))
+
+    def people(self, subjects: Collection[str], tied: Collection[str]) -> tuple[set[str], set[str]]:
+        """Return the subjects, and the tied ids, that the record `is_of`."""
+        named = {t for t in (*self.users, *self.anonymous, *self.untold) if t in subjects}
+        if self._has_user:
+            return named, set()
+        return named, {text for text in (*self.anonymous, *self.untold) if text in tied}
+
+    @property
+    def _has_user(self) -> bool:
+        return any(text.strip() for text in self.users)
 
 
 class RecordReader:

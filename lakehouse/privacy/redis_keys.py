@@ -22,6 +22,21 @@ def embedding_key(tenant_id: str, user_id: str) -> str:
     return KEY.format(tenant_id=tenant_id, user_id=user_id)
 
 
+def with_keys(url: str | None, tenant_id: str, subjects: Iterable[str]) -> list[str]:
+    """Return the users who have an embedding; none without a Redis."""
+    found: list[str] = []
+    with _connected(url) as redis:
+        if redis is None:
+            return found
+        for part in _parts(subjects):
+            pipeline = redis.pipeline(transaction=False)
+            for subject in part:
+                pipeline.exists(embedding_key(tenant_id, subject))
+            held = pipeline.execute()
+            found += [subject for subject, is_there in zip(part, held, strict=True) if is_there]
+    return found
+
+
 def delete_keys(url: str | None, tenant_id: str, subjects: Iterable[str]) -> int:
     """Delete the embeddings of users; return how many there were. 0 without a Redis."""
     with _connected(url) as redis:

@@ -99,29 +99,27 @@ def remove_remnants(
     return removed
 
 
-def drop_old_files(
+def files_naming(
     settings: LakeSettings,
     tenant_id: str,
     tables: Collection[str],
     needles: Needles,
     readers: Readers | None = None,
-) -> dict[str, int]:
-    """Delete files of these tables that name somebody and are of no newest version."""
-    removed = Removed()
+) -> list[Finding]:
+    """Return the files of these tables that name somebody, of every version."""
     findings = []
     for place in lake_places(settings, tenant_id):
         if place.table in tables and place.kind in (DATA, CHANGES):
             with suppress(FileNotFoundError), place.open() as file:
                 if scan_stream(file, needles, readers, tenant_id=tenant_id).values:
                     findings.append(Finding(place.kind, place.path, place.table, "", 1))
-    _drop_data(settings, lake_filesystem(settings), findings, removed)
-    return removed.files
+    return findings
 
 
-def drop_mentioning(settings: LakeSettings, mentions: Iterable[Finding]) -> dict[str, int]:
-    """Delete files that mention somebody and are of no newest version."""
+def drop_old_files(settings: LakeSettings, found: Iterable[Finding]) -> dict[str, int]:
+    """Delete those files of a search that are of no newest version."""
     removed = Removed()
-    _drop_data(settings, lake_filesystem(settings), mentions, removed)
+    _drop_data(settings, lake_filesystem(settings), found, removed)
     return removed.files
 
 
@@ -153,6 +151,11 @@ def _is_dead(lake: pafs.FileSystem, path: str) -> bool:
     """Whether a file without an end is no writer's any more."""
     changed = lake.get_file_info(path).mtime
     return changed is None or datetime.now(UTC) - changed > WRITING
+
+
+def live_paths(settings: LakeSettings, table: str) -> frozenset[str]:
+    """Return the files that a table's newest version names; none where there is no table."""
+    return _look_at(settings, table).live
 
 
 @dataclass(frozen=True, slots=True)

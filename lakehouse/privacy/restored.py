@@ -6,15 +6,27 @@ whom the quarantined records name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.control.erasures import MAX_SUBJECTS
+from lakehouse.control.suppressions import hash_key_id
+from lakehouse.errors import EtaError
+from lakehouse.privacy.certifying import HASHED_WITH
 from lakehouse.privacy.derived import derived_tables, identifying_columns, quoted
-from lakehouse.privacy.known import named_in, pieces_of
+from lakehouse.privacy.known import pieces_of
+from lakehouse.privacy.leftovers import (
+    Leftovers,
+    listed_texts,
+    people_in_leftovers,
+    texts_of_records,
+)
+from lakehouse.privacy.quarantined import RECORDS
+from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.suppression import StoredSuppressionList, Suppressed
 from lakehouse.privacy.verify import tenant_settings
 from lakehouse.storage.tables import ensure_tables, open_table
@@ -27,12 +39,18 @@ if TYPE_CHECKING:
 
 
 def erase_again(
-    settings: LakeSettings, database: ControlDatabase, tenant_id: str | None, *, by: str
+    settings: LakeSettings,
+    database: ControlDatabase,
+    tenant_id: str | None,
+    *,
+    by: str,
+    on_searched: Callable[[str, Leftovers], None] = lambda *_: None,
 ) -> list[Erasure]:
     """Request the erasure of everyone in the tables who is on a suppression list; return requests.
 
-    Those of one tenant, or of all; as many requests as it takes. Anonymous ids that were tied to
-    somebody count as such.
+    Those of one tenant, or of all; as many requests as it takes. Files that no current version of
+    a table names are looked at too; `on_searched` is called with a tenant and what they hold.
+    Anonymous ids that were tied to somebody count as such where no user stands beside them.
     """
     ensure_tables(settings)
     lists = StoredSuppressionList(database)
@@ -46,10 +64,13 @@ def erase_again(
             continue
         tables = {**raw, **derived_tables(settings)}
         found = {text for table in tables.values() for text in _listed(table, owner, listed)}
+        readers = Readers(tenant_settings(database, owner))
         quarantine = open_table(settings, RAW_QUARANTINE)
-        named = named_in(quarantine, owner, tenant_settings(database, owner))
-        texts = sorted(set().union(*named))
-        found |= _on_the_list(pl.Series("anonymous_id", texts, dtype=pl.String), listed)
+        for piece in pieces_of(quarantine, owner, ", ".join(RECORDS)):
+            found |= texts_of_records(piece, listed, readers)
+        leftovers = people_in_leftovers(settings, owner, listed, readers)
+        on_searched(owner, leftovers)
+        found |= leftovers.people
         made += [
             database.erasures.request(owner, part, by=by)
             for part in _parts(sorted(found), MAX_SUBJECTS)
@@ -63,11 +84,36 @@ def _parts(texts: list[str], size: int) -> Iterable[list[str]]:
 
 def _listed(table: DeltaTable, tenant_id: str, listed: Suppressed) -> set[str]:
     found: set[str] = set()
-    for name in identifying_columns(table):
-        for piece in pieces_of(table, tenant_id, f"distinct {quoted(name)}"):
-            found |= _on_the_list(pl.DataFrame(piece)[name].cast(pl.String).drop_nulls(), listed)
+    names = [quoted(name) for name in identifying_columns(table)]
+    for piece in pieces_of(table, tenant_id, f"distinct {', '.join(names)}"):
+        found |= listed_texts(pl.DataFrame(piece), listed)
     return found
 
 
-def _on_the_list(texts: pl.Series, listed: Suppressed) -> set[str]:
-    return set(texts.filter(listed.matches([texts])).to_list())
+def list_again(database: ControlDatabase, certificate: Mapping[str, Any], *, by: str) -> int:
+    """Put the people of a genuine certificate on the suppression list; return how many were not.
+
+    For a home that was restored to a time before the certificate. Raises `EtaError` when its people
+    were hashed with another key than this home has: then nobody can tell who they are.
+    """
+    tenant_id = check_tenant_id(str(certificate["tenant_id"]))
+    database.tenant_settings(tenant_id)
+    listed = database.suppressed(tenant_id)
+    made_with = certificate.get(HASHED_WITH)
+    if listed.version == 0 or made_with not in (None, hash_key_id(listed.key)):
+        raise EtaError(
+            f"the people of {certificate['request_id']} were hashed with a key that this home does "
+            "not have",
+            remedy=f"erase them by their ids: `eta privacy erase --tenant {tenant_id} --file IDS`",
+        )
+    subjects = [str(one) for one in certificate["subjects"]]
+    hashes: dict[str, str | None] = {str(one): subjects[0] for one in certificate["tied_ids"]}
+    hashes |= dict.fromkeys(subjects)
+    fresh = {one: tied for one, tied in hashes.items() if one not in listed.subjects | listed.tied}
+    if fresh:
+        with database.connections.write() as connection:
+            database.suppressions.add(connection, tenant_id, fresh)
+            about = str(certificate["request_id"])
+            what = {"subjects": sum(tied is None for tied in fresh.values())}
+            database.audit.write(connection, by, "privacy.list", tenant_id, about, **what)
+    return len(fresh)

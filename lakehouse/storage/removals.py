@@ -6,6 +6,7 @@ left has its application transaction. One that was killed in between does not co
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ from lakehouse.contracts.tables import OPS_REMOVALS, SERVICE_TABLES, TableSpec
 from lakehouse.storage.ledger import query
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from deltalake import DeltaTable
 
@@ -50,6 +51,15 @@ def left_by_batch(table: OpenTable, tenant_id: str, now: datetime) -> dict[str, 
     return dict(found.iter_rows())
 
 
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Rows that are about to go together: `counts` has tenant, day, batch and `row_count`."""
+
+    removal_id: str
+    attempt: int
+    counts: pl.DataFrame
+
+
 def record_removal(
     settings: LakeSettings,
     spec: TableSpec,
@@ -66,6 +76,20 @@ def record_removal(
     It counts once the caller has committed the removal to the table together with the application
     transaction (`removal_id`, `attempt`).
     """
+    about = Removal(removal_id, attempt, counts)
+    record_removals(settings, spec, [about], reason=reason, now=now, expired_before=expired_before)
+
+
+def record_removals(
+    settings: LakeSettings,
+    spec: TableSpec,
+    removals: Sequence[Removal],
+    *,
+    reason: str,
+    now: datetime,
+    expired_before: datetime | None = None,
+) -> None:
+    """Append what several removals are about to take, in one commit; see `record_removal`."""
     from deltalake import write_deltalake
 
     from lakehouse.storage.tables import open_table
@@ -75,12 +99,13 @@ def record_removal(
             **row,
             "table_name": spec.full_name,
             "reason": reason,
-            "removal_id": removal_id,
-            "attempt": attempt,
+            "removal_id": one.removal_id,
+            "attempt": one.attempt,
             "expired_before": expired_before,
             "known_at": now,
         }
-        for row in counts.to_dicts()
+        for one in removals
+        for row in one.counts.to_dicts()
     ]
     table = open_table(settings, OPS_REMOVALS)
     write_deltalake(table, pa.Table.from_pylist(rows, OPS_REMOVALS.schema), mode="append")

@@ -104,7 +104,10 @@ class Requests:
 
 def csv_of(ids: Sequence[str]) -> str:
     """A file as a spreadsheet saves it: BOM, header, CRLF, an empty line, quotes where needed."""
-    cells = ['"' + one.replace('"', '""') + '"' if '"' in one else one for one in ids]
+    cells = [
+        '"' + one.replace('"', '""') + '"' if any(char in one for char in '",;\t') else one
+        for one in ids
+    ]
     return "\ufeff" + "\r\n".join(["user_id", *cells[:1], "", *cells[1:], ""])
 
 

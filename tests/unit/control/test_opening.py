@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Event, Semaphore
 
@@ -15,6 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from lakehouse.control import connection as connection_module
 from lakehouse.control import upgrade as upgrade_module
 from lakehouse.control.connection import connect
 from lakehouse.control.database import ControlDatabase, DatabaseUnreachable
@@ -234,3 +236,13 @@ def test_a_full_disk_is_named(sqlite_url: str) -> None:
         connection.execute(text("pragma max_page_count = 1"))
         connection.execute(text("insert into held values (zeroblob(1000000))"))
     connections.close()
+
+
+def test_a_locked_database_is_called_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "BUSY_SECONDS", 0)
+    database = ControlDatabase.open(f"sqlite:///{tmp_path / 'control.db'}")
+    with closing(database), closing(sqlite3.connect(tmp_path / "control.db")) as other:
+        other.execute("begin immediate")
+        with pytest.raises(DatabaseUnreachable, match="busy") as raised:
+            database.tenants.add("acme")
+        assert "ETA_DATABASE_URL" not in raised.value.remedy

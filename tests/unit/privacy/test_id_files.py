@@ -39,13 +39,25 @@ def texts(found: IdFile) -> list[tuple[int | None, str]]:
         pytest.param("a\u2028b\x85c\x0bd\n", [(1, "a\u2028b\x85c\x0bd")], None, id="no line ends"),
         pytest.param('"a""b"\nc"d\n', [(1, 'a"b'), (2, 'c"d')], None, id="quotes within"),
         pytest.param('"a\nb"\nc\n', [(1, "a\nb"), (3, "c")], None, id="a line end within"),
-        pytest.param("a,b\nc;d|e\n", [(1, "a,b"), (2, "c;d|e")], None, id="separators are text"),
+        pytest.param('"a,b"\nd|e\n', [(1, "a,b"), (2, "d|e")], None, id="separators are text"),
         pytest.param("87654399\n007\n", [(1, "87654399"), (2, "007")], None, id="numbers"),
         pytest.param(
             '{"user_id": 87654399, "x": 1}\n{"id": "caf\\u00e9 "}\n',
             [(1, "87654399"), (2, "café ")],
             None,
             id="JSON objects",
+        ),
+        pytest.param(
+            '{"user_id": "x", "anonymous_id": "y"}\n{"userId": 7, "customer_id": "7", "id": 8}\n',
+            [(1, "x"), (1, "y"), (2, "7")],
+            None,
+            id="each id of an object",
+        ),
+        pytest.param(
+            '"a"\n{"user_id": "b", "anonymous_id": null}\n',
+            [(1, "a"), (2, "b")],
+            None,
+            id="texts and objects",
         ),
         pytest.param('{"user_id": "user_id"}\n', [(1, "user_id")], None, id="no heading in JSON"),
         pytest.param("1\n1.50\n1E5\n", [(1, "1"), (2, "1.50"), (3, "1E5")], None, id="as written"),
@@ -65,7 +77,24 @@ def test_identifiers_are_what_was_meant(
         pytest.param(b"a\n\0b\0\n", "line 2 of the file has a NUL", id="UTF-16 without a mark"),
         pytest.param('a\n"b\nc\n', "line 2 of the file begins with a quote", id="open quote"),
         pytest.param('"a"b\n', "line 1 of the file begins with a quote", id="text behind a quote"),
-        pytest.param("user_id,email\na,b\n", "several columns", id="columns"),
+        pytest.param("user_id,email\na,b\n", "line 1 of the file has several", id="columns"),
+        pytest.param("a\nanna,berta\n", "line 2 of the file has a comma", id="a comma"),
+        pytest.param("anna;berta\n", "line 1 of the file has a semicolon", id="a semicolon"),
+        pytest.param("a\n\nanna\tberta\n", "line 3 of the file has a tab", id="a tab"),
+        pytest.param("a\n" + "x" * 5_000_000, "line 2 of the file is longer", id="5 MB"),
+        pytest.param('a\n"' + "x" * 200_000, "line 2 .* begins with a quote", id="a long quote"),
+        pytest.param(json.dumps("x" * 513), "line 1 of the file is longer", id="long JSON"),
+        pytest.param('"a"\n"a\\u0000b"\n', "line 2 of the file has a NUL", id="NUL in JSON"),
+        pytest.param('{"user_id":"x","user_id":"y"}\n', "line 1 .* name comes twice", id="twice"),
+        pytest.param(
+            '{"user_id":"a"}\n{"id":"x","user_id":"b","i\\u0064":"y"}\n',
+            "line 2 .* name comes twice",
+            id="another name twice",
+        ),
+        pytest.param('{"id":"x","user":"y"}\n', "line 1 .* several ids", id="two unclear ids"),
+        pytest.param('a\n{"user_id":"b"}\n', "line 2 .* JSON object", id="an object in CSV"),
+        pytest.param('{"user_id": NaN}\n', "line 1 of the file", id="NaN"),
+        pytest.param('{"user_id":"a","anonymous_id":[1]}\n', "line 1 of the file", id="a list"),
         pytest.param('{"user_id": "a"}\n{"name": "b"}\n', "line 2 of the file", id="no such field"),
         pytest.param('{"user_id": true}\n', "line 1 of the file", id="a truth"),
         pytest.param('{"user_id": "\\ud800"}\n', "surrogate", id="half a pair"),
@@ -114,3 +143,15 @@ def test_white_space_stays_where_only_that_is_known(tmp_path: Path) -> None:
     assert forms(found) == {"carol", "carol ", "dave", "dave ", "erin", "erin "}
     taken = resolved(found, {"carol ", "dave", "dave "})
     assert [one.text for one in taken] == ["carol ", "dave", "erin"]
+
+
+def test_what_an_object_has_besides_is_told_with_its_lines(tmp_path: Path) -> None:
+    lines = [
+        '{"user_id":"a"}',
+        '{"user_id":"a","anonymous_id":"b"}',
+        '{"user_id":"c","id":5}',
+        '{"user_id":"d","id":"d"}',
+    ]
+    several, passed = read(tmp_path, "\n".join(lines)).remarks
+    assert several.startswith("several ids of one object are taken")
+    assert (several[-6:], passed[-6:]) == ("line 2", "line 3")
