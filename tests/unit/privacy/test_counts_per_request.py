@@ -2,18 +2,22 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from lakehouse.contracts.tables import RAW_QUARANTINE
 from lakehouse.contracts.tenant import DataType, FileFormat, PrivacySettings, TenantSettings
 from lakehouse.errors import EtaError
 from lakehouse.privacy import erasure_pass
+from lakehouse.privacy.redis_keys import embedding_key
 from lakehouse.privacy.verify import search
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.removals import ERASED, removed_rows
 from lakehouse.storage.tables import table_opener
 from tests.support.erasure import FIRST_MS, TENANT, ErasableLake, interactions, person
+from tests.support.redis_server import running_redis
 
 HEADER = "user_id,item_id,interaction_type,timestamp\n"
 
@@ -202,3 +206,32 @@ def test_a_request_with_removed_rows_is_certified_whatever_was_noted(lake: Erasa
     lake.database.erasures.note(request, nothing=True, unknown=1)
     lake.work()
     assert lake.database.erasures.get(request).state == "completed"
+
+
+def test_keys_of_redis_count_for_their_own_request_also_after_a_kill(
+    lake: ErasableLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = person(), person()
+    real = erasure_pass.delete_keys
+
+    def ends(*arguments):
+        real(*arguments)
+        raise KilledError
+
+    with running_redis(tmp_path) as url, Redis.from_url(url) as redis:
+        lake.settings = lake.settings.model_copy(update={"redis_url": url})
+        lake.upload(interactions([(alice, 1), (bob, 1)]))
+        redis.set(embedding_key(TENANT, alice), "[1]")
+        requests = [lake.erase(one) for one in (alice, bob)]
+        with monkeypatch.context() as patch:
+            patch.setattr(erasure_pass, "delete_keys", ends)
+            with pytest.raises(KilledError):
+                lake.work()
+        lake.work()
+        assert not redis.keys("*")
+    counts = []
+    for request in requests:
+        certificate = lake.database.erasures.get(request).certificate
+        assert certificate is not None
+        counts.append(certificate["redis_keys_deleted"])
+    assert counts == [1, 0]

@@ -9,6 +9,7 @@ import json
 
 import fastavro
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 from lakehouse.contracts.identifying import IdentifyingFields
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.tenant import SEGMENT, DataType, SourceMapping, TenantSettings
+from lakehouse.privacy.needles import Needles
+from lakehouse.privacy.quarantined import RecordSearch
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.records import RecordReader
 from lakehouse.privacy.suppression import Suppressed
@@ -210,3 +213,36 @@ def test_the_list_suppresses_as_an_erasure_deletes() -> None:
     gone = listed.gone([], 3, pl.Series([0, 1]), lambda rows: [records[n] for n in rows], reader)
     assert gone is not None
     assert gone.to_list() == [True, False, False]
+
+
+RECORD_BYTES = st.sampled_from(
+    [
+        b'{"user_id":"anna","anonymous_id":"t"}',
+        b'{"user_id":"","anonymous_id":"t"}',
+        b'{"anonymous_id":"bert"}',
+        b'{"user_id":["anna","bert"]}',
+        b"anna,i1,nonsense",
+        b"x,anna,i1,view,1",
+        b'"bert,i',
+        b'broken {"user_id": "anna", t',
+    ]
+) | st.binary(max_size=30)
+TWO_OR_SO = st.sets(st.sampled_from(["anna", "bert", "t", "u", ""]))
+
+
+@settings(deadline=None)  # the first one loads libraries
+@given(st.lists(RECORD_BYTES, min_size=1, max_size=4), TWO_OR_SO, TWO_OR_SO)
+def test_a_record_that_is_deleted_has_people_for_whom_it_counts(
+    raws: list[bytes], subjects: set[str], tied: set[str]
+) -> None:
+    rows = pa.table(
+        {
+            "raw": pa.array(raws * 2, pa.large_binary()),
+            "layout": [JSON.to_text()] * len(raws) + [CSV.to_text()] * len(raws),
+            "data_type": ["clickstream"] * len(raws) * 2,
+        }
+    )
+    look = RecordSearch(Needles(subjects), Readers(TenantSettings()), frozenset(tied))
+    people = look.people(rows)
+    assert [bool(named or alone) for named, alone in people] == look.names(rows).tolist()
+    assert all(named <= subjects and alone <= tied for named, alone in people)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
@@ -143,6 +143,7 @@ def test_somebody_who_shares_a_device_with_an_erased_person_is_not_asked_for(
 ids = st.sampled_from(["", " ", "a", "b", "c", "é"]) | st.none()
 
 
+@settings(deadline=None)  # the first one loads libraries
 @given(st.lists(st.tuples(ids, ids), max_size=6), st.sets(ids), st.sets(ids))
 def test_texts_on_a_list_are_those_for_which_rows_are_suppressed(
     rows: list, subjects: set, tied: set
