@@ -144,7 +144,7 @@ def _search_for(
     certificate: Mapping[str, Any],
     ids: Path,
 ) -> list[str]:
-    from lakehouse.privacy.checking import as_certified, unnamed
+    from lakehouse.privacy.checking import as_certified, mapped_subjects, unnamed
     from lakehouse.privacy.id_files import read_ids
     from lakehouse.privacy.needles import Needles
     from lakehouse.privacy.verify import search, summary
@@ -154,7 +154,9 @@ def _search_for(
     wrong = []
     if others:
         wrong.append(f"{others:,} of the ids are of people whom the certificate is not about")
-    found = search(settings, database, str(certificate["tenant_id"]), Needles(identifiers))
+    mapped = mapped_subjects(database, certificate, identifiers)
+    needles = Needles([*identifiers, *mapped])
+    found = search(settings, database, str(certificate["tenant_id"]), needles)
     note(f"{sum(found.files.values()):,} files with {found.bytes / 2**20:,.1f} MiB were searched.")
     if not found.is_clean:
         columns = ("kind", "path", "how", "count")

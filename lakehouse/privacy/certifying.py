@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.privacy.certificate import signed
 from lakehouse.privacy.unmatched import NOTHING, UNKNOWN
+from lakehouse.privacy.widening import SENT_AS, STORED_AS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,6 +75,7 @@ def _content(
         "subjects": sorted(h for h, tied_to in hashes.items() if tied_to is None),
         "tied_ids": sorted(h for h, tied_to in hashes.items() if tied_to is not None),
         "subjects_without_rows": notes.get(UNKNOWN),
+        "mapped_ids": {"erased": notes.get(STORED_AS), "not_erased": notes.get(SENT_AS)},
         "rows_deleted": {**notes.get("raw_rows", {}), **notes.get("derived_rows", {})},
         "rewritten": {
             "files": notes.get("files_rewritten", 0),

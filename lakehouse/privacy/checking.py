@@ -11,6 +11,7 @@ from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.control.suppressions import subject_hash
 from lakehouse.privacy.derived import commit_hashes
 from lakehouse.privacy.id_files import Identifier, forms, resolved
+from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.storage.tables import open_path
 
 if TYPE_CHECKING:
@@ -91,3 +92,13 @@ def unnamed(
     key = database.suppressed(check_tenant_id(str(certificate["tenant_id"]))).key
     named = {*certificate["subjects"]}
     return sum(subject_hash(key, one) not in named for one in set(identifiers))
+
+
+def mapped_subjects(
+    database: ControlDatabase, certificate: Mapping[str, Any], identifiers: Iterable[str]
+) -> list[str]:
+    """Return what mappings store identifiers as, where the certificate is about that as well."""
+    tenant_id = check_tenant_id(str(certificate["tenant_id"]))
+    key, named = database.suppressed(tenant_id).key, {*certificate["subjects"]}
+    others = MappingHistory.read(database, tenant_id).stored_as(frozenset(identifiers))
+    return sorted(one for one in others if subject_hash(key, one) in named)

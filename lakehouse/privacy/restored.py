@@ -16,8 +16,8 @@ from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QU
 from lakehouse.control.erasures import MAX_SUBJECTS
 from lakehouse.privacy.derived import derived_tables
 from lakehouse.privacy.known import named_in, pieces_of
+from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.suppression import StoredSuppressionList, Suppressed
-from lakehouse.privacy.verify import tenant_settings
 from lakehouse.storage.tables import ensure_tables, open_table
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def erase_again(
         tables = {**raw, **derived_tables(settings)}
         found = {text for table in tables.values() for text in _listed(table, owner, listed)}
         quarantine = open_table(settings, RAW_QUARANTINE)
-        named = named_in(quarantine, owner, tenant_settings(database, owner))
+        named = named_in(quarantine, owner, MappingHistory.read(database, owner))
         texts = sorted(set().union(*named))
         found |= _on_the_list(pl.Series("anonymous_id", texts, dtype=pl.String), listed)
         made += [

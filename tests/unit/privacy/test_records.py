@@ -134,7 +134,7 @@ def test_paths_of_a_mapping_name_a_person() -> None:
     layout = SourceLayout(format="json", mapping="own")
     for raw in ({"who": {"key": 7}}, {"email": "7"}, {"who": {"key": None}, "email": "7"}):
         assert names(layout, json.dumps(raw).encode(), "7", fields)
-    assert not names(layout, b'{"key":"7","who":"7"}', "7", fields)
+    assert not names(layout, b'{"key":"7","who":{"id":"7"}}', "7", fields)
     assert names(layout, b'{"email":"guest"}', "u0", fields)
     segment = IdentifyingFields.of(DataType.CLICKSTREAM, SEGMENT)
     several = {"batch": [{"userId": "a"}, {"anonymousId": "b"}]}
