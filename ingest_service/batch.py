@@ -145,7 +145,7 @@ class BatchRun:
 
     def _reader_of(self, layout: SourceLayout) -> RecordReader:
         own = {layout.mapping: self._order.mapping}
-        return self._suppressed.reader(self._order.data_type, layout, own)
+        return self._suppressed.readers(own).of(self._order.data_type, layout)
 
     def _open(self, file: RowFile) -> Validator:
         """Return what validates the file's rows, and note how it is read."""

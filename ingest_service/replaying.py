@@ -315,7 +315,7 @@ class _ReplayRun:
         name = self._order.mapping or layout.mapping
         read_with = layout.model_copy(update={"mapping": name})
         own = {name: self._order.settings.mapping(name)}
-        reader = self._suppressed.reader(self._key.data_type, read_with, own)
+        reader = self._suppressed.readers(own).of(self._key.data_type, read_with)
         return self._suppressed.matches(subjects, reader.fields)
 
     def _resolve(self, refs: pl.Series, outcome: str) -> None:

@@ -17,8 +17,7 @@ import polars as pl
 import polars_hash as plh
 
 from lakehouse.contracts.identifying import CONTRACT_FIELDS, USER, IdentifyingFields
-from lakehouse.contracts.layout import SourceLayout
-from lakehouse.contracts.tenant import DataType, SourceMapping
+from lakehouse.contracts.tenant import SourceMapping
 from lakehouse.contracts.validator import AS_SENT
 from lakehouse.control.suppressions import DIGEST, ListedHashes
 from lakehouse.control.tenants import SettingsHistoryLost
@@ -47,14 +46,12 @@ class Suppressed:
         """Whether nobody is on the list."""
         return not self.hashes
 
-    def reader(
-        self, data_type: DataType, layout: SourceLayout, own: Mapping[str, SourceMapping]
-    ) -> RecordReader:
-        """Return what reads records of a layout by its mapping, in earlier versions too.
+    def readers(self, own: Mapping[str, SourceMapping]) -> Readers:
+        """Return what reads records by their mapping, in earlier versions too.
 
-        `own`: mappings by name that the records are read with now.
+        `own`: mappings by name that records are read with now.
         """
-        return Readers(self.mappings.with_version(own)).of(data_type, layout)
+        return Readers(self.mappings.with_version(own))
 
     def matches(
         self, subjects: Sequence[pl.Series], fields: IdentifyingFields = CONTRACT_FIELDS
