@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lakehouse.contracts.identifying import IdentifyingFields
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.tenant import DataType, TenantSettings
@@ -33,9 +35,10 @@ class Readers:
                 layout = SourceLayout(format="bytes")
             if data_type in set(DataType):
                 fields, is_known = self._fields(DataType(data_type), layout)
+                others = RecordReader(layout, self._others(DataType(data_type)))
             else:
-                fields, is_known = self.any_fields(), True
-            self._known[key] = RecordReader(layout, fields, is_known=is_known)
+                fields, is_known, others = self.any_fields(), True, None
+            self._known[key] = RecordReader(layout, fields, is_known=is_known, others=others)
         return self._known[key]
 
     def fields(self, data_type: DataType, layout: SourceLayout) -> IdentifyingFields:
@@ -49,6 +52,10 @@ class Readers:
         return IdentifyingFields.union(
             IdentifyingFields.of(kind, one) for kind in kinds for one in mappings
         )
+
+    def _others(self, data_type: DataType) -> IdentifyingFields:
+        """Return the fields of any mapping, without what a mapping says of each of its records."""
+        return replace(self.any_fields(data_type), user_constants=(), anonymous_constants=())
 
     def _fields(self, data_type: DataType, layout: SourceLayout) -> tuple[IdentifyingFields, bool]:
         """Return the fields, and whether any version of the settings has the layout's mapping.

@@ -43,6 +43,11 @@ class Named:
     anonymous: set[str] = field(default_factory=set)
     untold: set[str] = field(default_factory=set)
 
+    @property
+    def all(self) -> set[str]:
+        """Every text."""
+        return self.users | self.anonymous | self.untold
+
     def add(self, name: str, texts: Iterable[str]) -> None:
         """Add values of one of the contract's two fields."""
         (self.users if name == USER else self.anonymous).update(texts)
@@ -62,14 +67,21 @@ class RecordReader:
     """Reads records of one layout, as its source was read; for several threads.
 
     `is_known`: False when nobody knows any more which fields name a person: then every value may.
+    `others`: reads a record that names nobody, as one that came by the wrong mapping.
     """
 
     def __init__(
-        self, layout: SourceLayout, fields: IdentifyingFields, *, is_known: bool = True
+        self,
+        layout: SourceLayout,
+        fields: IdentifyingFields,
+        *,
+        is_known: bool = True,
+        others: RecordReader | None = None,
     ) -> None:
         self._layout = layout
         self._fields = fields
         self._is_known = is_known
+        self._others = others
         self._columns = [fields.field_of(name) for name in layout.columns]
         self._schema: Any = None
 
@@ -83,6 +95,8 @@ class RecordReader:
         ):
             for text in texts:
                 found.add(name, self._fields.as_read(name, text))
+        if self._others is not None and not any(map(str.strip, found.all)):
+            return self._others.named(raw)
         return found
 
     @property

@@ -143,6 +143,19 @@ def test_a_changed_mapping_hides_nobody(sender: Sender, versions: list[dict]) ->
     assert lake.search(*gone).is_clean
 
 
+def test_an_event_that_came_without_its_mapping_is_its_persons(lake: ErasableLake) -> None:
+    lake.set_sources(shopfile=of("Kunde"))
+    sent = {"item_id": "i", "interaction_type": "click", "timestamp": FIRST_MS}
+    lines = [{**sent, "Kunde": "gone"}, {**sent, "user_id": "b", "Kunde": "gone", "item_id": None}]
+    text = "\n".join(map(json.dumps, lines))
+    lake.upload(text, file_format=FileFormat.JSON)
+    assert lake.rows(RAW_QUARANTINE).height == 2
+    erased(lake, "gone")
+    assert [json.loads(raw)["user_id"] for raw in lake.rows(RAW_QUARANTINE)["raw"]] == ["b"]
+    again = lake.upload(text, file_format=FileFormat.JSON)
+    assert (again.counts.suppressed, again.counts.quarantined) == (1, 1)
+
+
 def test_people_of_an_earlier_mapping_are_recognised_after_a_restore(sender: Sender) -> None:
     lake = sender.lake
     lake.erase("back")

@@ -195,8 +195,10 @@ def test_a_mapping_that_is_gone_may_have_been_any_of_the_tenants() -> None:
     for mapping in ("own", "gone"):
         layout = SourceLayout(columns=("customer", "item"), mapping=mapping)
         assert readers.of(DataType.INTERACTIONS, layout).named(b"7,8").users == {"7"}
-    contract = SourceLayout(columns=("customer", "item"), mapping="contract")
-    assert readers.of(DataType.INTERACTIONS, contract).named(b"7,8").users == set()
+    contract = SourceLayout(columns=("customer", "item", "user_id"), mapping="contract")
+    reader = readers.of(DataType.INTERACTIONS, contract)
+    assert reader.named(b"7,8,9").users == {"9"}
+    assert "7" in reader.named(b"7,8,").users, "it names nobody, so it came by the wrong mapping"
 
 
 def test_the_list_suppresses_as_an_erasure_deletes() -> None:
