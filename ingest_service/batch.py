@@ -29,7 +29,6 @@ from ingest_service.rows import (
 from ingest_service.sinks.base import BatchKey, Counts, SinkBatch
 from ingest_service.sources import CsvRows, FileReading, RowChunk, RowFile
 from ingest_service.upload import FileUpload, Order, Watch
-from lakehouse.contracts.identifying import IdentifyingFields
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.mapping import FileRefusedError
@@ -118,8 +117,7 @@ class BatchRun:
         self.warnings = _findings(kept_whole, "warnings")
         self.reading: FileReading | None = None
         self._layout = SourceLayout()
-        self._fields = IdentifyingFields.of(order.data_type, order.mapping)
-        self._reader = RecordReader(self._layout, self._fields)
+        self._reader = self._reader_of(self._layout)
         self._unit = "line"
 
     @property
@@ -145,12 +143,16 @@ class BatchRun:
             for finding in file.ending():
                 self.warnings.note(finding)
 
+    def _reader_of(self, layout: SourceLayout) -> RecordReader:
+        own = {layout.mapping: self._order.mapping}
+        return self._suppressed.readers(own).of(self._order.data_type, layout)
+
     def _open(self, file: RowFile) -> Validator:
         """Return what validates the file's rows, and note how it is read."""
         order = self._order
         self.reading = file.reading()
         self._layout = file.layout(order.mapping_name)
-        self._reader = RecordReader(self._layout, self._fields)
+        self._reader = self._reader_of(self._layout)
         self._unit = file.place_unit
         try:
             validator = Validator(

@@ -252,7 +252,7 @@ class _ReplayRun:
         if not rows.height:
             return
         validator = self._validator(layout, tuple(texts.columns))
-        gone = self._gone(validator, texts)
+        gone = self._gone(validator, texts, layout)
         self._resolve(rows["source_ref"].filter(gone), "suppressed")
         rows, texts = rows.filter(~gone), texts.filter(~gone)
         self._judge(validator, rows, texts)
@@ -308,11 +308,15 @@ class _ReplayRun:
         verdicts = verdicts.scatter(rest["row"], new)
         return verdicts.scatter(judged["row"], judged["verdict"])
 
-    def _gone(self, validator: Validator, texts: pl.DataFrame) -> pl.Series:
+    def _gone(self, validator: Validator, texts: pl.DataFrame, layout: SourceLayout) -> pl.Series:
         subjects = validator.subjects(texts)
         if self._suppressed.is_empty or not subjects:
             return pl.repeat(value=False, n=texts.height, dtype=pl.Boolean, eager=True)
-        return self._suppressed.matches(subjects)
+        name = self._order.mapping or layout.mapping
+        read_with = layout.model_copy(update={"mapping": name})
+        own = {name: self._order.settings.mapping(name)}
+        reader = self._suppressed.readers(own).of(self._key.data_type, read_with)
+        return self._suppressed.matches(subjects, reader.fields)
 
     def _resolve(self, refs: pl.Series, outcome: str) -> None:
         if not len(refs):

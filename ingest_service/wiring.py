@@ -37,6 +37,7 @@ from ingest_service.webhooks.inbox import Inbox
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
 from lakehouse.privacy.export import open_export
 from lakehouse.privacy.known import stored_identifiers
+from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.suppression import StoredSuppressionList
 from lakehouse.quality.history import Reader
 from lakehouse.settings import LakeSettings
@@ -150,7 +151,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         export=lambda tenant_id, user_id: open_export(lake, tenant_id, user_id).chunks(),
         lookup=StoredLookup(
             lambda tenant_id, wanted: stored_identifiers(
-                lake, tenant_id, wanted, control.tenant_settings(tenant_id)
+                lake, tenant_id, wanted, MappingHistory.read(control, tenant_id)
             )
         ),
     )

@@ -32,7 +32,6 @@ from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_TABLES
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.contracts.validator import REASON_SCHEMA, Validator
-from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.suppression import Suppressed, SuppressionList
 from lakehouse.storage.stream_offsets import SOURCE
 
@@ -206,8 +205,9 @@ class _TenantRun:
         prints = fingerprints(self._data_type, rows, found.payload, found.is_state)
         places = Places.of(group.places, self._parts, self._tenant_id)
         subjects = validator.subjects(frame)
-        reader = Readers(settings).of(self._data_type, group.layout)
-        gone = self._suppressed().gone(subjects, frame.height, reasons["row"], group.raws, reader)
+        suppressed = self._suppressed()
+        reader = suppressed.readers(settings.sources).of(self._data_type, group.layout)
+        gone = suppressed.gone(subjects, frame.height, reasons["row"], group.raws, reader)
         if gone is not None:
             self._count("suppressed", places, gone.arg_true())
             kept = ~gone.gather(rows["row"])
@@ -235,12 +235,6 @@ class _TenantRun:
         if rows.height:
             self._store(rows, places)
 
-    def _is_gone(self, suppressed: Suppressed, bad: BadMessage) -> bool:
-        """Whether a message that is no row names someone on the list."""
-        settings = self._intake._tenants.settings(self._tenant_id)  # noqa: SLF001
-        reader = Readers(settings or TenantSettings()).of(self._data_type, bad.layout)
-        return suppressed.named([bad.raw], reader)[0]
-
     def _suppressed(self) -> Suppressed:
         """Return the tenant's list; the one of its first look counts until the commit."""
         suppressed = self._intake._suppression.current(self._tenant_id)  # noqa: SLF001
@@ -261,8 +255,11 @@ class _TenantRun:
     def _keep_aside_bad(self) -> None:
         by_layout: dict[SourceLayout, list[BadMessage]] = {}
         suppressed = self._suppressed()
+        settings = self._intake._tenants.settings(self._tenant_id)  # noqa: SLF001
+        readers = suppressed.readers(settings.sources if settings is not None else {})
         for bad in self._messages.bad:
-            if not suppressed.is_empty and self._is_gone(suppressed, bad):
+            reader = readers.of(self._data_type, bad.layout)
+            if not suppressed.is_empty and suppressed.named([bad.raw], reader)[0]:
                 place = Places.of([bad.place], self._parts, self._tenant_id)
                 self._count("suppressed", place, pl.Series([0], dtype=pl.UInt32))
                 continue

@@ -9,7 +9,14 @@ import typer
 
 from lakehouse.cli.control import control_database, operator
 from lakehouse.cli.output import note, print_rows
-from lakehouse.cli.privacy_ids import given, listed_or_as_read, looked_up, new_file
+from lakehouse.cli.privacy_ids import (
+    given,
+    listed_or_as_read,
+    looked_up,
+    new_file,
+    note_mapped,
+    with_mapped,
+)
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
@@ -69,6 +76,7 @@ def erase(
         told = remarks(taken, stored, read)
         for remark in told:
             note(f"Warning: {remark}.")
+        note_mapped(database, tenant, [one.text for one in taken])
         missing = [] if stored is None else sorted({one.text for one in taken} - stored)
         if listing is not None:
             write_ids(listing, missing)
@@ -177,7 +185,8 @@ def verify(
         if request is not None:
             _check_certificate(database, tenant, request)
             return
-        subjects = listed_or_as_read(database, tenant, given(user, file))
+        read = listed_or_as_read(database, tenant, given(user, file))
+        subjects = with_mapped(database, tenant, read)
         found = search(LakeSettings(), database, tenant, Needles(subjects))
     note(f"{sum(found.files.values()):,} files with {found.bytes / 2**20:,.1f} MiB were searched.")
     if not found.is_clean:
@@ -193,7 +202,8 @@ def verify(
 def lift(tenant: TenantOption, user: UserOption = None, file: FileOption = None) -> None:
     """Let people be stored again who were erased; noted in the audit log."""
     with control_database() as database:
-        subjects = listed_or_as_read(database, tenant, given(user, file))
+        read = listed_or_as_read(database, tenant, given(user, file))
+        subjects = with_mapped(database, tenant, read)
         lifted = database.erasures.lift(tenant, subjects, by=operator())
     note(f"{lifted:,} may be stored again.")
 

@@ -32,14 +32,15 @@ def looked_up(
     """
     from deltalake.exceptions import DeltaError
 
+    from lakehouse.control.tenants import SettingsHistoryLost
     from lakehouse.privacy.known import asked_for
-    from lakehouse.privacy.verify import tenant_settings
+    from lakehouse.privacy.mapping_history import MappingHistory
     from lakehouse.settings import LakeSettings
 
     try:
-        settings = tenant_settings(database, tenant)
-        return asked_for(LakeSettings(), tenant, read.identifiers, settings)
-    except (DeltaError, OSError) as error:
+        history = MappingHistory.read(database, tenant)
+        return asked_for(LakeSettings(), tenant, read.identifiers, history)
+    except (DeltaError, OSError, SettingsHistoryLost) as error:
         if is_wanted:
             raise EtaError(
                 f"the tables could not be read ({type(error).__name__}), so nobody knows which ids "
@@ -48,6 +49,42 @@ def looked_up(
             ) from error
         note("Warning: the tables could not be read: which ids match nothing is not known.")
         return read.identifiers, None
+
+
+def with_mapped(database: "ControlDatabase", tenant: str, texts: Sequence[str]) -> list[str]:
+    """Identifiers, and what the tenant's mappings store them as: an erasure takes both."""
+    from lakehouse.privacy.mapping_history import MappingHistory
+
+    others = MappingHistory.read(database, tenant).stored_as(texts)
+    if others:
+        note(
+            f"{len(others):,} more ids count as well: mappings store ids given here as those "
+            "(`values`)."
+        )
+    return [*texts, *sorted(others)]
+
+
+def note_mapped(database: "ControlDatabase", tenant: str, texts: Sequence[str]) -> None:
+    """Say what an erasure makes of identifiers that a mapping translates (`values`)."""
+    from lakehouse.control.tenants import SettingsHistoryLost
+    from lakehouse.privacy.mapping_history import MappingHistory
+
+    try:
+        history = MappingHistory.read(database, tenant)
+    except SettingsHistoryLost as error:
+        note(f"Warning: {error.message}. The request waits for it.")
+        return
+    others = history.stored_as(texts)
+    if others:
+        note(
+            f"Warning: mappings store ids of the request as {len(others):,} other ids (`values`), "
+            "which are erased as well."
+        )
+    if history.sent_as([*texts, *others]):
+        note(
+            "Mappings store other ids as ids of the request (`values`). Rows that are stored under "
+            "those other ids stay; how many have some is in the certificate (`mapped_ids`)."
+        )
 
 
 def listed_or_as_read(database: "ControlDatabase", tenant: str, read: "IdFile") -> list[str]:

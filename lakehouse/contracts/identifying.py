@@ -6,7 +6,7 @@ normalised: letter case, white space at the ends and the Unicode form all count.
 text that it was written with, so `1`, `1.0` and `01` are three people.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -31,6 +31,8 @@ def spelling(name: str) -> str:
     return folded(name.partition(":")[0]).replace("_", "").replace("-", "")
 
 
+PREVIOUS_ID: Final = "previousId"
+"""Whom Segment's `alias` calls were about before, exactly so spelled; in clickstream records."""
 _SPELLINGS: Final = {spelling(name): name for name in (USER, ANONYMOUS)}
 
 
@@ -45,15 +47,15 @@ class IdentifyingFields:
 
     `user` and `anonymous`: names of columns, or paths of JSON, besides the contract's own
     spellings, which count wherever they stand. `words`: value → the contract's value by the
-    mapping. `constants`: what every record says.
+    mapping; a value may have several, of several versions. `constants`: what every record says.
     """
 
     user: frozenset[str] = frozenset()
     anonymous: frozenset[str] = frozenset()
     user_words: tuple[tuple[str, str], ...] = ()
     anonymous_words: tuple[tuple[str, str], ...] = ()
-    user_constant: str | None = None
-    anonymous_constant: str | None = None
+    user_constants: tuple[str, ...] = ()
+    anonymous_constants: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, data_type: DataType, mapping: SourceMapping) -> Self:
@@ -69,16 +71,31 @@ class IdentifyingFields:
         def words(field: str) -> tuple[tuple[str, str], ...]:
             return tuple(sorted(mapping.values.get(field, {}).items())) if field in known else ()
 
-        def constant(field: str) -> str | None:
-            return mapping.constants.get(field) if field in known else None
+        def constants(field: str) -> tuple[str, ...]:
+            value = mapping.constants.get(field) if field in known else None
+            return () if value is None else (value,)
 
+        previous = {PREVIOUS_ID} if data_type is DataType.CLICKSTREAM else set()
         return cls(
-            paths(USER),
+            paths(USER) | previous,
             paths(ANONYMOUS),
             words(USER),
             words(ANONYMOUS),
-            constant(USER),
-            constant(ANONYMOUS),
+            constants(USER),
+            constants(ANONYMOUS),
+        )
+
+    @classmethod
+    def union(cls, several: Iterable[Self]) -> Self:
+        """Return where a record may name a person by any of these."""
+        found = list(several)
+        return cls(
+            frozenset().union(*(one.user for one in found)),
+            frozenset().union(*(one.anonymous for one in found)),
+            tuple(sorted({pair for one in found for pair in one.user_words})),
+            tuple(sorted({pair for one in found for pair in one.anonymous_words})),
+            tuple(sorted({text for one in found for text in one.user_constants})),
+            tuple(sorted({text for one in found for text in one.anonymous_constants})),
         )
 
     def field_of(self, name: str) -> str | None:
@@ -89,6 +106,24 @@ class IdentifyingFields:
             return ANONYMOUS
         return identified_by(name)
 
+    def may_be(self, name: str) -> str | None:
+        """Return which field a name at any depth may be of: of a path each part counts."""
+        return self.field_of(name) or self._of_path(lambda path: name in path.split("."))
+
+    def may_end(self, name: str) -> str | None:
+        """Return which field the value of a name at any depth may be of, as a whole."""
+        return self.field_of(name) or self._of_path(lambda path: name == path.rpartition(".")[2])
+
+    def _of_path(self, is_it: Callable[[str], bool]) -> str | None:
+        for field, paths in ((USER, self.user), (ANONYMOUS, self.anonymous)):
+            if any(map(is_it, paths)):
+                return field
+        return None
+
+    def words_of(self, field: str) -> tuple[tuple[str, str], ...]:
+        """Return what values of a field are read as, in pairs."""
+        return self.user_words if field == USER else self.anonymous_words
+
     def are_among(self, names: Iterable[str]) -> bool:
         """Whether one of these columns names a person."""
         return any(self.field_of(name) is not None for name in names)
@@ -96,11 +131,13 @@ class IdentifyingFields:
     def as_read(self, field: str, text: str) -> Iterable[str]:
         """Yield a value as it was sent and, if the mapping reads it as another, that one too."""
         yield text
-        words = dict(self.user_words if field == USER else self.anonymous_words)
-        if text in words:
-            yield words[text]
-        elif text.strip() in words:
-            yield words[text.strip()]
+        yield from read_as(self.words_of(field), text)
+
+
+def read_as(words: Iterable[tuple[str, str]], text: str) -> Iterable[str]:
+    """Yield what a value is read as: looked up as it stands and without white space around it."""
+    bare = text.strip()
+    return (value for word, value in words if word == text or word.strip() == bare)
 
 
 CONTRACT_FIELDS: Final = IdentifyingFields()

@@ -7,6 +7,7 @@ without a wrong row never leaves the columnar path.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 import polars as pl
 
@@ -97,6 +98,10 @@ def dated_states(validated: Validated, arrived_at: pl.Series) -> Validated:
     return replace(validated, accepted=accepted, payload=payload, is_state=None)
 
 
+AS_SENT: Final = " as sent"
+"""Ends the name of a series of texts as they were sent, of a field that the mapping reads anew."""
+
+
 class Validator:
     """Validates batches of one file, request or topic, all with the same columns.
 
@@ -149,9 +154,18 @@ class Validator:
         return tuple(dict.fromkeys(s.column for s in self._sources if s.column is not None))
 
     def subjects(self, frame: pl.DataFrame) -> list[pl.Series]:
-        """Return the texts of a batch that name a person, one series per field that can."""
+        """Return the texts of a batch that name a person, one series per field that can.
+
+        Where the mapping reads values as others, another one has the texts as they were sent.
+        """
         subjects = SUBJECT_COLUMNS[self.data_type]
-        texts = {s.field.name: s.text() for s in self._sources if s.field.name in subjects}
+        sources = [s for s in self._sources if s.field.name in subjects]
+        texts = {s.field.name: s.text() for s in sources}
+        texts |= {
+            f"{s.field.name}{AS_SENT}": pl.col(s.column)
+            for s in sources
+            if s.values and s.column is not None
+        }
         return frame.with_columns(**texts).select(texts.keys()).get_columns()
 
     def validate(

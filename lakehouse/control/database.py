@@ -7,7 +7,7 @@ from typing import Self
 
 from sqlalchemy import text
 
-from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.contracts.tenant import SourceMapping, TenantSettings
 from lakehouse.control.audit import SYSTEM, AuditEntry, AuditLog
 from lakehouse.control.cache import ReadCache
 from lakehouse.control.connection import Connections, DatabaseUnreachable, connect
@@ -155,6 +155,12 @@ class ControlDatabase:
     def tenant_settings(self, tenant_id: str) -> TenantSettings:
         """Return the tenant's newest settings; raises `TenantNotFound`."""
         return self._cache.get(("settings", tenant_id), lambda: self.tenants.settings(tenant_id))
+
+    def mapping_versions(self, tenant_id: str) -> tuple[dict[str, SourceMapping], ...]:
+        """Return a tenant's mappings of all versions; see `Tenants.mapping_versions`."""
+        return self._cache.get(
+            ("mappings", tenant_id), lambda: self.tenants.mapping_versions(tenant_id)
+        )
 
     def set_tenant_settings(
         self, tenant_id: str, settings: TenantSettings, *, by: str = SYSTEM

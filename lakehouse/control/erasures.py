@@ -6,13 +6,13 @@ finished: no identifier ever stands in the database's files.
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from cryptography.fernet import Fernet
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from lakehouse.control import schema
 from lakehouse.control.audit import SYSTEM, AuditLog
@@ -210,6 +210,29 @@ class Erasures:
         with self._connections.read() as connection:
             rows = connection.execute(query.where(table.c.request_id == request_id)).all()
         return {row.subject_hash: row.tied_to for row in rows}
+
+    def widen(self, tenant_id: str, request_id: str, subjects: Collection[str]) -> None:
+        """Add subjects to a request, and suppress them; one that was tied becomes a subject."""
+        if not subjects:
+            return
+        table = schema.erasure_subjects
+        with self._connections.write() as connection:
+            hash_key = self._suppressions.key(connection, tenant_id)
+            mine = select(schema.erasures.c.subject_key).where(
+                schema.erasures.c.request_id == request_id
+            )
+            key: str | None = connection.execute(mine).scalar_one()
+            if key is None:  # it has ended meanwhile
+                return
+            hashed = {subject_hash(hash_key, text): text for text in sorted(subjects)}
+            self._suppressions.add(connection, tenant_id, dict.fromkeys(hashed))
+            of_request = table.c.request_id == request_id
+            connection.execute(delete(table).where(of_request, table.c.subject_hash.in_(hashed)))
+            rows = [
+                {"request_id": request_id, "subject_hash": h, "tied_to": None, "sealed": box}
+                for h, box in _sealed(key.encode(), hashed).items()
+            ]
+            connection.execute(insert(table), rows)
 
     def tie(self, tenant_id: str, request_id: str, tied: Mapping[str, str]) -> None:
         """Suppress anonymous ids (each with the hash of its subject) as a part of a request."""

@@ -10,7 +10,12 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from lakehouse.contracts.tenant import TENANT_ID_PATTERN, TenantSettings, check_tenant_id
+from lakehouse.contracts.tenant import (
+    TENANT_ID_PATTERN,
+    SourceMapping,
+    TenantSettings,
+    check_tenant_id,
+)
 from lakehouse.control import schema
 from lakehouse.control.audit import SYSTEM, AuditLog
 from lakehouse.control.connection import Connections
@@ -34,6 +39,18 @@ class TenantExists(EtaError):
         super().__init__(
             f"there is a tenant {tenant_id!r} already",
             remedy="choose another id, or change its settings with `eta tenants set TENANT`",
+        )
+
+
+class SettingsHistoryLost(EtaError):
+    """A version of a tenant's settings is missing or cannot be read."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"version {version} of the tenant's settings is missing or damaged in the control "
+            "database, so nobody can say which fields of records of that time name a person",
+            remedy="restore the control database from a backup that has it (table "
+            "tenant_settings), then run `eta privacy work`",
         )
 
 
@@ -110,6 +127,28 @@ class Tenants:
             raise TenantNotFound(tenant_id)
         return _stored_settings(found.document)
 
+    def mapping_versions(self, tenant_id: str) -> tuple[dict[str, SourceMapping], ...]:
+        """Return the source mappings of every version of the settings, oldest first, by name.
+
+        Each with what it says of fields (columns, values, constants) alone; versions in a row that
+        say the same come once. Raises `TenantNotFound`, and `SettingsHistoryLost` for a version
+        that is missing or cannot be read.
+        """
+        table = schema.tenant_settings
+        query = select(table.c.version, table.c.document).where(table.c.tenant_id == tenant_id)
+        with self._connections.read() as connection:
+            rows = connection.execute(query.order_by(table.c.version)).all()
+        if not rows:
+            raise TenantNotFound(tenant_id)
+        found: list[dict[str, SourceMapping]] = []
+        for number, row in enumerate(rows, start=1):
+            if row.version != number:
+                raise SettingsHistoryLost(number)
+            sources = _stored_sources(number, row.document)
+            if found[-1:] != [sources]:
+                found.append(sources)
+        return tuple(found)
+
     def set_settings(self, tenant_id: str, settings: TenantSettings, *, by: str = SYSTEM) -> int:
         """Store a new version of the settings and return its number; older ones are kept.
 
@@ -178,6 +217,18 @@ def _stored_settings(document: dict[str, Any]) -> TenantSettings:
             "the tenant's stored settings do not fit this version",
             remedy="store them anew with `eta tenants set TENANT --settings FILE`",
         ) from error
+
+
+def _stored_sources(version: int, document: Any) -> dict[str, SourceMapping]:
+    """Return a version's mappings, whatever else an earlier program has written beside them."""
+    names = ("columns", "values", "constants")
+    try:
+        return {
+            str(name): SourceMapping.model_validate({n: one[n] for n in names if n in one})
+            for name, one in document.get("sources", {}).items()
+        }
+    except (ValidationError, AttributeError, TypeError) as error:
+        raise SettingsHistoryLost(version) from error
 
 
 def _tenant(row: Row[Any]) -> Tenant:

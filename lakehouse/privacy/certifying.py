@@ -19,6 +19,7 @@ from lakehouse.privacy.counts import (
     has_removed,
 )
 from lakehouse.privacy.unmatched import NOTHING, UNKNOWN
+from lakehouse.privacy.widening import SENT_AS, STORED_AS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +93,7 @@ def _content(
         HASHED_WITH: hash_key_id(database.suppressed(request.tenant_id).key),
         "tied_ids": sorted(h for h, tied_to in hashes.items() if tied_to is not None),
         "subjects_without_rows": notes.get(UNKNOWN),
+        "mapped_ids": {"erased": notes.get(STORED_AS), "not_erased": notes.get(SENT_AS)},
         "rows_deleted": {**notes.get(RAW_ROWS, {}), **notes.get(DERIVED_ROWS, {})},
         "redis_keys_deleted": notes.get(KEYS, 0),
         "database_rows_changed": notes.get(ENTRIES, 0),

@@ -13,9 +13,9 @@ from lakehouse.control.suppressions import subject_hash
 from lakehouse.privacy.derived import commit_hashes
 from lakehouse.privacy.id_files import Identifier, forms, resolved
 from lakehouse.privacy.leftovers import Leftovers, people_in_leftovers
+from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.suppression import Suppressed
-from lakehouse.privacy.verify import tenant_settings
 from lakehouse.storage.tables import open_path
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def leftovers_of(
         frozenset(map(str, certificate["subjects"])),
         frozenset(map(str, certificate.get("tied_ids", ()))),
     )
-    readers = Readers(tenant_settings(database, tenant_id))
+    readers = Readers(MappingHistory.read(database, tenant_id))
     return people_in_leftovers(settings, tenant_id, people, readers)
 
 
@@ -120,3 +120,13 @@ def those_named(
     key = database.suppressed(check_tenant_id(str(certificate["tenant_id"]))).key
     named = {*certificate["subjects"]}
     return [one for one in dict.fromkeys(identifiers) if subject_hash(key, one) in named]
+
+
+def mapped_subjects(
+    database: ControlDatabase, certificate: Mapping[str, Any], identifiers: Iterable[str]
+) -> list[str]:
+    """Return what mappings store identifiers as, where the certificate is about that as well."""
+    tenant_id = check_tenant_id(str(certificate["tenant_id"]))
+    key, named = database.suppressed(tenant_id).key, {*certificate["subjects"]}
+    others = MappingHistory.read(database, tenant_id).stored_as(frozenset(identifiers))
+    return sorted(one for one in others if subject_hash(key, one) in named)

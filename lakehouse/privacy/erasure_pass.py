@@ -23,6 +23,7 @@ from lakehouse.privacy.derived import (
     table_versions,
 )
 from lakehouse.privacy.fence import raise_fence
+from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.mentions import FREE_COLUMNS, delete_mentions, redact_mentions
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.places import DATABASE, REDIS
@@ -38,6 +39,7 @@ from lakehouse.privacy.signing import signing_key
 from lakehouse.privacy.unmatched import note_unmatched
 from lakehouse.privacy.verify import Search, search, tenant_settings
 from lakehouse.privacy.waiting import WaitingError, refuse_unsearchable, still_found
+from lakehouse.privacy.widening import widen
 from lakehouse.spark.scratch import empty_scratch
 
 if TYPE_CHECKING:
@@ -104,8 +106,7 @@ class ErasurePass:
         self._tenant_id = tenant_id
         self._requests = requests
         self._ids = [request.request_id for request in requests]
-        self._tenant = tenant_settings(self._database, tenant_id)
-        self._policy = self._tenant.privacy.mentions
+        self._policy = tenant_settings(self._database, tenant_id).privacy.mentions
         self.done: list[str] = []
         self.held: dict[str, tuple[str, ...]] = {}
         self.step = STEPS[min(STEPS.index(request.step) for request in requests)]
@@ -128,6 +129,7 @@ class ErasurePass:
 
     def _fence(self) -> None:
         """Let nothing of these people in any more, under their anonymous ids neither."""
+        widen(self._settings, self._database, self._tenant_id, self._subjects())
         raise_fence(self._settings)
         people = self._people()
         by_request: dict[str, dict[str, str]] = {}
@@ -146,7 +148,7 @@ class ErasurePass:
         counts.together()
         counts.rows(DERIVED_ROWS, count_rows(tables, self._tenant_id, people.requests))
         with counts.while_taking(REWRITTEN) as rewritten:
-            done = delete_rows(self._settings, people, self._now(), self._tenant)
+            done = delete_rows(self._settings, people, self._now(), self._history())
             if self._policy == "delete_row":
                 done += delete_mentions(self._settings, people, self._now())
             elif self._policy == "redact":
@@ -182,7 +184,7 @@ class ErasurePass:
             self._database,
             self._tenant_id,
             people.needles,
-            Readers(self._tenant),
+            Readers(self._history()),
             frozenset(people.tied),
         )
         rows: Counter[str] = Counter()
@@ -212,7 +214,7 @@ class ErasurePass:
         """Return the search that found nobody; raises `WaitingError` when somebody stays."""
         if people.tied:  # others may have them as well: there the live rows stay
             tied = Needles(people.tied)
-            readers = Readers(self._tenant)
+            readers = Readers(self._history())
             old = files_naming(self._settings, self._tenant_id, _WITH_TIED, tied, readers)
             with counts.while_taking(FILES) as removed:
                 removed.update(drop_old_files(self._settings, old))
@@ -269,6 +271,9 @@ class ErasurePass:
             if end_request(self._database, request_id, proven, key, self._now()):
                 self.done.append(request_id)
         self._database.compact(TABLES)
+
+    def _history(self) -> MappingHistory:
+        return MappingHistory.read(self._database, self._tenant_id)
 
     def _people(self) -> People:
         return People.of(self._tenant_id, self._subjects())

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.contracts.identifying import ANONYMOUS, USER, identified_by
-from lakehouse.contracts.json_rows import EITHER, value_text
+from lakehouse.contracts.json_rows import value_text
 from lakehouse.contracts.strict_json import Number
 
 if TYPE_CHECKING:
@@ -84,17 +84,24 @@ def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
         yield from value.items()
 
 
-def _at(row: Any, path: str) -> Iterator[Any]:
-    """Yield the values at a path, as `json_rows.pick` looks for the one that counts."""
-    direct = [inner for name, inner in _pairs(row) if name == path]
-    if direct:
-        yield from direct
-    elif EITHER in path:
-        for part in path.split(EITHER):
-            yield from _at(row, part)
+def _at(value: Any, path: str) -> Iterator[Any]:
+    """Yield the values at a path within an object, wherever ingestion could have found one.
+
+    A rejected record may have a text where the path goes on, or a list on the way: the text counts,
+    and so does every part of the list.
+    """
+    for name, inner in _pairs(value):
+        if name == path:
+            yield inner
+        elif path.startswith(f"{name}."):
+            yield from _below(inner, path[len(name) + 1 :])
+
+
+def _below(value: Any, path: str) -> Iterator[Any]:
+    if isinstance(value, (Pairs, dict)):
+        yield from _at(value, path)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _below(inner, path)
     else:
-        first, dot, rest = path.partition(".")
-        if dot:
-            for name, inner in _pairs(row):
-                if name == first:
-                    yield from _at(inner, rest)
+        yield value

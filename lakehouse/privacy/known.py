@@ -15,6 +15,7 @@ import pyarrow as pa
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.privacy.id_files import Identifier, IdFile, forms, on_lines, resolved
+from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.quarantined import RECORDS
 from lakehouse.privacy.readers import Readers
 
@@ -28,26 +29,43 @@ _RAW: Final = (RAW_INTERACTIONS, RAW_CLICKSTREAM)
 
 
 def stored_identifiers(
-    settings: LakeSettings, tenant_id: str, wanted: Iterable[str], tenant: TenantSettings
+    settings: LakeSettings,
+    tenant_id: str,
+    wanted: Iterable[str],
+    known: TenantSettings | MappingHistory,
 ) -> frozenset[str]:
     """Return those of `wanted` that stand in the tenant's rows: raw, the models', quarantined.
 
-    `tenant`: its settings, whose mappings say where a quarantined record names a person.
+    One that a mapping stores as another stands there with that. `known`: the tenant's mappings,
+    which say where a quarantined record names a person.
     """
+    asked, history = frozenset(wanted), MappingHistory.of(known)
+    found = _standing(settings, tenant_id, asked | history.stored_as(asked), history)
+    others = [one for one in asked - found if not found.isdisjoint(history.stored_as([one]))]
+    return (found & asked) | frozenset(others)
+
+
+def stored_under(settings: LakeSettings, tenant_id: str, wanted: Iterable[str]) -> frozenset[str]:
+    """Return those of `wanted` that have rows, in raw or in the models; no quarantined ones."""
+    return _standing(settings, tenant_id, frozenset(wanted), None)
+
+
+def _standing(
+    settings: LakeSettings, tenant_id: str, asked: frozenset[str], history: MappingHistory | None
+) -> frozenset[str]:
     from deltalake.exceptions import TableNotFoundError
 
     from lakehouse.privacy.derived import derived_tables
     from lakehouse.storage.tables import open_path
 
-    asked = frozenset(wanted)
     found: set[str] = set()
     try:
         raw = [open_path(settings, spec.path) for spec in _RAW]
         for table in (*raw, *derived_tables(settings).values()):
             found |= _in_table(table, tenant_id, asked - found)
-        if asked - found:
+        if history is not None and asked - found:
             quarantine = open_path(settings, RAW_QUARANTINE.path)
-            for texts in named_in(quarantine, tenant_id, tenant):
+            for texts in named_in(quarantine, tenant_id, history):
                 found |= asked & texts
     except TableNotFoundError:  # nothing was ever stored
         return frozenset()
@@ -58,7 +76,7 @@ def asked_for(
     settings: LakeSettings,
     tenant_id: str,
     identifiers: Sequence[Identifier],
-    tenant: TenantSettings,
+    tenant: TenantSettings | MappingHistory,
 ) -> tuple[list[Identifier], frozenset[str]]:
     """Return a request's identifiers as they are to be taken, and those of them that are stored.
 
@@ -113,7 +131,9 @@ def _in_table(table: DeltaTable, tenant_id: str, asked: Collection[str]) -> set[
     return found
 
 
-def named_in(table: DeltaTable, tenant_id: str, tenant: TenantSettings) -> Iterator[set[str]]:
+def named_in(
+    table: DeltaTable, tenant_id: str, tenant: TenantSettings | MappingHistory
+) -> Iterator[set[str]]:
     """Yield whom each record of a quarantine names, as an erasure reads it."""
     readers = Readers(tenant)
     for piece in pieces_of(table, tenant_id, ", ".join(RECORDS)):

@@ -29,6 +29,7 @@ from lakehouse.contracts.tables import (
 )
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.errors import EtaError
+from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.quarantined import RECORDS, RecordSearch
 from lakehouse.privacy.readers import Readers
@@ -113,7 +114,10 @@ def tied_ids(settings: LakeSettings, people: People) -> list[tuple[str, Subject]
 
 
 def delete_rows(
-    settings: LakeSettings, people: People, now: datetime, tenant: TenantSettings | None = None
+    settings: LakeSettings,
+    people: People,
+    now: datetime,
+    tenant: TenantSettings | MappingHistory | None = None,
 ) -> Rewritten:
     """Delete every row of these people; return what was rewritten. Safe to repeat.
 
@@ -254,7 +258,7 @@ def _subject_search(spec: TableSpec, people: People) -> RowSearch:
     return RowSearch([*PLACE, *columns], find)
 
 
-def _record_search(people: People, tenant: TenantSettings) -> RowSearch:
+def _record_search(people: People, tenant: TenantSettings | MappingHistory) -> RowSearch:
     """Records of the quarantine that name one of these people."""
     look = RecordSearch(people.needles, Readers(tenant), frozenset(people.tied))
 

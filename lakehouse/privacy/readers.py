@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from lakehouse.contracts.identifying import IdentifyingFields
 from lakehouse.contracts.layout import SourceLayout
-from lakehouse.contracts.tenant import BUILT_IN_MAPPINGS, DataType, TenantSettings
-from lakehouse.contracts.topics import STREAM_MAPPING
-from lakehouse.errors import EtaError
+from lakehouse.contracts.tenant import DataType, TenantSettings
+from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.records import RecordReader
-
-if TYPE_CHECKING:
-    from lakehouse.contracts.tenant import SourceMapping
 
 
 class Readers:
-    """The readers of one tenant's records, kept by layout and data type; for several threads."""
+    """The readers of one tenant's records, kept by layout and data type; for several threads.
 
-    def __init__(self, settings: TenantSettings) -> None:
-        self._settings = settings
+    `known`: the tenant's mappings, with those of earlier settings where records may be as old.
+    """
+
+    def __init__(self, known: TenantSettings | MappingHistory) -> None:
+        self._history = MappingHistory.of(known)
         self._known: dict[tuple[str, str], RecordReader] = {}
 
     def of(self, data_type: DataType, layout: SourceLayout) -> RecordReader:
@@ -34,33 +33,37 @@ class Readers:
                 layout = SourceLayout.from_text(layout_text)
             except ValueError:
                 layout = SourceLayout(format="bytes")
-            known = data_type in set(DataType)
-            fields = self.fields(DataType(data_type), layout) if known else self.any_fields()
-            self._known[key] = RecordReader(layout, fields)
+            if data_type in set(DataType):
+                fields, is_known = self._fields(DataType(data_type), layout)
+                others = RecordReader(layout, self._others(DataType(data_type)))
+            else:
+                fields, is_known, others = self.any_fields(), True, None
+            self._known[key] = RecordReader(layout, fields, is_known=is_known, others=others)
         return self._known[key]
 
     def fields(self, data_type: DataType, layout: SourceLayout) -> IdentifyingFields:
-        """Return where records of a layout name a person."""
-        name = layout.mapping
-        if not layout.columns and layout.format in ("bytes", "avro", "message"):
-            # a message that no mapping was chosen for: the one that its topic is read with
-            name = STREAM_MAPPING if STREAM_MAPPING in self._settings.sources else "contract"
-        try:
-            return IdentifyingFields.of(data_type, self._settings.mapping(name))
-        except EtaError:  # the mapping was taken away: any of the tenant's may have been it
-            return self.any_fields(data_type)
+        """Return where records of a layout name a person, by every version of their mapping."""
+        return self._fields(data_type, layout)[0]
 
     def any_fields(self, data_type: DataType | None = None) -> IdentifyingFields:
         """Return where a record may name a person by any of the tenant's mappings."""
-        mappings: list[SourceMapping] = [
-            *BUILT_IN_MAPPINGS.values(),
-            *self._settings.sources.values(),
-        ]
         kinds = list(DataType) if data_type is None else [data_type]
-        found = [IdentifyingFields.of(kind, one) for kind in kinds for one in mappings]
-        return IdentifyingFields(
-            frozenset().union(*(one.user for one in found)),
-            frozenset().union(*(one.anonymous for one in found)),
-            tuple(sorted({pair for one in found for pair in one.user_words})),
-            tuple(sorted({pair for one in found for pair in one.anonymous_words})),
+        mappings = self._history.every()
+        return IdentifyingFields.union(
+            IdentifyingFields.of(kind, one) for kind in kinds for one in mappings
         )
+
+    def _others(self, data_type: DataType) -> IdentifyingFields:
+        """Return the fields of any mapping, without what a mapping says of each of its records."""
+        return replace(self.any_fields(data_type), user_constants=(), anonymous_constants=())
+
+    def _fields(self, data_type: DataType, layout: SourceLayout) -> tuple[IdentifyingFields, bool]:
+        """Return the fields, and whether any version of the settings has the layout's mapping.
+
+        If none has, the history is not that of the record: any field of a mapping may be it, and
+        as none may be it as well, every value has to count.
+        """
+        mappings = self._history.of_layout(layout)
+        if not mappings:
+            return self.any_fields(data_type), False
+        return IdentifyingFields.union(IdentifyingFields.of(data_type, m) for m in mappings), True

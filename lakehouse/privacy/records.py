@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.contracts.identifying import ANONYMOUS, USER
 from lakehouse.contracts.topics import KEY_SEPARATOR
-from lakehouse.privacy.json_values import decoded, named_in
-from lakehouse.privacy.unparsed import cells_of, pairs_of, prefixed_texts, words_of
+from lakehouse.privacy.json_values import decoded, leaves, named_in
+from lakehouse.privacy.unparsed import cells_of, opened_by, pairs_of, prefixed_texts, words_of
 
 if TYPE_CHECKING:
     from lakehouse.contracts.identifying import IdentifyingFields
@@ -42,6 +42,11 @@ class Named:
     users: set[str] = field(default_factory=set)
     anonymous: set[str] = field(default_factory=set)
     untold: set[str] = field(default_factory=set)
+
+    @property
+    def all(self) -> set[str]:
+        """Every text."""
+        return self.users | self.anonymous | self.untold
 
     def add(self, name: str, texts: Iterable[str]) -> None:
         """Add values of one of the contract's two fields."""
@@ -69,11 +74,24 @@ class Named:
 
 
 class RecordReader:
-    """Reads records of one layout, as its source was read; for several threads."""
+    """Reads records of one layout, as its source was read; for several threads.
 
-    def __init__(self, layout: SourceLayout, fields: IdentifyingFields) -> None:
+    `is_known`: False when nobody knows any more which fields name a person: then every value may.
+    `others`: reads a record that names nobody, as one that came by the wrong mapping.
+    """
+
+    def __init__(
+        self,
+        layout: SourceLayout,
+        fields: IdentifyingFields,
+        *,
+        is_known: bool = True,
+        others: RecordReader | None = None,
+    ) -> None:
         self._layout = layout
         self._fields = fields
+        self._is_known = is_known
+        self._others = others
         self._columns = [fields.field_of(name) for name in layout.columns]
         self._schema: Any = None
 
@@ -81,13 +99,20 @@ class RecordReader:
         """Return whom a record names. Never raises for what it holds."""
         found = Named()
         self._read(raw, found)
-        for name, text in (
-            (USER, self._fields.user_constant),
-            (ANONYMOUS, self._fields.anonymous_constant),
+        for name, texts in (
+            (USER, self._fields.user_constants),
+            (ANONYMOUS, self._fields.anonymous_constants),
         ):
-            if text is not None:
+            for text in texts:
                 found.add(name, self._fields.as_read(name, text))
+        if self._others is not None and not any(map(str.strip, found.all)):
+            return self._others.named(raw)
         return found
+
+    @property
+    def fields(self) -> IdentifyingFields:
+        """Where the records name a person."""
+        return self._fields
 
     def _read(self, raw: bytes, found: Named) -> None:
         match self._layout.format:
@@ -103,16 +128,18 @@ class RecordReader:
                 self._read_envelope(raw, found)
 
     def _read_csv(self, raw: bytes, found: Named) -> None:
-        if not any(self._columns):
+        if not any(self._columns) and self._is_known:
             return
         text = _text(raw, self._layout.encoding)
         records = _csv_records(text, self._layout)
         if records is None:  # its quotes do not fit
             records = [cells_of(line, self._layout.delimiter) for line in _LINE_END.split(text)]
         for cells in records:
+            if not self._is_known and not _is_part_of_header(cells, self._layout.columns):
+                found.untold.update(cells)
             if len(records) == 1 and len(cells) == len(self._columns):
                 self._add_cells(cells, found)
-            elif any(cell.strip() not in self._layout.columns for cell in cells if cell.strip()):
+            elif not _is_part_of_header(cells, self._layout.columns):
                 self._add_ragged(cells, found)
 
     def _add_ragged(self, cells: list[str], found: Named) -> None:
@@ -141,6 +168,8 @@ class RecordReader:
     def _add_objects(self, value: Any, found: Named) -> None:
         for name, text in named_in(value, self._fields):
             found.add(name, self._fields.as_read(name, text))
+        if not self._is_known:
+            found.untold.update(leaves(value))
 
     def _read_avro(self, raw: bytes, found: Named) -> None:
         record = self._avro_record(raw)
@@ -186,13 +215,20 @@ class RecordReader:
 
     def _read_text(self, text: str, found: Named) -> None:
         """What cannot be parsed: by its names where it shows them, else every word is a value."""
-        pairs = [(self._fields.field_of(key), value) for key, value in pairs_of(text)]
+        pairs = [(self._fields.may_be(key), value) for key, value in pairs_of(text)]
         told = [(name, value) for name, value in pairs if name is not None]
         for name, value in told:
             found.add(name, self._fields.as_read(name, value))
-        if not told:
+        if not told or not self._is_known or self._has_open_value(text):
             for word in (*cells_of(text, ","), *words_of(text)):
                 found.untold.update(self._fields.as_read(USER, word))
+
+    def _has_open_value(self, text: str) -> bool:
+        """Whether a name in it that tells of a person has a list or object for a value."""
+        return any(
+            (self._fields.may_be if is_list else self._fields.may_end)(name) is not None
+            for name, is_list in opened_by(text)
+        )
 
 
 def _text(raw: bytes, encoding: str) -> str:
@@ -240,6 +276,10 @@ def _is_header(cells: list[str], columns: tuple[str, ...]) -> bool:
     """Whether a record is the header once more, which names nobody."""
     same = [cell.strip() == name for cell, name in zip(cells, columns, strict=True) if cell.strip()]
     return all(same) and len(same) > 1
+
+
+def _is_part_of_header(cells: list[str], columns: tuple[str, ...]) -> bool:
+    return all(cell.strip() in columns for cell in cells if cell.strip())
 
 
 def _unquoted(cell: str) -> Iterator[str]:

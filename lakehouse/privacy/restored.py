@@ -25,10 +25,10 @@ from lakehouse.privacy.leftovers import (
     people_in_leftovers,
     texts_of_records,
 )
+from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.quarantined import RECORDS
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.suppression import StoredSuppressionList, Suppressed
-from lakehouse.privacy.verify import tenant_settings
 from lakehouse.storage.tables import ensure_tables, open_table
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def erase_again(
             continue
         tables = {**raw, **derived_tables(settings)}
         found = {text for table in tables.values() for text in _listed(table, owner, listed)}
-        readers = Readers(tenant_settings(database, owner))
+        readers = Readers(MappingHistory.read(database, owner))
         quarantine = open_table(settings, RAW_QUARANTINE)
         for piece in pieces_of(quarantine, owner, ", ".join(RECORDS)):
             found |= texts_of_records(piece, listed, readers)

@@ -7,8 +7,8 @@ the key who is on the list.
 """
 
 import hmac
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Final, Protocol
 
@@ -16,8 +16,13 @@ import numpy as np
 import polars as pl
 import polars_hash as plh
 
-from lakehouse.contracts.identifying import USER
+from lakehouse.contracts.identifying import CONTRACT_FIELDS, USER, IdentifyingFields
+from lakehouse.contracts.tenant import SourceMapping
+from lakehouse.contracts.validator import AS_SENT
 from lakehouse.control.suppressions import DIGEST, ListedHashes
+from lakehouse.control.tenants import SettingsHistoryLost
+from lakehouse.privacy.mapping_history import NO_HISTORY, MappingHistory
+from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.records import RecordReader
 
 
@@ -26,27 +31,42 @@ class Suppressed:
     """A tenant's list at one moment. `version` differs whenever the list does.
 
     `tied` are anonymous ids that belonged to someone erased: they suppress rows that name no user.
+    `mappings`: those of every version of the tenant's settings, by which a record that is sent
+    again is read as an erasure reads it.
     """
 
     version: int
     key: str
     hashes: frozenset[str]
     tied: frozenset[str] = frozenset()
+    mappings: MappingHistory = NO_HISTORY
 
     @property
     def is_empty(self) -> bool:
         """Whether nobody is on the list."""
         return not self.hashes
 
-    def matches(self, subjects: Sequence[pl.Series]) -> pl.Series:
+    def readers(self, own: Mapping[str, SourceMapping]) -> Readers:
+        """Return what reads records by their mapping, in earlier versions too.
+
+        `own`: mappings by name that records are read with now.
+        """
+        return Readers(self.mappings.with_version(own))
+
+    def matches(
+        self, subjects: Sequence[pl.Series], fields: IdentifyingFields = CONTRACT_FIELDS
+    ) -> pl.Series:
         """Return which rows are of someone on the list.
 
-        `subjects` are the columns that name a person, at least one, each under its own name.
+        `subjects` are the columns that name a person, at least one, each under its own name; what
+        they are read as by `fields` counts as well.
         """
         gone = pl.repeat(value=False, n=len(subjects[0]), dtype=pl.Boolean, eager=True)
         has_user = gone
         for subject in subjects:
             gone |= self._listed(subject, self.hashes)
+            for others in _read_as(subject, fields.words_of(subject.name.partition(AS_SENT)[0])):
+                gone |= self._listed(others, self.hashes)
             if subject.name == USER:
                 has_user = subject.fill_null("").str.strip_chars() != ""
         for subject in subjects:
@@ -71,7 +91,7 @@ class Suppressed:
             return None
         found = np.zeros(count, dtype=bool)
         if subjects:
-            found |= self.matches(subjects).to_numpy()
+            found |= self.matches(subjects, reader.fields).to_numpy()
         kept = [row for row in refused.unique().to_list() if not found[row]]
         if kept:
             found[kept] = self.named(raws(kept), reader)
@@ -100,6 +120,17 @@ class Suppressed:
         frame = subjects.alias("subject").to_frame()
         hashed = plh.col("subject").chash.hmac_sha256(key=self.key)
         return frame.select(hashed.is_in(list(hashes))).to_series().fill_null(value=False)
+
+
+def _read_as(subjects: pl.Series, words: Sequence[tuple[str, str]]) -> Iterator[pl.Series]:
+    """Yield what texts are read as by the words of any version, null where by none."""
+    rest = [(word.strip(), value) for word, value in words]
+    while rest:
+        layer = dict(rest)
+        rest = [(word, value) for word, value in rest if layer[word] != value]
+        yield subjects.str.strip_chars().replace_strict(
+            list(layer), list(layer.values()), default=None, return_dtype=pl.String
+        )
 
 
 class SuppressionList(Protocol):
@@ -137,6 +168,10 @@ class ListStore(Protocol):
         """Return a tenant's list."""
         ...
 
+    def mapping_versions(self, tenant_id: str) -> Sequence[Mapping[str, SourceMapping]]:
+        """Return the tenant's mappings in all versions of its settings."""
+        ...
+
 
 class StoredSuppressionList:
     """The lists of the control database; for several threads.
@@ -161,4 +196,11 @@ class StoredSuppressionList:
             known = Suppressed(found.version, found.key, found.subjects, found.tied)
             with self._lock:
                 self._known[tenant_id] = known
-        return known
+        return known if known.is_empty else replace(known, mappings=self._mappings(tenant_id))
+
+    def _mappings(self, tenant_id: str) -> MappingHistory:
+        try:
+            return MappingHistory(self._store.mapping_versions(tenant_id))
+        except SettingsHistoryLost:
+            # nothing that is sent is held up by it: erasures and searches wait and say why
+            return NO_HISTORY

@@ -85,17 +85,16 @@ def _without_nul(lines: Iterable[str]) -> Iterator[str]:
 
 def _json_values(stream: IO[str], fields: IdentifyingFields) -> Iterator[str]:
     """Yield the values of names that name a person, at whatever depth."""
-    paths = {path.rpartition(".")[2] for path in (*fields.user, *fields.anonymous)}
     rest = ""
     while piece := stream.read(PIECE):
         rest += piece
         end = max(rest.rfind("\n"), rest.rfind("}")) + 1
-        yield from _values_of(rest[:end], fields, paths)
+        yield from _values_of(rest[:end], fields)
         rest = rest[end:]
-    yield from _values_of(rest, fields, paths)
+    yield from _values_of(rest, fields)
 
 
-def _values_of(text: str, fields: IdentifyingFields, paths: set[str]) -> Iterator[str]:
+def _values_of(text: str, fields: IdentifyingFields) -> Iterator[str]:
     for name, value in pairs_of(text):
-        if name in paths or fields.field_of(name) is not None:
+        if fields.may_be(name) is not None:
             yield value

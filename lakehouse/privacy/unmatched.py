@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lakehouse.privacy.known import stored_identifiers
+from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.needles import Needles
-from lakehouse.privacy.verify import search, tenant_settings
+from lakehouse.privacy.verify import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +45,7 @@ def note_unmatched(
         settings,
         tenant_id,
         set().union(*fresh.values()),
-        tenant_settings(database, tenant_id),
+        MappingHistory.read(database, tenant_id),
     )
     without_rows = [request_id for request_id, texts in fresh.items() if texts.isdisjoint(stored)]
 

@@ -13,6 +13,7 @@ _PAIR: Final = re.compile(
     rf"(?P<key>{_STRING})\s*:\s*(?P<value>{_STRING}|[^\s,\"{{}}\[\]]+)", re.DOTALL
 )
 _KEY: Final = re.compile(rf"{_STRING}\s*:", re.DOTALL)
+_OPENED: Final = re.compile(rf"({_STRING})\s*:\s*([\[{{])", re.DOTALL)
 _TEXT: Final = re.compile(_STRING, re.DOTALL)
 _BETWEEN: Final = (
     re.compile(r"[\x00-\x20,;|\"'{}\[\]()<>\\]+"),
@@ -28,6 +29,12 @@ def pairs_of(text: str) -> Iterator[tuple[str, str]]:
     for match in _PAIR.finditer(text):
         value = match["value"]
         yield _decoded(match["key"]), _decoded(value) if value[0] == '"' else value
+
+
+def opened_by(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield what looks like a name of a list or object of JSON, decoded, and whether of a list."""
+    for match in _OPENED.finditer(text):
+        yield _decoded(match[1]), match[2] == "["
 
 
 def cells_of(text: str, delimiter: str) -> list[str]:

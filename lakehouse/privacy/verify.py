@@ -19,6 +19,7 @@ import pyarrow as pa
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.errors import EtaError
 from lakehouse.privacy.database import look_through_rows
+from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.places import (
     DATABASE,
@@ -85,7 +86,7 @@ def search(
 
     Reads everything of the tenant once. Files that vanish meanwhile are gone.
     """
-    readers = Readers(tenant_settings(database, tenant_id))
+    readers = Readers(MappingHistory.read(database, tenant_id))
     uploads = database.queue.spool_owners()
     places = chain(lake_places(settings, tenant_id), machine_places(settings, tenant_id, uploads))
     values, mentions, files, size = _in_files(settings, places, needles, readers, tenant_id)

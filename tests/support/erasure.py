@@ -15,7 +15,13 @@ from ingest_service.settings import ServiceSettings
 from ingest_service.upload import FileUpload
 from ingest_service.wiring import build_services, replay
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE, TableSpec
-from lakehouse.contracts.tenant import DataType, FileFormat, OnError, TenantSettings
+from lakehouse.contracts.tenant import (
+    DataType,
+    FileFormat,
+    OnError,
+    SourceMapping,
+    TenantSettings,
+)
 from lakehouse.control.database import ControlDatabase
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.verify import Search, search
@@ -83,8 +89,9 @@ class ErasableLake:
         tenant_id: str = TENANT,
         on_error: OnError = OnError.QUARANTINE,
         file_format: FileFormat = FileFormat.CSV,
+        mapping: str = "default",
     ):
-        """Take in a file; return the report."""
+        """Take in a file by one of the tenant's mappings; return the report."""
         self.batches += 1
         path = self.home / f"in-{token_hex(4)}.csv"
         path.write_text(text)
@@ -97,13 +104,19 @@ class ErasableLake:
                     batch_id=f"b{self.batches:04}-{token_hex(4)}",
                     path=path,
                     settings=settings,
-                    mapping=settings.mapping("default"),
+                    mapping=settings.mapping(mapping),
+                    mapping_name=mapping,
                     on_error=on_error,
                     format=file_format,
                 )
             )
         finally:
             path.unlink()
+
+    def set_sources(self, **sources: SourceMapping) -> None:
+        """Give the tenant these mappings and no others: a version of its settings."""
+        self.tenant = TenantSettings(sources=sources)
+        self.database.set_tenant_settings(TENANT, self.tenant)
 
     def replay(self) -> list[ReplayedBatch]:
         return replay(self.settings, ServiceSettings(), TENANT, None, None, None)

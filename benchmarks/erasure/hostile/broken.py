@@ -61,6 +61,26 @@ def _quotes() -> Iterator[None]:
 
 
 @contextmanager
+def _history() -> Iterator[None]:
+    """Only what a mapping says now counts, and one that is gone says nothing."""
+    mappings = import_module("lakehouse.privacy.mapping_history")
+    nothing = mappings.SourceMapping()
+
+    def newest(history: Any, name: str) -> list[Any]:
+        return [history._versions[-1].get(name, nothing)]  # noqa: SLF001 - it is broken here
+
+    with patch.object(mappings.MappingHistory, "named", newest):
+        yield
+
+
+@contextmanager
+def _alias() -> Iterator[None]:
+    """`previousId` of a Segment call names nobody."""
+    with patch("lakehouse.contracts.identifying.PREVIOUS_ID", "nothing"):
+        yield
+
+
+@contextmanager
 def _left(*patterns: str) -> Iterator[None]:
     """Files below the home are left as they are, as by a search that never reads them."""
     home = LakeSettings().home_dir
@@ -108,6 +128,8 @@ BREAKS: Final = {
     "numbers": Break("a number in JSON is an identifier", ERASED, "raw/quarantine", _numbers),
     "escapes": Break("escapes in JSON are decoded", ERASED, "raw/quarantine", _escapes),
     "quotes": Break("quotes in CSV are decoded", ERASED, "raw/quarantine", _quotes),
+    "history": Break("earlier mappings count", ERASED, "raw/quarantine", _history),
+    "alias": Break("Segment's aliases name people", ERASED, "raw/quarantine", _alias),
     "recbole": Break("exports for RecBole are read", ERASED, ".inter", _recbole),
     "scratch": Break("Spark's scratch folder is cleaned", ERASED, SCRATCH, _scratch),
     "wal": Break("the control database is rewritten", ERASED, "control.db", _database),

@@ -34,6 +34,8 @@ SETTINGS: Final[dict[str, Any]] = {
     }
 }
 """The tenants' settings: two mappings beside the contract's own names."""
+CHANGED_SETTINGS: Final[dict[str, Any]] = {"sources": {"shop-new": SETTINGS["sources"]["shop"]}}
+"""What the settings are while people are erased: one mapping has another name, one is gone."""
 SUBJECT_PATHS: Final = frozenset(
     {
         "user_id",
@@ -43,6 +45,7 @@ SUBJECT_PATHS: Final = frozenset(
         "userId",
         "anonymousId",
         "context.anonymousId",
+        "previousId",
     }
 )
 """Columns and paths that name a person under the mappings above and in Segment's calls."""
@@ -225,6 +228,7 @@ class Payloads:
         return package.body, package.owners
 
     def _segment(self, name: str, owners: Sequence[Person]) -> Package:
+        """Calls of Segment; `alias` is refused, and is about who was called that before."""
         calls = []
         for row in self._both(name, owners):
             is_wrong = row["interaction_type"] == WRONG
@@ -232,7 +236,10 @@ class Payloads:
             call["messageId"] = row["event_id"]
             call["timestamp"] = WRONG if is_wrong else "2026-05-01T10:00:00Z"
             calls.append(call)
-        of = [p.user_id for p in owners for _ in range(2)]
+            if is_wrong:
+                alias = {"type": "alias", "previousId": row["user_id"], "userId": "another-one"}
+                calls.append({**alias, "messageId": f"{row['event_id']}-alias"})
+        of = [p.user_id for p in owners for _ in range(3)]
         return Package("segment", name, self._written({"batch": calls}).encode(), tuple(of))
 
     def _sdk(self, name: str, owners: Sequence[Person]) -> Package:

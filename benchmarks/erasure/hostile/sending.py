@@ -68,6 +68,12 @@ class Customer:
         }
         database.close()
 
+    def set_settings(self, document: dict[str, Any]) -> None:
+        """Change the tenant's settings."""
+        database = ControlDatabase.open(self._service.lake.control_url)
+        database.set_tenant_settings(self.tenant_id, TenantSettings.model_validate(document))
+        database.close()
+
     def send(self, packages: Sequence[Package]) -> Sent:
         """Send everything but what goes through Kafka; every answer has to be one of the good."""
         self._times += 1

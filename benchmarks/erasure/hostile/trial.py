@@ -12,7 +12,12 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.erasure.hostile.homes import environment_of
-from benchmarks.erasure.hostile.payloads import SUBJECT_PATHS, Payloads
+from benchmarks.erasure.hostile.payloads import (
+    CHANGED_SETTINGS,
+    SETTINGS,
+    SUBJECT_PATHS,
+    Payloads,
+)
 from benchmarks.erasure.hostile.people import KINDS, PLAIN, people
 from benchmarks.erasure.hostile.proof import (
     Expected,
@@ -104,16 +109,23 @@ class Trial:
             self.outcome.places_before = len(
                 self._seen.held(self._expected.leaving, self._expected.marks)
             )
+            self._set_settings(CHANGED_SETTINGS)
             self._timed("erasing", self._erase)
             self._timed("reading again", lambda: self.proof.after_erasure(before))
             self.proof.permissions()
             if self._options.with_models:
                 self._timed("preparing again", self._look_at_models)
             if self._options.with_replay:
+                self._set_settings(SETTINGS)
                 self._timed("replaying", lambda: self._replay(broker))
                 self.proof.after_replay(before)
         self.outcome.wrong = self.proof.report()
         return self.outcome
+
+    def _set_settings(self, document: dict[str, Any]) -> None:
+        """Rename and remove mappings, or take that back."""
+        for customer in self._customers:
+            customer.set_settings(document)
 
     def _timed(self, name: str, do: Callable[[], Any]) -> Any:
         self._say(name)

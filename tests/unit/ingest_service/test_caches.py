@@ -14,7 +14,7 @@ from ingest_service.dedupe import history
 from ingest_service.dedupe.window import FINGERPRINT_SCHEMA, DedupeWindows, Seen, Verdict
 from ingest_service.events.quotas import QuotaError, QuotaKeeper
 from ingest_service.sinks.delta import DeltaSink
-from lakehouse.contracts.tenant import DataType, Quotas
+from lakehouse.contracts.tenant import DataType, Quotas, SourceMapping
 from lakehouse.control import connection
 from lakehouse.control.cache import ReadCache
 from lakehouse.control.connection import DatabaseUnreachable, connect
@@ -131,6 +131,10 @@ class Lists:
         """Return the list."""
         self._ask()
         return ListedHashes(self.version, "k", frozenset({str(self.version)}), frozenset())
+
+    def mapping_versions(self, _tenant: str) -> tuple[dict[str, SourceMapping], ...]:
+        """Return none."""
+        return ()
 
 
 @pytest.mark.parametrize("failing", [3, 4])

@@ -137,7 +137,7 @@ def test_paths_of_a_mapping_name_a_person() -> None:
     layout = SourceLayout(format="json", mapping="own")
     for raw in ({"who": {"key": 7}}, {"email": "7"}, {"who": {"key": None}, "email": "7"}):
         assert names(layout, json.dumps(raw).encode(), "7", fields)
-    assert not names(layout, b'{"key":"7","who":"7"}', "7", fields)
+    assert not names(layout, b'{"key":"7","who":{"id":"7"}}', "7", fields)
     assert names(layout, b'{"email":"guest"}', "u0", fields)
     segment = IdentifyingFields.of(DataType.CLICKSTREAM, SEGMENT)
     several = {"batch": [{"userId": "a"}, {"anonymousId": "b"}]}
@@ -198,8 +198,10 @@ def test_a_mapping_that_is_gone_may_have_been_any_of_the_tenants() -> None:
     for mapping in ("own", "gone"):
         layout = SourceLayout(columns=("customer", "item"), mapping=mapping)
         assert readers.of(DataType.INTERACTIONS, layout).named(b"7,8").users == {"7"}
-    contract = SourceLayout(columns=("customer", "item"), mapping="contract")
-    assert readers.of(DataType.INTERACTIONS, contract).named(b"7,8").users == set()
+    contract = SourceLayout(columns=("customer", "item", "user_id"), mapping="contract")
+    reader = readers.of(DataType.INTERACTIONS, contract)
+    assert reader.named(b"7,8,9").users == {"9"}
+    assert "7" in reader.named(b"7,8,").users, "it names nobody, so it came by the wrong mapping"
 
 
 def test_the_list_suppresses_as_an_erasure_deletes() -> None:
