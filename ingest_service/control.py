@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, Protocol
 
-from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.contracts.tenant import SourceMapping, TenantSettings
 from lakehouse.control.database import (
     Accepted,
     ApiKey,
@@ -191,6 +191,10 @@ class Control(Protocol):
     @property
     def erasures(self) -> ErasureLog:
         """The erasures."""
+        ...
+
+    def mapping_versions(self, tenant_id: str) -> tuple[dict[str, SourceMapping], ...]:
+        """Return a tenant's source mappings of all versions; raises `SettingsHistoryLost`."""
         ...
 
     def webhook_source(self, source_id: str) -> WebhookSource:

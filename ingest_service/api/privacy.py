@@ -15,7 +15,9 @@ from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
 from lakehouse.control.database import ApiKey, Erasure, ErasureNotFound
 from lakehouse.control.erasures import MAX_SUBJECTS
+from lakehouse.control.tenants import SettingsHistoryLost
 from lakehouse.control.withdrawals import NotOpenError
+from lakehouse.privacy.mapping_history import MappingHistory
 
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     401: problem_response("No valid API key."),
@@ -97,6 +99,11 @@ class ErasureMade(ErasureState):
         description="Which subjects stand nowhere in the tables, by their places in the request, "
         "from 0; null when that could not be looked up in time."
     )
+    mapped_count: int | None = Field(
+        description="How many other ids the tenant's mappings store subjects as (`values`, in any "
+        "version): those are erased as well. Null when the history of the settings is damaged; "
+        "the erasure then waits for it."
+    )
 
 
 @router.post("", status_code=HTTPStatus.ACCEPTED, max_body_size=MAX_BYTES)
@@ -111,14 +118,15 @@ async def request_erasure(
         services.control.erasures.request, key.tenant_id, wanted.subjects, by=f"key:{key.key_id}"
     )
     response.headers["Location"] = f"{router.prefix}/{made.request_id}"
+    mapped = await run_in_threadpool(_mapped_count, services, key.tenant_id, wanted.subjects)
     stored = await services.lookup.of(key.tenant_id, wanted.subjects)
     if stored is None:
-        return ErasureMade(**dict(_state(made)), unknown=None)
+        return ErasureMade(**dict(_state(made)), unknown=None, mapped_count=mapped)
     unknown = [place for place, one in enumerate(wanted.subjects) if one not in stored]
     state = _state(made).model_copy(
         update={"unknown_count": len({wanted.subjects[place] for place in unknown})}
     )
-    return ErasureMade(**dict(state), unknown=unknown)
+    return ErasureMade(**dict(state), unknown=unknown, mapped_count=mapped)
 
 
 @router.get("/{request_id}", responses=_NOT_FOUND)
@@ -163,6 +171,13 @@ async def withdraw_erasure(
             HTTPStatus.CONFLICT, "erasure_not_open", error.message, remedy=error.remedy
         ) from None
     return _state(found)
+
+
+def _mapped_count(services: Services, tenant_id: str, subjects: list[str]) -> int | None:
+    try:
+        return len(MappingHistory.read(services.control, tenant_id).stored_as(subjects))
+    except SettingsHistoryLost:
+        return None
 
 
 def _state(found: Erasure) -> ErasureState:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from lakehouse.contracts.identifying import IDENTIFYING_COLUMNS
 from lakehouse.contracts.tenant import BUILT_IN_MAPPINGS, SourceMapping, TenantSettings
@@ -16,12 +16,19 @@ from lakehouse.contracts.topics import STREAM_MAPPING
 
 if TYPE_CHECKING:
     from lakehouse.contracts.layout import SourceLayout
-    from lakehouse.control.database import ControlDatabase
 
 _STAND_INS: Final = ("contract", STREAM_MAPPING)
 """What messages and webhooks are read with when the mapping that is meant for them is gone."""
 _PROVIDED: Final[Mapping[str, SourceMapping]] = {"default": SourceMapping(), **BUILT_IN_MAPPINGS}
 """Mappings that a tenant has under these names while it gives none of its own."""
+
+
+class KnowsMappings(Protocol):
+    """Has the settings of tenants, in all their versions."""
+
+    def mapping_versions(self, tenant_id: str) -> tuple[dict[str, SourceMapping], ...]:
+        """Return a tenant's source mappings by name, of every version of its settings."""
+        ...
 
 
 class MappingHistory:
@@ -36,7 +43,7 @@ class MappingHistory:
         return cls([known.sources]) if isinstance(known, TenantSettings) else known
 
     @classmethod
-    def read(cls, database: ControlDatabase, tenant_id: str) -> Self:
+    def read(cls, database: KnowsMappings, tenant_id: str) -> Self:
         """Return a tenant's; the provided mappings for a tenant that is not known.
 
         Raises `SettingsHistoryLost` when a version cannot be read: then nobody can say whom the

@@ -5,6 +5,7 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 
 from ingest_service.api.app import create_app
+from lakehouse.contracts.tenant import SourceMapping
 from tests.support.erasure import TENANT, ErasableLake, interactions, person
 
 
@@ -29,6 +30,7 @@ def test_an_erasure_is_asked_for_and_seen_by_its_tenant_alone(tmp_path: Path) ->
         assert (made.json()["state"], made.json()["subject_count"]) == ("pending", 1)
         assert gone not in made.text
         assert (made.json()["unknown_count"], made.json()["unknown"]) == (1, [0, 1])
+        assert made.json()["mapped_count"] == 0
         place = made.headers["Location"]
         assert client.get(place, headers=keys["stranger"]).status_code == 404
         assert client.get(place, headers=keys["reader"]).status_code == 403
@@ -55,10 +57,14 @@ def test_an_erasure_is_asked_for_and_seen_by_its_tenant_alone(tmp_path: Path) ->
         assert seen["unknown_count"] == 1
 
         known = person()
+        words = SourceMapping(values={"user_id": {known: person()}})
+        lake.set_sources(shop=words)
+        lake.set_sources()  # what an earlier version said counts too
         assert lake.upload(interactions([(known, 1)]))
         wanted = {"subjects": [gone, known]}
         made = client.post("/v1/privacy/erasures", json=wanted, headers=keys["officer"])
         assert (made.json()["unknown_count"], made.json()["unknown"]) == (1, [0])
+        assert made.json()["mapped_count"] == 1
         place = made.headers["Location"]
         lake.work()
         seen = client.get(place, headers=keys["officer"]).json()
