@@ -14,6 +14,8 @@ from lakehouse.storage.build_reports import read_build_reports
 from lakehouse.training.build import ON_REQUEST, run_dbt
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lakehouse.settings import LakeSettings
 
 _MARK: Final = "eta plan "
@@ -75,6 +77,8 @@ def plan_run(
             "compile",
             *(("--select", *select) if select else ("--exclude", ON_REQUEST)),
             *(["--full-refresh"] if full_refresh else []),
+            # other variables would have the next run parse the project again
+            *("--target-path", str(_target_folder(settings) / "plan")),
             *("--vars", json.dumps({**wanted, "eta_plan": True}, sort_keys=True)),
         ],
         callbacks=[receive],
@@ -87,6 +91,10 @@ def plan_run(
         )
     seconds = _seconds_by_mode(settings)
     return [_model_plan(document, seconds) for document in found]
+
+
+def _target_folder(settings: LakeSettings) -> Path:
+    return settings.dbt_target_path or settings.project_dir / "target"
 
 
 def _model_plan(

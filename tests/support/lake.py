@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import md5
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,9 +166,20 @@ class Lake:
 
     def dbt(self, *arguments: str) -> Any:
         """Run any dbt command; fails the test when it fails."""
-        outcome = run_dbt(self.settings, arguments)
+        outcome = run_dbt(self.settings, [*arguments, *self._target(arguments)])
         assert outcome.success, [r.message for r in outcome.result if r.status != "success"]
         return outcome
+
+    def _target(self, arguments: Sequence[str]) -> Sequence[str]:
+        """A target folder for each project and variables, or dbt parses again at each change."""
+        usual = self.settings.home_dir / "target"
+        variables = arguments[arguments.index("--vars") + 1] if "--vars" in arguments else ""
+        project = str(self.settings.project_dir)
+        is_usual = not variables and project == os.environ.get("ETA_PROJECT_DIR")
+        if is_usual or os.environ.get("DBT_TARGET_PATH") != str(usual):
+            return ()
+        name = md5(f"{project} {variables}".encode(), usedforsecurity=False)
+        return ("--target-path", str(usual.with_name(f"target-{name.hexdigest()[:12]}")))
 
     def table(self, name: str, tenant_id: str) -> pl.DataFrame:
         """A tenant's rows of `schema.table`, without `tenant_id`, in a fixed order."""

@@ -1,44 +1,24 @@
 """What enters the models as a tenant id: a text or nothing, wherever it comes from."""
 
-import re
 from collections.abc import Callable
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
 
-import jinja2
 import pytest
 import yaml
 
 from lakehouse.errors import EtaError
 from lakehouse.training.run_parameters import read_parameters
-
-MACROS = Path(__file__).parents[3] / "macros"
-
-
-class CompilerError(Exception):
-    """What dbt raises."""
+from tests.support.macros import CompilerError, macros
 
 
-def refuse(message: str) -> NoReturn:
-    raise CompilerError(message)
-
-
-def macro(name: str, variables: Any) -> Callable[..., str]:
-    """A macro of the project in a run with these `--vars`; it returns what it returns as text."""
+def macro(name: str, variables: Any) -> Callable[..., Any]:
+    """A macro of the project in a run with these `--vars`."""
     held = variables if isinstance(variables, dict) else {}
-    # The texts are the project's own macros.
-    environment = jinja2.Environment(extensions=["jinja2.ext.do"])
-    environment.globals |= {
-        "return": lambda value: value,
-        "exceptions": SimpleNamespace(raise_compiler_error=refuse),
-        "modules": SimpleNamespace(re=re),
-        "var": lambda key, default=None: held.get(key, default),
-        "invocation_args_dict": {"vars": variables},
-    }
-    text = (MACROS / "incremental" / "tenant_id.sql").read_text()
-    found: Callable[..., str] = getattr(environment.from_string(text).module, name)
-    return found
+    return macros(
+        "incremental/tenant_id.sql",
+        var=lambda key, default=None: held.get(key, default),
+        invocation_args_dict={"vars": variables},
+    )[name]
 
 
 @pytest.mark.parametrize(
@@ -63,12 +43,12 @@ def test_what_is_no_tenant_id_is_refused(typed: str) -> None:
 @pytest.mark.parametrize("typed", ["acme", "'007'", '"yes"', "1e3", "a-b_c", "a" * 63, "'1'"])
 def test_a_text_that_is_one_is_taken_as_it_is(typed: str) -> None:
     variables = yaml.safe_load(f"tenant_id: {typed}")
-    assert macro("this_runs_tenant_id", variables)().strip() == variables["tenant_id"]
+    assert macro("this_runs_tenant_id", variables)() == variables["tenant_id"]
 
 
 @pytest.mark.parametrize("variables", [{}, None, {"seed": 1}])
 def test_a_run_of_all_tenants_names_none(variables: object) -> None:
-    assert macro("this_runs_tenant_id", variables)().strip() == "None"
+    assert macro("this_runs_tenant_id", variables)() is None
 
 
 @pytest.mark.parametrize("given", [7, 1.5, True, False, 0, ["acme"], {"acme": 1}, b"acme\xff"])

@@ -1,41 +1,21 @@
 """A config that `delta_merge` would not apply is refused, by name and with what to do."""
 
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
 
-import jinja2
 import pytest
 
-MACRO = Path(__file__).parents[3] / "macros" / "spark" / "refuse_unsupported_config.sql"
-
-
-class CompilerError(Exception):
-    """What dbt raises."""
-
-
-def refuse(message: str) -> NoReturn:
-    raise CompilerError(message)
+from tests.support.macros import CompilerError, macros
 
 
 def check(**config: Any) -> None:
     """Call the macro in a model with this config, and what every model of the project has."""
-    environment = jinja2.Environment(extensions=["jinja2.ext.do"])
     held = {"unique_key": ["tenant_id"], "file_format": "delta", **config}
-    # In plain Jinja a macro gives a text to another one: what it returns is caught and handed over.
-    unsupported: dict[str, str] = {}
-    environment.globals |= {
-        "exceptions": SimpleNamespace(raise_compiler_error=refuse),
-        "model": SimpleNamespace(name="mine"),
-        "config": SimpleNamespace(get=lambda name, default=None: held.get(name, default)),
-        "return": unsupported.update,
-    }
-    refusing, _, listing = MACRO.read_text().partition("{% macro unsupported_config")
-    module: Any = environment.from_string("{% macro unsupported_config" + listing).module
-    module.unsupported_config()
-    environment.globals["unsupported_config"] = lambda: unsupported
-    module = environment.from_string(refusing).module
-    module.refuse_unsupported_config()
+    macros(
+        "spark/refuse_unsupported_config.sql",
+        model=SimpleNamespace(name="mine"),
+        config=SimpleNamespace(get=lambda name, default=None: held.get(name, default)),
+    )["refuse_unsupported_config"]()
 
 
 @pytest.mark.parametrize(
