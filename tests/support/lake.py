@@ -77,6 +77,20 @@ def generate_code(session: "SparkSession", *, wanted: bool) -> None:
     session.conf.set("spark.sql.codegen.factoryMode", "FALLBACK" if wanted else "NO_CODEGEN")
 
 
+def run_in_target_of_variables(
+    settings: LakeSettings, arguments: Sequence[str], **options: Any
+) -> Any:
+    """`run_dbt` with a target folder for each project and variables: dbt parses each once."""
+    usual, project = settings.home_dir / "target", str(settings.project_dir)
+    variables = arguments[arguments.index("--vars") + 1] if "--vars" in arguments else ""
+    is_own = "schema" in options or project != os.environ.get("ETA_PROJECT_DIR")
+    if not (variables or is_own) or os.environ.get("DBT_TARGET_PATH") != str(usual):
+        return run_dbt(settings, arguments, **options)
+    known = md5(f"{project} {variables} {options.get('schema')}".encode(), usedforsecurity=False)
+    target = usual.with_name(f"target-{known.hexdigest()[:12]}")
+    return run_dbt(settings, [*arguments, "--target-path", str(target)], **options)
+
+
 @dataclass
 class Lake:
     """Handles of the session's lake; tests keep apart by using tenants of their own."""
@@ -166,20 +180,9 @@ class Lake:
 
     def dbt(self, *arguments: str) -> Any:
         """Run any dbt command; fails the test when it fails."""
-        outcome = run_dbt(self.settings, [*arguments, *self._target(arguments)])
+        outcome = run_in_target_of_variables(self.settings, arguments)
         assert outcome.success, [r.message for r in outcome.result if r.status != "success"]
         return outcome
-
-    def _target(self, arguments: Sequence[str]) -> Sequence[str]:
-        """A target folder for each project and variables, or dbt parses again at each change."""
-        usual = self.settings.home_dir / "target"
-        variables = arguments[arguments.index("--vars") + 1] if "--vars" in arguments else ""
-        project = str(self.settings.project_dir)
-        is_usual = not variables and project == os.environ.get("ETA_PROJECT_DIR")
-        if is_usual or os.environ.get("DBT_TARGET_PATH") != str(usual):
-            return ()
-        name = md5(f"{project} {variables}".encode(), usedforsecurity=False)
-        return ("--target-path", str(usual.with_name(f"target-{name.hexdigest()[:12]}")))
 
     def table(self, name: str, tenant_id: str) -> pl.DataFrame:
         """A tenant's rows of `schema.table`, without `tenant_id`, in a fixed order."""

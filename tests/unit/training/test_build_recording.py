@@ -14,7 +14,14 @@ NOW = datetime.now(UTC)
 
 def _finished(name: str, kind: str, status: str, materialized: str = "table") -> Any:
     node = Message(node_name=name, resource_type=kind, materialized=materialized)
-    result = Message(status=status, execution_time=1.234, num_failures=2, message="u1 is wrong")
+    response = {"_message": "CHANGED +3 -1, 1 tenant", "code": "CHANGED", "rows_affected": 4.0}
+    result = Message(
+        status=status,
+        execution_time=1.234,
+        num_failures=2,
+        message="u1 is wrong",
+        adapter_response=response,
+    )
     return Message(
         info=Message(name="NodeFinished"), data=Message(node_info=node, run_result=result)
     )
@@ -39,7 +46,7 @@ def test_every_model_and_test_is_written_and_no_message(tmp_path: Path) -> None:
         listen(message)
     (found,) = read_build_reports(tmp_path, since=NOW - timedelta(1), limit=9)
     assert found.nodes == [
-        NodeResult("positives", "model", "success", 1.23),
+        NodeResult("positives", "model", "success", 1.23, mode="CHANGED", rows=4),
         NodeResult("unique_positives", "test", "fail", 1.23, 2),
     ]
     told = (found.run_id, found.tenant_id, found.command, found.is_success, found.seconds)
