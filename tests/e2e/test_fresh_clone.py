@@ -63,7 +63,8 @@ def test_docs_before_anything_was_ingested(clone: Clone) -> None:
 
 
 def test_build_before_anything_was_ingested(clone: Clone) -> None:
-    done = clone.run("dbt", "build", "--select", "staging", "item_history", "positives")
+    selected = ("staging", "item_history", "positives", "--indirect-selection", "cautious")
+    done = clone.run("dbt", "build", "--select", *selected)
     assert "Completed successfully" in done.stdout
     assert clone.rows("training/positives", "acme") == 0
 
