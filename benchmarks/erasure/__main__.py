@@ -22,7 +22,7 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from lakehouse.contracts.tables import CONTEXT, INTERACTIONS, RAW_INTERACTIONS
-from lakehouse.control.erasures import Subject
+from lakehouse.control.erasure_subjects import Subject
 from lakehouse.privacy.fence import raise_fence
 from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.places import lake_places

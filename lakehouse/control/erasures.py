@@ -1,22 +1,18 @@
-"""Erasure requests: whom, since when, how far, and the certificate at the end.
-
-Whom to erase has to be known until it is done, also after a kill. So the subjects are kept, but
-sealed (Fernet) with a key of their request, and the key goes with them when the request is
-finished: no identifier ever stands in the database's files.
-"""
+"""Erasure requests: since when, how far, and the certificate at the end."""
 
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from cryptography.fernet import Fernet
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from lakehouse.control import schema
 from lakehouse.control.audit import SYSTEM, AuditLog
 from lakehouse.control.connection import Connections
+from lakehouse.control.erasure_subjects import ErasureSubjects, insert_subjects
 from lakehouse.control.owner import this_process
 from lakehouse.control.suppressions import Suppressions, subject_hash
 from lakehouse.control.tenants import TenantNotFound
@@ -76,16 +72,6 @@ class Erasure:
         return self.state not in ENDED and now >= self.requested_at + ALARM_AFTER
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """Someone to erase; an anonymous id that is tied to a subject has that one's hash."""
-
-    request_id: str
-    subject_hash: str
-    tied_to: str | None
-    text: str = field(repr=False)
-
-
 class Erasures:
     """The erasures of one control database."""
 
@@ -100,6 +86,8 @@ class Erasures:
         self._clock = clock
         self._suppressions = suppressions
         self._audit = audit
+        self.people = ErasureSubjects(connections, suppressions)
+        """Whom the requests are about."""
 
     def request(self, tenant_id: str, subjects: Sequence[str], *, by: str = SYSTEM) -> Erasure:
         """Record a request and suppress its subjects, in one transaction.
@@ -134,11 +122,7 @@ class Erasures:
                     subject_key=key.decode(),
                 )
             )
-            rows = [
-                {"request_id": request_id, "subject_hash": h, "tied_to": None, "sealed": sealed}
-                for h, sealed in _sealed(key, hashed).items()
-            ]
-            connection.execute(insert(schema.erasure_subjects), rows)
+            insert_subjects(connection, request_id, key, hashed)
             what = {"subjects": len(wanted)}
             self._audit.write(connection, by, "privacy.erase", tenant_id, request_id, **what)
         return self.get(request_id)
@@ -180,84 +164,6 @@ class Erasures:
         )
         with self._connections.read() as connection:
             return list(connection.execute(query).scalars())
-
-    def subjects(self, request_ids: Sequence[str]) -> list[Subject]:
-        """Return the subjects of open requests, and what is tied to them."""
-        table, requests = schema.erasure_subjects, schema.erasures
-        query = (
-            select(table, requests.c.subject_key)
-            .join(requests, requests.c.request_id == table.c.request_id)
-            .where(table.c.request_id.in_(request_ids), table.c.sealed.is_not(None))
-            .order_by(table.c.request_id, table.c.subject_hash)
-        )
-        with self._connections.read() as connection:
-            rows = connection.execute(query).all()
-        boxes = {row.request_id: Fernet(row.subject_key.encode()) for row in rows}
-        return [
-            Subject(
-                row.request_id,
-                row.subject_hash,
-                row.tied_to,
-                boxes[row.request_id].decrypt(row.sealed).decode(),
-            )
-            for row in rows
-        ]
-
-    def hashes(self, request_id: str) -> dict[str, str | None]:
-        """Return the hashes that a request suppressed: each with the one it is tied to, if any."""
-        table = schema.erasure_subjects
-        query = select(table.c.subject_hash, table.c.tied_to)
-        with self._connections.read() as connection:
-            rows = connection.execute(query.where(table.c.request_id == request_id)).all()
-        return {row.subject_hash: row.tied_to for row in rows}
-
-    def widen(self, tenant_id: str, request_id: str, subjects: Collection[str]) -> None:
-        """Add subjects to a request, and suppress them; one that was tied becomes a subject."""
-        if not subjects:
-            return
-        table = schema.erasure_subjects
-        with self._connections.write() as connection:
-            hash_key = self._suppressions.key(connection, tenant_id)
-            mine = select(schema.erasures.c.subject_key).where(
-                schema.erasures.c.request_id == request_id
-            )
-            key: str | None = connection.execute(mine).scalar_one()
-            if key is None:  # it has ended meanwhile
-                return
-            hashed = {subject_hash(hash_key, text): text for text in sorted(subjects)}
-            self._suppressions.add(connection, tenant_id, dict.fromkeys(hashed))
-            of_request = table.c.request_id == request_id
-            connection.execute(delete(table).where(of_request, table.c.subject_hash.in_(hashed)))
-            rows = [
-                {"request_id": request_id, "subject_hash": h, "tied_to": None, "sealed": box}
-                for h, box in _sealed(key.encode(), hashed).items()
-            ]
-            connection.execute(insert(table), rows)
-
-    def tie(self, tenant_id: str, request_id: str, tied: Mapping[str, str]) -> None:
-        """Suppress anonymous ids (each with the hash of its subject) as a part of a request."""
-        if not tied:
-            return
-        table = schema.erasure_subjects
-        with self._connections.write() as connection:
-            hash_key = self._suppressions.key(connection, tenant_id)
-            mine = select(schema.erasures.c.subject_key).where(
-                schema.erasures.c.request_id == request_id
-            )
-            key: str = connection.execute(mine).scalar_one()
-            hashed = {subject_hash(hash_key, text): text for text in tied}
-            of_request = select(table.c.subject_hash).where(table.c.request_id == request_id)
-            known: set[str] = set(connection.execute(of_request).scalars())
-            fresh = {h: text for h, text in hashed.items() if h not in known}
-            owners = {h: tied[text] for h, text in fresh.items()}
-            if not fresh:
-                return
-            self._suppressions.add(connection, tenant_id, owners)
-            rows = [
-                {"request_id": request_id, "subject_hash": h, "tied_to": owners[h], "sealed": box}
-                for h, box in _sealed(key.encode(), fresh).items()
-            ]
-            connection.execute(insert(table), rows)
 
     def move(
         self, request_id: str, *, state: State, step: str, waits_for: Sequence[str] = ()
@@ -396,11 +302,6 @@ class Erasures:
             what = {"subjects": lifted}
             self._audit.write(connection, by, "privacy.lift", tenant_id, tenant_id, **what)
         return lifted
-
-
-def _sealed(key: bytes, texts: Mapping[str, str]) -> dict[str, bytes]:
-    box = Fernet(key)
-    return {name: box.encrypt(text.encode()) for name, text in texts.items()}
 
 
 def _check(subjects: Sequence[str]) -> None:

@@ -82,7 +82,7 @@ def end_request(
 def _content(
     database: ControlDatabase, request: Erasure, proven: ErasureResult, now: datetime
 ) -> dict[str, Any]:
-    hashes, notes = database.erasures.hashes(request.request_id), request.notes
+    hashes, notes = database.erasures.people.hashes(request.request_id), request.notes
     return {
         "request_id": request.request_id,
         "tenant_id": request.tenant_id,

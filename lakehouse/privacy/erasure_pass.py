@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_QUARANTINE
-from lakehouse.control.erasures import FIRST_STEP, Erasure, Subject
+from lakehouse.control.erasure_subjects import Subject
+from lakehouse.control.erasures import FIRST_STEP, Erasure
 from lakehouse.privacy.certifying import ErasureResult, end_request
 from lakehouse.privacy.counts import DERIVED_ROWS, ENTRIES, FILES, KEYS, RAW_ROWS, REWRITTEN, Counts
 from lakehouse.privacy.database import TABLES, change_rows, row_changes
@@ -136,7 +137,7 @@ class ErasurePass:
         for text, subject in tied_ids(self._settings, people):
             by_request.setdefault(subject.request_id, {})[text] = subject.subject_hash
         for request_id, tied in by_request.items():
-            self._database.erasures.tie(self._tenant_id, request_id, tied)
+            self._database.erasures.people.tie(self._tenant_id, request_id, tied)
         if by_request:
             raise_fence(self._settings)
         note_unmatched(self._settings, self._database, self._tenant_id, self._subjects())
@@ -279,7 +280,7 @@ class ErasurePass:
         return People.of(self._tenant_id, self._subjects())
 
     def _subjects(self) -> list[Subject]:
-        return self._database.erasures.subjects(self._ids)
+        return self._database.erasures.people.of(self._ids)
 
     def _counts(self) -> Counts:
         return Counts(self._database.erasures, self._ids)

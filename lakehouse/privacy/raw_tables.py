@@ -41,7 +41,7 @@ from lakehouse.storage.removals import ERASED, Removal, forget_undone, record_re
 from lakehouse.storage.tables import open_table, table_opener
 
 if TYPE_CHECKING:
-    from lakehouse.control.erasures import Subject
+    from lakehouse.control.erasure_subjects import Subject
     from lakehouse.settings import LakeSettings
 
 PLACE: Final = ("batch_id", "source_ref")

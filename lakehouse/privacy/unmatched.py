@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lakehouse.control.database import ControlDatabase
-    from lakehouse.control.erasures import Subject
+    from lakehouse.control.erasure_subjects import Subject
     from lakehouse.settings import LakeSettings
 
 UNKNOWN: Final = "unknown"

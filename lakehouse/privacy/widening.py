@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lakehouse.control.database import ControlDatabase
-    from lakehouse.control.erasures import Subject
+    from lakehouse.control.erasure_subjects import Subject
     from lakehouse.settings import LakeSettings
 
 STORED_AS: Final = "stored_as"
@@ -38,6 +38,6 @@ def widen(
         others = history.stored_as(texts)
         sent = history.sent_as(texts | others)
         staying = stored_under(settings, tenant_id, sent) if sent else frozenset()
-        database.erasures.widen(tenant_id, request_id, others)
+        database.erasures.people.widen(tenant_id, request_id, others)
         count = len(texts | others) - database.erasures.get(request_id).subject_count
         database.erasures.note(request_id, anew={STORED_AS: count, SENT_AS: len(staying)})

@@ -99,7 +99,7 @@ def test_a_request_that_matches_nothing_ends_without_a_certificate(lake: Erasabl
     assert (ended.state, ended.certificate, ended.waits_for) == ("nothing_found", None, ())
     assert ended.finished_at is not None
     assert ended.notes["searched"]["files"]
-    assert not lake.database.erasures.subjects([empty])
+    assert not lake.database.erasures.people.of([empty])
     assert lake.database.erasures.get(real).certificate is not None
     said = run("status", empty, "--certificate")
     assert (said.exit_code, "no certificate" in " ".join(said.output.split())) == (1, True)
@@ -145,3 +145,14 @@ def test_many_requests_of_unknown_people_take_one_search(
     [done] = lake.work()
     assert (set(done.nothing_found), done.completed) == (set(nobody), (one,))
     assert len(searched) == 7  # down to the one, by halves
+
+
+def test_a_request_that_has_ended_takes_nobody_in(lake: ErasableLake) -> None:
+    erasures = lake.database.erasures
+    made = erasures.request(TENANT, ["u1"])
+    erasures.end_without(made.request_id, TENANT, {})
+    (subject,) = erasures.people.hashes(made.request_id)
+    erasures.people.tie(TENANT, made.request_id, {"a1": subject})
+    erasures.people.widen(TENANT, made.request_id, {"u2"})
+    assert erasures.people.hashes(made.request_id) == {subject: None}
+    assert len(lake.database.suppressed(TENANT).subjects) == 1

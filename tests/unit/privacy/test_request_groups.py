@@ -89,7 +89,7 @@ def test_a_request_needs_attention_after_its_tries_and_can_be_withdrawn(
 
     assert lake.database.erasures.withdraw(request, TENANT, by="test").state == "withdrawn"
     assert lake.database.erasures.open_tenants() == []
-    assert lake.database.erasures.subjects([request]) == []
+    assert lake.database.erasures.people.of([request]) == []
     assert lake.work() == []
     report = lake.upload(interactions([("who", 2), ("twice", 2)]))
     assert (report.counts.stored, report.counts.suppressed) == (1, 1), "the other request counts"
