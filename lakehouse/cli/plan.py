@@ -16,7 +16,7 @@ def plan(
         str | None, typer.Option(help="Only this tenant; default: every tenant with new data.")
     ] = None,
     full_refresh: Annotated[
-        bool, typer.Option(help="As if everything was to be computed anew.")
+        bool, typer.Option(help="As if everything were to be recomputed.")
     ] = False,
     cutoff: Annotated[
         str | None, typer.Option(help="Only rows known by this time (UTC, ISO 8601) count.")
@@ -27,12 +27,14 @@ def plan(
     ] = None,
     strict: Annotated[
         bool,
-        typer.Option(help="End with exit code 1 if anything unasked is computed as a whole."),
+        typer.Option(
+            help="End with exit code 1 if anything is recomputed as a whole that was not requested."
+        ),
     ] = False,
 ) -> None:
     """Show what `eta prepare` would do with each model's table, and why. Changes nothing.
 
-    Columns: what would be done (UNCHANGED, CHANGED, REPLACED, MADE ANEW); why; the tenants with
+    Columns: what would be done (UNCHANGED, CHANGED, REPLACED, REBUILT); why; the tenants with
     changes; about how many users they touch; per parent the Delta version that the table has read
     and the newest one; and the median seconds of the last runs that did the same.
     """
@@ -57,7 +59,7 @@ def plan(
         + (f"; about {sum(known):.0f} s by earlier runs" if known else "")
     )
     if strict and whole and not (full_refresh or tenant):
-        note(f"computed as a whole, and nobody asked for it: {', '.join(whole)}")
+        note(f"recomputed as a whole without a request: {', '.join(whole)}")
         raise typer.Exit(1)
 
 

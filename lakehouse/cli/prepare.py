@@ -19,7 +19,7 @@ def prepare(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the negative sampling.")] = None,
     strict: Annotated[
-        bool, typer.Option(help="Refuse to compute anything as a whole that nobody asked for.")
+        bool, typer.Option(help="Refuse to compute anything as a whole that was not requested.")
     ] = False,
 ) -> None:
     """Build and test the models, check the result and publish the training sets that changed.

@@ -133,18 +133,18 @@ def wrong_with(
                 f"Of {unknown:,} tables the log does not have that version any more: only the "
                 "version numbers were compared. `--ids FILE` searches the lake again."
             )
-    wrong += _in_leftovers(settings, database, certificate)
+    wrong += _in_unreferenced_files(settings, database, certificate)
     if ids is not None:
         wrong += _search_for(settings, database, certificate, ids)
     return wrong
 
 
-def _in_leftovers(
+def _in_unreferenced_files(
     settings: "LakeSettings", database: "ControlDatabase", certificate: Mapping[str, Any]
 ) -> list[str]:
-    from lakehouse.privacy.checking import leftovers_of
+    from lakehouse.privacy.checking import unreferenced_files_of
 
-    found = leftovers_of(settings, database, certificate)
+    found = unreferenced_files_of(settings, database, certificate)
     wrong = []
     if found.tables:
         places = ", ".join(f"{name} ({count:,})" for name, count in sorted(found.tables.items()))

@@ -9,7 +9,7 @@ from lakehouse.cli.output import note
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
-    from lakehouse.privacy.leftovers import Leftovers
+    from lakehouse.privacy.unreferenced import UnreferencedFiles
     from lakehouse.settings import LakeSettings
 
 
@@ -44,7 +44,7 @@ def reapply(
         typer.echo(request.request_id)
         note(f"{request.tenant_id}: {request.subject_count:,} people are there again.")
     if not made:
-        note("Nobody who was erased is there, as far as this home knows.")
+        note("No erased person is there, as far as this home knows.")
     as_of = "is empty" if newest is None else f"has its newest entry of {newest:%Y-%m-%d %H:%M:%S}Z"
     note(
         f"Who was erased says the suppression list of this home, which {as_of}. If the home was "
@@ -64,7 +64,7 @@ def _list_again(settings: "LakeSettings", database: "ControlDatabase", path: Pat
     note(f"{found['request_id']}: {count:,} hashes were put on the suppression list again.")
 
 
-def _tell(tenant_id: str, found: "Leftovers") -> None:
+def _tell(tenant_id: str, found: "UnreferencedFiles") -> None:
     if found.tables:
         count = sum(found.tables.values())
         note(f"{tenant_id}: {count:,} of them are data files that no current version names.")

@@ -26,7 +26,7 @@ def prepare_and_tell(
 ) -> Published:
     """Build, check and publish as one recorded run; say on stderr what became of each tenant.
 
-    Strict: a table that would be computed anew as a whole, unasked, fails the build. Raises
+    Strict: a table that would be recomputed as a whole without a request fails the build. Raises
     `RunLocked` while another run goes on.
     """
     given = {"tenant_id": tenant_id, "full_refresh": full_refresh, **(variables or {})}

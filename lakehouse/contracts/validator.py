@@ -99,7 +99,7 @@ def dated_states(validated: Validated, arrived_at: pl.Series) -> Validated:
 
 
 AS_SENT: Final = " as sent"
-"""Ends the name of a series of texts as they were sent, of a field that the mapping reads anew."""
+"""Ends the name of a series of texts as they were sent, of a field that the mapping reads again."""
 
 
 class Validator:

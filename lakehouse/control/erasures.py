@@ -178,23 +178,15 @@ class Erasures:
                 values["notes"] = {**notes, WORKER: asdict(this_process())}
             connection.execute(update(table).where(*mine).values(**values))
 
-    def note(self, request_id: str, *, anew: Mapping[str, Any] | None = None, **notes: Any) -> None:
-        """Remember something of a request.
+    def note(self, notes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Remember something of each request (by its id), in place of what was known of it."""
+        self._note(notes, is_first_kept=False)
 
-        A name that is known already keeps its first value, but for those in `anew`.
-        """
-        table = schema.erasures
-        mine = table.c.request_id == request_id
-        with self._connections.write() as connection:
-            held: dict[str, Any] = connection.execute(
-                select(table.c.notes).where(mine)
-            ).scalar_one()
-            connection.execute(
-                update(table).where(mine).values(notes={**notes, **held, **(anew or {})})
-            )
+    def note_once(self, notes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Remember something of each request (by its id); a name that is known keeps its value."""
+        self._note(notes, is_first_kept=True)
 
-    def note_each(self, notes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Remember something of each request, in place of what was known, in one transaction."""
+    def _note(self, notes: Mapping[str, Mapping[str, Any]], *, is_first_kept: bool) -> None:
         table = schema.erasures
         with self._connections.write() as connection:
             for request_id, fresh in notes.items():
@@ -202,7 +194,8 @@ class Erasures:
                 known: dict[str, Any] = connection.execute(
                     select(table.c.notes).where(mine)
                 ).scalar_one()
-                connection.execute(update(table).where(mine).values(notes={**known, **fresh}))
+                merged = {**fresh, **known} if is_first_kept else {**known, **fresh}
+                connection.execute(update(table).where(mine).values(notes=merged))
 
     def notes_of(self, request_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Return what is remembered of each request."""

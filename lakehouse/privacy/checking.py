@@ -12,10 +12,10 @@ from lakehouse.control.erasures import ERASED
 from lakehouse.control.suppressions import subject_hash
 from lakehouse.privacy.derived import commit_hashes
 from lakehouse.privacy.id_files import Identifier, forms, resolved
-from lakehouse.privacy.leftovers import Leftovers, people_in_leftovers
 from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.suppression import Suppressed
+from lakehouse.privacy.unreferenced import UnreferencedFiles, people_in_unreferenced_files
 from lakehouse.storage.tables import open_path
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def tables_without_commit(settings: LakeSettings, certificate: Mapping[str, Any]
     return len(certificate["table_versions"]) - len(commits.keys() & certified.keys())
 
 
-def leftovers_of(
+def unreferenced_files_of(
     settings: LakeSettings, database: ControlDatabase, certificate: Mapping[str, Any]
-) -> Leftovers:
+) -> UnreferencedFiles:
     """Look for the certificate's people in data files that no current version of a table names.
 
     Such files are there when a backup was copied over the lake: no table shows their rows.
@@ -73,7 +73,7 @@ def leftovers_of(
         frozenset(map(str, certificate.get("tied_ids", ()))),
     )
     readers = Readers(MappingHistory.read(database, tenant_id))
-    return people_in_leftovers(settings, tenant_id, people, readers)
+    return people_in_unreferenced_files(settings, tenant_id, people, readers)
 
 
 def list_against(database: ControlDatabase, certificate: Mapping[str, Any]) -> list[str]:

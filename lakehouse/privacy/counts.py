@@ -52,7 +52,7 @@ class Counts:
         )
 
     @contextmanager
-    def before_taking(self, name: str, found: Mapping[str, int]) -> Iterator[None]:
+    def before_removing(self, name: str, found: Mapping[str, int]) -> Iterator[None]:
         """Note how many of a request's are about to go, in addition to those that went before.
 
         The block takes them. Of one that was killed the rest is there once more, so the larger
@@ -65,14 +65,14 @@ class Counts:
         self._note(_TAKEN.format(name), counts)
 
     @contextmanager
-    def while_taking(self, name: str) -> Iterator[Counter[str]]:
+    def while_removing(self, name: str) -> Iterator[Counter[str]]:
         """Add what the block counts to the requests' numbers; unknown if it is not ended."""
         under_way = _UNDER_WAY.format(name)
         held = {
             one: None if notes.get(under_way) else notes.get(name, {})
             for one, notes in self._notes().items()
         }
-        self._erasures.note_each(
+        self._erasures.note(
             {one: {under_way: True, name: counted} for one, counted in held.items()}
         )
         tally: Counter[str] = Counter()
@@ -81,7 +81,7 @@ class Counts:
             one: None if counted is None else dict(Counter(counted) + tally)
             for one, counted in held.items()
         }
-        self._erasures.note_each(
+        self._erasures.note(
             {one: {under_way: False, name: counted} for one, counted in sums.items()}
         )
 
@@ -102,7 +102,7 @@ class Counts:
         return {one: notes.get(name) for one, notes in self._notes().items()}
 
     def _note(self, name: str, values: Mapping[str, Any]) -> None:
-        self._erasures.note_each({one: {name: value} for one, value in values.items()})
+        self._erasures.note({one: {name: value} for one, value in values.items()})
 
 
 def has_removed(request: Erasure) -> bool:

@@ -148,7 +148,7 @@ class ErasurePass:
         counts = self._counts()
         counts.together()
         counts.rows(DERIVED_ROWS, count_rows(tables, self._tenant_id, people.requests))
-        with counts.while_taking(REWRITTEN) as rewritten:
+        with counts.while_removing(REWRITTEN) as rewritten:
             done = delete_rows(self._settings, people, self._now(), self._history())
             if self._policy == "delete_row":
                 done += delete_mentions(self._settings, people, self._now())
@@ -191,7 +191,7 @@ class ErasurePass:
         rows: Counter[str] = Counter()
         for one in changes:
             rows.update(people.requests_of(one.subjects, one.tied))
-        with counts.before_taking(KEYS, keys), counts.before_taking(ENTRIES, rows):
+        with counts.before_removing(KEYS, keys), counts.before_removing(ENTRIES, rows):
             delete_keys(*redis)
             change_rows(self._database, changes)
         self._database.compact(TABLES)
@@ -205,7 +205,7 @@ class ErasurePass:
         empty_scratch(self._settings)
         people, counts = self._people(), self._counts()
         found = self._search_and_remove(people, counts)
-        with counts.while_taking(FILES):
+        with counts.while_removing(FILES):
             withdrawn = self._models.withdraw(self._settings, self._tenant_id, self._now())
             counts.snapshots(withdrawn)
         refusal = self._models.publish(self._settings, self._tenant_id) if withdrawn else None
@@ -217,13 +217,13 @@ class ErasurePass:
             tied = Needles(people.tied)
             readers = Readers(self._history())
             old = files_naming(self._settings, self._tenant_id, _WITH_TIED, tied, readers)
-            with counts.while_taking(FILES) as removed:
+            with counts.while_removing(FILES) as removed:
                 removed.update(drop_old_files(self._settings, old))
         for _ in range(ROUNDS):
             found = search(self._settings, self._database, self._tenant_id, people.needles)
             if found.is_clean:
                 break
-            with counts.while_taking(FILES) as removed:
+            with counts.while_removing(FILES) as removed:
                 done = remove_remnants(self._settings, found, self._database.queue.needs)
                 removed.update(done.files)
             self._repeat_for(done.live, {finding.kind for finding in found.findings})
@@ -231,7 +231,7 @@ class ErasurePass:
             raise WaitingError(still_found(self._settings, found))
         if self._policy != "keep":
             old = [one for one in found.mentions if one.how.removeprefix("column ") in FREE_COLUMNS]
-            with counts.while_taking(FILES) as removed:
+            with counts.while_removing(FILES) as removed:
                 removed.update(drop_old_files(self._settings, old))
             found = search(self._settings, self._database, self._tenant_id, people.needles)
         return found

@@ -52,4 +52,4 @@ def note_waiting(
     said = [*reasons, WITHDRAW.format(request.request_id)] if is_over else reasons
     erasures.move(request.request_id, state=state, step=step, waits_for=said)
     noted = {TRIES: tries, **({ALONE: True} if is_alone else {})}
-    erasures.note(request.request_id, anew=noted)
+    erasures.note({request.request_id: noted})

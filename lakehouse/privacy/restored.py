@@ -19,16 +19,16 @@ from lakehouse.errors import EtaError
 from lakehouse.privacy.certifying import HASHED_WITH
 from lakehouse.privacy.derived import derived_tables, identifying_columns, quoted
 from lakehouse.privacy.known import pieces_of
-from lakehouse.privacy.leftovers import (
-    Leftovers,
-    listed_texts,
-    people_in_leftovers,
-    texts_of_records,
-)
 from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.quarantined import RECORDS
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.suppression import StoredSuppressionList, Suppressed
+from lakehouse.privacy.unreferenced import (
+    UnreferencedFiles,
+    listed_texts,
+    people_in_unreferenced_files,
+    texts_of_records,
+)
 from lakehouse.storage.tables import ensure_tables, open_table
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def erase_again(
     tenant_id: str | None,
     *,
     by: str,
-    on_searched: Callable[[str, Leftovers], None] = lambda *_: None,
+    on_searched: Callable[[str, UnreferencedFiles], None] = lambda *_: None,
 ) -> list[Erasure]:
     """Request the erasure of everyone in the tables who is on a suppression list; return requests.
 
@@ -68,9 +68,9 @@ def erase_again(
         quarantine = open_table(settings, RAW_QUARANTINE)
         for piece in pieces_of(quarantine, owner, ", ".join(RECORDS)):
             found |= texts_of_records(piece, listed, readers)
-        leftovers = people_in_leftovers(settings, owner, listed, readers)
-        on_searched(owner, leftovers)
-        found |= leftovers.people
+        unreferenced = people_in_unreferenced_files(settings, owner, listed, readers)
+        on_searched(owner, unreferenced)
+        found |= unreferenced.people
         made += [
             database.erasures.request(owner, part, by=by)
             for part in _parts(sorted(found), MAX_SUBJECTS)

@@ -54,10 +54,12 @@ def note_unmatched(
         return found.is_clean and not found.mentions
 
     nothing = _nowhere(fresh, without_rows, is_nowhere)
-    for request_id, texts in fresh.items():
-        database.erasures.note(
-            request_id, unknown=len(texts - stored), nothing=request_id in nothing
-        )
+    database.erasures.note_once(
+        {
+            request_id: {UNKNOWN: len(texts - stored), NOTHING: request_id in nothing}
+            for request_id, texts in fresh.items()
+        }
+    )
 
 
 def _nowhere(

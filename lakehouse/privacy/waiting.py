@@ -30,7 +30,7 @@ def refuse_unsearchable(settings: LakeSettings) -> None:
         raise WaitingError(
             [
                 f"{name} has people and files with other names of columns, which cannot be "
-                "searched: make it anew without delta.columnMapping.mode, or drop it"
+                "searched: create it again without delta.columnMapping.mode, or drop it"
                 for name in renamed
             ]
         )

@@ -40,4 +40,4 @@ def widen(
         staying = stored_under(settings, tenant_id, sent) if sent else frozenset()
         database.erasures.people.widen(tenant_id, request_id, others)
         count = len(texts | others) - database.erasures.get(request_id).subject_count
-        database.erasures.note(request_id, anew={STORED_AS: count, SENT_AS: len(staying)})
+        database.erasures.note({request_id: {STORED_AS: count, SENT_AS: len(staying)}})

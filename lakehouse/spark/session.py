@@ -103,7 +103,7 @@ def register_statements(settings: LakeSettings) -> list[str]:
 
 
 def lake_location(settings: LakeSettings, path: str = "") -> str:
-    """Return where a path of the lake lies, as Spark is told."""
+    """Return where a path of the lake lies, as Spark spells it."""
     location = f"{settings.lake}/{path}" if path else settings.lake
     return Path(location).as_uri() if settings.is_local else location
 

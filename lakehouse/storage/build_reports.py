@@ -25,7 +25,7 @@ KEPT: Final = timedelta(days=90)
 class NodeResult:
     """How a model or test ended: dbt's own status, seconds, and a test's failing rows.
 
-    `mode` is what was done with a model's table, such as `CHANGED` or `MADE ANEW`, and `rows` how
+    `mode` is what was done with a model's table, such as `CHANGED` or `REBUILT`, and `rows` how
     many of its rows were written or removed; None where the server did not say.
     """
 

@@ -77,7 +77,7 @@ def written_by_models(settings: LakeSettings) -> Iterator[tuple[str, DeltaTable]
                 raise EtaError(
                     f"the table {schema}.{name} cannot be read ({type(error).__name__}), so nobody "
                     "can say who is in it",
-                    remedy="repair it or make it anew without the feature of Delta that is not "
+                    remedy="repair it or create it again without the feature of Delta that is not "
                     "supported here, or take its folder out of the lake",
                 ) from error
             yield f"{schema}.{name}", table

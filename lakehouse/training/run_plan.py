@@ -24,7 +24,7 @@ _MODES: Final = {
     "changed": "CHANGED",
     "rewrite": "REPLACED",
     "all": "CHANGED",
-    "anew": "MADE ANEW",
+    "rebuild": "REBUILT",
 }
 _REPORTS_LOOKED_AT: Final = 200
 _RUNS_COUNTED: Final = 5
@@ -35,8 +35,8 @@ class ModelPlan:
     """What a run would do with a model's table.
 
     `mode`: `UNCHANGED`, `CHANGED` (rows of the changed users, items or tenants), `REPLACED` (all
-    rows of the changed tenants) or `MADE ANEW`. `is_whole`: the rows of all tenants are computed
-    anew. `tenants` are those with changes, none where they are not counted; `users` is how many of
+    rows of the changed tenants) or `REBUILT`. `is_whole`: the rows of all tenants are recomputed.
+    `tenants` are those with changes, none where they are not counted; `users` is how many of
     their users are touched, about. `reads` maps each parent to the Delta version that the table
     has read and the newest one. `seconds` is the median of the last runs of the same mode.
     """
@@ -105,7 +105,7 @@ def _model_plan(
     return ModelPlan(
         model=document["model"],
         mode=mode,
-        is_whole=document["mode"] in ("all", "anew"),
+        is_whole=document["mode"] in ("all", "rebuild"),
         reason=document["reason"],
         tenants=tuple(document["tenants"]),
         users=document["users"],

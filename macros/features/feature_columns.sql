@@ -1,27 +1,20 @@
-{% macro feature_columns(entity, prefix='') -%}
+{% macro feature_columns(entity, prefix='', in_examples=false) -%}
+    {#- The names of an entity's features, for a select list; the arguments are those of `feature_types`. -#}
+    {{ feature_types(entity, prefix, in_examples).keys() | join(',\n        ') }}
+{%- endmacro %}
+
+
+{% macro feature_types(entity, prefix='', in_examples=false) -%}
     {#-
-    The names of the features of an `entity` (`user` or `item`), for a select list: those of the variable
-    `features`. With a prefix only those that training examples carry, with it before each name.
+    The features of an `entity` (`user` or `item`): name → type, those of the variable `features`.
+
+      prefix        goes before each name
+      in_examples   only those that training examples carry
     -#}
-    {{ feature_types(entity, prefix).keys() | join(',\n        ') }}
-{%- endmacro %}
-
-
-{% macro feature_types(entity, prefix='') -%}
-    {#- The same as a mapping from names to types. -#}
     {%- set types = {} -%}
-    {%- for name, feature in var('features')[entity].items() if not prefix or feature.get('in_examples', true) -%}
+    {%- for name, feature in var('features')[entity].items()
+        if not in_examples or feature.get('in_examples', true) -%}
         {%- do types.update({prefix ~ name: feature.type}) -%}
-    {%- endfor -%}
-    {{ return(types) }}
-{%- endmacro %}
-
-
-{% macro example_features(entity) -%}
-    {#- The features that training examples carry, without prefix: name → type. -#}
-    {%- set types = {} -%}
-    {%- for name, type in feature_types(entity, '_').items() -%}
-        {%- do types.update({name[1:]: type}) -%}
     {%- endfor -%}
     {{ return(types) }}
 {%- endmacro %}

@@ -11,7 +11,7 @@
     whose `time` is at or after the earliest are touched. Changes come from the parents' change feeds,
     from the version that the table has read on, in the order of commits; no time in the data decides
     what is new. `users_of` names a parent that has all users: when a run touches more than
-    `rewrite_share` of them, the table's rows of the changed tenants are computed anew and replaced,
+    `rewrite_share` of them, the table's rows of the changed tenants are recomputed and replaced,
     which then costs less than to find and merge them. `keeps_expired` names a source whose rows
     expire: what the table holds of those stays.
 
@@ -19,7 +19,7 @@
     the model reads as what it is. Returns a mapping:
       mode        `all` tenants, the `changed` ones, all rows of these (`rewrite`), or `nothing`
       reason      why, in words
-      is_anew     whether the table is made anew instead of changed
+      is_rebuild     whether the table is rebuilt instead of changed
       tenants     the tenants with changes, in the modes `changed` and `rewrite`
       whole       those of them that are touched as a whole
       since       tenant → earliest time from which on its rows are touched
@@ -41,7 +41,7 @@
     -#}
     {%- set parameters = tojson(parameters or {}, sort_keys=True) -%}
     {%- set scope = {
-        'mode': 'all', 'reason': '', 'is_anew': false, 'tenants': [], 'whole': [], 'since': {}, 'time': time,
+        'mode': 'all', 'reason': '', 'is_rebuild': false, 'tenants': [], 'whole': [], 'since': {}, 'time': time,
         'feeds': [], 'after': none, 'changes': {}, 'is_small': true, 'repeats': false, 'deletes': 0,
         'users': 0, 'tenant_id': none, 'target': none, 'from': {}, 'to': {}, 'held': {}, 'read': {},
         'parameters': parameters, 'logic': none, 'keeps_expired': keeps_expired, 'is_marked': false,
@@ -82,7 +82,7 @@
     {%- set relation = load_relation(this) -%}
     {%- if relation is none or (should_full_refresh() and tenant_id is none) -%}
         {%- do scope.update({
-            'is_anew': true,
+            'is_rebuild': true,
             'reason': 'there is no table yet' if relation is none else 'a full refresh was asked for',
         }) -%}
         {{ return(none) }}
@@ -131,11 +131,11 @@
 
 
 {% macro refuse_if_strict(reason) -%}
-    {#- With the variable `strict` nothing is recomputed as a whole that nobody asked for. -#}
+    {#- With the variable `strict` nothing is recomputed as a whole that was not requested. -#}
     {%- set is_asked_for = should_full_refresh() or this_runs_tenant_id() is not none -%}
     {%- if is_run() and var('strict', false) and not is_asked_for -%}
         {%- do exceptions.raise_compiler_error(
-            model.name ~ ' would be computed anew for all tenants: ' ~ reason ~ '. If that is meant, run '
+            model.name ~ ' would be recomputed for all tenants: ' ~ reason ~ '. If that is meant, run '
             ~ 'it without `strict`, or `dbt run --full-refresh --select ' ~ model.name ~ '+`'
         ) -%}
     {%- endif -%}
@@ -144,9 +144,9 @@
 
 {% macro why_all(scope, parents, properties) -%}
     {#-
-    Why the rows of all tenants (or of the one the run is narrowed to) have to be computed anew, or
+    Why the rows of all tenants (or of the one the run is narrowed to) have to be recomputed, or
     nothing when it is enough to follow the parents' changes. A table whose SQL or variables are
-    others is made anew, as its columns may be others too; rows kept of an expired source stay.
+    others is rebuilt, as its columns may be others too; rows kept of an expired source stay.
     -#}
     {%- set parameters = properties.get('eta.parameters', scope.parameters) -%}
     {%- set is_other = properties.get('eta.logic') != scope.logic or parameters != scope.parameters -%}
@@ -158,7 +158,7 @@
             ) ~ ': run it for all tenants (without tenant_id) when these change'
         ) -%}
     {%- elif is_other -%}
-        {%- do scope.update({'is_anew': not scope.keeps_expired}) -%}
+        {%- do scope.update({'is_rebuild': not scope.keeps_expired}) -%}
         {{ return(
             'variables changed' if parameters != scope.parameters
             else 'its SQL changed' if 'eta.logic' in properties else 'its SQL was not recorded'

@@ -2,7 +2,7 @@
     {#-
     One table, one commit. The model selects the rows that its scope covers (`change_scope`); the
     commit updates, inserts and deletes what the table holds otherwise. In the mode `rewrite` it replaces all
-    rows of the tenants, and a table that is to be made anew is created or replaced. What was read is
+    rows of the tenants, and a table that is to be rebuilt is created or replaced. What was read is
     recorded in the table's properties after the commit: a run killed in between does the same work
     again and comes to the same rows.
     -#}
@@ -17,12 +17,12 @@
 
     {{ run_hooks(pre_hooks) }}
 
-    {%- if scope.is_anew -%}
+    {%- if scope.is_rebuild -%}
         {%- call statement('main') -%}
             {{ delta_create_sql(target_relation, sql, scope) }}
         {%- endcall -%}
         {%- do check_columns(target_relation, adapter.get_columns_in_relation(target_relation) | map(attribute='name') | list) -%}
-        {%- do report_result('MADE ANEW', scope.reason) -%}
+        {%- do report_result('REBUILT', scope.reason) -%}
     {%- else -%}
         {%- do add_columns(target_relation) -%}
         {%- if scope.mode == 'nothing' -%}

@@ -4,14 +4,14 @@
     with the parents comes first: they are compiled before, and where they change, so does this one.
     -#}
     {%- set planned = {'mode': scope.mode, 'reason': scope.reason, 'tenants': scope.tenants, 'users': scope.users} -%}
-    {%- if scope.is_anew -%}{%- do planned.update({'mode': 'anew'}) -%}{%- endif -%}
+    {%- if scope.is_rebuild -%}{%- do planned.update({'mode': 'rebuild'}) -%}{%- endif -%}
     {%- for name in parents -%}
         {%- set parent = graph.get('eta_plans', {}).get(name) -%}
         {%- if parent and parent.mode != 'nothing' and planned.mode in ['nothing', 'changed', 'rewrite'] -%}
-            {%- if parent.mode in ['all', 'anew'] -%}
+            {%- if parent.mode in ['all', 'rebuild'] -%}
                 {%- do planned.update({
-                    'mode': 'all' if parent.mode == 'anew' else 'changed',
-                    'reason': name ~ (' will be made anew' if parent.mode == 'anew' else ' will change'),
+                    'mode': 'all' if parent.mode == 'rebuild' else 'changed',
+                    'reason': name ~ (' will be rebuilt' if parent.mode == 'rebuild' else ' will change'),
                 }) -%}
             {%- elif planned.mode == 'nothing' -%}
                 {%- do planned.update({'mode': 'changed', 'reason': name ~ ' will change'}) -%}

@@ -25,7 +25,7 @@
     {#-
     A parent's table, its newest version with the time of that commit (`state`), and the source
     versions it holds; none for a model without a table. The time tells apart two tables that have
-    the same version: one that was dropped and made anew, one restored from a backup.
+    the same version: one that was dropped and created again, one restored from a backup.
     -#}
     {%- if '.' in name -%}
         {%- set relation = source(*name.split('.')) -%}
@@ -81,7 +81,7 @@
 {% macro unread_parent(scope, parents) -%}
     {#-
     Why the parents' change feeds do not say what is new: a parent that the table never read, that is
-    another table than it read, or that was made anew since. Nothing if they do.
+    another table than it read, or that was rebuilt since. Nothing if they do.
     -#}
     {%- for name, parent in parents.items() -%}
         {%- set held = scope.held.get(parent.table) -%}
@@ -95,7 +95,7 @@
             {%- endif -%}
             {%- for commit in commits[:-1] -%}
                 {%- if parent.is_model and modules.re.search('CREATE|REPLACE', commit.operation) -%}
-                    {{ return(name ~ ' was made anew') }}
+                    {{ return(name ~ ' was rebuilt') }}
                 {%- elif commit.kept_for is integer and is_earlier(commits[-2], commit, commit.kept_for) -%}
                     {{ return(name ~ ' was vacuumed, and its changes with it') }}
                 {%- endif -%}

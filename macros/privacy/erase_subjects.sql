@@ -1,6 +1,6 @@
 {% macro erase_subjects(tenant_id, tables, subjects) -%}
     {#-
-    Deletes people's rows from tables that dbt writes and writes the files anew that deletion vectors
+    Deletes people's rows from tables that dbt writes and rewrites the files whose rows deletion vectors
     only mark, so that no live file holds them. To be run as an operation.
 
       tenant_id   whose people they are

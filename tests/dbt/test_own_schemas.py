@@ -37,7 +37,7 @@ def rows(text: str) -> list[tuple]:
 
 
 @pytest.mark.spark
-def test_tables_seeds_and_snapshots_of_ones_own_go_on_in_the_next_process(own: Lake) -> None:
+def test_tables_seeds_and_snapshots_of_an_engineer_go_on_in_the_next_process(own: Lake) -> None:
     first = datetime.now(UTC) - timedelta(hours=1)
     own.store_items(TENANT, [item("i1", price=1), item("i2", price=2)], known_at=first)
     own.dbt("build")
@@ -116,7 +116,7 @@ def _statistics(path: Path) -> str:
 
 
 @pytest.mark.spark
-def test_a_schema_of_ones_own_is_built_beside_production_from_the_lakes_sources(
+def test_an_own_schema_is_built_beside_production_from_the_lakes_sources(
     own: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenant = f"{TENANT}-anna"
@@ -143,7 +143,7 @@ def test_a_schema_of_ones_own_is_built_beside_production_from_the_lakes_sources(
 
 @pytest.mark.spark
 @pytest.mark.parametrize("name", ["raw", "anna's", ""])
-def test_a_schema_that_is_not_ones_own_is_refused(own: Lake, name: str) -> None:
+def test_a_schema_that_is_taken_is_refused(own: Lake, name: str) -> None:
     with pytest.raises(EtaError, match="cannot be yours"):
         run_dbt(own.settings, ["parse", "--no-partial-parse"], schema=name)
 

@@ -73,11 +73,11 @@ def test_a_changed_model_is_applied_to_every_row(
     assert done(other.dbt("run", "--select", *HISTORY)) == "UNCHANGED"
 
     change(RANK, f"recency_rank + 1000 as {RANK}")
-    assert planned(other) == ("MADE ANEW", "its SQL changed")
+    assert planned(other) == ("REBUILT", "its SQL changed")
     strict = json.dumps({"strict": True})
-    with pytest.raises((AssertionError, EtaError), match="would be computed anew"):
+    with pytest.raises((AssertionError, EtaError), match="would be recomputed"):
         other.dbt("run", "--select", *HISTORY, "--vars", strict)
-    assert done(other.dbt("run", "--select", *HISTORY)) == "MADE ANEW, its SQL changed"
+    assert done(other.dbt("run", "--select", *HISTORY)) == "REBUILT, its SQL changed"
     assert ranks(lake, "changed") == [1001, 1001]
     lake.store("changed", [interaction("e3", event_time=NOON + timedelta(hours=1))])
     assert done(other.dbt("run", "--select", *HISTORY)) == "CHANGED +2 -1, 1 tenant"
@@ -143,7 +143,7 @@ def test_a_changed_macro_or_variable_is_a_changed_model(
 def test_a_table_that_is_not_the_one_that_was_read_is_read_whole(
     lake: Lake, tmp_path: Path
 ) -> None:
-    """Dropped and made anew, and raw put back from an older backup that has grown since."""
+    """Dropped and made anew, and raw restored from an older backup that has grown since."""
     spark = SparkSession.active()
     raw = Path(lake.settings.lake, "raw", "interactions")
     lake.store("backup", [interaction("e1", "kept")])
@@ -193,7 +193,7 @@ def test_changes_whose_files_were_vacuumed_are_read_from_the_table(lake: Lake) -
 
 
 @pytest.mark.nightly
-def test_a_model_in_a_schema_of_ones_own_reads_the_parents_of_production(
+def test_a_model_in_an_own_schema_reads_the_parents_of_production(
     lake: Lake, tmp_path: Path
 ) -> None:
     """As a slim CI job does: `--defer --state`, twice, with a row in between."""

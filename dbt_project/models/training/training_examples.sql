@@ -76,17 +76,17 @@ item_feature_history as (
     history='user_feature_history',
     entity='user_id',
     prefix='user_',
-    columns=example_features('user')
+    columns=feature_types('user', in_examples=true)
 ) }},
 
 {{ point_in_time(
     'with_features',
     rows='with_user_features',
-    row_columns=merged({'user_id': 'string'}, example_columns, feature_types('user', 'user_')),
+    row_columns=merged({'user_id': 'string'}, example_columns, feature_types('user', 'user_', in_examples=true)),
     history='item_feature_history',
     entity='item_id',
     prefix='item_',
-    columns=example_features('item')
+    columns=feature_types('item', in_examples=true)
 ) }},
 
 training_examples as (
@@ -100,8 +100,8 @@ training_examples as (
         negative_type,
         label,
         sampling_probability,
-        {{ feature_columns('user', prefix='user_') }},
-        {{ feature_columns('item', prefix='item_') }},
+        {{ feature_columns('user', 'user_', in_examples=true) }},
+        {{ feature_columns('item', 'item_', in_examples=true) }},
         event_time
     from with_features
 )

@@ -87,11 +87,11 @@ def test_a_history_that_no_longer_reaches_back_is_not_followed() -> None:
 
 
 @pytest.mark.parametrize("operation", ["CREATE OR REPLACE TABLE AS SELECT", "REPLACE TABLE"])
-def test_a_model_that_was_made_anew_is_read_whole_and_a_source_is_not_a_model(
+def test_a_model_that_was_rebuilt_is_read_whole_and_a_source_is_not_a_model(
     operation: str,
 ) -> None:
     whole = commits("CREATE", "WRITE", operation.replace(" ", "_"), "WRITE")
-    assert why(whole[:2], whole) == "b was made anew"
+    assert why(whole[:2], whole) == "b was rebuilt"
     assert why(whole[:2], whole, is_model=False) == ""
 
 
@@ -122,7 +122,7 @@ def reason(recorded: dict[str, str], **scope: Any) -> Any:
         should_full_refresh=lambda: False,
     )
     given_scope = Entries(held)
-    return found["why_all"](given_scope, {}, recorded), given_scope.get("is_anew")
+    return found["why_all"](given_scope, {}, recorded), given_scope.get("is_rebuild")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def reason(recorded: dict[str, str], **scope: Any) -> Any:
         ({"eta.logic": "b", "eta.parameters": "{1}"}, ("variables changed", True)),
     ],
 )
-def test_other_sql_makes_a_table_anew(recorded: dict[str, str], wanted: tuple[str, Any]) -> None:
+def test_other_sql_rebuilds_a_table(recorded: dict[str, str], wanted: tuple[str, Any]) -> None:
     assert reason(recorded) == wanted
     is_kept = reason(recorded, keeps_expired="raw.interactions")
     assert is_kept == (wanted[0], False if wanted[1] else None), "kept rows stay"

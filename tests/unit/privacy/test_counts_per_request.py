@@ -203,7 +203,7 @@ def test_a_request_with_removed_rows_is_certified_whatever_was_noted(lake: Erasa
     gone = person()
     lake.upload(interactions([(gone, 1)]))
     request = lake.erase(gone)
-    lake.database.erasures.note(request, nothing=True, unknown=1)
+    lake.database.erasures.note_once({request: {"nothing": True, "unknown": 1}})
     lake.work()
     assert lake.database.erasures.get(request).state == "completed"
 

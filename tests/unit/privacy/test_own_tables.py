@@ -53,7 +53,7 @@ def write(lake: ErasableLake, name: str, rows: dict[str, list], **how) -> DeltaT
         *(pytest.param(name, [], id=name) for name in ("user_id", "USER-ID", "anonymous_id")),
     ],
 )
-def test_a_persons_rows_leave_a_table_of_ones_own(
+def test_a_persons_rows_leave_an_own_table(
     own: ErasableLake, column: str, partitions: list[str]
 ) -> None:
     gone, kept = person(), person()
@@ -105,7 +105,7 @@ def test_people_without_a_tenant_hold_the_erasure_up_and_it_says_which_table(
     assert done.completed == (request,), done.reasons
 
 
-def test_a_table_of_ones_own_without_people_or_of_another_tenant_holds_nothing_up(
+def test_an_own_table_without_people_or_of_another_tenant_holds_nothing_up(
     own: ErasableLake,
 ) -> None:
     gone = person()
@@ -128,7 +128,7 @@ def test_rows_of_no_tenant_are_not_taken_for_anothers(own: ErasableLake) -> None
     assert "marts/loose" in " ".join(done.reasons)
 
 
-def test_an_export_has_the_rows_of_ones_own_tables(own: ErasableLake) -> None:
+def test_an_export_has_the_rows_of_own_tables(own: ErasableLake) -> None:
     somebody = person()
     rows = {"tenant_id": [TENANT, "other"], "user_id": [somebody, somebody]}
     write(own, "marts.people", rows)

@@ -59,7 +59,7 @@ def test_one_that_may_have_deleted_says_why_it_cannot_be_withdrawn(
     request = broken_off(lake, step, monkeypatch)
     if step == "fence":  # once more, with a request that came later
         counts = Counts(lake.database.erasures, [request])
-        with pytest.raises(KeyboardInterrupt), counts.while_taking(REWRITTEN):
+        with pytest.raises(KeyboardInterrupt), counts.while_removing(REWRITTEN):
             raise KeyboardInterrupt
     done = run("withdraw", request)
     told = " ".join(done.output.split())

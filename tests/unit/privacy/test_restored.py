@@ -13,8 +13,8 @@ from lakehouse.cli.main import app
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType
 from lakehouse.control.suppressions import subject_hash
-from lakehouse.privacy.leftovers import listed_texts
 from lakehouse.privacy.suppression import Suppressed
+from lakehouse.privacy.unreferenced import listed_texts
 from tests.support.erasure import FIRST_MS, TENANT, ErasableLake, interactions, person
 
 
@@ -71,7 +71,7 @@ def test_files_of_an_older_copy_beside_newer_ones_are_seen_and_removed(
     assert len(done.completed) == 1, done
     assert lake.search(gone).is_clean
     assert run("check-certificate", held).exit_code == 0
-    assert "Nobody who was erased is there" in run("reapply").output
+    assert "No erased person is there" in run("reapply").output
 
 
 def test_a_home_that_was_restored_whole_says_as_of_when_and_takes_certificates(
@@ -135,7 +135,7 @@ def test_somebody_who_shares_a_device_with_an_erased_person_is_not_asked_for(
     lake.upload(head + f"page,{other},device,s,{FIRST_MS + 9}\n", DataType.CLICKSTREAM)
     lake.erase(gone)
     lake.work()
-    assert "Nobody who was erased is there" in run("reapply").output
+    assert "No erased person is there" in run("reapply").output
     assert lake.rows(RAW_CLICKSTREAM).height == 1
     assert lake.rows(RAW_INTERACTIONS).is_empty()
 

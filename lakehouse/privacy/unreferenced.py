@@ -31,7 +31,7 @@ _ROWS: Final = 65_536
 
 
 @dataclass(slots=True)
-class Leftovers:
+class UnreferencedFiles:
     """What the files hold that no current version names.
 
     `people`: texts of who is on the list. `tables`: files with such people by table. `unreadable`:
@@ -44,11 +44,11 @@ class Leftovers:
     unreadable: int = 0
 
 
-def people_in_leftovers(
+def people_in_unreferenced_files(
     settings: LakeSettings, tenant_id: str, listed: Suppressed, readers: Readers
-) -> Leftovers:
+) -> UnreferencedFiles:
     """Look for people on a list in the tenant's data files that no current version names."""
-    found = Leftovers()
+    found = UnreferencedFiles()
     live: dict[str, frozenset[str]] = {}
     for place in lake_places(settings, tenant_id):
         if place.kind not in (DATA, CHANGES) or place.table is None:
