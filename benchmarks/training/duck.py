@@ -24,6 +24,12 @@ SHIMS: Final = (
     "create macro xxhash64(text) as (hash(text) >> 1)::bigint",
     "create macro pmod(dividend, divisor) as ((dividend % divisor) + divisor) % divisor",
 )
+VIEWS_OF_EXAMPLES: Final = (
+    "create view training.positives as select * from training.training_data where label = 1",
+    "create view training.sampled_negatives as select *, anchor_item_id as positive_item_id "
+    "from training.training_data where negative_type = 'sampled'",
+)
+"""What is a view in Spark too and so has no files."""
 CORES: Final = 2
 TOLERANCE: Final = 1e-6
 """Spark divides decimals to six digits where their precision is used up, DuckDB as doubles."""
@@ -96,6 +102,9 @@ class Peer:
             self._tables.setdefault(schema, {})[table] = columns
             rows = _rows(held, columns)
             self.connection.execute(f"create view {schema}.{table} as {rows}")
+        if "training_data" in self._tables.get("training", {}):
+            for view in VIEWS_OF_EXAMPLES:
+                self.connection.execute(view)
 
     def run(self, model: Model) -> float:
         """Write the model's rows as one Parquet file; return the seconds it took."""

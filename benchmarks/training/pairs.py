@@ -1,4 +1,4 @@
-"""Spark and DuckDB by turns: the feature models and the negatives, on the same files."""
+"""Spark and DuckDB by turns: the feature models and the labelled examples, on the same files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 TENANT: Final = "bench"
 FEATURES: Final = ("user_features", "item_features", "recent_interactions")
-NEGATIVES: Final = "sampled_negatives"
+EXAMPLES: Final = "training_data"
 ROWLESS_RUNS: Final = 3
 MODELLED: Final = ("staging", "features", "training")
-SELECTED: Final = ("path:dbt_project/models/features", NEGATIVES)
+SELECTED: Final = ("path:dbt_project/models/features", EXAMPLES)
 
 Figures = dict[str, Any]
 
 
 def run_peers(settings: "LakeSettings", count: int, folder: Path, java: JavaProcess) -> Figures:
-    """Build all models, then run features and negatives in both engines `count` times by turns.
+    """Build all models, then run features and examples in both engines `count` times by turns.
 
     The tables come from a full refresh, so each file's rows are all current and DuckDB may read
     the files. What both take to replace a table by one of no rows is measured last and subtracted:
@@ -40,7 +40,7 @@ def run_peers(settings: "LakeSettings", count: int, folder: Path, java: JavaProc
         name: {
             "rows_in_duckdb_and_spark": peer.row_counts(model, TENANT),
             # other draws stand in for xxhash64, so only counts can agree
-            **({} if name == NEGATIVES else {"differing": peer.differing_rows(model, TENANT)}),
+            **({} if name == EXAMPLES else {"differing": peer.differing_rows(model, TENANT)}),
         }
         for name, model in models.items()
     }
@@ -113,9 +113,9 @@ def _less(pair: Figures, without_rows: Figures) -> Figures:
 def _ratios(pairs: Sequence[Figures], names: Sequence[str]) -> Figures:
     """Return medians of Spark's time over DuckDB's, by the clock and of the processors."""
     groups = {
-        "negatives": [NEGATIVES],
+        "training_data": [EXAMPLES],
         "three_feature_models": FEATURES,
-        "all_feature_models": [name for name in names if name != NEGATIVES],
+        "all_feature_models": [name for name in names if name != EXAMPLES],
         **{name: [name] for name in names},
     }
     return {

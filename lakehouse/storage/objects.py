@@ -7,6 +7,7 @@ store is reached through delta-rs, with the options that open the tables.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Protocol
@@ -32,6 +33,10 @@ class ObjectFolder(Protocol):
 
     def delete(self, name: str) -> None:
         """Delete a file; one that is not there is none the worse."""
+        ...
+
+    def delete_folder(self, name: str) -> None:
+        """Delete a folder in this one, with what is in it; it need not exist."""
         ...
 
     def names(self, folder: str) -> list[str]:
@@ -86,6 +91,10 @@ class LocalFolder:
         """See `ObjectFolder.delete`."""
         (self._root / name).unlink(missing_ok=True)
 
+    def delete_folder(self, name: str) -> None:
+        """See `ObjectFolder.delete_folder`."""
+        shutil.rmtree(self._root / name, ignore_errors=True)
+
     def names(self, folder: str) -> list[str]:
         """See `ObjectFolder.names`."""
         found = (self._root / folder).glob("[!.]*")
@@ -127,6 +136,10 @@ class StoreFolder:
         """See `ObjectFolder.delete`."""
         if self._files.get_file_info(name).type is pafs.FileType.File:
             self._files.delete_file(name)
+
+    def delete_folder(self, name: str) -> None:
+        """See `ObjectFolder.delete_folder`."""
+        self._files.delete_dir(name)
 
     def names(self, folder: str) -> list[str]:
         """See `ObjectFolder.names`."""

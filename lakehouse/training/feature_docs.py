@@ -29,6 +29,10 @@ _OF_EXAMPLES: Final = {
     "user": "User, strictly before the event. {} Null before the first interaction.",
     "item": "Item, by the last full hour before the event. {} Null before the first interaction.",
 }
+_NAMES_OF_ROWS: Final = {
+    "user": ("tenant_id", "user_hash", "user_id"),
+    "item": ("tenant_id", "item_id"),
+}
 _AFTER: Final = ("age_hours", "as_of", "last_interaction")
 
 
@@ -63,13 +67,13 @@ def _describe(model: dict[str, Any], features: Mapping[str, Mapping[str, Any]]) 
     for entity, named in features.items():
         if model["name"] in _MODELS[entity]:
             new = [_column(name, feature, "{}") for name, feature in named.items()]
-            first = [c for c in model["columns"] if c["name"] in ("tenant_id", f"{entity}_id")]
+            first = [c for c in model["columns"] if c["name"] in _NAMES_OF_ROWS[entity]]
             last = [c for c in model["columns"] if c["name"] in _AFTER]
             model["columns"] = [*first, *new, *last]
 
 
 def _is_example_feature(name: str) -> bool:
-    return name.startswith(("user_", "item_")) and name not in ("user_id", "item_id")
+    return name.startswith(("user_", "item_")) and name not in ("user_hash", "user_id", "item_id")
 
 
 def _column(name: str, feature: Mapping[str, Any], text: str) -> dict[str, Any]:

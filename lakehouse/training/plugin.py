@@ -22,6 +22,7 @@ def prepare_command(project_name: str) -> None:
         return
     from lakehouse.permissions import restrict_files
     from lakehouse.settings import PRODUCTION, LakeSettings
+    from lakehouse.spark.replace_on import teach_dbt_sessions
     from lakehouse.training.build import COMMANDS_THAT_WRITE
     from lakehouse.training.build_recording import RECORDED, record_build
     from lakehouse.training.targets import hand_over_lake, prepare_target
@@ -31,6 +32,7 @@ def prepare_command(project_name: str) -> None:
     if flags.WHICH in RECORDED and settings.dbt_schema == PRODUCTION:
         record_build(flags.WHICH, flags.VARS or {})
 
+    teach_dbt_sessions()
     target = flags.TARGET or os.environ.get("DBT_TARGET") or "dev"
     prepare_target(target, is_writing=flags.WHICH in COMMANDS_THAT_WRITE)
     hand_over_lake(settings, target)

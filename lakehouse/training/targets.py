@@ -13,6 +13,7 @@ from lakehouse.control.database import ControlDatabase
 from lakehouse.control.opening import existing_database
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import lake_location, open_local_session
+from lakehouse.storage.retired import remove_retired_tables
 
 LAKE_CONTENT: Final = "ETA_LAKE_CONTENT"
 """The variable that macros know the lake by (`macros/spark`); no process inherits it from dbt."""
@@ -31,6 +32,7 @@ def prepare_target(target: str, *, is_writing: bool = False) -> None:
     with existing_database(settings) as database:
         if database is not None and is_writing:
             _hold_lock(settings, database)
+            remove_retired_tables(settings)
         if target == "dev":
             open_local_session(settings)
         elif target == "connect":

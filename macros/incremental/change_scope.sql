@@ -1,50 +1,58 @@
 {% macro change_scope(
-    reads, parameters=none, since=none, time=none, users_of=none, keeps_expired=none
+    reads, parameters=none, replaces_users=false, time=none, floor=none, keeps_expired=none
 ) -%}
     {#-
     What this run of the model has to recompute. `reads` maps each parent (a model, or a source as
     `schema.table`) to what its changed rows touch: a mapping from columns of the model's rows to
-    expressions over the parent's (a list where the names are the same). The rows with those values
-    are touched; with the entry `after`, only those later than its expression; with the entry `rows`,
-    the model takes the changed rows themselves over (`newest_rows`), and they touch nothing else. An
-    empty list touches the whole tenant. `since` maps a parent to a column of times: the tenant's rows
-    whose `time` is at or after the earliest are touched. Changes come from the parents' change feeds,
-    from the version that the table has read on, in the order of commits; no time in the data decides
-    what is new. `users_of` names a parent that has all users: when a run touches more than
-    `rewrite_share` of them, the table's rows of the changed tenants are recomputed and replaced,
-    which then costs less than to find and merge them. `keeps_expired` names a source whose rows
-    expire: what the table holds of those stays.
+    expressions over the parent's (a list where the names are the same). An empty list touches the
+    whole tenant. Changes come from the parents' change feeds, from the version that the table has
+    read on, in the order of commits; no time in the data decides what is new. `floor` names a time of
+    the model's rows and an expression over the parent's: no older row is touched, so files with older
+    rows alone are not opened. `keeps_expired` names a source whose rows expire: what the table holds
+    of those stays.
+
+    With `replaces_users` the table's rows of the touched users are removed and written again in one
+    commit, and `reads` says how to find the users:
+      ['user_hash']                       those of the changed rows
+      {'user_hash': …, 'since': …}        the same, from the earliest of these times on (with `time`)
+      {'item_id': …, 'users_of': model}   those that have the item in that model's table
+          `after`                         there, later than the change of the item
+      {'since': …, 'users_of': model}     those with rows in that model's table at or after the time
+    `time` is the column of the model's rows that `since` is about: rows before it stay as they are.
 
     Outside of a run (`dbt compile`, `show`, `docs generate`, unit tests) the scope is everything, and
     the model reads as what it is. Returns a mapping:
-      mode        `all` tenants, the `changed` ones, all rows of these (`rewrite`), or `nothing`
+      mode        `all` tenants, the `changed` rows, all rows of the changed tenants (`rewrite`), or `nothing`
       reason      why, in words
-      is_rebuild     whether the table is rebuilt instead of changed
+      is_rebuild  whether the table is rebuilt instead of changed
       tenants     the tenants with changes, in the modes `changed` and `rewrite`
       whole       those of them that are touched as a whole
-      since       tenant → earliest time from which on its rows are touched
-      time        the column of the model's rows that `since` is about
-      feeds       what else is touched: mappings of `columns`, `after` and the `select` of values
-      after       the earliest of the times of `after`, if everything touched is later than one
+      feeds       what else is touched: mappings of `columns` and the `select` of values
+      touched     the view of the touched users, if users are replaced; see `keep_touched_users`
+      floor       the earliest touched time, or none
       changes     per changed parent table: its change feed, to select from
+      fresh       the parent table whose feed has all rows of all touched users, or none
       is_small    whether the touched values are few enough to be sent to every task
       repeats     whether the changed rows are too many for that, so that values are taken once
-      deletes     how many of the changed rows are deleted ones
-      users       how many users are touched, about
+      removes     whether touched users may have lost rows
+      users       how many users are touched
+      rows        how many interactions the touched users have, or rows of the parents changed, about
       tenant_id   the one tenant the run is narrowed to, or none
       target      the model's table if it stays (rows may have to be deleted from it), or none
       from, to    per source table: the Delta version the table holds, and the one this run reads
       held, read  per parent table: version and commit that the table has read, and that this run reads
+      commits     per changed parent table: its commits since, the newest first
       parameters  what the table is a function of besides its inputs, as text
       logic       fingerprint of the model's SQL
     A source counts with its newest version, a model with the versions recorded in its table.
     -#}
     {%- set parameters = tojson(parameters or {}, sort_keys=True) -%}
     {%- set scope = {
-        'mode': 'all', 'reason': '', 'is_rebuild': false, 'tenants': [], 'whole': [], 'since': {}, 'time': time,
-        'feeds': [], 'after': none, 'changes': {}, 'is_small': true, 'repeats': false, 'deletes': 0,
-        'users': 0, 'tenant_id': none, 'target': none, 'from': {}, 'to': {}, 'held': {}, 'read': {},
-        'parameters': parameters, 'logic': none, 'keeps_expired': keeps_expired, 'is_marked': false,
+        'mode': 'all', 'reason': '', 'is_rebuild': false, 'tenants': [], 'whole': [],
+        'feeds': [], 'touched': none, 'floor': none, 'changes': {}, 'fresh': none, 'is_small': true,
+        'repeats': false, 'removes': false, 'users': 0, 'rows': 0, 'tenant_id': none, 'target': none, 'from': {},
+        'to': {}, 'held': {}, 'read': {}, 'commits': {}, 'parameters': parameters, 'logic': none,
+        'replaces_users': replaces_users, 'time': time, 'keeps_expired': keeps_expired,
     } -%}
     {%- if not execute or graph.get('eta_plain', {}).get(model.name) -%}
         {{ return(scope) }}
@@ -57,18 +65,18 @@
     {%- do refuse_partial_input() -%}
     {%- do scope.update({'logic': logic_of_this_model()}) -%}
     {%- do graph.setdefault('eta_scopes', {}).update({model.name: scope}) -%}
-    {%- do find_scope(scope, reads, since or {}, users_of) -%}
-    {%- if is_plan() -%}{%- do log_plan(scope, reads.keys() | list + (since or {}).keys() | list) -%}{%- endif -%}
+    {%- do find_scope(scope, reads, floor) -%}
+    {%- if is_plan() -%}{%- do log_plan(scope, reads.keys() | list) -%}{%- endif -%}
     {{ return(scope) }}
 {%- endmacro %}
 
 
-{% macro find_scope(scope, reads, since, users_of) -%}
+{% macro find_scope(scope, reads, floor) -%}
     {#- Sets what a run has to do, from the state of the model's table and of its parents'. -#}
     {%- set tenant_id = scope.tenant_id -%}
 
     {%- set parents = {} -%}
-    {%- for name in reads.keys() | list + since.keys() | list -%}
+    {%- for name in reads -%}
         {%- set parent = built_parent(name, tenant_id) -%}
         {%- if parent is not none -%}
             {%- do parents.update({name: parent}) -%}
@@ -97,11 +105,11 @@
     {%- if reason -%}
         {%- do scope.update({'reason': reason}) -%}
         {%- do refuse_if_strict(reason) -%}
+        {%- if scope.replaces_users and tenant_id is none -%}{%- do scope.update({'is_rebuild': true}) -%}{%- endif -%}
+    {%- elif scope.replaces_users -%}
+        {%- do find_users(scope, parents, reads) -%}
     {%- else -%}
-        {%- do find_changes(scope, parents, reads, since) -%}
-        {%- if scope.mode == 'changed' and users_of and touches_most(scope, users_of) -%}
-            {%- do scope.update({'mode': 'rewrite', 'changes': {}, 'deletes': 0}) -%}
-        {%- endif -%}
+        {%- do find_changes(scope, parents, reads, floor) -%}
     {%- endif -%}
 {%- endmacro %}
 

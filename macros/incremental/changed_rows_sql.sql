@@ -6,9 +6,6 @@
     because a merge rewrites every file that a source row matches, changed or not. Rows whose raw rows
     expired (`keeps_expired`) stay as they are.
     -#}
-    {%- if scope.is_marked -%}
-    {{ sql }}
-    {%- else -%}
     {%- set key = config.require('unique_key') -%}
     {%- set values = columns | reject('in', key) | join(', ') -%}
     {%- set kept = has_expired(scope.keeps_expired) if scope.keeps_expired else none -%}
@@ -20,7 +17,7 @@
         select {{ key | join(', ') }}, struct({{ values or 'true' }}) as held_values
             {%- if kept %}, {{ kept }} as is_kept{% endif %}
         from {{ scope.target }} as held
-        where {{ in_scope(scope, 'held', since=scope.time) }}
+        where {{ in_scope(scope, 'held') }}
     ) using ({{ key | join(', ') }})
     where
         {% if kept %}not coalesce(is_kept, false) and {% endif -%}
@@ -31,5 +28,4 @@
             or not (held_values <=> struct({{ values }}))
             {%- endif %}
         )
-    {%- endif -%}
 {%- endmacro %}

@@ -1,8 +1,9 @@
 {% materialization delta_merge, adapter='spark' -%}
     {#-
-    One table, one commit. The model selects the rows that its scope covers (`change_scope`); the
-    commit updates, inserts and deletes what the table holds otherwise. In the mode `rewrite` it replaces all
-    rows of the tenants, and a table that is to be rebuilt is created or replaced. What was read is
+    One table, one commit. The model selects the rows that its scope covers (`change_scope`). Of a model
+    that `replaces_users` the commit removes the touched users' rows and adds these; of any other it
+    updates, inserts and deletes what the table holds otherwise. In the mode `rewrite` all rows of the
+    tenants are replaced, and a table that is to be rebuilt is created or replaced. What was read is
     recorded in the table's properties after the commit: a run killed in between does the same work
     again and comes to the same rows.
     -#}
@@ -30,16 +31,22 @@
         {%- else -%}
             {%- set columns = adapter.get_columns_in_relation(target_relation) | map(attribute='name') | list -%}
             {%- do check_columns(target_relation, columns) -%}
-            {%- if scope.keeps_expired and scope.mode == 'all' and not scope.is_marked -%}
+            {%- if scope.keeps_expired and scope.mode == 'all' -%}
                 {%- do check_query_columns(target_relation, sql, columns) -%}
             {%- endif -%}
-            {%- if scope.mode == 'rewrite' -%}
+            {%- if scope.mode == 'rewrite' or (scope.replaces_users and scope.mode == 'all') -%}
                 {%- call statement('main', fetch_result=true) -%}
                     {{ delta_replace_sql(target_relation, sql, columns, scope) }}
                 {%- endcall -%}
                 {%- do report_result('REPLACED', covered(scope), counted_rows()) -%}
             {%- else -%}
-                {%- do merge_changes(target_relation, changed_rows_sql(sql, columns, scope), columns, scope) -%}
+                {%- set is_tuned = tune_for_few_rows(scope) -%}
+                {%- if scope.replaces_users -%}
+                    {%- do replace_users(target_relation, sql, columns, scope) -%}
+                {%- else -%}
+                    {%- do merge_changes(target_relation, changed_rows_sql(sql, columns, scope), columns, scope) -%}
+                {%- endif -%}
+                {%- if is_tuned -%}{%- do tune_for_many_rows() -%}{%- endif -%}
             {%- endif -%}
         {%- endif -%}
         {%- if scope.tenant_id is none and not (
@@ -51,6 +58,7 @@
         {%- endif -%}
     {%- endif -%}
 
+    {%- do drop_touched_users(scope) -%}
     {%- do forget_parent(model.name) -%}
 
     {{ run_hooks(post_hooks) }}
@@ -91,6 +99,27 @@
 {%- endmacro %}
 
 
+{% macro tune_for_few_rows(scope) -%}
+    {#-
+    A run on few rows is planned once and in few tasks: to plan again after every shuffle (Spark's
+    adaptive execution) cost more than half of it. In this thread's local session alone, and if the
+    rows are few; returns whether it is so.
+    -#}
+    {%- set is_tuned = target.name == 'dev' and scope.mode == 'changed' and scope.rows < var('few_rows') | int -%}
+    {%- if is_tuned -%}
+        {%- do run_query('set spark.sql.adaptive.enabled = false') -%}
+        {%- do run_query('set spark.sql.shuffle.partitions = ' ~ [2, scope.rows // 100000] | max) -%}
+    {%- endif -%}
+    {{ return(is_tuned) }}
+{%- endmacro %}
+
+
+{% macro tune_for_many_rows() -%}
+    {%- do run_query('reset spark.sql.adaptive.enabled') -%}
+    {%- do run_query('reset spark.sql.shuffle.partitions') -%}
+{%- endmacro %}
+
+
 {% macro merge_changes(relation, sql, columns, scope) -%}
     {#- Computes what has to change and merges it; without a difference nothing is committed. -#}
     {%- set changes = kept_changes(relation, sql) -%}
@@ -110,12 +139,12 @@
 
 {% macro kept_changes(relation, sql) -%}
     {#-
-    For a large table: computes the changes once and keeps them in the session until the commit,
+    For a table that grows with the interactions (`keeps_changes`) in a large lake: computes the changes once and keeps them in the session until the commit,
     which reads them up to three times. Returns what to select them from, the view if they are kept,
-    how many rows are or may be new, and how many are or may be held. For a small table that costs
+    how many rows are or may be new, and how many are or may be held. In a small lake that costs
     more than it gains; whether there are such rows is then not known, so both counts are one.
     -#}
-    {%- if bytes_of(relation) < var('large_bytes') | int -%}
+    {%- if not config.get('keeps_changes') or interactions_of().rows < var('large_rows') | int -%}
         {{ return({'select': sql, 'view': none, 'inserts': 1, 'others': 1}) }}
     {%- endif -%}
     {%- set view = 'eta_changes_of_' ~ model.name -%}

@@ -1,37 +1,48 @@
-{% macro in_scope(scope, relation=none, since=none) -%}
+{% macro in_scope(scope, relation=none) -%}
     {#-
     A condition on the rows (of `relation`) that the scope recomputes: their tenant, and in a run by
-    changes what those touch. `since` is the column of times that `since` and `after` are about; a
-    scope with `after` wants `relation` named.
+    changes what those touch.
     -#}
     {%- set dot = relation ~ '.' if relation else '' -%}
     {%- set tenants = in_tenants(scope, relation) -%}
-    {%- if scope.mode != 'changed' or scope.whole == scope.tenants -%}
+    {%- if scope.mode != 'changed' or (scope.whole == scope.tenants and not scope.touched) -%}
         {{ return(tenants) }}
     {%- endif -%}
+    {%- if scope.touched -%}
+        {{ return(tenants ~ ' and ' ~ is_of_touched_user(scope, relation)) }}
+    {%- endif -%}
     {%- set touched = [] -%}
-    {%- for columns, feeds in scope.feeds | rejectattr('after') | groupby('columns') -%}
+    {%- for columns, feeds in scope.feeds | groupby('columns') -%}
         {%- do touched.append(
             is_in_feeds(dot, columns, feeds | map(attribute='select') | list, scope)
         ) -%}
     {%- endfor -%}
-    {%- for feed in scope.feeds if feed.after -%}
-        {%- do touched.append(is_after(dot, feed, since, scope.is_small)) -%}
-    {%- endfor -%}
     {%- if scope.whole -%}
         {%- do touched.append(dot ~ "tenant_id in ('" ~ scope.whole | join("', '") ~ "')") -%}
     {%- endif -%}
-    {%- for tenant_id, time in scope.since.items() if since is not none -%}
-        {%- do touched.append(
-            '(' ~ dot ~ "tenant_id = '" ~ tenant_id ~ "' and " ~ dot ~ since
-            ~ " >= timestamp '" ~ time ~ "')"
-        ) -%}
-    {%- endfor -%}
-    {%- if scope.after is not none -%}
-        {#- the tables keep the least and greatest time of each file: older files are left out -#}
-        {%- set tenants = tenants ~ ' and ' ~ dot ~ since ~ " > timestamp '" ~ scope.after ~ "'" -%}
+    {{ return(
+        tenants ~ is_above_floor(scope, relation) ~ ' and (' ~ (touched or ['false']) | join(' or ') ~ ')'
+    ) }}
+{%- endmacro %}
+
+
+{% macro is_of_touched_user(scope, relation=none) -%}
+    {#- A condition: the row's user is touched. By hash: who shares a touched user's is recomputed too. -#}
+    {{ relation ~ '.' if relation }}user_hash in (
+        select {{ '/*+ broadcast(touched) */ ' if scope.is_small }}user_hash
+        from {{ scope.touched }} as touched
+    )
+{%- endmacro %}
+
+
+{% macro is_above_floor(scope, relation=none, column=none) -%}
+    {#-
+    ` and` a condition that leaves out the files of rows older than everything touched; else nothing.
+    `column` has the time where the rows are not the model's own.
+    -#}
+    {%- if scope.floor -%}
+        {{- ' and ' ~ (relation ~ '.' if relation else '') ~ (column or scope.floor.column) ~ " >= timestamp '" ~ scope.floor.at ~ "'" -}}
     {%- endif -%}
-    {{ return(tenants ~ ' and (' ~ (touched or ['false']) | join(' or ') ~ ')') }}
 {%- endmacro %}
 
 
@@ -57,19 +68,5 @@
             {{ '/*+ broadcast(touched) */ ' if scope.is_small }}
             {{- 'distinct ' if scope.repeats }}{{ names | join(', ') }}
         from ({{ selects | join(' union all ') }}) as touched
-    )
-{%- endmacro %}
-
-
-{% macro is_after(dot, feed, since, is_small) -%}
-    {#- A condition: the row has values that the feed touches, and is later than the change. -#}
-    exists (
-        select {{ '/*+ broadcast(touched) */ ' if is_small }}1 from ({{ feed.select }}) as touched
-        where
-            touched.tenant_id = {{ dot }}tenant_id
-            {%- for column in feed.columns %}
-            and touched.{{ column }} = {{ dot }}{{ column }}
-            {%- endfor %}
-            and touched.touched_after < {{ dot }}{{ since }}
     )
 {%- endmacro %}

@@ -34,12 +34,13 @@
         {%- if relation is none -%}{{ return(none) }}{%- endif -%}
     {%- endif -%}
     {%- set table = relation.schema ~ '.' ~ relation.identifier -%}
-    {%- set state = commits_of(table, 1)[0] -%}
+    {%- set commits = commits_of(table, 8) -%}
     {{ return({
         'table': table,
-        'state': state,
+        'state': commits[0],
+        'commits': commits,
         'is_model': '.' not in name,
-        'sources': recorded_versions(table_properties(relation)) if '.' not in name else {name: state.version},
+        'sources': recorded_versions(table_properties(relation)) if '.' not in name else {name: commits[0].version},
     }) }}
 {%- endmacro %}
 
@@ -47,7 +48,8 @@
 {% macro commits_of(table, count) -%}
     {#-
     The newest commits of a table, the newest first: `version`, `at` (time of the commit), `operation`,
-    and of a vacuum the milliseconds for which it left unused files (`kept_for`).
+    whether it changed no row (`is_neutral`) or replaced users (see `replace_users_sql`), and of a vacuum
+    the milliseconds for which it left unused files (`kept_for`).
     -#}
     {%- set commits = [] -%}
     {%- for row in run_query('describe history ' ~ table ~ ' limit ' ~ count).rows -%}
@@ -55,6 +57,10 @@
             'version': row['version'] | int,
             'at': milliseconds_of(row['timestamp']),
             'operation': row['operation'],
+            'is_neutral': row['operation'] in [
+                'SET TBLPROPERTIES', 'OPTIMIZE', 'VACUUM START', 'VACUUM END', 'ADD COLUMNS', 'COMPUTE STATS'
+            ],
+            'replaces_users': 'held.user_hash = fresh.user_hash' in row['operationParameters'] | string,
             'kept_for': modules.re.findall(
                 'etentionMillis[^0-9]+([0-9]+)', row['operationParameters'] | string
             ) | map('int') | min,
@@ -89,7 +95,9 @@
             {{ return(name ~ ' was never read') }}
         {%- elif held != {'version': parent.state.version, 'at': parent.state.at} -%}
             {%- set behind = parent.state.version - held.version -%}
-            {%- set commits = commits_of(parent.table, behind + 1) if behind > 0 else [] -%}
+            {%- set commits = parent.commits if behind < 8 else commits_of(parent.table, behind + 1) -%}
+            {%- set commits = commits[:behind + 1] if behind > 0 else [] -%}
+            {%- do scope.commits.update({parent.table: commits[:-1]}) -%}
             {%- if not commits or commits[-1].version != held.version or commits[-1].at != held.at -%}
                 {{ return(name ~ ' is not the table that was read') }}
             {%- endif -%}
@@ -150,21 +158,34 @@
 {%- endmacro %}
 
 
-{% macro known_detail(table) -%}
-    {#- Where a table lies and its bytes at the first time this was asked in a run. -#}
-    {%- set known = graph.setdefault('eta_details', {}) -%}
-    {%- if table not in known -%}
-        {%- set detail = run_query('describe detail ' ~ table).rows[0] -%}
-        {%- do known.update({table: {
-            'location': detail['location'], 'bytes': detail['sizeInBytes'] | int,
-        }}) -%}
+{% macro location_of(table) -%}
+    {#- Where a table of the lake lies: at its name in its schema's folder. -#}
+    {%- set location = known_lake().location ~ '/' ~ table.replace('.', '/') -%}
+    {%- if '%' in location -%}
+        {#- how a server spells such a place it has to say itself -#}
+        {%- set location = run_query('describe detail ' ~ table).rows[0]['location'] -%}
     {%- endif -%}
-    {{ return(known[table]) }}
+    {{ return(location) }}
 {%- endmacro %}
 
 
-{% macro bytes_of(relation) -%}
-    {{ return(known_detail(relation.schema ~ '.' ~ relation.identifier).bytes) }}
+{% macro interactions_of(tenants=none) -%}
+    {#-
+    How many interactions are staged, as `rows`, of all tenants or (with about how many `users`) of some:
+    by it a run tells a small lake or tenant from a large one. Asked once per run.
+    -#}
+    {%- set known = graph.setdefault('eta_interactions', {}) -%}
+    {%- set name = (tenants or ['*']) | join(',') -%}
+    {%- if name not in known -%}
+        {%- set node = graph.nodes['model.eta.stg_interactions'] -%}
+        {%- set found = run_query(
+            'select count(*)' ~ (', approx_count_distinct(user_hash)' if tenants else '') ~ ' from '
+            ~ node.schema ~ '.' ~ node.alias
+            ~ (" where tenant_id in ('" ~ tenants | join("', '") ~ "')" if tenants else '')
+        ).rows[0] -%}
+        {%- do known.update({name: {'rows': found[0] | int, 'users': found[1] | int if tenants else none}}) -%}
+    {%- endif -%}
+    {{ return(known[name]) }}
 {%- endmacro %}
 
 

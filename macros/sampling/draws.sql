@@ -1,19 +1,18 @@
 {% macro draws(eligible_counts) -%}
     {#-
     CTE `draws`: for each positive k' = min(k, M) distinct positions among its M eligible items,
-    every position with probability k'/M. Systematic sampling with integer bounds and a random
-    rotation: draw i lies in [i·M div k', (i+1)·M div k'), then all are rotated by one offset.
-    Integers only: with rounded bounds draws repeat, without the rotation small M are not uniform.
+    every position with probability k'/M; the known items (`is_known` 1) pass through. Systematic
+    sampling with integer bounds and a random rotation: draw i lies in [i·M div k', (i+1)·M div k'),
+    then all are rotated by one offset. Integers only: with rounded bounds draws repeat, without the
+    rotation small M are not uniform.
     -#}
-positives_to_draw as (
+counted_draws as (
     select
-        eligible_counts.tenant_id,
-        eligible_counts.user_id,
-        eligible_counts.item_id as positive_item_id,
-        eligible_counts.event_time,
-        eligible_counts.eligible_count,
-        least(
-            {{ tenant_setting('negatives_per_positive') }}, eligible_counts.eligible_count
+        eligible_counts.*,
+        if(
+            eligible_counts.eligible_count > 0,
+            least({{ tenant_setting('negatives_per_positive') }}, eligible_counts.eligible_count),
+            null
         ) as draw_count,
         concat_ws(
             '|',
@@ -25,16 +24,15 @@ positives_to_draw as (
     from {{ eligible_counts }} as eligible_counts
     left join {{ ref('stg_tenant_settings') }} as settings
         on eligible_counts.tenant_id = settings.tenant_id
-    where eligible_counts.is_known = 0 and eligible_counts.eligible_count > 0
 ),
 
 draw_slots as (
     select
         *,
-        pmod(xxhash64(concat_ws('|', draw_key, 'offset')), eligible_count) as draw_offset,
-        explode(sequence(1, draw_count)) as draw_index
-    from positives_to_draw
-    where draw_count > 0
+        pmod(xxhash64(concat_ws('|', draw_key, 'offset')), nullif(eligible_count, 0)) as draw_offset,
+        explode(if(is_known = 1, array(0L), sequence(1L, draw_count))) as draw_index
+    from counted_draws
+    where is_known = 1 or draw_count > 0
 ),
 
 draw_bounds as (
@@ -49,16 +47,21 @@ draws as (
     select
         tenant_id,
         user_id,
-        positive_item_id,
-        event_time,
+        item_id as positive_item_id,
+        positive_time,
+        is_known,
         eligible_count,
+        draw_count,
         cast(draw_index as int) as draw_index,
-        draw_count / cast(eligible_count as double) as sampling_probability,
-        (
-            lower_bound
-            + pmod(xxhash64(concat_ws('|', draw_key, draw_index)), upper_bound - lower_bound)
-            + draw_offset
-        ) % eligible_count as eligible_position
+        if(
+            is_known = 1,
+            gap_position,
+            (
+                lower_bound
+                + pmod(xxhash64(concat_ws('|', draw_key, draw_index)), upper_bound - lower_bound)
+                + draw_offset
+            ) % eligible_count
+        ) as position
     from draw_bounds
 )
 {%- endmacro %}

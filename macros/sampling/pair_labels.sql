@@ -1,7 +1,9 @@
-{% macro pair_labels(interactions, key=['tenant_id', 'user_id', 'item_id']) -%}
+{% macro pair_labels(
+    interactions, key=['tenant_id', 'user_id', 'item_id'], labelled_only=true
+) -%}
     {#-
-    CTE `pair_labels`: one row per `key` in which an interaction is of a positive or negative type:
-    the first of each (ties by event id) and the strongest positive. The key begins with tenant,
+    CTE `pair_labels`: one row per `key`, without `labelled_only` even if no interaction is of a positive
+    or negative type: the first of each (ties by event id) and the strongest positive. The key begins with tenant,
     user and item; what follows divides a pair's interactions into several rows.
     -#}
 labelled as (
@@ -29,7 +31,7 @@ pairs as (
         min(if(is_negative, event, null)) as negative,
         max(if(is_positive, strength, null)) as strongest
     from labelled
-    where is_positive or is_negative
+    where {{ 'is_positive or is_negative' if labelled_only else 'true' }}
     group by {{ key | join(', ') }}
 ),
 

@@ -1,64 +1,72 @@
-{% macro sampling_ranks(positives, known_items, item_availability) -%}
+{% macro sampling_ranks(pairs) -%}
     {#-
-    CTEs `ranked_items`, `available_counts` and `known_ranks`, which the draws are made from.
-    `positives` has an `event_hour`; `known_items` one row per user and item.
+    CTE `eligible_counts`: one row per known item of a user (`is_known` 1) with its gap position, and
+    one per positive (`is_known` 0) with `eligible_count`, the number of items that were available in
+    its hour and that the user does not know. At a tie the positive comes first, because a rank equal
+    to the count lies beyond the prefix.
     -#}
--- Items in the order they became available: those available in an hour are a prefix.
-ranked_items as (
+placed_pairs as (
     select
-        tenant_id,
-        item_id,
-        available_at,
-        row_number() over (partition by tenant_id order by available_at, item_id) - 1 as item_rank
-    from {{ item_availability }}
-),
-
-hours as (
-    select
-        tenant_id,
-        available_at as event_hour,
-        count(*) as new_item_count
-    from ranked_items
-    group by tenant_id, available_at
-    union all
-    select distinct
-        tenant_id,
-        event_hour,
-        0 as new_item_count
-    from {{ positives }}
-),
-
-hour_totals as (
-    select
-        tenant_id,
-        event_hour,
-        sum(new_item_count) as new_item_count
-    from hours
-    group by tenant_id, event_hour
-),
-
-available_counts as (
-    select
-        tenant_id,
-        event_hour,
-        sum(new_item_count) over (partition by tenant_id order by event_hour) as available_count
-    from hour_totals
-),
-
--- A user's known items as ranks e_0 < e_1 < …, and their gap positions g_j = e_j - j.
-known_ranks as (
-    select
-        known_items.tenant_id,
-        known_items.user_id,
+        pairs.tenant_id,
+        pairs.user_id,
+        pairs.item_id,
+        pairs.positive_time,
         ranked_items.item_rank,
-        ranked_items.item_rank - row_number() over (
-            partition by known_items.tenant_id, known_items.user_id
-            order by ranked_items.item_rank
-        ) + 1 as gap_position
-    from {{ known_items }} as known_items
-    inner join ranked_items
+        available_counts.available_count
+    from {{ pairs }} as pairs
+    left join ranked_items
         on
-            known_items.tenant_id = ranked_items.tenant_id
-            and known_items.item_id = ranked_items.item_id
+            pairs.tenant_id = ranked_items.tenant_id
+            and pairs.item_id = ranked_items.item_id
+    left join available_counts
+        on
+            pairs.tenant_id = available_counts.tenant_id
+            -- what has no time gets one that is no hour's: so many nulls would all go to one task
+            and coalesce(
+                date_trunc('hour', pairs.positive_time),
+                timestamp_seconds(1 + 3600 * pmod(hash(pairs.user_id), 100000))
+            ) = available_counts.event_hour
+),
+
+positions as (
+    select
+        tenant_id,
+        user_id,
+        item_id,
+        positive_time,
+        explode(array(
+            struct(cast(item_rank as bigint) as position, 1 as is_known),
+            struct(cast(available_count as bigint) as position, 0 as is_known)
+        )) as place
+    from placed_pairs
+),
+
+counted_positions as (
+    select
+        tenant_id,
+        user_id,
+        item_id,
+        positive_time,
+        place.is_known,
+        place.position - sum(place.is_known) over (
+            partition by tenant_id, user_id
+            order by place.position, place.is_known
+            rows between unbounded preceding and current row
+        ) as unknown_count
+    from positions
+    -- an item that is in no order of availability, and a pair without a positive
+    where place.position is not null
+),
+
+eligible_counts as (
+    select
+        tenant_id,
+        user_id,
+        item_id,
+        positive_time,
+        is_known,
+        if(is_known = 1, unknown_count + 1, null) as gap_position,
+        if(is_known = 0, unknown_count, null) as eligible_count
+    from counted_positions
 )
 {%- endmacro %}

@@ -24,11 +24,13 @@ from tests.support.tenants import random_catalogue, random_rows
 TENANTS = [f"grown{n}" for n in range(int(os.environ.get("ETA_TEST_TENANTS", "5")))]
 IS_LONG = len(TENANTS) > 5
 pytestmark = pytest.mark.timeout(7200 if IS_LONG else 1800)  # the rounds are one fixture
-ROUNDS = 5
-AS_LARGE = {"large_bytes": 0, "broadcast_keys": 20 * len(TENANTS), "rewrite_share": 2}
+ROUNDS = 6
+BY_USER = {"rewrite_rows": 0, "rewrite_share": 2}
+"""No table is so small, and no user so touched, that all rows of a tenant are replaced."""
+AS_LARGE = {**BY_USER, "large_rows": 0, "broadcast_keys": 20 * len(TENANTS)}
 """More values touched than are sent to every task in some models, more changed rows in others."""
-REWRITTEN = {"rewrite_share": 0, "rewrite_bytes": 0}
-"""Any touched user is enough to replace the rows of the largest tables."""
+REWRITTEN = {"rewrite_rows": 0, "rewrite_share": 0}
+"""Any touched user is enough to replace the rows of its tenant."""
 
 
 def contents(lake: Lake, tenants: list[str]) -> dict[tuple[str, str], pl.DataFrame]:
@@ -77,15 +79,18 @@ class Growth:
 
 @pytest.fixture(scope="module")
 def grown(lake: Lake) -> dict[tuple[str, str], pl.DataFrame]:
-    """Tenants that grew over five rounds: a skipped, a killed, a rewriting, a narrowed run."""
+    """Tenants that grew over six rounds: a skipped, a killed, a rewriting, a narrowed run."""
     rng = random.Random(7)
     growth = Growth(lake, rng)
     growth.add()
     lake.dbt("run")
     growth.add()
-    lake.dbt("run", "--select", "stg_interactions", "enriched_interactions")  # the rest is skipped
+    by_user = ("--vars", json.dumps(BY_USER))
+    lake.dbt("run", *by_user, "--select", "stg_interactions", "enriched_interactions")
     growth.add()
-    lake.kill_build(after=rng.choice(["features/item_hours", "training/positives"]))
+    lake.kill_build(after=rng.choice(["features/item_hours", "training/training_data"]))
+    lake.dbt("run", *by_user)
+    growth.add()
     lake.dbt("run", "--vars", json.dumps(REWRITTEN), "--select", "+training_examples")
     growth.add()
     lake.dbt("run", "--vars", json.dumps({"tenant_id": TENANTS[0]}))
@@ -108,22 +113,53 @@ def test_incremental_runs_equal_a_full_refresh(grown: dict, refreshed: dict) -> 
     assert all(grown["training.training_data", name].height > 0 for name in TENANTS)
 
 
+def commits(lake: Lake, table: str) -> list[dict]:
+    """The parameters of the writes into a table, the newest first."""
+    history = DeltaTable(f"{lake.settings.lake}/{table}").history()
+    return [entry["operationParameters"] for entry in history if entry["operation"] == "WRITE"]
+
+
 def test_large_tables_are_merged_by_buckets_of_their_keys(lake: Lake, grown: dict) -> None:
-    for table in ("training/sampled_negatives", "features/user_feature_history"):
-        log = Path(lake.settings.lake, table, "_delta_log")
-        merges = [text for file in log.glob("*.json") if "MERGE" in (text := file.read_text())]
-        assert any("pmod(xxhash64(" in text for text in merges)
+    log = Path(lake.settings.lake, "features/item_feature_history", "_delta_log")
+    merges = [text for file in log.glob("*.json") if "MERGE" in (text := file.read_text())]
+    assert any("pmod(xxhash64(" in text for text in merges)
 
 
-def test_a_run_that_touches_most_users_replaces_the_rows_of_their_tenants(
-    lake: Lake, grown: dict
+@pytest.mark.parametrize("table", ["training_data", "training_examples", "training_users"])
+def test_touched_users_are_replaced_by_hash_and_most_of_a_tenant_as_a_whole(
+    lake: Lake, grown: dict, table: str
 ) -> None:
-    for table in ("sampled_negatives", "training_data", "training_examples"):
-        log = DeltaTable(f"{lake.settings.lake}/training/{table}").history()
-        replaced = [entry for entry in log if entry["operation"] == "WRITE"]
-        assert len(replaced) == 1
-        assert replaced[0]["operationParameters"]["mode"] == "Overwrite"
-        assert "tenant_id" in replaced[0]["operationParameters"]["predicate"]
+    done = commits(lake, f"training/{table}")
+    assert [name for one in done for name in ("replaceOnCond", "predicate") if name in one] == [
+        *("replaceOnCond", "predicate", "predicate", "replaceOnCond"),
+    ], "by user, narrowed, many users, by user; read from the newest"
+    for parameters in done:
+        assert "tenant_id" in parameters.get("replaceOnCond", parameters.get("predicate"))
+
+
+def test_the_log_names_no_user(lake: Lake, grown: dict) -> None:
+    """Conditions of commits stay in the log when a person's rows are gone."""
+    users = {
+        user
+        for name in TENANTS
+        for user in lake.table("staging.stg_interactions", name)["user_id"].unique()
+    }
+    hashes = {
+        str(number)
+        for name in TENANTS
+        for number in lake.table("staging.stg_interactions", name)["user_hash"].unique()
+    }
+    for path in Path(lake.settings.lake).glob("*/*/_delta_log/*.json"):
+        if path.parts[-4] == "raw":
+            continue
+        conditions = [
+            json.dumps(entry["commitInfo"]["operationParameters"])
+            for line in path.read_text().splitlines()
+            if "commitInfo" in (entry := json.loads(line))
+        ]
+        for text in conditions:
+            assert not [user for user in users if f"'{user}'" in text or f'"{user}"' in text]
+            assert not [number for number in hashes if number in text]
 
 
 def test_every_column_is_documented(lake: Lake, grown: dict) -> None:
@@ -188,7 +224,7 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
         return lake.table("training.training_data", tenant_id).select("item_id", "label").rows()
 
     def items() -> list[str]:
-        return sorted(lake.table("training.training_data", "restored")["item_id"])
+        return sorted(lake.table("training.training_examples", "restored")["item_id"])
 
     def negatives() -> list[str]:
         rows = lake.table("training.sampled_negatives", "viewing")
@@ -223,34 +259,39 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
     )
 
     # second round: one more event each; first some models alone, then all of them
-    version = DeltaTable(f"{lake.settings.lake}/training/positives").version()
+    version = DeltaTable(f"{lake.settings.lake}/training/training_data").version()
     for name in ("moving", "vanishing"):
         lake.store(name, [interaction("e2", "u", "i1", "like")])
     lake.store("restored", [interaction("e2", "u", "i2", "like")])
     lake.store("viewing", [interaction("viewed", "u", "i1", "view")])
     lake.store(QUIET, [interaction("one more", "u1", "i1", event_time=NOON)])
-    lake.dbt("run", "--select", "stg_interactions", "positives", "training_data")
+    by_user = ("--vars", json.dumps(BY_USER))
+    lake.dbt("run", "--select", "stg_interactions", "training_data", *by_user)
     told.labels.append(labels())
     told.vanished.append(labels("vanishing"))
     told.restored.append(items())
-    told.compiled["positives"] = compiled(lake, "positives")
     open_table(lake.settings, RAW_INTERACTIONS).delete("tenant_id = 'vanishing'")  # an erasure
-    lake.dbt("run", "--select", "+training_examples")
+    lake.dbt("run", "--select", "+training_examples", *by_user)
     told.labels.append(labels())
     told.vanished.append(labels("vanishing"))
     told.negatives.append(negatives())
-    for model in ("user_feature_history", "item_hours", "sampled_negatives"):
+    for model in ("user_feature_history", "item_hours", "training_data"):
         told.compiled[model] = compiled(lake, model)
 
     # third round: a parent is put back to what it was after the first
     spark = SparkSession.getActiveSession()
     assert spark is not None
-    spark.sql("optimize training.positives")
-    spark.sql(f"restore table training.positives to version as of {version}")
-    lake.dbt("run", "--select", "training_data")
+    spark.sql("optimize training.training_data")
+    spark.sql(f"restore table training.training_data to version as of {version}")
+    lake.dbt("run", "--select", "training_examples", *by_user)
     told.restored.append(items())
-    lake.dbt("run", "--select", "positives", "training_data")
+    lake.dbt("run", "--select", "training_data", "training_examples", *by_user)
     told.restored.append(items())
+
+    # fourth round: nothing but one more event
+    lake.store("restored", [interaction("e3", "u", "i3", "like")])
+    lake.dbt("run", "--select", "+training_examples", *by_user)
+    told.compiled["training_examples"] = compiled(lake, "training_examples")
     return told
 
 
@@ -272,42 +313,39 @@ def test_a_run_leaves_the_files_of_tenants_without_new_rows_alone(stories: Stori
 
 
 @pytest.mark.parametrize(
-    ("model", "keys"),
+    ("model", "touched"),
     [
-        ("user_feature_history", "(tenant_id, user_id)"),
-        ("item_hours", "(tenant_id, item_id, event_hour)"),
-        ("positives", "(tenant_id, user_id, item_id)"),
-        ("sampled_negatives", "(tenant_id, user_id)"),
+        (
+            "user_feature_history",
+            "user_hash in ( select /*+ broadcast(touched) */",
+        ),
+        ("item_hours", "(tenant_id, item_id, event_hour) in ( select /*+ broadcast(touched) */"),
+        (
+            "training_data",
+            "user_hash in ( select /*+ broadcast(touched) */",
+        ),
+        ("training_examples", "_change_type = 'insert'"),
     ],
 )
 def test_a_run_by_changes_asks_the_feeds_what_is_touched(
-    stories: Stories, model: str, keys: str
+    stories: Stories, model: str, touched: str
 ) -> None:
-    """New events of a few users: only their rows are looked at, through the parent's feed."""
-    tenants = (QUIET, "moving", "restored", "vanishing", "viewing")
-    changed = ", ".join(f"'{name}'" for name in sorted(tenants))
-    text = stories.compiled[model]
-    assert f"tenant_id in ({changed}) and ( {keys} in ( select /*+ broadcast" in text
-    assert "table_changes_by_path(" in text
+    """New events of a few users: only their rows are looked at, found through the parent's feed."""
+    assert touched in stories.compiled[model]
 
 
-def test_a_pair_that_one_parent_lost_stays_where_the_other_has_it(
-    lake: Lake, stories: Stories
-) -> None:
-    """The pair is taken over from `positives` before `explicit_negatives` lets go of it."""
+def test_a_pair_that_becomes_positive_is_no_negative_any_more(lake: Lake, stories: Stories) -> None:
     assert stories.labels == [[("i1", 0.0)], [("i1", 1.0)], [("i1", 1.0)]]
     assert lake.table("training.explicit_negatives", "moving").height == 0
 
 
-def test_a_pair_that_moved_and_was_erased_before_the_next_run_is_gone(stories: Stories) -> None:
-    """As when a run is killed half-way, then people are erased: both parents' feeds end with the
-    pair's removal, and a merge takes no more than one row per key."""
+def test_a_user_whose_rows_are_gone_leaves_every_table(stories: Stories) -> None:
     assert stories.vanished == [[("i1", 0.0)], [("i1", 1.0)], []]
 
 
 def test_a_restored_parent_is_taken_over(stories: Stories) -> None:
     """The feed of a restored version removes and adds rows that stay, in one commit."""
-    assert stories.restored == [["i1"], ["i1", "i2"], ["i1"], ["i1", "i2"]]
+    assert stories.restored == [["i1"], ["i1"], ["i1"], ["i1", "i2"]]
 
 
 def test_an_item_that_a_user_only_views_is_no_negative_any_more(stories: Stories) -> None:

@@ -186,10 +186,11 @@ class Lake:
 
     def table(self, name: str, tenant_id: str) -> pl.DataFrame:
         """A tenant's rows of `schema.table`, without `tenant_id`, in a fixed order."""
-        table = DeltaTable(f"{self.settings.lake}/{name.replace('.', '/')}")
-        query = f"select * from rows_of where tenant_id = '{tenant_id}'"
+        path, query = VIEWS.get(name, (name, "select * from rows_of"))
+        table = DeltaTable(f"{self.settings.lake}/{path.replace('.', '/')}")
+        query = f"select * from ({query}) where tenant_id = '{tenant_id}'"
         frame = pl.DataFrame(QueryBuilder().register("rows_of", table).execute(query).read_all())
-        frame = frame.drop("tenant_id", *(RUN_COLUMNS & {*frame.columns}))
+        frame = frame.drop("tenant_id")
         return frame.sort(sorted(c for c, t in frame.schema.items() if not t.is_nested()))
 
     def data_files(self) -> set[Path]:
@@ -198,8 +199,25 @@ class Lake:
         return {file for file in files if "_delta_log" not in file.parts}
 
 
-RUN_COLUMNS = frozenset({"counted_version"})
-"""Columns that tell how runs were split, not what the rows are."""
+VIEWS: Mapping[str, tuple[str, str]] = {
+    "training.positives": (
+        "training.training_data",
+        "select tenant_id, user_id, item_id, event_id, first_type as interaction_type, "
+        "interaction_type as strongest_type, has_dislike, event_time from rows_of where label = 1",
+    ),
+    "training.explicit_negatives": (
+        "training.training_data",
+        "select tenant_id, user_id, item_id, event_id, interaction_type, event_time from rows_of "
+        "where negative_type = 'explicit'",
+    ),
+    "training.sampled_negatives": (
+        "training.training_data",
+        "select tenant_id, user_id, item_id, anchor_item_id as positive_item_id, draw_index, "
+        "eligible_count, sampling_probability, event_time from rows_of "
+        "where negative_type = 'sampled'",
+    ),
+}
+"""The views of the models, for readers that have tables alone: what to read, and by which query."""
 
 DERIVED_TABLES: Sequence[str] = (
     "staging.stg_interactions",
@@ -217,10 +235,8 @@ DERIVED_TABLES: Sequence[str] = (
     "features.item_features",
     "features.recent_interactions",
     "training.item_availability",
-    "training.positives",
-    "training.explicit_negatives",
-    "training.sampled_negatives",
     "training.training_data",
+    "training.training_users",
     "training.user_histories",
     "training.training_examples",
     "training.training_counts",

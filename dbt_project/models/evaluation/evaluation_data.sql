@@ -32,25 +32,21 @@ users as (
     group by tenant_id, user_id
 ),
 
-positives as (
-    select
-        tenant_id,
-        user_id,
-        item_id,
-        event_time,
-        date_trunc('hour', event_time) as event_hour
-    from all_positives
-    where split = 'train'
-),
-
 -- What training may know of a user and of the items ends where the training rows end: an item that
 -- the user takes later may be drawn, or its absence would tell that it is taken.
-known_items as (
+known_pairs as (
     select
-        tenant_id,
-        user_id,
-        item_id
+        train_pairs.tenant_id,
+        train_pairs.user_id,
+        train_pairs.item_id,
+        positives.event_time as positive_time
     from train_pairs
+    left join all_positives as positives
+        on
+            train_pairs.tenant_id = positives.tenant_id
+            and train_pairs.user_id = positives.user_id
+            and train_pairs.item_id = positives.item_id
+            and positives.split = 'train'
 ),
 
 item_availability as (
@@ -62,13 +58,9 @@ item_availability as (
     where is_frequent and train_available_at is not null
 ),
 
-{{ sampling_ranks('positives', 'known_items', 'item_availability') }},
-
-{{ eligible_counts('positives', 'available_counts', 'known_ranks') }},
-
-{{ draws('eligible_counts') }},
-
-{{ drawn_ranks('draws', 'known_ranks') }},
+{{ sampled_negatives(
+    'known_pairs', 'item_availability', times='all_positives', time='event_time'
+) }},
 
 examples as (
     select
@@ -86,22 +78,18 @@ examples as (
     from all_positives
     union all
     select
-        drawn_ranks.tenant_id,
-        drawn_ranks.user_id,
-        ranked_items.item_id,
-        drawn_ranks.positive_item_id as anchor_item_id,
-        drawn_ranks.draw_index,
+        tenant_id,
+        user_id,
+        item_id,
+        positive_item_id as anchor_item_id,
+        draw_index,
         'train' as split,
         cast(null as string) as interaction_type,
         'sampled' as negative_type,
         0.0d as label,
-        drawn_ranks.sampling_probability,
-        drawn_ranks.event_time
-    from drawn_ranks
-    inner join ranked_items
-        on
-            drawn_ranks.tenant_id = ranked_items.tenant_id
-            and drawn_ranks.item_rank = ranked_items.item_rank
+        sampling_probability,
+        event_time
+    from sampled_negatives
     union all
     select
         pairs.tenant_id,

@@ -1,7 +1,12 @@
 -- one row per event, with what the catalogue said of its item then
 {{ config(unique_key=['tenant_id', 'event_id'], stats_columns=['event_time', 'known_at']) }}
 {% set scope = change_scope(
-    reads={'stg_interactions': ['user_id'], 'item_history': ['item_id']},
+    replaces_users=true,
+    reads={
+        'stg_interactions': {'user_hash': 'user_hash', 'since': 'event_time'},
+        'item_history': {'item_id': 'item_id', 'users_of': 'stg_interactions'}
+    },
+    time='event_time',
     parameters=cutoff_parameter()
 ) %}
 with
@@ -49,6 +54,7 @@ marked as (
     rows='marked',
     row_columns={
         'event_id': 'string',
+        'user_hash': 'int',
         'user_id': 'string',
         'interaction_type': 'string',
         'session_id': 'string',
@@ -67,6 +73,7 @@ enriched_interactions as (
     select
         tenant_id,
         event_id,
+        user_hash,
         user_id,
         item_id,
         interaction_type,

@@ -1,5 +1,9 @@
 -- one row per item and hour with interactions, as of the hour's end
-{{ config(unique_key=['tenant_id', 'item_id', 'as_of'], stats_columns=['as_of']) }}
+{{ config(
+    unique_key=['tenant_id', 'item_id', 'as_of'],
+    stats_columns=['as_of'],
+    keeps_changes=true
+) }}
 {% set scope = change_scope(reads={'item_hours': ['item_id']}, parameters=cutoff_parameter()) %}
 with
 

@@ -1,5 +1,5 @@
 -- one row per item with interactions
-{{ config(unique_key=['tenant_id', 'item_id']) }}
+{{ config(unique_key=['tenant_id', 'item_id'], rewrite_rows=5000000) }}
 {% set scope = change_scope(
     reads={'item_feature_history': ['item_id']},
     parameters=cutoff_parameter()

@@ -1,5 +1,9 @@
 -- one row per item and hour with interactions
-{{ config(unique_key=['tenant_id', 'item_id', 'event_hour'], stats_columns=['event_hour']) }}
+{{ config(
+    unique_key=['tenant_id', 'item_id', 'event_hour'],
+    stats_columns=['event_hour'],
+    keeps_changes=true
+) }}
 {% set scope = change_scope(
     reads={
         'enriched_interactions': {
@@ -7,6 +11,7 @@
             'event_hour': "date_trunc('hour', event_time)"
         }
     },
+    floor={'event_hour': "date_trunc('hour', event_time)"},
     parameters=cutoff_parameter()
 ) %}
 with
@@ -20,7 +25,7 @@ interactions as (
 
 touched_interactions as (
     select * from interactions
-    where {{ in_scope(scope) }}
+    where {{ in_scope(scope) }}{{ is_above_floor(scope, column='event_time') }}
 ),
 
 item_hours as (

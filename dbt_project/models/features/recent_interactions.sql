@@ -1,7 +1,8 @@
 -- one row per user and place among the user's newest interactions
 {{ config(unique_key=['tenant_id', 'user_id', 'recency_rank'], stats_columns=['event_time']) }}
 {% set scope = change_scope(
-    reads={'stg_interactions': ['user_id']},
+    replaces_users=true,
+    reads={'stg_interactions': ['user_hash']},
     parameters={'limit': var('recent_interaction_limit'), 'cutoff': var('cutoff') | string}
 ) %}
 with
@@ -24,6 +25,7 @@ ranked as (
 recent_interactions as (
     select
         tenant_id,
+        user_hash,
         user_id,
         recency_rank,
         event_id,

@@ -1,7 +1,9 @@
 -- one row per user and time of an interaction of theirs
 {{ config(unique_key=['tenant_id', 'user_id', 'as_of'], stats_columns=['as_of']) }}
 {% set scope = change_scope(
-    reads={'enriched_interactions': ['user_id']},
+    replaces_users=true,
+    reads={'enriched_interactions': {'user_hash': 'user_hash', 'since': 'event_time'}},
+    time='as_of',
     parameters=cutoff_parameter()
 ) %}
 with
@@ -85,6 +87,7 @@ named as (
 user_feature_history as (
     select
         tenant_id,
+        user_hash,
         user_id,
         {{ feature_columns('user') }},
         event_time as as_of

@@ -1,7 +1,8 @@
 -- one row per user
 {{ config(unique_key=['tenant_id', 'user_id'], stats_columns=['last_interaction']) }}
 {% set scope = change_scope(
-    reads={'user_feature_history': ['user_id']},
+    replaces_users=true,
+    reads={'user_feature_history': ['user_hash']},
     parameters=cutoff_parameter()
 ) %}
 with
@@ -21,6 +22,7 @@ ranked as (
 user_features as (
     select
         tenant_id,
+        user_hash,
         user_id,
         {{ feature_columns('user') }},
         as_of as last_interaction

@@ -1,5 +1,9 @@
 -- one row per event
-{{ config(unique_key=['tenant_id', 'event_id'], stats_columns=['event_time', 'known_at']) }}
+{{ config(
+    unique_key=['tenant_id', 'event_id'],
+    stats_columns=['event_time', 'known_at'],
+    keeps_changes=true
+) }}
 {% set scope = change_scope(
     reads={'raw.interactions': ['event_id']},
     keeps_expired='raw.interactions'
@@ -17,6 +21,7 @@ stg_interactions as (
     select
         tenant_id,
         event_id,
+        {{ user_hash() }} as user_hash,
         user_id,
         item_id,
         interaction_type,

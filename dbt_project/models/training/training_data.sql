@@ -4,29 +4,32 @@
     stats_columns=['label', 'event_time']
 ) }}
 {% set scope = change_scope(
+    replaces_users=true,
     reads={
-        'positives': {'user_id': 'user_id', 'rows': true},
-        'sampled_negatives': {'user_id': 'user_id', 'rows': true},
-        'explicit_negatives': {'user_id': 'user_id', 'rows': true}
+        'stg_interactions': ['user_hash'],
+        'item_availability': {'since': 'available_at', 'users_of': 'stg_interactions'},
+        'stg_tenant_settings': []
     },
-    users_of='positives',
     parameters=training_parameters()
 ) %}
 with
 
-positives as (
-    {{ newest_rows('positives', scope, key=['tenant_id', 'user_id', 'item_id']) }}
+interactions as (
+    select * from {{ ref('stg_interactions') }}
+    where {{ in_scope(scope) }} and {{ known_by_cutoff() }}
 ),
 
-sampled_negatives as (
-    {{ newest_rows(
-        'sampled_negatives', scope, key=['tenant_id', 'user_id', 'positive_item_id', 'draw_index']
-    ) }}
+item_availability as (
+    select * from {{ ref('item_availability') }}
+    where {{ in_tenants(scope) }}
 ),
 
-explicit_negatives as (
-    {{ newest_rows('explicit_negatives', scope, key=['tenant_id', 'user_id', 'item_id']) }}
-),
+-- every pair, labelled or not: a user knows what they interacted with in any way
+{{ pair_labels('interactions', labelled_only=false) }},
+
+{{ sampled_negatives(
+    'pair_labels', 'item_availability', times='interactions', time='event_time'
+) }},
 
 examples as (
     select
@@ -35,13 +38,17 @@ examples as (
         item_id,
         item_id as anchor_item_id,
         0 as draw_index,
-        strongest_type as interaction_type,
-        cast(null as string) as negative_type,
-        1.0d as label,
+        if(positive_event_id is null, negative_type, strongest_type) as interaction_type,
+        if(positive_event_id is null, 'explicit', null) as negative_type,
+        if(positive_event_id is null, 0.0d, 1.0d) as label,
         cast(null as double) as sampling_probability,
-        is_deleted,
-        event_time
-    from positives
+        cast(null as bigint) as eligible_count,
+        coalesce(positive_event_id, negative_event_id) as event_id,
+        coalesce(positive_type, negative_type) as first_type,
+        positive_event_id is not null and negative_event_id is not null as has_dislike,
+        coalesce(positive_time, negative_time) as event_time
+    from pair_labels
+    where positive_event_id is not null or negative_event_id is not null
     union all
     select
         tenant_id,
@@ -53,62 +60,32 @@ examples as (
         'sampled' as negative_type,
         0.0d as label,
         sampling_probability,
-        is_deleted,
+        eligible_count,
+        cast(null as string) as event_id,
+        cast(null as string) as first_type,
+        false as has_dislike,
         event_time
     from sampled_negatives
-    union all
-    select
-        tenant_id,
-        user_id,
-        item_id,
-        item_id as anchor_item_id,
-        0 as draw_index,
-        interaction_type,
-        'explicit' as negative_type,
-        0.0d as label,
-        cast(null as double) as sampling_probability,
-        is_deleted,
-        event_time
-    from explicit_negatives
-),
-
--- A pair that left one parent may have come into the other, in this run or in an earlier one.
-moved_pairs as (
-    select
-        tenant_id,
-        user_id,
-        item_id
-    from {{ ref('positives') }}
-    where {{ in_tenants(scope) }} and {{ has_deleted_pair('explicit_negatives', scope) }}
-    union all
-    select
-        tenant_id,
-        user_id,
-        item_id
-    from {{ ref('explicit_negatives') }}
-    where {{ in_tenants(scope) }} and {{ has_deleted_pair('positives', scope) }}
-),
-
-deleted_examples as (
-    select examples.*
-    from examples
-    left anti join moved_pairs
-        on
-            examples.tenant_id = moved_pairs.tenant_id
-            and examples.user_id = moved_pairs.user_id
-            and examples.anchor_item_id = moved_pairs.item_id
-            and examples.draw_index = 0
-    where examples.is_deleted
 ),
 
 training_data as (
-    select * except (is_deleted) from examples
-    where not is_deleted
+    select
+        tenant_id,
+        {{ user_hash() }} as user_hash,
+        user_id,
+        item_id,
+        anchor_item_id,
+        draw_index,
+        interaction_type,
+        negative_type,
+        label,
+        sampling_probability,
+        eligible_count,
+        event_id,
+        first_type,
+        has_dislike,
+        event_time
+    from examples
 )
 
-{{ with_deletions(
-    'training_data',
-    scope,
-    key=['tenant_id', 'user_id', 'anchor_item_id', 'draw_index'],
-    deleted='deleted_examples'
-) }}
+select * from training_data

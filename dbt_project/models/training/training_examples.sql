@@ -5,12 +5,16 @@
     change_feed=false
 ) }}
 {% set scope = change_scope(
+    replaces_users=true,
     reads={
-        'training_data': {'user_id': 'user_id', 'rows': true},
-        'user_feature_history': {'user_id': 'user_id', 'after': 'as_of'},
-        'item_feature_history': {'item_id': 'item_id', 'after': 'as_of'}
+        'training_data': ['user_hash'],
+        'user_feature_history': ['user_hash'],
+        'item_feature_history': {
+            'item_id': 'item_id',
+            'after': 'as_of',
+            'users_of': 'training_data'
+        }
     },
-    users_of='user_feature_history',
     parameters=training_parameters()
 ) %}
 {% set example_columns = {
@@ -21,47 +25,15 @@
     'label': 'double',
     'sampling_probability': 'double'
 } %}
-{% set is_later = in_scope(scope, 'training_data', since='event_time') %}
 with
 
-changed_data as (
-    {{ newest_rows(
-        'training_data', scope, key=['tenant_id', 'user_id', 'anchor_item_id', 'draw_index']
-    ) }}
-),
-
-deleted_data as (
-    select * from changed_data
-    where is_deleted
-),
-
-training_data as (
-    select * from {{ ref('training_data') }}
-),
-
--- after a change of their user or item
-later_data as (
-    select * from training_data
-    where {{ is_later if scope.mode == 'changed' else 'false' }}
-),
-
 examples as (
-    select * except (is_deleted) from changed_data
-    where not is_deleted
-    union all
-    select later_data.*
-    from later_data
-    left anti join changed_data
-        on
-            later_data.tenant_id = changed_data.tenant_id
-            and later_data.user_id = changed_data.user_id
-            and later_data.anchor_item_id = changed_data.anchor_item_id
-            and later_data.draw_index = changed_data.draw_index
+    select * from {{ rows_of_users('training_data', scope) }}
 ),
 
 user_feature_history as (
     select * from {{ ref('user_feature_history') }}
-    where {{ in_tenants(scope) }} and {{ has_user_in('examples', scope) }}
+    where {{ in_scope(scope) }}
 ),
 
 item_feature_history as (
@@ -92,6 +64,7 @@ item_feature_history as (
 training_examples as (
     select
         tenant_id,
+        {{ user_hash() }} as user_hash,
         user_id,
         item_id,
         anchor_item_id,
@@ -106,9 +79,4 @@ training_examples as (
     from with_features
 )
 
-{{ with_deletions(
-    'training_examples',
-    scope,
-    key=['tenant_id', 'user_id', 'anchor_item_id', 'draw_index'],
-    deleted='deleted_data'
-) }}
+select * from training_examples

@@ -1,40 +1,31 @@
 -- one row per user and time of a labelled interaction: what the user had touched before
 {{ config(unique_key=['tenant_id', 'user_id', 'event_time'], stats_columns=['event_time']) }}
 {% set scope = change_scope(
-    reads={
-        'enriched_interactions': ['user_id'],
-        'positives': ['user_id'],
-        'explicit_negatives': ['user_id']
-    },
+    replaces_users=true,
+    reads={'training_data': ['user_hash'], 'stg_interactions': ['user_hash']},
     parameters={'limit': var('recent_interaction_limit'), 'cutoff': var('cutoff') | string}
 ) %}
 with
 
 interactions as (
-    select * from {{ ref('enriched_interactions') }}
-    where {{ in_scope(scope) }}
+    select * from {{ ref('stg_interactions') }}
+    where {{ in_scope(scope) }} and {{ known_by_cutoff() }}
 ),
 
 labelled_times as (
-    select
+    select distinct
         tenant_id,
         user_id,
         event_time
-    from {{ ref('positives') }}
-    where {{ in_scope(scope) }}
-    union distinct
-    select
-        tenant_id,
-        user_id,
-        event_time
-    from {{ ref('explicit_negatives') }}
-    where {{ in_scope(scope) }}
+    from {{ rows_of_users('training_data', scope) }}
+    where draw_index = 0
 ),
 
 -- The first interaction of a time has exactly the earlier ones before it.
 preceded as (
     select
         tenant_id,
+        user_hash,
         user_id,
         event_time,
         collect_list(item_id) over (
@@ -52,6 +43,7 @@ preceded as (
 user_histories as (
     select
         preceded.tenant_id,
+        preceded.user_hash,
         preceded.user_id,
         preceded.item_ids,
         preceded.event_time

@@ -48,8 +48,9 @@ def why(read: list[dict[str, Any]], now: list[dict[str, Any]], *, is_model: bool
         Entries(version=table[-1]["version"], at=at(table[-1]["timestamp"]))
         for table in (read, now)
     )
-    parent = Entries(table="a.b", state=state, is_model=is_model)
-    scope = Entries(held={"a.b": held})
+    newest = found["commits_of"]("a.b", 8)
+    parent = Entries(table="a.b", state=state, is_model=is_model, commits=newest)
+    scope = Entries(held={"a.b": held}, commits={})
     return str(found["unread_parent"](scope, {"b": parent}) or "").strip()
 
 

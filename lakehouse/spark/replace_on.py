@@ -1,0 +1,96 @@
+"""`INSERT INTO … REPLACE ON` for Delta: rows that match leave, new ones come, in one commit.
+
+Spark 4.2 parses the statement and Delta 4.4 refuses it (UNSUPPORTED_FEATURE.TABLE_OPERATION), but
+writes the same through a DataFrame. dbt's sessions, local and on a Connect server, speak through
+`dbt.adapters.spark.session.Cursor`, so that is where the statement becomes that write.
+
+There, too, each of dbt's threads gets a local session of its own, with the tables in common: what a
+model sets (`set spark.sql.shuffle.partitions = 4`) is then not the other threads' setting.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+NEW_ROWS: Final = "fresh"
+"""The name by which the condition knows the rows of the query."""
+
+_STATEMENT: Final = re.compile(
+    r"\s*(?:/\*.*?\*/\s*)?"  # dbt's comment
+    r"insert into (?P<table>\S+) as (?P<alias>\w+) replace on \((?P<condition>[^\n]+)\)\n"
+    r"(?P<query>.*)",
+    re.DOTALL,
+)
+
+
+def teach_dbt_sessions() -> None:
+    """Let the cursors of dbt's sessions run the statement; idempotent.
+
+    It returns a row like Delta's other statements: `num_affected_rows`, `num_deleted_rows`,
+    `num_inserted_rows`.
+    """
+    from dbt.adapters.spark import session as sessions
+    from dbt_common.exceptions import DbtRuntimeError
+    from pyspark.errors import PySparkException
+
+    if sessions.Cursor.__module__ == __name__:
+        return
+
+    class Cursor(sessions.Cursor):  # type: ignore[misc]  # dbt has no types
+        """dbt's cursor, which knows one statement more."""
+
+        def execute(self, sql: str, *parameters: Any) -> None:
+            statement = sql % parameters if parameters else sql
+            session = _session_of_thread()
+            found = _STATEMENT.fullmatch(statement)
+            try:
+                self._df = (
+                    _replace(session, **found.groupdict()) if found else session.sql(statement)
+                )
+            except PySparkException as error:
+                raise DbtRuntimeError(str(error)) from error
+
+    sessions.Cursor = Cursor
+
+
+_threads = threading.local()
+
+
+def _session_of_thread() -> SparkSession:
+    """This thread's session; on a Connect server the process's, which the server keeps apart."""
+    from pyspark.sql import SparkSession
+
+    common = SparkSession.builder.getOrCreate()
+    if "SPARK_REMOTE" in os.environ:
+        return common
+    if getattr(_threads, "common", None) is not common:  # another one was started since
+        _threads.common, _threads.own = common, common.newSession()
+    own: SparkSession = _threads.own
+    return own
+
+
+def _replace(
+    session: SparkSession, table: str, alias: str, condition: str, query: str
+) -> DataFrame:
+    (
+        session.sql(query)
+        .alias(NEW_ROWS)
+        .write.format("delta")
+        .mode("overwrite")
+        .option("targetAlias", alias)
+        .option("replaceOn", condition)
+        .saveAsTable(table)
+    )
+    [commit] = session.sql(f"describe history {table} limit 1").collect()
+    metrics = commit["operationMetrics"]
+    deleted, inserted = (int(metrics.get(name, 0)) for name in ("numDeletedRows", "numOutputRows"))
+    return session.sql(
+        f"select {deleted + inserted}L as num_affected_rows, {deleted}L as num_deleted_rows, "
+        f"{inserted}L as num_inserted_rows"
+    )

@@ -1,0 +1,25 @@
+"""Tables of earlier releases that no model writes any more, and that people are in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lakehouse.storage.objects import open_folder
+
+if TYPE_CHECKING:
+    from lakehouse.settings import LakeSettings
+
+RETIRED_TABLES: Final = (
+    ("training", "positives"),
+    ("training", "explicit_negatives"),
+    ("training", "sampled_negatives"),
+)
+"""Schema and name; today they are views of `training.training_data`, which has all their rows."""
+
+
+def remove_retired_tables(settings: LakeSettings) -> None:
+    """Delete the folders of the retired tables; idempotent. The models' lock must be held."""
+    for schema, name in RETIRED_TABLES:
+        folder = open_folder(settings, schema)
+        if name in folder.folders():
+            folder.delete_folder(name)

@@ -1,0 +1,214 @@
+{% macro find_users(scope, parents, reads) -%}
+    {#-
+    Sets the scope's mode and tenants by the users that the parents' changes touch, and keeps these
+    users for the run (`scope.touched`). A small table, or one of whose users most are touched, gets
+    all rows of the changed tenants instead: that costs less than to find the rows of some.
+    -#}
+    {%- set changed = [] -%}
+    {%- for name, parent in parents.items() if set_changes(scope, parent) -%}{%- do changed.append(name) -%}{%- endfor -%}
+    {%- if not changed -%}
+        {%- do scope.update({'mode': 'nothing', 'reason': 'nothing changed'}) -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- set whole = [] -%}
+    {%- for name in changed if not reads[name] -%}{%- do whole.append(parents[name].table) -%}{%- endfor -%}
+    {%- if interactions_of().rows < var('rewrite_rows') | int or whole | length == changed | length -%}
+        {%- do set_tenants(scope, scope.changes.values() | list) -%}
+        {%- do scope.update({'mode': 'rewrite' if scope.tenants else 'nothing'}) -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- if whole -%}{%- do find_whole_tenants(scope, whole) -%}{%- endif -%}
+    {%- do set_fresh_parent(scope, parents, reads, changed) -%}
+
+    {%- set selects = [] -%}
+    {%- for name in changed if reads[name] -%}
+        {%- set select = users_touched_by(name, parents[name], named_expressions(reads[name]), scope) -%}
+        {%- if select -%}{%- do selects.append(select) -%}{%- endif -%}
+    {%- endfor -%}
+    {%- if scope.whole -%}
+        {%- set listing = [scope.target] -%}
+        {%- for name, touched in reads.items() if 'user_hash' in touched -%}{%- do listing.append(ref(name)) -%}{%- endfor -%}
+        {%- for relation in listing -%}
+            {%- do selects.append(
+                'select distinct tenant_id, user_hash, ' ~ always() ~ ' as since, true as is_removed, false as is_fresh from '
+                ~ relation ~ " where tenant_id in ('" ~ scope.whole | join("', '") ~ "')"
+            ) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- do keep_touched_users(scope, selects) -%}
+    {%- if touches_most(scope) -%}
+        {%- do drop_touched_users(scope) -%}
+        {%- do scope.update({'mode': 'rewrite', 'touched': none, 'floor': none, 'fresh': none}) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro users_touched_by(name, parent, touched, scope) -%}
+    {#-
+    A parent's changes as a select of tenant_id, user_hash, `since` (from when on the user's rows are
+    touched), `is_removed` (rows of the user may have gone that no new row replaces) and
+    `is_fresh`. None if the changes touch nobody.
+    -#}
+    {%- set changes = scope.changes[parent.table] -%}
+    {%- if 'users_of' not in touched -%}
+        {%- set time = touched.since if scope.time else always() -%}
+        {%- set added = "min(if(_change_type in ('insert', 'update_postimage'), " ~ time ~ ', null))' -%}
+        {%- set removed = "min(if(_change_type in ('delete', 'update_preimage'), " ~ time ~ ', null))' -%}
+        {{ return(
+            'select tenant_id, ' ~ touched.user_hash ~ ' as user_hash, '
+            ~ 'min(' ~ time ~ ') as since, '
+            ~ 'coalesce(' ~ removed ~ ' < ' ~ added ~ ', ' ~ added ~ ' is null) as is_removed, '
+            ~ ('true' if scope.fresh == parent.table else 'false') ~ ' as is_fresh'
+            ~ ' from ' ~ changes ~ ' group by tenant_id, ' ~ touched.user_hash
+        ) }}
+    {%- endif -%}
+    {#- the users that have something in another table -#}
+    {%- set moment = touched.get('since') or touched.get('after') -%}
+    {%- set conditions = ['rows.tenant_id = changes.tenant_id'] -%}
+    {%- set keys = ['tenant_id'] -%}
+    {%- if 'item_id' in touched -%}
+        {%- do keys.append('item_id') -%}
+        {%- do conditions.append('rows.item_id = changes.item_id') -%}
+    {%- endif -%}
+    {%- if moment -%}
+        {%- set earliest = run_query('select cast(min(' ~ moment ~ ') as string) from ' ~ changes).rows[0][0] -%}
+        {%- if earliest is none -%}{{ return(none) }}{%- endif -%}
+        {%- set comparison = ' >= ' if 'since' in touched else ' > ' -%}
+        {%- do conditions.append('rows.event_time' ~ comparison ~ 'changes.moment') -%}
+        {%- do conditions.append('rows.event_time' ~ comparison ~ "timestamp '" ~ earliest ~ "'") -%}
+    {%- endif -%}
+    {{ return(
+        'select rows.tenant_id, rows.user_hash, '
+        ~ ('min(rows.event_time)' if scope.time else always()) ~ ' as since, false as is_removed, false as is_fresh from ' ~ ref(touched.users_of) ~ ' as rows '
+        ~ 'inner join (select ' ~ keys | join(', ') ~ (', min(' ~ moment ~ ') as moment' if moment else '')
+        ~ ' from ' ~ changes ~ ' group by ' ~ keys | join(', ') ~ ') as changes on ' ~ conditions | join(' and ')
+        ~ ' group by rows.tenant_id, rows.user_hash'
+    ) }}
+{%- endmacro %}
+
+
+{% macro keep_touched_users(scope, selects) -%}
+    {#-
+    Keeps the touched users in the session until the commit, one row per tenant and hash, as the view
+    `scope.touched`: `tenant_id`, `user_hash`, `since`, `is_removed`, `is_fresh`. Sets what the scope
+    says of them; the parent whose feed has all rows of its users stays `fresh` if the other touched
+    users have no rows there. A plan only counts them.
+    -#}
+    {%- set users = 'select tenant_id, user_hash, min(since) as since, '
+        ~ 'bool_or(is_removed) as is_removed, bool_or(is_fresh) as is_fresh from ('
+        ~ (selects | join(' union all ') or 'select tenant_id, user_hash, ' ~ always() ~ ' as since, '
+        ~ 'false as is_removed, false as is_fresh from ' ~ scope.target ~ ' where false')
+        ~ ') group by tenant_id, user_hash' -%}
+    {%- set view = 'eta_users_of_' ~ model.schema ~ '_' ~ model.alias -%}
+    {%- if is_run() -%}
+        {%- do run_query('create or replace temporary view ' ~ view ~ ' as ' ~ users) -%}
+        {%- do run_query('cache lazy table ' ~ view) -%}
+    {%- endif -%}
+    {%- set found = run_query(
+        'select tenant_id, count(*) as user_count, max(is_removed) as removes, count_if(not is_fresh) as other_count, '
+        ~ 'cast(min(since) as string) as since from '
+        ~ (view if is_run() else '(' ~ users ~ ')') ~ ' group by tenant_id order by tenant_id'
+    ) -%}
+    {%- for row in found.rows -%}{%- do scope.tenants.append(checked_tenant_id(row['tenant_id'])) -%}{%- endfor -%}
+    {%- set count = found.columns['user_count'].values() | sum | int -%}
+    {%- do scope.update({
+        'mode': 'changed' if scope.tenants else 'nothing',
+        'reason': 'rows changed' if scope.tenants else 'nothing changed',
+        'touched': view,
+        'users': count,
+        'removes': found.columns['removes'].values() | max if count else false,
+        'is_small': count <= var('broadcast_keys') | int,
+        'floor': {'column': scope.time, 'at': found.columns['since'].values() | map('string') | min}
+            if scope.time and count else none,
+    }) -%}
+    {%- if scope.fresh and (is_plan() or count and found.columns['other_count'].values() | sum) -%}
+        {%- if is_plan() or run_query(
+            'select 1 from ' ~ scope.fresh ~ ' where ' ~ in_tenants(scope) ~ ' and user_hash in (select user_hash from '
+            ~ view ~ ' where not is_fresh) limit 1'
+        ).rows -%}
+            {%- do scope.update({'fresh': none}) -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro always() -%}
+    {#- A time before all others: `since` of users all of whose rows are touched. -#}
+    {{ return("timestamp '0001-01-01 00:00:00'") }}
+{%- endmacro %}
+
+
+{% macro drop_touched_users(scope) -%}
+    {%- if scope.touched and is_run() -%}{%- do run_query('uncache table if exists ' ~ scope.touched) -%}{%- endif -%}
+{%- endmacro %}
+
+
+{% macro set_tenants(scope, changes) -%}
+    {#- Sets the scope's tenants to those that have rows in one of the feeds. -#}
+    {%- for row in run_query(
+        'select distinct tenant_id from (select tenant_id from ' ~ changes | join(' union all select tenant_id from ')
+        ~ ') order by tenant_id'
+    ).rows -%}
+        {%- do scope.tenants.append(checked_tenant_id(row[0])) -%}
+    {%- endfor -%}
+    {%- do scope.update({'reason': 'rows changed' if scope.tenants else 'nothing changed'}) -%}
+{%- endmacro %}
+
+
+{% macro find_whole_tenants(scope, tables) -%}
+    {#- Sets the tenants that are touched as a whole: those with changes in these parents. -#}
+    {%- for table in tables -%}
+        {%- for row in run_query('select distinct tenant_id from ' ~ scope.changes[table]).rows
+            if row[0] not in scope.whole -%}
+            {%- do scope.whole.append(checked_tenant_id(row[0])) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro touches_most(scope) -%}
+    {#- Whether the tenants are so small, or so many of their users touched, that it pays to replace all rows. -#}
+    {%- if scope.mode != 'changed' -%}{{ return(false) }}{%- endif -%}
+    {%- if scope.whole == scope.tenants -%}{{ return(true) }}{%- endif -%}
+    {%- set held = interactions_of(scope.tenants) -%}
+    {%- do scope.update({'rows': (held.rows * scope.users / [held.users, 1] | max) | int}) -%}
+    {{ return(
+        held.rows < var('rewrite_rows') | int
+        or (not scope.time and scope.users > var('rewrite_share') * held.users)
+    ) }}
+{%- endmacro %}
+
+
+{% macro set_fresh_parent(scope, parents, reads, changed) -%}
+    {#-
+    Sets `fresh` to the parent whose feed has every row of the users in it: its users were replaced in one
+    commit, and before it rows were removed at most. Their rows are then read from the feed alone.
+    -#}
+    {%- for name in changed if parents[name].is_model and reads[name] == ['user_hash'] and scope.fresh is none -%}
+        {%- set commits = [] -%}
+        {%- for commit in scope.commits.get(parents[name].table, []) if not commit.is_neutral -%}{%- do commits.append(commit) -%}{%- endfor -%}
+        {%- if commits and commits[0].replaces_users and commits[1:] | map(attribute='operation') | reject('equalto', 'DELETE') | list == [] -%}
+            {%- do scope.update({'fresh': parents[name].table}) -%}
+        {%- endif -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro rows_of_users(model_name, scope) -%}
+    {#-
+    All rows that a parent has of the touched users, to select from; in a run of everything all of its
+    rows. Where the parent's feed has them all (`fresh`) they are read from there: no other file is opened.
+    -#}
+    {%- if scope.fresh and scope.fresh == table_of(model_name) -%}
+    (
+        select * except (_change_type, _commit_version, _commit_timestamp)
+        from {{ scope.changes[scope.fresh] }}
+        where _change_type = 'insert'
+    )
+    {%- else -%}
+    (
+        select * from {{ ref(model_name) }}
+        where {{ in_scope(scope) }}
+    )
+    {%- endif -%}
+{%- endmacro %}
