@@ -28,7 +28,8 @@ def main() -> None:
     options = _arguments()
     result: dict[str, Any] = {}
     if options.scale:
-        cases = [_case({"interactions": n, "pairs": 0, "checks": False}) for n in options.scale]
+        how = {"pairs": 0, "checks": False, "threads": options.threads}
+        cases = [_case({"interactions": n, **how}) for n in options.scale]
         result = {
             "scale": cases,
             "growth": growth(cases),
@@ -66,6 +67,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cross-join", type=_sizes, default=[50_000, 100_000, 200_000])
     parser.add_argument("--scale", type=_sizes, default=[])
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of dbt, in --scale; more than 1 overlap models"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     return parser.parse_args()

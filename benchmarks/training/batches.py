@@ -97,7 +97,7 @@ def _run(*, full_refresh: bool = False, home: Path | None = None) -> float:
 
     settings = LakeSettings()
     session = open_local_session(settings)
-    seconds = run_models(settings, full_refresh=full_refresh).seconds
+    seconds = run_models(settings, full_refresh=full_refresh, threads=2).seconds
     session.stop()
     return round(seconds, 1)
 

@@ -44,6 +44,7 @@ class Options:
     seed: int = 1
     pairs: int = 5
     checks: bool = True
+    threads: int = 1
     cross_join: list[int] = field(default_factory=list)
 
 
@@ -98,21 +99,23 @@ def run_case(options: Options) -> dict[str, Any]:
 
 def measured_runs(settings: "LakeSettings", options: Options, java: JavaProcess) -> dict[str, Any]:
     """Full refresh, runs without a new row, and a run after some users changed."""
+    threads = options.threads
     java.take()
-    full, full_use = run_models(settings, full_refresh=True, java=java), java.take()
+    full = run_models(settings, full_refresh=True, java=java, threads=threads)
+    full_use = java.take()
     found: dict[str, Any] = {}
     if options.checks:
         peer = Peer(settings, Path(options.folder) / "duckdb")
         found["correctness"] = figures(peer.connection, TENANT)
         peer.close()
-    idle = median_run([run_models(settings, java=java) for _ in range(IDLE_RUNS)])
+    idle = median_run([run_models(settings, java=java, threads=threads) for _ in range(IDLE_RUNS)])
     store(settings, WARM_TENANT, [later_events(settings, WARM_TENANT, 0.1)], first_batch=9_500)
-    run_models(settings)
+    run_models(settings, threads=threads)
 
     events = later_events(settings, TENANT, CHANGED_USERS)
     store(settings, TENANT, [events], first_batch=9_600)
     java.take()
-    changed, changed_use = run_models(settings, java=java), java.take()
+    changed, changed_use = run_models(settings, java=java, threads=threads), java.take()
     part, whole = changed.less(idle), full.less(idle)
     return {
         "full_refresh": _figures(full, idle) | full_use,
@@ -121,7 +124,8 @@ def measured_runs(settings: "LakeSettings", options: Options, java: JavaProcess)
         | changed_use
         | {
             "new_rows": events.height,
-            "share_of_full_refresh": _share(part.by_model, whole.by_model),
+            "share_of_full_refresh": round(part.seconds / whole.seconds, 4),
+            "share_of_seconds_by_model": _share(part.by_model, whole.by_model),
             "share_of_processor_seconds": _share(part.processor_by_model, whole.processor_by_model),
         },
         **found,

@@ -185,6 +185,7 @@ def test_a_run_on_unchanged_data_writes_no_file(lake: Lake, refreshed: dict) -> 
 
 # Small stories, each of a tenant of its own, that share three rounds of runs.
 
+HOUR = timedelta(hours=1)
 EARLY, LATE = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC)
 QUIET = TENANTS[1]
 
@@ -207,6 +208,8 @@ class Stories:
     """Items of `restored`, after each run."""
     compiled: dict[str, str]
     """The statements of the run after one user's new event."""
+    colliding: list[dict[str, pl.DataFrame]]
+    """Of the one of two users with one hash who does nothing more, by table, after each round."""
 
 
 @pytest.fixture(scope="module")
@@ -230,18 +233,13 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
         rows = lake.table("training.sampled_negatives", "viewing")
         return sorted(rows.filter(pl.col("user_id") == "u")["item_id"])
 
+    spark = SparkSession.getActiveSession()
+    assert spark is not None
+    active, idle = two_users_of_one_hash(spark, "colliding")
+
     # first round: everybody's first events
     quiet_before = quiet_files()
-    for name in ("narrow-a", "narrow-b"):
-        lake.store(name, [interaction("e1")])
-    lake.store("changing", [interaction("e1", "u", "i1", "dislike")], known_at=EARLY)
-    lake.store("cut", [interaction("e1", "u", "i1")], known_at=EARLY)
-    lake.store("cut", [interaction("e2", "u", "i2")], known_at=LATE)
-    for name in ("moving", "vanishing"):
-        lake.store(name, [interaction("e1", "u", "i1", "dislike")])
-    lake.store("restored", [interaction("e1", "u", "i1", "like")])
-    others = [interaction(f"e{n}", "v", f"i{n}", "view") for n in range(3)]
-    lake.store("viewing", [*others, interaction("liked", "u", "i3", "like")])
+    store_first_events(lake, active, idle)
     narrow = json.dumps({"tenant_id": "narrow-a"})
     lake.dbt("run", "--select", "+user_features", "--vars", narrow)
     users_after_one = users()
@@ -256,6 +254,7 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
         [labels("vanishing")],
         [items()],
         {},
+        [rows_of(lake, "colliding", idle)],
     )
 
     # second round: one more event each; first some models alone, then all of them
@@ -265,6 +264,9 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
     lake.store("restored", [interaction("e2", "u", "i2", "like")])
     lake.store("viewing", [interaction("viewed", "u", "i1", "view")])
     lake.store(QUIET, [interaction("one more", "u1", "i1", event_time=NOON)])
+    lake.store("colliding", [interaction("more", active, "i2", "like", event_time=NOON + 5 * HOUR)])
+    lake.store("losing", [interaction("e9", "u", "i9", "like", event_time=NOON + 9 * HOUR)])
+    open_table(lake.settings, RAW_INTERACTIONS).delete("tenant_id = 'losing' and event_id = 'e1'")
     by_user = ("--vars", json.dumps(BY_USER))
     lake.dbt("run", "--select", "stg_interactions", "training_data", *by_user)
     told.labels.append(labels())
@@ -275,12 +277,11 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
     told.labels.append(labels())
     told.vanished.append(labels("vanishing"))
     told.negatives.append(negatives())
+    told.colliding.append(rows_of(lake, "colliding", idle))
     for model in ("user_feature_history", "item_hours", "training_data"):
         told.compiled[model] = compiled(lake, model)
 
     # third round: a parent is put back to what it was after the first
-    spark = SparkSession.getActiveSession()
-    assert spark is not None
     spark.sql("optimize training.training_data")
     spark.sql(f"restore table training.training_data to version as of {version}")
     lake.dbt("run", "--select", "training_examples", *by_user)
@@ -293,6 +294,44 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
     lake.dbt("run", "--select", "+training_examples", *by_user)
     told.compiled["training_examples"] = compiled(lake, "training_examples")
     return told
+
+
+def store_first_events(lake: Lake, *colliding: str) -> None:
+    for user in colliding:
+        lake.store("colliding", [interaction(f"e-{user}", user, "i1", "like")])
+    hours = [interaction(f"e{n}", "u", f"i{n}", event_time=NOON + n * HOUR) for n in range(4)]
+    lake.store("losing", hours)
+    for name in ("narrow-a", "narrow-b"):
+        lake.store(name, [interaction("e1")])
+    lake.store("changing", [interaction("e1", "u", "i1", "dislike")], known_at=EARLY)
+    lake.store("cut", [interaction("e1", "u", "i1")], known_at=EARLY)
+    lake.store("cut", [interaction("e2", "u", "i2")], known_at=LATE)
+    for name in ("moving", "vanishing"):
+        lake.store(name, [interaction("e1", "u", "i1", "dislike")])
+    lake.store("restored", [interaction("e1", "u", "i1", "like")])
+    others = [interaction(f"e{n}", "v", f"i{n}", "view") for n in range(3)]
+    lake.store("viewing", [*others, interaction("liked", "u", "i3", "like")])
+
+
+def rows_of(lake: Lake, tenant_id: str, user_id: str) -> dict[str, pl.DataFrame]:
+    """A user's rows of tables that are brought up to date by user."""
+    tables = (
+        *("features.user_feature_history", "features.user_features"),
+        *("features.recent_interactions", "training.training_examples"),
+    )
+    return {
+        table: lake.table(table, tenant_id).filter(pl.col("user_id") == user_id) for table in tables
+    }
+
+
+def two_users_of_one_hash(spark: SparkSession, tenant_id: str) -> tuple[str, str]:
+    """Two users of the tenant whom `user_hash` does not tell apart; one pair in 200,000 is sure."""
+    [pair] = spark.sql(
+        "select collect_list(user_id) as users from (select concat('u', id) as user_id from "
+        f"range(200000)) group by hash('{tenant_id}', user_id) having count(*) = 2 limit 1"
+    ).collect()
+    first, second = pair["users"]
+    return first, second
 
 
 def compiled(lake: Lake, model: str) -> str:
@@ -341,6 +380,20 @@ def test_a_pair_that_becomes_positive_is_no_negative_any_more(lake: Lake, storie
 
 def test_a_user_whose_rows_are_gone_leaves_every_table(stories: Stories) -> None:
     assert stories.vanished == [[("i1", 0.0)], [("i1", 1.0)], []]
+
+
+def test_rows_that_are_gone_leave_the_tables_by_time(lake: Lake, stories: Stories) -> None:
+    """What is left begins later than what is gone, and an event came in the same run."""
+    for table, name in (("enriched_interactions", "event_time"), ("user_feature_history", "as_of")):
+        times = lake.table(f"features.{table}", "losing")[name].dt.hour().sort().to_list()
+        assert times == [NOON.hour, NOON.hour + 2, NOON.hour + 3, NOON.hour + 9]
+
+
+def test_who_shares_a_touched_users_hash_keeps_every_row_once(stories: Stories) -> None:
+    before, after = stories.colliding
+    for table, rows in before.items():
+        assert rows.height == after[table].height > 0
+        assert rows.equals(after[table])
 
 
 def test_a_restored_parent_is_taken_over(stories: Stories) -> None:
