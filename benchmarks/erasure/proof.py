@@ -38,7 +38,7 @@ from tests.support.erasure import TENANT, ErasableLake, interactions
 from tests.support.stream import Lane
 
 TABLES = ("raw/interactions", "staging/stg_interactions", "features/user_features")
-NEGATIVES = "training/sampled_negatives"
+TRAINING = "training/training_data"
 LIVE = "live-"
 TOPIC_ROWS = 5_000
 
@@ -86,13 +86,13 @@ def others(lake: ErasableLake, gone: list[str]) -> dict[str, str]:
     """Return per table a hash over the rows of everybody who is not erased and was there before."""
     found = {}
     leaving = pl.Series(gone).implode()
-    for path in (*TABLES, NEGATIVES):
+    for path in (*TABLES, TRAINING):
         table = open_path(lake.settings, path)
         query = f"select * from held where tenant_id = '{TENANT}'"
         rows = pl.DataFrame(QueryBuilder().register("held", table).execute(query).read_all())
         rows = rows.filter(~pl.col("user_id").is_in(leaving))
         rows = rows.filter(~pl.col("user_id").cast(pl.String).str.starts_with(LIVE))
-        if path == NEGATIVES:
+        if path == TRAINING:
             rows = rows.drop("known_at", strict=False)
         texts = rows.select(pl.struct(sorted(rows.columns)).struct.json_encode()).to_series()
         digest = hashlib.sha256("\n".join(texts.sort()).encode()).hexdigest()

@@ -28,12 +28,17 @@ _STATEMENT: Final = re.compile(
     re.DOTALL,
 )
 
+_OF_TENANTS: Final = re.compile(
+    r"\s*(?:/\*.*?\*/\s*)?insert into (?P<table>\S+) replace where ", re.DOTALL
+)
+"""Delta runs this one itself, and does not say how many rows it wrote."""
+
 
 def teach_dbt_sessions() -> None:
     """Let the cursors of dbt's sessions run the statement; idempotent.
 
-    It returns a row like Delta's other statements: `num_affected_rows`, `num_deleted_rows`,
-    `num_inserted_rows`.
+    It returns a row like Delta's other statements: `num_affected_rows`, `num_inserted_rows` and
+    `num_deleted_rows`. `insert into T replace where …` does so too.
     """
     from dbt.adapters.spark import session as sessions
     from dbt_common.exceptions import DbtRuntimeError
@@ -53,6 +58,8 @@ def teach_dbt_sessions() -> None:
                 self._df = (
                     _replace(session, **found.groupdict()) if found else session.sql(statement)
                 )
+                if replaced := _OF_TENANTS.match(statement):
+                    self._df = _counted(session, replaced["table"])
             except PySparkException as error:
                 raise DbtRuntimeError(str(error)) from error
 
@@ -87,10 +94,18 @@ def _replace(
         .option("replaceOn", condition)
         .saveAsTable(table)
     )
+    return _counted(session, table)
+
+
+def _counted(session: SparkSession, table: str) -> DataFrame:
+    """The rows that the newest commit wrote and, if Delta counted them, removed, as one row."""
     [commit] = session.sql(f"describe history {table} limit 1").collect()
     metrics = commit["operationMetrics"]
-    deleted, inserted = (int(metrics.get(name, 0)) for name in ("numDeletedRows", "numOutputRows"))
+    inserted = int(metrics.get("numOutputRows", 0))
+    counts = {"num_affected_rows": inserted, "num_inserted_rows": inserted}
+    if "numDeletedRows" in metrics:
+        counts["num_deleted_rows"] = int(metrics["numDeletedRows"])
+        counts["num_affected_rows"] += counts["num_deleted_rows"]
     return session.sql(
-        f"select {deleted + inserted}L as num_affected_rows, {deleted}L as num_deleted_rows, "
-        f"{inserted}L as num_inserted_rows"
+        "select " + ", ".join(f"{count}L as {name}" for name, count in counts.items())
     )

@@ -23,10 +23,8 @@ OVERVIEW_TABLES: Final = (
     "features/user_features",
     "features/item_features",
     "features/recent_interactions",
-    "training/positives",
-    "training/sampled_negatives",
-    "training/explicit_negatives",
     "training/training_data",
+    "training/training_examples",
 )
 
 

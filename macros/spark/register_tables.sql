@@ -29,6 +29,35 @@
 {%- endmacro %}
 
 
+{% macro register_views() -%}
+    {#-
+    Makes the project's views that are missing and whose tables are there. A local session's catalogue has
+    none of those that another process made, and tests and people's queries name them.
+    -#}
+    {%- if execute -%}
+        {%- for node in graph.nodes.values()
+            if node.resource_type == 'model' and node.config.materialized == 'view'
+            and node.package_name == project_name and not is_in_catalogue(node) -%}
+            {%- set missing = [] -%}
+            {%- for name in node.depends_on.nodes if not is_in_catalogue(graph.nodes[name]) -%}
+                {%- do missing.append(name) -%}
+            {%- endfor -%}
+            {%- if not missing -%}
+                {%- do run_query('create or replace view ' ~ node.schema ~ '.' ~ node.alias ~ ' as ' ~ render(node.raw_code)) -%}
+                {%- do adapter.cache_added(api.Relation.create(
+                    schema=node.schema, identifier=node.alias, type='view'
+                )) -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro is_in_catalogue(node) -%}
+    {{ return(adapter.get_relation(none, node.schema, node.alias) is not none) }}
+{%- endmacro %}
+
+
 {% macro schemas_of_project() -%}
     {#- The schemas that this project's sources are in, and its models, seeds and snapshots. -#}
     {%- set found = [] -%}

@@ -42,8 +42,8 @@ PLANTED = {
         "true",
     ),
     "sampled_negatives_are_unknown_to_their_user": (
-        "training.sampled_negatives",
-        "item_id = positive_item_id",
+        "training.training_data",
+        "item_id = anchor_item_id",
         "draw_index = 1",
     ),
     "labels_were_known_by_the_cutoff": (

@@ -125,7 +125,7 @@ PERSONAL = (
     "staging.stg_interactions",
     *("features.enriched_interactions", "features.recent_interactions"),
     *("features.user_features", "features.user_feature_history"),
-    *("training.positives", "training.user_histories"),
+    *("training.training_users", "training.user_histories"),
     *("training.training_data", "training.training_examples"),
 )
 """Tables that certainly hold rows of a person with interactions."""

@@ -100,7 +100,7 @@ def test_an_example_sees_its_user_and_item_as_they_were_strictly_before(
             names = [
                 name.removeprefix(prefix)
                 for name in example
-                if name.startswith(prefix) and name not in ("user_id", "item_id")
+                if name.startswith(prefix) and name not in ("user_hash", "user_id", "item_id")
             ]
             found = {name: example[prefix + name] for name in names}
             wanted = dict.fromkeys(names) if state is None else state

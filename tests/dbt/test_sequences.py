@@ -80,7 +80,7 @@ def test_a_changed_model_is_applied_to_every_row(
     assert done(other.dbt("run", "--select", *HISTORY)) == "REBUILT, its SQL changed"
     assert ranks(lake, "changed") == [1001, 1001]
     lake.store("changed", [interaction("e3", event_time=NOON + timedelta(hours=1))])
-    assert done(other.dbt("run", "--select", *HISTORY)) == "CHANGED +2 -1, 1 tenant"
+    assert done(other.dbt("run", "--select", *HISTORY)) == "REPLACED +3, 1 tenant"
     assert ranks(lake, "changed") == [1001, 1001, 1002], "all rows by one rule"
 
     narrowed = json.dumps({"tenant_id": "changed"})
@@ -230,7 +230,7 @@ def test_the_same_cutoff_and_seed_give_the_same_training_set_whatever_came_later
     users = [interaction(f"e{n}", f"u{n % 7}", f"i{n}", "like") for n in range(14)]
     lake.store("later", users, known_at=known)
 
-    models = ("run", "--select", "+sampled_negatives", "+recent_interactions")
+    models = ("run", "--select", "+training_data", "+recent_interactions")
 
     def contents() -> list[pl.DataFrame]:
         lake.dbt(*models, "--vars", variables)

@@ -8,7 +8,7 @@ from benchmarks.training.correctness import figures
 from benchmarks.training.duck import Peer
 from benchmarks.training.generator import MIXED, Log
 from benchmarks.training.models import compiled
-from benchmarks.training.pairs import NEGATIVES, SELECTED
+from benchmarks.training.pairs import EXAMPLES, SELECTED
 from benchmarks.training.raw import store, store_catalogue
 from tests.support.lake import Lake
 
@@ -25,14 +25,14 @@ def test_duckdb_computes_the_same_features_and_as_many_negatives(
     store_catalogue(lake.settings, TENANT, log.catalogue())
     lake.dbt("run", "--select", *(f"+{name}" for name in SELECTED))
     models = compiled(lake.settings, SELECTED, TENANT)
-    assert {"user_features", "item_features", "recent_interactions", NEGATIVES} <= models.keys()
+    assert {"user_features", "item_features", "recent_interactions", EXAMPLES} <= models.keys()
 
     peer = Peer(lake.settings, tmp_path)
     for name, model in models.items():
         peer.run(model)
         ours, theirs = peer.row_counts(model, TENANT)
         assert ours == theirs > 0, name
-        if name != NEGATIVES:
+        if name != EXAMPLES:
             assert peer.differing_rows(model, TENANT) == 0, name
 
     found = figures(peer.connection, TENANT)

@@ -21,10 +21,8 @@ TENANT = "hashed"
 TRAINING_MODELS = (
     "stg_tenant_settings",
     "item_availability",
-    "positives",
-    "explicit_negatives",
-    "sampled_negatives",
     "training_data",
+    "training_users",
     "training_counts",
     "training_contents",
 )

@@ -44,10 +44,10 @@ class Clone:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done
 
-    def rows(self, table: str, tenant_id: str) -> int:
-        """Rows of a tenant in a table of its lake."""
+    def rows(self, table: str, tenant_id: str, condition: str = "true") -> int:
+        """Rows of a tenant in a table of its lake, those of a condition alone."""
         found = QueryBuilder().register("found", DeltaTable(self.folder / ".eta" / "lake" / table))
-        query = f"select count(*) from found where tenant_id = '{tenant_id}'"
+        query = f"select count(*) from found where tenant_id = '{tenant_id}' and {condition}"
         return int(found.execute(query).read_all()[0][0].as_py())
 
 
@@ -63,10 +63,17 @@ def test_docs_before_anything_was_ingested(clone: Clone) -> None:
 
 
 def test_build_before_anything_was_ingested(clone: Clone) -> None:
-    selected = ("staging", "item_history", "positives", "--indirect-selection", "cautious")
+    selected = (
+        "staging",
+        "item_history",
+        "training_data",
+        "positives",
+        "--indirect-selection",
+        "cautious",
+    )
     done = clone.run("dbt", "build", "--select", *selected)
     assert "Completed successfully" in done.stdout
-    assert clone.rows("training/positives", "acme") == 0
+    assert clone.rows("training/training_data", "acme") == 0
 
 
 @pytest.mark.nightly
@@ -81,9 +88,10 @@ def test_build_of_all_models_before_anything_was_ingested(
 def test_demo_ends_in_labelled_training_data(clone: Clone) -> None:
     done = clone.run("eta", "demo")
     for tenant in ("acme", "globex"):
-        positives = clone.rows("training/positives", tenant)
+        positives = clone.rows("training/training_data", tenant, "label = 1")
         assert positives > 1_000
-        assert clone.rows("training/sampled_negatives", tenant) == 4 * positives
+        sampled = clone.rows("training/training_data", tenant, "negative_type = 'sampled'")
+        assert sampled == 4 * positives
     assert str(clone.folder / ".eta/lake/training/training_data") in done.stdout + done.stderr
     assert "eta run --tenant mine" in done.stderr
 
@@ -104,7 +112,7 @@ def test_one_model_for_one_tenant(clone: Clone) -> None:
 
 
 def test_models_selected_in_a_new_process_find_what_they_read(clone: Clone) -> None:
-    done = clone.run("dbt", "run", "--select", "positives", "sampled_negatives")
+    done = clone.run("dbt", "run", "--select", "training_data", "positives")
     assert "UNCHANGED" in done.stdout
 
 

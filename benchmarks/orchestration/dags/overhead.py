@@ -7,7 +7,13 @@ from cosmos.constants import ExecutionMode
 
 from eta_dags.models import model_group
 
-MODELS = ["stg_tenant_settings", "stg_interactions", "stg_items", "positives", "item_availability"]
+MODELS = [
+    "stg_tenant_settings",
+    "stg_interactions",
+    "stg_items",
+    "training_data",
+    "item_availability",
+]
 PLACES = {
     "connect": (ExecutionMode.LOCAL, "connect"),
     "thrift": (ExecutionMode.LOCAL, "thrift"),

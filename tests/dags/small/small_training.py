@@ -12,10 +12,8 @@ from eta_dags.operators import BeginOperator, EtaOperator, PublishOperator
 STAGING = ["stg_tenant_settings", "stg_interactions", "stg_items"]
 TRAINING = [
     "item_availability",
-    "positives",
-    "explicit_negatives",
-    "sampled_negatives",
     "training_data",
+    "training_users",
     "training_counts",
     "training_contents",
 ]

@@ -1,0 +1,70 @@
+"""What dbt's session cursor is taught: a write in one commit, and settings of one thread alone."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from dbt.adapters.spark import session as sessions
+from dbt_common.exceptions import DbtRuntimeError
+from pyspark.sql import SparkSession
+
+from lakehouse.spark.replace_on import teach_dbt_sessions
+from tests.support.lake import Lake
+
+
+def run(statement: str) -> Any:
+    cursor = sessions.Connection().cursor()
+    cursor.execute(statement)
+    return cursor.fetchall()
+
+
+@pytest.fixture
+def table(lake: Lake) -> str:
+    """Rows of two groups in a table with deletion vectors."""
+    teach_dbt_sessions()
+    run(
+        "create or replace table features.replaced using delta tblproperties "
+        "('delta.enableDeletionVectors' = 'true', 'delta.enableChangeDataFeed' = 'true') "
+        "as select id, id % 2 as part from range(10)"
+    )
+    return "features.replaced"
+
+
+def test_rows_that_match_leave_and_new_ones_come_in_one_commit(table: str) -> None:
+    [before] = run(f"describe history {table} limit 1")
+    [counts] = run(
+        f"/* dbt */\ninsert into {table} as held replace on (held.part = fresh.part)\n"
+        "select cast(id + 100 as bigint) as id, 1L as part from range(3)"
+    )
+    assert counts.asDict() == {
+        "num_affected_rows": 8,
+        "num_inserted_rows": 3,
+        "num_deleted_rows": 5,
+    }
+    [after] = run(f"describe history {table} limit 1")
+    assert after.version == before.version + 1
+    assert [row.id for row in run(f"select id from {table} order by id")] == [
+        *(0, 2, 4, 6, 8),
+        *(100, 101, 102),
+    ]
+
+
+def test_a_statement_that_fails_says_why_and_changes_nothing(table: str) -> None:
+    with pytest.raises(DbtRuntimeError, match="no_such_column"):
+        run(
+            f"insert into {table} as held replace on (held.part = fresh.part)\n"
+            "select no_such_column as id, 1L as part from range(3)"
+        )
+    assert len(run(f"select * from {table}")) == 10
+
+
+def test_what_a_thread_sets_is_its_own(table: str) -> None:
+    name = "spark.sql.shuffle.partitions"
+    spark = SparkSession.active()
+    usual = spark.conf.get(name)
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        one.submit(run, f"set {name} = 77").result()
+        assert one.submit(run, f"set {name}").result()[0].value == "77"
+        assert other.submit(run, f"set {name}").result()[0].value == usual
+        assert len(other.submit(run, f"select * from {table}").result()) == 10
+    assert spark.conf.get(name) == usual
