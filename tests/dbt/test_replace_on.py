@@ -1,5 +1,6 @@
 """What dbt's session cursor is taught: a write in one commit, and settings of one thread alone."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,7 +20,7 @@ def run(statement: str) -> Any:
 
 
 @pytest.fixture
-def table(lake: Lake) -> str:
+def table(lake: Lake) -> Iterator[str]:
     """Rows of two groups in a table with deletion vectors."""
     teach_dbt_sessions()
     run(
@@ -27,7 +28,8 @@ def table(lake: Lake) -> str:
         "('delta.enableDeletionVectors' = 'true', 'delta.enableChangeDataFeed' = 'true') "
         "as select id, id % 2 as part from range(10)"
     )
-    return "features.replaced"
+    yield "features.replaced"
+    run("drop table features.replaced")
 
 
 def test_rows_that_match_leave_and_new_ones_come_in_one_commit(table: str) -> None:
