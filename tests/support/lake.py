@@ -73,8 +73,13 @@ def generate_code(session: "SparkSession", *, wanted: bool) -> None:
     processor time with it and 148 s without, the 100,000 rows of MovieLens 208 s and 253 s.
     Whole runs in other processes (demo, DAGs, S3, kills) keep it on.
     """
-    session.conf.set("spark.sql.codegen.wholeStage", str(wanted).lower())
-    session.conf.set("spark.sql.codegen.factoryMode", "FALLBACK" if wanted else "NO_CODEGEN")
+    of_new_sessions = session.sparkContext._jsc.sc().conf()  # each of dbt's threads opens one
+    for name, value in (
+        ("spark.sql.codegen.wholeStage", str(wanted).lower()),
+        ("spark.sql.codegen.factoryMode", "FALLBACK" if wanted else "NO_CODEGEN"),
+    ):
+        session.conf.set(name, value)
+        of_new_sessions.set(name, value)
 
 
 def run_in_target_of_variables(
