@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -272,13 +273,13 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
     told.vanished.append(labels("vanishing"))
     told.restored.append(items())
     open_table(lake.settings, RAW_INTERACTIONS).delete("tenant_id = 'vanishing'")  # an erasure
-    lake.dbt("run", "--select", "+training_examples", *by_user)
+    outcome = lake.dbt("run", "--select", "+training_examples", *by_user)
     told.labels.append(labels())
     told.vanished.append(labels("vanishing"))
     told.negatives.append(negatives())
     told.colliding.append(rows_of(lake, "colliding", idle))
     for model in ("user_feature_history", "item_hours", "training_data"):
-        told.compiled[model] = compiled(lake, model)
+        told.compiled[model] = compiled(outcome, model)
 
     # third round: a parent is put back to what it was after the first
     spark.sql("optimize training.training_data")
@@ -290,8 +291,8 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
 
     # fourth round: nothing but one more event
     lake.store("restored", [interaction("e3", "u", "i3", "like")])
-    lake.dbt("run", "--select", "+training_examples", *by_user)
-    told.compiled["training_examples"] = compiled(lake, "training_examples")
+    outcome = lake.dbt("run", "--select", "+training_examples", *by_user)
+    told.compiled["training_examples"] = compiled(outcome, "training_examples")
     return told
 
 
@@ -333,11 +334,10 @@ def two_users_of_one_hash(spark: SparkSession, tenant_id: str) -> tuple[str, str
     return first, second
 
 
-def compiled(lake: Lake, model: str) -> str:
-    """The newest compiled statement of a model, on one line."""
-    models = lake.settings.home_dir / "target/compiled/eta/dbt_project/models"
-    (path,) = models.glob(f"*/{model}.sql")
-    return " ".join(path.read_text().split()).replace("((", "( (")
+def compiled(outcome: Any, model: str) -> str:
+    """A model's statement in a run, on one line."""
+    (sql,) = [r.node.compiled_code for r in outcome.result if r.node.name == model]
+    return " ".join(sql.split()).replace("((", "( (")
 
 
 def test_a_run_for_one_tenant_loses_no_other_tenants_rows(stories: Stories) -> None:

@@ -73,7 +73,9 @@ def generate_code(session: "SparkSession", *, wanted: bool) -> None:
     processor time with it and 148 s without, the 100,000 rows of MovieLens 208 s and 253 s.
     Whole runs in other processes (demo, DAGs, S3, kills) keep it on.
     """
-    of_new_sessions = session.sparkContext._jsc.sc().conf()  # each of dbt's threads opens one
+    context = session.sparkContext._jsc
+    assert context is not None
+    of_new_sessions = context.sc().conf()  # each of dbt's threads opens one
     for name, value in (
         ("spark.sql.codegen.wholeStage", str(wanted).lower()),
         ("spark.sql.codegen.factoryMode", "FALLBACK" if wanted else "NO_CODEGEN"),
