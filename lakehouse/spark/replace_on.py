@@ -101,7 +101,8 @@ def _counted(session: SparkSession, table: str) -> DataFrame:
     """The rows that the newest commit wrote and, if Delta counted them, removed, as one row."""
     [commit] = session.sql(f"describe history {table} limit 1").collect()
     metrics = commit["operationMetrics"]
-    inserted = int(metrics.get("numOutputRows", 0))
+    # rows of files that were written again for others are output too
+    inserted = int(metrics.get("numOutputRows", 0)) - int(metrics.get("numCopiedRows", 0))
     counts = {"num_affected_rows": inserted, "num_inserted_rows": inserted}
     if "numDeletedRows" in metrics:
         counts["num_deleted_rows"] = int(metrics["numDeletedRows"])

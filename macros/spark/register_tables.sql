@@ -38,12 +38,19 @@
         {%- for node in graph.nodes.values()
             if node.resource_type == 'model' and node.config.materialized == 'view'
             and node.package_name == project_name and not is_in_catalogue(node) -%}
-            {%- set missing = [] -%}
-            {%- for name in node.depends_on.nodes if not is_in_catalogue(graph.nodes[name]) -%}
-                {%- do missing.append(name) -%}
+            {%- set view = {'sql': node.raw_code, 'is_possible': true} -%}
+            {%- for name in node.depends_on.nodes -%}
+                {%- set parent = graph.nodes[name] -%}
+                {%- if not is_in_catalogue(parent) -%}{%- do view.update({'is_possible': false}) -%}{%- endif -%}
+                {#- dbt does not let an operation refer to a model by `ref` -#}
+                {%- do view.update({'sql': view.sql.replace(
+                    "{{ ref('" ~ parent.name ~ "') }}", parent.schema ~ '.' ~ parent.alias
+                )}) -%}
             {%- endfor -%}
-            {%- if not missing -%}
-                {%- do run_query('create or replace view ' ~ node.schema ~ '.' ~ node.alias ~ ' as ' ~ render(node.raw_code)) -%}
+            {%- if view.is_possible -%}
+                {%- do run_query(
+                    'create or replace view ' ~ node.schema ~ '.' ~ node.alias ~ ' as ' ~ render(view.sql)
+                ) -%}
                 {%- do adapter.cache_added(api.Relation.create(
                     schema=node.schema, identifier=node.alias, type='view'
                 )) -%}

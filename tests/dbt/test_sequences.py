@@ -80,7 +80,7 @@ def test_a_changed_model_is_applied_to_every_row(
     assert done(other.dbt("run", "--select", *HISTORY)) == "REBUILT, its SQL changed"
     assert ranks(lake, "changed") == [1001, 1001]
     lake.store("changed", [interaction("e3", event_time=NOON + timedelta(hours=1))])
-    assert done(other.dbt("run", "--select", *HISTORY)) == "REPLACED +3, 1 tenant"
+    assert done(other.dbt("run", "--select", *HISTORY)) == "REPLACED +3 -2, 1 tenant"
     assert ranks(lake, "changed") == [1001, 1001, 1002], "all rows by one rule"
 
     narrowed = json.dumps({"tenant_id": "changed"})
