@@ -25,7 +25,7 @@ from tests.support.tenants import random_catalogue, random_rows
 TENANTS = [f"grown{n}" for n in range(int(os.environ.get("ETA_TEST_TENANTS", "5")))]
 IS_LONG = len(TENANTS) > 5
 pytestmark = pytest.mark.timeout(7200 if IS_LONG else 1800)  # the rounds are one fixture
-ROUNDS = 6
+ROUNDS = 5
 BY_USER = {"rewrite_rows": 0, "rewrite_share": 2}
 """No table is so small, and no user so touched, that all rows of a tenant are replaced."""
 AS_LARGE = {**BY_USER, "large_rows": 0, "broadcast_keys": 20 * len(TENANTS)}
@@ -80,7 +80,7 @@ class Growth:
 
 @pytest.fixture(scope="module")
 def grown(lake: Lake) -> dict[tuple[str, str], pl.DataFrame]:
-    """Tenants that grew over six rounds: a skipped, a killed, a rewriting, a narrowed run."""
+    """Tenants that grew over five rounds: a skipped, a killed, a rewriting, a narrowed run."""
     rng = random.Random(7)
     growth = Growth(lake, rng)
     growth.add()
@@ -90,8 +90,6 @@ def grown(lake: Lake) -> dict[tuple[str, str], pl.DataFrame]:
     lake.dbt("run", *by_user, "--select", "stg_interactions", "enriched_interactions")
     growth.add()
     lake.kill_build(after=rng.choice(["features/item_hours", "training/training_data"]))
-    lake.dbt("run", *by_user)
-    growth.add()
     lake.dbt("run", "--vars", json.dumps(REWRITTEN), "--select", "+training_examples")
     growth.add()
     lake.dbt("run", "--vars", json.dumps({"tenant_id": TENANTS[0]}))
@@ -243,7 +241,7 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
     narrow = json.dumps({"tenant_id": "narrow-a"})
     lake.dbt("run", "--select", "+user_features", "--vars", narrow)
     users_after_one = users()
-    lake.dbt("run", "--select", "+user_features", "+training_examples")
+    lake.dbt("run", "--select", "+user_features", "+training_examples", "user_histories")
     told = Stories(
         users_after_one,
         users(),
@@ -273,7 +271,8 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
     told.vanished.append(labels("vanishing"))
     told.restored.append(items())
     open_table(lake.settings, RAW_INTERACTIONS).delete("tenant_id = 'vanishing'")  # an erasure
-    outcome = lake.dbt("run", "--select", "+training_examples", *by_user)
+    chosen = ("--select", "+training_examples", "user_histories")
+    outcome = lake.dbt("run", *chosen, *by_user)
     told.labels.append(labels())
     told.vanished.append(labels("vanishing"))
     told.negatives.append(negatives())
@@ -317,7 +316,7 @@ def rows_of(lake: Lake, tenant_id: str, user_id: str) -> dict[str, pl.DataFrame]
     """A user's rows of tables that are brought up to date by user."""
     tables = (
         *("features.user_feature_history", "features.user_features"),
-        *("features.recent_interactions", "training.training_examples"),
+        *("training.user_histories", "training.training_examples"),
     )
     return {
         table: lake.table(table, tenant_id).filter(pl.col("user_id") == user_id) for table in tables

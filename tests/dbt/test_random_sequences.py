@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.nightly, pytest.mark.timeout(7200)]
 SEEDS = [int(seed) for seed in os.environ.get("ETA_TEST_SEQUENCES", "1,2,3").split(",")]
 STEPS = 8
 TENANTS = [f"random{number}" for number in range(3)]
-BY_USER = {"rewrite_rows": 0, "rewrite_share": 2}
+BY_USER: dict[str, float] = {"rewrite_rows": 0, "rewrite_share": 2}
 WAYS: tuple[dict[str, float], ...] = (
     BY_USER,
     BY_USER,
