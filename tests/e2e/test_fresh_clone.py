@@ -63,14 +63,8 @@ def test_docs_before_anything_was_ingested(clone: Clone) -> None:
 
 
 def test_build_before_anything_was_ingested(clone: Clone) -> None:
-    selected = (
-        "staging",
-        "item_history",
-        "training_data",
-        "positives",
-        "--indirect-selection",
-        "cautious",
-    )
+    models = ("staging", "item_history", "item_availability", "training_data", "positives")
+    selected = (*models, "--indirect-selection", "cautious")
     done = clone.run("dbt", "build", "--select", *selected)
     assert "Completed successfully" in done.stdout
     assert clone.rows("training/training_data", "acme") == 0
