@@ -54,10 +54,13 @@
         {%- set time = touched.since if scope.time else always() -%}
         {%- set added = "min(if(_change_type in ('insert', 'update_postimage'), " ~ time ~ ', null))' -%}
         {%- set removed = "min(if(_change_type in ('delete', 'update_preimage'), " ~ time ~ ', null))' -%}
+        {#- what one commit added is there; of several, a later one may have taken it away again -#}
+        {%- set commits = scope.commits.get(parent.table, []) | rejectattr('is_neutral') | list -%}
+        {%- set is_earlier = ' < ' if commits | length == 1 else ' <= ' -%}
         {{ return(
             'select tenant_id, ' ~ touched.user_hash ~ ' as user_hash, '
             ~ 'min(' ~ time ~ ') as since, '
-            ~ 'coalesce(' ~ removed ~ ' < ' ~ added ~ ', ' ~ added ~ ' is null) as is_removed, '
+            ~ 'coalesce(' ~ removed ~ is_earlier ~ added ~ ', ' ~ added ~ ' is null) as is_removed, '
             ~ ('true' if scope.fresh == parent.table else 'false') ~ ' as is_fresh'
             ~ ' from ' ~ changes ~ ' group by tenant_id, ' ~ touched.user_hash
         ) }}
