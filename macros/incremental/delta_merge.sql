@@ -25,7 +25,7 @@
         {%- do check_columns(target_relation, adapter.get_columns_in_relation(target_relation) | map(attribute='name') | list) -%}
         {%- do report_result('REBUILT', scope.reason) -%}
     {%- else -%}
-        {%- do add_columns(target_relation) -%}
+        {%- do add_columns(target_relation, scope) -%}
         {%- if scope.mode == 'nothing' -%}
             {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%}{%- endcall -%}
         {%- else -%}
@@ -210,16 +210,26 @@
 {%- endmacro %}
 
 
-{% macro add_columns(relation) -%}
+{% macro add_columns(relation, scope) -%}
     {#-
-    Adds the columns that the model's `added_columns` (name → type) names and a table of an earlier
-    release lacks. Its rows have nulls there, and must be right with them.
+    Adds the columns that the model's `added_columns` names and a table of an earlier release lacks: name →
+    type, and its rows have nulls there and must be right with them; or name → `type` and `value`, SQL
+    that every row gets, those too whose raw row has expired.
     -#}
     {%- set added = config.get('added_columns', {}) -%}
     {%- if added -%}
         {%- set held = adapter.get_columns_in_relation(relation) | map(attribute='name') | list -%}
-        {%- for name, type in added.items() if name not in held -%}
-            {%- do run_query('alter table ' ~ relation ~ ' add columns (' ~ name ~ ' ' ~ type ~ ')') -%}
+        {%- for name, column in added.items() -%}
+            {%- if name not in held -%}
+                {%- set type = column.type if column is mapping else column -%}
+                {%- do run_query('alter table ' ~ relation ~ ' add columns (' ~ name ~ ' ' ~ type ~ ')') -%}
+            {%- endif -%}
+            {#- the first run of other SQL is one of all rows, and is repeated if it was killed -#}
+            {%- if column is mapping and scope.mode == 'all' and scope.tenant_id is none -%}
+                {%- do run_query(
+                    'update ' ~ relation ~ ' set ' ~ name ~ ' = ' ~ column.value ~ ' where ' ~ name ~ ' is null'
+                ) -%}
+            {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}

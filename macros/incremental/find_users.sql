@@ -54,14 +54,20 @@
         {%- set time = touched.since if scope.time else always() -%}
         {%- set added = "min(if(_change_type in ('insert', 'update_postimage'), " ~ time ~ ', null))' -%}
         {%- set removed = "min(if(_change_type in ('delete', 'update_preimage'), " ~ time ~ ', null))' -%}
-        {#- what one commit added is there; of several, a later one may have taken it away again -#}
+        {#-
+        A commit that replaced users gave rows to each user it added some for, from the earliest of these
+        on. After any other a user with a new row may have none that this model shows.
+        -#}
         {%- set commits = scope.commits.get(parent.table, []) | rejectattr('is_neutral') | list -%}
-        {%- set is_earlier = ' < ' if commits | length == 1 else ' <= ' -%}
+        {%- set is_replacement = commits | length == 1 and commits[0].replaces_users -%}
         {{ return(
             'select tenant_id, ' ~ touched.user_hash ~ ' as user_hash, '
             ~ 'min(' ~ time ~ ') as since, '
-            ~ 'coalesce(' ~ removed ~ is_earlier ~ added ~ ', ' ~ added ~ ' is null) as is_removed, '
-            ~ ('true' if scope.fresh == parent.table else 'false') ~ ' as is_fresh'
+            ~ (
+                'coalesce(' ~ removed ~ ' < ' ~ added ~ ', ' ~ added ~ ' is null)'
+                if is_replacement else removed ~ ' is not null'
+            ) ~ ' as is_removed, '
+            ~ (added ~ ' is not null' if scope.fresh == parent.table else 'false') ~ ' as is_fresh'
             ~ ' from ' ~ changes ~ ' group by tenant_id, ' ~ touched.user_hash
         ) }}
     {%- endif -%}
@@ -187,9 +193,8 @@
     Sets `fresh` to the parent whose feed has every row of the users in it: its users were replaced in one
     commit, and before it rows were removed at most. Their rows are then read from the feed alone.
     -#}
-    {%- for name in changed if parents[name].is_model and reads[name] == ['user_hash'] and scope.fresh is none -%}
-        {%- set commits = [] -%}
-        {%- for commit in scope.commits.get(parents[name].table, []) if not commit.is_neutral -%}{%- do commits.append(commit) -%}{%- endfor -%}
+    {%- for name in changed if reads[name] == ['user_hash'] and scope.fresh is none -%}
+        {%- set commits = scope.commits.get(parents[name].table, []) | rejectattr('is_neutral') | list -%}
         {%- if commits and commits[0].replaces_users and commits[1:] | map(attribute='operation') | reject('equalto', 'DELETE') | list == [] -%}
             {%- do scope.update({'fresh': parents[name].table}) -%}
         {%- endif -%}

@@ -31,13 +31,18 @@
 
 {% macro register_views() -%}
     {#-
-    Makes the project's views that are missing and whose tables are there. A local session's catalogue has
-    none of those that another process made, and tests and people's queries name them.
+    Makes the project's views that this command reads and does not make, if their tables are there: a local
+    session's catalogue has none of those that another process made.
     -#}
     {%- if execute -%}
+        {%- set read = [] -%}
+        {%- for name in selected_resources if name in graph.nodes -%}
+            {%- do read.extend(graph.nodes[name].depends_on.nodes) -%}
+        {%- endfor -%}
         {%- for node in graph.nodes.values()
             if node.resource_type == 'model' and node.config.materialized == 'view'
-            and node.package_name == project_name and not is_in_catalogue(node) -%}
+            and node.package_name == project_name and node.unique_id in read
+            and node.unique_id not in selected_resources and not is_in_catalogue(node) -%}
             {%- set view = {'sql': node.raw_code, 'is_possible': true} -%}
             {%- for name in node.depends_on.nodes -%}
                 {%- set parent = graph.nodes[name] -%}

@@ -16,6 +16,24 @@ MODELS = ("stg_interactions", "staging_conflicts", "staging_counts")
 TABLES = tuple(name for name in DERIVED_TABLES if name.partition(".")[2] in MODELS)
 
 
+def forget_hashes(session: SparkSession) -> None:
+    """Make staging a table of an earlier release: without `user_hash`, by other SQL."""
+    shown = session.sql("show tblproperties staging.stg_interactions").collect()
+    properties = {row.key: row.value for row in shown} | {"eta.logic": "of an earlier release"}
+    features = ("delta.enableChangeDataFeed", "delta.enableDeletionVectors")
+    named = ", ".join(
+        f"'{name}' = '{value}'"
+        for name, value in properties.items()
+        if name.startswith("eta.") or name in features
+    )
+    session.sql("create or replace temp view held as select * from staging.stg_interactions")
+    session.sql(
+        "create or replace table staging.stg_interactions using delta partitioned by (tenant_id) "
+        f"tblproperties ({named}, 'delta.dataSkippingStatsColumns' = 'event_time,known_at') "
+        "as select * except (user_hash, tenant_id), tenant_id from held"
+    )
+
+
 def test_what_expires_in_raw_stays_in_the_models(lake: Lake) -> None:
     lake.store(
         TENANT,
@@ -40,6 +58,7 @@ def test_what_expires_in_raw_stays_in_the_models(lake: Lake) -> None:
     table = open_table(lake.settings, RAW_INTERACTIONS)
     assert table.to_pyarrow_table(filters=[("tenant_id", "=", TENANT)]).num_rows == 1
 
+    forget_hashes(session)
     # the same event arrives again: it is held, so it changes nothing but the batch's count
     lake.store(TENANT, [interaction("e2", "u2", event_time=OLD)], batch_id="again")
     lake.dbt("run", "--select", *MODELS)
@@ -49,4 +68,4 @@ def test_what_expires_in_raw_stays_in_the_models(lake: Lake) -> None:
         after = lake.table(name, TENANT)
         if name == "ops.staging_counts":
             after = after.filter(after["batch_id"] != "again")
-        assert after.equals(rows), name
+        assert after.select(rows.columns).equals(rows), name

@@ -3,10 +3,8 @@
 import json
 import os
 import random
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -19,6 +17,15 @@ from lakehouse.errors import EtaError
 from lakehouse.storage.tables import open_table
 from lakehouse.training.build import build
 from tests.support.lake import DERIVED_TABLES, NOON, Lake, interaction
+from tests.support.stories import (
+    EARLY,
+    HOUR,
+    Stories,
+    compiled,
+    rows_of,
+    store_first_events,
+    two_users_of_one_hash,
+)
 from tests.support.tenants import random_catalogue, random_rows
 
 # The suite runs a few; ETA_TEST_TENANTS=100 is the long proof.
@@ -183,31 +190,7 @@ def test_a_run_on_unchanged_data_writes_no_file(lake: Lake, refreshed: dict) -> 
 
 # Small stories, each of a tenant of its own, that share three rounds of runs.
 
-HOUR = timedelta(hours=1)
-EARLY, LATE = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC)
 QUIET = TENANTS[1]
-
-
-@dataclass
-class Stories:
-    """What the tests look at, noted between the runs that they share."""
-
-    users_after_one: dict[str, int]
-    users_after_all: dict[str, int]
-    quiet_before: set[Path]
-    quiet_after: set[Path]
-    negatives: list[list[str]]
-    """Of `viewing`'s user, after each round."""
-    labels: list[list[tuple]]
-    """Of `moving`, after each run."""
-    vanished: list[list[tuple]]
-    """Of `vanishing`, after each run."""
-    restored: list[list[str]]
-    """Items of `restored`, after each run."""
-    compiled: dict[str, str]
-    """The statements of the run after one user's new event."""
-    colliding: list[dict[str, pl.DataFrame]]
-    """Of the one of two users with one hash who does nothing more, by table, after each round."""
 
 
 @pytest.fixture(scope="module")
@@ -264,11 +247,14 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
     lake.store(QUIET, [interaction("one more", "u1", "i1", event_time=NOON)])
     lake.store("colliding", [interaction("more", active, "i2", "like", event_time=NOON + 5 * HOUR)])
     lake.store("losing", [interaction("e9", "u", "i9", "like", event_time=NOON + 9 * HOUR)])
-    open_table(lake.settings, RAW_INTERACTIONS).delete("tenant_id = 'losing' and event_id = 'e1'")
+    raw = open_table(lake.settings, RAW_INTERACTIONS)
+    raw.delete("(tenant_id = 'losing' and event_id = 'e1') or tenant_id = 'turning'")
+    lake.store("turning", [interaction("seen", "u", "i2", "view")])
     by_user = ("--vars", json.dumps(BY_USER))
     lake.dbt("run", "--select", "stg_interactions", "training_data", *by_user)
     told.labels.append(labels())
     told.vanished.append(labels("vanishing"))
+    told.turned = labels("turning")
     told.restored.append(items())
     open_table(lake.settings, RAW_INTERACTIONS).delete("tenant_id = 'vanishing'")  # an erasure
     chosen = ("--select", "+training_examples", "user_histories")
@@ -292,51 +278,18 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
     lake.store("restored", [interaction("e3", "u", "i3", "like")])
     outcome = lake.dbt("run", "--select", "+training_examples", *by_user)
     told.compiled["training_examples"] = compiled(outcome, "training_examples")
+
+    # fifth round: somebody deletes a row of one user by hand, and another user has an event
+    spark.sql("delete from training.training_data where tenant_id = 'viewing' and draw_index = 1")
+    lake.store("restored", [interaction("e4", "u", "i4", "like")])
+    models = ("stg_interactions", "training_data", "training_examples")
+    lake.dbt("run", "--select", *models, *by_user)
+    keys = ["user_id", "anchor_item_id", "draw_index"]
+    told.by_hand = [
+        lake.table(f"training.{table}", "viewing").select(keys).sort(keys)
+        for table in ("training_data", "training_examples")
+    ]
     return told
-
-
-def store_first_events(lake: Lake, *colliding: str) -> None:
-    for user in colliding:
-        lake.store("colliding", [interaction(f"e-{user}", user, "i1", "like")])
-    hours = [interaction(f"e{n}", "u", f"i{n}", event_time=NOON + n * HOUR) for n in range(4)]
-    lake.store("losing", hours)
-    for name in ("narrow-a", "narrow-b"):
-        lake.store(name, [interaction("e1")])
-    lake.store("changing", [interaction("e1", "u", "i1", "dislike")], known_at=EARLY)
-    lake.store("cut", [interaction("e1", "u", "i1")], known_at=EARLY)
-    lake.store("cut", [interaction("e2", "u", "i2")], known_at=LATE)
-    for name in ("moving", "vanishing"):
-        lake.store(name, [interaction("e1", "u", "i1", "dislike")])
-    lake.store("restored", [interaction("e1", "u", "i1", "like")])
-    others = [interaction(f"e{n}", "v", f"i{n}", "view") for n in range(3)]
-    lake.store("viewing", [*others, interaction("liked", "u", "i3", "like")])
-
-
-def rows_of(lake: Lake, tenant_id: str, user_id: str) -> dict[str, pl.DataFrame]:
-    """A user's rows of tables that are brought up to date by user."""
-    tables = (
-        *("features.user_feature_history", "features.user_features"),
-        *("training.user_histories", "training.training_examples"),
-    )
-    return {
-        table: lake.table(table, tenant_id).filter(pl.col("user_id") == user_id) for table in tables
-    }
-
-
-def two_users_of_one_hash(spark: SparkSession, tenant_id: str) -> tuple[str, str]:
-    """Two users of the tenant whom `user_hash` does not tell apart; one pair in 200,000 is sure."""
-    [pair] = spark.sql(
-        "select collect_list(user_id) as users from (select concat('u', id) as user_id from "
-        f"range(200000)) group by hash('{tenant_id}', user_id) having count(*) = 2 limit 1"
-    ).collect()
-    first, second = pair["users"]
-    return first, second
-
-
-def compiled(outcome: Any, model: str) -> str:
-    """A model's statement in a run, on one line."""
-    (sql,) = [r.node.compiled_code for r in outcome.result if r.node.name == model]
-    return " ".join(sql.split()).replace("((", "( (")
 
 
 def test_a_run_for_one_tenant_loses_no_other_tenants_rows(stories: Stories) -> None:
@@ -385,6 +338,17 @@ def test_rows_that_are_gone_leave_the_tables_by_time(lake: Lake, stories: Storie
     for table, name in (("enriched_interactions", "event_time"), ("user_feature_history", "as_of")):
         times = lake.table(f"features.{table}", "losing")[name].dt.hour().sort().to_list()
         assert times == [NOON.hour, NOON.hour + 2, NOON.hour + 3, NOON.hour + 9]
+
+
+def test_a_user_whose_only_label_is_gone_has_no_examples(stories: Stories) -> None:
+    """The removed and the new event are of one commit, and the new one makes no row."""
+    assert stories.turned == []
+
+
+def test_what_was_deleted_by_hand_takes_nothing_else_along(stories: Stories) -> None:
+    data, examples = stories.by_hand
+    assert data.equals(examples)
+    assert data.filter(pl.col("draw_index") > 1).height > 0
 
 
 def test_who_shares_a_touched_users_hash_keeps_every_row_once(stories: Stories) -> None:

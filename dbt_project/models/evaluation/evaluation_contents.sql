@@ -9,21 +9,7 @@ splits as (
 evaluation_data as (
     select
         *,
-        {{ row_text([
-            'tenant_id',
-            'user_id',
-            'item_id',
-            'anchor_item_id',
-            'draw_index',
-            'interaction_type',
-            'negative_type',
-            'cast(label * 1e18d as bigint)',
-            'cast(sampling_probability * 1e18d as bigint)',
-            'unix_micros(event_time)',
-            'split',
-            'is_cold_user',
-            'is_cold_item',
-        ]) }} as example_text
+        {{ example_text(more=['split', 'is_cold_user', 'is_cold_item']) }} as example_text
     from {{ ref('evaluation_data') }}
     where {{ of_evaluated_tenants() }}
 ),

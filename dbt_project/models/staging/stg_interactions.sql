@@ -2,6 +2,7 @@
 {{ config(
     unique_key=['tenant_id', 'event_id'],
     stats_columns=['event_time', 'known_at'],
+    added_columns={'user_hash': {'type': 'int', 'value': user_hash()}},
     keeps_changes=true
 ) }}
 {% set scope = change_scope(

@@ -10,18 +10,7 @@ with
 named as (
     select
         *,
-        {{ row_text([
-            'tenant_id',
-            'user_id',
-            'item_id',
-            'anchor_item_id',
-            'draw_index',
-            'interaction_type',
-            'negative_type',
-            'cast(label * 1e18d as bigint)',
-            'cast(sampling_probability * 1e18d as bigint)',
-            'unix_micros(event_time)',
-        ]) }} as example_text
+        {{ example_text() }} as example_text
     from {{ rows_of_users('training_data', scope) }}
 ),
 

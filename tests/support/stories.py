@@ -1,0 +1,85 @@
+"""Small stories of tenants that share a few rounds of runs: their events, and what is noted."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pyspark.sql import SparkSession
+
+from tests.support.lake import NOON, Lake, interaction
+
+HOUR = timedelta(hours=1)
+EARLY, LATE = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC)
+
+
+@dataclass
+class Stories:
+    """What the tests look at, noted between the runs that they share."""
+
+    users_after_one: dict[str, int]
+    users_after_all: dict[str, int]
+    quiet_before: set[Path]
+    quiet_after: set[Path]
+    negatives: list[list[str]]
+    """Of `viewing`'s user, after each round."""
+    labels: list[list[tuple]]
+    """Of `moving`, after each run."""
+    vanished: list[list[tuple]]
+    """Of `vanishing`, after each run."""
+    restored: list[list[str]]
+    """Items of `restored`, after each run."""
+    compiled: dict[str, str]
+    """The statements of the run after one user's new event."""
+    colliding: list[dict[str, pl.DataFrame]]
+    """Of the one of two users with one hash who does nothing more, by table, after each round."""
+    turned: list[tuple] = field(default_factory=list)
+    """Of `turning`, whose like became a view in one commit."""
+    by_hand: list[pl.DataFrame] = field(default_factory=list)
+    """Keys of `viewing` in the training data, less a row deleted by hand, and in the examples."""
+
+
+def store_first_events(lake: Lake, *colliding: str) -> None:
+    for user in colliding:
+        lake.store("colliding", [interaction(f"e-{user}", user, "i1", "like")])
+    hours = [interaction(f"e{n}", "u", f"i{n}", event_time=NOON + n * HOUR) for n in range(4)]
+    lake.store("losing", hours)
+    for name in ("narrow-a", "narrow-b"):
+        lake.store(name, [interaction("e1")])
+    lake.store("changing", [interaction("e1", "u", "i1", "dislike")], known_at=EARLY)
+    lake.store("cut", [interaction("e1", "u", "i1")], known_at=EARLY)
+    lake.store("cut", [interaction("e2", "u", "i2")], known_at=LATE)
+    for name in ("moving", "vanishing"):
+        lake.store(name, [interaction("e1", "u", "i1", "dislike")])
+    for name in ("restored", "turning"):
+        lake.store(name, [interaction("e1", "u", "i1", "like")])
+    others = [interaction(f"e{n}", "v", f"i{n}", "view") for n in range(3)]
+    lake.store("viewing", [*others, interaction("liked", "u", "i3", "like")])
+
+
+def rows_of(lake: Lake, tenant_id: str, user_id: str) -> dict[str, pl.DataFrame]:
+    """A user's rows of tables that are brought up to date by user."""
+    tables = (
+        *("features.user_feature_history", "features.user_features"),
+        *("training.user_histories", "training.training_examples"),
+    )
+    return {
+        table: lake.table(table, tenant_id).filter(pl.col("user_id") == user_id) for table in tables
+    }
+
+
+def two_users_of_one_hash(spark: SparkSession, tenant_id: str) -> tuple[str, str]:
+    """Two users of the tenant whom `user_hash` does not tell apart; one pair in 200,000 is sure."""
+    [pair] = spark.sql(
+        "select collect_list(user_id) as users from (select concat('u', id) as user_id from "
+        f"range(200000)) group by hash('{tenant_id}', user_id) having count(*) = 2 limit 1"
+    ).collect()
+    first, second = pair["users"]
+    return first, second
+
+
+def compiled(outcome: Any, model: str) -> str:
+    """A model's statement in a run, on one line."""
+    (sql,) = [r.node.compiled_code for r in outcome.result if r.node.name == model]
+    return " ".join(sql.split()).replace("((", "( (")
