@@ -17,7 +17,7 @@
         select {{ key | join(', ') }}, struct({{ values or 'true' }}) as held_values
             {%- if kept %}, {{ kept }} as is_kept{% endif %}
         from {{ scope.target }} as held
-        where {{ in_scope(scope, 'held') }}
+        where {{ in_scope(scope, 'held') }}{{ is_held_above_floor(scope) }}
     ) using ({{ key | join(', ') }})
     where
         {% if kept %}not coalesce(is_kept, false) and {% endif -%}

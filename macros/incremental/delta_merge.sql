@@ -44,7 +44,10 @@
                 {%- if scope.replaces_users -%}
                     {%- do replace_users(target_relation, sql, columns, scope) -%}
                 {%- else -%}
-                    {%- do merge_changes(target_relation, changed_rows_sql(sql, columns, scope), columns, scope) -%}
+                    {%- call statement('main', fetch_result=true) -%}
+                        {{ delta_merge_sql(target_relation, sql, columns, scope) }}
+                    {%- endcall -%}
+                    {%- do report_result('CHANGED', covered(scope), counted_rows()) -%}
                 {%- endif -%}
                 {%- if is_tuned -%}{%- do tune_for_many_rows() -%}{%- endif -%}
             {%- endif -%}
@@ -121,92 +124,25 @@
 {%- endmacro %}
 
 
-{% macro merge_changes(relation, sql, columns, scope) -%}
-    {#- Computes what has to change and merges it; without a difference nothing is committed. -#}
-    {%- set changes = kept_changes(relation, sql) -%}
-    {%- if changes.inserts or changes.others -%}
-        {%- call statement('main', fetch_result=true) -%}
-            {{ delta_merge_sql(relation, changes, config.require('unique_key'), columns, scope) }}
-        {%- endcall -%}
-        {%- do report_result('CHANGED', covered(scope), counted_rows()) -%}
-    {%- else -%}
-        {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%}{%- endcall -%}
-    {%- endif -%}
-    {%- if changes.view -%}
-        {%- do run_query('uncache table if exists ' ~ changes.view) -%}
-    {%- endif -%}
-{%- endmacro %}
-
-
-{% macro kept_changes(relation, sql) -%}
+{% macro delta_merge_sql(relation, sql, columns, scope) -%}
     {#-
-    For a table that grows with the interactions (`keeps_changes`) in a large lake: computes the changes once and keeps them in the session until the commit,
-    which reads them up to three times. Returns what to select them from, the view if they are kept,
-    how many rows are or may be new, and how many are or may be held. In a small lake that costs
-    more than it gains; whether there are such rows is then not known, so both counts are one.
-    -#}
-    {%- if not config.get('keeps_changes') or interactions_of().rows < var('large_rows') | int -%}
-        {{ return({'select': sql, 'view': none, 'inserts': 1, 'others': 1}) }}
-    {%- endif -%}
-    {%- set view = 'eta_changes_of_' ~ model.name -%}
-    {%- do run_query('create or replace temporary view ' ~ view ~ ' as ' ~ sql) -%}
-    {%- do run_query('cache table ' ~ view) -%}
-    {%- set counts = run_query(
-        'select count_if(is_current and not is_held <=> true), count_if(not is_held <=> false), count(*) '
-        ~ 'from ' ~ view
-    ).rows[0] -%}
-    {%- set are_few = counts[2] | int < var('broadcast_keys') | int -%}
-    {%- set hint = '/*+ broadcast(kept) */ ' if are_few else '' -%}
-    {{ return({
-        'select': 'select ' ~ hint ~ '* from ' ~ view ~ ' as kept',
-        'view': view,
-        'inserts': counts[0] | int,
-        'others': counts[1] | int,
-    }) }}
-{%- endmacro %}
-
-
-{% macro delta_merge_sql(relation, changes, key, columns, scope) -%}
-    {#-
-    The merge that brings the changes into the table. Without a row to insert it needs no outer
-    join, for which Spark cannot send the changes to every task and shuffles the table. Rows that
+    The merge that brings what changed into the table; without a difference nothing is committed. Rows that
     are all new are merged too, not appended: two runs at once must conflict, not insert twice.
     -#}
+    {%- set key = config.require('unique_key') -%}
     merge into {{ relation }} as held
-    using ({{ changes.select }}) as fresh
+    using (
+        select {{ '/*+ broadcast(changes) */ ' if scope.is_small }}* from (
+            {{ changed_rows_sql(sql, columns, scope) }}
+        ) as changes
+    ) as fresh
     on {% for name in key %}held.{{ name }} = fresh.{{ name }} and {% endfor %}
-        {{ in_tenants(scope, 'held') }}
-        {%- if changes.view %}{{ is_in_touched_buckets(changes.view, key) }}{% endif %}
-    {%- if changes.others %}
+        {{ in_tenants(scope, 'held') }}{{ is_held_above_floor(scope) }}
     when matched and fresh.is_current is null then delete
     {%- if columns | reject('in', key) | list %}
     when matched then update set *
     {%- endif %}
-    {%- endif %}
-    {%- if changes.inserts %}
     when not matched and fresh.is_current then insert *
-    {%- endif %}
-{%- endmacro %}
-
-
-{% macro is_in_touched_buckets(view, key) -%}
-    {#-
-    A condition that takes out of a merge, before they are joined, the rows of a large table that no
-    change can match: by a bucket of their key, so that the log, where the condition ends up, holds
-    no identifier and no hash that is one's own. A whole key costs more to look up than a bucket, so
-    it pays even where the changes are sent to every task and nothing is shuffled.
-    -#}
-    {%- set names = key | reject('equalto', 'tenant_id') | list -%}
-    {%- if not names -%}{{ return('') }}{%- endif -%}
-    {%- set bucket = 'pmod(xxhash64(' ~ names[0] ~ '), ' ~ var('merge_buckets') ~ ')' -%}
-    {%- set found = run_query(
-        'select distinct ' ~ bucket ~ ' as bucket from ' ~ view ~ ' limit '
-        ~ (var('merge_buckets') // 4)
-    ).columns['bucket'].values() -%}
-    {%- if found | length == var('merge_buckets') // 4 -%}{{ return('') }}{%- endif -%}
-    {{ return(
-        ' and ' ~ bucket.replace(names[0], 'held.' ~ names[0]) ~ ' in (' ~ found | join(', ') ~ ')'
-    ) }}
 {%- endmacro %}
 
 

@@ -26,9 +26,7 @@
         {%- do scope.tenants.append(checked_tenant_id(row['tenant_id'])) -%}
         {%- if row['is_whole'] -%}{%- do scope.whole.append(row['tenant_id']) -%}{%- endif -%}
     {%- endfor -%}
-    {%- set is_rewrite = config.get('unique_key') == ['tenant_id'] or (
-        config.get('rewrite_rows') and interactions_of().rows < config.get('rewrite_rows')
-    ) -%}
+    {%- set is_rewrite = config.get('unique_key') == ['tenant_id'] -%}
     {%- do scope.update({
         'mode': ('rewrite' if is_rewrite else 'changed') if scope.tenants else 'nothing',
         'reason': 'rows changed' if scope.tenants else 'nothing changed',

@@ -21,7 +21,7 @@
         {%- do touched.append(dot ~ "tenant_id in ('" ~ scope.whole | join("', '") ~ "')") -%}
     {%- endif -%}
     {{ return(
-        tenants ~ is_above_floor(scope, relation) ~ ' and (' ~ (touched or ['false']) | join(' or ') ~ ')'
+        tenants ~ ' and (' ~ (touched or ['false']) | join(' or ') ~ ')'
     ) }}
 {%- endmacro %}
 
@@ -42,6 +42,14 @@
     -#}
     {%- if scope.floor -%}
         {{- ' and ' ~ (relation ~ '.' if relation else '') ~ (column or scope.floor.column) ~ " >= timestamp '" ~ scope.floor.at ~ "'" -}}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro is_held_above_floor(scope) -%}
+    {#- The same for the rows of the model's table (as `held`), if their key has the time. -#}
+    {%- if scope.floor and scope.floor.column in config.require('unique_key') -%}
+        {{- is_above_floor(scope, 'held') -}}
     {%- endif -%}
 {%- endmacro %}
 

@@ -1,10 +1,13 @@
 -- one row per item and hour with interactions, as of the hour's end
 {{ config(
     unique_key=['tenant_id', 'item_id', 'as_of'],
-    stats_columns=['as_of'],
-    keeps_changes=true
+    stats_columns=['as_of']
 ) }}
-{% set scope = change_scope(reads={'item_hours': ['item_id']}, parameters=cutoff_parameter()) %}
+{% set scope = change_scope(
+    reads={'item_hours': ['item_id']},
+    floor={'as_of': 'event_hour + interval 1 hour'},
+    parameters=cutoff_parameter()
+) %}
 with
 
 item_hours as (
@@ -65,6 +68,7 @@ item_feature_history as (
         {{ feature_columns('item') }},
         as_of
     from rated
+    where true{{ is_above_floor(scope) }}
 )
 
 select * from item_feature_history

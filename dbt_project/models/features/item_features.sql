@@ -1,14 +1,16 @@
 -- one row per item with interactions
-{{ config(unique_key=['tenant_id', 'item_id'], rewrite_rows=5000000) }}
+{{ config(unique_key=['tenant_id', 'item_id']) }}
+-- An item with a new or changed row has its newest row there or later; one that lost a row, anywhere.
 {% set scope = change_scope(
     reads={'item_feature_history': ['item_id']},
+    floor={'as_of': "if(_change_type = 'delete', " ~ always() ~ ', as_of)'},
     parameters=cutoff_parameter()
 ) %}
 with
 
 item_feature_history as (
     select * from {{ ref('item_feature_history') }}
-    where {{ in_scope(scope) }}
+    where {{ in_scope(scope) }}{{ is_above_floor(scope) }}
 ),
 
 ranked as (

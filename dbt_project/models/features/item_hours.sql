@@ -1,8 +1,7 @@
 -- one row per item and hour with interactions
 {{ config(
     unique_key=['tenant_id', 'item_id', 'event_hour'],
-    stats_columns=['event_hour'],
-    keeps_changes=true
+    stats_columns=['event_hour']
 ) }}
 {% set scope = change_scope(
     reads={

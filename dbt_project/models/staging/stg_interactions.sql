@@ -2,8 +2,7 @@
 {{ config(
     unique_key=['tenant_id', 'event_id'],
     stats_columns=['event_time', 'known_at'],
-    added_columns={'user_hash': {'type': 'int', 'value': user_hash()}},
-    keeps_changes=true
+    added_columns={'user_hash': {'type': 'int', 'value': user_hash()}}
 ) }}
 {% set scope = change_scope(
     reads={'raw.interactions': ['event_id']},
