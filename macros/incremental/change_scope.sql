@@ -7,8 +7,8 @@
     expressions over the parent's (a list where the names are the same). An empty list touches the
     whole tenant. Changes come from the parents' change feeds, from the version that the table has
     read on, in the order of commits; no time in the data decides what is new. `floor` names a time of
-    the model's rows and an expression over the parent's: no older row is touched, so files with older
-    rows alone are not opened. `keeps_expired` names a source whose rows expire: what the table holds
+    the model's rows and an expression over the parent's: no older row is touched. Where it is part of the
+    key, files with older rows alone are not opened; the model's SQL says what else it leaves out by it. `keeps_expired` names a source whose rows expire: what the table holds
     of those stays.
 
     With `replaces_users` the table's rows of the touched users are removed and written again in one
@@ -31,7 +31,8 @@
       touched     the view of the touched users, if users are replaced; see `keep_touched_users`
       floor       the earliest touched time, or none
       changes     per changed parent table: its change feed, to select from
-      fresh       the parent table whose feed has all rows of all touched users, or none
+      fresh       the parent table whose feed has all rows of all touched users, or of all touched keys that
+                  the model's table does not hold yet; or none
       is_small    whether the touched values are few enough to be sent to every task
       repeats     whether the changed rows are too many for that, so that values are taken once
       removes     whether touched users may have lost rows

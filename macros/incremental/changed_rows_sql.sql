@@ -2,14 +2,17 @@
     {#-
     What has to change in a table: rows of the model that the table lacks or holds with other values
     have `is_current` true; keys in scope that the table holds and the model no longer has come with
-    `is_current` null. `is_held` says whether the table has the key. Unchanged rows are left out here,
+    `is_current` null. Unchanged rows are left out here,
     because a merge rewrites every file that a source row matches, changed or not. Rows whose raw rows
-    expired (`keeps_expired`) stay as they are.
+    expired (`keeps_expired`) stay as they are. Of new keys (`fresh`) there is nothing to compare.
     -#}
+    {%- if scope.fresh -%}
+        {{ return('select *, true as is_current from (' ~ sql ~ ')') }}
+    {%- endif -%}
     {%- set key = config.require('unique_key') -%}
     {%- set values = columns | reject('in', key) | join(', ') -%}
     {%- set kept = has_expired(scope.keeps_expired) if scope.keeps_expired else none -%}
-    select * except (held_values{{ ', is_kept' if kept }}), held_values is not null as is_held
+    select * except (held_values{{ ', is_kept' if kept }})
     from (select *, true as is_current from (
         {{ sql }}
     ))

@@ -104,15 +104,15 @@
 
 {% macro tune_for_few_rows(scope) -%}
     {#-
-    A run on few rows of a lake that is not large is planned once and in few tasks: to plan again after
-    every shuffle (Spark's adaptive execution) cost a third of it. In this thread's local session alone;
-    returns whether it is so.
+    A run on few rows is planned once and in few tasks: to plan again after every shuffle (Spark's adaptive
+    execution) cost a third of it. In this thread's local session alone; returns whether it is so.
     -#}
-    {%- set is_tuned = target.name == 'dev' and scope.mode == 'changed'
-        and interactions_of().rows < var('large_rows') | int and 10 * scope.rows < var('large_rows') | int -%}
+    {%- set is_tuned = target.name == 'dev' and scope.mode == 'changed' and scope.rows < var('few_rows') | int -%}
     {%- if is_tuned -%}
         {%- do run_query('set spark.sql.adaptive.enabled = false') -%}
-        {%- do run_query('set spark.sql.shuffle.partitions = ' ~ [2, scope.rows // 100000] | max) -%}
+        {%- do run_query(
+            'set spark.sql.shuffle.partitions = ' ~ [2, scope.rows // 100000, interactions_of().rows // 2000000] | max
+        ) -%}
     {%- endif -%}
     {{ return(is_tuned) }}
 {%- endmacro %}

@@ -38,6 +38,25 @@
         {%- set earliest = found.columns['touched_at'].values() | map('string') | min -%}
         {%- do scope.update({'floor': {'column': floor.keys() | first, 'at': earliest}}) -%}
     {%- endif -%}
+    {%- if is_run() and scope.keeps_expired and scope.mode == 'changed' and not scope.whole -%}
+        {%- do set_new_source(scope, source(*scope.keeps_expired.split('.'))) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro set_new_source(scope, relation) -%}
+    {#-
+    Sets `fresh` to a source whose changes are all rows it has of the touched keys, if the model's table has
+    none of these: the model then reads the changes alone, and compares nothing.
+    -#}
+    {%- set changes = scope.changes.get(relation.schema ~ '.' ~ relation.identifier) -%}
+    {%- if changes and run_query(
+        "select (select count(*) from " ~ relation ~ " where " ~ in_scope(scope) ~ ") = (select "
+        ~ "if(bool_and(_change_type = 'insert'), count(*), -1) from " ~ changes ~ ") and not exists (select 1 from "
+        ~ scope.target ~ " where " ~ in_scope(scope) ~ ")"
+    ).rows[0][0] -%}
+        {%- do scope.update({'fresh': relation.schema ~ '.' ~ relation.identifier}) -%}
+    {%- endif -%}
 {%- endmacro %}
 
 

@@ -52,23 +52,19 @@
     {%- set changes = scope.changes[parent.table] -%}
     {%- if 'users_of' not in touched -%}
         {%- set time = touched.since if scope.time else always() -%}
-        {%- set added = "min(if(_change_type in ('insert', 'update_postimage'), " ~ time ~ ', null))' -%}
-        {%- set removed = "min(if(_change_type in ('delete', 'update_preimage'), " ~ time ~ ', null))' -%}
-        {#-
-        A commit that replaced users gave rows to each user it added some for, from the earliest of these
-        on. After any other a user with a new row may have none that this model shows.
-        -#}
         {%- set commits = scope.commits.get(parent.table, []) | rejectattr('is_neutral') | list -%}
+        {#-
+        One commit that replaced users gave rows to each user it took some from, from the earliest of these on, so
+        what it removed need not be read. After any other a user with a new row may have none that this
+        model shows.
+        -#}
         {%- set is_replacement = commits | length == 1 and commits[0].replaces_users -%}
+        {%- set removed = "_change_type in ('delete', 'update_preimage')" -%}
         {{ return(
-            'select tenant_id, ' ~ touched.user_hash ~ ' as user_hash, '
-            ~ 'min(' ~ time ~ ') as since, '
-            ~ (
-                'coalesce(' ~ removed ~ ' < ' ~ added ~ ', ' ~ added ~ ' is null)'
-                if is_replacement else removed ~ ' is not null'
-            ) ~ ' as is_removed, '
-            ~ (added ~ ' is not null' if scope.fresh == parent.table else 'false') ~ ' as is_fresh'
-            ~ ' from ' ~ changes ~ ' group by tenant_id, ' ~ touched.user_hash
+            'select tenant_id, ' ~ touched.user_hash ~ ' as user_hash, min(' ~ time ~ ') as since, '
+            ~ ('false' if is_replacement else 'bool_or(' ~ removed ~ ')') ~ ' as is_removed, '
+            ~ ('not bool_and(' ~ removed ~ ')' if scope.fresh == parent.table else 'false') ~ ' as is_fresh from ' ~ changes
+            ~ (" where _change_type = 'insert'" if is_replacement) ~ ' group by tenant_id, ' ~ touched.user_hash
         ) }}
     {%- endif -%}
     {#- the users that have something in another table -#}
@@ -202,12 +198,14 @@
 {%- endmacro %}
 
 
-{% macro rows_of_users(model_name, scope) -%}
+{% macro rows_in_scope(parent, scope) -%}
     {#-
-    All rows that a parent has of the touched users, to select from; in a run of everything all of its
-    rows. Where the parent's feed has them all (`fresh`) they are read from there: no other file is opened.
+    All rows that a parent (a model, or a source as `schema.table`) has of what is touched, to select from; in a
+    run of everything all of its rows. Where its feed has them all (`fresh`) they are read from there: no
+    other file is opened.
     -#}
-    {%- if scope.fresh and scope.fresh == table_of(model_name) -%}
+    {%- set relation = source(*parent.split('.')) if '.' in parent else ref(parent) -%}
+    {%- if scope.fresh and scope.fresh == relation.schema ~ '.' ~ relation.identifier -%}
     (
         select * except (_change_type, _commit_version, _commit_timestamp)
         from {{ scope.changes[scope.fresh] }}
@@ -215,7 +213,7 @@
     )
     {%- else -%}
     (
-        select * from {{ ref(model_name) }}
+        select * from {{ relation }}
         where {{ in_scope(scope) }}
     )
     {%- endif -%}

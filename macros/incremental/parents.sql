@@ -187,10 +187,3 @@
     {%- endif -%}
     {{ return(known[name]) }}
 {%- endmacro %}
-
-
-{% macro table_of(model_name) -%}
-    {#- The name under which a scope knows a parent's table. -#}
-    {%- set relation = ref(model_name) -%}
-    {{ return(relation.schema ~ '.' ~ relation.identifier) }}
-{%- endmacro %}

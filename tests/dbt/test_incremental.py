@@ -35,7 +35,7 @@ pytestmark = pytest.mark.timeout(7200 if IS_LONG else 1800)  # the rounds are on
 ROUNDS = 5
 BY_USER = {"rewrite_rows": 0, "rewrite_share": 2}
 """No table is so small, and no user so touched, that all rows of a tenant are replaced."""
-AS_LARGE = {**BY_USER, "large_rows": 0, "broadcast_keys": 20 * len(TENANTS)}
+AS_LARGE = {**BY_USER, "few_rows": 0, "broadcast_keys": 20 * len(TENANTS)}
 """More values touched than are sent to every task in some models, more changed rows in others."""
 REWRITTEN = {"rewrite_rows": 0, "rewrite_share": 0}
 """Any touched user is enough to replace the rows of its tenant."""

@@ -9,8 +9,7 @@
 with
 
 raw_interactions as (
-    select * from {{ source('raw', 'interactions') }}
-    where {{ in_scope(scope) }}
+    select * from {{ rows_in_scope('raw.interactions', scope) }}
 ),
 
 {{ ranked_arrivals('raw_interactions') }},

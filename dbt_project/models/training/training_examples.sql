@@ -28,7 +28,7 @@
 with
 
 examples as (
-    select * from {{ rows_of_users('training_data', scope) }}
+    select * from {{ rows_in_scope('training_data', scope) }}
 ),
 
 user_feature_history as (

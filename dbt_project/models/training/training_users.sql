@@ -11,7 +11,7 @@ named as (
     select
         *,
         {{ example_text() }} as example_text
-    from {{ rows_of_users('training_data', scope) }}
+    from {{ rows_in_scope('training_data', scope) }}
 ),
 
 training_users as (

@@ -17,7 +17,7 @@ labelled_times as (
         tenant_id,
         user_id,
         event_time
-    from {{ rows_of_users('training_data', scope) }}
+    from {{ rows_in_scope('training_data', scope) }}
     where draw_index = 0
 ),
 
