@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest_service.sdk import ClientOptions, EtaClient, Rejected
+from eta_client import ClientOptions, EtaClient, Rejected
 from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_ITEMS
 from lakehouse.storage.ledger_check import LedgerCheck, check_ledger
 from tests.support.service import RunningService

@@ -24,7 +24,7 @@ from standardwebhooks.webhooks import Webhook
 
 from benchmarks.erasure.hostile.homes import environment_of
 from benchmarks.erasure.hostile.payloads import SETTINGS, Package
-from ingest_service.sdk import ClientOptions, EtaClient
+from eta_client import ClientOptions, EtaClient
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.database import ControlDatabase, NewSecret
 from lakehouse.dev.kafka import start_broker, stop_broker

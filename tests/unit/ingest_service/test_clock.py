@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from eta_client.events import item
 from ingest_service.clock import RisingClock
-from ingest_service.sdk.events import item
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 

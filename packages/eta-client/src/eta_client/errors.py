@@ -1,10 +1,19 @@
 """What a program that sends events may have to deal with."""
 
-from lakehouse.errors import EtaError
 
+class SdkError(Exception):
+    """An error of the client: `message` says what went wrong and where, `remedy` what to do.
 
-class SdkError(EtaError):
-    """An error of the client."""
+    Neither ever holds an event, a key or an identifier, so both may be logged and shown.
+    """
+
+    def __init__(self, message: str, *, remedy: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  What to do: {self.remedy}"
 
 
 class SpoolFullError(SdkError):

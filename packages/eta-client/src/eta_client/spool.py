@@ -16,8 +16,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from ingest_service.sdk.errors import SdkError, SpoolFullError
-from ingest_service.sdk.options import ClientOptions
+from eta_client.errors import SdkError, SpoolFullError
+from eta_client.options import ClientOptions
 
 LEASE_SECONDS: Final = 60
 BUSY_SECONDS: Final = 15

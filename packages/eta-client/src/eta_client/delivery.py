@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from ingest_service.sdk.events import Rejected, Warned
-from ingest_service.sdk.options import ClientOptions
-from ingest_service.sdk.spool import Batch
+from eta_client.events import Rejected, Warned
+from eta_client.options import ClientOptions
+from eta_client.spool import Batch
 
 PACK_ABOVE: Final = 1_024
 LONGEST_RETRY_AFTER: Final = 3_600.0

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, Final
 
-from ingest_service.sdk.errors import EventTooLargeError
+from eta_client.errors import EventTooLargeError
 
 EVENTS: Final = "/v1/events"
 ITEMS: Final = "/v1/items"

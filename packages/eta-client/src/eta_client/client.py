@@ -1,19 +1,19 @@
-"""The client for asyncio programs: a task sends what the program has tracked."""
+"""The client for ordinary programs: a thread sends what the program has tracked."""
 
-import asyncio
+import atexit
 import logging
-from asyncio import Event, Task
+import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from threading import Event, Thread
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import httpx
 
-from ingest_service.sdk.client import CLOSE_SECONDS, LOOK_SECONDS, note_rejected, note_warned
-from ingest_service.sdk.delivery import Delivery, Verdict
-from ingest_service.sdk.errors import FlushTimeoutError, SdkError
-from ingest_service.sdk.events import (
+from eta_client.delivery import Delivery, Verdict
+from eta_client.errors import FlushTimeoutError, SdkError
+from eta_client.events import (
     EVENTS,
     ITEMS,
     Moment,
@@ -23,16 +23,36 @@ from ingest_service.sdk.events import (
     interaction,
     item,
 )
-from ingest_service.sdk.options import ClientOptions
-from ingest_service.sdk.spool import Batch, Spool, default_path
+from eta_client.options import ClientOptions
+from eta_client.spool import Batch, Spool, default_path
 
 _log = logging.getLogger(__name__)
 
+LOOK_SECONDS: Final = 0.02
+CLOSE_SECONDS: Final = 10.0
 
-class AsyncEtaClient:
-    """As `EtaClient`, for one event loop: use it as `async with AsyncEtaClient(…) as client`.
 
-    `track` and `upsert_item` write to the spool at once, which takes microseconds and no await.
+def note_rejected(rejected: Rejected) -> None:
+    """Log that an event was refused, by its reasons alone."""
+    codes = ", ".join(sorted({reason.get("code", "?") for reason in rejected.reasons}))
+    _log.warning("an event was rejected: %s", codes)
+
+
+def note_warned(warned: Sequence[Warned]) -> None:
+    """Log how often which warning came in one answer."""
+    codes = Counter(one.get("code", "?") for event in warned for one in event.warnings)
+    told = ", ".join(f"{code} {count}" for code, count in sorted(codes.items()))
+    _log.warning("events were taken with warnings: %s", told)
+
+
+class EtaClient:
+    """Sends interactions and catalogue items; one object serves every thread of a process.
+
+    `track` and `upsert_item` keep the event on disk and return: nothing that happens afterwards
+    loses it. It is sent in the background until the service has it durably, and stored once
+    however often it was sent. `on_rejected` is told, in the sender's thread, each event that the
+    service refused; by default its reasons are logged. `on_warned` is told the events of an answer
+    that the service took and found something odd about; by default the codes are logged.
     """
 
     def __init__(
@@ -51,30 +71,31 @@ class AsyncEtaClient:
         self._delivery = Delivery(self._options)
         self._on_rejected = on_rejected
         self._on_warned = on_warned
-        self._http = httpx.AsyncClient(
+        self._http = httpx.Client(
             base_url=self._url,
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=self._options.timeout,
         )
-        self._wake = Event()
+        self._wake, self._stop = Event(), Event()
+        self._is_hurried = False
         self._tracked = 0
-        self._is_closed = False
-        self._task: Task[None] | None = None
+        self._thread = Thread(target=self._work, name="eta-client", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
 
     def __repr__(self) -> str:
-        return f"AsyncEtaClient({self._url!r})"
+        return f"EtaClient({self._url!r})"
 
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._work(), name="eta-client")
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.close()
+        self.close()
 
     def track(
         self,
@@ -87,7 +108,11 @@ class AsyncEtaClient:
         rating: float | None = None,
         context: Mapping[str, str | None] | None = None,
     ) -> str:
-        """Keep an interaction and return its event id; see `EtaClient.track`."""
+        """Keep an interaction and return its event id; it is sent soon.
+
+        `interaction_type`: view, click, like, purchase or dislike. `context` may have
+        `device_type`, `location`, `session_id`. Raises `EventTooLargeError` and `SpoolFullError`.
+        """
         event = interaction(
             user_id,
             item_id,
@@ -101,76 +126,75 @@ class AsyncEtaClient:
         return str(event["event_id"])
 
     def upsert_item(self, item_id: str, **fields: Any) -> None:
-        """Keep what a catalogue item is like; see `EtaClient.upsert_item`."""
+        """Keep what a catalogue item is like; it is sent soon.
+
+        Fields: `title`, `category`, `price`, `available_from`, `is_active`, `attributes` (a
+        mapping), and `updated_at`, by default now. One that is not given stays as it was; one that
+        is None is cleared. Raises as `track` does.
+        """
         self._keep(ITEMS, item(item_id, fields))
 
-    async def flush(self, timeout: float | None = None) -> None:
+    def flush(self, timeout: float | None = None) -> None:
         """Return when everything tracked so far is stored; raises `FlushTimeoutError`."""
-        newest, loop = self._spool.newest(), asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
+        newest = self._spool.newest()
+        deadline = None if timeout is None else time.monotonic() + timeout
         while waiting := self._spool.waiting(newest):
-            is_late = deadline is not None and loop.time() > deadline
-            if is_late or self._task is None or self._task.done():
+            if deadline is not None and time.monotonic() > deadline:
                 raise FlushTimeoutError(waiting)
+            if not self._thread.is_alive():
+                raise FlushTimeoutError(waiting)
+            self._is_hurried = True
             self._wake.set()
-            await asyncio.sleep(LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)
 
     @property
     def waiting(self) -> int:
         """How many events are kept and not stored by the service yet."""
         return self._spool.waiting()
 
-    async def close(self, timeout: float = CLOSE_SECONDS) -> None:
+    def close(self, timeout: float = CLOSE_SECONDS) -> None:
         """Send what is left, for `timeout` seconds at most; the rest stays for the next start."""
-        if self._is_closed:
+        if self._stop.is_set():
             return
-        self._is_closed = True
         try:
-            await self.flush(timeout)
+            self.flush(timeout)
         except FlushTimeoutError as error:
             _log.warning("%s", error.message)
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        await self._http.aclose()
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(self._options.timeout + 1)
+        self._http.close()
         self._spool.close()
+        atexit.unregister(self.close)
 
     def _keep(self, path: str, event: dict[str, Any]) -> None:
-        if self._is_closed:
+        if self._stop.is_set():
             raise SdkError("the client is closed", remedy="make a new one")
         self._spool.add(path, encoded(event, self._options.event_bytes))
         self._tracked += 1
         if self._tracked >= self._options.batch_events:
             self._wake.set()
 
-    async def _work(self) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._options.flush_seconds):
-                    await self._wake.wait()
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            if not self._is_hurried:
+                self._wake.wait(self._options.flush_seconds)
             self._wake.clear()
+            self._is_hurried = False
             self._tracked = 0
-            await self._send_all()
+            while not self._stop.is_set():
+                batch = self._spool.lease(self._delivery.batch_events, self._options.batch_bytes)
+                if batch is None:
+                    break
+                verdict = self._send(batch)
+                self._settle(batch, verdict)
+                if verdict.wait:
+                    self._stop.wait(verdict.wait)
 
-    async def _send_all(self) -> None:
-        while True:
-            batch = self._spool.lease(self._delivery.batch_events, self._options.batch_bytes)
-            if batch is None:
-                return
-            try:
-                verdict = await self._send(batch)
-            except asyncio.CancelledError:
-                self._spool.give_back(batch)
-                raise
-            self._settle(batch, verdict)
-            if verdict.wait:
-                await asyncio.sleep(verdict.wait)
-
-    async def _send(self, batch: Batch) -> Verdict:
+    def _send(self, batch: Batch) -> Verdict:
         body, headers = self._delivery.request(batch)
         try:
-            answer = await self._http.post(batch.path, content=body, headers=headers)
+            answer = self._http.post(batch.path, content=body, headers=headers)
         except httpx.HTTPError as error:
             return self._delivery.no_answer(type(error).__name__)
         return self._delivery.answered(batch, answer.status_code, answer.headers, answer.content)
