@@ -60,11 +60,11 @@ def _uv(*arguments: str | Path) -> str:
         done = subprocess.run(command, cwd=PROJECT_DIR, capture_output=True, text=True, timeout=300)
         if done.returncode == 0:
             return done.stdout
-    if any(text in done.stderr for text in NO_NETWORK):
-        last = done.stderr.strip().splitlines()[-1]
-        pytest.skip(
-            f"`uv {arguments[0]}` needs a package that is neither cached nor fetched: {last}"
-        )
+    missing = [
+        line.strip() for line in done.stderr.splitlines() if any(map(line.count, NO_NETWORK))
+    ]
+    if missing:
+        pytest.skip(f"`uv {arguments[0]}` needs the network for what is not cached: {missing[0]}")
     pytest.fail(f"`uv {arguments[0]}` failed: {done.stderr}")
 
 
