@@ -125,10 +125,15 @@ def commits(lake: Lake, table: str) -> list[dict]:
     return [entry["operationParameters"] for entry in history if entry["operation"] == "WRITE"]
 
 
-def test_large_tables_are_merged_by_buckets_of_their_keys(lake: Lake, grown: dict) -> None:
-    log = Path(lake.settings.lake, "features/item_feature_history", "_delta_log")
-    merges = [text for file in log.glob("*.json") if "MERGE" in (text := file.read_text())]
-    assert any("pmod(xxhash64(" in text for text in merges)
+@pytest.mark.parametrize(
+    ("column", "table"), [("event_hour", "item_hours"), ("as_of", "item_feature_history")]
+)
+def test_items_are_merged_from_the_earliest_change_on(
+    lake: Lake, grown: dict, column: str, table: str
+) -> None:
+    history = DeltaTable(f"{lake.settings.lake}/features/{table}").history()
+    merges = [one["operationParameters"] for one in history if one["operation"] == "MERGE"]
+    assert any(f"{column}#" in one["predicate"] and ">= 20" in one["predicate"] for one in merges)
 
 
 @pytest.mark.parametrize("table", ["training_data", "training_examples", "training_users"])
@@ -277,13 +282,17 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
     # fourth round: nothing but one more event
     lake.store("restored", [interaction("e3", "u", "i3", "like")])
     outcome = lake.dbt("run", "--select", "+training_examples", *by_user)
-    told.compiled["training_examples"] = compiled(outcome, "training_examples")
+    for model in ("training_examples", "stg_interactions"):
+        told.compiled[model] = compiled(outcome, model)
 
-    # fifth round: somebody deletes a row of one user by hand, and another user has an event
+    # fifth round: somebody deletes a row of one user by hand, another user has an event, and one
+    # that is sent again
     spark.sql("delete from training.training_data where tenant_id = 'viewing' and draw_index = 1")
-    lake.store("restored", [interaction("e4", "u", "i4", "like")])
+    again = interaction("e1", "u", "i1", "like")
+    lake.store("restored", [interaction("e4", "u", "i4", "like"), again])
     models = ("stg_interactions", "training_data", "training_examples")
-    lake.dbt("run", "--select", *models, *by_user)
+    outcome = lake.dbt("run", "--select", *models, *by_user)
+    told.repeating = compiled(outcome, "stg_interactions")
     keys = ["user_id", "anchor_item_id", "draw_index"]
     told.by_hand = [
         lake.table(f"training.{table}", "viewing").select(keys).sort(keys)
@@ -322,6 +331,13 @@ def test_a_run_by_changes_asks_the_feeds_what_is_touched(
 ) -> None:
     """New events of a few users: only their rows are looked at, found through the parent's feed."""
     assert touched in stories.compiled[model]
+
+
+def test_new_events_are_read_alone_and_repeated_ones_compared(stories: Stories) -> None:
+    """A run on new events opens no older file of raw or staging; one with a known id does."""
+    assert "from raw.interactions" not in stories.compiled["stg_interactions"]
+    assert "raw/interactions', " in stories.compiled["stg_interactions"]
+    assert "from raw.interactions" in stories.repeating
 
 
 def test_a_pair_that_becomes_positive_is_no_negative_any_more(lake: Lake, stories: Stories) -> None:

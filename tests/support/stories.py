@@ -36,6 +36,8 @@ class Stories:
     """Of the one of two users with one hash who does nothing more, by table, after each round."""
     turned: list[tuple] = field(default_factory=list)
     """Of `turning`, whose like became a view in one commit."""
+    repeating: str = ""
+    """The staging of the run after an event that was staged before."""
     by_hand: list[pl.DataFrame] = field(default_factory=list)
     """Keys of `viewing` in the training data, less a row deleted by hand, and in the examples."""
 
