@@ -181,6 +181,7 @@ class StreamSettings(BaseSettings):
     backoff_seconds: float = Field(default=0.5, gt=0)
     """First pause when something is away; it doubles up to `backoff_most_seconds`."""
     backoff_most_seconds: float = Field(default=15.0, gt=0)
+    """Longest pause between two attempts."""
     halted_retry_seconds: float = Field(default=60.0, gt=0)
     """How often a partition that stands still is tried again."""
     isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"

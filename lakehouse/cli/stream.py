@@ -43,7 +43,9 @@ def consume(
 
 
 def produce(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)],
+    file: Annotated[
+        Path, typer.Argument(help="The file.", exists=True, dir_okay=False, readable=True)
+    ],
     tenant: Annotated[str, typer.Option(help="The tenant's id.")],
     data_type: Annotated[
         DataType, typer.Option("--type", help="What the rows are; it decides on the topic.")

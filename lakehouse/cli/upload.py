@@ -25,7 +25,9 @@ LOCAL: Final = "http://127.0.0.1:8000"
 
 
 def upload(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)],
+    file: Annotated[
+        Path, typer.Argument(help="The file.", exists=True, dir_okay=False, readable=True)
+    ],
     tenant: Tenant,
     key: Key,
     data_type: Annotated[

@@ -6,12 +6,36 @@ A run is over when somebody looks, so nothing can be scraped from it. No label n
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from lakehouse.control.runs import FINAL_RUN_STATES, INTERRUPTED, ModelRun
 from lakehouse.settings import LakeSettings
 from lakehouse.training.run_steps import LATE, PUBLICATION, ROWS
+
+RUN_GAUGES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "eta_run_last_end_timestamp_seconds": (
+        "End of the newest run that ended in this state (interrupted: last seen), s since 1970.",
+        ("state",),
+    ),
+    "eta_run_seconds": ("Duration of the last run.", ()),
+    "eta_run_late": ("1 if the last run missed its deadline.", ()),
+    "eta_run_tenants": (
+        "Tenants of the last run, by what became of their training set.",
+        ("outcome",),
+    ),
+    "eta_run_model_rows_written": (
+        "Rows that the last run wrote, by model and change.",
+        ("model", "change"),
+    ),
+    "eta_run_model_commit_seconds": (
+        "Seconds of the model's commits in the last run.",
+        ("model",),
+    ),
+    "eta_model_rows": ("Rows of the model's table now.", ("model",)),
+}
+"""Text and labels of every metric of the runs, by its name."""
 
 
 def exposition(runs: Sequence[ModelRun]) -> str:
@@ -35,13 +59,13 @@ def write_metrics(settings: LakeSettings, runs: Sequence[ModelRun]) -> Path:
     return path
 
 
+def _gauge(registry: CollectorRegistry, name: str) -> Gauge:
+    text, labels = RUN_GAUGES[name]
+    return Gauge(name, text, labels, registry=registry)
+
+
 def _states(registry: CollectorRegistry, ended: Sequence[ModelRun]) -> None:
-    newest = Gauge(
-        "eta_run_last_end_timestamp_seconds",
-        "End of the newest run that ended in this state (interrupted: last seen), s since 1970.",
-        ("state",),
-        registry=registry,
-    )
+    newest = _gauge(registry, "eta_run_last_end_timestamp_seconds")
     for state in sorted({*FINAL_RUN_STATES, INTERRUPTED}):
         ends = [run.finished_at for run in ended if run.state == state and run.finished_at]
         if ends:
@@ -50,35 +74,17 @@ def _states(registry: CollectorRegistry, ended: Sequence[ModelRun]) -> None:
 
 def _last_run(registry: CollectorRegistry, run: ModelRun) -> None:
     assert run.finished_at is not None
-    Gauge("eta_run_seconds", "Duration of the last run.", registry=registry).set(
-        (run.finished_at - run.started_at).total_seconds()
-    )
-    Gauge("eta_run_late", "1 if the last run missed its deadline.", registry=registry).set(
-        LATE in run.notes
-    )
-    tenants = Gauge(
-        "eta_run_tenants",
-        "Tenants of the last run, by what became of their training set.",
-        ("outcome",),
-        registry=registry,
-    )
+    seconds = (run.finished_at - run.started_at).total_seconds()
+    _gauge(registry, "eta_run_seconds").set(seconds)
+    _gauge(registry, "eta_run_late").set(LATE in run.notes)
+    tenants = _gauge(registry, "eta_run_tenants")
     for outcome in ("new", "unchanged", "refused"):
         tenants.labels(outcome).set(len(run.notes.get(PUBLICATION, {}).get(outcome, ())))
-    changed = Gauge(
-        "eta_run_model_rows_written",
-        "Rows that the last run wrote, by model and change.",
-        ("model", "change"),
-        registry=registry,
-    )
-    seconds = Gauge(
-        "eta_run_model_commit_seconds",
-        "Seconds of the model's commits in the last run.",
-        ("model",),
-        registry=registry,
-    )
-    rows = Gauge("eta_model_rows", "Rows of the model's table now.", ("model",), registry=registry)
+    changed = _gauge(registry, "eta_run_model_rows_written")
+    commit_seconds = _gauge(registry, "eta_run_model_commit_seconds")
+    rows = _gauge(registry, "eta_model_rows")
     for model, counted in run.notes.get(ROWS, {}).items():
         for change in ("inserted", "updated", "deleted"):
             changed.labels(model, change).set(counted[change])
-        seconds.labels(model).set(counted["seconds"])
+        commit_seconds.labels(model).set(counted["seconds"])
         rows.labels(model).set(counted["rows"])

@@ -1,0 +1,126 @@
+"""What the documentation names exists: variables, metrics, commands, files and headings."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from lakehouse.cli.main import app
+from tests.conftest import PROJECT_DIR
+from tools.reference.metrics_page import names
+from tools.reference.settings_page import SET_BY_ETA, variables
+
+PAGES = sorted(
+    [
+        *PROJECT_DIR.glob("*.md"),
+        *PROJECT_DIR.glob(".github/*.md"),
+        *PROJECT_DIR.glob("docs/**/*.md"),
+    ]
+)
+GUIDES = [p for p in PAGES if p.name == "README.md" or p.is_relative_to(PROJECT_DIR / "docs")]
+_FENCE = re.compile(r"^( *)(```|~~~).*?^\1\2 *$", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`[^`\n]*`")
+_LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
+_HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
+
+
+def _id(page: Path) -> str:
+    return str(page.relative_to(PROJECT_DIR))
+
+
+def links(text: str) -> list[str]:
+    """Targets of the links and images of a page; code holds none."""
+    return _LINK.findall(_CODE.sub("", _FENCE.sub("", text)))
+
+
+def anchors(text: str) -> set[str]:
+    """The names that a page's headings have."""
+    found: set[str] = set()
+    for heading in _HEADING.findall(_FENCE.sub("", text)):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        slug = re.sub(r"[^\w\- ]", "", plain).strip().replace(" ", "-")
+        found.add(slug if slug not in found else f"{slug}-1")
+    return found
+
+
+def broken(page: Path) -> list[str]:
+    """The links of a page that lead nowhere."""
+    wrong = []
+    for target in links(page.read_text()):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        is_there = file.exists() and file.is_relative_to(PROJECT_DIR)
+        if not is_there or (anchor and anchor not in anchors(file.read_text())):
+            wrong.append(target)
+    return wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_id)
+def test_every_relative_link_and_anchor_resolves(page: Path) -> None:
+    assert broken(page) == []
+
+
+def test_a_broken_link_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.PROJECT_DIR", tmp_path)
+    page = tmp_path / "a.md"
+    page.write_text(
+        "# A `b`: c\n[x](#a-b-c) [y](#no) ![z](no.png) `[c](no.md)`\n```\n[f](no)\n```\n"
+    )
+    assert broken(page) == ["#no", "no.png"]
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=_id)
+def test_every_variable_exists(page: Path) -> None:
+    compose = (PROJECT_DIR / "deploy/compose.yaml").read_text()
+    known = variables() | SET_BY_ETA | set(re.findall(r"ETA_\w+", compose))
+    named = set(re.findall(r"\bETA_[A-Z_]+", page.read_text()))
+    beginnings = {name for name in named if name.endswith("_")}
+    assert {b for b in beginnings if not any(k.startswith(b) for k in known)} == set()
+    assert named - beginnings - known == set()
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=_id)
+def test_every_metric_exists(page: Path) -> None:
+    known = names()
+    known |= {f"{name}{end}" for name in known for end in ("_bucket", "_sum", "_count")}
+    text = re.sub(r"\beta_runs\.prom\b|:eta_[a-z_]+:", "", page.read_text())
+    assert set(re.findall(r"\beta_[a-z_]+[a-z]\b", text)) - known - _OTHER == set()
+
+
+_OTHER = {"eta_dags", "eta_plan"}
+"""A package and a macro that are named like a metric."""
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=_id)
+def test_every_command_exists(page: Path) -> None:
+    """`eta one two --option`, wherever it stands as code: the words and long options exist."""
+    root: Any = typer.main.get_command(app)
+    wrong = []
+    for line in _commands(page.read_text()):
+        command, words = root, line.split()
+        while words and hasattr(command, "commands") and re.fullmatch(r"[a-z0-9-]+", words[0]):
+            if words[0] not in command.commands:
+                wrong.append(line)
+                break
+            command = command.commands[words.pop(0)]
+        known = {opt for one in command.params for opt in (*one.opts, *one.secondary_opts)}
+        if not hasattr(command, "commands"):
+            used = {word.split("=")[0] for word in words if re.match(r"--[a-z]", word)}
+            wrong += [f"{line} ({option})" for option in used - known - {"--help"}]
+    assert wrong == []
+
+
+def _commands(text: str) -> list[str]:
+    """What follows `eta ` where code begins with it, or a shell's line, up to its end."""
+    code = [match.group(0).strip("`") for match in _CODE.finditer(_FENCE.sub("", text))]
+    code += [line for match in _FENCE.finditer(text) for line in match.group(0).split("\n")]
+    found = []
+    for line in code:
+        before = re.sub(r"^(?:[A-Z_]+=\S+ +)*", "", line.strip())
+        if match := re.match(r"(?:uv run )?eta ([a-z][^#;&|)`]*)", before):
+            found.append(match.group(1).rstrip(" …"))
+    return found
