@@ -1,7 +1,7 @@
 """Does a table stay fast after ten thousand micro-batches? `python -m benchmarks.stream_commits`.
 
-Stores small micro-batches as the consumer does, table care included, and compares the time of a
-commit and of opening the table with those of a lake of 200 to 400 commits. The consumer makes
+Stores small micro-batches as the consumer does, table maintenance included, and compares the time
+of a commit and of opening the table with those of a lake of 200 to 400 commits. The consumer makes
 two commits a second; here they come as fast as they go, so the log is cut by number alone, to the
 length that it has at the consumer's pace.
 """
@@ -23,14 +23,14 @@ from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.stream.avro import AvroReader
 from ingest_service.stream.intake import Intake
-from ingest_service.stream.places import Part
+from ingest_service.stream.positions import PartitionBatch
 from ingest_service.stream.reading import MessageReader
 from ingest_service.stream.sink import CLEAN_EVERY, Bounds, StreamSink
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.log_care import drop_read_log
+from lakehouse.storage.log_maintenance import drop_read_log
 from lakehouse.storage.stream_offsets import Partition
 from lakehouse.storage.tables import ensure_tables, open_table
 
@@ -77,15 +77,17 @@ class Stream:
     def store(self) -> None:
         """Store a micro-batch as the consumer does, then open the table anew."""
         number, self._number = self._number, self._number + 1
-        claim = replace(self._claim, offset=number * ROWS)
+        assignment = replace(self._claim, offset=number * ROWS)
         records = _records(number)
-        prepared = self._intake.prepare([Part(claim, records, records[-1].offset + 1)])
+        prepared = self._intake.prepare(
+            [PartitionBatch(assignment, records, records[-1].offset + 1)]
+        )
         with prepared.held:
             began = perf_counter()
-            self._sink.store(prepared.rows, prepared.moves, lambda: True)
+            self._sink.store(prepared.rows, prepared.ranges, lambda: True)
             self.commit.append(perf_counter() - began)
             prepared.publish()
-        self._sink.tend(prepared.rows)
+        self._sink.compact(prepared.rows)
         if number % CLEAN_EVERY == CLEAN_EVERY - 1:
             for spec in (RAW_INTERACTIONS, OPS_INGEST_LEDGER):
                 drop_read_log(self._lake, spec, kept_seconds=0)

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.care import CHECK_EVERY, SMALL_FILES, table_health
 from lakehouse.storage.ledger_check import check_ledger
+from lakehouse.storage.maintenance import CHECK_EVERY, SMALL_FILES, table_health
 from tests.support.writers import expected_ids, write_at_once
 
 

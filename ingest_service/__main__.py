@@ -50,7 +50,7 @@ def _serve(options: argparse.Namespace) -> None:
 
     from ingest_service.api.app import create_app
     from ingest_service.api.connections import Connections, TrustedProxies
-    from ingest_service.api.door import DoorLimits, door_protocol
+    from ingest_service.api.middleware import ConnectionLimits, limited_protocol
     from ingest_service.wiring import build_services
     from lakehouse.permissions import restrict_files
     from lakehouse.settings import LakeSettings
@@ -67,7 +67,7 @@ def _serve(options: argparse.Namespace) -> None:
         TrustedProxies(settings.trusted_proxies),
         lambda limit: services.metrics.connections_over.labels(limit).inc(),
     )
-    limits = DoorLimits(
+    limits = ConnectionLimits(
         connections,
         settings.header_seconds,
         settings.max_header_bytes,
@@ -76,7 +76,7 @@ def _serve(options: argparse.Namespace) -> None:
     )
     config = uvicorn.Config(
         app,
-        http=door_protocol(limits),
+        http=limited_protocol(limits),
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
         ws="none",

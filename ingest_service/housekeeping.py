@@ -1,4 +1,4 @@
-"""Work that nobody waits for, in one thread beside the requests: checks and table care."""
+"""Work that nobody waits for, in one thread beside the requests: checks and table maintenance."""
 
 import logging
 from collections.abc import Callable, Sequence

@@ -31,7 +31,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tenant", required=True)
     parser.add_argument("--batch", help="only this batch")
     parser.add_argument("--mapping", help="read the rows with this source mapping of the tenant")
-    parser.add_argument("--rows", type=Path, help="mended rows, an edited export")
+    parser.add_argument("--rows", type=Path, help="corrected rows, an edited export")
     return parser.parse_args()
 
 

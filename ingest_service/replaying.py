@@ -1,4 +1,4 @@
-"""Takes rows of the quarantine in again: under other settings, or as somebody mended them.
+"""Takes rows of the quarantine in again: under other settings, or as somebody corrected them.
 
 A replay amends its batch: rows move from `quarantined` to `stored`, `duplicate` or `suppressed`
 in one commit per batch (docs/adr/0008). What is still wrong stays where it is.

@@ -60,7 +60,7 @@ def read_edited(path: Path) -> EditedRows:
                 batch_id, place, _, *rest = record
                 where = (batch_id, source_ref_of(place))
                 if where in values:
-                    raise _fault(reader.line_num, "stands for a row that an earlier line mends")
+                    raise _fault(reader.line_num, "stands for a row that an earlier line corrects")
                 values[where] = tuple(map(plain, rest))
         except csv.Error as error:
             raise _fault(reader.line_num, f"is not CSV: {error}") from None
@@ -155,5 +155,5 @@ def _not_an_export() -> EtaError:
 def _fault(line: int, problem: str) -> EtaError:
     return EtaError(
         f"line {line} of the file {problem}",
-        remedy="mend that line; nothing was replayed",
+        remedy="correct that line; nothing was replayed",
     )

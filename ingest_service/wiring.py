@@ -42,11 +42,11 @@ from lakehouse.privacy.suppression import StoredSuppressionList
 from lakehouse.quality.history import Reader
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.acknowledged import KEPT, drop_old
-from lakehouse.storage.care import merge_ended_days
 from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.join_rate import read_join_rate
 from lakehouse.storage.ledger import batches
 from lakehouse.storage.ledger_check import check_ledger
+from lakehouse.storage.maintenance import merge_ended_days
 from lakehouse.storage.tables import ensure_tables
 
 if TYPE_CHECKING:

@@ -24,11 +24,11 @@ from deltalake import write_deltalake
 from lakehouse.contracts.tables import CONTEXT, INTERACTIONS, RAW_INTERACTIONS
 from lakehouse.control.erasure_subjects import Subject
 from lakehouse.privacy.fence import raise_fence
-from lakehouse.privacy.needles import Needles
-from lakehouse.privacy.places import lake_places
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.raw_tables import People, delete_rows
 from lakehouse.privacy.rewriting import DAY, files_of
 from lakehouse.privacy.scan import scan_stream
+from lakehouse.privacy.storage_locations import lake_locations
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.row_counts import row_count
 from lakehouse.storage.staging import StagedRows, writer_properties
@@ -155,11 +155,11 @@ def rewrite_whole(settings: LakeSettings) -> Measured:
 
 def search(settings: LakeSettings, people: list[str]) -> dict[str, float]:
     """Search every file of the lake, raw and decoded, as the proof does."""
-    needles, size = Needles(people), 0
+    patterns, size = IdentifierPatterns(people), 0
     wall, cpu = perf_counter(), process_time()
-    for place in lake_places(settings, TENANT):
+    for place in lake_locations(settings, TENANT):
         with place.open() as file:
-            scan_stream(file, needles)
+            scan_stream(file, patterns)
             file.seek(0, 2)
             size += file.tell()
     return {

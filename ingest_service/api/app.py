@@ -21,7 +21,7 @@ from ingest_service.api import (
     uploads,
     webhooks,
 )
-from ingest_service.api.door import SecurityHeaders
+from ingest_service.api.middleware import SecurityHeaders
 from ingest_service.api.pace import BodyPace, Pace
 from ingest_service.api.parameters import CHECKED, QueryParameters
 from ingest_service.api.services import Services

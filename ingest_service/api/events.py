@@ -38,7 +38,7 @@ from ingest_service.events.rows import EventTexts
 from ingest_service.events.writer import EventRequest, Written
 from ingest_service.json_files.rows import JsonColumns, RowTexts, texts_of
 from lakehouse.contracts.tenant import DataType, TenantSettings
-from lakehouse.control.database import ANSWER_KIND, ApiKey, Claim, Work
+from lakehouse.control.database import ANSWER_KIND, ApiKey, IdempotencyKey, Work
 from lakehouse.errors import EtaError
 
 CONTRACT: Final = "contract"
@@ -224,7 +224,7 @@ async def parsed(body: bytes, limits: EventLimits, columns: JsonColumns) -> RowT
         raise ProblemError(status, error.code, error.message, remedy=error.remedy) from None
 
 
-async def _once(services: Services, wanted: EventRequest, claim: Claim) -> Response:
+async def _once(services: Services, wanted: EventRequest, claim: IdempotencyKey) -> Response:
     """Write a request that has an idempotency key, or answer as it was answered before.
 
     Its sender may go meanwhile: what was begun is ended all the same.
@@ -232,7 +232,9 @@ async def _once(services: Services, wanted: EventRequest, claim: Claim) -> Respo
     return await asyncio.shield(asyncio.create_task(_written_once(services, wanted, claim)))
 
 
-async def _written_once(services: Services, wanted: EventRequest, claim: Claim) -> Response:
+async def _written_once(
+    services: Services, wanted: EventRequest, claim: IdempotencyKey
+) -> Response:
     queue = services.control.queue
     work = Work(wanted.tenant_id, ANSWER_KIND, services.new_batch_id(), {})
     accepted = await run_in_threadpool(queue.accept, work, claim, limits_of(services.settings))

@@ -13,7 +13,7 @@ from ingest_service.api.services import Services
 from ingest_service.orders import UploadOrder
 from ingest_service.settings import ServiceSettings
 from ingest_service.spool import SpoolFile
-from lakehouse.control.database import Claim, KeyLimits
+from lakehouse.control.database import IdempotencyKey, KeyLimits
 
 REPLAYED: Final = {"Idempotent-Replayed": "true"}
 MAX_KEY: Final = 255
@@ -29,7 +29,7 @@ KeyHeader = Annotated[
 ]
 
 
-def claim_of(key: str | None, order: UploadOrder, file: SpoolFile) -> Claim | None:
+def claim_of(key: str | None, order: UploadOrder, file: SpoolFile) -> IdempotencyKey | None:
     """Return what a request's key claims: the order and the unpacked content of its file.
 
     Reads the file (about 1 s per GB), so only requests with a key pay. The key itself is not kept:
@@ -43,12 +43,12 @@ def claim_of(key: str | None, order: UploadOrder, file: SpoolFile) -> Claim | No
     # Absent as it was before orders had it, so that keys of then are known.
     unsaid = {"declared_charset"} if order.declared_charset is None else None
     asked = f"{order.model_dump_json(exclude=unsaid)}\n{digest}"
-    return Claim(_sha256(key), _sha256(asked))
+    return IdempotencyKey(_sha256(key), _sha256(asked))
 
 
-def claim_of_bytes(key: str, asked: str, body: bytes) -> Claim:
+def claim_of_bytes(key: str, asked: str, body: bytes) -> IdempotencyKey:
     """Return what a request's key claims: what is asked, and the unpacked body."""
-    return Claim(_sha256(key), _sha256(f"{asked}{hashlib.sha256(body).hexdigest()}"))
+    return IdempotencyKey(_sha256(key), _sha256(f"{asked}{hashlib.sha256(body).hexdigest()}"))
 
 
 def check_idempotency_key(key: str | None) -> None:

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Path, Query, Response, Security
 from fastapi.concurrency import run_in_threadpool
 
 from ingest_service.api.auth import Viewer, viewer
-from ingest_service.api.door import DASHBOARD
 from ingest_service.api.event_schemas import problem_response
+from ingest_service.api.middleware import DASHBOARD
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
 from ingest_service.quality import QualityBusyError

@@ -8,7 +8,6 @@ from fastapi import Request
 
 from ingest_service.api.pace import Stopping
 from ingest_service.api.small_body import BodyReader
-from ingest_service.control import Control
 from ingest_service.events.quotas import QuotaKeeper
 from ingest_service.events.writer import EventWriter
 from ingest_service.metrics import ServiceMetrics
@@ -20,6 +19,7 @@ from ingest_service.spool import Spool
 from ingest_service.stored import StoredLookup
 from ingest_service.upload_quotas import UploadQuotas
 from ingest_service.webhooks.inbox import Inbox
+from lakehouse.control.database import ControlDatabase
 from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.ledger import LedgerBatch
 
@@ -34,7 +34,7 @@ class Services:
     """
 
     settings: ServiceSettings
-    control: Control
+    control: ControlDatabase
     ingest: IngestService
     spool: Spool
     metrics: ServiceMetrics

@@ -35,7 +35,7 @@ from ingest_service.api.worker import UploadWorker
 from ingest_service.orders import UploadOrder, UploadParameters
 from ingest_service.spool import SpoolFile
 from lakehouse.contracts.tenant import FileFormat, TenantSettings
-from lakehouse.control.database import Accepted, ApiKey, Claim, Job, Work
+from lakehouse.control.database import Accepted, ApiKey, IdempotencyKey, Job, Work
 from lakehouse.errors import EtaError
 
 _PROBLEM: Final[dict[str, Any]] = {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}
@@ -164,7 +164,11 @@ def router(intake: Intake) -> APIRouter:
 
 
 def _accept(
-    services: Services, key: ApiKey, order: UploadOrder, file: SpoolFile, claim: Claim | None
+    services: Services,
+    key: ApiKey,
+    order: UploadOrder,
+    file: SpoolFile,
+    claim: IdempotencyKey | None,
 ) -> Accepted:
     spool_name = None
     if order.parameters.is_async:

@@ -26,7 +26,7 @@ class EventStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EventResults:
     """What the sender of a request is told.
 
     `results` is a JSON array with an object per event, in their order; `counts` has the statuses
@@ -64,11 +64,11 @@ class Outcomes:
         )
         return Outcomes(self.statuses[start:end], self.event_ids[start:end], reasons, warnings)
 
-    def told(self) -> Told:
+    def results(self) -> EventResults:
         """Return what the sender is told."""
         results = msgspec.json.encode(self._results())
         warnings = Counter(one["code"] for of_event in self.warnings.values() for one in of_event)
-        return Told(len(self.statuses), Counter(self.statuses), results, warnings)
+        return EventResults(len(self.statuses), Counter(self.statuses), results, warnings)
 
     def _results(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -94,7 +94,7 @@ _STATUS = {
 }
 
 
-def told_of(judged: Sequence[Judged], sizes: Sequence[int]) -> Iterator[Told]:
+def told_of(judged: Sequence[Judged], sizes: Sequence[int]) -> Iterator[EventResults]:
     """Yield what became of the rows of a batch, to be told to the requests they are of.
 
     `sizes` are the requests' numbers of events. Batches of one piece without a wrong or odd row,
@@ -108,7 +108,7 @@ def told_of(judged: Sequence[Judged], sizes: Sequence[int]) -> Iterator[Told]:
         _add(found, piece)
     first = 0
     for size in sizes:
-        yield found.part(first, size).told()
+        yield found.part(first, size).results()
         first += size
 
 
@@ -123,7 +123,7 @@ def _is_plain(piece: Judged) -> bool:
     )
 
 
-def _told_by_column(piece: Judged, sizes: Sequence[int]) -> Iterator[Told]:
+def _told_by_column(piece: Judged, sizes: Sequence[int]) -> Iterator[EventResults]:
     is_new = piece.verdicts == Verdict.NEW
     status = pl.when(is_new).then(pl.lit("stored")).otherwise(pl.lit("duplicate"))
     begin, between, end = map(pl.lit, ('{"status":"', '","event_id":"', '"},'))
@@ -140,7 +140,7 @@ def _told_by_column(piece: Judged, sizes: Sequence[int]) -> Iterator[Told]:
         results = b"[%b]" % bytes(text[bounds[first] : bounds[last] - 1])
         duplicate = int(known[last] - known[first])
         counts = {EventStatus.STORED: size - duplicate, EventStatus.DUPLICATE: duplicate}
-        yield Told(size, counts, results)
+        yield EventResults(size, counts, results)
         first = last
 
 

@@ -83,7 +83,7 @@ class QueueWriter:
             batch_id = kept.batch_id
             for row in reasons:
                 statuses[row] = EventStatus.REJECTED
-        return Written(batch_id, Outcomes(statuses, event_ids, reasons, warnings).told())
+        return Written(batch_id, Outcomes(statuses, event_ids, reasons, warnings).results())
 
     async def start(self) -> None:
         """Connect; raises `EtaError` when no broker answers."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from ingest_service.events.outcomes import Told
+from ingest_service.events.outcomes import EventResults
 from ingest_service.events.rows import EventTexts
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
@@ -37,7 +37,7 @@ class Written:
     """A request that is durable: what became of its events, and the batch they are in."""
 
     batch_id: str | None
-    told: Told
+    told: EventResults
 
 
 class BehindError(EtaError):

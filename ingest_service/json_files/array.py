@@ -127,7 +127,7 @@ class ArrayReader:
         return FileRefusedError(
             FileFault.BAD_JSON,
             f"the array cannot be read on line {line}{which}: {message}",
-            remedy="mend the file there, or write one object per line: then wrong lines are told "
-            "one by one",
+            remedy="correct the file there, or write one object per line: then wrong lines are "
+            "listed one by one",
             line=line,
         )

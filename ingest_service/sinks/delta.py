@@ -8,20 +8,20 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from ingest_service.sinks.base import BatchKey, Counts, OutdatedError, always
+from ingest_service.sinks.compaction import Compactor
 from ingest_service.sinks.delta_batch import DeltaBatch
 from ingest_service.sinks.handles import TRIES, TableHandles
-from ingest_service.sinks.tending import Tender
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_TABLES, TableSpec
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.acknowledged import Acknowledged, AcknowledgementLog
 from lakehouse.storage.attempts import is_won
-from lakehouse.storage.care import Day
 from lakehouse.storage.durable import LakeSync
 from lakehouse.storage.faults import StorageError, is_fault, storage_error
 from lakehouse.storage.ledger import COUNTS, ledger_rows
-from lakehouse.storage.log_care import drop_read_log
+from lakehouse.storage.log_maintenance import drop_read_log
+from lakehouse.storage.maintenance import Day
 from lakehouse.storage.staging import StagedFile, commit_files, writer_properties
 from lakehouse.storage.tables import table_location
 
@@ -48,7 +48,7 @@ class DeltaSink:
         self._acknowledged = AcknowledgementLog(settings)
         self._handles = TableHandles(settings)
         self._lock = Lock()
-        self._tender = Tender(settings, self.ask)
+        self._compactor = Compactor(settings, self.ask)
 
     def begin(self, batch: BatchKey) -> DeltaBatch:
         """Open a batch on the newest version of the raw table."""
@@ -271,16 +271,16 @@ class DeltaSink:
                         raise storage_error(error, spec.full_name) from error
         raise _too_many_writers(spec) from failure
 
-    def tend(self, spec: TableSpec, day: Day, *, waits: bool = True) -> None:
-        """Keep a table in few files after a commit; see `Tender.tend`."""
-        self._tender.tend(spec, day, waits=waits)
+    def compact(self, spec: TableSpec, day: Day, *, waits: bool = True) -> None:
+        """Keep a table in few files after a commit; see `Compactor.compact`."""
+        self._compactor.compact(spec, day, waits=waits)
 
     def close(self) -> None:
         """Return when nothing is done beside commits any more; only then end the process."""
-        self._tender.close()
+        self._compactor.close()
 
     def drop_read_log(self, spec: TableSpec) -> None:
-        """Drop log entries that nobody needs; see `lakehouse.storage.log_care`."""
+        """Drop log entries that nobody needs; see `lakehouse.storage.log_maintenance`."""
         drop_read_log(self.settings, spec)
 
     def delete(self, spec: TableSpec, predicate: str) -> None:

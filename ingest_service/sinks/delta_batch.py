@@ -29,8 +29,8 @@ from lakehouse.contracts.tables import (
 )
 from lakehouse.errors import EtaError
 from lakehouse.storage.attempts import is_won
-from lakehouse.storage.care import Day
 from lakehouse.storage.faults import storage_errors
+from lakehouse.storage.maintenance import Day
 from lakehouse.storage.staging import StagedRows
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ class DeltaBatch:
         """Keep the tables in few files; the batch is stored already, whatever happens here."""
         day = Day(self._batch.tenant_id, self._batch.ingest_date)
         for spec in (*beside_raw, self._raw_spec):
-            self._sink.tend(spec, day, waits=not self._batch.is_first)
+            self._sink.compact(spec, day, waits=not self._batch.is_first)
 
     def _delete_rows_of(self, comparison: str, specs: Sequence[TableSpec]) -> None:
         """Delete what this attempt (`=`), or every other one (`<>`), put beside raw."""

@@ -14,6 +14,7 @@ from ingest_service.settings import (
     settle_process,
 )
 from lakehouse.errors import EtaError
+from lakehouse.extras import missing_extra
 
 HALTED: Final = 3
 """Exit code when the consumer has stopped by itself and a person has to look."""
@@ -33,6 +34,11 @@ def main() -> int:
         return _consume(options, stop)
     except EtaError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if (missing := missing_extra(error)) is None:
+            raise
+        print(f"error: {missing}", file=sys.stderr)
         return 1
 
 

@@ -22,10 +22,16 @@ from ingest_service.dedupe.window import (
 )
 from ingest_service.rows import quarantine_rows, raw_rows, reasons_by_row, with_places
 from ingest_service.sinks.base import BatchKey
-from ingest_service.stream.places import Part, Places, batch_id_of
-from ingest_service.stream.reading import BadMessage, MessageReader, Place, RowGroup, TenantMessages
+from ingest_service.stream.positions import PartitionBatch, Positions, batch_id_of
+from ingest_service.stream.reading import (
+    BadMessage,
+    MessageReader,
+    Position,
+    RowGroup,
+    TenantMessages,
+)
 from ingest_service.stream.rejects import Outcome
-from ingest_service.stream.sink import Move, StreamRows
+from ingest_service.stream.sink import OffsetRange, StreamRows
 from lakehouse.contracts.identity import fingerprints
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
@@ -48,7 +54,7 @@ class Prepared:
     """
 
     rows: StreamRows
-    moves: list[Move]
+    ranges: list[OffsetRange]
     tallies: dict[DataType, Counter[str]]
     outcomes: list[Outcome]
     codes: Counter[tuple[DataType, str]]
@@ -103,7 +109,9 @@ class Intake:
         self._suppression = suppression
         self._clock = clock
 
-    def prepare(self, parts: Sequence[Part], poison: Set[Place] = frozenset()) -> Prepared:
+    def prepare(
+        self, parts: Sequence[PartitionBatch], poison: Set[Position] = frozenset()
+    ) -> Prepared:
         """Return the batch ready to be stored; `held` is to be closed when it is done with.
 
         Messages at `poison` are not read; they go to quarantine with their bytes.
@@ -111,7 +119,9 @@ class Intake:
         """
         self._tenants.begin()
         known_at = self._clock()
-        read = self._reader.read([(part.claim.data_type, part.records) for part in parts], poison)
+        read = self._reader.read(
+            [(part.assignment.data_type, part.records) for part in parts], poison
+        )
         tables = _Tables()
         prepared = Prepared(
             rows=StreamRows(
@@ -121,8 +131,8 @@ class Intake:
                 known_at.date().isoformat(),
                 f"stream-{token_hex(8)}",
             ),
-            moves=[Move(part.claim, part.after) for part in parts],
-            tallies={part.claim.data_type: Counter() for part in parts},
+            ranges=[OffsetRange(part.assignment, part.after) for part in parts],
+            tallies={part.assignment.data_type: Counter() for part in parts},
             outcomes=[],
             codes=Counter(),
             warnings=Counter(),
@@ -156,7 +166,7 @@ class _TenantRun:
         prepared: Prepared,
         tables: _Tables,
         messages: TenantMessages,
-        parts: Sequence[Part],
+        parts: Sequence[PartitionBatch],
         known_at: datetime,
     ) -> None:
         self._intake = intake
@@ -203,7 +213,7 @@ class _TenantRun:
         found = validator.validate(frame, self._key.known_at, faults=faults)
         rows, reasons, warnings = found.accepted, found.reasons, found.warnings
         prints = fingerprints(self._data_type, rows, found.payload, found.is_state)
-        places = Places.of(group.places, self._parts, self._tenant_id)
+        places = Positions.of(group.places, self._parts, self._tenant_id)
         subjects = validator.subjects(frame)
         suppressed = self._suppressed()
         reader = suppressed.readers(settings.sources).of(self._data_type, group.layout)
@@ -241,13 +251,13 @@ class _TenantRun:
         self._prepared.suppression_versions.setdefault(self._tenant_id, suppressed.version)
         return suppressed
 
-    def _store(self, rows: pl.DataFrame, places: Places) -> None:
+    def _store(self, rows: pl.DataFrame, places: Positions) -> None:
         self._count("stored", places, rows["row"])
         refs, batch_ids = places.columns(rows["row"])
         table = raw_rows(RAW_TABLES[self._data_type], rows, refs, self._key, batch_ids)
         self._tables.raw.setdefault((self._data_type, self._tenant_id), []).append(table)
 
-    def _quarantine(self, group: RowGroup, places: Places, refused: pl.DataFrame) -> None:
+    def _quarantine(self, group: RowGroup, places: Positions, refused: pl.DataFrame) -> None:
         self._count("quarantined", places, refused["row"])
         raw = group.raws(refused["row"].to_list())
         self._keep_aside(raw, places, refused["row"], refused["reasons"], group.layout)
@@ -260,13 +270,13 @@ class _TenantRun:
         for bad in self._messages.bad:
             reader = readers.of(self._data_type, bad.layout)
             if not suppressed.is_empty and suppressed.named([bad.raw], reader)[0]:
-                place = Places.of([bad.place], self._parts, self._tenant_id)
+                place = Positions.of([bad.place], self._parts, self._tenant_id)
                 self._count("suppressed", place, pl.Series([0], dtype=pl.UInt32))
                 continue
             by_layout.setdefault(bad.layout, []).append(bad)
             self._refuse(bad.code.value, 1)
         for layout, alike in by_layout.items():
-            places = Places.of([bad.place for bad in alike], self._parts, self._tenant_id)
+            places = Positions.of([bad.place for bad in alike], self._parts, self._tenant_id)
             rows = pl.Series(range(len(alike)), dtype=pl.UInt32)
             self._count("quarantined", places, rows)
             reasons = [
@@ -277,7 +287,7 @@ class _TenantRun:
     def _keep_aside(
         self,
         raw: list[bytes],
-        places: Places,
+        places: Positions,
         rows: pl.Series,
         reasons: pl.Series | list[list[dict[str, str]]],
         layout: SourceLayout,
@@ -302,14 +312,14 @@ class _TenantRun:
                 "source": SOURCE,
                 "batch_id": batch_id_of(part, self._tenant_id),
                 "source_ref": LEDGER_REF,
-                "attempt": part.claim.epoch,
+                "attempt": part.assignment.epoch,
             }
             for number, part in enumerate(self._parts)
             if received[number]  # type: ignore[index]
         ]
         for number, part in enumerate(self._parts):
             if received[number]:  # type: ignore[index]
-                of, aside = part.claim.feed.partition, int(tally["quarantined"][number])
+                of, aside = part.assignment.feed.partition, int(tally["quarantined"][number])
                 counts = (int(received[number]), aside)  # type: ignore[index]
                 one = Outcome(of.topic, of.number, self._tenant_id, *counts, self._codes)
                 self._prepared.outcomes.append(one)
@@ -320,7 +330,7 @@ class _TenantRun:
         for name in _OUTCOMES:
             self._prepared.tallies[self._data_type][name] += int(tally[name].sum())
 
-    def _count(self, outcome: str, places: Places, rows: pl.Series) -> None:
+    def _count(self, outcome: str, places: Positions, rows: pl.Series) -> None:
         if len(rows):
             parts = places.parts[rows.to_numpy()]
             self._tally[outcome] += np.bincount(parts, minlength=len(self._parts))

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from ingest_service.stream.avro import MAGIC, RegistryAwayError
 from ingest_service.stream.intake import Intake, Prepared
-from ingest_service.stream.places import Part
-from ingest_service.stream.reading import Place
+from ingest_service.stream.positions import PartitionBatch
+from ingest_service.stream.reading import Position
 from ingest_service.stream.wait import AWAY
 
 _log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ MOST: Final = 16
 """More such messages than this in one batch are a fault of the program, not of the messages."""
 
 
-def prepare_apart(intake: Intake, batch: Sequence[Part]) -> Prepared:
+def prepare_apart(intake: Intake, batch: Sequence[PartitionBatch]) -> Prepared:
     """Return the batch ready to be stored, with messages that cannot be read quarantined.
 
     Raises what `Intake.prepare` does: of `AWAY` at once, of other errors when it is not a few
@@ -31,9 +31,9 @@ def prepare_apart(intake: Intake, batch: Sequence[Part]) -> Prepared:
     except AWAY:
         raise
     except Exception as error:
-        poison: set[Place] = set()
+        poison: set[Position] = set()
         for number, part in enumerate(batch):
-            poison |= {Place(number, offset) for offset in _offsets(intake, part)}
+            poison |= {Position(number, offset) for offset in _offsets(intake, part)}
             if len(poison) > MOST:
                 raise
         if poison:
@@ -42,13 +42,15 @@ def prepare_apart(intake: Intake, batch: Sequence[Part]) -> Prepared:
         return intake.prepare(batch, frozenset(poison))
 
 
-def split_by_registry(intake: Intake, batch: Sequence[Part]) -> tuple[list[Part], list[Part]]:
+def split_by_registry(
+    intake: Intake, batch: Sequence[PartitionBatch]
+) -> tuple[list[PartitionBatch], list[PartitionBatch]]:
     """Return the parts that can be prepared without the registry, and those that wait for it.
 
     When the registry is back already, none waits.
     """
-    ready: list[Part] = []
-    waiting: list[Part] = []
+    ready: list[PartitionBatch] = []
+    waiting: list[PartitionBatch] = []
     for part in batch:
         has_avro = any((record.value or b"")[:1] == MAGIC for record in part.records)
         is_away = has_avro and _is_away(intake, part)
@@ -56,7 +58,7 @@ def split_by_registry(intake: Intake, batch: Sequence[Part]) -> tuple[list[Part]
     return ready, waiting
 
 
-def _is_away(intake: Intake, part: Part) -> bool:
+def _is_away(intake: Intake, part: PartitionBatch) -> bool:
     try:
         intake.prepare([part]).held.close()
     except RegistryAwayError:
@@ -66,11 +68,11 @@ def _is_away(intake: Intake, part: Part) -> bool:
     return False
 
 
-def _sorted(places: set[Place]) -> list[Place]:
+def _sorted(places: set[Position]) -> list[Position]:
     return sorted(places, key=lambda place: (place.part, place.offset))
 
 
-def _offsets(intake: Intake, part: Part) -> list[int]:
+def _offsets(intake: Intake, part: PartitionBatch) -> list[int]:
     """Return the offsets of the messages that cannot be read, not many more than `MOST`."""
     found: list[int] = []
     waiting = [part.records]
@@ -88,11 +90,13 @@ def _offsets(intake: Intake, part: Part) -> list[int]:
     return found
 
 
-def _fails(intake: Intake, part: Part, records: Sequence[Any]) -> bool:
+def _fails(intake: Intake, part: PartitionBatch, records: Sequence[Any]) -> bool:
     if not records:
         return False
     try:
-        intake.prepare([Part(part.claim, records, records[-1].offset + 1)]).held.close()
+        intake.prepare(
+            [PartitionBatch(part.assignment, records, records[-1].offset + 1)]
+        ).held.close()
     except AWAY:
         raise
     except Exception:  # noqa: BLE001 - the kind was logged with the first
@@ -100,6 +104,6 @@ def _fails(intake: Intake, part: Part, records: Sequence[Any]) -> bool:
     return False
 
 
-def _named(part: Part, offset: int) -> str:
-    partition = part.claim.feed.partition
+def _named(part: PartitionBatch, offset: int) -> str:
+    partition = part.assignment.feed.partition
     return f"{partition.topic}/{partition.number} at {offset}"

@@ -90,7 +90,7 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise EtaError(
             f"line {number} of the file is not a JSON object",
-            remedy="mend it; the lines before it were sent, and sending them again adds nothing",
+            remedy="correct it; the lines before it were sent, and sending them again adds nothing",
         )
     return found
 

@@ -40,7 +40,7 @@ _MANY: Final = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where a message stands: the feed's number within the micro-batch, and its offset."""
 
     part: int
@@ -51,7 +51,7 @@ class Place:
 class BadMessage:
     """A message that is no row."""
 
-    place: Place
+    place: Position
     raw: bytes
     layout: SourceLayout
     code: ReasonCode
@@ -62,7 +62,7 @@ class BadMessage:
 class RowGroup:
     """Rows of a tenant that are written alike."""
 
-    places: list[Place]
+    places: list[Position]
     texts: RowTexts
     layout: SourceLayout
 
@@ -85,9 +85,9 @@ class TenantMessages:
 class _Sorted:
     """Messages of one tenant and data type before they are read."""
 
-    json: dict[str | None, list[tuple[Place, bytes, bytes | None]]] = field(default_factory=dict)
+    json: dict[str | None, list[tuple[Position, bytes, bytes | None]]] = field(default_factory=dict)
     """By the mapping that the message asks for."""
-    avro: list[tuple[Place, bytes, bytes | None]] = field(default_factory=list)
+    avro: list[tuple[Position, bytes, bytes | None]] = field(default_factory=list)
     bad: list[BadMessage] = field(default_factory=list)
 
 
@@ -106,7 +106,7 @@ class MessageReader:
         self._decoder = StrictDecoder()
 
     def read(
-        self, parts: Sequence[tuple[DataType, Sequence[Any]]], poison: Set[Place] = frozenset()
+        self, parts: Sequence[tuple[DataType, Sequence[Any]]], poison: Set[Position] = frozenset()
     ) -> list[TenantMessages]:
         """Return the messages (Kafka's records) of a micro-batch's parts by tenant.
 
@@ -128,7 +128,7 @@ class MessageReader:
         data_type: DataType,
         parts: Sequence[tuple[DataType, Sequence[Any]]],
         homeless: list[BadMessage],
-        poison: Set[Place],
+        poison: Set[Position],
     ) -> dict[str, _Sorted]:
         by_tenant: dict[str, _Sorted] = {}
         tenants: dict[bytes | None, str | None] = {}
@@ -137,7 +137,7 @@ class MessageReader:
                 continue
             for record in records:
                 key, value = record.key, record.value
-                place = Place(part, record.offset)
+                place = Position(part, record.offset)
                 if key not in tenants:
                     tenants[key] = self._tenant_of(key, data_type)
                 tenant_id = tenants[key]
@@ -192,7 +192,7 @@ class MessageReader:
     def _read_json(
         self,
         data_type: DataType,
-        messages: list[tuple[Place, bytes, bytes | None]],
+        messages: list[tuple[Position, bytes, bytes | None]],
         columns: JsonColumns,
         mapping: str,
     ) -> RowGroup:
@@ -214,13 +214,13 @@ class MessageReader:
     def _read_avro(
         self,
         data_type: DataType,
-        messages: list[tuple[Place, bytes, bytes | None]],
+        messages: list[tuple[Position, bytes, bytes | None]],
         columns: JsonColumns,
         mapping: str,
         bad: list[BadMessage],
     ) -> list[RowGroup]:
         """Return one group per schema."""
-        by_schema: dict[str, tuple[list[Place], list[JsonRecord]]] = {}
+        by_schema: dict[str, tuple[list[Position], list[JsonRecord]]] = {}
         for place, value, _ in messages:
             try:
                 record, schema_text = self._avro.read(data_type, value)
@@ -297,7 +297,7 @@ def _asked_mapping(headers: Sequence[tuple[str, bytes | None]]) -> str | None:
 def _of_tenant(
     group: RowGroup,
     tenant_id: str,
-    messages: list[tuple[Place, bytes, bytes | None]],
+    messages: list[tuple[Position, bytes, bytes | None]],
     homeless: list[BadMessage],
 ) -> RowGroup:
     """Take out messages that say they are another tenant's than their key does."""
@@ -317,11 +317,13 @@ def _of_tenant(
     return RowGroup([group.places[row] for row in kept], texts, group.layout)
 
 
-def _bad(place: Place, value: bytes, code: ReasonCode) -> BadMessage:
+def _bad(place: Position, value: bytes, code: ReasonCode) -> BadMessage:
     return BadMessage(place, value, BYTES, code, EXPLANATIONS[code].meaning)
 
 
-def _homeless(place: Place, key: bytes | None, value: bytes | None, code: ReasonCode) -> BadMessage:
+def _homeless(
+    place: Position, key: bytes | None, value: bytes | None, code: ReasonCode
+) -> BadMessage:
     """Keep key and value: nobody else knows whose the message was meant to be."""
     whole = {
         "key": None if key is None else base64.b64encode(key).decode(),

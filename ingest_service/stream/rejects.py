@@ -133,6 +133,6 @@ def _alarm(outcome: Outcome, received: int, rejected: int) -> dict[str, str]:
         "message": f"{rejected} of the latest {received} messages of tenant {outcome.tenant_id} in "
         f"partition {outcome.partition} of {outcome.topic} were rejected (lately {reasons}); "
         "they are in quarantine, and everything else is stored",
-        "remedy": f"see `eta quarantine list --tenant {outcome.tenant_id}` for why, mend the "
+        "remedy": f"see `eta quarantine list --tenant {outcome.tenant_id}` for why, correct the "
         "producer or the tenant's mapping, and replay what is in quarantine",
     }

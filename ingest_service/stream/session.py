@@ -17,8 +17,8 @@ from ingest_service.stream.consumer_parts import ConsumerParts, Reread
 from ingest_service.stream.fetching import FetchGuard, Unreadable
 from ingest_service.stream.gathering import Gathered
 from ingest_service.stream.halts import BEFORE_ANY
-from ingest_service.stream.places import Part, topic_partition
-from ingest_service.stream.sink import Bounds, Claim, FencedError, StreamHaltError
+from ingest_service.stream.positions import PartitionBatch, topic_partition
+from ingest_service.stream.sink import Assignment, Bounds, FencedError, StreamHaltError
 from ingest_service.stream.status import CONSUMING, DEGRADED, WAITING
 from ingest_service.stream.wait import AWAY
 from ingest_service.stream.worker import BatchFailedError
@@ -39,7 +39,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, parts: ConsumerParts, reread: Reread) -> None:
         self._parts = parts
         self._reread = reread
-        self._claims: dict[TopicPartition, Claim] = {}
+        self._assignments: dict[TopicPartition, Assignment] = {}
         self._assigned: set[TopicPartition] = set()
         self._gathered = Gathered()
         self._is_full = self._is_suspects_turn = False
@@ -101,20 +101,20 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             records: dict[TopicPartition, list[Any]] = self._consumer.poll(timeout_ms=timeout)
         except LogTruncationError as error:
-            for part in set(error.divergent_offsets) & set(self._claims):
-                offset = self._claims[part].offset
+            for part in set(error.divergent_offsets) & set(self._assignments):
+                offset = self._assignments[part].offset
                 self._halt(part, offset, alarms.truncated(part, offset), at_once=True)
             return {}
         return records
 
     def _gather(self, records: dict[TopicPartition, list[Any]]) -> None:
         """Keep what was polled, and how far each partition is read: markers are no messages."""
-        for part, claim in self._claims.items():
+        for part, assignment in self._assignments.items():
             found = records.get(part, [])
             after = self._consumer.position(part, timeout_ms=0)
             if after is None:
-                after = found[-1].offset + 1 if found else claim.offset
-            if found or after > (self._gathered.after(part) or claim.offset):
+                after = found[-1].offset + 1 if found else assignment.offset
+            if found or after > (self._gathered.after(part) or assignment.offset):
                 self._gathered.add(part, found, after)
 
     def _hand_over(self) -> None:
@@ -127,7 +127,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
             is_full = False
         if is_full != self._is_full:
             self._is_full = is_full
-            for part in self._claims:
+            for part in self._assignments:
                 self._let_flow(part)
 
     def _submit(self) -> None:
@@ -140,8 +140,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         self._is_suspects_turn = ready != suspects[:1]
         for part in ready:
             records, after = self._gathered.take(part)
-            parts.append(Part(self._claims[part], records, after))
-            self._claims[part] = replace(self._claims[part], offset=after)
+            parts.append(PartitionBatch(self._assignments[part], records, after))
+            self._assignments[part] = replace(self._assignments[part], offset=after)
         if parts:
             self._worker.submit(parts)
 
@@ -157,10 +157,10 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         offsets = {}
         for batch in self._worker.take_stored():
             for part in batch:
-                tp = topic_partition(part.claim)
+                tp = topic_partition(part.assignment)
                 offsets[tp] = OffsetAndMetadata(part.after, "", -1)
                 self._parts.halts.passed(tp, part.after)
-        mine = {part: at for part, at in offsets.items() if part in self._claims}
+        mine = {part: at for part, at in offsets.items() if part in self._assignments}
         if not mine:
             return
         if not wait:
@@ -175,31 +175,31 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         own.metrics.retries.labels("fault").inc()
         self._worker.end()
         for at in failed.parts:
-            part, offset = topic_partition(at.claim), at.claim.offset
+            part, offset = topic_partition(at.assignment), at.assignment.offset
             if len(failed.parts) > 1:
                 own.halts.suspect(part, offset)
             else:
                 own.halts.strike(part, offset, alarms.failed(part, offset, failed))
         self._worker = own.new_worker()
-        self._claims.clear()
+        self._assignments.clear()
         self._gathered = Gathered()
         self._is_full = False
         self.on_partitions_assigned(self._consumer.assignment())
         own.backoff.wait()
 
     def _note_unreadable(self, part: TopicPartition, found: Unreadable) -> None:
-        if part in self._claims and self._consumer.position(part, timeout_ms=0) == found.first:
+        if part in self._assignments and self._consumer.position(part, timeout_ms=0) == found.first:
             self._halt(part, found.first, alarms.unreadable(found))
 
     def _note_waiting(self) -> None:
         """Read partitions again from where they wait for the registry; the others flow."""
         seconds = min(REGISTRY_SECONDS, self._parts.settings.backoff_most_seconds)
         for at in self._worker.take_waiting():
-            part, offset = topic_partition(at.claim), at.claim.offset
-            mine = self._claims.get(part)
-            if mine is None or mine.epoch != at.claim.epoch:
+            part, offset = topic_partition(at.assignment), at.assignment.offset
+            mine = self._assignments.get(part)
+            if mine is None or mine.epoch != at.assignment.epoch:
                 continue
-            self._claims[part] = at.claim
+            self._assignments[part] = at.assignment
             self._gathered.drop(part)
             self._consumer.seek(part, offset)
             self._halt(part, offset, alarms.registry_away(part, offset, seconds), at_once=True)
@@ -228,12 +228,12 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         bounds = bounds_of(self._consumer, new, numbers)
         begun = self._reread.begun
         topics = frozenset(p.topic for p in new - begun if p.topic in self._reread.topics)
-        for claim in self._taken(bounds, topics):
-            part = topic_partition(claim)
-            self._claims[part] = claim
+        for assignment in self._taken(bounds, topics):
+            part = topic_partition(assignment)
+            self._assignments[part] = assignment
             begun.add(part)
             own.halts.passed(part, 0)
-            self._consumer.seek(part, claim.offset)
+            self._consumer.seek(part, assignment.offset)
             self._let_flow(part)
         own.metrics.rebalances.inc(len(new))
         own.backoff.reset()
@@ -241,7 +241,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _taken(
         self, bounds: dict[TopicPartition, Bounds], reread: frozenset[str]
-    ) -> Iterator[Claim]:
+    ) -> Iterator[Assignment]:
         """Take partitions over; one that may not be read on halts, and the others do not."""
         own = self._parts
         wanted = {
@@ -259,7 +259,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
             for part in bounds:
                 own.halts.strike(part, BEFORE_ANY, alarm, at_once=True)
 
-    def _retried(self, attempt: Callable[[], list[Claim]]) -> list[Claim]:
+    def _retried(self, attempt: Callable[[], list[Assignment]]) -> list[Assignment]:
         own = self._parts
         while True:
             try:
@@ -280,7 +280,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self._look_at = now + LOOK_SECONDS
         lag: dict[str, int] = {}
-        if self._claims:
+        if self._assignments:
             try:
                 lag = self._lag()
             except KafkaError as error:
@@ -293,11 +293,11 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
             own.status.set(CONSUMING, "no partition is assigned to this one")
         own.status.show({"lag": lag})
         if now - self._refresh_at > REFRESH_SECONDS and self._worker.drain(1.0):
-            own.sink.refresh(list(self._claims.values()))
+            own.sink.refresh(list(self._assignments.values()))
             self._refresh_at = now
 
     def _try_again(self, part: TopicPartition) -> None:
-        if part in self._claims:
+        if part in self._assignments:
             self._let_flow(part)
         elif part.partition >= 0:
             self._assigned.add(part)  # it halted when it was taken over
@@ -306,10 +306,10 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._existing_topics()
 
     def _lag(self) -> dict[str, int]:
-        ends = self._consumer.end_offsets(list(self._claims), timeout_ms=1_000)
+        ends = self._consumer.end_offsets(list(self._assignments), timeout_ms=1_000)
         lag = {}
         for part, end in ends.items():
-            behind = max(0, end - self._claims[part].offset)
+            behind = max(0, end - self._assignments[part].offset)
             self._parts.metrics.lag.labels(part.topic, str(part.partition)).set(behind)
             lag[f"{part.topic}/{part.partition}"] = behind
         return lag
@@ -325,7 +325,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Let what is under way end, so that the next owner need not do it again."""
         gone = set(revoked)
-        if any(part in self._claims for part in gone):
+        if any(part in self._assignments for part in gone):
             self._worker.drain(self._parts.settings.session_timeout_ms / 2_000)
         self.on_partitions_lost(gone)
 
@@ -333,6 +333,6 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         """Forget what was gathered: the next owner reads it."""
         for part in lost:
             self._assigned.discard(part)
-            self._claims.pop(part, None)
+            self._assignments.pop(part, None)
             self._gathered.drop(part)
             self._parts.halts.forget(part)

@@ -23,7 +23,7 @@ from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_QUARANTINE, RAW_TABLES, TableSpec
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
-from lakehouse.storage.care import Day
+from lakehouse.storage.maintenance import Day
 from lakehouse.storage.staging import StagedFile, StagedRows
 from lakehouse.storage.stream_offsets import Feed, Partition
 
@@ -64,7 +64,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Assignment:
     """A feed that this process owns; `offset` is of the next message to store."""
 
     feed: Feed
@@ -74,10 +74,10 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """What a batch does to a feed: messages [claim.offset, after) are dealt with."""
+class OffsetRange:
+    """What a batch does to a feed: messages [assignment.offset, after) are dealt with."""
 
-    claim: Claim
+    assignment: Assignment
     after: int
 
 
@@ -104,7 +104,7 @@ class StreamSink:
         self,
         wanted: Mapping[Partition, tuple[DataType, Bounds]],
         reread: frozenset[str] = frozenset(),
-    ) -> list[Claim]:
+    ) -> list[Assignment]:
         """Own partitions from now on; return where each is to be read from.
 
         A partition that was never read begins at its first message. Topics in `reread` begin a
@@ -112,20 +112,20 @@ class StreamSink:
         that were never stored.
         """
         for _ in range(TAKE_OVER_TRIES):
-            claims = [self._claim(part, *wanted[part], reread) for part in sorted(wanted)]
-            if not claims:
+            assignments = [self._assign(part, *wanted[part], reread) for part in sorted(wanted)]
+            if not assignments:
                 return []
-            epoch = 1 + max(self._newest_epoch(claim) for claim in claims)
-            claims = [replace(claim, epoch=epoch) for claim in claims]
-            if not self._fence(claims, {part: bounds for part, (_, bounds) in wanted.items()}):
+            epoch = 1 + max(self._newest_epoch(assignment) for assignment in assignments)
+            assignments = [replace(assignment, epoch=epoch) for assignment in assignments]
+            if not self._fence(assignments, {part: bounds for part, (_, bounds) in wanted.items()}):
                 continue
             for spec in BESIDE_RAW:
-                self._clear(spec, claims)
-            return claims
+                self._clear(spec, assignments)
+            return assignments
         raise FencedError
 
     def store(
-        self, rows: StreamRows, moves: Sequence[Move], is_current: Callable[[], bool]
+        self, rows: StreamRows, ranges: Sequence[OffsetRange], is_current: Callable[[], bool]
     ) -> None:
         """Store a micro-batch, or find that it is stored already; may be repeated after an error.
 
@@ -137,23 +137,27 @@ class StreamSink:
         """
         day = rows.ingest_date
         if rows.quarantine:
-            self._commit(RAW_QUARANTINE, rows.quarantine, day, moves, rows.name, is_current)
-        self._commit(OPS_INGEST_LEDGER, rows.ledger, day, moves, rows.name, is_current)
+            self._commit(RAW_QUARANTINE, rows.quarantine, day, ranges, rows.name, is_current)
+        self._commit(OPS_INGEST_LEDGER, rows.ledger, day, ranges, rows.name, is_current)
         self._delta.sync.logs(spec.path for spec in BESIDE_RAW)
-        for data_type in sorted({move.claim.data_type for move in moves}):
+        for data_type in sorted({offset_range.assignment.data_type for offset_range in ranges}):
             tables = {tenant: of for (kind, tenant), of in rows.raw.items() if kind is data_type}
-            mine = [move for move in moves if move.claim.data_type is data_type]
+            mine = [
+                offset_range
+                for offset_range in ranges
+                if offset_range.assignment.data_type is data_type
+            ]
             self._commit(RAW_TABLES[data_type], tables, day, mine, rows.name, is_current)
             self._delta.sync.logs([RAW_TABLES[data_type].path])
 
-    def tend(self, rows: StreamRows) -> None:
+    def compact(self, rows: StreamRows) -> None:
         """Merge small files and shorten logs where needed; the batch is stored already."""
         days = [(RAW_TABLES[kind], tenant) for kind, tenant in rows.raw]
         days += [(RAW_QUARANTINE, tenant) for tenant in rows.quarantine]
         days += [(OPS_INGEST_LEDGER, tenant) for tenant in rows.ledger]
         try:
             for spec, tenant in days:
-                self._delta.tend(spec, Day(tenant, rows.ingest_date))
+                self._delta.compact(spec, Day(tenant, rows.ingest_date))
             self._since_clean += 1
             if self._since_clean >= CLEAN_EVERY:
                 self._since_clean = 0
@@ -162,17 +166,17 @@ class StreamSink:
         except Exception as error:  # noqa: BLE001 - a later batch tries again
             _log.warning("small files were not merged: %s", type(error).__qualname__)
 
-    def refresh(self, claims: Sequence[Claim]) -> None:
+    def refresh(self, assignments: Sequence[Assignment]) -> None:
         """Write the offsets of idle feeds again: transactions are dropped after 30 days."""
-        for data_type in sorted({claim.data_type for claim in claims}):
-            moves = [Move(c, c.offset) for c in claims if c.data_type is data_type]
+        for data_type in sorted({assignment.data_type for assignment in assignments}):
+            ranges = [OffsetRange(c, c.offset) for c in assignments if c.data_type is data_type]
             self._delta.commit_checked(
-                RAW_TABLES[data_type], (), _transactions(moves), partial(_is_owned, moves=moves)
+                RAW_TABLES[data_type], (), _transactions(ranges), partial(_is_owned, ranges=ranges)
             )
 
-    def _claim(
+    def _assign(
         self, part: Partition, data_type: DataType, bounds: Bounds, reread: frozenset[str]
-    ) -> Claim:
+    ) -> Assignment:
         return self._delta.ask(
             RAW_TABLES[data_type], lambda raw: self._claim_of(raw, part, data_type, bounds, reread)
         )
@@ -184,39 +188,43 @@ class StreamSink:
         data_type: DataType,
         bounds: Bounds,
         reread: frozenset[str],
-    ) -> Claim:
+    ) -> Assignment:
         generation = raw.transaction_version(part.generation_id) or 0
         if part.topic in reread and raw.transaction_version(part.offset_id(generation)) is not None:
-            return Claim(Feed(part, generation + 1), data_type, 0, bounds.first)
+            return Assignment(Feed(part, generation + 1), data_type, 0, bounds.first)
         feed = Feed(part, generation)
         offset = raw.transaction_version(feed.offset_id)
         if offset is None:
-            return Claim(feed, data_type, 0, bounds.first)
+            return Assignment(feed, data_type, 0, bounds.first)
         _check_bounds(part, offset, raw.transaction_version(part.topic_id), bounds)
-        return Claim(feed, data_type, 0, offset)
+        return Assignment(feed, data_type, 0, offset)
 
-    def _newest_epoch(self, claim: Claim) -> int:
-        specs = (RAW_TABLES[claim.data_type], *BESIDE_RAW)
-        owner = claim.feed.partition.owner_id
+    def _newest_epoch(self, assignment: Assignment) -> int:
+        specs = (RAW_TABLES[assignment.data_type], *BESIDE_RAW)
+        owner = assignment.feed.partition.owner_id
         return max(self._delta.state(spec, owner) or 0 for spec in specs)
 
-    def _fence(self, claims: Sequence[Claim], bounds: Mapping[Partition, Bounds]) -> bool:
+    def _fence(self, assignments: Sequence[Assignment], bounds: Mapping[Partition, Bounds]) -> bool:
         """Put the new number into every table, raw last; False when somebody was faster."""
-        owners = {claim.feed.partition.owner_id: claim.epoch for claim in claims}
+        owners = {
+            assignment.feed.partition.owner_id: assignment.epoch for assignment in assignments
+        }
         for spec in BESIDE_RAW:
-            if not self._delta.commit_checked(spec, (), owners, partial(_is_newer, claims=claims)):
+            if not self._delta.commit_checked(
+                spec, (), owners, partial(_is_newer, assignments=assignments)
+            ):
                 return False
-        for data_type in sorted({claim.data_type for claim in claims}):
-            mine = [claim for claim in claims if claim.data_type is data_type]
+        for data_type in sorted({assignment.data_type for assignment in assignments}):
+            mine = [assignment for assignment in assignments if assignment.data_type is data_type]
             transactions: dict[str, int] = {}
-            for claim in mine:
-                part = claim.feed.partition
-                transactions[part.owner_id] = claim.epoch
-                transactions[part.generation_id] = claim.feed.generation
+            for assignment in mine:
+                part = assignment.feed.partition
+                transactions[part.owner_id] = assignment.epoch
+                transactions[part.generation_id] = assignment.feed.generation
                 transactions[part.topic_id] = bounds[part].topic_number
-                transactions[claim.feed.offset_id] = claim.offset
+                transactions[assignment.feed.offset_id] = assignment.offset
 
-            def may_take(table: DeltaTable, mine: Sequence[Claim] = mine) -> bool:
+            def may_take(table: DeltaTable, mine: Sequence[Assignment] = mine) -> bool:
                 # the offset is written as it was read: nobody may have moved it since
                 return _is_newer(table, mine) and all(
                     table.transaction_version(c.feed.offset_id) in (None, c.offset) for c in mine
@@ -226,20 +234,20 @@ class StreamSink:
                 return False
         return True
 
-    def _clear(self, spec: TableSpec, claims: Sequence[Claim]) -> None:
+    def _clear(self, spec: TableSpec, assignments: Sequence[Assignment]) -> None:
         """Remove what earlier owners put beside raw and did not store."""
         ahead = [
-            claim
-            for claim in claims
-            if (self._delta.state(spec, claim.feed.offset_id) or 0) > claim.offset
+            assignment
+            for assignment in assignments
+            if (self._delta.state(spec, assignment.feed.offset_id) or 0) > assignment.offset
         ]
-        for claim in ahead:
+        for assignment in ahead:
             of_batch = "" if spec is RAW_QUARANTINE else " and replay = 0"
-            self._delta.delete(spec, f"{claim.feed.not_before(claim.offset)}{of_batch}")
+            self._delta.delete(spec, f"{assignment.feed.not_before(assignment.offset)}{of_batch}")
         if ahead:
-            moves = [Move(claim, claim.offset) for claim in ahead]
+            ranges = [OffsetRange(assignment, assignment.offset) for assignment in ahead]
             done = self._delta.commit_checked(
-                spec, (), _transactions(moves), partial(_has_owner, moves=moves)
+                spec, (), _transactions(ranges), partial(_has_owner, ranges=ranges)
             )
             if not done:
                 raise FencedError
@@ -249,7 +257,7 @@ class StreamSink:
         spec: TableSpec,
         tables: Mapping[str, Sequence[pa.Table]],
         day: str,
-        moves: Sequence[Move],
+        ranges: Sequence[OffsetRange],
         name: str,
         is_current: Callable[[], bool],
     ) -> None:
@@ -265,10 +273,10 @@ class StreamSink:
             if not is_current():
                 # Files of an attempt whose answer was lost may be among these: they stay.
                 raise FencedError("somebody was erased while the messages were read")
-            return follows(table, moves)
+            return follows(table, ranges)
 
-        if not self._delta.commit_checked(spec, files, _transactions(moves), check):
-            if self._delta.ask(spec, lambda table: _is_done(table, moves)):
+        if not self._delta.commit_checked(spec, files, _transactions(ranges), check):
+            if self._delta.ask(spec, lambda table: _is_done(table, ranges)):
                 return  # by an earlier attempt, of which the answer was lost
             # The files stay: an attempt of which the answer was lost may have committed them.
             raise FencedError
@@ -288,47 +296,52 @@ class StreamSink:
             raise
 
 
-def _is_newer(table: DeltaTable, claims: Sequence[Claim]) -> bool:
+def _is_newer(table: DeltaTable, assignments: Sequence[Assignment]) -> bool:
     """Whether the take-over's number is newer than every one in the table."""
     return all(
-        (table.transaction_version(claim.feed.partition.owner_id) or 0) < claim.epoch
-        for claim in claims
+        (table.transaction_version(assignment.feed.partition.owner_id) or 0) < assignment.epoch
+        for assignment in assignments
     )
 
 
-def _transactions(moves: Sequence[Move]) -> dict[str, int]:
+def _transactions(ranges: Sequence[OffsetRange]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for move in moves:
-        found[move.claim.feed.partition.owner_id] = move.claim.epoch
-        found[move.claim.feed.offset_id] = move.after
+    for offset_range in ranges:
+        found[offset_range.assignment.feed.partition.owner_id] = offset_range.assignment.epoch
+        found[offset_range.assignment.feed.offset_id] = offset_range.after
     return found
 
 
-def _has_owner(table: DeltaTable, moves: Sequence[Move]) -> bool:
+def _has_owner(table: DeltaTable, ranges: Sequence[OffsetRange]) -> bool:
     return all(
-        table.transaction_version(move.claim.feed.partition.owner_id) == move.claim.epoch
-        for move in moves
+        table.transaction_version(offset_range.assignment.feed.partition.owner_id)
+        == offset_range.assignment.epoch
+        for offset_range in ranges
     )
 
 
-def _is_owned(table: DeltaTable, moves: Sequence[Move]) -> bool:
+def _is_owned(table: DeltaTable, ranges: Sequence[OffsetRange]) -> bool:
     """Whether raw's feeds are this process's and stand where the batch begins."""
-    return _has_owner(table, moves) and all(
-        table.transaction_version(move.claim.feed.offset_id) == move.claim.offset for move in moves
+    return _has_owner(table, ranges) and all(
+        table.transaction_version(offset_range.assignment.feed.offset_id)
+        == offset_range.assignment.offset
+        for offset_range in ranges
     )
 
 
-def _may_follow(table: DeltaTable, moves: Sequence[Move]) -> bool:
+def _may_follow(table: DeltaTable, ranges: Sequence[OffsetRange]) -> bool:
     """Whether a table beside raw, which not every batch touches, holds nothing of the batch."""
-    return _has_owner(table, moves) and all(
-        (table.transaction_version(move.claim.feed.offset_id) or 0) <= move.claim.offset
-        for move in moves
+    return _has_owner(table, ranges) and all(
+        (table.transaction_version(offset_range.assignment.feed.offset_id) or 0)
+        <= offset_range.assignment.offset
+        for offset_range in ranges
     )
 
 
-def _is_done(table: DeltaTable, moves: Sequence[Move]) -> bool:
-    return _has_owner(table, moves) and all(
-        table.transaction_version(move.claim.feed.offset_id) == move.after for move in moves
+def _is_done(table: DeltaTable, ranges: Sequence[OffsetRange]) -> bool:
+    return _has_owner(table, ranges) and all(
+        table.transaction_version(offset_range.assignment.feed.offset_id) == offset_range.after
+        for offset_range in ranges
     )
 
 

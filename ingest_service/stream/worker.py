@@ -15,9 +15,9 @@ from ingest_service.stream.avro import RegistryAwayError
 from ingest_service.stream.intake import Intake, Prepared
 from ingest_service.stream.isolation import prepare_apart, split_by_registry
 from ingest_service.stream.metrics import StreamMetrics
-from ingest_service.stream.places import Part
+from ingest_service.stream.positions import PartitionBatch
 from ingest_service.stream.rejects import RejectWatch
-from ingest_service.stream.sink import Claim, FencedError, StreamHaltError, StreamSink
+from ingest_service.stream.sink import Assignment, FencedError, StreamHaltError, StreamSink
 from ingest_service.stream.status import CONSUMING, WAITING, Status
 from ingest_service.stream.wait import AWAY, Backoff, StoppedError
 from lakehouse.errors import EtaError
@@ -37,7 +37,7 @@ QUEUED: Final = 1
 class BatchFailedError(Exception):
     """A micro-batch failed in a way that nobody foresaw; nothing of it is in raw, or all of it."""
 
-    def __init__(self, parts: Sequence[Part], step: str, cause: BaseException) -> None:
+    def __init__(self, parts: Sequence[PartitionBatch], step: str, cause: BaseException) -> None:
         super().__init__(f"{type(cause).__qualname__} while the batch was {step}")
         self.parts = parts
         self.known = cause if isinstance(cause, EtaError) else None
@@ -62,12 +62,12 @@ class Worker:
 
     def __init__(self, parts: WorkerParts) -> None:
         self._parts = parts
-        self._queue: Queue[Sequence[Part] | None] = Queue(QUEUED)
+        self._queue: Queue[Sequence[PartitionBatch] | None] = Queue(QUEUED)
         self._idle = Condition()
         self._open = 0
-        self._stored: list[Sequence[Part]] = []
-        self._waiting: list[Part] = []
-        self._held: dict[Partition, Claim] = {}
+        self._stored: list[Sequence[PartitionBatch]] = []
+        self._waiting: list[PartitionBatch] = []
+        self._held: dict[Partition, Assignment] = {}
         """Where partitions stand that wait for the registry; what lies behind that is left out."""
         self._error: BaseException | None = None
         self._thread = Thread(target=self._work, name="store", daemon=True)
@@ -78,7 +78,7 @@ class Worker:
         """Whether `submit` would not wait."""
         return not self._queue.full()
 
-    def submit(self, parts: Sequence[Part]) -> None:
+    def submit(self, parts: Sequence[PartitionBatch]) -> None:
         """Hand over a micro-batch; call it when there is room."""
         with self._idle:
             self._open += 1
@@ -97,7 +97,7 @@ class Worker:
                     return False
             return self._error is None
 
-    def take_stored(self) -> list[Sequence[Part]]:
+    def take_stored(self) -> list[Sequence[PartitionBatch]]:
         """Return the batches stored since the last call; raises what ended the worker."""
         with self._idle:
             stored, self._stored = self._stored, []
@@ -106,7 +106,7 @@ class Worker:
             raise error
         return stored
 
-    def take_waiting(self) -> list[Part]:
+    def take_waiting(self) -> list[PartitionBatch]:
         """Return what was not stored since the registry is away: read it again from there."""
         with self._idle:
             waiting, self._waiting = self._waiting, []
@@ -133,10 +133,10 @@ class Worker:
                 self._error = error
                 self._idle.notify_all()
 
-    def _store(self, batch: Sequence[Part]) -> Sequence[Part]:
+    def _store(self, batch: Sequence[PartitionBatch]) -> Sequence[PartitionBatch]:
         """Store a batch less the partitions that wait for the registry; return what was stored."""
         step = "prepared"
-        batch = [part for part in batch if not self._is_behind(part.claim)]
+        batch = [part for part in batch if not self._is_behind(part.assignment)]
         try:
             began = perf_counter()
             prepared = None
@@ -152,7 +152,7 @@ class Worker:
                 step = "stored"
                 self._commit(prepared)
             for part in batch:
-                self._held.pop(part.claim.feed.partition, None)
+                self._held.pop(part.assignment.feed.partition, None)
             self._observe(batch, prepared, prepared_at - began, perf_counter() - prepared_at)
         except (*AWAY, BatchFailedError, StoppedError, KeyboardInterrupt, SystemExit):
             raise
@@ -162,20 +162,22 @@ class Worker:
             raise BatchFailedError(batch, step, error) from error
         return batch
 
-    def _is_behind(self, claim: Claim) -> bool:
-        held = self._held.get(claim.feed.partition)
-        return held is not None and held.epoch == claim.epoch and held.offset < claim.offset
+    def _is_behind(self, assignment: Assignment) -> bool:
+        held = self._held.get(assignment.feed.partition)
+        return (
+            held is not None and held.epoch == assignment.epoch and held.offset < assignment.offset
+        )
 
-    def _hold(self, batch: Sequence[Part]) -> list[Part]:
+    def _hold(self, batch: Sequence[PartitionBatch]) -> list[PartitionBatch]:
         """Set aside the parts that need the registry; return the others."""
         self._parts.metrics.retries.labels("registry").inc()
         ready, waiting = split_by_registry(self._parts.intake, batch)
-        self._held.update({part.claim.feed.partition: part.claim for part in waiting})
+        self._held.update({part.assignment.feed.partition: part.assignment for part in waiting})
         with self._idle:
             self._waiting += waiting
         return ready
 
-    def _prepared(self, batch: Sequence[Part]) -> Prepared:
+    def _prepared(self, batch: Sequence[PartitionBatch]) -> Prepared:
         """Return the batch ready to be stored; one tenant's trouble does not hold it for ever."""
         tries = 0
 
@@ -195,7 +197,7 @@ class Worker:
         own = self._parts
         self._retried(
             lambda: own.sink.store(
-                prepared.rows, prepared.moves, lambda: own.intake.is_current(prepared)
+                prepared.rows, prepared.ranges, lambda: own.intake.is_current(prepared)
             )
         )
         prepared.publish()
@@ -224,7 +226,7 @@ class Worker:
             _log.warning("the state could not be set: %s at %s", *named(error))
 
     def _observe(
-        self, batch: Sequence[Part], prepared: Prepared, prepare: float, commit: float
+        self, batch: Sequence[PartitionBatch], prepared: Prepared, prepare: float, commit: float
     ) -> None:
         """Count what was stored; the batch stays stored when that fails."""
         metrics, now = self._parts.metrics, time()
@@ -234,7 +236,7 @@ class Worker:
             metrics.batch_rows.observe(sum(len(part.records) for part in batch))
             for part in batch:
                 made = np.fromiter((record.timestamp for record in part.records), np.float64)
-                topic = part.claim.feed.partition.topic
+                topic = part.assignment.feed.partition.topic
                 made = made[made >= 0]  # -1: the producer wrote no time
                 metrics.latency.observe(topic, np.maximum(0.0, now - made / 1_000))
             for data_type, tally in prepared.tallies.items():
@@ -244,7 +246,7 @@ class Worker:
             for (data_type, code), count in prepared.warnings.items():
                 metrics.warnings.labels(data_type.value, code).inc(count)
             self._parts.rejects.note(prepared.outcomes)
-            self._parts.sink.tend(prepared.rows)
+            self._parts.sink.compact(prepared.rows)
         except Exception as error:  # noqa: BLE001 - figures are not worth a batch
             _log.warning("a batch was stored, and %s at %s after it", *named(error))
 

@@ -1,7 +1,7 @@
 """How messages become rows: by a mapping of the tenant, or as Segment's calls.
 
 An adapter says what the rows of a message are; a source mapping says what their fields are. So a
-row in quarantine is read again like any other, and a tenant mends its mapping, not its code.
+row in quarantine is read again like any other, and a tenant corrects its mapping, not its code.
 """
 
 from collections.abc import Callable, Sequence

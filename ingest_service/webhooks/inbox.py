@@ -5,10 +5,10 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from ingest_service.background import Background
-from ingest_service.events.outcomes import Told
+from ingest_service.events.outcomes import EventResults
 from ingest_service.events.parsing import EventLimits
 from ingest_service.events.writer import EventRequest, EventWriter
 from ingest_service.json_files.rows import JsonColumns, RowTexts
@@ -16,8 +16,8 @@ from ingest_service.webhooks.adapters import conflicting_rows, rows_of
 from ingest_service.webhooks.signatures import Message
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.control.database import (
+    ControlDatabase,
     KeptMessage,
-    Received,
     WebhookSource,
     conflict_hash,
     message_hash,
@@ -36,62 +36,6 @@ SOURCE: Final = "webhook"
 Refused = Literal["known", "replayed", "running", "conflict"]
 
 
-class MessageLog(Protocol):
-    """Which messages there were; see `lakehouse.control.webhook_messages.WebhookMessages`."""
-
-    def receive(
-        self,
-        source_id: str,
-        message_id: str,
-        sent_at: int,
-        payload: bytes,
-        session_id: str,
-        *,
-        by_previous: bool = ...,
-    ) -> Received:
-        """Keep a message, durably."""
-        ...
-
-    def holder(self, source_id: str, message_id_hash: str) -> str | None:
-        """Return the session of a message that is kept."""
-        ...
-
-    def done(self, source_id: str, message_id_hash: str) -> None:
-        """Drop its payload."""
-        ...
-
-    def forget(self, source_id: str, message_id_hash: str) -> None:
-        """Take it for never received."""
-        ...
-
-    def kept(
-        self, besides: str | None = ..., *, limit: int = ..., after: KeptMessage | None = ...
-    ) -> Sequence[KeptMessage]:
-        """Return those that wait to be stored."""
-        ...
-
-
-class InboxControl(Protocol):
-    """What the inbox needs of the control database."""
-
-    @property
-    def messages(self) -> MessageLog:
-        """The messages."""
-        ...
-
-    def any_webhook_source(self, source_id: str) -> WebhookSource:
-        """Return a source, also one that was removed."""
-        ...
-
-    def tenant_settings(self, tenant_id: str) -> TenantSettings:
-        """Return a tenant's settings."""
-        ...
-
-    def has_ended(self, session_id: str) -> bool:
-        """Whether the process of a session is known to be dead."""
-        ...
-
-
 class Inbox:
     """Takes messages in: kept first, then stored as events, then forgotten but for their id.
 
@@ -100,7 +44,7 @@ class Inbox:
     """
 
     def __init__(
-        self, control: InboxControl, writer: EventWriter, session_id: str, limits: EventLimits
+        self, control: ControlDatabase, writer: EventWriter, session_id: str, limits: EventLimits
     ) -> None:
         self._control = control
         self._writer = writer
@@ -117,7 +61,7 @@ class Inbox:
 
     async def take(
         self, source: WebhookSource, message: Message, body: bytes, request: EventRequest
-    ) -> Told | Refused:
+    ) -> EventResults | Refused:
         """Store a message; return when it is durable, with what became of its events.
 
         `known`: a repetition that was signed anew; `replayed`: the very request again; `running`:
@@ -138,7 +82,7 @@ class Inbox:
 
     async def _take(
         self, source: WebhookSource, message: Message, body: bytes, request: EventRequest
-    ) -> Told | Refused:
+    ) -> EventResults | Refused:
         hashes = await asyncio.to_thread(_hashes, message, body)
         with self._in_work.of(source.source_id, hashes) as is_alone:
             found = await asyncio.to_thread(
@@ -161,7 +105,9 @@ class Inbox:
                 return "known" if is_left else "running"
             return "conflict" if found == "known_conflict" else found
 
-    async def _write(self, source: WebhookSource, hashed: str, request: EventRequest) -> Told:
+    async def _write(
+        self, source: WebhookSource, hashed: str, request: EventRequest
+    ) -> EventResults:
         log = self._control.messages
         try:
             written = await self._writer.write(request)

@@ -6,6 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from lakehouse.errors import EtaError
+from lakehouse.extras import missing_extra
 
 FAILED: Final = 1
 """Exit code of an error that says what to do about it."""
@@ -29,6 +30,10 @@ class EtaGroup(TyperGroup):
         except Exception as error:
             if ctx.params.get("debug") or _is_typers_own(error):
                 raise
+            if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)):
+                _say("Error", missing.message)
+                _say("What to do", missing.remedy)
+                raise typer.Exit(FAILED) from error
             _say("Unexpected error", f"{type(error).__name__} in {_place(error)}")
             _say("What to do", "run the same command with ETA_DEBUG=1 to see the traceback")
             raise typer.Exit(BROKEN) from error

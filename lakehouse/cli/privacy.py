@@ -177,7 +177,7 @@ def verify(
     ] = None,
 ) -> None:
     """Look for people everywhere, or check a certificate; exit code 1 when something is found."""
-    from lakehouse.privacy.needles import Needles
+    from lakehouse.privacy.identifier_patterns import IdentifierPatterns
     from lakehouse.privacy.verify import search, summary
     from lakehouse.settings import LakeSettings
 
@@ -187,7 +187,7 @@ def verify(
             return
         read = listed_or_as_read(database, tenant, given(user, file))
         subjects = with_mapped(database, tenant, read)
-        found = search(LakeSettings(), database, tenant, Needles(subjects))
+        found = search(LakeSettings(), database, tenant, IdentifierPatterns(subjects))
     note(f"{sum(found.files.values()):,} files with {found.bytes / 2**20:,.1f} MiB were searched.")
     if not found.is_clean:
         columns = ("kind", "path", "how", "count")

@@ -174,7 +174,7 @@ def _search_for(
 ) -> list[str]:
     from lakehouse.privacy.checking import as_certified, mapped_subjects, those_named
     from lakehouse.privacy.id_files import read_ids
-    from lakehouse.privacy.needles import Needles
+    from lakehouse.privacy.identifier_patterns import IdentifierPatterns
     from lakehouse.privacy.verify import search, summary
 
     read = read_ids(ids)
@@ -190,8 +190,8 @@ def _search_for(
         )
     if not named:
         return wrong
-    needles = Needles([*named, *mapped_subjects(database, certificate, named)])
-    found = search(settings, database, str(certificate["tenant_id"]), needles)
+    patterns = IdentifierPatterns([*named, *mapped_subjects(database, certificate, named)])
+    found = search(settings, database, str(certificate["tenant_id"]), patterns)
     note(f"{sum(found.files.values()):,} files with {found.bytes / 2**20:,.1f} MiB were searched.")
     if not found.is_clean:
         columns = ("kind", "path", "how", "count")

@@ -1,4 +1,4 @@
-"""`eta quarantine`: see, mend and take in what was refused."""
+"""`eta quarantine`: see, correct and take in what was refused."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from lakehouse.storage.quarantine import Quarantine
 
-app = typer.Typer(help="See, mend and take in refused rows.", no_args_is_help=True)
+app = typer.Typer(help="See, correct and take in refused rows.", no_args_is_help=True)
 
 Tenant = Annotated[str, typer.Option(help="The tenant's id.")]
 Batch = Annotated[str | None, typer.Option(help="Only this batch.")]
@@ -79,7 +79,7 @@ def export(
 
     count = export_rows(_having(_quarantine(tenant, batch), code), out)
     note(f"{count:,} rows written to {out}; it holds personal data, delete it when done")
-    note(f"Mend them there, then: `eta quarantine fix --tenant {tenant} --rows {out}`")
+    note(f"Correct them there, then: `eta quarantine fix --tenant {tenant} --rows {out}`")
 
 
 @app.command()
@@ -96,12 +96,13 @@ def fix(
         typer.Option(exists=True, dir_okay=False, help="New settings of the tenant, as for set."),
     ] = None,
     rows: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="An export with mended rows.")
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="An export with corrected rows."),
     ] = None,
     batch: Batch = None,
     mapping: Mapping = None,
 ) -> None:
-    """Change the tenant's settings or give mended rows, and replay; safe to repeat."""
+    """Change the tenant's settings or give corrected rows, and replay; safe to repeat."""
     from lakehouse.cli.control import control_database
     from lakehouse.control.settings_file import read_settings
 

@@ -14,7 +14,7 @@ app = typer.Typer(help="See and keep the tables' health.", no_args_is_help=True)
 def health() -> None:
     """Show files and log of every table that the service writes; exit code 1 over the bound."""
     from lakehouse.settings import LakeSettings
-    from lakehouse.storage.care import SMALL_FILES, table_health
+    from lakehouse.storage.maintenance import SMALL_FILES, table_health
     from lakehouse.storage.tables import ensure_tables
 
     settings = LakeSettings()
@@ -46,7 +46,7 @@ def compact(
 ) -> None:
     """Merge the files of days that have ended; may run beside writers and readers."""
     from lakehouse.settings import LakeSettings
-    from lakehouse.storage.care import merge_ended_days
+    from lakehouse.storage.maintenance import merge_ended_days
     from lakehouse.storage.tables import ensure_tables
 
     settings = LakeSettings()
@@ -67,7 +67,7 @@ def clean(
 ) -> None:
     """Shorten logs and delete files that nobody needs; pinned training sets stay readable."""
     from lakehouse.settings import LakeSettings
-    from lakehouse.storage.care import clean_tables
+    from lakehouse.storage.maintenance import clean_tables
     from lakehouse.storage.tables import ensure_tables
     from lakehouse.training.publish import pinned_versions
 

@@ -170,5 +170,5 @@ def refused(status: int, problem: dict[str, Any]) -> EtaError:
     detail = problem.get("detail") or problem.get("title") or "no reason was given"
     return EtaError(
         f"the service refused the file ({status}): {detail}",
-        remedy=problem.get("remedy") or "mend the request and send the file again",
+        remedy=problem.get("remedy") or "correct the request and send the file again",
     )

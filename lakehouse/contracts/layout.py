@@ -1,7 +1,7 @@
 """How a row's bytes are to be read again, kept beside every row in quarantine.
 
 A record of a CSV file means nothing without the file's header and delimiter, and the file is gone
-when somebody comes to mend it.
+when somebody comes to correct it.
 """
 
 from typing import Literal, Self

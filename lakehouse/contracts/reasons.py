@@ -348,7 +348,7 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
     ),
     FileFault.UNKNOWN_MAPPED_FIELD: Explanation(
         "the source mapping cannot be used for this data type",
-        "mend it: the message says which part",
+        "correct it: the message says which part",
     ),
     FileFault.BAD_DELIMITER: Explanation(
         "the delimiter cannot be used",
@@ -356,6 +356,6 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
     ),
     FileFault.BAD_JSON: Explanation(
         "a JSON array is damaged, so where its elements end is not sure",
-        "mend it, or write one object per line: then wrong lines are told one by one",
+        "correct it, or write one object per line: then wrong lines are told one by one",
     ),
 }

@@ -175,7 +175,7 @@ TENANT_SETTINGS: Final = pa.schema(
 
 # How good a tenant's data is, measured after a run: a row per tenant and data type that sent
 # something since its row before. Counts are of what came since then, and their sums over all rows
-# are the state now: a row may take back what a replay mended. Shares and score are over the rows
+# are the state now: a row may take back what a replay corrected. Shares and score are over the rows
 # of the last day (docs/quality.md). Append-only.
 DATA_QUALITY: Final = pa.schema(
     [

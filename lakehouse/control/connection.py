@@ -215,7 +215,7 @@ def connect(url: str) -> Connections:
     except (ImportError, NoSuchModuleError) as error:
         raise EtaError(
             f"the driver of the control database is not installed ({type(error).__name__})",
-            remedy="for PostgreSQL add it with `uv sync --extra postgres`",
+            remedy="for PostgreSQL: pip install 'eta-lakehouse[postgres]' (in a checkout: uv sync)",
         ) from error
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -65,7 +65,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class IdempotencyKey:
     """An idempotency key, hashed, and what the request with it asks for, hashed."""
 
     key_hash: str
@@ -99,7 +99,7 @@ class JobQueue:
         self._endings = Endings(connections, clock, self._room)
 
     def accept(
-        self, work: Work, claim: Claim | None = None, limits: KeyLimits | None = None
+        self, work: Work, claim: IdempotencyKey | None = None, limits: KeyLimits | None = None
     ) -> Accepted:
         """Record a job, or find the one that the claim's key is bound to; one transaction.
 
@@ -229,7 +229,7 @@ class JobQueue:
             connection.execute(answers)
         return dropped
 
-    def _accept(self, work: Work, claim: Claim | None, limits: KeyLimits) -> Accepted:
+    def _accept(self, work: Work, claim: IdempotencyKey | None, limits: KeyLimits) -> Accepted:
         with self._connections.write() as connection:
             bound = None if claim is None else _bound(connection, work.tenant_id, claim.key_hash)
             if bound is None:
@@ -244,7 +244,7 @@ class JobQueue:
             return self._take_over(connection, bound, work)
 
     def _add(
-        self, connection: Connection, work: Work, claim: Claim | None, limits: KeyLimits
+        self, connection: Connection, work: Work, claim: IdempotencyKey | None, limits: KeyLimits
     ) -> Accepted:
         job_id, now = self._new_id(), self._clock()
         keeps_whole = claim is None or self._room.take(connection, work.tenant_id, limits)

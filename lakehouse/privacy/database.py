@@ -21,8 +21,8 @@ from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.strict_json import StrictJsonError, dumps, loads
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.control import schema
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.json_values import BATCH
-from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.readers import Readers
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class RowsFound:
 
 
 def look_through_rows(
-    database: ControlDatabase, tenant_id: str, needles: Needles, readers: Readers
+    database: ControlDatabase, tenant_id: str, patterns: IdentifierPatterns, readers: Readers
 ) -> RowsFound:
     """Return which rows of the tenant name people: kept messages, and answers of ended jobs.
 
@@ -55,25 +55,28 @@ def look_through_rows(
     """
     found = RowsFound()
     for table, row in _rows(database, tenant_id):
-        if _change_of(table, row, needles, readers) is not None:
+        if _change_of(table, row, patterns, readers) is not None:
             found.values[table.name] += 1
-        elif _mentions(needles, dict(row._mapping)):  # noqa: SLF001 - its documented way to a mapping
+        elif _mentions(patterns, dict(row._mapping)):  # noqa: SLF001 - its documented way to a mapping
             found.mentions[table.name] += 1
     return found
 
 
 def count_in_rows(
-    database: ControlDatabase, tenant_id: str, needles: Needles, readers: Readers | None = None
+    database: ControlDatabase,
+    tenant_id: str,
+    patterns: IdentifierPatterns,
+    readers: Readers | None = None,
 ) -> dict[str, int]:
     """Return per table how many rows of the tenant name people."""
     readers = readers or Readers(TenantSettings())
-    return dict(look_through_rows(database, tenant_id, needles, readers).values)
+    return dict(look_through_rows(database, tenant_id, patterns, readers).values)
 
 
 def take_out_of_rows(
     database: ControlDatabase,
     tenant_id: str,
-    needles: Needles,
+    patterns: IdentifierPatterns,
     readers: Readers | None = None,
     tied: frozenset[str] = frozenset(),
 ) -> int:
@@ -82,7 +85,7 @@ def take_out_of_rows(
     Of a waiting message only the events of these people go, and those that name no user and have
     one of the `tied` anonymous ids: the others are still to be stored.
     """
-    changes = row_changes(database, tenant_id, needles, readers or Readers(TenantSettings()), tied)
+    changes = row_changes(database, tenant_id, patterns, readers or Readers(TenantSettings()), tied)
     change_rows(database, changes)
     return len(changes)
 
@@ -101,22 +104,22 @@ class RowChange:
 def row_changes(
     database: ControlDatabase,
     tenant_id: str,
-    needles: Needles,
+    patterns: IdentifierPatterns,
     readers: Readers,
     tied: frozenset[str] = frozenset(),
 ) -> list[RowChange]:
     """Return what has to be changed so that no row names these people any more."""
     found = []
     for table, row in list(_rows(database, tenant_id)):
-        change = _change_of(table, row, needles, readers, tied)
+        change = _change_of(table, row, patterns, readers, tied)
         if change is None:
             continue
         is_job = table is schema.jobs
         mine = table.c.job_id == row.job_id if is_job else table.c.message_hash == row.message_hash
         named = (
-            (_in_answer(needles, [row.request, row.result]), set())
+            (_in_answer(patterns, [row.request, row.result]), set())
             if is_job
-            else _in_message(needles, row, readers, tied)
+            else _in_message(patterns, row, readers, tied)
         )
         found.append(RowChange(mine, table, change, *named))
     return found
@@ -148,16 +151,16 @@ def _rows(database: ControlDatabase, tenant_id: str) -> Iterator[tuple[Table, An
 def _change_of(
     table: Table,
     row: Any,
-    needles: Needles,
+    patterns: IdentifierPatterns,
     readers: Readers,
     tied: frozenset[str] = frozenset(),
 ) -> dict[str, Any] | None:
     """Return what a row has to be set to, None when it names nobody."""
     if table is schema.jobs and row.finished_at is not None:
-        values = {n: _without(needles, getattr(row, n)) for n in ("request", "result")}
+        values = {n: _without(patterns, getattr(row, n)) for n in ("request", "result")}
         return None if values == {"request": row.request, "result": row.result} else values
     if table is schema.webhook_messages and row.payload is not None:
-        payload = _without_events(needles, row.payload, _reader(row, readers), tied)
+        payload = _without_events(patterns, row.payload, _reader(row, readers), tied)
         return None if payload == row.payload else {"payload": payload}
     return None
 
@@ -168,7 +171,7 @@ def _reader(row: Any, readers: Readers) -> RecordReader:
 
 
 def _in_message(
-    needles: Needles, row: Any, readers: Readers, tied: frozenset[str]
+    patterns: IdentifierPatterns, row: Any, readers: Readers, tied: frozenset[str]
 ) -> tuple[set[str], set[str]]:
     """Return the subjects that a message names, and the tied ids of its events without a user."""
     reader, parts = _reader(row, readers), [row.payload]
@@ -176,26 +179,26 @@ def _in_message(
         body = loads(row.payload).value
         events = body.get(BATCH) if isinstance(body, dict) else body
         parts += [dumps(one).encode() for one in events] if isinstance(events, list) else []
-    named = [reader.named(part).people(needles.texts, tied) for part in parts]
+    named = [reader.named(part).people(patterns.texts, tied) for part in parts]
     return set().union(*(one for one, _ in named)), set().union(*(one for _, one in named))
 
 
-def _in_answer(needles: Needles, value: Any, *, is_named: bool = False) -> set[str]:
+def _in_answer(patterns: IdentifierPatterns, value: Any, *, is_named: bool = False) -> set[str]:
     """Return whom a JSON value has under names of ids, as `_without` replaces them."""
     if isinstance(value, dict):
         return set().union(
             *(
-                _in_answer(needles, v, is_named=is_named or spelling(n) in _NAMES_OF_PEOPLE)
+                _in_answer(patterns, v, is_named=is_named or spelling(n) in _NAMES_OF_PEOPLE)
                 for n, v in value.items()
             )
         )
     if isinstance(value, list):
-        return set().union(*(_in_answer(needles, one, is_named=is_named) for one in value))
-    is_one = is_named and not isinstance(value, bool) and str(value) in needles.texts
+        return set().union(*(_in_answer(patterns, one, is_named=is_named) for one in value))
+    is_one = is_named and not isinstance(value, bool) and str(value) in patterns.texts
     return {str(value)} if is_one else set()
 
 
-def _mentions(needles: Needles, values: dict[str, Any]) -> bool:
+def _mentions(patterns: IdentifierPatterns, values: dict[str, Any]) -> bool:
     texts = []
     for value in values.values():
         if isinstance(value, bytes):
@@ -204,29 +207,29 @@ def _mentions(needles: Needles, values: dict[str, Any]) -> bool:
             texts.append(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
         elif isinstance(value, str):
             texts.append(value.encode(errors="replace"))
-    return bool(texts) and bool(needles.rows(pa.array(texts, pa.large_binary())))
+    return bool(texts) and bool(patterns.rows(pa.array(texts, pa.large_binary())))
 
 
-def _without(needles: Needles, value: Any, *, is_named: bool = False) -> Any:
+def _without(patterns: IdentifierPatterns, value: Any, *, is_named: bool = False) -> Any:
     """Return a JSON value in which people under names of ids are replaced."""
     if isinstance(value, dict):
         return {
-            name: _without(needles, inner, is_named=is_named or spelling(name) in _NAMES_OF_PEOPLE)
+            name: _without(patterns, inner, is_named=is_named or spelling(name) in _NAMES_OF_PEOPLE)
             for name, inner in value.items()
         }
     if isinstance(value, list):
-        return [_without(needles, part, is_named=is_named) for part in value]
-    is_one = is_named and not isinstance(value, bool) and str(value) in needles.texts
+        return [_without(patterns, part, is_named=is_named) for part in value]
+    is_one = is_named and not isinstance(value, bool) and str(value) in patterns.texts
     return ERASED if is_one else value
 
 
 def _without_events(
-    needles: Needles, payload: bytes, reader: RecordReader, tied: frozenset[str]
+    patterns: IdentifierPatterns, payload: bytes, reader: RecordReader, tied: frozenset[str]
 ) -> bytes | None:
     """Return a message without the events that name people; None when none is left."""
 
     def is_of(raw: bytes) -> bool:
-        return reader.named(raw).is_of(needles.texts.__contains__, tied.__contains__)
+        return reader.named(raw).is_of(patterns.texts.__contains__, tied.__contains__)
 
     if not is_of(payload):
         return payload

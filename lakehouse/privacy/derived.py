@@ -23,7 +23,7 @@ from deltalake import QueryBuilder
 from lakehouse.contracts.identifying import USER, identified_by
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import check_owner
-from lakehouse.privacy.places import KEYS_FOLDER, lake_filesystem
+from lakehouse.privacy.storage_locations import KEYS_FOLDER, lake_filesystem
 from lakehouse.storage.schemas import written_by_models
 from lakehouse.storage.tables import open_table
 

@@ -24,19 +24,19 @@ from lakehouse.privacy.derived import (
     table_versions,
 )
 from lakehouse.privacy.fence import raise_fence
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.mentions import FREE_COLUMNS, delete_mentions, redact_mentions
-from lakehouse.privacy.needles import Needles
-from lakehouse.privacy.places import DATABASE, REDIS
-from lakehouse.privacy.raw_tables import People, delete_rows, erased_rows, tied_ids
-from lakehouse.privacy.readers import Readers
-from lakehouse.privacy.redis_keys import delete_keys, with_keys
-from lakehouse.privacy.remnants import (
+from lakehouse.privacy.purge import (
     drop_old_files,
     files_naming,
     remove_remnants,
 )
+from lakehouse.privacy.raw_tables import People, delete_rows, erased_rows, tied_ids
+from lakehouse.privacy.readers import Readers
+from lakehouse.privacy.redis_keys import delete_keys, with_keys
 from lakehouse.privacy.signing import signing_key
+from lakehouse.privacy.storage_locations import DATABASE, REDIS
 from lakehouse.privacy.unmatched import note_unmatched
 from lakehouse.privacy.verify import Search, search, tenant_settings
 from lakehouse.privacy.waiting import WaitingError, refuse_unsearchable, still_found
@@ -184,7 +184,7 @@ class ErasurePass:
         changes = row_changes(
             self._database,
             self._tenant_id,
-            people.needles,
+            people.patterns,
             Readers(self._history()),
             frozenset(people.tied),
         )
@@ -214,13 +214,13 @@ class ErasurePass:
     def _search_and_remove(self, people: People, counts: Counts) -> Search:
         """Return the search that found nobody; raises `WaitingError` when somebody stays."""
         if people.tied:  # others may have them as well: there the live rows stay
-            tied = Needles(people.tied)
+            tied = IdentifierPatterns(people.tied)
             readers = Readers(self._history())
             old = files_naming(self._settings, self._tenant_id, _WITH_TIED, tied, readers)
             with counts.while_removing(FILES) as removed:
                 removed.update(drop_old_files(self._settings, old))
         for _ in range(ROUNDS):
-            found = search(self._settings, self._database, self._tenant_id, people.needles)
+            found = search(self._settings, self._database, self._tenant_id, people.patterns)
             if found.is_clean:
                 break
             with counts.while_removing(FILES) as removed:
@@ -233,7 +233,7 @@ class ErasurePass:
             old = [one for one in found.mentions if one.how.removeprefix("column ") in FREE_COLUMNS]
             with counts.while_removing(FILES) as removed:
                 removed.update(drop_old_files(self._settings, old))
-            found = search(self._settings, self._database, self._tenant_id, people.needles)
+            found = search(self._settings, self._database, self._tenant_id, people.patterns)
         return found
 
     def _repeat_for(self, live: set[str], kinds: set[str]) -> None:
@@ -263,7 +263,7 @@ class ErasurePass:
             found=found,
             refusal=refusal,
             policy=self._policy,
-            identifiers=self._people().needles.counts,
+            identifiers=self._people().patterns.counts,
             table_versions=versions,
             table_commits=commit_hashes(self._settings, versions),
         )

@@ -4,7 +4,7 @@ They are looked for in the free texts of raw tables and in quarantined records. 
 them and counts them with the rows of each request whose people they mention. `redact` writes
 `(erased)` in the place of the identifier: the rows stay, with their ids, places and times. Tables
 of the models follow by the next run. Identifiers of fewer than eight bytes are in no mention
-(`needles`).
+(`patterns`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from lakehouse.privacy.needles import Needles
+    from lakehouse.privacy.identifier_patterns import IdentifierPatterns
     from lakehouse.privacy.raw_tables import People
     from lakehouse.settings import LakeSettings
 
@@ -64,7 +64,7 @@ def redact_mentions(settings: LakeSettings, people: People) -> Rewritten:
 def _redact(
     settings: LakeSettings, spec: TableSpec, columns: Sequence[str], people: People
 ) -> Rewritten:
-    needles, search = people.needles, _search(spec, columns, people)
+    patterns, search = people.patterns, _search(spec, columns, people)
     for _ in range(TRIES):
         table = open_table(settings, spec)
         matches = find_rows(table, people.tenant_id, search.columns, search.find)
@@ -77,7 +77,7 @@ def _redact(
                 people.tenant_id,
                 matches,
                 {},
-                lambda rows: _redacted(rows, columns, needles),
+                lambda rows: _redacted(rows, columns, patterns),
             )
         except CommitFailedError as error:
             failure = error  # a compaction or an expiry came in between
@@ -88,14 +88,14 @@ def _redact(
 
 
 def _search(spec: TableSpec, columns: Sequence[str], people: People) -> RowSearch:
-    needles = people.needles
+    patterns = people.patterns
     told_of = [*PLACE, *(["attempt"] if spec is RAW_QUARANTINE else [])]
 
     def find(rows: pa.Table) -> tuple[Mask, pl.DataFrame]:
         mask = np.zeros(rows.num_rows, dtype=bool)
         mentioned: dict[int, set[str]] = {}
         for name in columns:
-            for row, texts in needles.people(rows.column(name).combine_chunks()).items():
+            for row, texts in patterns.people(rows.column(name).combine_chunks()).items():
                 mentioned.setdefault(row, set()).update(texts)
         mask[sorted(mentioned)] = True
         told = pl.DataFrame(rows.select(told_of)).filter(pl.Series(mask))
@@ -105,23 +105,23 @@ def _search(spec: TableSpec, columns: Sequence[str], people: People) -> RowSearc
     return RowSearch([*told_of, *columns], find)
 
 
-def _redacted(rows: pa.Table, columns: Sequence[str], needles: Needles) -> pa.Table:
+def _redacted(rows: pa.Table, columns: Sequence[str], patterns: IdentifierPatterns) -> pa.Table:
     for name in columns:
         at, field = rows.schema.get_field_index(name), rows.schema.field(name)
         clean = _clean_json if name in _JSON else _clean
         values = [
-            None if value is None else clean(value, needles)
+            None if value is None else clean(value, patterns)
             for value in rows.column(name).to_pylist()
         ]
         rows = rows.set_column(at, field, pa.array(values, field.type))
     return rows
 
 
-def _clean(value: str | bytes, needles: Needles) -> str | bytes:
+def _clean(value: str | bytes, patterns: IdentifierPatterns) -> str | bytes:
     """Return a text with every mention replaced; overlapping ones as one."""
     data = value.encode() if isinstance(value, str) else value
     parts, at = [], 0
-    for start, end in sorted(needles.spans(data)):
+    for start, end in sorted(patterns.spans(data)):
         if end <= at:
             continue
         if start >= at:
@@ -131,14 +131,14 @@ def _clean(value: str | bytes, needles: Needles) -> str | bytes:
     return clean.decode(errors="replace") if isinstance(value, str) else clean
 
 
-def _clean_json(text: str, needles: Needles) -> str:
+def _clean_json(text: str, patterns: IdentifierPatterns) -> str:
     """Return a JSON object whose texts, names and numbers mention nobody."""
 
     def walk(value: Any) -> Any:
         if isinstance(value, Number):
-            return ERASED if value in needles.texts else value
+            return ERASED if value in patterns.texts else value
         if isinstance(value, str):
-            return _clean(value, needles)
+            return _clean(value, patterns)
         if isinstance(value, list):
             return [walk(one) for one in value]
         if isinstance(value, dict):
@@ -148,4 +148,4 @@ def _clean_json(text: str, needles: Needles) -> str:
     try:
         return dumps(walk(loads(text.encode()).value))
     except StrictJsonError:
-        return str(_clean(text, needles))
+        return str(_clean(text, patterns))

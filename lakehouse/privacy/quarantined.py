@@ -11,7 +11,7 @@ from lakehouse.privacy.rewriting import Mask
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakehouse.privacy.needles import Needles
+    from lakehouse.privacy.identifier_patterns import IdentifierPatterns
     from lakehouse.privacy.readers import Readers
 
 RECORDS: Final = ("raw", "layout", "data_type")
@@ -25,9 +25,9 @@ class RecordSearch:
     """
 
     def __init__(
-        self, needles: Needles, readers: Readers, tied: frozenset[str] = frozenset()
+        self, patterns: IdentifierPatterns, readers: Readers, tied: frozenset[str] = frozenset()
     ) -> None:
-        self._needles = needles
+        self._needles = patterns
         self._readers = readers
         self._tied = tied
 

@@ -29,13 +29,13 @@ from lakehouse.contracts.tables import (
 )
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.errors import EtaError
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.mapping_history import MappingHistory
-from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.quarantined import RECORDS, RecordSearch
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.rewriting import DAY, Mask, Rewritten, find_rows, take_out
-from lakehouse.storage.care import one_at_a_time
 from lakehouse.storage.ledger import query
+from lakehouse.storage.maintenance import one_at_a_time
 from lakehouse.storage.quarantine import Quarantine
 from lakehouse.storage.removals import ERASED, Removal, forget_undone, record_removals
 from lakehouse.storage.tables import open_table, table_opener
@@ -73,9 +73,9 @@ class People:
         return cls(tenant_id, subjects, tied)
 
     @property
-    def needles(self) -> Needles:
+    def patterns(self) -> IdentifierPatterns:
         """The subjects, to look for."""
-        return Needles(self.subjects)
+        return IdentifierPatterns(self.subjects)
 
     @property
     def request_ids(self) -> list[str]:
@@ -260,7 +260,7 @@ def _subject_search(spec: TableSpec, people: People) -> RowSearch:
 
 def _record_search(people: People, tenant: TenantSettings | MappingHistory) -> RowSearch:
     """Records of the quarantine that name one of these people."""
-    look = RecordSearch(people.needles, Readers(tenant), frozenset(people.tied))
+    look = RecordSearch(people.patterns, Readers(tenant), frozenset(people.tied))
 
     def find(rows: pa.Table) -> tuple[Mask, pl.DataFrame]:
         mask = look.names(rows)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.errors import EtaError
-from lakehouse.privacy.needles import Needles
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -54,7 +54,7 @@ class KeysFound:
     mentions: dict[str, int] = field(default_factory=dict)
 
 
-def count_keys(url: str | None, tenant_id: str, needles: Needles) -> KeysFound:
+def count_keys(url: str | None, tenant_id: str, patterns: IdentifierPatterns) -> KeysFound:
     """Return how many embeddings are people's, and how many other keys of the tenant mention one.
 
     Other keys are other programs': what becomes of them is theirs to decide.
@@ -62,22 +62,22 @@ def count_keys(url: str | None, tenant_id: str, needles: Needles) -> KeysFound:
     with _connected(url) as redis:
         if redis is None:
             return KeysFound()
-        keys = [embedding_key(tenant_id, subject) for subject in needles.subjects]
+        keys = [embedding_key(tenant_id, subject) for subject in patterns.subjects]
         embeddings = sum(int(redis.exists(*part)) for part in _parts(keys))
         others = 0
         prefix = f"{tenant_id}:embedding:".encode()
         for part in _parts(redis.scan_iter(match=f"{tenant_id}:*", count=AT_ONCE)):
             names = [name for name in part if not name.startswith(prefix)]
-            others += sum(_mentions(name, needles) for name in names)
+            others += sum(_mentions(name, patterns) for name in names)
     return KeysFound(
         {"embeddings": embeddings} if embeddings else {},
         {"other keys of Redis": others} if others else {},
     )
 
 
-def _mentions(name: bytes, needles: Needles) -> bool:
+def _mentions(name: bytes, patterns: IdentifierPatterns) -> bool:
     text = name.decode(errors="replace").split(":", 2)[-1]
-    return text in needles.texts or next(needles.spans(name), None) is not None
+    return text in patterns.texts or next(patterns.spans(name), None) is not None
 
 
 def _parts(keys: Iterable[Any]) -> Iterator[list[Any]]:

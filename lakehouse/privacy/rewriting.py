@@ -21,7 +21,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakehouse.storage.care import live_files
+from lakehouse.storage.maintenance import live_files
 from lakehouse.storage.staging import (
     DataFile,
     StagedFile,

@@ -31,7 +31,7 @@ from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.text_files import named_in_text
 
 if TYPE_CHECKING:
-    from lakehouse.privacy.needles import Needles
+    from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 
 TENANT: Final = "tenant_id"
 PIECE: Final = 8 * 1024 * 1024
@@ -59,7 +59,7 @@ class Scanned:
 
 def scan_stream(
     file: IO[bytes],
-    needles: Needles,
+    patterns: IdentifierPatterns,
     readers: Readers | None = None,
     *,
     has_rows: bool = True,
@@ -72,7 +72,7 @@ def scan_stream(
     of a Parquet file that names tenants, rows of others are left out.
     """
     known = readers or Readers(TenantSettings())
-    scan = _Scan(needles, known, has_rows=has_rows, tenant_id=tenant_id)
+    scan = _Scan(patterns, known, has_rows=has_rows, tenant_id=tenant_id)
     scan.look(file, depth=0)
     found = scan.found
     return Scanned(+found.values, +found.mentions)
@@ -82,9 +82,14 @@ class _Scan:
     """One file and what is packed in it."""
 
     def __init__(
-        self, needles: Needles, readers: Readers, *, has_rows: bool, tenant_id: str | None
+        self,
+        patterns: IdentifierPatterns,
+        readers: Readers,
+        *,
+        has_rows: bool,
+        tenant_id: str | None,
     ) -> None:
-        self._needles = needles
+        self._needles = patterns
         self._readers = readers
         self._tenant_id = tenant_id
         self._has_rows = has_rows
@@ -197,29 +202,29 @@ def _that_may_be_of(tenant_id: str, batch: pa.RecordBatch) -> list[pa.RecordBatc
     return found
 
 
-def equal_rows(column: pa.Array, needles: Needles) -> int:
+def equal_rows(column: pa.Array, patterns: IdentifierPatterns) -> int:
     """Return how many values of a column equal an identifier; a dictionary is compared once."""
     if pa.types.is_dictionary(column.type):
-        is_equal = needles.values(pl.Series(column.dictionary))
+        is_equal = patterns.values(pl.Series(column.dictionary))
         if not is_equal.any():
             return 0
         codes = column.indices.drop_null().to_numpy(zero_copy_only=False)
         return int(is_equal[codes].sum())
-    return int(needles.values(pl.Series(column)).sum())
+    return int(patterns.values(pl.Series(column)).sum())
 
 
-def count_stream(file: IO[bytes], needles: Needles) -> int:
+def count_stream(file: IO[bytes], patterns: IdentifierPatterns) -> int:
     """Count mentions in a stream piece by piece; what spans two pieces counts once."""
-    if not needles.have_mentions:
+    if not patterns.have_mentions:
         return 0
     total, tail = 0, b""
     piece = file.read(PIECE)
     while piece:
         following = file.read(PIECE)
         data = tail + piece
-        total += needles.count(data, after=max(0, len(tail) - 3), goes_on=bool(following))
+        total += patterns.count(data, after=max(0, len(tail) - 3), goes_on=bool(following))
         # What stands beside an identifier tells whether it stands alone.
-        tail = data[-(needles.longest + 8) :]
+        tail = data[-(patterns.longest + 8) :]
         piece = following
     return total
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.known import stored_identifiers
 from lakehouse.privacy.mapping_history import MappingHistory
-from lakehouse.privacy.needles import Needles
 from lakehouse.privacy.verify import search
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def note_unmatched(
     without_rows = [request_id for request_id, texts in fresh.items() if texts.isdisjoint(stored)]
 
     def is_nowhere(texts: set[str]) -> bool:
-        found = search(settings, database, tenant_id, Needles(texts))
+        found = search(settings, database, tenant_id, IdentifierPatterns(texts))
         return found.is_clean and not found.mentions
 
     nothing = _nowhere(fresh, without_rows, is_nowhere)

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from lakehouse.contracts.identifying import USER, identified_by
 from lakehouse.control.suppressions import subject_hash
-from lakehouse.privacy.places import CHANGES, DATA, lake_places
+from lakehouse.privacy.purge import live_paths
 from lakehouse.privacy.quarantined import RECORDS
-from lakehouse.privacy.remnants import live_paths
+from lakehouse.privacy.storage_locations import CHANGES, DATA, lake_locations
 
 if TYPE_CHECKING:
     from lakehouse.privacy.readers import Readers
@@ -50,7 +50,7 @@ def people_in_unreferenced_files(
     """Look for people on a list in the tenant's data files that no current version names."""
     found = UnreferencedFiles()
     live: dict[str, frozenset[str]] = {}
-    for place in lake_places(settings, tenant_id):
+    for place in lake_locations(settings, tenant_id):
         if place.kind not in (DATA, CHANGES) or place.table is None:
             continue
         if place.table not in live:

@@ -19,19 +19,19 @@ import pyarrow as pa
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.errors import EtaError
 from lakehouse.privacy.database import look_through_rows
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.mapping_history import MappingHistory
-from lakehouse.privacy.needles import Needles
-from lakehouse.privacy.places import (
-    DATABASE,
-    REDIS,
-    Place,
-    is_dbt_output,
-    lake_places,
-    machine_places,
-)
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.redis_keys import count_keys
 from lakehouse.privacy.scan import Scanned, scan_stream
+from lakehouse.privacy.storage_locations import (
+    DATABASE,
+    REDIS,
+    StorageLocation,
+    is_dbt_output,
+    lake_locations,
+    machine_locations,
+)
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
@@ -80,7 +80,7 @@ class Search:
 
 
 def search(
-    settings: LakeSettings, database: ControlDatabase, tenant_id: str, needles: Needles
+    settings: LakeSettings, database: ControlDatabase, tenant_id: str, patterns: IdentifierPatterns
 ) -> Search:
     """Look for a tenant's people in lake, machine, control database and Redis.
 
@@ -88,10 +88,12 @@ def search(
     """
     readers = Readers(MappingHistory.read(database, tenant_id))
     uploads = database.queue.spool_owners()
-    places = chain(lake_places(settings, tenant_id), machine_places(settings, tenant_id, uploads))
-    values, mentions, files, size = _in_files(settings, places, needles, readers, tenant_id)
-    rows = look_through_rows(database, tenant_id, needles, readers)
-    keys = count_keys(settings.redis_url, tenant_id, needles)
+    places = chain(
+        lake_locations(settings, tenant_id), machine_locations(settings, tenant_id, uploads)
+    )
+    values, mentions, files, size = _in_files(settings, places, patterns, readers, tenant_id)
+    rows = look_through_rows(database, tenant_id, patterns, readers)
+    keys = count_keys(settings.redis_url, tenant_id, patterns)
     counts: list[tuple[list[Finding], str, str, Mapping[str, int]]] = [
         (values, DATABASE, "rows", rows.values),
         (mentions, DATABASE, "rows", rows.mentions),
@@ -115,8 +117,8 @@ def tenant_settings(database: ControlDatabase, tenant_id: str) -> TenantSettings
 
 def _in_files(
     settings: LakeSettings,
-    places: Iterable[Place],
-    needles: Needles,
+    places: Iterable[StorageLocation],
+    patterns: IdentifierPatterns,
     readers: Readers,
     tenant_id: str,
 ) -> tuple[list[Finding], list[Finding], Counter[str], int]:
@@ -125,11 +127,11 @@ def _in_files(
     files: Counter[str] = Counter()
     size = 0
 
-    def look(place: Place) -> tuple[Place, Scanned, int]:
+    def look(place: StorageLocation) -> tuple[StorageLocation, Scanned, int]:
         try:
             with place.open() as file:
                 found = scan_stream(
-                    file, needles, readers, has_rows=place.has_rows, tenant_id=tenant_id
+                    file, patterns, readers, has_rows=place.has_rows, tenant_id=tenant_id
                 )
                 file.seek(0, 2)
                 return place, found, file.tell()

@@ -21,8 +21,8 @@ from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import OPS_DATA_QUALITY, OPS_INGEST_LEDGER, TableSpec
 from lakehouse.contracts.tenant import UNATTRIBUTED
 from lakehouse.quality.scoring import Shares, score
-from lakehouse.storage.care import live_files
 from lakehouse.storage.ledger import query
+from lakehouse.storage.maintenance import live_files
 from lakehouse.storage.staging import table_filesystem
 from lakehouse.storage.tables import open_table
 

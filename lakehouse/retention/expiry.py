@@ -22,8 +22,8 @@ from lakehouse.contracts.tables import OPS_REMOVALS, TableSpec
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.errors import EtaError
 from lakehouse.retention.folders import EXPIRING
-from lakehouse.storage.care import live_files, one_at_a_time
 from lakehouse.storage.ledger import query
+from lakehouse.storage.maintenance import live_files, one_at_a_time
 from lakehouse.storage.removals import EXPIRED, forget_undone, record_removal
 from lakehouse.storage.staging import DataFile, commit_files, table_filesystem
 from lakehouse.storage.tables import open_table

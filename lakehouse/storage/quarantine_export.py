@@ -1,4 +1,4 @@
-"""Open rows of the quarantine as a CSV file that people can mend and send back."""
+"""Open rows of the quarantine as a CSV file that people can correct and send back."""
 
 from __future__ import annotations
 

@@ -31,14 +31,14 @@ _STYLE: Final = ("aws_virtual_hosted_style_request", "virtual_hosted_style_reque
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BucketPrefix:
     """A bucket and the lake's prefix in it, without slashes at its ends."""
 
     bucket: str
     prefix: str
 
 
-def place_of(settings: LakeSettings) -> Place:
+def bucket_prefix(settings: LakeSettings) -> BucketPrefix:
     """Return where the lake is; raises `EtaError` when that is not S3."""
     found = urlsplit(settings.lake)
     if found.scheme not in ("s3", "s3a") or not found.netloc:
@@ -46,7 +46,7 @@ def place_of(settings: LakeSettings) -> Place:
             f"the lake {settings.lake} is not on S3",
             remedy="set ETA_LAKE_URI to s3://BUCKET/PREFIX (docs/s3.md)",
         )
-    return Place(found.netloc, found.path.strip("/"))
+    return BucketPrefix(found.netloc, found.path.strip("/"))
 
 
 def s3_client(settings: LakeSettings) -> S3Client:

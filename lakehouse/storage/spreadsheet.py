@@ -1,7 +1,7 @@
 """Cells of CSV files that people open in a spreadsheet program, which runs what begins with `=`.
 
 Such a cell gets an apostrophe in front, as spreadsheets write a text that is no formula. `plain`
-takes it off again, so an export that is mended and sent back holds what it held.
+takes it off again, so an export that is corrected and sent back holds what it held.
 """
 
 import re

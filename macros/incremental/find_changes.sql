@@ -26,7 +26,11 @@
         {%- do scope.tenants.append(checked_tenant_id(row['tenant_id'])) -%}
         {%- if row['is_whole'] -%}{%- do scope.whole.append(row['tenant_id']) -%}{%- endif -%}
     {%- endfor -%}
-    {%- set is_rewrite = config.get('unique_key') == ['tenant_id'] -%}
+    {#- of a table that stays small it costs less to replace all rows than to merge some; 0 switches it off -#}
+    {%- set is_rewrite = config.get('unique_key') == ['tenant_id'] or (
+        config.get('rewrite_rows') and var('rewrite_rows') | int > 0
+        and interactions_of().rows < config.get('rewrite_rows')
+    ) -%}
     {%- do scope.update({
         'mode': ('rewrite' if is_rewrite else 'changed') if scope.tenants else 'nothing',
         'reason': 'rows changed' if scope.tenants else 'nothing changed',
@@ -34,7 +38,7 @@
         'rows': found.columns['change_count'].values() | sum | int,
         'repeats': found.columns['change_count'].values() | sum > var('broadcast_keys') | int,
     }) -%}
-    {%- if floor and scope.tenants and not scope.whole -%}
+    {%- if floor and scope.mode == 'changed' and not scope.whole -%}
         {%- set earliest = found.columns['touched_at'].values() | map('string') | min -%}
         {%- do scope.update({'floor': {'column': floor.keys() | first, 'at': earliest}}) -%}
     {%- endif -%}

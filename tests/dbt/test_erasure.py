@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from lakehouse.cli.erasing import DbtModels
 from lakehouse.control.database import ControlDatabase
 from lakehouse.errors import EtaError
-from lakehouse.privacy.needles import Needles
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.verify import search
 from lakehouse.privacy.worker import Worker
 from lakehouse.spark.scratch import scratch_dir
@@ -83,7 +83,7 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     rows = certificate["rows_deleted"]
     assert rows["raw.interactions"] == 10
     assert {name for name in PERSONAL if not rows.get(name)} == set()
-    found = search(lake.settings, database, TENANT, Needles([gone]))
+    found = search(lake.settings, database, TENANT, IdentifierPatterns([gone]))
     # not even a mention: no log of a table, its checkpoints included, holds an identifier
     scratch = str(scratch_dir(lake.settings))  # of the Spark that still runs in this process
     assert [one for one in found.mentions if not one.path.startswith(scratch)] == []

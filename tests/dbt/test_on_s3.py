@@ -19,7 +19,7 @@ from lakehouse.dev.s3 import storage_options
 from lakehouse.dev.servers import Server, find_server, stop_server
 from lakehouse.dev.spark import NAMES
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.care import clean_tables
+from lakehouse.storage.maintenance import clean_tables
 from lakehouse.storage.tables import ensure_tables, open_path, open_table
 from tests.conftest import PROJECT_DIR
 from tests.support.lake import Lake

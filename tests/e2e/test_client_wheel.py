@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 from email.parser import Parser
 from pathlib import Path
 from zipfile import ZipFile
@@ -12,12 +10,11 @@ from zipfile import ZipFile
 import pytest
 
 from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_ITEMS
-from tests.conftest import PROJECT_DIR
 from tests.support.service import RunningService
+from tests.support.wheels import built, installed, packages_of
 
 MOST_PACKAGES = 8
 NOBODY = "http://127.0.0.1:9"
-NO_NETWORK = ("Failed to fetch", "Failed to download", "error sending request")
 
 PROGRAM = """
 import importlib, json, pathlib, pkgutil, sys
@@ -47,48 +44,14 @@ print(json.dumps([event_id, spooled, waiting, problem, eta_client.__file__]))
 """
 
 
-def _uv(*arguments: str | Path) -> str:
-    """Run uv, offline where its cache has everything, and return what it prints.
-
-    Skips the test when something is missing that uv can fetch from nowhere.
-    """
-    uv = shutil.which("uv")
-    if uv is None:
-        pytest.skip("the wheel of eta-client is built by uv, and there is no uv on the PATH")
-    for offline in (("--offline",), ()):
-        command = [uv, *arguments, *offline]
-        done = subprocess.run(command, cwd=PROJECT_DIR, capture_output=True, text=True, timeout=300)
-        if done.returncode == 0:
-            return done.stdout
-    missing = [
-        line.strip() for line in done.stderr.splitlines() if any(map(line.count, NO_NETWORK))
-    ]
-    if missing:
-        pytest.skip(f"`uv {arguments[0]}` needs the network for what is not cached: {missing[0]}")
-    pytest.fail(f"`uv {arguments[0]}` failed: {done.stderr}")
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    _uv("build", "--wheel", "--package", "eta-client", "--out-dir", folder)
-    (built,) = folder.glob("*.whl")
-    return built
+    return built("eta-client", tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment with the wheel and what it asks for, as locked."""
-    folder = tmp_path_factory.mktemp("client")
-    locked, environment = folder / "pylock.toml", folder / "venv"
-    export = ("export", "--frozen", "--package", "eta-client", "--no-dev", "--no-emit-project")
-    _uv(*export, "--format", "pylock.toml", "--output-file", locked)
-    _uv("venv", "--python", sys.executable, environment)
-    installed = environment / "bin" / "python"
-    install = ("pip", "install", "--python", installed)
-    _uv(*install, "--requirements", locked)
-    _uv(*install, wheel)
-    return installed
+    return installed(wheel, "eta-client", tmp_path_factory.mktemp("client"))
 
 
 def test_the_wheel_is_typed_and_asks_for_httpx_alone(wheel: Path) -> None:
@@ -104,10 +67,7 @@ def test_the_wheel_is_typed_and_asks_for_httpx_alone(wheel: Path) -> None:
 
 
 def test_few_small_packages_are_installed(python: Path) -> None:
-    packages = json.loads(_uv("pip", "list", "--python", python, "--format", "json"))
-    size = sum(path.lstat().st_size for path in python.parents[1].rglob("*")) / 1e6
-    names = sorted(package["name"] for package in packages)
-    print(f"\n{len(names)} packages, {size:.1f} MB: {', '.join(names)}")
+    names = packages_of(python)
     assert "eta-client" in names
     assert len(names) <= MOST_PACKAGES
 

@@ -1,4 +1,4 @@
-"""A thousand bad rows of twenty kinds: kept with every reason, mended, taken in once."""
+"""A thousand bad rows of twenty kinds: kept with every reason, corrected, taken in once."""
 
 import csv
 import json
@@ -55,7 +55,7 @@ KINDS: list[tuple[dict[str, str], list[tuple[str, str]]]] = [
     ({"event_id": "e0"}, [("conflicting_event", "event_id")]),
 ]
 BY_SETTINGS = {10, 11, 14, 15}
-"""Kinds that the settings below make good; the others are mended by hand."""
+"""Kinds that the settings below make good; the others are corrected by hand."""
 SETTINGS = """
 time_range: {start: 1970-01-01, end: 2200-01-01}
 sources:
@@ -162,12 +162,12 @@ def test_thousand_bad_rows_are_kept_mended_and_land_once(
         assert (batch.received, batch.stored, batch.quarantined) == (total, 3_200, 800)
         assert batch.replays == 1
 
-    # The others are exported, mended by hand and given back, twice.
+    # The others are exported, corrected by hand and given back, twice.
     exported = tmp_path / "bad.csv"
     eta("export", "--out", str(exported))
-    mended = mend(exported)
+    corrected = correct(exported)
     for attempt in range(2):
-        told = eta("fix", "--rows", str(mended)).output
+        told = eta("fix", "--rows", str(corrected)).output
         batch = newest(running)
         assert (batch.received, batch.stored, batch.quarantined) == (total, total, 0)
         assert ("800 rows of the file are not open" in told) == (attempt == 1)
@@ -216,12 +216,12 @@ def test_json_rows_are_mended_by_a_mapping_and_by_hand(
     records.sort(key=lambda record: record[1])
     fixed = dict(zip(header, records[0], strict=True)) | {"interaction_type": "like"}
     assert (fixed["user_id"], records[1][3:]) == ("u2", [lines[2]])
-    mended = {"event_id": "j3", "user_id": "u3", "item_id": "i1", "interaction_type": "view"}
+    corrected = {"event_id": "j3", "user_id": "u3", "item_id": "i1", "interaction_type": "view"}
     with exported.open("w", newline="") as file:
         writer = csv.DictWriter(file, header, restval="")
         writer.writeheader()
         own = dict(zip(header[:3], records[1][:3], strict=True))
-        writer.writerows([fixed, own | mended | {"timestamp": "1700000000000"}])
+        writer.writerows([fixed, own | corrected | {"timestamp": "1700000000000"}])
     eta("fix", "--rows", str(exported))
     batch = newest(running)
 
@@ -231,14 +231,14 @@ def test_json_rows_are_mended_by_a_mapping_and_by_hand(
     assert found == {("j1", "u1", "view"), ("j2", "u2", "like"), ("j3", "u3", "view")}
 
 
-def mend(exported: Path) -> Path:
+def correct(exported: Path) -> Path:
     """Put right what an export says is wrong, as a person would with a table program."""
     with exported.open(newline="") as file:
         header, *rows = csv.reader(file)
     assert header == ["eta_batch", "eta_line", "eta_reasons", *COLUMNS]
     line_numbers = numbers_by_line()
-    mended = exported.with_name("mended.csv")
-    with mended.open("w", newline="", encoding="utf-8-sig") as file:
+    corrected = exported.with_name("corrected.csv")
+    with corrected.open("w", newline="", encoding="utf-8-sig") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         for row in rows:
@@ -247,7 +247,7 @@ def mend(exported: Path) -> Path:
             changed = {name for name in COLUMNS if sent[name] != right[name]}
             assert {part.split(" ")[1].strip("()") for part in row[2].split("; ")} == changed
             writer.writerow([*row[:3], *(right[name] for name in COLUMNS)])
-    return mended
+    return corrected
 
 
 def numbers_by_line() -> dict[int, int]:

@@ -251,13 +251,13 @@ def test_unexpected_error_is_an_incident_without_a_trace(tmp_path: Path) -> None
         log.rename(log.with_name("gone"))
         answer = running.upload("acme", interactions_csv(10))
         log.with_name("gone").rename(log)
-        mended = running.upload("acme", interactions_csv(10)).json()
+        corrected = running.upload("acme", interactions_csv(10)).json()
     finally:
         running.stop()
 
     assert answer.status_code in (500, 503)
     assert "Traceback" not in answer.text
-    assert mended["rows_accepted"] == 10
+    assert corrected["rows_accepted"] == 10
 
 
 def test_movielens_needs_no_editing(service: RunningService, real_data: Path) -> None:

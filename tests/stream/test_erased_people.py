@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from lakehouse.contracts.tenant import DataType
 from lakehouse.control.database import ControlDatabase
-from lakehouse.privacy.needles import Needles
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.verify import search
 from lakehouse.privacy.worker import Worker
 from tests.support.erasure import NoModels, person
@@ -29,13 +29,13 @@ def test_a_topic_read_again_and_sent_again_brings_no_erased_person_back(lane: La
     with lane.consuming(reject_share=1.0):
         lane.wait_received(51)
     database = ControlDatabase.open(lane.lake.control_url)
-    assert search(lane.lake, database, "acme", Needles([gone])).findings
+    assert search(lane.lake, database, "acme", IdentifierPatterns([gone])).findings
     of_others = lane.raw().filter(user_id=other).sort("event_id")
 
     request = database.erasures.request("acme", [gone]).request_id
     worker = Worker(lane.lake, database, NoModels(), lambda: datetime.now(UTC))
     assert worker.work()[0].completed == (request,)
-    assert not search(lane.lake, database, "acme", Needles([gone])).findings
+    assert not search(lane.lake, database, "acme", IdentifierPatterns([gone])).findings
 
     lane.send(*interactions)
     topics = frozenset({lane.topic(), lane.topic(DataType.CLICKSTREAM)})
@@ -44,7 +44,7 @@ def test_a_topic_read_again_and_sent_again_brings_no_erased_person_back(lane: La
     # nothing of the person came in, and everything of the other was known
     ledger = lane.rows_of_ledger()
     assert ledger["suppressed"].sum() == 21 + 5 + 21
-    assert not search(lane.lake, database, "acme", Needles([gone])).findings
+    assert not search(lane.lake, database, "acme", IdentifierPatterns([gone])).findings
     assert lane.raw().filter(user_id=other).sort("event_id").equals(of_others)
     assert set(lane.raw()["user_id"]) == {other}
     assert not lane.check().wrong

@@ -23,7 +23,7 @@ from lakehouse.contracts.tenant import (
     TenantSettings,
 )
 from lakehouse.control.database import ControlDatabase
-from lakehouse.privacy.needles import Needles
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.verify import Search, search
 from lakehouse.privacy.worker import Progress, Worker
 from lakehouse.settings import LakeSettings
@@ -130,7 +130,7 @@ class ErasableLake:
         ).work()
 
     def search(self, *subjects: str, tenant_id: str = TENANT) -> Search:
-        return search(self.settings, self.database, tenant_id, Needles(subjects))
+        return search(self.settings, self.database, tenant_id, IdentifierPatterns(subjects))
 
     def rows(self, spec: TableSpec, tenant_id: str = TENANT) -> pl.DataFrame:
         found = pl.DataFrame(open_table(self.settings, spec).to_pyarrow_table())

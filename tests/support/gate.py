@@ -75,7 +75,7 @@ BROKEN = {
     ),
     "gate-no-positives": (
         ("training.training_data", None, None, "true"),
-        "wishes_make_positives",
+        "positive_events_yield_positives",
     ),
     "gate-lost-positive": (
         ("training.training_data", None, None, "anchor_item_id = 'i0'"),

@@ -72,13 +72,13 @@ def plant(
     return batch
 
 
-def mend(sink: DeltaSink, batch: BatchKey, replay: int, places: list[str]) -> None:
+def correct(sink: DeltaSink, batch: BatchKey, replay: int, places: list[str]) -> None:
     """Take rows of a batch's quarantine in, as a replay does."""
     again = BatchKey(
         batch.tenant_id, batch.data_type, batch.batch_id, datetime.now(UTC), "csv", replay
     )
     begun = sink.begin(again)
-    users = [f"{batch.batch_id}-mended-{replay}-{n}" for n in range(len(places))]
+    users = [f"{batch.batch_id}-corrected-{replay}-{n}" for n in range(len(places))]
     begun.append(interactions(again, *users))
     begun.resolve(outcomes(again, *places))
     assert begun.commit(Counts(0, len(places), quarantined=-len(places)))

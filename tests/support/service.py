@@ -29,6 +29,9 @@ class RunningService:
 
     home: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    python: Path = Path(sys.executable)
+    folder: Path | None = None
+    """Where it is started, if not in the checkout."""
     process: subprocess.Popen[bytes] | None = None
     base_url: str = ""
     keys: dict[str, str] = field(default_factory=dict)
@@ -61,7 +64,7 @@ class RunningService:
         with (self.home / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "ingest_service"),
+                    *(str(self.python), "-m", "ingest_service"),
                     *("--port", str(port), "--port-file", str(port_file)),
                 ],
                 env={
@@ -71,6 +74,7 @@ class RunningService:
                     "ETA_SERVICE_OPERATOR_TOKEN": OPERATOR_TOKEN,
                     **self.environment,
                 },
+                cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

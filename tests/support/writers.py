@@ -10,7 +10,7 @@ from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.care import live_files
+from lakehouse.storage.maintenance import live_files
 from lakehouse.storage.tables import ensure_tables, open_table
 from tests.contract.test_sinks import interactions
 

@@ -15,7 +15,7 @@ from lakehouse.control.database import ControlDatabase
 from lakehouse.control.webhook_messages import message_hash
 from lakehouse.errors import EtaError
 from lakehouse.privacy.database import TABLES, count_in_rows, take_out_of_rows
-from lakehouse.privacy.needles import Needles
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 
 MESSAGES = 200
 
@@ -65,8 +65,8 @@ def test_files_written_anew_hold_nothing_of_a_person(
     settle(database)
     assert holds(files, gone)
 
-    assert take_out_of_rows(database, "acme", Needles([gone])) == MESSAGES + 1
-    assert count_in_rows(database, "acme", Needles([gone])) == {}
+    assert take_out_of_rows(database, "acme", IdentifierPatterns([gone])) == MESSAGES + 1
+    assert count_in_rows(database, "acme", IdentifierPatterns([gone])) == {}
     settle(database)
     assert holds(files, gone)  # old versions of the rows: why the files are written anew
     database.connections.compact(TABLES)

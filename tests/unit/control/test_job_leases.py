@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from lakehouse.control import jobs as jobs_module
 from lakehouse.control import schema
-from lakehouse.control.database import Claim, ControlDatabase, Work
+from lakehouse.control.database import ControlDatabase, IdempotencyKey, Work
 from lakehouse.control.jobs import LEASE
 
 _WORK = """
@@ -41,7 +41,7 @@ def of_another_host(database: ControlDatabase, job_id: str) -> None:
 
 
 def queued(database: ControlDatabase, spool_name: str | None = "f1") -> str:
-    claim = Claim("k", "asked")
+    claim = IdempotencyKey("k", "asked")
     return database.queue.accept(Work("acme", "upload-csv", "b1", {}, spool_name), claim).job.job_id
 
 
@@ -109,9 +109,9 @@ def test_a_repeated_request_does_not_wait_for_a_host_that_is_gone(
 ) -> None:
     of_another_host(acme, queued(acme, spool_name=None))
     work = Work("acme", "upload-csv", "b2", {}, None)
-    assert acme.queue.accept(work, Claim("k", "asked")).outcome == "busy"
+    assert acme.queue.accept(work, IdempotencyKey("k", "asked")).outcome == "busy"
     clock.advance(LEASE.total_seconds())
-    assert acme.queue.accept(work, Claim("k", "asked")).outcome == "again"
+    assert acme.queue.accept(work, IdempotencyKey("k", "asked")).outcome == "again"
 
 
 def test_a_job_of_a_version_without_leases_is_left_alone_for_a_day(

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from lakehouse.control.database import (
-    Claim,
     ControlDatabase,
     DatabaseUnreachable,
+    IdempotencyKey,
     IdempotencyKeyReused,
     KeyLimits,
     TooManyKeys,
@@ -16,7 +16,7 @@ from lakehouse.control.database import (
 )
 from lakehouse.control.job_queue import KEY_LIFETIME, MAX_STARTS
 
-KEY = Claim("k", "asked")
+KEY = IdempotencyKey("k", "asked")
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_key_is_bound_to_one_job_of_its_tenant(acme: ControlDatabase) -> None:
     assert known.job.result == {"status": 200, "body": {}}
     assert len(acme.jobs.list("acme")) == 1
     with pytest.raises(IdempotencyKeyReused):
-        acme.queue.accept(work("b5"), Claim("k", "something else"))
+        acme.queue.accept(work("b5"), IdempotencyKey("k", "something else"))
 
 
 @pytest.mark.parametrize("spool_name", [None, "f2"])
@@ -139,7 +139,7 @@ def test_a_tenant_holds_so_many_keys_and_those_of_yesterday_make_room(
     limits = KeyLimits(keys=3)
 
     def accept(n: int, tenant: str = "acme") -> str:
-        answered = acme.queue.accept(work(tenant=tenant), Claim(f"k{n}", "asked"), limits)
+        answered = acme.queue.accept(work(tenant=tenant), IdempotencyKey(f"k{n}", "asked"), limits)
         acme.queue.finish(answered.job.job_id, "succeeded", {"n": n})
         return answered.outcome
 
@@ -160,7 +160,7 @@ def test_answers_beyond_a_tenants_bytes_are_not_kept_whole(acme: ControlDatabase
     limits = KeyLimits(answer_bytes=1_000)
     found = []
     for n in range(4):
-        accepted = acme.queue.accept(work(), Claim(f"k{n}", "asked"), limits)
+        accepted = acme.queue.accept(work(), IdempotencyKey(f"k{n}", "asked"), limits)
         acme.queue.finish(accepted.job.job_id, "succeeded", {"body": "x" * 600})
         found.append(accepted.keeps_whole)
     assert found == [True, True, False, False]
@@ -172,7 +172,7 @@ def test_an_end_that_could_not_be_recorded_is_recorded_later(
     acme: ControlDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = acme.queue.accept(work(), KEY).job.job_id
-    second = acme.queue.accept(work(), Claim("other", "asked")).job.job_id
+    second = acme.queue.accept(work(), IdempotencyKey("other", "asked")).job.job_id
     with monkeypatch.context() as patches:
 
         def away() -> Any:
@@ -186,7 +186,7 @@ def test_an_end_that_could_not_be_recorded_is_recorded_later(
     again = acme.queue.accept(work(), KEY)
     assert (again.outcome, again.job.result) == ("known", {"status": 200, "body": {}})
     assert acme.jobs.get(second).state == "failed"
-    assert acme.queue.accept(work(), Claim("other", "asked")).outcome == "again"
+    assert acme.queue.accept(work(), IdempotencyKey("other", "asked")).outcome == "again"
 
 
 def test_a_job_that_came_to_no_end_is_begun_again_a_few_times(acme: ControlDatabase) -> None:

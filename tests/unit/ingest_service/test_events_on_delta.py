@@ -17,15 +17,15 @@ from ingest_service.events.rows import EventRows
 from ingest_service.json_files.rows import JsonColumns
 from ingest_service.report import IngestReport
 from ingest_service.service import IngestService
-from ingest_service.sinks import tending
+from ingest_service.sinks import compaction
+from ingest_service.sinks.compaction import Compactor
 from ingest_service.sinks.delta import DeltaSink
-from ingest_service.sinks.tending import Tender
 from ingest_service.upload import RowsOrder
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.care import live_files, merge_small_files
+from lakehouse.storage.maintenance import live_files, merge_small_files
 from lakehouse.storage.tables import ensure_tables, open_table
 
 LIMITS = EventLimits(100, 1_000)
@@ -83,10 +83,10 @@ def test_files_are_merged_beside_the_commits_and_no_row_is_known_less(
 ) -> None:
     read: list[str] = []
     monkeypatch.setattr(history, "_read", lambda *args: read.append(args[1]))
-    monkeypatch.setattr(tending, "CHECK_EVERY", 1)
-    monkeypatch.setattr(tending, "SMALL_FILES", 3)
+    monkeypatch.setattr(compaction, "CHECK_EVERY", 1)
+    monkeypatch.setattr(compaction, "SMALL_FILES", 3)
     monkeypatch.setattr(
-        tending, "merge_small_files", lambda *args: merge_small_files(*args, above=3)
+        compaction, "merge_small_files", lambda *args: merge_small_files(*args, above=3)
     )
     sink = DeltaSink(lake)
     send = sender(sink)
@@ -104,11 +104,11 @@ def test_a_merge_that_falls_behind_is_waited_for(
     lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("CHECK_EVERY", 1), ("SMALL_FILES", 3), ("WAIT_FILES", 3)):
-        monkeypatch.setattr(tending, name, value)
+        monkeypatch.setattr(compaction, name, value)
     monkeypatch.setattr(
-        tending, "merge_small_files", lambda *args: merge_small_files(*args, above=3)
+        compaction, "merge_small_files", lambda *args: merge_small_files(*args, above=3)
     )
-    monkeypatch.setattr(Tender, "_merge", lambda *_: None)
+    monkeypatch.setattr(Compactor, "_merge", lambda *_: None)
     send = sender(DeltaSink(lake))
     for number in range(8):
         send(f"e{number}")

@@ -97,7 +97,7 @@ class Bench:
         batch = DeltaBatch if self.delta else MemoryBatch
         patch(patches, batch, "append", "quarantine", "commit", "abort")
         if self.delta:
-            patch(patches, DeltaSink, "commit_first", "commit_if", "tend", "ask")
+            patch(patches, DeltaSink, "commit_first", "commit_if", "compact", "ask")
 
     async def served(self, *wanted: EventRequest) -> list[Any]:
         writes = [self.writer.write(one) for one in wanted]

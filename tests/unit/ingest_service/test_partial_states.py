@@ -24,7 +24,7 @@ from ingest_service.json_files.rows import JsonColumns, joined, texts_of
 from ingest_service.rereading import read_edited
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.memory import MemorySink
-from ingest_service.stream.places import Part
+from ingest_service.stream.positions import PartitionBatch
 from ingest_service.stream.sink import Bounds
 from ingest_service.webhooks.adapters import rows_of
 from lakehouse.contracts.fields import CARRIED_FIELDS
@@ -312,7 +312,7 @@ def test_messages_send_the_fields_they_name_and_of_one_time_the_last_counts(
     ensure_tables(lake)
     process = Process(lake)
     where = Partition("items-raw", 0)
-    (claim,) = process.sink.take_over({where: (DataType.ITEMS, Bounds(0, 1_000, 1))})
+    (assignment,) = process.sink.take_over({where: (DataType.ITEMS, Bounds(0, 1_000, 1))})
     moment = {"updated_at": 1_767_225_600_000}
     said = [{"price": 1} | moment, {"price": 2} | moment, {"price": 1} | moment, {"title": None}]
     records = [
@@ -321,7 +321,7 @@ def test_messages_send_the_fields_they_name_and_of_one_time_the_last_counts(
         )
         for n, row in enumerate(said)
     ]
-    process.store(process.intake.prepare([Part(claim, records, len(records))]))
+    process.store(process.intake.prepare([PartitionBatch(assignment, records, len(records))]))
     rows = stored(lake).sort("source_ref")
     assert rows[SENT_FIELDS].to_list() == [["price"]] * 3 + [["title"]]
 

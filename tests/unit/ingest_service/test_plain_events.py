@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from ingest_service.batch import Judged
 from ingest_service.dedupe.window import Verdict
-from ingest_service.events.outcomes import EventStatus, Told, told_of
+from ingest_service.events.outcomes import EventResults, EventStatus, told_of
 from ingest_service.events.plain import PlainBody, plain_body, read_together
 from ingest_service.events.rows import EventRows
 from ingest_service.json_files.rows import JsonColumns, joined
@@ -181,5 +181,5 @@ def test_answers_by_the_column_say_what_answers_one_by_one_say(
     assert [entry["event_id"] for entry in said] == [event_id for _, event_id in events]
 
 
-def _said(told: Told) -> tuple[dict[EventStatus, int], Any]:
+def _said(told: EventResults) -> tuple[dict[EventStatus, int], Any]:
     return {status: told.count(status) for status in EventStatus}, json.loads(told.results)

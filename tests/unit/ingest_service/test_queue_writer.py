@@ -43,7 +43,7 @@ class Lake:
 
     async def write(self, request: EventRequest) -> Written:
         statuses = [EventStatus.REJECTED] * request.count
-        return Written("b", Outcomes(statuses, [None] * request.count).told())
+        return Written("b", Outcomes(statuses, [None] * request.count).results())
 
     async def start(self) -> None: ...
 

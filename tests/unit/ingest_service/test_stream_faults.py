@@ -164,7 +164,7 @@ STEPS: list[tuple[Any, str, str]] = [
     (StreamSink, "store", "14 store"),
     (Prepared, "publish", "15 publish"),
     (LatencyHistogram, "observe", "16 latency"),
-    (StreamSink, "tend", "17 tend"),
+    (StreamSink, "compact", "17 compact"),
     (FakeConsumer, "commit_async", "18 offsets for Kafka"),
     (FakeConsumer, "end_offsets", "19 lag"),
     (Status, "show", "20 status"),
@@ -257,7 +257,7 @@ def test_a_partition_that_always_fails_halts_alone_and_goes_on_when_it_can(
     store = StreamSink.store
 
     def broken(self: StreamSink, rows: Any, moves: Any, is_current: Any) -> None:
-        if is_broken[0] and any(move.claim.feed.partition.number == 0 for move in moves):
+        if is_broken[0] and any(move.assignment.feed.partition.number == 0 for move in moves):
             raise KeyError("a fault of the program")
         store(self, rows, moves, is_current)
 
@@ -356,7 +356,7 @@ def test_a_tenant_that_is_rejected_stops_nobody_and_is_named(loop: Loop) -> None
     sample = loop.metrics.registry.get_sample_value
     assert sample("eta_stream_reject_alarms", labels) == 1
     loop.wait_stored(loop.send(OTHER), loop.send(ACME))
-    for _ in range(3):  # mended: the latest messages are good
+    for _ in range(3):  # corrected: the latest messages are good
         loop.wait_stored(*(loop.send(ACME) for _ in range(20)))
     wait_for(lambda: loop.status.state == "consuming", "the alarm is over", RECOVERED)
     assert sample("eta_stream_reject_alarms", labels) == 0
@@ -444,16 +444,16 @@ def test_a_partition_lost_while_its_batch_is_stored_is_stored_once(
     store, offsets, is_first = StreamSink.store, [], [True]
 
     def raced(self: StreamSink, rows: Any, moves: Any, is_current: Any) -> None:
-        if is_first[0] and any(move.claim.feed.partition.number == 0 for move in moves):
+        if is_first[0] and any(move.assignment.feed.partition.number == 0 for move in moves):
             is_first[0] = False
             part = Partition(TOPIC, 0)
             bounds = Bounds(0, len(loop.topics.logs[ACME]), 1)
-            (claim,) = StreamSink(DeltaSink(loop.lake)).take_over(
+            (assignment,) = StreamSink(DeltaSink(loop.lake)).take_over(
                 {part: (DataType.INTERACTIONS, bounds)}
             )
-            offsets.append(claim.offset)
+            offsets.append(assignment.offset)
         store(self, rows, moves, is_current)
-        offsets.extend(m.after for m in moves if m.claim.feed.partition.number == 0)
+        offsets.extend(m.after for m in moves if m.assignment.feed.partition.number == 0)
 
     monkeypatch.setattr(StreamSink, "store", raced)
     loop.wait_stored(loop.send(ACME), loop.send(ACME), loop.send(OTHER))

@@ -19,9 +19,9 @@ from ingest_service.sinks.recovery import recover
 from ingest_service.stream.avro import AvroReader
 from ingest_service.stream.encoding import AvroEncoder
 from ingest_service.stream.intake import Intake, Prepared
-from ingest_service.stream.places import Part
+from ingest_service.stream.positions import PartitionBatch
 from ingest_service.stream.reading import MessageReader
-from ingest_service.stream.sink import Bounds, Claim, FencedError, StreamHaltError, StreamSink
+from ingest_service.stream.sink import Assignment, Bounds, FencedError, StreamHaltError, StreamSink
 from lakehouse.contracts.avro_schemas import avro_schema
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import DataType, TenantSettings
@@ -45,7 +45,7 @@ class AnyTenant:
 
 
 class Process:
-    """A consumer without Kafka: a sink, an intake, and the claims it believes it has."""
+    """A consumer without Kafka: a sink, an intake, and the assignments it believes it has."""
 
     def __init__(self, lake: LakeSettings, suppression=None) -> None:
         delta = DeltaSink(lake)
@@ -60,31 +60,35 @@ class Process:
             self.suppression,
             lambda: datetime.now(UTC),
         )
-        self.claims: dict[int, Claim] = {}
+        self.assignments: dict[int, Assignment] = {}
 
     def take_over(self, *numbers: int, end: int = 1_000, first: int = 0, topic: int = 1) -> None:
         wanted = {Partition(TOPIC, n): (KIND, Bounds(first, end, topic)) for n in numbers}
-        for claim in self.sink.take_over(wanted):
-            self.claims[claim.feed.partition.number] = claim
+        for assignment in self.sink.take_over(wanted):
+            self.assignments[assignment.feed.partition.number] = assignment
 
     def prepare(self, count: int, *numbers: int) -> Prepared:
         parts = []
         for number in numbers:
-            claim = self.claims[number]
-            offsets = range(claim.offset, claim.offset + count)
+            assignment = self.assignments[number]
+            offsets = range(assignment.offset, assignment.offset + count)
             parts.append(
-                Part(claim, [message(number, offset) for offset in offsets], offsets[-1] + 1)
+                PartitionBatch(
+                    assignment, [message(number, offset) for offset in offsets], offsets[-1] + 1
+                )
             )
         return self.intake.prepare(parts)
 
     def store(self, prepared: Prepared) -> None:
         with prepared.held:
-            self.sink.store(prepared.rows, prepared.moves, lambda: self.intake.is_current(prepared))
+            self.sink.store(
+                prepared.rows, prepared.ranges, lambda: self.intake.is_current(prepared)
+            )
             prepared.publish()
-        for move in prepared.moves:
-            claim = move.claim
-            moved = Claim(claim.feed, claim.data_type, claim.epoch, move.after)
-            self.claims[claim.feed.partition.number] = moved
+        for move in prepared.ranges:
+            assignment = move.assignment
+            moved = Assignment(assignment.feed, assignment.data_type, assignment.epoch, move.after)
+            self.assignments[assignment.feed.partition.number] = moved
 
     def die_half_way(self, count: int, *numbers: int) -> None:
         half = self.prepare(count, *numbers)
@@ -94,7 +98,7 @@ class Process:
                 OPS_INGEST_LEDGER,
                 rows.ledger,
                 rows.ingest_date,
-                half.moves,
+                half.ranges,
                 rows.name,
                 lambda: self.intake.is_current(half),
             )
@@ -146,7 +150,7 @@ def test_a_consumer_that_comes_late_stores_nothing_and_leaves_nothing(lake: Lake
     new.take_over(0)
     with pytest.raises(FencedError):
         old.store(late)
-    assert new.claims[0].offset == 10
+    assert new.assignments[0].offset == 10
     new.run(15, 0)
     old.take_over(1)
     old.run(5, 1)
@@ -164,7 +168,7 @@ def test_a_take_over_between_ledger_and_raw_keeps_the_late_one_out(lake: LakeSet
         return True
 
     with late.held, pytest.raises(FencedError):
-        old.sink.store(late.rows, late.moves, pause)
+        old.sink.store(late.rows, late.ranges, pause)
     new.run(15, 0)
     assert_whole(lake, p0=25)
 
@@ -193,7 +197,7 @@ def test_what_a_killed_consumer_left_beside_raw_is_removed(
     assert check_ledger(lake).unfinished == 1
 
     heir.take_over(0)
-    assert heir.claims[0].offset == 10
+    assert heir.assignments[0].offset == 10
     assert check_ledger(lake).unfinished == 0
     heir.run(30, 0)
     assert_whole(lake, p0=40)
@@ -217,7 +221,7 @@ def test_a_batch_whose_answer_was_lost_is_stored_once(
     monkeypatch.setattr(DeltaSink, "commit_checked", lossy)
     for _ in range(3):
         with pytest.raises(OSError, match="lost"):
-            process.sink.store(prepared.rows, prepared.moves, lambda: True)
+            process.sink.store(prepared.rows, prepared.ranges, lambda: True)
         next(answers, None)
     process.store(prepared)
     assert_whole(lake, p0=20, p1=20)
@@ -297,7 +301,7 @@ def test_any_order_of_two_consumers_stores_each_message_once(
     ready: list[Prepared | None] = [None, None]
     for step, who, numbers, count in steps:
         process = processes[who]
-        mine = tuple(n for n in numbers if n in process.claims)
+        mine = tuple(n for n in numbers if n in process.assignments)
         prepared = ready[who]
         try:
             if step == "take over":
@@ -314,10 +318,10 @@ def test_any_order_of_two_consumers_stores_each_message_once(
                 processes[who] = Process(lake)
         except FencedError:
             for number in mine:
-                process.claims.pop(number, None)
+                process.assignments.pop(number, None)
     last = Process(lake)
     last.take_over(0, 1)
-    stored = {f"p{n}": claim.offset for n, claim in last.claims.items()}
+    stored = {f"p{n}": assignment.offset for n, assignment in last.assignments.items()}
     assert_whole(lake, **stored)
 
 
@@ -335,7 +339,7 @@ def test_stored_messages_and_their_offsets_outlast_a_power_cut(
             assert open_table(cut, RAW_QUARANTINE).count() == run
             late = Process(cut)
             late.take_over(0)
-            assert late.claims[0].offset == 10 * run
+            assert late.assignments[0].offset == 10 * run
             assert check_ledger(cut).is_clean
 
 
@@ -345,7 +349,7 @@ def test_what_is_odd_about_messages_is_counted(lake: LakeSettings) -> None:
     odd = json.loads(event(1)) | {"user_id": "NULL", "Rating": 4}
     value = json.dumps(odd).encode()
     record = SimpleNamespace(key=b"acme", value=value, offset=0, timestamp=0, headers=())
-    prepared = process.intake.prepare([Part(process.claims[0], [record], 1)])
+    prepared = process.intake.prepare([PartitionBatch(process.assignments[0], [record], 1)])
     process.store(prepared)
     assert prepared.tallies[KIND]["stored"] == 1
     assert prepared.warnings == {(KIND, "null_word"): 1, (KIND, "similar_column"): 1}
@@ -365,7 +369,7 @@ def test_fields_that_only_the_writers_schema_has_are_counted(lake: LakeSettings)
     process = Process(lake)
     process.intake._reader = MessageReader(reader, AnyTenant().settings, 1_000_000)
     process.take_over(0)
-    prepared = process.intake.prepare([Part(process.claims[0], [record], 1)])
+    prepared = process.intake.prepare([PartitionBatch(process.assignments[0], [record], 1)])
     process.store(prepared)
     assert prepared.tallies[KIND]["stored"] == 1
     assert prepared.warnings == {(KIND, "similar_column"): 1}

@@ -77,7 +77,7 @@ def patch(patches: pytest.MonkeyPatch, faults: Faults) -> None:
         (DeltaHistory, ("unseen",)),
         (BatchSession, ("start", "publish")),
         (BatchWindow, ("judge",)),
-        (DeltaSink, ("begin", "recorded", "commit", "commit_if", "tend", "location")),
+        (DeltaSink, ("begin", "recorded", "commit", "commit_if", "compact", "location")),
         (DeltaBatch, ("append", "commit", "abort")),
     ):
         faults.patch(patches, owner, *names)

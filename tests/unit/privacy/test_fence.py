@@ -64,7 +64,7 @@ def test_messages_of_a_topic_are_stopped_as_well(lake: LakeSettings) -> None:
     consumer.take_over(0)
     prepared = consumer.prepare(3, 0)
     with prepared.held, pytest.raises(FencedError):
-        consumer.sink.store(prepared.rows, prepared.moves, asked_a_moment_before(lake, 2))
+        consumer.sink.store(prepared.rows, prepared.ranges, asked_a_moment_before(lake, 2))
     assert open_table(lake, RAW_INTERACTIONS).to_pyarrow_table().num_rows == 0
     consumer.take_over(0)
     consumer.store(consumer.prepare(3, 0))

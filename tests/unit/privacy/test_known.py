@@ -130,9 +130,9 @@ def test_many_requests_of_unknown_people_take_one_search(
     lake.upload(f"item_id,title\ni1,a gift of {mentioned}\n", DataType.ITEMS)
     searched: list[set[str]] = []
 
-    def counted(settings, database, tenant_id, needles):
-        searched.append(set(needles.texts))
-        return search(settings, database, tenant_id, needles)
+    def counted(settings, database, tenant_id, patterns):
+        searched.append(set(patterns.texts))
+        return search(settings, database, tenant_id, patterns)
 
     monkeypatch.setattr(unmatched, "search", counted)
     nobody = [lake.erase(person()) for _ in range(8)]

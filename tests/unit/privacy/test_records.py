@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lakehouse.contracts.identifying import IdentifyingFields
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.tenant import SEGMENT, DataType, SourceMapping, TenantSettings
-from lakehouse.privacy.needles import Needles
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.quarantined import RecordSearch
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.records import RecordReader
@@ -244,7 +244,7 @@ def test_a_record_that_is_deleted_has_people_for_whom_it_counts(
             "data_type": ["clickstream"] * len(raws) * 2,
         }
     )
-    look = RecordSearch(Needles(subjects), Readers(TenantSettings()), frozenset(tied))
+    look = RecordSearch(IdentifierPatterns(subjects), Readers(TenantSettings()), frozenset(tied))
     people = look.people(rows)
     assert [bool(named or alone) for named, alone in people] == look.names(rows).tolist()
     assert all(named <= subjects and alone <= tied for named, alone in people)

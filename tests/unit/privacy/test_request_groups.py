@@ -7,8 +7,8 @@ import pytest
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.errors import EtaError
 from lakehouse.privacy import erasure_pass
-from lakehouse.privacy.places import KEYS
 from lakehouse.privacy.raw_tables import People
+from lakehouse.privacy.storage_locations import KEYS
 from lakehouse.privacy.verify import Finding, Search
 from lakehouse.privacy.worker import Worker
 from tests.support.erasure import TENANT, ErasableLake, interactions
@@ -50,9 +50,9 @@ def test_a_value_that_cannot_go_holds_up_its_own_request_alone(
     good, bad = lake.erase("good"), lake.erase("bad")
     real = erasure_pass.search
 
-    def stuck(settings, database, tenant_id, needles):
-        found = real(settings, database, tenant_id, needles)
-        if "bad" not in needles.texts:
+    def stuck(settings, database, tenant_id, patterns):
+        found = real(settings, database, tenant_id, patterns)
+        if "bad" not in patterns.texts:
             return found
         return Search((Finding("file", "/x/y", None, "rows", 1),), found.files, found.bytes)
 

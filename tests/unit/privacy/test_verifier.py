@@ -20,7 +20,7 @@ from sqlalchemy import delete, insert
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.control import schema
-from lakehouse.privacy.needles import Needles
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.verify import search
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.staging import writer_properties
@@ -252,7 +252,7 @@ MENTIONS = [
 
 def look(settings: LakeSettings, scene: Scene) -> tuple[set[str], set[str]]:
     """Kinds of places with values, and with mentions."""
-    found = search(settings, scene.lake.database, TENANT, Needles([scene.gone]))
+    found = search(settings, scene.lake.database, TENANT, IdentifierPatterns([scene.gone]))
     return {f.kind for f in found.findings}, {f.kind for f in found.mentions}
 
 

@@ -18,9 +18,9 @@ from lakehouse.quality.exporter import serve_metrics
 from lakehouse.quality.metrics import DATA_GAUGES, OWN_GAUGES, QualityMetrics
 from lakehouse.quality.refresh import refresh
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.care import Day, merge_small_files
+from lakehouse.storage.maintenance import Day, merge_small_files
 from lakehouse.storage.tables import ensure_tables, open_table, table_location
-from tests.support.quality import Plan, mend, plant, recount
+from tests.support.quality import Plan, correct, plant, recount
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_replay_is_no_arrival(lake: LakeSettings, monkeypatch: Any, is_cold: boo
     sink, value = DeltaSink(lake), reader(lake)
     before = datetime.now(UTC) - timedelta(hours=3)
     batch = plant(sink, "b1", Plan(good=1, invalid=1), known_at=before)
-    mend(sink, batch, 1, ["line:0000000002"])
+    correct(sink, batch, 1, ["line:0000000002"])
     refresh(lake, "run")
     assert value("data_freshness_hours", "acme") == pytest.approx(3, abs=0.2)
     assert value("eta_quality_lag_seconds") == 0

@@ -16,10 +16,10 @@ from lakehouse.contracts.tenant import DataType
 from lakehouse.quality import refresh as refreshing
 from lakehouse.quality.refresh import refresh
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.care import Day, merge_small_files
 from lakehouse.storage.data_quality import newest_quality, quality_rows
+from lakehouse.storage.maintenance import Day, merge_small_files
 from lakehouse.storage.tables import ensure_tables, open_table, table_location, table_opener
-from tests.support.quality import Plan, mend, plant, recount
+from tests.support.quality import Plan, correct, plant, recount
 from tests.unit.ingest_service.test_delta_recovery import die_after
 
 KEY = ("acme", "interactions")
@@ -80,7 +80,7 @@ def test_windows_add_up_to_a_recount(lake: LakeSettings, seed: int) -> None:
     chance, sink = random.Random(seed), DeltaSink(lake)
     held: list[Any] = []
     for number in range(14):
-        step = chance.choice(["batch", "batch", "retry", "mend", "one", "all", "merge"])
+        step = chance.choice(["batch", "batch", "retry", "correct", "one", "all", "merge"])
         tenant = chance.choice(["acme", "other"])
         if step == "batch":
             parts = ("good", "duplicate", "suppressed", "incomplete", "invalid", "inconsistent")
@@ -88,9 +88,9 @@ def test_windows_add_up_to_a_recount(lake: LakeSettings, seed: int) -> None:
             held.append((plant(sink, f"b{number}", plan, tenant=tenant), plan))
         elif step == "retry":
             plant(sink, f"b{number}", Plan(duplicate=5), tenant=tenant)
-        elif step == "mend" and held and held[-1][1].quarantined:
+        elif step == "correct" and held and held[-1][1].quarantined:
             batch, plan = held.pop()
-            mend(sink, batch, 1, ["line:0000000002"])
+            correct(sink, batch, 1, ["line:0000000002"])
         elif step == "one":
             refresh(lake, f"run {number}", tenant_id=tenant)
         elif step == "all":
@@ -149,12 +149,12 @@ def test_yesterdays_rows_do_not_hide_todays(lake: LakeSettings) -> None:
     others = plant(sink, "others", Plan(good=8, invalid=2), tenant="other", known_at=old)
     refresh(lake, "two days ago", clock=later(days=-2))
     bad = plant(sink, "bad", Plan(good=5, invalid=5))
-    mend(sink, others, 1, ["line:0000000002"])
+    correct(sink, others, 1, ["line:0000000002"])
     refresh(lake, "now")
     assert newest(lake)["validity_percent"] == pytest.approx(50)
     assert newest(lake, "other")["validity_percent"] == pytest.approx(90)
-    # what is mended a week later belongs to the delivery that it mends
-    mend(sink, bad, 1, ["line:0000000002"])
+    # what is corrected a week later belongs to the delivery that it corrects
+    correct(sink, bad, 1, ["line:0000000002"])
     refresh(lake, "in a week", clock=later(days=7))
     row = newest(lake)
     assert row["validity_percent"] == pytest.approx(60)

@@ -43,7 +43,7 @@ counts = st.integers(-1_000, 1_000_000)
         ),
         pytest.param(Sums(0), 1.0, Shares(), id="nothing came"),
         pytest.param(Sums(10, duplicate=10, retried=10), None, Shares(), id="only a retry came"),
-        pytest.param(Sums(10, invalid=-4), None, Shares(100, 100, 100, 100), id="mended rows"),
+        pytest.param(Sums(10, invalid=-4), None, Shares(100, 100, 100, 100), id="corrected rows"),
     ],
 )
 def test_dimensions_by_hand(sums: Sums, join_rate: float | None, expected: Shares) -> None:

@@ -18,8 +18,8 @@ from lakehouse.dev.servers import Server
 from lakehouse.retention import expiry
 from lakehouse.retention.expiry import drop_expired_files, expire_rows
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.care import merge_ended_days
 from lakehouse.storage.ledger_check import check_ledger
+from lakehouse.storage.maintenance import merge_ended_days
 from lakehouse.storage.tables import ensure_tables, open_table, table_location
 from tests.contract.test_sinks import interactions, refs
 from tests.support.s3 import lake_on_s3

@@ -57,7 +57,7 @@ def lake(tmp_path: Path) -> LakeSettings:
         store(sink, key(f"b{n}", known_at=OLD + timedelta(hours=n)))
     replay = key("b1", 1, NOW)
     begun = sink.begin(replay)
-    begun.append(interactions(replay, "mended"))
+    begun.append(interactions(replay, "corrected"))
     begun.resolve(outcomes(replay, "line:0000000002"))
     begun.commit(Counts(0, 1, quarantined=-1))
     store(sink, key("b3", tenant="other"))

@@ -88,7 +88,7 @@ def test_who_fails_keeps_the_earlier_snapshot_and_the_others_go_on(settings: Lak
     assert not done.is_success
     assert current_snapshot(settings, "acme") == first.new[0]
     assert [made.tenant_id for made in done.new] == ["globex"]
-    # mended, it is asked about again
+    # corrected, it is asked about again
     assert [made.tenant_id for made in publish_all(settings, FakeGate(), 2).new] == ["acme"]
 
 
@@ -121,7 +121,7 @@ def test_a_failed_build_publishes_nothing(settings: LakeSettings) -> None:
     write_training_tables(settings, {"acme": examples(5)})
 
     def build() -> None:
-        raise EtaError("the build failed", remedy="mend it")
+        raise EtaError("the build failed", remedy="correct it")
 
     with pytest.raises(EtaError, match="build failed"):
         prepare(settings, build, FakeGate(), lambda: NOON)

@@ -21,7 +21,7 @@ import polars as pl
 from deltalake.exceptions import CommitFailedError
 
 from lakehouse.contracts.tables import SERVICE_TABLES, TableSpec
-from lakehouse.storage.derived_care import clean_derived
+from lakehouse.storage.derived_maintenance import clean_derived
 from lakehouse.storage.merging import PARTITION, merge_files
 from lakehouse.storage.staging import writer_properties
 from lakehouse.storage.tables import open_table

@@ -1,4 +1,4 @@
-"""The door of the service: slow clients, large heads, headers of answers, admin deeds."""
+"""The limited of the service: slow clients, large heads, headers of answers, admin deeds."""
 
 import socket
 import time
@@ -15,11 +15,11 @@ from tests.support.service import METRICS_TOKEN, RunningService
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service that waits for nobody longer than a second."""
     seconds = dict.fromkeys(("HEADER_SECONDS", "BODY_IDLE_SECONDS", "BODY_SECONDS"), "1")
     environment = {f"ETA_SERVICE_{name}": value for name, value in seconds.items()}
-    running = RunningService(tmp_path_factory.mktemp("door"), environment)
+    running = RunningService(tmp_path_factory.mktemp("limited"), environment)
     running.add_tenant("acme")
     running.start()
     yield running
@@ -56,9 +56,11 @@ def head(service: RunningService, path: str, *lines: str) -> bytes:
         pytest.param(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\nGET /heal", id="a second one"),
     ],
 )
-def test_a_head_that_does_not_come_ends_the_connection(door: RunningService, start: bytes) -> None:
+def test_a_head_that_does_not_come_ends_the_connection(
+    limited: RunningService, start: bytes
+) -> None:
     started = time.monotonic()
-    with connected(door) as line:
+    with connected(limited) as line:
         line.sendall(start)
         found = received(line)
     assert found.count(b"HTTP/1.1") == start.count(b"\r\n\r\n")
@@ -68,16 +70,16 @@ def test_a_head_that_does_not_come_ends_the_connection(door: RunningService, sta
 @pytest.mark.parametrize(
     "path", ["/v1/events", "/internal/data/upload-csv?tenant_id=acme&data_type=items"]
 )
-def test_a_body_that_stands_still_is_given_up(door: RunningService, path: str) -> None:
+def test_a_body_that_stands_still_is_given_up(limited: RunningService, path: str) -> None:
     lines = ["Content-Length: 100"]
-    with connected(door) as line:
-        line.sendall(head(door, path, *lines) + b"[")
+    with connected(limited) as line:
+        line.sendall(head(limited, path, *lines) + b"[")
         assert received(line).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_body_that_drips_is_given_up(door: RunningService) -> None:
-    with connected(door) as line:
-        line.sendall(head(door, "/v1/events", "Content-Length: 100"))
+def test_a_body_that_drips_is_given_up(limited: RunningService) -> None:
+    with connected(limited) as line:
+        line.sendall(head(limited, "/v1/events", "Content-Length: 100"))
         started = time.monotonic()
         line.settimeout(0.2)
         found = b""
@@ -90,54 +92,54 @@ def test_a_body_that_drips_is_given_up(door: RunningService) -> None:
     assert found.startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_head_over_its_limit_is_refused(door: RunningService) -> None:
+def test_a_head_over_its_limit_is_refused(limited: RunningService) -> None:
     for request in (
-        head(door, "/v1/events", *(f"X-{n}: {'x' * 1000}" for n in range(300))),
+        head(limited, "/v1/events", *(f"X-{n}: {'x' * 1000}" for n in range(300))),
         b"GET /" + b"a" * 300_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     ):
-        with connected(door) as line:
+        with connected(limited) as line:
             with suppress(OSError):  # it may be closed before everything was sent
                 line.sendall(request)
             assert received(line).startswith(b"HTTP/1.1 400 ")
 
 
-def test_a_large_body_of_an_admin_request_is_refused(door: RunningService) -> None:
-    key = door.add_key("acme", "admin")
+def test_a_large_body_of_an_admin_request_is_refused(limited: RunningService) -> None:
+    key = limited.add_key("acme", "admin")
     answer = httpx.post(
-        f"{door.base_url}/v1/tenants/acme/keys",
+        f"{limited.base_url}/v1/tenants/acme/keys",
         content=b'{"scopes": ["read"], "x": "' + b"x" * 100_000 + b'"}',
         headers={"X-API-Key": key, "Content-Type": "application/json"},
     )
     assert answer.status_code == 413
 
 
-def test_a_form_of_many_parts_is_refused(door: RunningService) -> None:
+def test_a_form_of_many_parts_is_refused(limited: RunningService) -> None:
     parts = [(f"p{n}", "x") for n in range(200)]
     answer = httpx.post(
-        f"{door.base_url}/internal/data/upload-csv",
+        f"{limited.base_url}/internal/data/upload-csv",
         params={"tenant_id": "acme", "data_type": "items"},
-        headers={"X-API-Key": door.keys["acme"]},
+        headers={"X-API-Key": limited.keys["acme"]},
         files=[(name, (None, value)) for name, value in parts],
     )
     assert (answer.status_code, answer.json()["code"]) == (400, "unknown_form_part")
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/v1/events", "/nowhere", "/docs"])
-def test_every_answer_has_security_headers(door: RunningService, path: str) -> None:
-    headers = httpx.get(f"{door.base_url}{path}").headers
+def test_every_answer_has_security_headers(limited: RunningService, path: str) -> None:
+    headers = httpx.get(f"{limited.base_url}{path}").headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert "server" not in headers
 
 
-def test_keys_are_managed_by_admins_and_every_deed_is_kept(door: RunningService) -> None:
+def test_keys_are_managed_by_admins_and_every_deed_is_kept(limited: RunningService) -> None:
     admin = httpx.Client(
-        base_url=f"{door.base_url}/v1/tenants/acme",
-        headers={"X-API-Key": door.add_key("acme", "admin")},
+        base_url=f"{limited.base_url}/v1/tenants/acme",
+        headers={"X-API-Key": limited.add_key("acme", "admin")},
     )
     made = admin.post("/keys", json={"scopes": ["read"]}).json()
-    batches = f"{door.base_url}/v1/tenants/acme/ingest/batches"
+    batches = f"{limited.base_url}/v1/tenants/acme/ingest/batches"
 
     def reads(secret: str) -> int:
         return httpx.get(batches, headers={"X-API-Key": secret}).status_code
@@ -165,22 +167,22 @@ def test_keys_are_managed_by_admins_and_every_deed_is_kept(door: RunningService)
     admin.close()
 
 
-def test_no_secret_is_in_logs_errors_or_metrics(door: RunningService) -> None:
-    database = ControlDatabase.open(door.lake.control_url)
+def test_no_secret_is_in_logs_errors_or_metrics(limited: RunningService) -> None:
+    database = ControlDatabase.open(limited.lake.control_url)
     source = database.webhooks.add(
         "acme", "s", adapter="generic", data_type="items", mapping="contract"
     )
     assert source.secret not in repr(source) + repr(database.webhook_source(source.source_id))
     database.close()
-    key = door.keys["acme"]
-    bad = httpx.post(f"{door.base_url}/v1/events?mapping={key}", headers={"X-API-Key": key}).text
+    key = limited.keys["acme"]
+    bad = httpx.post(f"{limited.base_url}/v1/events?mapping={key}", headers={"X-API-Key": key}).text
     bad += httpx.post(
-        f"{door.base_url}/v1/webhooks/{source.source_id}", headers={"webhook-id": key}
+        f"{limited.base_url}/v1/webhooks/{source.source_id}", headers={"webhook-id": key}
     ).text
     metrics = httpx.get(
-        f"{door.base_url}/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"}
+        f"{limited.base_url}/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"}
     ).text
-    texts = door.log + bad + metrics
+    texts = limited.log + bad + metrics
     for secret in (key, source.secret, source.secret.removeprefix("whsec_"), METRICS_TOKEN):
         assert secret not in texts
-    assert Path(door.lake.home_dir / "control.db").stat().st_mode & 0o077 == 0
+    assert Path(limited.lake.home_dir / "control.db").stat().st_mode & 0o077 == 0

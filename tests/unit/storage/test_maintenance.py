@@ -17,8 +17,9 @@ from lakehouse.cli.main import app
 from lakehouse.contracts.tables import RAW_INTERACTIONS, TableSpec
 from lakehouse.contracts.tenant import DataType
 from lakehouse.settings import LakeSettings
-from lakehouse.storage import care, merging
-from lakehouse.storage.care import (
+from lakehouse.storage import maintenance, merging
+from lakehouse.storage.ledger_check import check_ledger
+from lakehouse.storage.maintenance import (
     CHECK_EVERY,
     SMALL_FILES,
     Day,
@@ -28,7 +29,6 @@ from lakehouse.storage.care import (
     table_health,
     vacuum,
 )
-from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.tables import ensure_tables, open_table, table_location
 from tests.contract.test_sinks import interactions
 from tests.support.power_cut import disk_of
@@ -143,7 +143,7 @@ def test_vacuum_takes_old_orphans_and_leaves_what_is_young_or_live(
 
     # As if a month had passed since the files were merged.
     young.unlink()
-    monkeypatch.setattr(care, "KEPT_HOURS", 0)
+    monkeypatch.setattr(maintenance, "KEPT_HOURS", 0)
     real = type(table).vacuum
     monkeypatch.setattr(
         type(table),
@@ -163,7 +163,7 @@ def test_commands(lake: LakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     compacted = runner.invoke(app, ["tables", "compact"])
     health = runner.invoke(app, ["tables", "health"])
     cleaned = runner.invoke(app, ["tables", "clean", "--dry-run"])
-    monkeypatch.setattr(care, "SMALL_FILES", 0)
+    monkeypatch.setattr(maintenance, "SMALL_FILES", 0)
     crowded = runner.invoke(app, ["tables", "health"])
 
     assert [r.exit_code for r in (compacted, health, cleaned, crowded)] == [0, 0, 0, 1]

@@ -10,7 +10,7 @@ from deltalake import DeltaTable, write_deltalake
 from lakehouse.contracts.tables import OPS_DATA_QUALITY, RAW_INTERACTIONS
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.data_quality import read_marker
-from lakehouse.storage.log_care import drop_read_log
+from lakehouse.storage.log_maintenance import drop_read_log
 from lakehouse.storage.staging import commit_files
 from lakehouse.storage.tables import ensure_tables, open_table
 

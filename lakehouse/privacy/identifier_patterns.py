@@ -28,7 +28,7 @@ _AROUND: Final = 3
 """Bytes beside a match that decide whether it stands alone."""
 
 
-class Needles:
+class IdentifierPatterns:
     """Identifiers to look for; for several threads."""
 
     def __init__(self, subjects: Iterable[str]) -> None:

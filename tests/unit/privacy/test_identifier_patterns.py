@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.privacy import scan
-from lakehouse.privacy.needles import SHORT, Needles
+from lakehouse.privacy.identifier_patterns import SHORT, IdentifierPatterns
 from lakehouse.privacy.suppression import Suppressed
 
 IDS = st.text("ab-_.@1é", min_size=1, max_size=24).filter(lambda text: text.strip() != "")
@@ -38,12 +38,12 @@ def stands(text: str, subject: str) -> bool:
 @given(IDS, st.lists(st.tuples(SURROUNDINGS, st.booleans(), SURROUNDINGS), max_size=5))
 def test_mentions_are_found_as_the_slow_way_does(subject: str, parts: list) -> None:
     texts = [f"{a}{subject if there else ''}{b}" for a, there, b in parts]
-    needles = Needles([subject])
+    patterns = IdentifierPatterns([subject])
     expected = {row for row, text in enumerate(texts) if stands(text, subject)}
-    assert needles.rows(pa.array(texts, pa.string())) == expected
+    assert patterns.rows(pa.array(texts, pa.string())) == expected
     sliced = pa.array(["x", *texts], pa.string()).slice(1)
-    assert needles.rows(sliced) == expected
-    assert needles.values(pl.Series(texts, dtype=pl.String)).tolist() == [
+    assert patterns.rows(sliced) == expected
+    assert patterns.values(pl.Series(texts, dtype=pl.String)).tolist() == [
         text == subject for text in texts
     ]
 
@@ -56,9 +56,9 @@ def test_streams_are_searched_whatever_the_pieces(
     text = f"{before}{subject}{behind}{subject}".encode()
     whole = scan.PIECE
     try:
-        expected = scan.count_stream(io.BytesIO(text), Needles([subject]))
+        expected = scan.count_stream(io.BytesIO(text), IdentifierPatterns([subject]))
         scan.PIECE = piece
-        assert scan.count_stream(io.BytesIO(text), Needles([subject])) == expected
+        assert scan.count_stream(io.BytesIO(text), IdentifierPatterns([subject])) == expected
     finally:
         scan.PIECE = whole
     assert bool(expected) == stands(text.decode(), subject)
@@ -67,18 +67,18 @@ def test_streams_are_searched_whatever_the_pieces(
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "cp1252"])
 def test_other_encodings_are_known(encoding: str) -> None:
     subject = "kundin-müller-0123456789"
-    assert Needles([subject]).count(f"x;{subject};y".encode(encoding)) >= 1
-    assert not Needles([subject]).count(f"x{subject}y".encode(encoding))
+    assert IdentifierPatterns([subject]).count(f"x;{subject};y".encode(encoding)) >= 1
+    assert not IdentifierPatterns([subject]).count(f"x{subject}y".encode(encoding))
 
 
 def test_a_mention_is_nobody_whose_address_is_longer() -> None:
-    needles = Needles(["anna.schmidt@example.com"])
+    patterns = IdentifierPatterns(["anna.schmidt@example.com"])
     texts = [
         "susanna.schmidt@example.com",
         "of anna.schmidt@example.com.",
         "?u=anna.schmidt@example.com&x",
     ]
-    assert needles.rows(pa.array(texts)) == {1, 2}
+    assert patterns.rows(pa.array(texts)) == {1, 2}
 
 
 @settings(deadline=None, max_examples=40)

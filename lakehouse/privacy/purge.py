@@ -24,7 +24,8 @@ import polars as pl
 import pyarrow.fs as pafs
 
 from lakehouse.privacy.derived import TENANT, has_tenants
-from lakehouse.privacy.places import (
+from lakehouse.privacy.scan import WITHOUT_END, scan_stream
+from lakehouse.privacy.storage_locations import (
     CHANGES,
     DATA,
     DATABASE,
@@ -34,16 +35,15 @@ from lakehouse.privacy.places import (
     UPLOAD,
     is_dbt_output,
     lake_filesystem,
-    lake_places,
+    lake_locations,
 )
-from lakehouse.privacy.scan import WITHOUT_END, scan_stream
 from lakehouse.privacy.verify import Finding, Search
 from lakehouse.storage.tables import open_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from lakehouse.privacy.needles import Needles
+    from lakehouse.privacy.identifier_patterns import IdentifierPatterns
     from lakehouse.privacy.readers import Readers
     from lakehouse.settings import LakeSettings
 
@@ -103,15 +103,15 @@ def files_naming(
     settings: LakeSettings,
     tenant_id: str,
     tables: Collection[str],
-    needles: Needles,
+    patterns: IdentifierPatterns,
     readers: Readers | None = None,
 ) -> list[Finding]:
     """Return the files of these tables that name somebody, of every version."""
     findings = []
-    for place in lake_places(settings, tenant_id):
+    for place in lake_locations(settings, tenant_id):
         if place.table in tables and place.kind in (DATA, CHANGES):
             with suppress(FileNotFoundError), place.open() as file:
-                if scan_stream(file, needles, readers, tenant_id=tenant_id).values:
+                if scan_stream(file, patterns, readers, tenant_id=tenant_id).values:
                     findings.append(Finding(place.kind, place.path, place.table, "", 1))
     return findings
 

@@ -11,27 +11,27 @@ import pyarrow as pa
 from kafka import TopicPartition
 
 from ingest_service.rows import line_refs
-from ingest_service.stream.reading import Place
-from ingest_service.stream.sink import Claim
+from ingest_service.stream.reading import Position
+from ingest_service.stream.sink import Assignment
 
 OFFSET_DIGITS: Final = 19
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartitionBatch:
     """Messages of one feed, in their order (Kafka's records), and where it is read on.
 
     `after` lies behind the last message, and behind what is none: markers of transactions,
     messages of aborted ones, and what compaction took.
     """
 
-    claim: Claim
+    assignment: Assignment
     records: Sequence[Any]
     after: int
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Positions:
     """Where the rows of a group stand, as columns of the tables."""
 
     parts: npt.NDArray[np.int64]
@@ -40,20 +40,22 @@ class Places:
     owners: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, places: Sequence[Place], parts: Sequence[Part], tenant_id: str) -> "Places":
+    def of(
+        cls, places: Sequence[Position], parts: Sequence[PartitionBatch], tenant_id: str
+    ) -> "Positions":
         """Return those of a tenant's messages."""
         numbers = np.fromiter((place.part for place in places), np.int64, len(places))
         offsets = np.fromiter((place.offset for place in places), np.int64, len(places))
         refs = pl.repeat("", len(places), eager=True)
         used = [int(number) for number in np.unique(numbers)]
         for number in used:
-            partition = parts[number].claim.feed.partition
+            partition = parts[number].assignment.feed.partition
             unit = f"{partition.topic}:{partition.number}"
             mine = np.flatnonzero(numbers == number)
             found = pl.Series(line_refs(offsets[mine], unit, OFFSET_DIGITS))
             refs = found if len(used) == 1 else refs.scatter(mine, found)
         ids = {number: batch_id_of(parts[number], tenant_id) for number in used}
-        owners = {number: parts[number].claim.epoch for number in used}
+        owners = {number: parts[number].assignment.epoch for number in used}
         return cls(numbers, refs, ids, owners)
 
     def columns(self, rows: pl.Series) -> tuple[pa.Array, pa.Array]:
@@ -72,12 +74,12 @@ class Places:
         return [self.owners[int(number)] for number in self.parts[rows.to_numpy()]]
 
 
-def batch_id_of(part: Part, tenant_id: str) -> str:
+def batch_id_of(part: PartitionBatch, tenant_id: str) -> str:
     """Return the id of the tenant's messages among these."""
-    return part.claim.feed.batch_id(part.claim.offset, tenant_id)
+    return part.assignment.feed.batch_id(part.assignment.offset, tenant_id)
 
 
-def topic_partition(claim: Claim) -> TopicPartition:
-    """Return the claim's partition as Kafka's client names it."""
-    partition = claim.feed.partition
+def topic_partition(assignment: Assignment) -> TopicPartition:
+    """Return the assignment's partition as Kafka's client names it."""
+    partition = assignment.feed.partition
     return TopicPartition(partition.topic, partition.number)

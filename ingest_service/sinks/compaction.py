@@ -1,7 +1,7 @@
 """Few files and short logs: what is done after a commit, or beside the next ones.
 
-Uploads and the stream wait for it, so the number of files has a bound (`lakehouse.storage.care`).
-Events do not: their senders wait for an answer. There it runs in a thread of its own, until it
+Uploads and the stream wait for it, so the number of files has a bound
+(`lakehouse.storage.maintenance`). Events do not: their senders wait for an answer. There it runs in a thread of its own, until it
 falls too far behind.
 """
 
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from lakehouse.contracts.tables import TableSpec
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.care import (
+from lakehouse.storage.log_maintenance import drop_read_log
+from lakehouse.storage.maintenance import (
     CHECK_EVERY,
     SMALL_FILES,
     WAIT_FILES,
@@ -21,7 +22,6 @@ from lakehouse.storage.care import (
     merge_small_files,
     small_file_count,
 )
-from lakehouse.storage.log_care import drop_read_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ class Ask(Protocol):
         ...
 
 
-class Tender:
+class Compactor:
     """Looks after the tables that a process commits to; for several threads."""
 
     def __init__(self, settings: LakeSettings, ask: Ask) -> None:
@@ -52,9 +52,9 @@ class Tender:
         self._commits: Counter[tuple[str, Day]] = Counter()
         self._since_clean: Counter[str] = Counter()
         self._merging: set[tuple[str, Day]] = set()
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="tend")
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="compact")
 
-    def tend(self, spec: TableSpec, day: Day, *, waits: bool) -> None:
+    def compact(self, spec: TableSpec, day: Day, *, waits: bool) -> None:
         """Merge a day's small files when this process has added some and there are too many.
 
         With `waits` false that is done beside what comes next, unless there are `WAIT_FILES`

@@ -7,8 +7,8 @@ from deltalake import DeltaTable, QueryBuilder
 from pyspark.sql import SparkSession
 
 from lakehouse.contracts.tables import RAW_INTERACTIONS
-from lakehouse.storage.care import Day, merge_small_files
-from lakehouse.storage.derived_care import clean_derived
+from lakehouse.storage.derived_maintenance import clean_derived
+from lakehouse.storage.maintenance import Day, merge_small_files
 from lakehouse.storage.tables import open_table, table_location
 from tests.support.lake import NOON, Lake, interaction
 
@@ -74,7 +74,7 @@ def test_a_table_of_spark_keeps_what_is_live_young_or_pinned(
         lambda self, **given: real(self, enforce_retention_duration=False, **given),
     )
     only_mine: Any = lambda _: [("features.cleaned", DeltaTable(location))]  # noqa: E731
-    monkeypatch.setattr("lakehouse.storage.derived_care.model_tables", only_mine)
+    monkeypatch.setattr("lakehouse.storage.derived_maintenance.model_tables", only_mine)
     assert clean({}, kept_hours=24) == 0
     assert clean({"features/cleaned": {1}}) > 0
     assert (rows(1), rows(3)) == (90, 7)

@@ -12,19 +12,21 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest_service.api.connections import Connections, TrustedProxies
-from ingest_service.api.door import DoorLimits, door_protocol
+from ingest_service.api.middleware import ConnectionLimits, limited_protocol
 
 Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def served(app: ASGIApp, client: Client, connections: Connections | None = None) -> DoorLimits:
+def served(
+    app: ASGIApp, client: Client, connections: Connections | None = None
+) -> ConnectionLimits:
     """Let a client talk to a server with this app."""
     connections = connections or Connections(100, 100, TrustedProxies(""))
-    limits = DoorLimits(connections, 5, 32 * 1024, 0.3)
+    limits = ConnectionLimits(connections, 5, 32 * 1024, 0.3)
 
     async def run() -> None:
         config = uvicorn.Config(
-            app, http=door_protocol(limits), port=0, log_config=None, lifespan="off", ws="none"
+            app, http=limited_protocol(limits), port=0, log_config=None, lifespan="off", ws="none"
         )
         server = uvicorn.Server(config)
         server.config.load()

@@ -71,7 +71,7 @@ class SecurityHeaders:
 
 
 @dataclass(frozen=True, slots=True)
-class DoorLimits:
+class ConnectionLimits:
     """What a connection may take: seconds for a head, bytes of it, seconds to take an answer."""
 
     connections: Connections
@@ -81,7 +81,7 @@ class DoorLimits:
     on_malformed: Callable[[], None] = lambda: None
 
 
-class DoorProtocol(H11Protocol):
+class LimitedProtocol(H11Protocol):
     """HTTP/1.1 as uvicorn speaks it, with `StrictConnection` and limits.
 
     A connection that sends no whole head in time is closed. So is one that goes on sending a body
@@ -89,7 +89,7 @@ class DoorProtocol(H11Protocol):
     gets a 400 if no answer has begun.
     """
 
-    limits: DoorLimits
+    limits: ConnectionLimits
     _timer: asyncio.TimerHandle | None = None
     _answer_timer: asyncio.TimerHandle | None = None
 
@@ -175,13 +175,13 @@ class DoorProtocol(H11Protocol):
             self.transport.close()
 
 
-def door_protocol(limits: DoorLimits) -> type[DoorProtocol]:
+def limited_protocol(limits: ConnectionLimits) -> type[LimitedProtocol]:
     """Return the protocol with its limits.
 
     What clients send that is no HTTP is counted, not logged: a line for each would fill the disk.
     """
     _log.setLevel(logging.ERROR)
-    return type("DoorProtocol", (DoorProtocol,), {"limits": limits})
+    return type("LimitedProtocol", (LimitedProtocol,), {"limits": limits})
 
 
 def _body(status: int, code: str, detail: str, remedy: str) -> bytes:

@@ -40,7 +40,7 @@ _NOT_OURS: Final = ("dev",)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StorageLocation:
     """A file; `table` is the Delta table that it belongs to, as a path in the lake."""
 
     kind: str
@@ -64,7 +64,7 @@ def lake_filesystem(settings: LakeSettings) -> pafs.FileSystem:
     return pafs.PyFileSystem(DeltaStorageHandler(settings.lake, settings.storage_options))
 
 
-def lake_places(settings: LakeSettings, tenant_id: str) -> Iterator[Place]:
+def lake_locations(settings: LakeSettings, tenant_id: str) -> Iterator[StorageLocation]:
     """Yield the files of the lake that may be about the tenant's people."""
     files = lake_filesystem(settings)
     own = frozenset(
@@ -74,12 +74,12 @@ def lake_places(settings: LakeSettings, tenant_id: str) -> Iterator[Place]:
         if _is_of_another(path, tenant_id):
             continue
         table = _table_of(path, own)
-        yield Place(_kind(path, table), path, _opener(files, path), table)
+        yield StorageLocation(_kind(path, table), path, _opener(files, path), table)
 
 
-def machine_places(
+def machine_locations(
     settings: LakeSettings, tenant_id: str, uploads: Mapping[str, str] | None = None
-) -> Iterator[Place]:
+) -> Iterator[StorageLocation]:
     """Yield this machine's files beside the lake: uploads, exports, logs, what dbt writes.
 
     `uploads`: name → tenant of spooled files, of which other tenants' are left out.
@@ -110,7 +110,7 @@ def is_dbt_output(settings: LakeSettings, path: str) -> bool:
     return Path(path).is_absolute() and any(map(Path(path).is_relative_to, folders))
 
 
-def _machine_place(settings: LakeSettings, path: Path, tenant_id: str) -> Place | None:
+def _machine_place(settings: LakeSettings, path: Path, tenant_id: str) -> StorageLocation | None:
     home = settings.home_dir
     inside = path.relative_to(home).parts if path.is_relative_to(home) else ()
     if inside[:1] == ("exports",) and len(inside) > 2:
@@ -128,8 +128,8 @@ def _machine_place(settings: LakeSettings, path: Path, tenant_id: str) -> Place 
     else:
         kind = FILE if inside else PROGRAM_LOG
     if kind == DATABASE:
-        return Place(kind, str(path), lambda: _read_elsewhere(path))
-    return Place(kind, str(path), lambda: path.open("rb"))
+        return StorageLocation(kind, str(path), lambda: _read_elsewhere(path))
+    return StorageLocation(kind, str(path), lambda: path.open("rb"))
 
 
 _TO_STDOUT: Final = (
