@@ -39,7 +39,7 @@ class Room:
 
 
 @dataclass(eq=False, slots=True)
-class Held:
+class HeldBody:
     """What one body holds. It `is_arriving` until `arrived` is called, and may be cut till then."""
 
     caller: "_Caller"
@@ -53,7 +53,7 @@ class Held:
 class _Caller:
     bodies: int = 0
     bytes: int = 0
-    arriving: dict[Held, None] = field(default_factory=dict)
+    arriving: dict[HeldBody, None] = field(default_factory=dict)
 
 
 class BodyBudget:
@@ -65,11 +65,11 @@ class BodyBudget:
         self._bytes = self._arriving = 0
 
     @contextmanager
-    def body(self, name: str) -> Iterator[Held]:
+    def body(self, name: str) -> Iterator[HeldBody]:
         """Open a body of a caller; its room is free after the block. Raises `NoRoomError`."""
         caller = self._callers.setdefault(name, _Caller())
         caller.bodies += 1
-        held = Held(caller)
+        held = HeldBody(caller)
         try:
             self._open(held)
             yield held
@@ -79,7 +79,7 @@ class BodyBudget:
             if not caller.bodies:
                 del self._callers[name]
 
-    def take(self, held: Held, size: int) -> None:
+    def take(self, held: HeldBody, size: int) -> None:
         """Count bytes of a body; raises `NoRoomError` when they would be too many."""
         caller, room = held.caller, self._room
         if held.is_cut or caller.bytes + size > room.caller_bytes:
@@ -90,14 +90,14 @@ class BodyBudget:
         caller.bytes += size
         self._bytes += size
 
-    def arrived(self, held: Held) -> None:
+    def arrived(self, held: HeldBody) -> None:
         """Say that a body is complete: from now on it is in use and is not cut."""
         if held.is_arriving:
             held.is_arriving = False
             held.caller.arriving.pop(held, None)
             self._arriving -= 1
 
-    def _open(self, held: Held) -> None:
+    def _open(self, held: HeldBody) -> None:
         caller, room = held.caller, self._room
         mine = len(caller.arriving) + 1
         self._arriving += 1
@@ -107,14 +107,14 @@ class BodyBudget:
         while self._arriving > room.total_bodies:
             self._cut_one(_bodies_of, mine)
 
-    def free(self, held: Held) -> None:
+    def free(self, held: HeldBody) -> None:
         """Give up what a body holds, before its block ends."""
         self.arrived(held)
         held.caller.bytes -= held.bytes
         self._bytes -= held.bytes
         held.bytes = 0
 
-    def _cut_one(self, size_of: Callable[[_Caller | Held], int], mine: int) -> None:
+    def _cut_one(self, size_of: Callable[[_Caller | HeldBody], int], mine: int) -> None:
         """End the oldest arriving body of who has the most, if that is more than `mine`."""
         others = [one for one in self._callers.values() if size_of(one) > mine]
         for most in sorted(others, key=size_of, reverse=True):
@@ -129,9 +129,9 @@ class BodyBudget:
             victim.timeout.reschedule(get_running_loop().time())
 
 
-def _bytes_of(one: _Caller | Held) -> int:
+def _bytes_of(one: _Caller | HeldBody) -> int:
     return one.bytes
 
 
-def _bodies_of(one: _Caller | Held) -> int:
+def _bodies_of(one: _Caller | HeldBody) -> int:
     return len(one.arriving) if isinstance(one, _Caller) else 1

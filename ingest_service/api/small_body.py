@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from fastapi import Request
 
-from ingest_service.api.budgets import RETRY_SECONDS, BodyBudget, Held, Room
+from ingest_service.api.budgets import RETRY_SECONDS, BodyBudget, HeldBody, Room
 from ingest_service.api.coding import packing_of_body, unpacking_problem
 from ingest_service.api.pace import too_slow
 from ingest_service.api.problems import ProblemError
@@ -79,7 +79,7 @@ class BodyReader:
             yield UnverifiedBody(data, content)
 
     async def _collected(
-        self, request: Request, limit: int, budget: BodyBudget, held: Held
+        self, request: Request, limit: int, budget: BodyBudget, held: HeldBody
     ) -> bytes:
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > limit:
@@ -100,7 +100,7 @@ class BodyReader:
         return b"".join(pieces)
 
     async def _unpacked(
-        self, data: bytes, packing: str, limit: int, held: Held, tenant_id: str
+        self, data: bytes, packing: str, limit: int, held: HeldBody, tenant_id: str
     ) -> bytes:
         """Unpack in a thread, one body of a tenant after the other."""
         turn = self._turns.setdefault(tenant_id, asyncio.Lock())

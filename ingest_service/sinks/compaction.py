@@ -1,8 +1,8 @@
 """Few files and short logs: what is done after a commit, or beside the next ones.
 
 Uploads and the stream wait for it, so the number of files has a bound
-(`lakehouse.storage.maintenance`). Events do not: their senders wait for an answer. There it runs in a thread of its own, until it
-falls too far behind.
+(`lakehouse.storage.maintenance`). Events do not: their senders wait for an answer. There it runs
+in a thread of its own, until it falls too far behind.
 """
 
 import logging

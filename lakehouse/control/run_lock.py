@@ -39,7 +39,7 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldLock:
     """The lock as it stands, whether or not its run is alive."""
 
     run_id: str
@@ -156,10 +156,10 @@ class RunLock:
             return True
 
 
-def held(connection: Connection, now: datetime) -> Held | None:
+def held(connection: Connection, now: datetime) -> HeldLock | None:
     """Return the lock as it stands; None when no run has it."""
     row = connection.execute(select(schema.model_run_lock)).first()
-    return None if row is None else Held(row.run_id, _seen_at(row), not _is_over(row, now))
+    return None if row is None else HeldLock(row.run_id, _seen_at(row), not _is_over(row, now))
 
 
 def _is_over(row: Row[Any], now: datetime) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from lakehouse.control import schema
 from lakehouse.control.connection import Connections
-from lakehouse.control.run_lock import Held, held
+from lakehouse.control.run_lock import HeldLock, held
 from lakehouse.errors import EtaError
 
 State = Literal["running", "interrupted", "succeeded", "refused", "failed"]
@@ -130,7 +130,7 @@ def _row(connection: Connection, run_id: str, *, is_for_update: bool = False) ->
     return connection.execute(query.with_for_update() if is_for_update else query).first()
 
 
-def _run(row: Row[Any], lock: Held | None) -> ModelRun:
+def _run(row: Row[Any], lock: HeldLock | None) -> ModelRun:
     """Return a run as it stands now, whatever was recorded: a kill records nothing."""
     state, finished_at = row.state, row.finished_at
     is_holder = lock is not None and lock.run_id == row.run_id

@@ -12,7 +12,7 @@ from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_service.api.budgets import BodyBudget, Held, NoRoomError, Room
+from ingest_service.api.budgets import BodyBudget, HeldBody, NoRoomError, Room
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.small_body import BodyReader, Rooms
 
@@ -228,7 +228,7 @@ def test_no_order_of_bodies_takes_room_from_who_has_least(
 ) -> None:
     """After any steps: within all limits, nothing leaks, and a refusal names its own caller."""
     budget, stack = BodyBudget(ROOM), ExitStack()
-    open_bodies: list[tuple[str, Held, Callable[[], None]]] = []
+    open_bodies: list[tuple[str, HeldBody, Callable[[], None]]] = []
 
     def used(name: str | None = None) -> int:
         return sum(held.bytes for who, held, _ in open_bodies if name in (None, who))
