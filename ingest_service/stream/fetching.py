@@ -61,15 +61,16 @@ class FetchGuard:
         except OffsetOutOfRangeError:
             raise  # where to read on is decided by a new take-over
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this partition's
-            self._note(part, offset, None, error)
+            self.note(part, offset, None, error)
             return None
 
     def _records(self, fetch_offset: int, part: TopicPartition, records: Any, **more: Any) -> Any:
         return _GuardedRecords(self, fetch_offset, part, records, **more)
 
-    def _note(
+    def note(
         self, part: TopicPartition, first: int, last: int | None, error: BaseException
     ) -> None:
+        """Keep what could not be read: the offsets from `first` to `last`, if that is known."""
         reason, remedy = _explained(error, part)
         self._unreadable[part] = Unreadable(part, first, last, reason, remedy)
 
@@ -88,9 +89,7 @@ class _GuardedRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 - damaged bytes fail in every way
             first = self.next_fetch_offset
             last = batches.last_offset
-            self._guard._note(  # noqa: SLF001
-                tp, first, last if last is not None and last >= first else None, error
-            )
+            self._guard.note(tp, first, last if last is not None and last >= first else None, error)
             self.drain()
 
 

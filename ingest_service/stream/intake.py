@@ -103,10 +103,10 @@ class Intake:
         clock: Callable[[], datetime],
     ) -> None:
         self._reader = reader
-        self._tenants = tenants
-        self._windows = windows
-        self._history = history
-        self._suppression = suppression
+        self.tenants = tenants
+        self.windows = windows
+        self.history = history
+        self.suppression = suppression
         self._clock = clock
 
     def prepare(
@@ -117,7 +117,7 @@ class Intake:
         Messages at `poison` are not read; they go to quarantine with their bytes.
         Raises `RegistryAwayError` when it cannot be read now.
         """
-        self._tenants.begin()
+        self.tenants.begin()
         known_at = self._clock()
         read = self._reader.read(
             [(part.assignment.data_type, part.records) for part in parts], poison
@@ -152,7 +152,7 @@ class Intake:
     def is_current(self, prepared: Prepared) -> bool:
         """Whether nobody was erased since the batch was prepared."""
         return all(
-            self._suppression.current(tenant_id).version == version
+            self.suppression.current(tenant_id).version == version
             for tenant_id, version in prepared.suppression_versions.items()
         )
 
@@ -190,9 +190,9 @@ class _TenantRun:
 
     def _take_groups(self) -> None:
         intake, tenant_id, data_type = self._intake, self._tenant_id, self._data_type
-        events = intake._windows.of(tenant_id, data_type)  # noqa: SLF001 - one class in two parts
+        events = intake.windows.of(tenant_id, data_type)
         session = self._prepared.held.enter_context(
-            events.batch(intake._history, tenant_id, data_type)  # noqa: SLF001
+            events.batch(intake.history, tenant_id, data_type)
         )
         window = session.start()
         for group in self._messages.groups:
@@ -203,7 +203,7 @@ class _TenantRun:
 
     def _take(self, group: RowGroup, window: BatchWindow) -> None:
         """Validate, suppress and dedupe; hand on what is new and what is wrong."""
-        settings = self._intake._tenants.settings(self._tenant_id)  # noqa: SLF001
+        settings = self._intake.tenants.settings(self._tenant_id)
         assert settings is not None
         columns = tuple(group.texts.values)
         mapping = settings.mapping(group.layout.mapping)
@@ -247,7 +247,7 @@ class _TenantRun:
 
     def _suppressed(self) -> Suppressed:
         """Return the tenant's list; the one of its first look counts until the commit."""
-        suppressed = self._intake._suppression.current(self._tenant_id)  # noqa: SLF001
+        suppressed = self._intake.suppression.current(self._tenant_id)
         self._prepared.suppression_versions.setdefault(self._tenant_id, suppressed.version)
         return suppressed
 
@@ -265,7 +265,7 @@ class _TenantRun:
     def _keep_aside_bad(self) -> None:
         by_layout: dict[SourceLayout, list[BadMessage]] = {}
         suppressed = self._suppressed()
-        settings = self._intake._tenants.settings(self._tenant_id)  # noqa: SLF001
+        settings = self._intake.tenants.settings(self._tenant_id)
         readers = suppressed.readers(settings.sources if settings is not None else {})
         for bad in self._messages.bad:
             reader = readers.of(self._data_type, bad.layout)

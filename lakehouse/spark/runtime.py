@@ -7,7 +7,6 @@ by the Connect server, by the Thrift Server, by a notebook.
 
 import os
 from collections.abc import MutableMapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +14,7 @@ from lakehouse.errors import EtaError
 from lakehouse.permissions import restrict_files
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.jars import DELTA_JARS, ensure_jars
-from lakehouse.spark.java import find_java_home
+from lakehouse.spark.java import find_java_home, find_spark_home
 from lakehouse.spark.scratch import scratch_dir
 from lakehouse.storage.s3 import spark_options
 from lakehouse.storage.schemas import DEFAULT
@@ -71,14 +70,6 @@ def prepare_environment(
     environment["JAVA_HOME"] = str(java_home)
     environment["SPARK_HOME"] = str(spark_home)
     environment["SPARK_CONF_DIR"] = str(write_configuration(settings, jars))
-
-
-def find_spark_home() -> Path:
-    """Return the folder of the installed pyspark; raise `EtaError` without one."""
-    found = find_spec("pyspark")
-    if found is None or found.origin is None:
-        raise EtaError("pyspark is not installed here", remedy="run `uv sync`")
-    return Path(found.origin).parent
 
 
 def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, str]:

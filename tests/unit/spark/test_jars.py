@@ -51,8 +51,7 @@ def test_a_jar_that_cannot_be_had_says_what_to_do(tmp_path: Path) -> None:
 def test_the_real_jars_are_as_pinned(tmp_path: Path) -> None:
     """Fetches them once per machine, as every first run does."""
     from lakehouse.settings import LakeSettings
-    from lakehouse.spark.java import find_java_home
-    from lakehouse.spark.runtime import find_spark_home
+    from lakehouse.spark.java import find_java_home, find_spark_home
 
     cache = LakeSettings().cache_dir
     paths = ensure_jars(
