@@ -53,7 +53,7 @@ _WITH_TIED: Final = (RAW_CLICKSTREAM.path, RAW_QUARANTINE.path)
 SHARED: Final = (FENCE, MODELS)
 """Steps that fail for every request or for none."""
 ROUNDS: Final = 3
-"""How often remnants are removed and looked for again before the requests wait."""
+"""How often what is left is removed and looked for again before the requests wait."""
 
 
 class Models(Protocol):
