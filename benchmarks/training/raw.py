@@ -1,6 +1,6 @@
 """Puts interactions into the raw Delta table as the service would, in commits of one piece each."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,14 @@ def store(
         _append(table, RAW_INTERACTIONS, _with_provenance(piece, tenant_id, number))
         rows += piece.height
     return rows
+
+
+def store_tenants(settings: LakeSettings, pieces: Mapping[str, pl.DataFrame], batch: int) -> int:
+    """Append a piece for each of many tenants in one commit; return the number of rows."""
+    ensure_tables(settings)
+    rows = pl.concat(_with_provenance(piece, name, batch) for name, piece in pieces.items())
+    _append(open_table(settings, RAW_INTERACTIONS), RAW_INTERACTIONS, rows)
+    return rows.height
 
 
 def store_catalogue(settings: LakeSettings, tenant_id: str, items: pl.DataFrame) -> None:
