@@ -107,7 +107,7 @@
     A run on few rows is planned once and in few tasks: to plan again after every shuffle (Spark's adaptive
     execution) cost a third of it. In this thread's local session alone; returns whether it is so.
     -#}
-    {%- set is_tuned = target.name == 'dev' and scope.mode == 'changed' and scope.rows < var('few_rows') | int -%}
+    {%- set is_tuned = target.name == 'dev' and is_on_few_rows(scope) -%}
     {%- if is_tuned -%}
         {%- do run_query('set spark.sql.adaptive.enabled = false') -%}
         {%- do run_query(
@@ -115,6 +115,15 @@
         ) -%}
     {%- endif -%}
     {{ return(is_tuned) }}
+{%- endmacro %}
+
+
+{% macro is_on_few_rows(scope) -%}
+    {#-
+    Whether a run by changes is on few rows: what it writes is then sent to every task. Otherwise Spark
+    shuffles the whole table to find the rows that leave, for it does not know the size of what comes.
+    -#}
+    {{ return(scope.mode == 'changed' and scope.rows < var('few_rows') | int) }}
 {%- endmacro %}
 
 
@@ -132,7 +141,7 @@
     {%- set key = config.require('unique_key') -%}
     merge into {{ relation }} as held
     using (
-        select {{ '/*+ broadcast(changes) */ ' if scope.is_small }}* from (
+        select {{ '/*+ broadcast(changes) */ ' if is_on_few_rows(scope) }}* from (
             {{ changed_rows_sql(sql, columns, scope) }}
         ) as changes
     ) as fresh

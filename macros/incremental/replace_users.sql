@@ -47,7 +47,7 @@
 
 {% macro users_rows_sql(sql, columns, scope) -%}
     {#- The rows that the model has of the touched users, from each user's `since` on. -#}
-    select {{ '/*+ broadcast(fresh) */ ' if scope.is_small }}{{ columns | join(', ') }} from ({{ sql }}
+    select {{ '/*+ broadcast(fresh) */ ' if is_on_few_rows(scope) }}{{ columns | join(', ') }} from ({{ sql }}
     ) as fresh
     {%- if scope.time %}
     where exists (
