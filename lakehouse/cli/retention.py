@@ -105,9 +105,9 @@ def _lifecycle(
     from lakehouse.retention.folders import classified_tables
     from lakehouse.retention.lifecycle import plan_lifecycle
     from lakehouse.retention.rules import compile_rules, dangers
-    from lakehouse.storage.s3 import place_of, s3_client
+    from lakehouse.storage.s3 import bucket_prefix, s3_client
 
-    place = place_of(settings)
+    place = bucket_prefix(settings)
     tables = classified_tables(settings)
     rules = compile_rules(place.prefix, tables, tenants)
     found = plan_lifecycle(s3_client(settings), place.bucket, rules, place.prefix)

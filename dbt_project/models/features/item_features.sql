@@ -1,6 +1,6 @@
 -- one row per item with interactions
 {{ config(unique_key=['tenant_id', 'item_id'], rewrite_rows=10000000) }}
--- An item with a new or changed row has its newest row there or later; one that lost a row, anywhere.
+-- An item with a new or changed row has its newest there or later; one that lost a row, anywhere.
 {% set scope = change_scope(
     reads={'item_feature_history': ['item_id']},
     floor={'as_of': "if(_change_type = 'delete', " ~ always() ~ ', as_of)'},

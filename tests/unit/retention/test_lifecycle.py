@@ -17,7 +17,7 @@ from lakehouse.retention.folders import classified_tables, folder_policies
 from lakehouse.retention.lifecycle import apply_lifecycle, plan_lifecycle
 from lakehouse.retention.rules import compile_rules
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.s3 import place_of, s3_client
+from lakehouse.storage.s3 import bucket_prefix, s3_client
 from lakehouse.storage.tables import ensure_tables
 from tests.support.s3 import lake_on_s3
 
@@ -33,7 +33,7 @@ def test_rules_are_set_beside_those_of_others_read_back_and_changed(
     s3: Server, tmp_path: Path
 ) -> None:
     lake = lake_on_s3(s3, tmp_path, "one")
-    place, client = place_of(lake), s3_client(lake)
+    place, client = bucket_prefix(lake), s3_client(lake)
     client.put_bucket_lifecycle_configuration(
         Bucket=BUCKET, LifecycleConfiguration={"Rules": [FOREIGN]}
     )
@@ -92,7 +92,7 @@ def test_a_bucket_that_is_not_there_is_an_error_that_says_so(s3: Server, tmp_pat
 
 def test_a_lake_on_disk_has_no_lifecycle(tmp_path: Path) -> None:
     with pytest.raises(EtaError, match="is not on S3"):
-        place_of(LakeSettings(home=tmp_path))
+        bucket_prefix(LakeSettings(home=tmp_path))
 
 
 def test_every_folder_of_models_says_what_becomes_of_its_rows(tmp_path: Path) -> None:
