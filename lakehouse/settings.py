@@ -35,8 +35,8 @@ class LakeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ETA_", extra="ignore")
 
-    project_dir: Path = Field(default_factory=find_project_dir)
-    """Folder of `dbt_project.yml`."""
+    project_dir: Path | None = None
+    """Folder of `dbt_project.yml`; see `project`."""
     home: Path | None = None
     """Folder of everything local: lake, control database, spool. Default: `.eta` in the project."""
     lake_uri: str | None = None
@@ -108,9 +108,17 @@ class LakeSettings(BaseSettings):
         return self
 
     @cached_property
+    def project(self) -> Path:
+        """The checkout with the models: `project_dir`, or the nearest one at or above this folder.
+
+        Raises `EtaError` when there is none; a service whose home is given needs none.
+        """
+        return self.project_dir or find_project_dir()
+
+    @cached_property
     def home_dir(self) -> Path:
         """The home as an absolute path."""
-        return (self.home or self.project_dir / ".eta").absolute()
+        return (self.home or self.project / ".eta").absolute()
 
     @cached_property
     def lake(self) -> str:
@@ -126,12 +134,12 @@ class LakeSettings(BaseSettings):
     @property
     def dbt_target_dir(self) -> Path:
         """Where dbt writes what it has built."""
-        return self.dbt_target_path or self.project_dir / "target"
+        return self.dbt_target_path or self.project / "target"
 
     @property
     def dbt_log_dir(self) -> Path:
         """Where dbt writes its logs."""
-        return self.dbt_log_path or self.project_dir / "logs"
+        return self.dbt_log_path or self.project / "logs"
 
     @property
     def file_mask(self) -> int:

@@ -57,10 +57,10 @@ def build_with_progress(
     if not result.is_success:
         raise EtaError(
             "the build failed: " + "; ".join(result.failures[:3]),
-            remedy=f"run `dbt build` in {settings.project_dir}, or read {_log(settings)}",
+            remedy=f"run `dbt build` in {settings.project}, or read {_log(settings)}",
         )
     return result
 
 
 def _log(settings: LakeSettings) -> Path:
-    return settings.project_dir / "logs" / "dbt.log"
+    return settings.project / "logs" / "dbt.log"

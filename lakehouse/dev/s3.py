@@ -54,7 +54,7 @@ def start_s3(settings: LakeSettings, port: int | None = None) -> Server:
         is_ready=lambda: is_listening(port),
     )
     lake = LakeSettings(
-        project_dir=settings.project_dir,
+        project_dir=settings.project,
         lake_uri=LAKE_URI,
         storage_options=storage_options(server),
     )

@@ -88,9 +88,7 @@ def run_gate(
     _refuse_missing_tables(session, layers)
     known, rules = tenant_rules(settings)
     scope = Scope(wanted, rules, parameters or build_parameters(session), started_at)
-    measured, figures, findings = _examine(
-        session, settings.project_dir / CHECKS_FOLDER, scope, layers
-    )
+    measured, figures, findings = _examine(session, settings.project / CHECKS_FOLDER, scope, layers)
     known |= {tenant_id for rows in figures.values() for tenant_id in rows}
     samples = take_samples(session, findings, Masker())
     report_path = new_report_path(settings.home_dir, started_at)

@@ -49,7 +49,7 @@ def classified_tables(settings: LakeSettings) -> dict[str, DataClass]:
     from lakehouse.storage.objects import open_folder
 
     tables = {spec.path: DataClass.RAW_INTERACTIONS for spec in EXPIRING}
-    for schema, kind in folder_policies(settings.project_dir).items():
+    for schema, kind in folder_policies(settings.project).items():
         if kind is not None:
             for name in open_folder(settings, schema).folders():
                 tables[f"{schema}/{name}"] = kind

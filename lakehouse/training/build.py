@@ -103,7 +103,7 @@ def run_dbt(
 
     from lakehouse.training.targets import writing_models
 
-    project = str(settings.project_dir)
+    project = str(settings.project)
     command = [
         *("--log-level", "none", "--log-level-file", "info"),
         *arguments,
@@ -122,7 +122,7 @@ def run_dbt(
             raise outcome.exception
         raise EtaError(
             f"dbt could not run: {_first_lines(str(outcome.exception))}",
-            remedy=f"read {settings.project_dir / 'logs' / 'dbt.log'}, or run dbt yourself",
+            remedy=f"read {settings.project / 'logs' / 'dbt.log'}, or run dbt yourself",
         )
     return outcome
 

@@ -59,7 +59,7 @@ def candidates(
         source_versions=built.source_versions,
         cutoff=built.cutoff,
         columns=columns_of(data),
-        code_version=code_version(settings.project_dir),
+        code_version=code_version(settings.project),
         now=now,
     )
     rows = rows_by_tenant(data)

@@ -94,7 +94,7 @@ class _Made:
         self._rows = rows_by_tenant(tables[EVALUATION_DATA])
         contents = open_derived(settings, CONTENTS).to_pyarrow_table().to_pylist()
         self._contents = {row["tenant_id"]: row for row in contents}
-        self._code_version = code_version(settings.project_dir)
+        self._code_version = code_version(settings.project)
         self._cutoff = cutoff
         self._now = now
 

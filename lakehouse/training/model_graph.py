@@ -37,7 +37,7 @@ _KEPT: Final = (
 
 def graph_path(settings: LakeSettings) -> Path:
     """Where the graph is written and where the DAGs look for it."""
-    return settings.project_dir / "target" / "dags" / "manifest.json"
+    return settings.project / "target" / "dags" / "manifest.json"
 
 
 def write_graph(settings: LakeSettings) -> Path:

@@ -9,6 +9,6 @@ from lakehouse.settings import PROJECT_FILE, LakeSettings
 
 def project_variables(settings: LakeSettings) -> dict[str, Any]:
     """Return the variables by name."""
-    text = (settings.project_dir / PROJECT_FILE).read_text(encoding="utf-8")
+    text = (settings.project / PROJECT_FILE).read_text(encoding="utf-8")
     found: dict[str, Any] = yaml.safe_load(text)["vars"]
     return found

@@ -94,7 +94,7 @@ def plan_run(
 
 
 def _target_folder(settings: LakeSettings) -> Path:
-    return settings.dbt_target_path or settings.project_dir / "target"
+    return settings.dbt_target_path or settings.project / "target"
 
 
 def _model_plan(

@@ -193,7 +193,7 @@ def end(
     if is_complete:
         after = table_versions(settings)
         read = {name: before[name] for name in SOURCES if name in before}
-        done = {"versions": {**after, **read}, "code": code_fingerprint(settings.project_dir)}
+        done = {"versions": {**after, **read}, "code": code_fingerprint(settings.project)}
         database.runs.note(run_id, COMPLETE, done)
     is_refused = bool(run.notes.get(PUBLICATION, {}).get("refused"))
     state: State = "failed" if not is_complete else "refused" if is_refused else "succeeded"
@@ -225,7 +225,7 @@ def _plan(settings: LakeSettings, database: ControlDatabase, parameters: RunPara
         reason = "asked for: " + ", ".join(f"{k}={v}" for k, v in parameters.given.items())
     elif last is None:
         reason = "no run was completed before"
-    elif last["code"] != code_fingerprint(settings.project_dir):
+    elif last["code"] != code_fingerprint(settings.project):
         reason, tenants = "the models are others than in the last run", None
     elif moved := sorted(dict(table_versions(settings).items() ^ since.items())):
         reason = f"changed since the last run: {', '.join(moved)}"

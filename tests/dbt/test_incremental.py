@@ -174,7 +174,7 @@ def test_the_log_names_no_user(lake: Lake, grown: dict) -> None:
 
 def test_every_column_is_documented(lake: Lake, grown: dict) -> None:
     for folder in ("staging", "ops", "features", "training"):
-        path = lake.settings.project_dir / "dbt_project" / "models" / folder
+        path = lake.settings.project / "dbt_project" / "models" / folder
         document = yaml.safe_load((path / f"_{folder}__models.yml").read_text())
         for model in document["models"]:
             if (

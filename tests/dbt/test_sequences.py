@@ -48,9 +48,9 @@ def changed_project(lake: Lake, tmp_path: Path) -> tuple[Lake, Callable[[str, st
     project = tmp_path / "project"
     project.mkdir()
     for name in ("dbt_project", "macros"):
-        shutil.copytree(lake.settings.project_dir / name, project / name)
+        shutil.copytree(lake.settings.project / name, project / name)
     for name in ("dbt_project.yml", "profiles.yml"):
-        shutil.copy(lake.settings.project_dir / name, project / name)
+        shutil.copy(lake.settings.project / name, project / name)
     model = project / "dbt_project/models/features/recent_interactions.sql"
 
     def change(before: str, after: str) -> None:
@@ -96,7 +96,7 @@ def test_a_feature_is_added_as_the_guide_says(
 ) -> None:
     """Computed in one file and named in one list, it is in the history and the current features."""
     other, _ = changed_project
-    project = other.settings.project_dir
+    project = other.settings.project
     lake.store("extended", [interaction("e1"), interaction("e2", event_time=NOON + timedelta(1))])
     added = ("+user_features", "--exclude", "item_features")
     lake.dbt("run", "--select", *added)
@@ -124,7 +124,7 @@ def test_a_changed_macro_or_variable_is_a_changed_model(
 ) -> None:
     other, change = changed_project
     change("recency_rank <=", "recency_rank <= {{ least_rank() }} *")
-    macro = other.settings.project_dir / "macros" / "least_rank.sql"
+    macro = other.settings.project / "macros" / "least_rank.sql"
     macro.write_text("{% macro least_rank() %}1{% endmacro %}")
     events = [interaction(f"e{n}", event_time=NOON + timedelta(hours=n)) for n in range(3)]
     lake.store("macro", events)

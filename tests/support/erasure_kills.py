@@ -56,7 +56,7 @@ def _run_and_kill(lake: ErasableLake, seconds: float, request: str) -> Killed:
     environment = {
         **os.environ,
         "ETA_HOME": str(lake.home),
-        "ETA_PROJECT_DIR": str(lake.settings.project_dir),
+        "ETA_PROJECT_DIR": str(lake.settings.project),
         "DBT_TARGET_PATH": str(lake.home / "target"),
     }
     running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)

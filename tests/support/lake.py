@@ -88,7 +88,7 @@ def run_in_target_of_variables(
     settings: LakeSettings, arguments: Sequence[str], **options: Any
 ) -> Any:
     """`run_dbt` with a target folder for each project and variables: dbt parses each once."""
-    usual, project = settings.home_dir / "target", str(settings.project_dir)
+    usual, project = settings.home_dir / "target", str(settings.project)
     variables = arguments[arguments.index("--vars") + 1] if "--vars" in arguments else ""
     is_own = "schema" in options or project != os.environ.get("ETA_PROJECT_DIR")
     if not (variables or is_own) or os.environ.get("DBT_TARGET_PATH") != str(usual):
@@ -156,7 +156,7 @@ class Lake:
         command = [Path(sys.executable).with_name("dbt"), "build", "--exclude", "test_type:unit"]
         running = subprocess.Popen(
             command,
-            cwd=self.settings.project_dir,
+            cwd=self.settings.project,
             start_new_session=True,  # its JVM dies with it
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

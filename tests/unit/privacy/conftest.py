@@ -32,6 +32,6 @@ def lake(tmp_path: Path) -> Iterator[ErasableLake]:
 def commanded(lake: ErasableLake, monkeypatch: pytest.MonkeyPatch) -> ErasableLake:
     """The lake that the commands of this process work on."""
     monkeypatch.setenv("ETA_HOME", str(lake.home))
-    monkeypatch.setenv("ETA_PROJECT_DIR", str(lake.settings.project_dir))
+    monkeypatch.setenv("ETA_PROJECT_DIR", str(lake.settings.project))
     monkeypatch.setenv("DBT_TARGET_PATH", str(lake.home / "target"))
     return lake

@@ -184,7 +184,7 @@ def in_a_manifest(scene: Scene) -> Callable[[], None]:
 
 
 def in_a_log_of_dbt(scene: Scene) -> Callable[[], None]:
-    return file(scene.lake.settings.project_dir / "logs/dbt.log", f"'{scene.gone}'".encode())
+    return file(scene.lake.settings.project / "logs/dbt.log", f"'{scene.gone}'".encode())
 
 
 def in_a_waiting_message(scene: Scene) -> Callable[[], None]:

@@ -88,7 +88,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ErasableLake]:
 @pytest.fixture
 def run(lake: ErasableLake, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("ETA_HOME", str(lake.home))
-    monkeypatch.setenv("ETA_PROJECT_DIR", str(lake.settings.project_dir))
+    monkeypatch.setenv("ETA_PROJECT_DIR", str(lake.settings.project))
 
     def command(*words: str) -> list[dict[str, str]]:
         """Run a command; return the rows of its first table."""

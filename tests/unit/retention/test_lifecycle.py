@@ -96,7 +96,7 @@ def test_a_lake_on_disk_has_no_lifecycle(tmp_path: Path) -> None:
 
 
 def test_every_folder_of_models_says_what_becomes_of_its_rows(tmp_path: Path) -> None:
-    found = folder_policies(LakeSettings().project_dir)
+    found = folder_policies(LakeSettings().project)
     assert found["training"] == found["evaluation"] == "training_data"
     assert found["staging"] is found["features"] is None
     (tmp_path / "dbt_project.yml").write_text("name: x\nmodels: {x: {a: {+schema: a}}}\n")

@@ -80,7 +80,7 @@ class Steps:
 
 @pytest.fixture
 def steps(settings: LakeSettings) -> Iterator[Steps]:
-    (settings.project_dir / "dbt_project.yml").write_text("name: eta\n")
+    (settings.project / "dbt_project.yml").write_text("name: eta\n")
     ensure_tables(settings)
     with closing(ControlDatabase.open(settings.control_url)) as database:
         yield Steps(settings, database)
@@ -153,7 +153,7 @@ def test_whatever_changed_makes_a_run_needed(steps: Steps, what: str) -> None:
     if what == "rows":
         Lake(steps.settings).store("globex", [interaction("e1")])
     elif what == "models":
-        (steps.settings.project_dir / "dbt_project.yml").write_text("name: eta # newer\n")
+        (steps.settings.project / "dbt_project.yml").write_text("name: eta # newer\n")
     else:
         rows = pa.table({"tenant_id": ["acme"], "user_id": ["u1"]})
         write_table(steps.settings, "training/positives", rows, PARAMETERS)
