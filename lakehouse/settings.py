@@ -107,7 +107,7 @@ class LakeSettings(BaseSettings):
             self.storage_options = {**others, CONDITIONAL_PUT: "etag"}
         return self
 
-    @cached_property
+    @property
     def project(self) -> Path:
         """The checkout with the models: `project_dir`, or the nearest one at or above this folder.
 
