@@ -8,8 +8,8 @@
     whole tenant. Changes come from the parents' change feeds, from the version that the table has
     read on, in the order of commits; no time in the data decides what is new. `floor` names a time of
     the model's rows and an expression over the parent's: no older row is touched. Where it is part of the
-    key, files with older rows alone are not opened; the model's SQL says what else it leaves out by it. `keeps_expired` names a source whose rows expire: what the table holds
-    of those stays.
+    key, files with older rows alone are not opened; the model's SQL says what else it leaves out by it.
+    `keeps_expired` names a source whose rows expire: what the table holds of those stays.
 
     With `replaces_users` the table's rows of the touched users are removed and written again in one
     commit, and `reads` says how to find the users:

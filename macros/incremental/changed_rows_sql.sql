@@ -2,9 +2,9 @@
     {#-
     What has to change in a table: rows of the model that the table lacks or holds with other values
     have `is_current` true; keys in scope that the table holds and the model no longer has come with
-    `is_current` null. Unchanged rows are left out here,
-    because a merge rewrites every file that a source row matches, changed or not. Rows whose raw rows
-    expired (`keeps_expired`) stay as they are. Of new keys (`fresh`) there is nothing to compare.
+    `is_current` null. Unchanged rows are left out here, because a merge rewrites every file that a source
+    row matches, changed or not. Rows whose raw rows expired (`keeps_expired`) stay as they are. Of new keys
+    (`fresh`) there is nothing to compare.
     -#}
     {%- if scope.fresh -%}
         {{ return('select *, true as is_current from (' ~ sql ~ ')') }}
