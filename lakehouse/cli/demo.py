@@ -1,5 +1,7 @@
 """`eta demo`: two tenants of generated data through everything."""
 
+from lakehouse.storage.lake import Lake
+
 
 def demo() -> None:
     """Generate two tenants' data and take it through the service and the models."""
@@ -10,6 +12,7 @@ def demo() -> None:
     from lakehouse.settings import LakeSettings
 
     settings = LakeSettings()
+    lake = Lake(settings)
     note("Generating two tenants: a shop and a news site")
     tenants = []
     for tenant in DEMO_TENANTS:
@@ -29,8 +32,8 @@ def demo() -> None:
         from lakehouse.training.plot import plot_training_sets
         from lakehouse.training.publish import find_snapshot
 
-        manifests = [find_snapshot(settings, tenant.tenant_id, "current") for tenant in tenants]
-        path = plot_training_sets(settings, manifests, settings.home_dir / "demo" / "training.png")
+        manifests = [find_snapshot(lake, tenant.tenant_id, "current") for tenant in tenants]
+        path = plot_training_sets(lake, manifests, settings.home_dir / "demo" / "training.png")
         note("")
         note(f"Popularity, labels and negatives, as a picture: {path}")
 

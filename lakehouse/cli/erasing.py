@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 
 
 class DbtModels:
@@ -41,7 +42,7 @@ class DbtModels:
         """Withdraw published snapshots that cannot be read any more."""
         from lakehouse.training.withdrawal import withdraw_broken
 
-        return withdraw_broken(settings, tenant_id, now)
+        return withdraw_broken(Lake(settings), tenant_id, now)
 
     def publish(self, settings: LakeSettings, tenant_id: str) -> str | None:
         """Publish the tenant's training set anew if it passes the gate; return why not, if not."""

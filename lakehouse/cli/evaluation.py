@@ -8,6 +8,7 @@ import typer
 
 from lakehouse.cli.export import DestinationOption, FormatName, export_and_tell
 from lakehouse.cli.training import SnapshotArgument, TenantOption
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.contracts.tenant import EvaluationSettings
@@ -116,11 +117,11 @@ def list_(
     from lakehouse.settings import LakeSettings
     from lakehouse.training.snapshots import EVALUATION_SETS
 
-    settings = LakeSettings()
+    lake = Lake(LakeSettings())
     rows: list[tuple[object, ...]] = []
-    for tenant_id in [tenant] if tenant else EVALUATION_SETS.tenants(settings):
-        current = EVALUATION_SETS.current(settings, tenant_id)
-        for found in EVALUATION_SETS.all_of(settings, tenant_id):
+    for tenant_id in [tenant] if tenant else EVALUATION_SETS.tenants(lake):
+        current = EVALUATION_SETS.current(lake, tenant_id)
+        for found in EVALUATION_SETS.all_of(lake, tenant_id):
             is_current = current is not None and current.snapshot_id == found.snapshot_id
             rows.append(
                 (
@@ -151,7 +152,7 @@ def show(tenant: TenantOption, snapshot: SnapshotArgument = "current") -> None:
     from lakehouse.settings import LakeSettings
     from lakehouse.training.snapshots import EVALUATION_SETS, to_json
 
-    found = EVALUATION_SETS.find(LakeSettings(), tenant, snapshot)
+    found = EVALUATION_SETS.find(Lake(LakeSettings()), tenant, snapshot)
     typer.echo(to_json(found).decode(), nl=False)
 
 
@@ -169,7 +170,7 @@ def export(
     from lakehouse.training.snapshots import EVALUATION_SETS
 
     settings = LakeSettings()
-    manifest = EVALUATION_SETS.find(settings, tenant, snapshot)
+    manifest = EVALUATION_SETS.find(Lake(settings), tenant, snapshot)
     export_and_tell(settings, manifest, format_name, to)
 
 

@@ -114,8 +114,8 @@ def main(
 
 def _restrict_files() -> None:
     from lakehouse.errors import EtaError
-    from lakehouse.permissions import restrict_files
     from lakehouse.settings import LakeSettings
+    from lakehouse.storage.lake import Lake
 
     with suppress(EtaError):  # outside of a project: who needs one says so
-        restrict_files(LakeSettings())
+        Lake(LakeSettings()).restrict()

@@ -7,6 +7,7 @@ from lakehouse.cli.output import note
 from lakehouse.errors import EtaError
 from lakehouse.quality.refresh import refresh
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 
 
 def measure_quality(settings: LakeSettings, run_id: str | None = None) -> None:
@@ -15,7 +16,7 @@ def measure_quality(settings: LakeSettings, run_id: str | None = None) -> None:
     Costs as much as came since the last time.
     """
     try:
-        refresh(settings, run_id or measurement_id())
+        refresh(Lake(settings), run_id or measurement_id())
     except Exception as error:  # noqa: BLE001 - the command has done its work
         # only our own words: another library's may quote data
         reason = error.message if isinstance(error, EtaError) else type(error).__qualname__

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.storage.lake import Lake
+
 
 def export(
     user: Annotated[str, typer.Argument(metavar="USER", help="The user's id, as it was sent.")],
@@ -26,7 +28,7 @@ def export(
     if out.exists():
         raise EtaError(f"{out} is there already", remedy="name another file with --out")
     settings = LakeSettings()
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     found = open_export(settings, tenant, user)
     with control_database() as database:
         database.disclosures.note(tenant, user, by=operator())

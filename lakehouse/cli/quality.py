@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli.quality_report import report
+from lakehouse.storage.lake import Lake
 
 app = typer.Typer(help="How good each tenant's data is.", no_args_is_help=True)
 app.command()(report)
@@ -22,8 +23,9 @@ def refresh(
     from lakehouse.storage.tables import ensure_tables
 
     settings = LakeSettings()
-    ensure_tables(settings)
-    rows = measure(settings, settings.run_id or measurement_id(), tenant_id=tenant)
+    lake = Lake(settings)
+    ensure_tables(lake)
+    rows = measure(lake, settings.run_id or measurement_id(), tenant_id=tenant)
     if rows.is_empty():
         note("Nothing is new since the last measurement.")
         return
@@ -52,9 +54,9 @@ def serve_metrics(
     stop = Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    settings = LakeSettings()
-    ensure_tables(settings)
-    server = serve(settings, host, port, max_tenants)
+    lake = Lake(LakeSettings())
+    ensure_tables(lake)
+    server = serve(lake, host, port, max_tenants)
     typer.echo(f"metrics on http://{host}:{server.server_port}/metrics")
     stop.wait()
     server.shutdown()

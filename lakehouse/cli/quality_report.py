@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse.cli.output import note
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.quality.document import QualityReport
@@ -38,7 +39,7 @@ def report(
 
     with control_database() as database:
         database.tenant_settings(tenant)  # raises for an unknown one
-        found = Reader(LakeSettings(), database, days).report(tenant)
+        found = Reader(Lake(LakeSettings()), database, days).report(tenant)
     text = _text(found, format_)
     if out is None:
         typer.echo(text, nl=False)

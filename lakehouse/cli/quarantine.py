@@ -1,12 +1,14 @@
 """`eta quarantine`: see, correct and take in what was refused."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from lakehouse.cli.output import note, print_rows
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     import polars as pl
@@ -139,11 +141,11 @@ def _replay(tenant: str, batch: str | None, mapping: str | None, rows: Path | No
 def _quarantine(tenant: str, batch: str | None) -> "Quarantine":
     from lakehouse.settings import LakeSettings
     from lakehouse.storage.quarantine import Quarantine
-    from lakehouse.storage.tables import ensure_tables, table_opener
+    from lakehouse.storage.tables import ensure_tables
 
-    settings = LakeSettings()
-    ensure_tables(settings)
-    return Quarantine(table_opener(settings), tenant, batch)
+    lake = Lake(LakeSettings())
+    ensure_tables(lake)
+    return Quarantine(cache(lake.table), tenant, batch)
 
 
 def _having(quarantine: "Quarantine", code: str | None) -> "Iterator[pl.DataFrame]":

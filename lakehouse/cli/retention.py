@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse.cli.output import note, print_rows
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.contracts.retention import RetentionPolicy
@@ -29,8 +30,8 @@ def plan() -> None:
     settings = LakeSettings()
     tenants = _policies(settings)
     is_due = _show_expiry(settings, tenants, is_dry=True)
-    if settings.is_local:
-        note("The lake is a folder of this machine: storage tiers need a bucket (docs/s3.md).")
+    if not Lake(settings).has_tiers:
+        note("The lake is not on S3: storage tiers need a bucket there (docs/s3.md).")
     else:
         _, _, found = _lifecycle(settings, tenants)
         _show(found)
@@ -51,7 +52,7 @@ def apply() -> None:
     settings = LakeSettings()
     bucket, warnings, found = _lifecycle(settings, _policies(settings))
     _show(found)
-    client = s3_client(settings)
+    client = s3_client(Lake(settings))
     if is_versioned(client, bucket):
         warnings = [*warnings, "the bucket keeps old versions: what is deleted stays in it"]
     for text in warnings:
@@ -79,10 +80,11 @@ def expire(
     from lakehouse.storage.tables import ensure_tables
 
     settings = LakeSettings()
-    ensure_tables(settings)
+    lake = Lake(settings)
+    ensure_tables(lake)
     _show_expiry(settings, _policies(settings), tenant, is_dry=dry_run)
     if not dry_run:
-        note(f"{drop_expired_files(settings, datetime.now(UTC)):,} files left storage.")
+        note(f"{drop_expired_files(lake, datetime.now(UTC)):,} files left storage.")
 
 
 def _policies(settings: "LakeSettings") -> dict[str, "RetentionPolicy"]:
@@ -107,10 +109,10 @@ def _lifecycle(
     from lakehouse.retention.rules import compile_rules, dangers
     from lakehouse.storage.s3 import bucket_prefix, s3_client
 
-    place = bucket_prefix(settings)
+    place = bucket_prefix(Lake(settings))
     tables = classified_tables(settings)
     rules = compile_rules(place.prefix, tables, tenants)
-    found = plan_lifecycle(s3_client(settings), place.bucket, rules, place.prefix)
+    found = plan_lifecycle(s3_client(Lake(settings)), place.bucket, rules, place.prefix)
     return place.bucket, dangers(found.foreign, place.prefix, tables), found
 
 
@@ -154,10 +156,11 @@ def _show_expiry(
     from lakehouse.storage.tables import ensure_tables
     from lakehouse.training.snapshot_expiry import expire_snapshots
 
-    ensure_tables(settings)
+    lake = Lake(settings)
+    ensure_tables(lake)
     now = datetime.now(UTC)
-    rows = expire_rows(settings, tenants, now, tenant_id=tenant_id, dry_run=is_dry)
-    sets = expire_snapshots(settings, tenants, now, tenant_id=tenant_id, dry_run=is_dry)
+    rows = expire_rows(lake, tenants, now, tenant_id=tenant_id, dry_run=is_dry)
+    sets = expire_snapshots(lake, tenants, now, tenant_id=tenant_id, dry_run=is_dry)
     lines = [(r.table, r.tenant_id, f"days before {r.before}", r.rows) for r in rows]
     lines += [("training sets", s.tenant_id, s.snapshot_id, s.rows) for s in sets]
     if lines:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from lakehouse.cli.output import note
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
@@ -55,9 +56,11 @@ def begin(
     with _opened() as (settings, database):
         _wait_for_lock(database, run, wait)
         _make_lake_known(settings)
-        hand_over_tenant_settings(settings, database)
+        hand_over_tenant_settings(Lake(settings), database)
         plan = run_steps.begin(settings, database, run, parameters)
-        write_metrics(settings, database.runs.list(limit=50))  # one that was killed is told now
+        write_metrics(
+            Lake(settings), database.runs.list(limit=50)
+        )  # one that was killed is told now
     note(f"{'To do' if plan.is_needed else 'Nothing to do'}: {plan.reason}")
     typer.echo(json.dumps(asdict(plan), sort_keys=True))
 
@@ -144,7 +147,7 @@ def end(
 
     with _opened() as (settings, database):
         state = run_steps.end(settings, database, run, is_success=not failed)
-        path = write_metrics(settings, database.runs.list(limit=50))
+        path = write_metrics(Lake(settings), database.runs.list(limit=50))
     measure_quality(settings, run)
     note(f"The run {state}. Metrics: {path}")
 
@@ -165,7 +168,7 @@ def late(
             note(f"The run {run} had ended in time.")
             return
         database.runs.note(run, run_steps.LATE, moment.isoformat())
-        write_metrics(settings, database.runs.list(limit=50))
+        write_metrics(Lake(settings), database.runs.list(limit=50))
     note(f"The run {run} was to end by {moment:%Y-%m-%d %H:%M} UTC and has not.")
 
 
@@ -190,7 +193,7 @@ def _make_lake_known(settings: "LakeSettings") -> None:
     from lakehouse.spark.session import opened_session
     from lakehouse.storage.tables import ensure_tables
 
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     if settings.spark_target == "connect":
         with opened_session(settings):
             pass

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli.output import note, print_rows
+from lakehouse.storage.lake import Lake
 
 app = typer.Typer(help="See and keep the tables' health.", no_args_is_help=True)
 
@@ -17,9 +18,9 @@ def health() -> None:
     from lakehouse.storage.maintenance import SMALL_FILES, table_health
     from lakehouse.storage.tables import ensure_tables
 
-    settings = LakeSettings()
-    ensure_tables(settings)
-    found = table_health(settings)
+    lake = Lake(LakeSettings())
+    ensure_tables(lake)
+    found = table_health(lake)
     print_rows(
         ("table", "files", "MiB", "most small files in a day", "log files", "log MiB"),
         [
@@ -49,9 +50,9 @@ def compact(
     from lakehouse.storage.maintenance import merge_ended_days
     from lakehouse.storage.tables import ensure_tables
 
-    settings = LakeSettings()
-    ensure_tables(settings)
-    merged = merge_ended_days(settings, datetime.now(UTC).date(), tenant)
+    lake = Lake(LakeSettings())
+    ensure_tables(lake)
+    merged = merge_ended_days(lake, datetime.now(UTC).date(), tenant)
     print_rows(
         ("table", "tenant", "day", "files before", "files after"),
         [
@@ -71,9 +72,9 @@ def clean(
     from lakehouse.storage.tables import ensure_tables
     from lakehouse.training.publish import pinned_versions
 
-    settings = LakeSettings()
-    ensure_tables(settings)
-    found = clean_tables(settings, pinned_versions(settings), dry_run=dry_run)
+    lake = Lake(LakeSettings())
+    ensure_tables(lake)
+    found = clean_tables(lake, pinned_versions(lake), dry_run=dry_run)
     print_rows(("table", "files deleted", "log files"), found)
 
 
@@ -88,7 +89,7 @@ def repair(
     from lakehouse.settings import LakeSettings
     from lakehouse.storage.repair import repair_tables
 
-    found = repair_tables(LakeSettings(), dry_run=dry_run)
+    found = repair_tables(Lake(LakeSettings()), dry_run=dry_run)
     for damage in found:
         note(str(damage))
     done = "would be taken out" if dry_run else "taken out; `eta ledger check` names their batches"

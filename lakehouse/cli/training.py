@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.storage.lake import Lake
+
 TenantOption = Annotated[str, typer.Option("--tenant", help="Id of the tenant.")]
 SnapshotArgument = Annotated[
     str, typer.Argument(metavar="SNAPSHOT", help="A snapshot's id, or `current`.")
@@ -24,11 +26,11 @@ def list_(
     from lakehouse.settings import LakeSettings
     from lakehouse.training.publish import current_snapshot, list_snapshots, published_tenants
 
-    settings = LakeSettings()
+    lake = Lake(LakeSettings())
     rows: list[tuple[object, ...]] = []
-    for tenant_id in [tenant] if tenant else published_tenants(settings):
-        current = current_snapshot(settings, tenant_id)
-        for found in list_snapshots(settings, tenant_id):
+    for tenant_id in [tenant] if tenant else published_tenants(lake):
+        current = current_snapshot(lake, tenant_id)
+        for found in list_snapshots(lake, tenant_id):
             is_current = current is not None and current.snapshot_id == found.snapshot_id
             rows.append(
                 (
@@ -56,7 +58,7 @@ def show(tenant: TenantOption, snapshot: SnapshotArgument = "current") -> None:
     from lakehouse.settings import LakeSettings
     from lakehouse.training.publish import find_snapshot, to_json
 
-    found = find_snapshot(LakeSettings(), tenant, snapshot)
+    found = find_snapshot(Lake(LakeSettings()), tenant, snapshot)
     typer.echo(to_json(found).decode(), nl=False)
 
 
@@ -72,8 +74,8 @@ def diff(
     from lakehouse.training import manifest
     from lakehouse.training.publish import find_snapshot
 
-    settings = LakeSettings()
-    old, new = (find_snapshot(settings, tenant, name) for name in (before, after))
+    lake = Lake(LakeSettings())
+    old, new = (find_snapshot(lake, tenant, name) for name in (before, after))
     differing = manifest.diff(old, new)
     print_rows(
         ("field", old.snapshot_id, new.snapshot_id),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from lakehouse.storage.lake import Lake
+
 PROJECT_NAME: Final = "eta"
 COMMANDS_WITHOUT_SPARK: Final = frozenset({"clean", "deps", "init", "list", "ls", "parse", "serve"})
 """dbt commands that ask no database anything, by dbt's own names."""
@@ -20,7 +22,6 @@ def prepare_command(project_name: str) -> None:
     flags = get_flags()
     if project_name != PROJECT_NAME or flags.WHICH in COMMANDS_WITHOUT_SPARK:
         return
-    from lakehouse.permissions import restrict_files
     from lakehouse.settings import PRODUCTION, LakeSettings
     from lakehouse.spark.replace_on import teach_dbt_sessions
     from lakehouse.training.build import COMMANDS_THAT_WRITE
@@ -28,11 +29,12 @@ def prepare_command(project_name: str) -> None:
     from lakehouse.training.targets import hand_over_lake, prepare_target
 
     settings = LakeSettings()
-    restrict_files(settings)
+    lake = Lake(settings)
+    lake.restrict()
     if flags.WHICH in RECORDED and settings.dbt_schema == PRODUCTION:
         record_build(flags.WHICH, flags.VARS or {})
 
     teach_dbt_sessions()
     target = flags.TARGET or os.environ.get("DBT_TARGET") or "dev"
     prepare_target(target, is_writing=flags.WHICH in COMMANDS_THAT_WRITE)
-    hand_over_lake(settings, target)
+    hand_over_lake(lake, target)

@@ -7,6 +7,8 @@ from secrets import token_hex
 
 from lakehouse.control.database import ControlDatabase
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 from lakehouse.training.lake_state import table_versions
 from lakehouse.training.prepare import Published
 from lakehouse.training.run_parameters import RunParameters
@@ -22,17 +24,16 @@ def recorded_run(
 
     The lock ends with this process. Raises `RunLocked` while another run goes on.
     """
-    from lakehouse.storage.tables import ensure_tables
-
+    lake = Lake(settings)
     run_id = f"eta prepare {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {token_hex(3)}"
     with (
         closing(ControlDatabase.open(settings.control_url)) as database,
         database.run_lock.kept(run_id, is_of_process=True),
     ):
-        ensure_tables(settings)
-        hand_over_tenant_settings(settings, database)
+        ensure_tables(lake)
+        hand_over_tenant_settings(lake, database)
         database.runs.start(run_id, parameters.given)
-        database.runs.note(run_id, VERSIONS, table_versions(settings))
+        database.runs.note(run_id, VERSIONS, table_versions(lake))
         is_success = False
         try:
             yield lambda published: note_publication(database, run_id, published)

@@ -12,7 +12,8 @@ from typing import Final
 from lakehouse.control.database import ControlDatabase
 from lakehouse.control.opening import existing_database
 from lakehouse.settings import LakeSettings
-from lakehouse.spark.session import lake_location, open_local_session
+from lakehouse.spark.session import open_local_session
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.retired import remove_retired_tables
 
 LAKE_CONTENT: Final = "ETA_LAKE_CONTENT"
@@ -29,10 +30,11 @@ def prepare_target(target: str, *, is_writing: bool = False) -> None:
     with a remedy, `RunLocked` while another run goes on.
     """
     settings = LakeSettings()
+    lake = Lake(settings)
     with existing_database(settings) as database:
         if database is not None and is_writing:
             _hold_lock(settings, database)
-            remove_retired_tables(settings)
+            remove_retired_tables(lake)
         if target == "dev":
             open_local_session(settings)
         elif target == "connect":
@@ -40,7 +42,7 @@ def prepare_target(target: str, *, is_writing: bool = False) -> None:
             # dbt asks for Hive support before every statement; a server has decided that itself
             warnings.filterwarnings("ignore", "Failed to set spark.sql.catalogImplementation")
         if database is not None:
-            hand_over_tenant_settings(settings, database)
+            hand_over_tenant_settings(lake, database)
 
 
 @contextmanager
@@ -58,7 +60,7 @@ def writing_models(settings: LakeSettings) -> Iterator[None]:
             yield
 
 
-def hand_over_lake(settings: LakeSettings, target: str) -> None:
+def hand_over_lake(lake: Lake, target: str) -> None:
     """Tell the macros of this dbt command where the lake is and which tables are in it.
 
     They make these known to a server through dbt's own connection, however that logs in. The
@@ -68,14 +70,14 @@ def hand_over_lake(settings: LakeSettings, target: str) -> None:
 
     from lakehouse.storage.schemas import find_tables
 
-    tables = {} if target == "dev" else find_tables(settings)
-    content = {"location": lake_location(settings), "tables": tables}
+    tables = {} if target == "dev" else find_tables(lake)
+    content = {"location": lake.uri(), "tables": tables}
     environment = get_invocation_context().env
     assert isinstance(environment, dict), "dbt keeps the variables of a command in a mapping"
     environment[LAKE_CONTENT] = json.dumps(content)
 
 
-def hand_over_tenant_settings(settings: LakeSettings, database: ControlDatabase) -> None:
+def hand_over_tenant_settings(lake: Lake, database: ControlDatabase) -> None:
     """Show the models the tenants' newest settings."""
     from lakehouse.training.tenant_settings import publish_tenant_settings
 
@@ -83,7 +85,7 @@ def hand_over_tenant_settings(settings: LakeSettings, database: ControlDatabase)
         tenant.tenant_id: database.tenant_settings(tenant.tenant_id)
         for tenant in database.tenants.list()
     }
-    publish_tenant_settings(settings, tenants, datetime.now(UTC))
+    publish_tenant_settings(lake, tenants, datetime.now(UTC))
 
 
 def _hold_lock(settings: LakeSettings, database: ControlDatabase) -> None:
