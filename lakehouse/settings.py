@@ -3,6 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -108,6 +109,8 @@ class LakeSettings(BaseSettings):
     def lake(self) -> str:
         """Absolute path or URL of the lake, without a trailing slash."""
         uri = self.lake_uri or str(self.home_dir / "lake")
+        if uri.startswith("file://"):
+            uri = unquote(uri.removeprefix("file://"))
         return uri.rstrip("/") if "://" in uri else str(Path(uri).absolute())
 
     @property

@@ -108,6 +108,17 @@ def test_a_lake_in_a_store(
         assert lake.spark_settings()["spark.hadoop.fs.s3a.endpoint.region"] == "x"
 
 
+def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a lake"
+    lake = Lake(LakeSettings(home=tmp_path, lake_uri=folder.as_uri()))
+    assert (lake.location(), lake.disk("raw"), lake.sync_root) == (
+        str(folder),
+        folder / "raw",
+        folder,
+    )
+    assert lake.uri() == folder.as_uri()
+
+
 def test_a_scheme_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EtaError, match="scheme of ftp://here/lake") as refused:
         Lake(LakeSettings(home=tmp_path, lake_uri="ftp://here/lake"))
