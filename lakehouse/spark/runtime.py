@@ -45,8 +45,8 @@ def prepare_environment(
 
     Guarantees that a JVM started with `environment` finds Java, Delta and the lake. What the user
     exported stays (a `SPARK_CONF_DIR` of one's own replaces ours whole). Raises `EtaError` for a
-    lake on an object store unless it `is_server`: Delta's commits to S3 lock inside one JVM, so a
-    lake there has one Spark.
+    lake on S3 unless it `is_server`: Delta's commits there lock inside one JVM, so it has one
+    Spark. So it does for a store that `eta` has no jars for.
     """
     lake = Lake(settings)
     if lake.needs_one_spark and not is_server:
@@ -59,11 +59,12 @@ def prepare_environment(
     folder = _configuration_dir(lake)
     if Path(environment.get("SPARK_CONF_DIR", folder)) != folder:
         return
+    needs_s3a = bool(lake.spark_settings())
     lake.restrict()
     java_home = find_java_home(settings.cache_dir, dict(environment))
     spark_home = find_spark_home()
     jars = ensure_jars(DELTA_JARS, settings.cache_dir, java_home=java_home, spark_home=spark_home)
-    if lake.spark_settings():
+    if needs_s3a:
         from lakehouse.spark.s3_jars import s3_jars
 
         jars += s3_jars(settings)

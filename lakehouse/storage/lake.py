@@ -71,8 +71,8 @@ class Lake:
 
     @property
     def needs_one_spark(self) -> bool:
-        """Whether all Spark jobs go through one server: Delta locks inside one JVM there."""
-        return self._disk is None
+        """Whether all Spark jobs go through one server: its commits are safe in one JVM only."""
+        return self._store is not None and self._store.needs_one_spark
 
     @property
     def has_tiers(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.errors import EtaError
 from lakehouse.storage.s3 import s3a_settings
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 class ObjectStore:
     """A kind of object store.
 
-    `options` hold whatever is configured, in the place of those of the same meaning (`replaced`).
+    `options` are always set, in the place of those of the same meaning (`replaced`).
     `spark_settings` makes the settings of a Spark of `eta` from the options; None where that has
-    no jars for the store. `has_tiers`: whether `eta retention` sets rules there.
+    no jars for the store. `needs_one_spark`: Spark's commits are safe within one JVM only.
+    `has_tiers`: `eta retention` sets rules there.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ObjectStore:
     options: Mapping[str, str] = field(default_factory=dict)
     replaced: frozenset[str] = frozenset()
     spark_settings: Callable[[Mapping[str, str]], dict[str, str]] | None = None
+    needs_one_spark: bool = False
     has_tiers: bool = False
 
     def with_options(self, configured: Mapping[str, str]) -> dict[str, str]:
@@ -51,6 +53,7 @@ OBJECT_STORES: Final = (
         options={"aws_conditional_put": "etag"},
         replaced=frozenset({"aws_conditional_put", "conditional_put"}),
         spark_settings=s3a_settings,
+        needs_one_spark=True,
         has_tiers=True,
     ),
     # These two put a version only where none is, without being asked to.
@@ -80,21 +83,19 @@ def object_store(location: str) -> ObjectStore:
 
 def filesystem_at(location: str, options: Mapping[str, str]) -> pafs.FileSystem:
     """Return a file system whose root is a folder or a URL; it need not exist yet."""
-    from pyarrow import fs
-
-    if (folder := disk_path(location)) is not None:
-        return fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem())
-    from deltalake.fs import DeltaStorageHandler
-
-    return fs.PyFileSystem(DeltaStorageHandler(location, dict(options)))
+    return _filesystem(location, lambda handler: handler(location, dict(options)))
 
 
 def table_filesystem(table: DeltaTable) -> pafs.FileSystem:
     """Return a file system whose root is the table, reached as the table is."""
+    handle = table._table  # noqa: SLF001 - the documented use of `from_table`
+    return _filesystem(table.table_uri, lambda handler: handler.from_table(handle))
+
+
+def _filesystem(location: str, through: Callable[[Any], Any]) -> pafs.FileSystem:
+    from deltalake.fs import DeltaStorageHandler
     from pyarrow import fs
 
-    if (folder := disk_path(table.table_uri)) is not None:
+    if (folder := disk_path(location)) is not None:
         return fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem())
-    from deltalake.fs import DeltaStorageHandler
-
-    return fs.PyFileSystem(DeltaStorageHandler.from_table(table._table))  # noqa: SLF001 - its own documented use
+    return fs.PyFileSystem(through(DeltaStorageHandler))

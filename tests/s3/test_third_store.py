@@ -80,11 +80,13 @@ def test_small_files_are_replaced_listed_and_deleted(lake: Lake) -> None:
 
 def test_what_this_store_lacks_is_said(lake: Lake, gcs: str, tmp_path: Path) -> None:
     settings = lake_on_gcs(gcs, tmp_path, tmp_path.name)
-    with pytest.raises(EtaError, match="two sessions on one bucket") as refused:
-        prepare_environment(settings, {})
-    assert "DBT_TARGET=connect" in refused.value.remedy
-    with pytest.raises(EtaError, match="cannot start a Spark that reads Google Cloud"):
-        prepare_environment(settings, {}, is_server=True)
+    for is_server in (False, True):
+        with pytest.raises(EtaError, match="cannot start a Spark that reads Google") as refused:
+            prepare_environment(settings, {}, is_server=is_server)
+        assert "DBT_TARGET=connect" in refused.value.remedy
+    own = {"SPARK_CONF_DIR": str(tmp_path / "with a connector")}
+    prepare_environment(settings, own)
+    assert own == {"SPARK_CONF_DIR": str(tmp_path / "with a connector")}
     with pytest.raises(EtaError, match="is not on S3"):
         bucket_prefix(lake)
     assert (lake.disk(), lake.sync_root, lake.has_tiers) == (None, None, False)
