@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError
 
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import DATA_QUALITY, OPS_DATA_QUALITY, OPS_INGEST_LEDGER
@@ -97,7 +97,7 @@ class _Measurement:
         self._run_id = run_id
         self._tenant_id = tenant_id
         self._now = now
-        self._models = {name: _open_model(lake, name) for name in (STAGING_COUNTS, JOIN_RATES)}
+        self._models = {name: lake.find(name) for name in (STAGING_COUNTS, JOIN_RATES)}
 
     def append(self) -> pl.DataFrame:
         """Measure and commit; see `refresh`."""
@@ -273,10 +273,3 @@ class _Measurement:
                 app_transactions=[Transaction(name, number) for name, number in marks.items()]
             ),
         )
-
-
-def _open_model(lake: Lake, name: str) -> DeltaTable | None:
-    try:
-        return lake.table(name)
-    except TableNotFoundError:  # the models have not run
-        return None
