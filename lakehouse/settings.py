@@ -109,9 +109,10 @@ class LakeSettings(BaseSettings):
     def lake(self) -> str:
         """Absolute path or URL of the lake, without a trailing slash."""
         uri = self.lake_uri or str(self.home_dir / "lake")
-        if uri.startswith("file://"):
+        if uri.startswith("file:///"):
             uri = unquote(uri.removeprefix("file://"))
-        return uri.rstrip("/") if "://" in uri else str(Path(uri).absolute())
+        scheme, mark, rest = uri.partition("://")
+        return f"{scheme}{mark}{rest.rstrip('/')}" if mark else str(Path(uri).absolute())
 
     @property
     def dbt_target_dir(self) -> Path:

@@ -64,21 +64,27 @@ OBJECT_STORES: Final = (
 
 def disk_path(location: str) -> Path | None:
     """Return the folder of this machine that a location is; None for one in an object store."""
-    bare = location.removeprefix("file://")
-    return None if "://" in bare else Path(bare)
+    if location.startswith("file:///"):
+        return Path(location.removeprefix("file://"))
+    return None if "://" in location else Path(location)
 
 
 def object_store(location: str) -> ObjectStore:
-    """Return the kind of store of a URL; raises `EtaError` for a scheme that nobody knows."""
-    scheme = location.partition("://")[0]
-    for store in OBJECT_STORES:
-        if scheme in store.schemes:
-            return store
-    known = ", ".join(f"{name}://" for store in OBJECT_STORES for name in sorted(store.schemes))
-    raise EtaError(
-        f"no object store is known by the scheme of {location}",
-        remedy=f"set ETA_LAKE_URI to a folder, or to a URL that begins with one of {known}",
-    )
+    """Return the kind of store of a URL; raises `EtaError` for one that leads to none."""
+    scheme, _, place = location.partition("://")
+    store = next((one for one in OBJECT_STORES if scheme in one.schemes), None)
+    if store is None:
+        known = ", ".join(f"{name}://" for one in OBJECT_STORES for name in sorted(one.schemes))
+        raise EtaError(
+            f"no object store is known by the scheme of {location}",
+            remedy=f"set ETA_LAKE_URI to a folder, or to a URL that begins with one of {known}",
+        )
+    if not place or place.startswith("/"):
+        raise EtaError(
+            f"the lake's URL {location} names no bucket",
+            remedy=f"set ETA_LAKE_URI to {scheme}://BUCKET/PREFIX",
+        )
+    return store
 
 
 def filesystem_at(location: str, options: Mapping[str, str]) -> pafs.FileSystem:
