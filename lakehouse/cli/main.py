@@ -9,6 +9,7 @@ from lakehouse.cli import (
     audit,
     dags,
     db,
+    dbt,
     demo,
     dev,
     dev_airflow,
@@ -64,6 +65,11 @@ app.command("gate")(gate.gate)
 app.command("audit")(audit.audit)
 app.command("status")(status.status)
 app.command("docs")(docs.docs)
+app.command(
+    "dbt",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True},
+)(dbt.dbt)
 app.command("export")(export.export)
 app.add_typer(dags.app, name="dags")
 app.add_typer(runs.app, name="runs")

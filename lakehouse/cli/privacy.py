@@ -255,14 +255,10 @@ def policy(
 
 
 def _work(database: "ControlDatabase", tenant: str | None) -> "list[Progress]":
-    from lakehouse.cli.erasing import DbtModels
-    from lakehouse.privacy.worker import Worker
+    from lakehouse.jobs.erase import erase as carry_out
     from lakehouse.settings import LakeSettings
 
-    worker = Worker(
-        LakeSettings(), database, DbtModels(), lambda: datetime.now(UTC), lambda s: note(f"  {s}")
-    )
-    return worker.work(tenant)
+    return carry_out(LakeSettings(), database, tenant, on_step=lambda step: note(f"  {step}"))
 
 
 def _tell(done: "list[Progress]") -> None:

@@ -15,15 +15,11 @@ def refresh(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant; default: all.")] = None,
 ) -> None:
     """Measure what came since the last time; append it to ops.data_quality."""
-    from lakehouse.cli.measuring import measurement_id
     from lakehouse.cli.output import note, print_rows
-    from lakehouse.quality.refresh import refresh as measure
+    from lakehouse.jobs.measure import measure
     from lakehouse.settings import LakeSettings
-    from lakehouse.storage.tables import ensure_tables
 
-    settings = LakeSettings()
-    ensure_tables(settings)
-    rows = measure(settings, settings.run_id or measurement_id(), tenant_id=tenant)
+    rows = measure(LakeSettings(), tenant_id=tenant)
     if rows.is_empty():
         note("Nothing is new since the last measurement.")
         return

@@ -1,6 +1,5 @@
 """`eta tables`: files and logs of the lake's tables, and what keeps them few and short."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -13,13 +12,11 @@ app = typer.Typer(help="See and keep the tables' health.", no_args_is_help=True)
 @app.command()
 def health() -> None:
     """Show files and log of every table that the service writes; exit code 1 over the bound."""
+    from lakehouse.jobs import maintain
     from lakehouse.settings import LakeSettings
-    from lakehouse.storage.maintenance import SMALL_FILES, table_health
-    from lakehouse.storage.tables import ensure_tables
+    from lakehouse.storage.maintenance import SMALL_FILES
 
-    settings = LakeSettings()
-    ensure_tables(settings)
-    found = table_health(settings)
+    found = maintain.health(LakeSettings())
     print_rows(
         ("table", "files", "MiB", "most small files in a day", "log files", "log MiB"),
         [
@@ -45,13 +42,10 @@ def compact(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
 ) -> None:
     """Merge the files of days that have ended; may run beside writers and readers."""
+    from lakehouse.jobs import maintain
     from lakehouse.settings import LakeSettings
-    from lakehouse.storage.maintenance import merge_ended_days
-    from lakehouse.storage.tables import ensure_tables
 
-    settings = LakeSettings()
-    ensure_tables(settings)
-    merged = merge_ended_days(settings, datetime.now(UTC).date(), tenant)
+    merged = maintain.compact(LakeSettings(), tenant)
     print_rows(
         ("table", "tenant", "day", "files before", "files after"),
         [
@@ -66,14 +60,10 @@ def clean(
     dry_run: Annotated[bool, typer.Option(help="Only count.")] = False,
 ) -> None:
     """Shorten logs and delete files that nobody needs; pinned training sets stay readable."""
+    from lakehouse.jobs import maintain
     from lakehouse.settings import LakeSettings
-    from lakehouse.storage.maintenance import clean_tables
-    from lakehouse.storage.tables import ensure_tables
-    from lakehouse.training.publish import pinned_versions
 
-    settings = LakeSettings()
-    ensure_tables(settings)
-    found = clean_tables(settings, pinned_versions(settings), dry_run=dry_run)
+    found = maintain.clean(LakeSettings(), dry_run=dry_run)
     print_rows(("table", "files deleted", "log files"), found)
 
 
