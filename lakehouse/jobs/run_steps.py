@@ -1,6 +1,5 @@
 """The steps of a scheduler's run as one process each takes them: lock, work, notes, metrics."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from lakehouse.training.project_variables import project_variables
 from lakehouse.training.run_metrics import write_metrics
 from lakehouse.training.run_parameters import RunParameters
 from lakehouse.training.writing import show_tenant_settings
+from lakehouse.waiting import retry_for
 
 _POLL_SECONDS: Final = 5.0
 _RUNS_IN_METRICS: Final = 50
@@ -37,7 +37,13 @@ def begin(
 
     Waits for another run to end; raises `RunLocked` when it does not in time.
     """
-    _wait_for_lock(database, run_id, wait_minutes, on_step)
+    retry_for(
+        lambda: database.run_lock.hold(run_id),
+        RunLocked,
+        60 * wait_minutes,
+        every=_POLL_SECONDS,
+        on_error=lambda locked: on_step(f"Waiting: {locked}".partition("\n")[0]),
+    )
     ensure_tables(settings)
     if settings.spark_target == "connect":
         from lakehouse.spark.session import opened_session
@@ -109,20 +115,3 @@ def note_late(
 
 def _write_metrics(settings: LakeSettings, database: ControlDatabase) -> Path:
     return write_metrics(settings, database.runs.list(limit=_RUNS_IN_METRICS))
-
-
-def _wait_for_lock(
-    database: ControlDatabase, run_id: str, minutes: float, on_step: Callable[[str], None]
-) -> None:
-    deadline = time.monotonic() + 60 * minutes
-    is_told = False
-    while True:
-        try:
-            return database.run_lock.hold(run_id)
-        except RunLocked as error:
-            if time.monotonic() >= deadline:
-                raise
-            if not is_told:
-                on_step(f"Waiting: {error.message}")
-                is_told = True
-            time.sleep(_POLL_SECONDS)

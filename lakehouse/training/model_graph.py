@@ -6,13 +6,13 @@ to table, past what is only text.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.whole_files import write_whole
 from lakehouse.training.build import ON_REQUEST, run_dbt
 
 PROFILE: Final = "eta"
@@ -52,9 +52,7 @@ def write_graph(settings: LakeSettings) -> Path:
         raise EtaError("dbt could not parse the project", remedy="run `dbt parse` to see why")
     graph = contract(outcome.result.to_dict())
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(graph, sort_keys=True, default=str), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, json.dumps(graph, sort_keys=True, default=str))
     return path
 
 

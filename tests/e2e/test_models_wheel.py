@@ -82,27 +82,30 @@ def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.mark.spark
-def test_a_file_becomes_training_data_in_an_empty_folder(installation: Installation) -> None:
-    (installation.folder / "mine.csv").write_text("\n".join(ROWS) + "\n")
-    done = installation.run("run", "--tenant", "mine", "--interactions", "mine.csv")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "mine: published UNCHECKED" in done.stderr
-    assert "uv pip install 'eta-lakehouse[quality]' --override" in done.stderr
-    home = installation.folder / ".eta"
-    assert (home / "lake" / "training" / "training_data" / "_delta_log").is_dir()
-    assert (home / "target" / "manifest.json").is_file()
-    assert (home / "logs" / "dbt.log").is_file()
-    assert sorted(path.name for path in installation.folder.iterdir()) == [".eta", "mine.csv"]
-
-
-@pytest.mark.spark
-def test_dbt_itself_runs_there(installation: Installation) -> None:
-    done = installation.run("dbt", "run", "--select", "user_features")
+def test_dbt_builds_a_model_in_an_empty_folder(installation: Installation) -> None:
+    done = installation.run("dbt", "run", "--select", "stg_interactions")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "PASS=" in done.stdout
+    home = installation.folder / ".eta"
+    assert (home / "lake" / "staging" / "stg_interactions" / "_delta_log").is_dir()
+    assert (home / "target" / "manifest.json").is_file()
+    assert (home / "logs" / "dbt.log").is_file()
+    assert [path.name for path in installation.folder.iterdir()] == [".eta"]
 
 
 def test_what_needs_a_checkout_says_so(installation: Installation) -> None:
     done = installation.run("dags", "build")
     assert done.returncode == 1
     assert "needs a checkout" in done.stderr
+
+
+@pytest.mark.nightly
+@pytest.mark.spark
+def test_a_file_becomes_training_data_in_an_empty_folder(installation: Installation) -> None:
+    (installation.folder / "mine.csv").write_text("\n".join(ROWS) + "\n")
+    done = installation.run("run", "--tenant", "mine", "--interactions", "mine.csv")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "mine: published UNCHECKED" in done.stderr
+    assert "uv pip install 'eta-lakehouse[quality]' --override" in done.stderr
+    assert (installation.folder / ".eta/lake/training/training_data/_delta_log").is_dir()
+    assert sorted(path.name for path in installation.folder.iterdir()) == [".eta", "mine.csv"]

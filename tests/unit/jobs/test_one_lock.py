@@ -17,6 +17,7 @@ from lakehouse.control.database import ControlDatabase
 from lakehouse.control.run_lock import RunLock
 from lakehouse.settings import LakeSettings
 from lakehouse.training import plugin
+from lakehouse.training.publish import current_snapshot
 from lakehouse.training.writing import given_settings, handing_over, writing_models
 from tests.support.training import examples, write_training_tables
 
@@ -120,3 +121,19 @@ def test_a_second_process_is_told_who_holds_the_lock(settings: LakeSettings) -> 
     )
     assert done.stderr.startswith(sentence)
     assert "What to do: wait until it has ended" in done.stderr
+
+
+@pytest.mark.usefixtures("dbt", "shown")
+def test_without_soda_a_set_is_published_and_said_to_be_unchecked(
+    settings: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse.jobs.prepare.has_extra", lambda extra: extra != "quality")
+    write_training_tables(settings, {"acme": examples(5)})
+    result = CliRunner().invoke(app, ["prepare"])
+    assert result.exit_code == 0, result.stderr
+    assert "acme: published UNCHECKED" in result.stderr
+    assert "NOT CHECKED: Soda's checks are not installed" in result.stderr
+    assert "uv pip install 'eta-lakehouse[quality]' --override" in result.stderr
+    published = current_snapshot(settings, "acme")
+    assert published is not None
+    assert published.gate is None
