@@ -1,8 +1,11 @@
 """`eta dbt`: plain dbt on the models, wherever they are installed."""
 
+import os
 from typing import Annotated
 
 import typer
+
+from lakehouse.cli.control import lake_settings
 
 
 def dbt(
@@ -14,12 +17,10 @@ def dbt(
 
     The options are dbt's own. What dbt writes goes into the checkout, without one into the home.
     """
-    import os
 
     from dbt.cli.main import cli
 
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.build import dbt_environment
 
-    os.environ.update(dbt_environment(LakeSettings()))
+    os.environ.update(dbt_environment(lake_settings()))
     cli.main(arguments or [], prog_name="dbt")

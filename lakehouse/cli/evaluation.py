@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.export import DestinationOption, FormatName, export_and_tell
 from lakehouse.cli.output import note, print_rows
 from lakehouse.cli.training import SnapshotArgument, TenantOption
@@ -74,10 +75,9 @@ def make(
     split = {name: value for name, value in given.items() if value is not None}
     from lakehouse.cli.building import build_with_progress
     from lakehouse.jobs.evaluate import evaluate
-    from lakehouse.settings import LakeSettings
 
     for made in evaluate(
-        LakeSettings(),
+        lake_settings(),
         tenant,
         split,
         cutoff=cutoff,
@@ -98,10 +98,9 @@ def list_(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant; default: all.")] = None,
 ) -> None:
     """List evaluation snapshots, oldest first; `*` marks the current one."""
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.snapshots import EVALUATION_SETS
 
-    settings = LakeSettings()
+    settings = lake_settings()
     rows: list[tuple[object, ...]] = []
     for tenant_id in [tenant] if tenant else EVALUATION_SETS.tenants(settings):
         current = EVALUATION_SETS.current(settings, tenant_id)
@@ -133,10 +132,9 @@ def list_(
 @app.command()
 def show(tenant: TenantOption, snapshot: SnapshotArgument = "current") -> None:
     """Print an evaluation snapshot's manifest as JSON."""
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.snapshots import EVALUATION_SETS, to_json
 
-    found = EVALUATION_SETS.find(LakeSettings(), tenant, snapshot)
+    found = EVALUATION_SETS.find(lake_settings(), tenant, snapshot)
     typer.echo(to_json(found).decode(), nl=False)
 
 
@@ -150,9 +148,8 @@ def export(
     to: DestinationOption = None,
 ) -> None:
     """Write an evaluation snapshot to a folder, which appears whole or not at all."""
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.snapshots import EVALUATION_SETS
 
-    settings = LakeSettings()
+    settings = lake_settings()
     manifest = EVALUATION_SETS.find(settings, tenant, snapshot)
     export_and_tell(settings, manifest, format_name, to)

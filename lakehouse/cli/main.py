@@ -41,8 +41,10 @@ from lakehouse.cli import (
     upload,
     webhooks,
 )
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.failures import EtaGroup
 from lakehouse.cli.process import end_on_sigterm
+from lakehouse.errors import EtaError
 
 app = typer.Typer(
     name="eta",
@@ -119,9 +121,7 @@ def main(
 
 
 def _restrict_files() -> None:
-    from lakehouse.errors import EtaError
     from lakehouse.permissions import restrict_files
-    from lakehouse.settings import LakeSettings
 
     with suppress(EtaError):  # outside of a project: who needs one says so
-        restrict_files(LakeSettings())
+        restrict_files(lake_settings())

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
 
 if TYPE_CHECKING:
@@ -35,11 +36,10 @@ def prepare(
     the checks; the others are published.
     """
     from lakehouse.cli.summary import print_overview
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.run_parameters import read_parameters
 
     given = {"tenant_id": tenant, "full_refresh": full_refresh, "cutoff": cutoff, "seed": seed}
-    settings = LakeSettings()
+    settings = lake_settings()
     published = prepare_and_tell(settings, read_parameters(given), is_strict=strict)
     print_overview(settings, [tenant] if tenant else None)
     end_if_refused(published)

@@ -5,6 +5,10 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.control import control_database, lake_settings, operator
+from lakehouse.cli.output import note
+from lakehouse.errors import EtaError
+
 
 def export(
     user: Annotated[str, typer.Argument(metavar="USER", help="The user's id, as it was sent.")],
@@ -15,17 +19,13 @@ def export(
 
     What the files hold: docs/export.md.
     """
-    from lakehouse.cli.control import control_database, operator
-    from lakehouse.cli.output import note
-    from lakehouse.errors import EtaError
     from lakehouse.privacy.export import open_export
-    from lakehouse.settings import LakeSettings
     from lakehouse.storage.tables import ensure_tables
     from lakehouse.storage.whole_files import whole_file
 
     if out.exists():
         raise EtaError(f"{out} is there already", remedy="name another file with --out")
-    settings = LakeSettings()
+    settings = lake_settings()
     ensure_tables(settings)
     found = open_export(settings, tenant, user)
     with control_database() as database:

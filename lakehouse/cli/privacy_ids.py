@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
 from lakehouse.errors import EtaError
 
@@ -34,11 +35,10 @@ def looked_up(
     from lakehouse.control.tenants import SettingsHistoryLost
     from lakehouse.privacy.known import asked_for
     from lakehouse.privacy.mapping_history import MappingHistory
-    from lakehouse.settings import LakeSettings
 
     try:
         history = MappingHistory.read(database, tenant)
-        return asked_for(LakeSettings(), tenant, read.identifiers, history)
+        return asked_for(lake_settings(), tenant, read.identifiers, history)
     except (DeltaError, OSError, SettingsHistoryLost) as error:
         if is_wanted:
             raise EtaError(

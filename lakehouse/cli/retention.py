@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 
 if TYPE_CHECKING:
@@ -23,9 +24,8 @@ def plan() -> None:
     Changes nothing. Exit code 2 when there is something to apply or to expire.
     """
     from lakehouse.jobs import retention
-    from lakehouse.settings import LakeSettings
 
-    settings = LakeSettings()
+    settings = lake_settings()
     due = retention.expire(settings, dry_run=True)
     _show_expiry(due, is_dry=True)
     is_due = not due.is_empty
@@ -45,9 +45,8 @@ def plan() -> None:
 def apply() -> None:
     """Set the bucket's lifecycle rules and read them back; rules of others stay."""
     from lakehouse.jobs import retention
-    from lakehouse.settings import LakeSettings
 
-    settings = LakeSettings()
+    settings = lake_settings()
     found = retention.plan_rules(settings)
     _show(found.plan)
     warnings = retention.apply_rules(settings, found)
@@ -71,9 +70,8 @@ def expire(
     Rows leave the tables at once and storage a day later, with the next `expire`. Beside writers.
     """
     from lakehouse.jobs import retention
-    from lakehouse.settings import LakeSettings
 
-    done = retention.expire(LakeSettings(), tenant, dry_run=dry_run)
+    done = retention.expire(lake_settings(), tenant, dry_run=dry_run)
     _show_expiry(done, is_dry=dry_run)
     if not dry_run:
         note(f"{done.files:,} files left storage.")

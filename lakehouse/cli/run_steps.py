@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note
 
 if TYPE_CHECKING:
@@ -34,7 +36,6 @@ def begin(
     wait: Annotated[float, typer.Option(min=0, help="Minutes to wait for another run to end.")] = 0,
 ) -> None:
     """Take the lock and decide what the run has to do; print that as JSON."""
-    from dataclasses import asdict
 
     from lakehouse.jobs import run_steps
     from lakehouse.training.run_parameters import read_parameters
@@ -142,8 +143,6 @@ def late(
 
 @contextmanager
 def _opened() -> "Iterator[tuple[LakeSettings, ControlDatabase]]":
-    from lakehouse.cli.control import control_database
-    from lakehouse.settings import LakeSettings
 
     with control_database() as database:
-        yield LakeSettings(), database
+        yield lake_settings(), database

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 
 app = typer.Typer(help="See and keep the tables' health.", no_args_is_help=True)
@@ -13,10 +14,9 @@ app = typer.Typer(help="See and keep the tables' health.", no_args_is_help=True)
 def health() -> None:
     """Show files and log of every table that the service writes; exit code 1 over the bound."""
     from lakehouse.jobs import maintain
-    from lakehouse.settings import LakeSettings
     from lakehouse.storage.maintenance import SMALL_FILES
 
-    found = maintain.health(LakeSettings())
+    found = maintain.health(lake_settings())
     print_rows(
         ("table", "files", "MiB", "most small files in a day", "log files", "log MiB"),
         [
@@ -43,9 +43,8 @@ def compact(
 ) -> None:
     """Merge the files of days that have ended; may run beside writers and readers."""
     from lakehouse.jobs import maintain
-    from lakehouse.settings import LakeSettings
 
-    merged = maintain.compact(LakeSettings(), tenant)
+    merged = maintain.compact(lake_settings(), tenant)
     print_rows(
         ("table", "tenant", "day", "files before", "files after"),
         [
@@ -61,9 +60,8 @@ def clean(
 ) -> None:
     """Shorten logs and delete files that nobody needs; pinned training sets stay readable."""
     from lakehouse.jobs import maintain
-    from lakehouse.settings import LakeSettings
 
-    found = maintain.clean(LakeSettings(), dry_run=dry_run)
+    found = maintain.clean(lake_settings(), dry_run=dry_run)
     print_rows(("table", "files deleted", "log files"), found)
 
 
@@ -75,10 +73,9 @@ def repair(
 
     What is taken out is lost: look for a backup before. `eta ledger check` names the batches.
     """
-    from lakehouse.settings import LakeSettings
     from lakehouse.storage.repair import repair_tables
 
-    found = repair_tables(LakeSettings(), dry_run=dry_run)
+    found = repair_tables(lake_settings(), dry_run=dry_run)
     for damage in found:
         note(str(damage))
     done = "would be taken out" if dry_run else "taken out; `eta ledger check` names their batches"

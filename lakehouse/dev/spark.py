@@ -22,6 +22,7 @@ from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.runtime import prepare_environment
 from lakehouse.spark.scratch import hold_scratch
+from lakehouse.storage.tables import ensure_tables
 
 Kind = Literal["connect", "thrift"]
 
@@ -49,7 +50,6 @@ def start_spark(settings: LakeSettings, kind: Kind = "connect", port: int | None
     `EtaError` when Java or the jars cannot be had, the port is taken, or the server does not
     answer. A lake on S3 must have no other Spark, on no machine.
     """
-    from lakehouse.storage.tables import ensure_tables
 
     folder = settings.dev_dir / NAMES[kind]
     if (running := find_server(NAMES[kind], folder)) is not None:
@@ -84,7 +84,6 @@ def become_spark(settings: LakeSettings, kind: Kind, host: str, port: int) -> No
 
     It has no authentication of its own: `host` must be reachable for those alone who may do all.
     """
-    from lakehouse.storage.tables import ensure_tables
 
     environment = _environment(settings)
     ensure_tables(settings)

@@ -9,7 +9,11 @@ from datetime import UTC, datetime
 from lakehouse.control.database import ControlDatabase
 from lakehouse.errors import EtaError
 from lakehouse.privacy.worker import Progress, Worker
+from lakehouse.quality.gate import run_gate
 from lakehouse.settings import LakeSettings
+from lakehouse.training.build import ON_REQUEST, run_dbt
+from lakehouse.training.prepare import publish_changed
+from lakehouse.training.withdrawal import withdraw_broken
 from lakehouse.training.writing import writing_models
 
 
@@ -44,20 +48,16 @@ class DbtModels:
 
     def run(self, settings: LakeSettings) -> None:
         """Bring every model up to date; their tests are a matter of the next run."""
-        from lakehouse.training.build import ON_REQUEST
 
         _run(settings, "run", "--exclude", ON_REQUEST)
 
     def withdraw(self, settings: LakeSettings, tenant_id: str, now: datetime) -> list[str]:
         """Withdraw published snapshots that cannot be read any more."""
-        from lakehouse.training.withdrawal import withdraw_broken
 
         return withdraw_broken(settings, tenant_id, now)
 
     def publish(self, settings: LakeSettings, tenant_id: str) -> str | None:
         """Publish the tenant's training set anew if it passes the gate; return why not, if not."""
-        from lakehouse.quality.gate import run_gate
-        from lakehouse.training.prepare import publish_changed
 
         try:
             done = publish_changed(
@@ -78,7 +78,6 @@ def _end_session() -> None:
 
 
 def _run(settings: LakeSettings, *arguments: str) -> None:
-    from lakehouse.training.build import run_dbt
 
     outcome = run_dbt(settings, arguments)
     if not outcome.success:

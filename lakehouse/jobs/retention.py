@@ -6,7 +6,14 @@ from datetime import UTC, datetime
 from lakehouse.contracts.retention import RetentionPolicy
 from lakehouse.control.opening import existing_database
 from lakehouse.retention.expiry import Expired, drop_expired_files, expire_rows
-from lakehouse.retention.lifecycle import LifecyclePlan, apply_lifecycle, is_versioned
+from lakehouse.retention.folders import classified_tables
+from lakehouse.retention.lifecycle import (
+    LifecyclePlan,
+    apply_lifecycle,
+    is_versioned,
+    plan_lifecycle,
+)
+from lakehouse.retention.rules import compile_rules, dangers
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.tables import ensure_tables
 from lakehouse.training.snapshot_expiry import ExpiredSnapshot, expire_snapshots
@@ -49,9 +56,6 @@ class Lifecycle:
 
 def plan_rules(settings: LakeSettings) -> Lifecycle:
     """Compare the bucket's lifecycle rules with those that the policies ask for."""
-    from lakehouse.retention.folders import classified_tables
-    from lakehouse.retention.lifecycle import plan_lifecycle
-    from lakehouse.retention.rules import compile_rules, dangers
     from lakehouse.storage.s3 import bucket_prefix, s3_client
 
     place = bucket_prefix(settings)
