@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tests.support.lake import Lake
+from tests.support.lake import SessionLake
 from tests.support.orchestration import LATER, WHEN, Orchestra, why_not
 
 DAG = "prepare_training_data"
@@ -42,9 +42,9 @@ def main() -> int:
         try:
             orchestra.store_tenants(*TENANTS)
             first = _run(orchestra, WHEN)
-            before = Lake(orchestra.settings).data_files(), orchestra.snapshots()
+            before = SessionLake(orchestra.settings).data_files(), orchestra.snapshots()
             second = _run(orchestra, LATER)
-            after = Lake(orchestra.settings).data_files(), orchestra.snapshots()
+            after = SessionLake(orchestra.settings).data_files(), orchestra.snapshots()
             published = sorted(orchestra.hashes())
         finally:
             orchestra.stop()

@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.erasure.model_kills import Cycles, ModelKills
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from tests.support.erasure import ErasableLake
 from tests.support.erasure_kills import kill_erasure
@@ -40,7 +41,7 @@ def main() -> None:
         (project / "dbt_project.yml").touch()
         lake = ErasableLake(Path(folder, "home"), project)
         killed = [kill_erasure(lake, rng, given.span) for _ in range(given.kills)]
-        wrong = check_ledger(lake.settings).wrong
+        wrong = check_ledger(Lake(lake.settings)).wrong
         lake.close()
         models = with_models(Path(folder, "models"), rng, given.models, given.models_span)
     assert not wrong, wrong

@@ -26,7 +26,7 @@ from lakehouse.quality.soda import WARNING
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import open_local_session
 from tests.conftest import PROJECT_DIR
-from tests.support.lake import NOON, Lake, interaction, item
+from tests.support.lake import NOON, SessionLake, interaction, item
 
 WEEKS = 6
 ITEMS = 40
@@ -49,7 +49,7 @@ def main() -> int:
         }
         settings = LakeSettings()
         session = open_local_session(settings)
-        _build(Lake(settings), options.tenants[1], options.rows)
+        _build(SessionLake(settings), options.tenants[1], options.rows)
         measured = [_measure(settings, session, count, options.rounds) for count in options.tenants]
         session.stop()
     few, many = measured
@@ -71,7 +71,7 @@ def _name(number: int) -> str:
     return f"tenant-{number:04}"
 
 
-def _build(lake: Lake, tenants: int, rows: int) -> None:
+def _build(lake: SessionLake, tenants: int, rows: int) -> None:
     step = timedelta(weeks=WEEKS) / rows
     for number in range(tenants):
         lake.store(_name(number), (_row(n, NOON - n * step) for n in range(rows)))

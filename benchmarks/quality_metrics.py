@@ -27,7 +27,8 @@ from lakehouse.quality.exporter import serve_metrics
 from lakehouse.quality.metrics import QualityMetrics
 from lakehouse.quality.refresh import refresh
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 
 ROWS = 100
 
@@ -46,12 +47,12 @@ def main() -> None:
 
 def _run(folder: Path, tenants: int, batches: int, scrapes: int) -> dict[str, Any]:
     lake = LakeSettings(home=folder)
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     # a day old: what is young is asked of raw, which has nothing of these
     _send(lake, tenants, batches, datetime.now(UTC) - timedelta(days=1))
-    measuring = _seconds(lambda: refresh(lake, "benchmark"))
-    idle = _seconds(lambda: refresh(lake, "nothing new"))
-    server = serve_metrics(lake, "127.0.0.1", 0, tenants)
+    measuring = _seconds(lambda: refresh(Lake(lake), "benchmark"))
+    idle = _seconds(lambda: refresh(Lake(lake), "nothing new"))
+    server = serve_metrics(Lake(lake), "127.0.0.1", 0, tenants)
     url = f"http://127.0.0.1:{server.server_port}/metrics"
     try:
         page = httpx.get(url, timeout=60)
@@ -104,12 +105,12 @@ def _send(lake: LakeSettings, tenants: int, batches: int, known_at: datetime) ->
         **{name: pl.lit(0) for name in ("duplicate", "quarantined", "suppressed")},
     )
     table = rows.select(OPS_INGEST_LEDGER.schema.names).to_arrow().cast(OPS_INGEST_LEDGER.schema)
-    write_deltalake(open_table(lake, OPS_INGEST_LEDGER), table, mode="append")
+    write_deltalake(Lake(lake).table(OPS_INGEST_LEDGER), table, mode="append")
 
 
 def _anew(lake: LakeSettings, tenants: int) -> bytes:
     registry = CollectorRegistry()
-    registry.register(QualityMetrics(lake, most_tenants=tenants))
+    registry.register(QualityMetrics(Lake(lake), most_tenants=tenants))
     return generate_latest(registry)
 
 

@@ -23,6 +23,7 @@ from lakehouse.dev.s3 import BUCKET, start_s3, stop_s3, storage_options, storage
 from lakehouse.dev.servers import Server, stop_server
 from lakehouse.dev.spark import NAMES, start_spark
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.training.publish import find_snapshot
 from tests.support.s3_faults import STALL_SECONDS, faulty_s3
@@ -72,8 +73,8 @@ def _spine(folder: Path, server: Server, interactions: int) -> dict[str, object]
         _ingest(lake, files)
         ingested = time.perf_counter()
         _prepare(lake)
-        manifest = find_snapshot(lake, "shop", "current")
-        check = check_ledger(lake)
+        manifest = find_snapshot(Lake(lake), "shop", "current")
+        check = check_ledger(Lake(lake))
         hashes[name] = manifest.content_hash
         found[name] = {
             "content_hash": manifest.content_hash,
@@ -114,7 +115,7 @@ def _ingest(lake: LakeSettings, files: list[tuple[str, bytes]]) -> None:
 def _prepare(lake: LakeSettings) -> None:
     environment = {**os.environ, "ETA_HOME": str(lake.home_dir), **_environment(lake)}
     environment["DBT_TARGET_PATH"] = str(lake.home_dir / "target")
-    if not lake.is_local:
+    if Lake(lake).needs_one_spark:
         spark = start_spark(lake)
         environment |= {"DBT_TARGET": "connect", "ETA_SPARK_REMOTE": spark.addresses["remote"]}
     try:
@@ -125,7 +126,7 @@ def _prepare(lake: LakeSettings) -> None:
 
 
 def _environment(lake: LakeSettings) -> dict[str, str]:
-    if lake.is_local:
+    if Lake(lake).disk() is not None:
         return {}
     return {"ETA_LAKE_URI": lake.lake, "ETA_STORAGE_OPTIONS": json.dumps(lake.storage_options)}
 
@@ -139,7 +140,7 @@ def _race(folder: Path, server: Server, batches: int) -> dict[str, object]:
         options = {**storage_options_of(proxy.url), "timeout": f"{STALL_SECONDS - 1:.0f}s"}
         through = LakeSettings(home=home, lake_uri=uri, storage_options=options)
         seen = write_at_once(lake, processes, batches, through, look_every=5)
-    expected, check = expected_ids(processes, batches), check_ledger(lake)
+    expected, check = expected_ids(processes, batches), check_ledger(Lake(lake))
     lost = len(set(expected) - set(seen.batch_ids))
     twice = len(seen.batch_ids) - len(set(seen.batch_ids))
     return {

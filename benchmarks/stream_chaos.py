@@ -33,9 +33,9 @@ from lakehouse.contracts.topics import topics
 from lakehouse.control.database import ControlDatabase
 from lakehouse.dev.kafka import BOOTSTRAP, ensure_topics, start_broker, stop_broker
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.row_counts import row_count
-from lakehouse.storage.tables import open_table
 
 TENANTS: Final = 8
 CONSUMERS: Final = 2
@@ -211,7 +211,7 @@ def staged_content(lake: LakeSettings) -> tuple[int, int]:
     """Return rows and hash of what staging keeps: per event the row that was known first."""
     columns = ["tenant_id", "event_id", "user_id", "item_id", "interaction_type", "event_time"]
     order = ["known_at", "batch_id", "source_ref"]
-    table = open_table(lake, RAW_INTERACTIONS).to_pyarrow_table(columns=[*columns, *order])
+    table = Lake(lake).table(RAW_INTERACTIONS).to_pyarrow_table(columns=[*columns, *order])
     kept = pl.DataFrame(table).sort(order).unique(["tenant_id", "event_id"], keep="first")
     rows = kept.sort("tenant_id", "event_id").select([*columns, *order])
     return rows.height, int(rows.hash_rows(seed=1).sum())
@@ -222,7 +222,7 @@ def _new_lake(folder: Path) -> LakeSettings:
 
     lake = LakeSettings(home=folder)
     folder.mkdir(parents=True, exist_ok=True)
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     control = ControlDatabase.open(lake.control_url)
     for number in range(TENANTS):
         control.tenants.add(f"news{number}", settings=SETTINGS)
@@ -241,11 +241,11 @@ def _send(clicks: pl.DataFrame, bootstrap: str, prefix: str, rate: float) -> Non
 
 
 def _raw_rows(lake: LakeSettings) -> int:
-    return row_count(open_table(lake, RAW_INTERACTIONS))
+    return row_count(Lake(lake).table(RAW_INTERACTIONS))
 
 
 def _received(lake: LakeSettings) -> int:
-    return check_ledger(lake).received
+    return check_ledger(Lake(lake)).received
 
 
 def _wait_for_progress(lake: LakeSettings) -> None:
@@ -265,12 +265,12 @@ def _compare(
     lake: LakeSettings, clicks: pl.DataFrame, kills: int, leaves: int, seconds: float
 ) -> ChaosResult:
     names = ["tenant_id", "event_id", "user_id", "item_id", "event_time", "source_ref"]
-    raw = pl.DataFrame(open_table(lake, RAW_INTERACTIONS).to_pyarrow_table(columns=names))
+    raw = pl.DataFrame(Lake(lake).table(RAW_INTERACTIONS).to_pyarrow_table(columns=names))
     raw = raw.with_columns(timestamp=pl.col("event_time").dt.epoch("ms"))
     wanted = clicks.rename({"tenant": "tenant_id"})
     keys = ["tenant_id", "event_id"]
     same = [*keys, "user_id", "item_id", "timestamp"]
-    check = check_ledger(lake)
+    check = check_ledger(Lake(lake))
     return ChaosResult(
         clicks=clicks.height,
         kills=kills,

@@ -30,9 +30,10 @@ from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.log_maintenance import drop_read_log
 from lakehouse.storage.stream_offsets import Partition
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.tables import ensure_tables
 
 ROWS: Final = 20
 EARLY: Final = 200
@@ -54,8 +55,8 @@ class Stream:
 
     def __init__(self, folder: Path) -> None:
         self._lake = LakeSettings(home=folder)
-        ensure_tables(self._lake)
-        delta, tenants = DeltaSink(self._lake), _OneTenant()
+        ensure_tables(Lake(self._lake))
+        delta, tenants = DeltaSink(Lake(self._lake)), _OneTenant()
         self._sink = StreamSink(delta)
         self._intake = Intake(
             MessageReader(AvroReader(None), tenants.settings, 1 << 20),
@@ -90,9 +91,9 @@ class Stream:
         self._sink.compact(prepared.rows)
         if number % CLEAN_EVERY == CLEAN_EVERY - 1:
             for spec in (RAW_INTERACTIONS, OPS_INGEST_LEDGER):
-                drop_read_log(self._lake, spec, kept_seconds=0)
+                drop_read_log(Lake(self._lake), spec, kept_seconds=0)
         began = perf_counter()
-        open_table(self._lake, RAW_INTERACTIONS)
+        Lake(self._lake).table(RAW_INTERACTIONS)
         self.opening.append(perf_counter() - began)
 
 

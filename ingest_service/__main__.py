@@ -16,6 +16,7 @@ from ingest_service.settings import (
     settle_process,
 )
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import write_whole
 
 FILES: Final = 1_024
@@ -53,13 +54,12 @@ def _serve(options: argparse.Namespace) -> None:
     from ingest_service.api.connections import Connections, TrustedProxies
     from ingest_service.api.middleware import ConnectionLimits, limited_protocol
     from ingest_service.wiring import build_services
-    from lakehouse.permissions import restrict_files
     from lakehouse.settings import LakeSettings
 
     settings = ServiceSettings()
     allow_open_files(settings.max_connections + FILES)
     lake = LakeSettings()
-    restrict_files(lake)
+    Lake(lake).restrict()
     services = build_services(lake, settings)
     app = create_app(services)
     connections = Connections(

@@ -20,6 +20,7 @@ from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.durable import LOG
 from lakehouse.storage.faults import fault_of, storage_error
+from lakehouse.storage.lake import Lake
 
 STANDS_SECONDS: Final = 2.0
 """How long an answer stands, however often it is asked for."""
@@ -93,11 +94,10 @@ class Readiness:
         with _noted("the control database") as found:
             self._ping()
         yield from found.problems
-        if self._lake.is_local:
-            for name, folder in self._folders():
-                with _noted(name) as found:
-                    _try_to_write(folder, 0 if folder.name == LOG else FREE_BYTES)
-                yield from found.problems
+        for name, folder in self._folders():
+            with _noted(name) as found:
+                _try_to_write(folder, 0 if folder.name == LOG else FREE_BYTES)
+            yield from found.problems
         for spec in SERVICE_TABLES:
             with _noted(spec.full_name) as found:
                 self._sink.table(spec)
@@ -107,7 +107,9 @@ class Readiness:
             yield NotReady(code, "acknowledged rows", _REMEDIES[code])
 
     def _folders(self) -> Iterable[tuple[str, Path]]:
-        lake = Path(self._lake.lake)
+        lake = Lake(self._lake).disk()
+        if lake is None:
+            return
         yield "the lake", lake
         if self._lake.spool_dir.is_dir():
             yield "the spool", self._lake.spool_dir

@@ -44,6 +44,7 @@ from lakehouse.settings import LakeSettings
 from lakehouse.storage.acknowledged import KEPT, drop_old
 from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.join_rate import read_join_rate
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import batches
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.maintenance import merge_ended_days
@@ -69,9 +70,9 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     """Open the control database and return the parts; the lake is touched at `start` only."""
     control = ControlDatabase.open(lake.control_url)
     control.keys.note_by(ThreadPoolExecutor(1, thread_name_prefix="last-used").submit)
-    sink = DeltaSink(lake)
+    sink = DeltaSink(Lake(lake))
     spool = Spool(lake.spool_dir, settings.spool_bytes_per_tenant)
-    findings = FindingsStore(lake)
+    findings = FindingsStore(Lake(lake))
     ingest = IngestService(
         sink,
         DeltaHistory(sink),
@@ -151,7 +152,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         export=lambda tenant_id, user_id: open_export(lake, tenant_id, user_id).chunks(),
         lookup=StoredLookup(
             lambda tenant_id, wanted: stored_identifiers(
-                lake, tenant_id, wanted, MappingHistory.read(control, tenant_id)
+                Lake(lake), tenant_id, wanted, MappingHistory.read(control, tenant_id)
             )
         ),
     )
@@ -176,8 +177,8 @@ def replay(
 ) -> list[ReplayedBatch]:
     """Replay quarantined rows in this process, each batch as a job."""
     control = ControlDatabase.open(lake.control_url)
-    ensure_tables(lake)
-    sink = DeltaSink(lake)
+    ensure_tables(Lake(lake))
+    sink = DeltaSink(Lake(lake))
     windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows)
     suppression = StoredSuppressionList(control)
     replayer = Replayer(
@@ -225,7 +226,7 @@ def _start(
     What is damaged or lost is logged and makes the process not ready; it starts all the same, for
     the sake of the tenants and tables that are whole.
     """
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     spooled = spool.clean(control.queue.needs)
     control.queue.forget_keys()
     jobs = control.jobs.recover()
@@ -285,14 +286,14 @@ def _group_limits(settings: ServiceSettings) -> GroupLimits:
 
 
 def _merge(lake: LakeSettings) -> None:
-    merged = merge_ended_days(lake, _now().date())
+    merged = merge_ended_days(Lake(lake), _now().date())
     if merged:
         _log.info("merged the files of %d ended days", len(merged))
 
 
 def _quality_desk(lake: LakeSettings, control: ControlDatabase) -> QualityDesk:
     def reader(days: int) -> Reader:
-        return Reader(lake, control, days)
+        return Reader(Lake(lake), control, days)
 
     return QualityDesk(
         lambda tenant_id, days: reader(days).report(tenant_id).model_dump_json().encode(),
@@ -306,7 +307,7 @@ def _empty_log(control: ControlDatabase) -> None:
 
 
 def _drop_acknowledged(lake: LakeSettings) -> None:
-    drop_old(lake, _now())
+    drop_old(Lake(lake), _now())
 
 
 def _ledger_task(
@@ -318,7 +319,7 @@ def _ledger_task(
         nonlocal looks_far
         moment = _now()
         since = moment - (KEPT if looks_far else LEDGER_WATCH)
-        found = check_ledger(lake, since=since.date())
+        found = check_ledger(Lake(lake), since=since.date())
         looks_far = bool(found.lost or found.damage)
         metrics.observe_ledger(found, moment)
         readiness.observe_lost(looks_far)
@@ -326,7 +327,7 @@ def _ledger_task(
             _log.error("batch %s of %s: %s", wrong.batch_id, wrong.tenant_id, wrong.problem)
         for damage in found.damage:
             _log.error("damaged: %s; what to do: %s", damage, damage.remedy)
-        metrics.observe_join_rate(read_join_rate(lake))
+        metrics.observe_join_rate(read_join_rate(Lake(lake)))
 
     return Task("the ledger's check", settings.ledger_check_every, check)
 

@@ -3,9 +3,10 @@
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Literal
+from urllib.parse import unquote
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import EtaError
@@ -15,7 +16,6 @@ PACKAGED_PROJECT: Final = Path(__file__).parent / "project"
 """The models of an installed wheel (pyproject.toml puts them there); a checkout has none here."""
 PRODUCTION = "default"
 """The target schema of dbt in which the schemas have the names that all readers know."""
-CONDITIONAL_PUT = "aws_conditional_put"
 
 
 def find_project_dir(start: Path | None = None) -> Path:
@@ -60,7 +60,7 @@ class LakeSettings(BaseSettings):
     """SQLAlchemy URL of the control database. Default: SQLite in the home."""
     storage_options: dict[str, str] = Field(default_factory=dict, repr=False)
     """Object-store options (JSON) by delta-rs' names, credentials included; never logged. Spark and
-    boto3 get theirs from these, too (`lakehouse.storage.s3`)."""
+    boto3 get theirs from these, too (`lakehouse.storage.stores`)."""
     umask: str = Field(default="077", pattern=r"^0?[0-7]{3}$")
     """What others may not do with files of the lake and the home, as a mask of mode bits (octal).
     By default their owner alone may read them; `027` lets its group read."""
@@ -107,21 +107,6 @@ class LakeSettings(BaseSettings):
     java_options: str | None = None
     """JVM options of a local Spark; by default those that suit the size of the raw tables."""
 
-    @model_validator(mode="after")
-    def _one_winner_on_s3(self) -> Self:
-        """A commit on S3 is a put that fails if the version is there: two writers cannot both win.
-
-        It is the library's default; written out, an option of an old configuration cannot undo it.
-        """
-        if self.lake_uri is not None and self.lake_uri.startswith(("s3://", "s3a://")):
-            others = {
-                name: value
-                for name, value in self.storage_options.items()
-                if name.lower() not in (CONDITIONAL_PUT, "conditional_put")
-            }
-            self.storage_options = {**others, CONDITIONAL_PUT: "etag"}
-        return self
-
     @property
     def project(self) -> Path:
         """The folder with the models, which nothing writes to unless it is a checkout.
@@ -156,12 +141,9 @@ class LakeSettings(BaseSettings):
     def lake(self) -> str:
         """Absolute path or URL of the lake, without a trailing slash."""
         uri = self.lake_uri or str(self.home_dir / "lake")
+        if uri.startswith("file://"):
+            uri = unquote(uri.removeprefix("file://"))
         return uri.rstrip("/") if "://" in uri else str(Path(uri).absolute())
-
-    @property
-    def is_local(self) -> bool:
-        """Whether the lake is a folder of this machine."""
-        return "://" not in self.lake
 
     @property
     def dbt_target_dir(self) -> Path:

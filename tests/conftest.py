@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.support.gcs import gcs
 from tests.support.s3 import s3
 
-__all__ = ["s3"]
+__all__ = ["gcs", "s3"]
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("ETA_TEST_DATA", PROJECT_DIR.parent / "shared" / "data"))

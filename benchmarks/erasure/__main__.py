@@ -30,9 +30,10 @@ from lakehouse.privacy.rewriting import DAY, files_of
 from lakehouse.privacy.scan import scan_stream
 from lakehouse.privacy.storage_locations import lake_locations
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.row_counts import row_count
 from lakehouse.storage.staging import StagedRows, writer_properties
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.tables import ensure_tables
 
 TENANT = "acme"
 GIGABYTE = 1e9
@@ -92,7 +93,7 @@ def build(settings: LakeSettings, rows: int, batches: int, users: int) -> list[s
         table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
         table = table.append_column("context", pa.nulls(per_batch, CONTEXT))
         write_deltalake(
-            open_table(settings, RAW_INTERACTIONS),
+            Lake(settings).table(RAW_INTERACTIONS),
             table.select(INTERACTIONS.names).cast(INTERACTIONS),
             mode="append",
             writer_properties=writer_properties(),
@@ -102,12 +103,13 @@ def build(settings: LakeSettings, rows: int, batches: int, users: int) -> list[s
 
 def erase(settings: LakeSettings, case: str, people: list[str]) -> Measured:
     """Delete people from the table behind a fence."""
+    lake = Lake(settings)
     subjects = [Subject("er_bench", str(n), None, text) for n, text in enumerate(people)]
-    before = open_table(settings, RAW_INTERACTIONS)
+    before = lake.table(RAW_INTERACTIONS)
     files, rows = len(files_of(before, TENANT)), _row_count(settings)
     wall, cpu = perf_counter(), process_time()
-    raise_fence(settings)
-    done = delete_rows(settings, People.of(TENANT, subjects), datetime.now(UTC))
+    raise_fence(lake)
+    done = delete_rows(lake, People.of(TENANT, subjects), datetime.now(UTC))
     return Measured(
         case,
         len(people),
@@ -124,9 +126,9 @@ def rewrite_whole(settings: LakeSettings) -> Measured:
     """Read and write every file of the table once; commits nothing."""
     import pyarrow.parquet as pq
 
-    from lakehouse.storage.staging import table_filesystem
+    from lakehouse.storage.stores import table_filesystem
 
-    table = open_table(settings, RAW_INTERACTIONS)
+    table = Lake(settings).table(RAW_INTERACTIONS)
     files = table_filesystem(table)
     found = files_of(table, TENANT)
     wall, cpu, written = perf_counter(), process_time(), 0
@@ -157,7 +159,7 @@ def search(settings: LakeSettings, people: list[str]) -> dict[str, float]:
     """Search every file of the lake, raw and decoded, as the proof does."""
     patterns, size = IdentifierPatterns(people), 0
     wall, cpu = perf_counter(), process_time()
-    for place in lake_locations(settings, TENANT):
+    for place in lake_locations(Lake(settings), TENANT):
         with place.open() as file:
             scan_stream(file, patterns)
             file.seek(0, 2)
@@ -170,7 +172,7 @@ def search(settings: LakeSettings, people: list[str]) -> dict[str, float]:
 
 
 def _row_count(settings: LakeSettings) -> int:
-    return row_count(open_table(settings, RAW_INTERACTIONS))
+    return row_count(Lake(settings).table(RAW_INTERACTIONS))
 
 
 def main() -> None:
@@ -183,7 +185,7 @@ def main() -> None:
     given = parser.parse_args()
     with TemporaryDirectory(prefix="eta-erasure-") as home:
         settings = LakeSettings(home=Path(home))
-        ensure_tables(settings)
+        ensure_tables(Lake(settings))
         people = build(settings, given.rows, given.batches, given.users)
         print("the table is built", file=sys.stderr)
         seen = _who_has_rows(settings)
@@ -208,7 +210,7 @@ def main() -> None:
 
 def _who_has_rows(settings: LakeSettings) -> set[str]:
     """The users of one file: people who are spread over few days."""
-    table = open_table(settings, RAW_INTERACTIONS)
+    table = Lake(settings).table(RAW_INTERACTIONS)
     dataset = table.to_pyarrow_dataset()
     return set(pl.DataFrame(dataset.head(200_000, columns=["user_id"]))["user_id"].to_list())
 

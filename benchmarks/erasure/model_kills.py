@@ -18,6 +18,7 @@ from typing import Final
 
 from lakehouse.contracts.tenant import DataType
 from lakehouse.settings import find_project_dir
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from tests.support.erasure import TENANT, ErasableLake, interactions, person
 
@@ -58,7 +59,7 @@ class Cycles:
         for number in range(cycles):
             self._say(f"cycle {number + 1} of {cycles}")
             self._cycle()
-        self.done.ledger_wrong = len(check_ledger(self._lake.settings).wrong)
+        self.done.ledger_wrong = len(check_ledger(Lake(self._lake.settings)).wrong)
         assert not self.done.ledger_wrong
         self._lake.close()
         return self.done

@@ -31,8 +31,8 @@ from lakehouse.dev.kafka import start_broker, stop_broker
 from lakehouse.jobs.erase import DbtModels
 from lakehouse.privacy.worker import Worker
 from lakehouse.settings import LakeSettings, find_project_dir
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
-from lakehouse.storage.tables import open_path
 from lakehouse.training.build import ON_REQUEST, run_dbt
 from tests.support.erasure import TENANT, ErasableLake, interactions
 from tests.support.stream import Lane
@@ -87,7 +87,7 @@ def others(lake: ErasableLake, gone: list[str]) -> dict[str, str]:
     found = {}
     leaving = pl.Series(gone).implode()
     for path in (*TABLES, TRAINING):
-        table = open_path(lake.settings, path)
+        table = Lake(lake.settings).table(path)
         query = f"select * from held where tenant_id = '{TENANT}'"
         rows = pl.DataFrame(QueryBuilder().register("held", table).execute(query).read_all())
         rows = rows.filter(~pl.col("user_id").is_in(leaving))
@@ -195,7 +195,7 @@ def run(data: Path, count: int, rows: int | None) -> dict[str, Any]:
         lake.replay()
         from_topic = take_in(lane, len(messages), lane.topic())
         _expect_nothing(lake, gone)
-        ledger = check_ledger(lake.settings)
+        ledger = check_ledger(Lake(lake.settings))
         lake.close()
     return {
         "data": data.name,

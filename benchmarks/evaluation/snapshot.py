@@ -11,6 +11,7 @@ from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tenant import EvaluationSettings
 from lakehouse.control.database import ControlDatabase
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.training.build import ON_REQUEST, build, run_dbt
 from lakehouse.training.evaluation import make_evaluations
 from lakehouse.training.export.run import ExportFormat, export_snapshot
@@ -48,5 +49,5 @@ def make_snapshot(file: Path, folder: Path) -> tuple[EvaluationManifest, Path]:
 
     wanted = {TENANT: EvaluationSettings(method="leave_one_out")}
     (manifest,) = make_evaluations(settings, wanted, run, lambda: datetime.now(UTC))
-    export_snapshot(settings, manifest, ExportFormat.PARQUET, folder / "export")
+    export_snapshot(Lake(settings), manifest, ExportFormat.PARQUET, folder / "export")
     return manifest, folder / "export"

@@ -30,6 +30,7 @@ from lakehouse.contracts.topics import topics
 from lakehouse.control.database import ControlDatabase
 from lakehouse.dev.kafka import BOOTSTRAP, ensure_topics, start_broker, stop_broker
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 
 WAIT_SECONDS: Final = 180.0
@@ -102,7 +103,7 @@ class Run:
 
     def _lake(self, name: str) -> Path:
         lake = LakeSettings(home=self.folder / name)
-        ensure_tables(lake)
+        ensure_tables(Lake(lake))
         control = ControlDatabase.open(lake.control_url)
         control.tenants.add(TENANT)
         control.close()

@@ -13,7 +13,8 @@ from lakehouse.contracts.identity import event_ids, payload_text
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_ITEMS, TableSpec
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 
 KNOWN_FROM: Final = datetime(2026, 4, 1, tzinfo=UTC)
 UTC_MICROS: Final = pl.Datetime("us", "UTC")
@@ -28,8 +29,8 @@ def store(
     Rows get the identity that the service would give them and a fixed provenance: batch n became
     known n minutes after `KNOWN_FROM`. Memory is that of one piece.
     """
-    ensure_tables(settings)
-    table = open_table(settings, RAW_INTERACTIONS)
+    ensure_tables(Lake(settings))
+    table = Lake(settings).table(RAW_INTERACTIONS)
     rows = 0
     for number, piece in enumerate(pieces, first_batch):
         _append(table, RAW_INTERACTIONS, _with_provenance(piece, tenant_id, number))
@@ -39,15 +40,15 @@ def store(
 
 def store_tenants(settings: LakeSettings, pieces: Mapping[str, pl.DataFrame], batch: int) -> int:
     """Append a piece for each of many tenants in one commit; return the number of rows."""
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     rows = pl.concat(_with_provenance(piece, name, batch) for name, piece in pieces.items())
-    _append(open_table(settings, RAW_INTERACTIONS), RAW_INTERACTIONS, rows)
+    _append(Lake(settings).table(RAW_INTERACTIONS), RAW_INTERACTIONS, rows)
     return rows.height
 
 
 def store_catalogue(settings: LakeSettings, tenant_id: str, items: pl.DataFrame) -> None:
     """Append catalogue rows in one commit; what they leave out is null."""
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     absent = [
         pl.lit(None, kind).alias(name)
         for name, kind in (
@@ -59,7 +60,7 @@ def store_catalogue(settings: LakeSettings, tenant_id: str, items: pl.DataFrame)
     ]
     identity = _identity(DataType.ITEMS, items, 0)
     rows = _with_keys(items, tenant_id, 0).with_columns(*absent, event_id=pl.lit(identity))
-    _append(open_table(settings, RAW_ITEMS), RAW_ITEMS, rows)
+    _append(Lake(settings).table(RAW_ITEMS), RAW_ITEMS, rows)
 
 
 def read_news(path: Path, piece_rows: int = PIECE_ROWS) -> Iterator[pl.DataFrame]:
@@ -84,7 +85,7 @@ def later_events(settings: LakeSettings, tenant_id: str, user_share: float) -> p
 
     They are of items that the tenant has, so no item's hour moves; the same lake, the same events.
     """
-    held = pl.scan_delta(str(open_table(settings, RAW_INTERACTIONS).table_uri)).filter(
+    held = pl.scan_delta(str(Lake(settings).table(RAW_INTERACTIONS).table_uri)).filter(
         pl.col("tenant_id") == tenant_id
     )
     newest, users, items = (

@@ -15,7 +15,8 @@ from lakehouse.contracts.order import positions
 from lakehouse.contracts.tables import RAW_TABLES
 from lakehouse.contracts.tenant import DataType
 from lakehouse.storage.damage import DamagedError, damaged_file
-from lakehouse.storage.staging import batch_of, table_filesystem
+from lakehouse.storage.staging import batch_of
+from lakehouse.storage.stores import table_filesystem
 
 _NOT_READ: Final = frozenset({"tenant_id", "ingest_date", "source", "batch_id", "source_ref"})
 _ARRIVAL: Final = ("known_at", "batch_id", "position", "source_ref")

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, Protocol
 
 from lakehouse.contracts.tables import TableSpec
-from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.log_maintenance import drop_read_log
 from lakehouse.storage.maintenance import (
     CHECK_EVERY,
@@ -45,8 +45,8 @@ class Ask(Protocol):
 class Compactor:
     """Looks after the tables that a process commits to; for several threads."""
 
-    def __init__(self, settings: LakeSettings, ask: Ask) -> None:
-        self._settings = settings
+    def __init__(self, lake: Lake, ask: Ask) -> None:
+        self._lake = lake
         self._ask = ask
         self._lock = Lock()
         self._commits: Counter[tuple[str, Day]] = Counter()
@@ -85,7 +85,7 @@ class Compactor:
         if files <= SMALL_FILES:
             return
         if waits or files > WAIT_FILES:
-            merge_small_files(self._settings, spec, day)
+            merge_small_files(self._lake, spec, day)
             return
         with self._lock:
             if (spec.full_name, day) in self._merging:
@@ -95,7 +95,7 @@ class Compactor:
 
     def _merge(self, spec: TableSpec, day: Day) -> None:
         try:
-            merge_small_files(self._settings, spec, day)
+            merge_small_files(self._lake, spec, day)
         except Exception as error:  # noqa: BLE001 - a later batch tries again
             _tell(error)
         finally:
@@ -113,7 +113,7 @@ class Compactor:
 
     def _drop(self, spec: TableSpec) -> None:
         try:
-            drop_read_log(self._settings, spec)
+            drop_read_log(self._lake, spec)
         except Exception as error:  # noqa: BLE001 - a later batch tries again
             _tell(error)
 

@@ -14,16 +14,15 @@ from ingest_service.sinks.handles import TRIES, TableHandles
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_TABLES, TableSpec
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
-from lakehouse.settings import LakeSettings
 from lakehouse.storage.acknowledged import Acknowledged, AcknowledgementLog
 from lakehouse.storage.attempts import is_won
 from lakehouse.storage.durable import LakeSync
 from lakehouse.storage.faults import StorageError, is_fault, storage_error
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import COUNTS, ledger_rows
 from lakehouse.storage.log_maintenance import drop_read_log
 from lakehouse.storage.maintenance import Day
 from lakehouse.storage.staging import StagedFile, commit_files, writer_properties
-from lakehouse.storage.tables import table_location
 
 T = TypeVar("T")
 
@@ -42,13 +41,13 @@ class DeltaSink:
     anew; when that does not help either, `StorageError` is raised, which is of this use alone.
     """
 
-    def __init__(self, settings: LakeSettings) -> None:
-        self.settings = settings
-        self.sync = LakeSync(settings)
-        self._acknowledged = AcknowledgementLog(settings)
-        self._handles = TableHandles(settings)
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self.sync = LakeSync(lake)
+        self._acknowledged = AcknowledgementLog(lake)
+        self._handles = TableHandles(lake)
         self._lock = Lock()
-        self._compactor = Compactor(settings, self.ask)
+        self._compactor = Compactor(lake, self.ask)
 
     def begin(self, batch: BatchKey) -> DeltaBatch:
         """Open a batch on the newest version of the raw table."""
@@ -87,7 +86,7 @@ class DeltaSink:
 
     def location(self, data_type: DataType) -> str:
         """Path or URL of the raw table."""
-        return table_location(self.settings, RAW_TABLES[data_type])
+        return self.lake.location(RAW_TABLES[data_type])
 
     def table(self, spec: TableSpec) -> DeltaTable:
         """Return the handle of a table, brought up to its newest version."""
@@ -281,7 +280,7 @@ class DeltaSink:
 
     def drop_read_log(self, spec: TableSpec) -> None:
         """Drop log entries that nobody needs; see `lakehouse.storage.log_maintenance`."""
-        drop_read_log(self.settings, spec)
+        drop_read_log(self.lake, spec)
 
     def delete(self, spec: TableSpec, predicate: str) -> None:
         """Delete rows; the predicate is logged, so it must hold nothing personal."""

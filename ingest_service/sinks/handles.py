@@ -9,10 +9,9 @@ from typing import Final
 from deltalake import DeltaTable
 
 from lakehouse.contracts.tables import TableSpec
-from lakehouse.settings import LakeSettings
 from lakehouse.storage.damage import DamagedError, log_damage
 from lakehouse.storage.faults import fault_of, is_fault, storage_error
-from lakehouse.storage.tables import open_table
+from lakehouse.storage.lake import Lake
 
 TRIES: Final = 2
 """How often a question is asked: once as it comes, once on a handle that was opened anew."""
@@ -21,8 +20,8 @@ TRIES: Final = 2
 class TableHandles:
     """The handles of a process; callers take turns."""
 
-    def __init__(self, settings: LakeSettings) -> None:
-        self._settings = settings
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
         self._open: dict[str, DeltaTable] = {}
 
     def newest(self, spec: TableSpec) -> DeltaTable:
@@ -54,12 +53,12 @@ class TableHandles:
 
     def _opened(self, spec: TableSpec) -> DeltaTable:
         try:
-            handle = open_table(self._settings, spec)
+            handle = self._lake.table(spec)
         except BaseException as error:
             if not is_fault(error):
                 raise
             if isinstance(error, Exception) and fault_of(error) is None:
-                raise DamagedError(log_damage(self._settings, spec, error)) from error
+                raise DamagedError(log_damage(self._lake, spec, error)) from error
             raise storage_error(error, spec.full_name) from error
         self._open[spec.full_name] = handle
         return handle

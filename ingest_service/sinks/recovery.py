@@ -79,7 +79,7 @@ def recover(sink: DeltaSink, grace: timedelta, has_ended: Callable[[str, str], b
     answered: set[tuple[str, int]] = set()
     if undecided:
         try:
-            kept = acknowledged(sink.settings, first_day, moment)
+            kept = acknowledged(sink.lake, first_day, moment)
         except (OSError, pl.exceptions.PolarsError) as error:
             done.damage.append(f"{FOLDER} cannot be read ({type(error).__qualname__})")
             return done  # what was acknowledged is not known, so nothing may go

@@ -31,6 +31,7 @@ from lakehouse.dev.addresses import broker_address, registry_address
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import StoredSuppressionList
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 
 SETTINGS_SECONDS: Final = 5.0
@@ -55,8 +56,8 @@ def build_consumer(
         )
     metrics = StreamMetrics()
     status = Status(lake.home_dir / STATUS_FOLDER, metrics.state.state)
-    ensure_tables(lake)
-    delta = DeltaSink(lake)
+    ensure_tables(Lake(lake))
+    delta = DeltaSink(Lake(lake))
     sink = StreamSink(delta)
     control = ControlDatabase.open(lake.control_url)
     tenants = TenantCache(control)

@@ -2,6 +2,7 @@
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
+from lakehouse.storage.lake import Lake
 
 
 def demo() -> None:
@@ -11,6 +12,7 @@ def demo() -> None:
     from lakehouse.demo.tenants import DEMO_TENANTS
 
     settings = lake_settings()
+    lake = Lake(settings)
     note("Generating two tenants: a shop and a news site")
     tenants = []
     for tenant in DEMO_TENANTS:
@@ -30,8 +32,8 @@ def demo() -> None:
         from lakehouse.training.plot import plot_training_sets
         from lakehouse.training.publish import find_snapshot
 
-        manifests = [find_snapshot(settings, tenant.tenant_id, "current") for tenant in tenants]
-        path = plot_training_sets(settings, manifests, settings.home_dir / "demo" / "training.png")
+        manifests = [find_snapshot(lake, tenant.tenant_id, "current") for tenant in tenants]
+        path = plot_training_sets(lake, manifests, settings.home_dir / "demo" / "training.png")
         note("")
         note(f"Popularity, labels and negatives, as a picture: {path}")
 

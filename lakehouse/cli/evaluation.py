@@ -10,6 +10,7 @@ from lakehouse.cli.control import lake_settings
 from lakehouse.cli.export import DestinationOption, FormatName, export_and_tell
 from lakehouse.cli.output import note, print_rows
 from lakehouse.cli.training import SnapshotArgument, TenantOption
+from lakehouse.storage.lake import Lake
 
 app = typer.Typer(
     help="Make, list, show and export evaluation snapshots: train, validation and test by time.",
@@ -100,11 +101,11 @@ def list_(
     """List evaluation snapshots, oldest first; `*` marks the current one."""
     from lakehouse.training.snapshots import EVALUATION_SETS
 
-    settings = lake_settings()
+    lake = Lake(lake_settings())
     rows: list[tuple[object, ...]] = []
-    for tenant_id in [tenant] if tenant else EVALUATION_SETS.tenants(settings):
-        current = EVALUATION_SETS.current(settings, tenant_id)
-        for found in EVALUATION_SETS.all_of(settings, tenant_id):
+    for tenant_id in [tenant] if tenant else EVALUATION_SETS.tenants(lake):
+        current = EVALUATION_SETS.current(lake, tenant_id)
+        for found in EVALUATION_SETS.all_of(lake, tenant_id):
             is_current = current is not None and current.snapshot_id == found.snapshot_id
             rows.append(
                 (
@@ -134,7 +135,7 @@ def show(tenant: TenantOption, snapshot: SnapshotArgument = "current") -> None:
     """Print an evaluation snapshot's manifest as JSON."""
     from lakehouse.training.snapshots import EVALUATION_SETS, to_json
 
-    found = EVALUATION_SETS.find(lake_settings(), tenant, snapshot)
+    found = EVALUATION_SETS.find(Lake(lake_settings()), tenant, snapshot)
     typer.echo(to_json(found).decode(), nl=False)
 
 
@@ -151,5 +152,5 @@ def export(
     from lakehouse.training.snapshots import EVALUATION_SETS
 
     settings = lake_settings()
-    manifest = EVALUATION_SETS.find(settings, tenant, snapshot)
+    manifest = EVALUATION_SETS.find(Lake(settings), tenant, snapshot)
     export_and_tell(settings, manifest, format_name, to)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
@@ -42,7 +43,7 @@ def export(
     from lakehouse.training.publish import find_snapshot
 
     settings = lake_settings()
-    export_and_tell(settings, find_snapshot(settings, tenant, snapshot), format_name, to)
+    export_and_tell(settings, find_snapshot(Lake(settings), tenant, snapshot), format_name, to)
 
 
 def export_and_tell(
@@ -52,7 +53,7 @@ def export_and_tell(
     from lakehouse.training.export.run import ExportFormat, default_destination
 
     kind = ExportFormat(format_name.value)
-    destination = (to or default_destination(settings, manifest, kind)).absolute()
+    destination = (to or default_destination(Lake(settings), manifest, kind)).absolute()
     _export_with_progress(settings, manifest, kind, destination)
     note(f"{manifest.row_count:,} rows of snapshot {manifest.snapshot_id} were read.")
     note(f"What the files hold: {destination / 'README.md'}")
@@ -70,7 +71,7 @@ def _export_with_progress(
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Rows", total=manifest.row_count)
         export_snapshot(
-            settings,
+            Lake(settings),
             manifest,
             kind,
             destination,

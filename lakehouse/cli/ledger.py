@@ -1,6 +1,7 @@
 """`eta ledger`: where every row that was ever received is."""
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Final
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 
 app = typer.Typer(help="See and check where received rows are.", no_args_is_help=True)
 
@@ -29,9 +31,8 @@ def list_(
     """
     from lakehouse.storage.ledger import batches
     from lakehouse.storage.removals import left_by_batch
-    from lakehouse.storage.tables import table_opener
 
-    tables = table_opener(lake_settings())
+    tables = cache(Lake(lake_settings()).table)
     found = batches(tables, tenant, limit=min(limit, PAGE))
     while found and len(found) < limit:
         page = batches(tables, tenant, limit=min(limit - len(found), PAGE), after=found[-1].cursor)
@@ -59,10 +60,10 @@ def check(
     from lakehouse.storage.ledger_check import check_ledger
     from lakehouse.storage.tables import ensure_tables
 
-    settings = lake_settings()
-    ensure_tables(settings)
+    lake = Lake(lake_settings())
+    ensure_tables(lake)
     day = None if since is None else since.date()
-    found = check_ledger(settings, tenant_id=tenant, since=day)
+    found = check_ledger(lake, tenant_id=tenant, since=day)
     if found.wrong:
         columns = ("tenant", "source", "batch", "problem")
         print_rows(columns, [(w.tenant_id, w.source, w.batch_id, w.problem) for w in found.wrong])
@@ -91,8 +92,8 @@ def give_up(
 
     from lakehouse.storage.acknowledged import give_up as accept
 
-    settings = lake_settings()
-    if not accept(settings, tenant, batch, datetime.now(UTC)):
+    lake = Lake(lake_settings())
+    if not accept(lake, tenant, batch, datetime.now(UTC)):
         raise EtaError(
             "no batch of this id was acknowledged to the tenant in the last 29 days",
             remedy="`eta ledger check` names the batches that are lost",

@@ -45,6 +45,7 @@ from lakehouse.cli.control import lake_settings
 from lakehouse.cli.failures import EtaGroup
 from lakehouse.cli.process import end_on_sigterm
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 
 app = typer.Typer(
     name="eta",
@@ -121,7 +122,5 @@ def main(
 
 
 def _restrict_files() -> None:
-    from lakehouse.permissions import restrict_files
-
     with suppress(EtaError):  # outside of a project: who needs one says so
-        restrict_files(lake_settings())
+        Lake(lake_settings()).restrict()

@@ -10,6 +10,7 @@ from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.control.opening import existing_database, has_database
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -120,14 +121,14 @@ def wrong_with(
         database.tenant_settings(str(certificate["tenant_id"]))
     except TenantNotFound:
         return ["this installation does not have the tenant of the certificate"]
-    wrong = [*tables_against(settings, certificate), *list_against(database, certificate)]
+    wrong = [*tables_against(Lake(settings), certificate), *list_against(database, certificate)]
     if not wrong:
         note(
             f"Lake: {len(certificate['table_versions']):,} tables are as new as the certificate; "
             f"all {len(certificate['subjects']):,} people are on the suppression list; the audit "
             "log is unbroken."
         )
-        if unknown := tables_without_commit(settings, certificate):
+        if unknown := tables_without_commit(Lake(settings), certificate):
             note(
                 f"Of {unknown:,} tables the log does not have that version any more: only the "
                 "version numbers were compared. `--ids FILE` searches the lake again."
@@ -143,7 +144,7 @@ def _in_unreferenced_files(
 ) -> list[str]:
     from lakehouse.privacy.checking import unreferenced_files_of
 
-    found = unreferenced_files_of(settings, database, certificate)
+    found = unreferenced_files_of(Lake(settings), database, certificate)
     wrong = []
     if found.tables:
         places = ", ".join(f"{name} ({count:,})" for name, count in sorted(found.tables.items()))

@@ -8,6 +8,7 @@ import typer
 from lakehouse.cli.control import control_database, lake_settings, operator
 from lakehouse.cli.output import note
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 
 
 def export(
@@ -26,7 +27,7 @@ def export(
     if out.exists():
         raise EtaError(f"{out} is there already", remedy="name another file with --out")
     settings = lake_settings()
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     found = open_export(settings, tenant, user)
     with control_database() as database:
         database.disclosures.note(tenant, user, by=operator())

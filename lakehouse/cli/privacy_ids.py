@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
@@ -38,7 +39,7 @@ def looked_up(
 
     try:
         history = MappingHistory.read(database, tenant)
-        return asked_for(lake_settings(), tenant, read.identifiers, history)
+        return asked_for(Lake(lake_settings()), tenant, read.identifiers, history)
     except (DeltaError, OSError, SettingsHistoryLost) as error:
         if is_wanted:
             raise EtaError(

@@ -7,6 +7,7 @@ import typer
 
 from lakehouse.cli.control import control_database, lake_settings, operator
 from lakehouse.cli.output import note
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
@@ -37,7 +38,7 @@ def reapply(
     with control_database() as database:
         for path in certificate or ():
             _list_again(settings, database, path, operator())
-        made = erase_again(settings, database, tenant, by=operator(), on_searched=_tell)
+        made = erase_again(Lake(settings), database, tenant, by=operator(), on_searched=_tell)
         newest = database.suppressions.newest(tenant)
     for request in made:
         typer.echo(request.request_id)

@@ -9,6 +9,7 @@ import typer
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.cli.quality_report import report
+from lakehouse.storage.lake import Lake
 
 app = typer.Typer(help="How good each tenant's data is.", no_args_is_help=True)
 app.command()(report)
@@ -47,9 +48,9 @@ def serve_metrics(
     stop = Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    settings = lake_settings()
-    ensure_tables(settings)
-    server = serve(settings, host, port, max_tenants)
+    lake = Lake(lake_settings())
+    ensure_tables(lake)
+    server = serve(lake, host, port, max_tenants)
     typer.echo(f"metrics on http://{host}:{server.server_port}/metrics")
     stop.wait()
     server.shutdown()

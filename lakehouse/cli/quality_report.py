@@ -9,6 +9,7 @@ import typer
 
 from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.quality.document import QualityReport
@@ -37,7 +38,7 @@ def report(
 
     with control_database() as database:
         database.tenant_settings(tenant)  # raises for an unknown one
-        found = Reader(lake_settings(), database, days).report(tenant)
+        found = Reader(Lake(lake_settings()), database, days).report(tenant)
     text = _text(found, format_)
     if out is None:
         typer.echo(text, nl=False)

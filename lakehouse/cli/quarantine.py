@@ -1,6 +1,7 @@
 """`eta quarantine`: see, correct and take in what was refused."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -8,6 +9,7 @@ import typer
 
 from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     import polars as pl
@@ -138,11 +140,11 @@ def _replay(tenant: str, batch: str | None, mapping: str | None, rows: Path | No
 
 def _quarantine(tenant: str, batch: str | None) -> "Quarantine":
     from lakehouse.storage.quarantine import Quarantine
-    from lakehouse.storage.tables import ensure_tables, table_opener
+    from lakehouse.storage.tables import ensure_tables
 
-    settings = lake_settings()
-    ensure_tables(settings)
-    return Quarantine(table_opener(settings), tenant, batch)
+    lake = Lake(lake_settings())
+    ensure_tables(lake)
+    return Quarantine(cache(lake.table), tenant, batch)
 
 
 def _having(quarantine: "Quarantine", code: str | None) -> "Iterator[pl.DataFrame]":

@@ -7,6 +7,7 @@ import typer
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.jobs.retention import Expiry
@@ -29,8 +30,8 @@ def plan() -> None:
     due = retention.expire(settings, dry_run=True)
     _show_expiry(due, is_dry=True)
     is_due = not due.is_empty
-    if settings.is_local:
-        note("The lake is a folder of this machine: storage tiers need a bucket (docs/s3.md).")
+    if not Lake(settings).has_tiers:
+        note("The lake is not on S3: storage tiers need a bucket there (docs/s3.md).")
     else:
         found = retention.plan_rules(settings).plan
         _show(found)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from lakehouse.cli.output import note, print_rows
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.overview import overview
 
 
 def print_overview(settings: LakeSettings, tenants: Sequence[str] | None = None) -> None:
     """Print each table's place and its rows per tenant (all tenants by default)."""
-    tables = overview(settings)
+    tables = overview(Lake(settings))
     shown = tenants or sorted({tenant for table in tables for tenant in table.rows or ()})
     print_rows(
         ("table", *shown, "location"),

@@ -6,6 +6,7 @@ import typer
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.storage.lake import Lake
 
 app = typer.Typer(help="See and keep the tables' health.", no_args_is_help=True)
 
@@ -16,7 +17,7 @@ def health() -> None:
     from lakehouse.jobs import maintain
     from lakehouse.storage.maintenance import SMALL_FILES
 
-    found = maintain.health(lake_settings())
+    found = maintain.health(Lake(lake_settings()))
     print_rows(
         ("table", "files", "MiB", "most small files in a day", "log files", "log MiB"),
         [
@@ -44,7 +45,7 @@ def compact(
     """Merge the files of days that have ended; may run beside writers and readers."""
     from lakehouse.jobs import maintain
 
-    merged = maintain.compact(lake_settings(), tenant)
+    merged = maintain.compact(Lake(lake_settings()), tenant)
     print_rows(
         ("table", "tenant", "day", "files before", "files after"),
         [
@@ -61,7 +62,7 @@ def clean(
     """Shorten logs and delete files that nobody needs; pinned training sets stay readable."""
     from lakehouse.jobs import maintain
 
-    found = maintain.clean(lake_settings(), dry_run=dry_run)
+    found = maintain.clean(Lake(lake_settings()), dry_run=dry_run)
     print_rows(("table", "files deleted", "log files"), found)
 
 
@@ -75,7 +76,7 @@ def repair(
     """
     from lakehouse.storage.repair import repair_tables
 
-    found = repair_tables(lake_settings(), dry_run=dry_run)
+    found = repair_tables(Lake(lake_settings()), dry_run=dry_run)
     for damage in found:
         note(str(damage))
     done = "would be taken out" if dry_run else "taken out; `eta ledger check` names their batches"

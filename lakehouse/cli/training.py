@@ -6,6 +6,7 @@ import typer
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.storage.lake import Lake
 
 TenantOption = Annotated[str, typer.Option("--tenant", help="Id of the tenant.")]
 SnapshotArgument = Annotated[
@@ -25,11 +26,11 @@ def list_(
     """
     from lakehouse.training.publish import current_snapshot, list_snapshots, published_tenants
 
-    settings = lake_settings()
+    lake = Lake(lake_settings())
     rows: list[tuple[object, ...]] = []
-    for tenant_id in [tenant] if tenant else published_tenants(settings):
-        current = current_snapshot(settings, tenant_id)
-        for found in list_snapshots(settings, tenant_id):
+    for tenant_id in [tenant] if tenant else published_tenants(lake):
+        current = current_snapshot(lake, tenant_id)
+        for found in list_snapshots(lake, tenant_id):
             is_current = current is not None and current.snapshot_id == found.snapshot_id
             rows.append(
                 (
@@ -56,7 +57,7 @@ def show(tenant: TenantOption, snapshot: SnapshotArgument = "current") -> None:
     """Print a snapshot's manifest as JSON."""
     from lakehouse.training.publish import find_snapshot, to_json
 
-    found = find_snapshot(lake_settings(), tenant, snapshot)
+    found = find_snapshot(Lake(lake_settings()), tenant, snapshot)
     typer.echo(to_json(found).decode(), nl=False)
 
 
@@ -70,8 +71,8 @@ def diff(
     from lakehouse.training import manifest
     from lakehouse.training.publish import find_snapshot
 
-    settings = lake_settings()
-    old, new = (find_snapshot(settings, tenant, name) for name in (before, after))
+    lake = Lake(lake_settings())
+    old, new = (find_snapshot(lake, tenant, name) for name in (before, after))
     differing = manifest.diff(old, new)
     print_rows(
         ("field", old.snapshot_id, new.snapshot_id),

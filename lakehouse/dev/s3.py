@@ -18,6 +18,7 @@ from lakehouse.dev.servers import (
 )
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.s3 import s3_client
 
 NAME: Final = "s3"
@@ -53,10 +54,12 @@ def start_s3(settings: LakeSettings, port: int | None = None) -> Server:
         addresses={URL: f"http://127.0.0.1:{port}"},
         is_ready=lambda: is_listening(port),
     )
-    lake = LakeSettings(
-        project_dir=settings.project,
-        lake_uri=LAKE_URI,
-        storage_options=storage_options(server),
+    lake = Lake(
+        LakeSettings(
+            project_dir=settings.project,
+            lake_uri=LAKE_URI,
+            storage_options=storage_options(server),
+        )
     )
     s3_client(lake).create_bucket(Bucket=BUCKET)
     return server

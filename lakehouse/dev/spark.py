@@ -22,6 +22,7 @@ from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.runtime import prepare_environment
 from lakehouse.spark.scratch import hold_scratch
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 
 Kind = Literal["connect", "thrift"]
@@ -61,7 +62,7 @@ def start_spark(settings: LakeSettings, kind: Kind = "connect", port: int | None
         )
     port = port or free_port()
     environment = _environment(settings)
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     server = start_server(
         NAMES[kind],
         folder,
@@ -69,7 +70,7 @@ def start_spark(settings: LakeSettings, kind: Kind = "connect", port: int | None
         addresses=_addresses(kind, port),
         is_ready=lambda: is_listening(port),
         environment=environment,
-        keep_open=(hold_scratch(settings),),
+        keep_open=(hold_scratch(Lake(settings)),),
     )
     try:
         _register_tables(kind, port, settings)
@@ -86,9 +87,9 @@ def become_spark(settings: LakeSettings, kind: Kind, host: str, port: int) -> No
     """
 
     environment = _environment(settings)
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     command = _command(kind, host, port, environment)
-    os.set_inheritable(hold_scratch(settings), True)
+    os.set_inheritable(hold_scratch(Lake(settings)), True)
     os.execve(command[0], command, environment)  # noqa: S606  # a list of our own making
 
 
@@ -122,7 +123,7 @@ def _register_tables(kind: Kind, port: int, settings: LakeSettings) -> None:
     if kind == "connect":
         from lakehouse.spark.session import open_remote_session
 
-        open_remote_session(settings, f"sc://127.0.0.1:{port}").stop()
+        open_remote_session(Lake(settings), f"sc://127.0.0.1:{port}").stop()
         return
     from pyhive import hive  # type: ignore[import-untyped]
 
@@ -131,7 +132,7 @@ def _register_tables(kind: Kind, port: int, settings: LakeSettings) -> None:
     connection = hive.connect("127.0.0.1", port, username="eta")
     try:
         cursor = connection.cursor()
-        for statement in register_statements(settings):
+        for statement in register_statements(Lake(settings)):
             cursor.execute(statement)
     finally:
         connection.close()

@@ -11,6 +11,7 @@ from lakehouse.errors import EtaError
 from lakehouse.privacy.worker import Progress, Worker
 from lakehouse.quality.gate import run_gate
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.training.build import ON_REQUEST, run_dbt
 from lakehouse.training.prepare import publish_changed
 from lakehouse.training.withdrawal import withdraw_broken
@@ -54,7 +55,7 @@ class DbtModels:
     def withdraw(self, settings: LakeSettings, tenant_id: str, now: datetime) -> list[str]:
         """Withdraw published snapshots that cannot be read any more."""
 
-        return withdraw_broken(settings, tenant_id, now)
+        return withdraw_broken(Lake(settings), tenant_id, now)
 
     def publish(self, settings: LakeSettings, tenant_id: str) -> str | None:
         """Publish the tenant's training set anew if it passes the gate; return why not, if not."""

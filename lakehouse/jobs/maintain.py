@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.maintenance import (
     Merged,
     TableHealth,
@@ -14,19 +14,19 @@ from lakehouse.storage.tables import ensure_tables
 from lakehouse.training.publish import pinned_versions
 
 
-def health(settings: LakeSettings) -> list[TableHealth]:
+def health(lake: Lake) -> list[TableHealth]:
     """Return files and log of every table that the service writes."""
-    ensure_tables(settings)
-    return table_health(settings)
+    ensure_tables(lake)
+    return table_health(lake)
 
 
-def compact(settings: LakeSettings, tenant_id: str | None = None) -> list[Merged]:
+def compact(lake: Lake, tenant_id: str | None = None) -> list[Merged]:
     """Merge the files of days that have ended."""
-    ensure_tables(settings)
-    return merge_ended_days(settings, datetime.now(UTC).date(), tenant_id)
+    ensure_tables(lake)
+    return merge_ended_days(lake, datetime.now(UTC).date(), tenant_id)
 
 
-def clean(settings: LakeSettings, *, dry_run: bool = False) -> list[tuple[str, int, int]]:
+def clean(lake: Lake, *, dry_run: bool = False) -> list[tuple[str, int, int]]:
     """Shorten logs and delete files that nobody needs; published snapshots stay readable."""
-    ensure_tables(settings)
-    return clean_tables(settings, pinned_versions(settings), dry_run=dry_run)
+    ensure_tables(lake)
+    return clean_tables(lake, pinned_versions(lake), dry_run=dry_run)

@@ -9,6 +9,7 @@ import polars as pl
 from lakehouse.errors import EtaError
 from lakehouse.quality.refresh import refresh
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 
 
@@ -19,9 +20,10 @@ def measure(
 
     As a part of the run `run_id`, else of the scheduler's, else of none.
     """
-    ensure_tables(settings)
+    lake = Lake(settings)
+    ensure_tables(lake)
     own = f"eta quality {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {token_hex(3)}"
-    return refresh(settings, run_id or settings.run_id or own, tenant_id=tenant_id)
+    return refresh(lake, run_id or settings.run_id or own, tenant_id=tenant_id)
 
 
 def measure_afterwards(

@@ -12,6 +12,7 @@ from lakehouse.extras import has_extra, how_to_install
 from lakehouse.jobs.measure import measure_afterwards
 from lakehouse.quality.gate import run_gate
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.training.build import BuildResult, NodeEvent, build
 from lakehouse.training.lake_state import table_versions
 from lakehouse.training.prepare import Gate, Published, publish_changed
@@ -87,7 +88,7 @@ def prepare(
         writing_models(settings, run_id, database),
     ):
         database.runs.start(run_id, parameters.given)
-        database.runs.note(run_id, VERSIONS, table_versions(settings))
+        database.runs.note(run_id, VERSIONS, table_versions(Lake(settings)))
         is_success = False
         try:
             build(

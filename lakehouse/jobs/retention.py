@@ -15,6 +15,7 @@ from lakehouse.retention.lifecycle import (
 )
 from lakehouse.retention.rules import compile_rules, dangers
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 from lakehouse.training.snapshot_expiry import ExpiredSnapshot, expire_snapshots
 
@@ -37,11 +38,12 @@ def expire(
     settings: LakeSettings, tenant_id: str | None = None, *, dry_run: bool = False
 ) -> Expiry:
     """Delete what is older than its tenant's policy allows, or only count it. Beside writers."""
-    ensure_tables(settings)
+    lake = Lake(settings)
+    ensure_tables(lake)
     policies, now = _policies(settings), datetime.now(UTC)
-    rows = expire_rows(settings, policies, now, tenant_id=tenant_id, dry_run=dry_run)
-    snapshots = expire_snapshots(settings, policies, now, tenant_id=tenant_id, dry_run=dry_run)
-    files = 0 if dry_run else drop_expired_files(settings, datetime.now(UTC))
+    rows = expire_rows(lake, policies, now, tenant_id=tenant_id, dry_run=dry_run)
+    snapshots = expire_snapshots(lake, policies, now, tenant_id=tenant_id, dry_run=dry_run)
+    files = 0 if dry_run else drop_expired_files(lake, datetime.now(UTC))
     return Expiry(rows, snapshots, files)
 
 
@@ -58,10 +60,10 @@ def plan_rules(settings: LakeSettings) -> Lifecycle:
     """Compare the bucket's lifecycle rules with those that the policies ask for."""
     from lakehouse.storage.s3 import bucket_prefix, s3_client
 
-    place = bucket_prefix(settings)
+    place = bucket_prefix(Lake(settings))
     tables = classified_tables(settings)
     rules = compile_rules(place.prefix, tables, _policies(settings))
-    plan = plan_lifecycle(s3_client(settings), place.bucket, rules, place.prefix)
+    plan = plan_lifecycle(s3_client(Lake(settings)), place.bucket, rules, place.prefix)
     return Lifecycle(place.bucket, plan, dangers(plan.foreign, place.prefix, tables))
 
 
@@ -69,7 +71,7 @@ def apply_rules(settings: LakeSettings, found: Lifecycle) -> list[str]:
     """Set the rules of a plan and read them back, if it has any; return all warnings."""
     from lakehouse.storage.s3 import s3_client
 
-    client = s3_client(settings)
+    client = s3_client(Lake(settings))
     warnings = found.warnings
     if is_versioned(client, found.bucket):
         warnings = [*warnings, "the bucket keeps old versions: what is deleted stays in it"]

@@ -11,6 +11,7 @@ from lakehouse.control.runs import State
 from lakehouse.jobs.measure import measure_afterwards
 from lakehouse.quality.gate import run_gate
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 from lakehouse.training import run_steps
 from lakehouse.training.prepare import Verdict
@@ -44,13 +45,13 @@ def begin(
         every=_POLL_SECONDS,
         on_error=lambda locked: on_step(f"Waiting: {locked}".partition("\n")[0]),
     )
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     if settings.spark_target == "connect":
         from lakehouse.spark.session import opened_session
 
         with opened_session(settings):  # a server then knows every table of a local lake
             pass
-    show_tenant_settings(settings, database)
+    show_tenant_settings(Lake(settings), database)
     plan = run_steps.begin(settings, database, run_id, parameters)
     _write_metrics(settings, database)  # one that was killed is told now
     return plan
@@ -114,4 +115,4 @@ def note_late(
 
 
 def _write_metrics(settings: LakeSettings, database: ControlDatabase) -> Path:
-    return write_metrics(settings, database.runs.list(limit=_RUNS_IN_METRICS))
+    return write_metrics(Lake(settings), database.runs.list(limit=_RUNS_IN_METRICS))

@@ -16,14 +16,13 @@ from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.suppression import Suppressed
 from lakehouse.privacy.unreferenced import UnreferencedFiles, people_in_unreferenced_files
-from lakehouse.storage.tables import open_path
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
-    from lakehouse.settings import LakeSettings
 
 
-def tables_against(settings: LakeSettings, certificate: Mapping[str, Any]) -> list[str]:
+def tables_against(lake: Lake, certificate: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the lake's tables: gone, older, or of another history.
 
     A lake that was restored and written to since has versions as high as the certificate's, but
@@ -31,10 +30,10 @@ def tables_against(settings: LakeSettings, certificate: Mapping[str, Any]) -> li
     """
     wrong = []
     certified = certificate.get("table_commits", {})
-    commits = commit_hashes(settings, certificate["table_versions"])
+    commits = commit_hashes(lake, certificate["table_versions"])
     for name, version in certificate["table_versions"].items():
         try:
-            held = open_path(settings, str(name).replace(".", "/", 1)).version()
+            held = lake.table(str(name)).version()
         except (DeltaError, OSError):
             wrong.append(f"{name} is not there, or cannot be read")
             continue
@@ -51,15 +50,15 @@ def tables_against(settings: LakeSettings, certificate: Mapping[str, Any]) -> li
     return wrong
 
 
-def tables_without_commit(settings: LakeSettings, certificate: Mapping[str, Any]) -> int:
+def tables_without_commit(lake: Lake, certificate: Mapping[str, Any]) -> int:
     """Return of how many tables only the version number can be compared: the log was cleaned."""
-    commits = commit_hashes(settings, certificate["table_versions"])
+    commits = commit_hashes(lake, certificate["table_versions"])
     certified = certificate.get("table_commits", {})
     return len(certificate["table_versions"]) - len(commits.keys() & certified.keys())
 
 
 def unreferenced_files_of(
-    settings: LakeSettings, database: ControlDatabase, certificate: Mapping[str, Any]
+    lake: Lake, database: ControlDatabase, certificate: Mapping[str, Any]
 ) -> UnreferencedFiles:
     """Look for the certificate's people in data files that no current version of a table names.
 
@@ -73,7 +72,7 @@ def unreferenced_files_of(
         frozenset(map(str, certificate.get("tied_ids", ()))),
     )
     readers = Readers(MappingHistory.read(database, tenant_id))
-    return people_in_unreferenced_files(settings, tenant_id, people, readers)
+    return people_in_unreferenced_files(lake, tenant_id, people, readers)
 
 
 def list_against(database: ControlDatabase, certificate: Mapping[str, Any]) -> list[str]:

@@ -23,14 +23,12 @@ from deltalake import QueryBuilder
 from lakehouse.contracts.identifying import USER, identified_by
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import check_owner
-from lakehouse.privacy.storage_locations import KEYS_FOLDER, lake_filesystem
+from lakehouse.privacy.storage_locations import KEYS_FOLDER
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.schemas import written_by_models
-from lakehouse.storage.tables import open_table
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-
-    from lakehouse.settings import LakeSettings
 
 _RENAMED: Final = "delta.columnMapping.mode"
 TENANT: Final = "tenant_id"
@@ -38,31 +36,31 @@ PERSONAL_RAW: Final = (RAW_INTERACTIONS, RAW_CLICKSTREAM, RAW_QUARANTINE)
 """Tables of the service that hold rows of people."""
 
 
-def derived_tables(settings: LakeSettings) -> dict[str, DeltaTable]:
+def derived_tables(lake: Lake) -> dict[str, DeltaTable]:
     """Return the tables that dbt writes and that name people, by `schema.table`.
 
     Those of the project's models and any of an engineer's own schema: models, seeds, snapshots.
     """
     return {
         name: table
-        for name, table in written_by_models(settings)
+        for name, table in written_by_models(lake)
         if identifying_columns(table) and has_tenants(table)
     }
 
 
-def tables_without_tenants(settings: LakeSettings) -> list[str]:
+def tables_without_tenants(lake: Lake) -> list[str]:
     """Return the tables that name people and not their tenant: whose rows they are is not known.
 
     No erasure can delete there, so one waits while somebody stands in such a table.
     """
     return sorted(
         name
-        for name, table in written_by_models(settings)
+        for name, table in written_by_models(lake)
         if identifying_columns(table) and not has_tenants(table)
     )
 
 
-def tables_with_renamed_columns(settings: LakeSettings) -> list[str]:
+def tables_with_renamed_columns(lake: Lake) -> list[str]:
     """Return the tables that name people and whose files have other names for their columns.
 
     So Delta stores a table with `delta.columnMapping.mode`: a search of its files, those of old
@@ -70,7 +68,7 @@ def tables_with_renamed_columns(settings: LakeSettings) -> list[str]:
     """
     return sorted(
         name
-        for name, table in derived_tables(settings).items()
+        for name, table in derived_tables(lake).items()
         if table.metadata().configuration.get(_RENAMED, "none") != "none"
     )
 
@@ -91,19 +89,19 @@ def quoted(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
 
-def table_versions(settings: LakeSettings) -> dict[str, int]:
+def table_versions(lake: Lake) -> dict[str, int]:
     """Return the versions of all tables that hold rows of people, by `schema.table`."""
-    raw = {spec.full_name: open_table(settings, spec).version() for spec in PERSONAL_RAW}
-    return {**raw, **{name: table.version() for name, table in derived_tables(settings).items()}}
+    raw = {spec.full_name: lake.table(spec).version() for spec in PERSONAL_RAW}
+    return {**raw, **{name: table.version() for name, table in derived_tables(lake).items()}}
 
 
-def commit_hashes(settings: LakeSettings, versions: Mapping[str, int]) -> dict[str, str]:
+def commit_hashes(lake: Lake, versions: Mapping[str, int]) -> dict[str, str]:
     """Return a hash of the commit that made each version, by `schema.table`.
 
     Two histories of a table have the same version numbers and never the same commits. Tables whose
     log does not have the commit any more are left out.
     """
-    files = lake_filesystem(settings)
+    files = lake.filesystem()
     found = {}
     for name, version in versions.items():
         path = f"{name.replace('.', '/', 1)}/_delta_log/{version:020}.json"
@@ -140,21 +138,21 @@ def count_rows(
 
 
 @contextmanager
-def subjects_file(settings: LakeSettings, subjects: Sequence[str]) -> Iterator[str]:
+def subjects_file(lake: Lake, subjects: Sequence[str]) -> Iterator[str]:
     """Write subjects to a Parquet file in the lake while the block lasts; yield its location."""
-    files, name = lake_filesystem(settings), f"{KEYS_FOLDER}/{token_hex(8)}.parquet"
+    files, name = lake.filesystem(), f"{KEYS_FOLDER}/{token_hex(8)}.parquet"
     files.create_dir(KEYS_FOLDER, recursive=True)
     with files.open_output_stream(name) as stream:
         table = pa.table({"subject": pa.array(subjects, pa.string())})
         pq.write_table(table, stream, write_statistics=False, store_schema=False)
     try:
-        yield f"{settings.lake}/{name}"
+        yield lake.location(name)
     finally:
         files.delete_file(name)
 
 
-def drop_subject_files(settings: LakeSettings) -> None:
+def drop_subject_files(lake: Lake) -> None:
     """Delete the files that killed processes left; none may be in use."""
-    files = lake_filesystem(settings)
+    files = lake.filesystem()
     for info in files.get_file_info(pafs.FileSelector(KEYS_FOLDER, allow_not_found=True)):
         files.delete_file(info.path)

@@ -42,6 +42,7 @@ from lakehouse.privacy.verify import Search, search, tenant_settings
 from lakehouse.privacy.waiting import WaitingError, refuse_unsearchable, still_found
 from lakehouse.privacy.widening import widen
 from lakehouse.spark.scratch import empty_scratch
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
@@ -100,6 +101,7 @@ class ErasurePass:
     ) -> None:
         tenant_id = requests[0].tenant_id
         self._settings = settings
+        self._lake = Lake(settings)
         self._database = database
         self._models = models
         self._now = clock
@@ -130,32 +132,32 @@ class ErasurePass:
 
     def _fence(self) -> None:
         """Let nothing of these people in any more, under their anonymous ids neither."""
-        widen(self._settings, self._database, self._tenant_id, self._subjects())
-        raise_fence(self._settings)
+        widen(self._lake, self._database, self._tenant_id, self._subjects())
+        raise_fence(self._lake)
         people = self._people()
         by_request: dict[str, dict[str, str]] = {}
-        for text, subject in tied_ids(self._settings, people):
+        for text, subject in tied_ids(self._lake, people):
             by_request.setdefault(subject.request_id, {})[text] = subject.subject_hash
         for request_id, tied in by_request.items():
             self._database.erasures.people.tie(self._tenant_id, request_id, tied)
         if by_request:
-            raise_fence(self._settings)
+            raise_fence(self._lake)
         note_unmatched(self._settings, self._database, self._tenant_id, self._subjects())
 
     def _raw(self) -> None:
         people = self._people()
-        tables = derived_tables(self._settings)
+        tables = derived_tables(self._lake)
         counts = self._counts()
         counts.together()
         counts.rows(DERIVED_ROWS, count_rows(tables, self._tenant_id, people.requests))
         with counts.while_removing(REWRITTEN) as rewritten:
-            done = delete_rows(self._settings, people, self._now(), self._history())
+            done = delete_rows(self._lake, people, self._now(), self._history())
             if self._policy == "delete_row":
-                done += delete_mentions(self._settings, people, self._now())
+                done += delete_mentions(self._lake, people, self._now())
             elif self._policy == "redact":
-                done += redact_mentions(self._settings, people)
+                done += redact_mentions(self._lake, people)
             rewritten.update(files=done.files, bytes=done.bytes)
-        counts.rows(RAW_ROWS, erased_rows(self._settings, self._tenant_id, self._ids))
+        counts.rows(RAW_ROWS, erased_rows(self._lake, self._tenant_id, self._ids))
 
     def _clean_models(self) -> None:
         """Delete from the models' tables and bring them up to date, alone.
@@ -164,13 +166,13 @@ class ErasurePass:
         is now. Once the models have read what was deleted from raw, nobody needs the files that
         tell of it.
         """
-        tables = list(derived_tables(self._settings))
+        tables = list(derived_tables(self._lake))
         if not tables:
             return
         people = self._people()
         with self._models.locked(self._settings):
             for _ in range(2):
-                with subjects_file(self._settings, list(people.subjects)) as location:
+                with subjects_file(self._lake, list(people.subjects)) as location:
                     self._models.delete(self._settings, self._tenant_id, tables, location)
                 self._models.run(self._settings)
                 # What the run itself deleted is only marked: the second pass rewrites it.
@@ -201,8 +203,8 @@ class ErasurePass:
         self._hold_behind_uploads()
         if not self._requests:
             return
-        refuse_unsearchable(self._settings)
-        empty_scratch(self._settings)
+        refuse_unsearchable(self._lake)
+        empty_scratch(self._lake)
         people, counts = self._people(), self._counts()
         found = self._search_and_remove(people, counts)
         with counts.while_removing(FILES):
@@ -216,9 +218,9 @@ class ErasurePass:
         if people.tied:  # others may have them as well: there the live rows stay
             tied = IdentifierPatterns(people.tied)
             readers = Readers(self._history())
-            old = files_naming(self._settings, self._tenant_id, _WITH_TIED, tied, readers)
+            old = files_naming(self._lake, self._tenant_id, _WITH_TIED, tied, readers)
             with counts.while_removing(FILES) as removed:
-                removed.update(drop_old_files(self._settings, old))
+                removed.update(drop_old_files(self._lake, old))
         for _ in range(ROUNDS):
             found = search(self._settings, self._database, self._tenant_id, people.patterns)
             if found.is_clean:
@@ -228,11 +230,11 @@ class ErasurePass:
                 removed.update(done.files)
             self._repeat_for(done.live, {finding.kind for finding in found.findings})
         else:
-            raise WaitingError(still_found(self._settings, found))
+            raise WaitingError(still_found(self._lake, found))
         if self._policy != "keep":
             old = [one for one in found.mentions if one.how.removeprefix("column ") in FREE_COLUMNS]
             with counts.while_removing(FILES) as removed:
-                removed.update(drop_old_files(self._settings, old))
+                removed.update(drop_old_files(self._lake, old))
             found = search(self._settings, self._database, self._tenant_id, people.patterns)
         return found
 
@@ -258,14 +260,14 @@ class ErasurePass:
         self._ids = [request.request_id for request in self._requests]
 
     def _certify(self, found: Search, refusal: str | None) -> None:
-        versions = table_versions(self._settings)
+        versions = table_versions(self._lake)
         proven = ErasureResult(
             found=found,
             refusal=refusal,
             policy=self._policy,
             identifiers=self._people().patterns.counts,
             table_versions=versions,
-            table_commits=commit_hashes(self._settings, versions),
+            table_commits=commit_hashes(self._lake, versions),
         )
         key = signing_key(self._settings)
         for request_id in self._ids:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import polars as pl
 import pyarrow as pa
+from deltalake import QueryBuilder
 
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, TableSpec
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.privacy.export_embedding import Embedding, read_embedding
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.schemas import shown_to_people, written_by_models
-from lakehouse.storage.tables import open_path
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -105,14 +106,15 @@ def open_export(
 
     Raises `EmbeddingsAway` when Redis does not answer, `EtaError` for an id that is no tenant's.
     """
+    lake = Lake(settings)
     check_tenant_id(tenant_id)
     embedding = read_embedding(settings, tenant_id, user_id)
     mine = f"tenant_id = '{tenant_id}' and {_is_text(SUBJECT, user_id)}"
-    clickstream = open_path(settings, RAW_CLICKSTREAM.path)
+    clickstream = lake.table(RAW_CLICKSTREAM)
     anonymous, shared = _anonymous_ids(clickstream, tenant_id, mine)
     visits = _visits(tenant_id, mine, anonymous)
     parts = [
-        _part("interactions", RAW_INTERACTIONS, open_path(settings, RAW_INTERACTIONS.path), mine),
+        _part("interactions", RAW_INTERACTIONS, lake.table(RAW_INTERACTIONS), mine),
         _part("clickstream", RAW_CLICKSTREAM, clickstream, visits),
         _part(
             "recommendations_received",
@@ -120,14 +122,14 @@ def open_export(
             clickstream,
             f"{visits} and event_name = '{SHOWN}'",
         ),
-        *_derived(settings, mine),
+        *_derived(lake, mine),
     ]
     return Export(tenant_id, embedding, now or datetime.now(UTC), shared, tuple(parts))
 
 
-def _derived(settings: LakeSettings, mine: str) -> Iterator[_Part]:
+def _derived(lake: Lake, mine: str) -> Iterator[_Part]:
     """The tables that dbt writes and that have rows of users, those of own schemas too."""
-    for name, table in written_by_models(settings):
+    for name, table in written_by_models(lake):
         schema, _, short = name.partition(".")
         columns = {column.name for column in table.schema().fields}
         if shown_to_people(schema) and {SUBJECT, "tenant_id"} <= columns:
@@ -192,6 +194,4 @@ def _column(table: DeltaTable, text: str) -> list[str]:
 
 
 def _query(table: DeltaTable, text: str) -> Iterable[Any]:
-    from deltalake import QueryBuilder
-
     return QueryBuilder().register("rows", table).execute(text)

@@ -10,7 +10,7 @@ look at the table anew, asks the list anew.
 from __future__ import annotations
 
 from secrets import token_hex
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from deltalake.exceptions import CommitFailedError
 
@@ -21,10 +21,7 @@ from lakehouse.contracts.tables import (
     TableSpec,
 )
 from lakehouse.errors import EtaError
-from lakehouse.storage.tables import open_table
-
-if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 
 PROPERTY: Final = "eta.suppression"
 FENCED: Final[tuple[TableSpec, ...]] = (*RAW_TABLES.values(), RAW_QUARANTINE, OPS_REPLAY_OUTCOMES)
@@ -32,19 +29,19 @@ FENCED: Final[tuple[TableSpec, ...]] = (*RAW_TABLES.values(), RAW_QUARANTINE, OP
 TRIES: Final = 20
 
 
-def raise_fence(settings: LakeSettings) -> None:
+def raise_fence(lake: Lake) -> None:
     """Let no commit through whose writer asked for the suppression lists before this was called.
 
     Safe to repeat. Raises `EtaError` when other writers are always faster.
     """
     for spec in FENCED:
-        _mark(settings, spec)
+        _mark(lake, spec)
 
 
-def _mark(settings: LakeSettings, spec: TableSpec) -> None:
+def _mark(lake: Lake, spec: TableSpec) -> None:
     for _ in range(TRIES):
         try:
-            open_table(settings, spec).alter.set_table_properties(
+            lake.table(spec).alter.set_table_properties(
                 {PROPERTY: token_hex(8)}, raise_if_not_exists=False
             )
         except CommitFailedError as error:

@@ -11,25 +11,28 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pyarrow as pa
+from deltalake import QueryBuilder
+from deltalake.exceptions import TableNotFoundError
 
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import check_owner
+from lakehouse.privacy.derived import derived_tables, identifying_columns, quoted
 from lakehouse.privacy.id_files import Identifier, IdFile, forms, on_lines, resolved
 from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.quarantined import RECORDS
 from lakehouse.privacy.readers import Readers
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from lakehouse.contracts.tenant import TenantSettings
-    from lakehouse.settings import LakeSettings
 
 _RAW: Final = (RAW_INTERACTIONS, RAW_CLICKSTREAM)
 
 
 def stored_identifiers(
-    settings: LakeSettings,
+    lake: Lake,
     tenant_id: str,
     wanted: Iterable[str],
     known: TenantSettings | MappingHistory,
@@ -40,31 +43,26 @@ def stored_identifiers(
     which say where a quarantined record names a person.
     """
     asked, history = frozenset(wanted), MappingHistory.of(known)
-    found = _standing(settings, tenant_id, asked | history.stored_as(asked), history)
+    found = _standing(lake, tenant_id, asked | history.stored_as(asked), history)
     others = [one for one in asked - found if not found.isdisjoint(history.stored_as([one]))]
     return (found & asked) | frozenset(others)
 
 
-def stored_under(settings: LakeSettings, tenant_id: str, wanted: Iterable[str]) -> frozenset[str]:
+def stored_under(lake: Lake, tenant_id: str, wanted: Iterable[str]) -> frozenset[str]:
     """Return those of `wanted` that have rows, in raw or in the models; no quarantined ones."""
-    return _standing(settings, tenant_id, frozenset(wanted), None)
+    return _standing(lake, tenant_id, frozenset(wanted), None)
 
 
 def _standing(
-    settings: LakeSettings, tenant_id: str, asked: frozenset[str], history: MappingHistory | None
+    lake: Lake, tenant_id: str, asked: frozenset[str], history: MappingHistory | None
 ) -> frozenset[str]:
-    from deltalake.exceptions import TableNotFoundError
-
-    from lakehouse.privacy.derived import derived_tables
-    from lakehouse.storage.tables import open_path
-
     found: set[str] = set()
     try:
-        raw = [open_path(settings, spec.path) for spec in _RAW]
-        for table in (*raw, *derived_tables(settings).values()):
+        raw = [lake.table(spec) for spec in _RAW]
+        for table in (*raw, *derived_tables(lake).values()):
             found |= _in_table(table, tenant_id, asked - found)
         if history is not None and asked - found:
-            quarantine = open_path(settings, RAW_QUARANTINE.path)
+            quarantine = lake.table(RAW_QUARANTINE)
             for texts in named_in(quarantine, tenant_id, history):
                 found |= asked & texts
     except TableNotFoundError:  # nothing was ever stored
@@ -73,7 +71,7 @@ def _standing(
 
 
 def asked_for(
-    settings: LakeSettings,
+    lake: Lake,
     tenant_id: str,
     identifiers: Sequence[Identifier],
     tenant: TenantSettings | MappingHistory,
@@ -82,7 +80,7 @@ def asked_for(
 
     One that was written with white space around it, and is stored with it alone, keeps it.
     """
-    stored = stored_identifiers(settings, tenant_id, forms(identifiers), tenant)
+    stored = stored_identifiers(lake, tenant_id, forms(identifiers), tenant)
     taken = resolved(identifiers, stored)
     return taken, stored & {one.text for one in taken}
 
@@ -120,8 +118,6 @@ def _lines(identifiers: Iterable[Identifier]) -> str:
 
 def _in_table(table: DeltaTable, tenant_id: str, asked: Collection[str]) -> set[str]:
     """Return those that are a value of a column that names a person."""
-    from lakehouse.privacy.derived import identifying_columns, quoted
-
     found: set[str] = set()
     for name in identifying_columns(table):
         wanted = pl.Series(list(asked), dtype=pl.String).implode()
@@ -145,8 +141,6 @@ def named_in(
 
 def pieces_of(table: DeltaTable, tenant_id: str, columns: str) -> Iterator[pa.Table]:
     """Yield columns of a tenant's rows, piece by piece."""
-    from deltalake import QueryBuilder
-
     text = f"select {columns} from held where tenant_id = '{check_owner(tenant_id)}'"  # noqa: S608
     for piece in QueryBuilder().register("held", table).execute(text):
         yield pa.table(piece)

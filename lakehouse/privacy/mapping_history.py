@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from lakehouse.contracts.identifying import IDENTIFYING_COLUMNS
 from lakehouse.contracts.tenant import BUILT_IN_MAPPINGS, SourceMapping, TenantSettings
 from lakehouse.contracts.topics import STREAM_MAPPING
+from lakehouse.control.tenants import TenantNotFound
 
 if TYPE_CHECKING:
     from lakehouse.contracts.layout import SourceLayout
@@ -49,8 +50,6 @@ class MappingHistory:
         Raises `SettingsHistoryLost` when a version cannot be read: then nobody can say whom the
         tenant's records name.
         """
-        from lakehouse.control.tenants import TenantNotFound
-
         try:
             return cls(database.mapping_versions(tenant_id))
         except TenantNotFound:

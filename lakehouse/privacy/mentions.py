@@ -9,6 +9,7 @@ of the models follow by the next run. Identifiers of fewer than eight bytes are 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,8 +23,8 @@ from lakehouse.errors import EtaError
 from lakehouse.privacy.database import ERASED
 from lakehouse.privacy.raw_tables import PLACE, TRIES, RowSearch, delete_found, of_requests
 from lakehouse.privacy.rewriting import Mask, Rewritten, find_rows, take_out
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.quarantine import Quarantine
-from lakehouse.storage.tables import open_table, table_opener
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from lakehouse.privacy.identifier_patterns import IdentifierPatterns
     from lakehouse.privacy.raw_tables import People
-    from lakehouse.settings import LakeSettings
 
 FREE_TEXTS: Final[dict[TableSpec, tuple[str, ...]]] = {
     RAW_CLICKSTREAM: ("url", "properties"),
@@ -43,30 +43,28 @@ FREE_COLUMNS: Final = frozenset(name for names in FREE_TEXTS.values() for name i
 _JSON: Final = ("properties", "attributes")
 
 
-def delete_mentions(settings: LakeSettings, people: People, now: datetime) -> Rewritten:
+def delete_mentions(lake: Lake, people: People, now: datetime) -> Rewritten:
     """Delete the rows that mention one of these people. Safe to repeat; see `delete_rows`."""
     cost = []
     for spec, columns in FREE_TEXTS.items():
         stored = None
         if spec is RAW_QUARANTINE:
-            stored = Quarantine(table_opener(settings), people.tenant_id).stored
+            stored = Quarantine(cache(lake.table), people.tenant_id).stored
         search = _search(spec, columns, people)
-        cost.append(delete_found(settings, spec, people, now, search, stored))
+        cost.append(delete_found(lake, spec, people, now, search, stored))
     return Rewritten(sum(one.files for one in cost), sum(one.bytes for one in cost))
 
 
-def redact_mentions(settings: LakeSettings, people: People) -> Rewritten:
+def redact_mentions(lake: Lake, people: People) -> Rewritten:
     """Write the rows that mention one of these people without them. Safe to repeat."""
-    cost = [_redact(settings, spec, columns, people) for spec, columns in FREE_TEXTS.items()]
+    cost = [_redact(lake, spec, columns, people) for spec, columns in FREE_TEXTS.items()]
     return Rewritten(sum(one.files for one in cost), sum(one.bytes for one in cost))
 
 
-def _redact(
-    settings: LakeSettings, spec: TableSpec, columns: Sequence[str], people: People
-) -> Rewritten:
+def _redact(lake: Lake, spec: TableSpec, columns: Sequence[str], people: People) -> Rewritten:
     patterns, search = people.patterns, _search(spec, columns, people)
     for _ in range(TRIES):
-        table = open_table(settings, spec)
+        table = lake.table(spec)
         matches = find_rows(table, people.tenant_id, search.columns, search.find)
         if not matches:
             return Rewritten()

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pyarrow.fs as pafs
+from deltalake.exceptions import TableNotFoundError
 
 from lakehouse.privacy.derived import TENANT, has_tenants
 from lakehouse.privacy.scan import WITHOUT_END, scan_stream
@@ -34,11 +35,10 @@ from lakehouse.privacy.storage_locations import (
     REDIS,
     UPLOAD,
     is_dbt_output,
-    lake_filesystem,
     lake_locations,
 )
 from lakehouse.privacy.verify import Finding, Search
-from lakehouse.storage.tables import open_path
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -73,19 +73,19 @@ def remove_remnants(
     `is_needed`: whether an upload of this name is still to be taken in.
     """
     removed = Removed()
-    lake = lake_filesystem(settings)
+    lake, files = Lake(settings), Lake(settings).filesystem()
     for path in {finding.path for finding in found.findings}:
         if is_dbt_output(settings, path):
             Path(path).unlink(missing_ok=True)
             removed.note("what dbt writes")
     by_path = {finding.path: finding for finding in found.findings}
-    _drop_data(settings, lake, by_path.values(), removed)
+    _drop_data(lake, by_path.values(), removed)
     for finding in by_path.values():
         if finding.kind == KEYS:
-            _delete(lake, finding.path)
+            _delete(files, finding.path)
             removed.note(KEYS)
         elif finding.kind == EXPORT:
-            _drop_export(settings, Path(finding.path))
+            _drop_export(lake, Path(finding.path))
             removed.note(EXPORT)
         elif finding.kind == UPLOAD:
             if _drop_upload(Path(finding.path), is_needed):
@@ -100,7 +100,7 @@ def remove_remnants(
 
 
 def files_naming(
-    settings: LakeSettings,
+    lake: Lake,
     tenant_id: str,
     tables: Collection[str],
     patterns: IdentifierPatterns,
@@ -108,7 +108,7 @@ def files_naming(
 ) -> list[Finding]:
     """Return the files of these tables that name somebody, of every version."""
     findings = []
-    for place in lake_locations(settings, tenant_id):
+    for place in lake_locations(lake, tenant_id):
         if place.table in tables and place.kind in (DATA, CHANGES):
             with suppress(FileNotFoundError), place.open() as file:
                 if scan_stream(file, patterns, readers, tenant_id=tenant_id).values:
@@ -116,30 +116,29 @@ def files_naming(
     return findings
 
 
-def drop_old_files(settings: LakeSettings, found: Iterable[Finding]) -> dict[str, int]:
+def drop_old_files(lake: Lake, found: Iterable[Finding]) -> dict[str, int]:
     """Delete those files of a search that are of no newest version."""
     removed = Removed()
-    _drop_data(settings, lake_filesystem(settings), found, removed)
+    _drop_data(lake, found, removed)
     return removed.files
 
 
-def _drop_data(
-    settings: LakeSettings, lake: pafs.FileSystem, found: Iterable[Finding], removed: Removed
-) -> None:
+def _drop_data(lake: Lake, found: Iterable[Finding], removed: Removed) -> None:
     """Delete data files and change data that the newest version of their table does not name."""
+    files = lake.filesystem()
     tables: dict[str, _Table] = {}
     for finding in found:
         if finding.kind not in (DATA, CHANGES) or finding.table is None:
             continue
         if finding.table not in tables:
-            tables[finding.table] = _look_at(settings, finding.table)
+            tables[finding.table] = _look_at(lake, finding.table)
         table = tables[finding.table]
         if _PARTITION not in finding.path and table.is_by_tenants:
             removed.left.append(f"{finding.path} is of no tenant's partition")
-        elif finding.how == WITHOUT_END and not _is_dead(lake, finding.path):
+        elif finding.how == WITHOUT_END and not _is_dead(files, finding.path):
             removed.left.append(f"{finding.path} may be a file that is being written")
         elif finding.path not in table.live:
-            _delete(lake, finding.path)
+            _delete(files, finding.path)
             removed.note(finding.kind)
         elif table.has_tenants:
             removed.live.add(finding.table)
@@ -147,15 +146,15 @@ def _drop_data(
             removed.left.append(f"{finding.table} does not say whose its rows are")
 
 
-def _is_dead(lake: pafs.FileSystem, path: str) -> bool:
+def _is_dead(files: pafs.FileSystem, path: str) -> bool:
     """Whether a file without an end is no writer's any more."""
-    changed = lake.get_file_info(path).mtime
+    changed = files.get_file_info(path).mtime
     return changed is None or datetime.now(UTC) - changed > WRITING
 
 
-def live_paths(settings: LakeSettings, table: str) -> frozenset[str]:
+def live_paths(lake: Lake, table: str) -> frozenset[str]:
     """Return the files that a table's newest version names; none where there is no table."""
-    return _look_at(settings, table).live
+    return _look_at(lake, table).live
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +169,9 @@ class _Table:
     has_tenants: bool = True
 
 
-def _look_at(settings: LakeSettings, path: str) -> _Table:
-    from deltalake.exceptions import TableNotFoundError
-
+def _look_at(lake: Lake, path: str) -> _Table:
     try:
-        table = open_path(settings, path)
+        table = lake.table(path)
     except TableNotFoundError:  # nobody can say what its files are
         return _Table()
     found = pl.DataFrame(table.get_add_actions(flatten=True))
@@ -185,9 +182,9 @@ def _look_at(settings: LakeSettings, path: str) -> _Table:
     )
 
 
-def _drop_export(settings: LakeSettings, path: Path) -> None:
+def _drop_export(lake: Lake, path: Path) -> None:
     """Delete the exported set that a file is a part of, whole: a part of one is of no use."""
-    exports = settings.home_dir / "exports"
+    exports = lake.home / "exports"
     inside = path.relative_to(exports).parts
     target = exports.joinpath(*inside[:2])
     if target.is_dir():

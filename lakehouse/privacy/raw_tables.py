@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cache
 from secrets import randbits
 from typing import TYPE_CHECKING, Final
 
@@ -34,15 +35,13 @@ from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.quarantined import RECORDS, RecordSearch
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.rewriting import DAY, Mask, Rewritten, find_rows, take_out
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import query
-from lakehouse.storage.maintenance import one_at_a_time
 from lakehouse.storage.quarantine import Quarantine
 from lakehouse.storage.removals import ERASED, Removal, forget_undone, record_removals
-from lakehouse.storage.tables import open_table, table_opener
 
 if TYPE_CHECKING:
     from lakehouse.control.erasure_subjects import Subject
-    from lakehouse.settings import LakeSettings
 
 PLACE: Final = ("batch_id", "source_ref")
 TRIES: Final = 20
@@ -93,7 +92,7 @@ class People:
         return named | {one.request_id for text in tied for one in self.tied.get(text, ())}
 
 
-def tied_ids(settings: LakeSettings, people: People) -> list[tuple[str, Subject]]:
+def tied_ids(lake: Lake, people: People) -> list[tuple[str, Subject]]:
     """Return the anonymous ids that stand beside a subject in a clickstream row, with each such."""
     columns = ["user_id", "anonymous_id"]
 
@@ -102,7 +101,7 @@ def tied_ids(settings: LakeSettings, people: People) -> list[tuple[str, Subject]
         is_of = frame.select(_is_of(people, columns)).to_series()
         return is_of.to_numpy(), frame.filter(is_of)
 
-    table = open_table(settings, RAW_CLICKSTREAM)
+    table = lake.table(RAW_CLICKSTREAM)
     found = find_rows(table, people.tenant_id, columns, search)
     pairs = {pair for match in found for pair in match.told.select(columns).iter_rows()}
     return [
@@ -114,7 +113,7 @@ def tied_ids(settings: LakeSettings, people: People) -> list[tuple[str, Subject]
 
 
 def delete_rows(
-    settings: LakeSettings,
+    lake: Lake,
     people: People,
     now: datetime,
     tenant: TenantSettings | MappingHistory | None = None,
@@ -126,23 +125,21 @@ def delete_rows(
     rewrote the same files each time.
     """
     cost = [
-        delete_found(settings, spec, people, now, _subject_search(spec, people))
+        delete_found(lake, spec, people, now, _subject_search(spec, people))
         for spec in (RAW_INTERACTIONS, RAW_CLICKSTREAM)
     ]
-    stored = Quarantine(table_opener(settings), people.tenant_id).stored
+    stored = Quarantine(cache(lake.table), people.tenant_id).stored
     search = _record_search(people, tenant or TenantSettings())
-    cost.append(delete_found(settings, RAW_QUARANTINE, people, now, search, stored))
+    cost.append(delete_found(lake, RAW_QUARANTINE, people, now, search, stored))
     return Rewritten(sum(one.files for one in cost), sum(one.bytes for one in cost))
 
 
-def erased_rows(
-    settings: LakeSettings, tenant_id: str, request_ids: Sequence[str]
-) -> dict[str, Counter[str]]:
+def erased_rows(lake: Lake, tenant_id: str, request_ids: Sequence[str]) -> dict[str, Counter[str]]:
     """Return table → request → rows that were deleted, over every attempt, killed ones too.
 
     A row of people of several requests counts for each of them.
     """
-    tables = table_opener(settings)
+    tables = cache(lake.table)
     columns = "table_name, removal_id, attempt, row_count"
     noted = query(tables, OPS_REMOVALS, columns, tenant_id, f"reason = '{ERASED}'")
     found: dict[str, Counter[str]] = {
@@ -166,7 +163,7 @@ class RowSearch:
 
 
 def delete_found(
-    settings: LakeSettings,
+    lake: Lake,
     spec: TableSpec,
     people: People,
     now: datetime,
@@ -178,13 +175,13 @@ def delete_found(
     `stored`: the batches and attempts whose rows the ledger counts; None when it counts all.
     """
     # Expiry counts what it removes in the same way, and drops what killed removals have counted.
-    with one_at_a_time(settings, f"expiry of {spec.full_name}"):
-        forget_undone(settings, lambda s: open_table(settings, s), spec, now)
-        return _delete_alone(settings, spec, people, now, search, stored)
+    with lake.lock(f"expiry of {spec.full_name}"):
+        forget_undone(lake, spec, now)
+        return _delete_alone(lake, spec, people, now, search, stored)
 
 
 def _delete_alone(
-    settings: LakeSettings,
+    lake: Lake,
     spec: TableSpec,
     people: People,
     now: datetime,
@@ -192,7 +189,7 @@ def _delete_alone(
     stored: pl.DataFrame | None,
 ) -> Rewritten:
     for _ in range(TRIES):
-        table = open_table(settings, spec)
+        table = lake.table(spec)
         matches = find_rows(table, people.tenant_id, search.columns, search.find)
         if not matches:
             return Rewritten()
@@ -203,7 +200,7 @@ def _delete_alone(
             for match in matches
         )
         known = found if stored is None else found.join(stored, on=stored.columns, how="semi")
-        transactions = _note(settings, spec, people, known, now)
+        transactions = _note(lake, spec, people, known, now)
         try:
             return take_out(table, spec, people.tenant_id, matches, transactions)
         except CommitFailedError as error:
@@ -215,7 +212,7 @@ def _delete_alone(
 
 
 def _note(
-    settings: LakeSettings, spec: TableSpec, people: People, known: pl.DataFrame, now: datetime
+    lake: Lake, spec: TableSpec, people: People, known: pl.DataFrame, now: datetime
 ) -> dict[str, int]:
     """Count per batch what is about to go; return the transactions that confirm it.
 
@@ -229,7 +226,7 @@ def _note(
         counts = counts.with_columns(tenant_id=pl.lit(people.tenant_id))
         removals.append(Removal(removal_id, attempt, counts))
     if removals:
-        record_removals(settings, spec, removals, reason=ERASED, now=now)
+        record_removals(lake, spec, removals, reason=ERASED, now=now)
     return {one.removal_id: one.attempt for one in removals}
 
 

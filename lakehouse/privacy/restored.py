@@ -29,17 +29,17 @@ from lakehouse.privacy.unreferenced import (
     people_in_unreferenced_files,
     texts_of_records,
 )
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from lakehouse.control.database import ControlDatabase, Erasure
-    from lakehouse.settings import LakeSettings
 
 
 def erase_again(
-    settings: LakeSettings,
+    lake: Lake,
     database: ControlDatabase,
     tenant_id: str | None,
     *,
@@ -52,23 +52,21 @@ def erase_again(
     a table names are looked at too; `on_searched` is called with a tenant and what they hold.
     Anonymous ids that were tied to somebody count as such where no user stands beside them.
     """
-    ensure_tables(settings)
+    ensure_tables(lake)
     lists = StoredSuppressionList(database)
-    raw = {
-        spec.full_name: open_table(settings, spec) for spec in (RAW_INTERACTIONS, RAW_CLICKSTREAM)
-    }
+    raw = {spec.full_name: lake.table(spec) for spec in (RAW_INTERACTIONS, RAW_CLICKSTREAM)}
     made = []
     for owner in database.suppressions.tenants():
         listed = lists.current(owner)
         if tenant_id not in (None, owner) or listed.is_empty:
             continue
-        tables = {**raw, **derived_tables(settings)}
+        tables = {**raw, **derived_tables(lake)}
         found = {text for table in tables.values() for text in _listed(table, owner, listed)}
         readers = Readers(MappingHistory.read(database, owner))
-        quarantine = open_table(settings, RAW_QUARANTINE)
+        quarantine = lake.table(RAW_QUARANTINE)
         for piece in pieces_of(quarantine, owner, ", ".join(RECORDS)):
             found |= texts_of_records(piece, listed, readers)
-        unreferenced = people_in_unreferenced_files(settings, owner, listed, readers)
+        unreferenced = people_in_unreferenced_files(lake, owner, listed, readers)
         on_searched(owner, unreferenced)
         found |= unreferenced.people
         made += [

@@ -27,8 +27,8 @@ from lakehouse.storage.staging import (
     StagedFile,
     StagedRows,
     commit_files,
-    table_filesystem,
 )
+from lakehouse.storage.stores import table_filesystem
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

@@ -36,7 +36,7 @@ def signing_key(settings: LakeSettings) -> Ed25519PrivateKey:
     Of several processes that make it at once, all get the same. Raises `EtaError` for a file that
     holds no such key, and when `ETA_CERTIFICATE_KEY_FILE` names one that is not there.
     """
-    path = settings.certificate_key_file or _in_home(settings)
+    path = settings.certificate_key_file or _in_home(settings.home_dir)
     if settings.certificate_key_file is None and not path.exists():
         _make(path)
     try:
@@ -55,7 +55,7 @@ def signing_key(settings: LakeSettings) -> Ed25519PrivateKey:
 
 def known_public_key(settings: LakeSettings) -> Ed25519PublicKey | None:
     """Return the public half of the installation's key, None where it has signed nothing yet."""
-    if settings.certificate_key_file is None and not _in_home(settings).exists():
+    if settings.certificate_key_file is None and not _in_home(settings.home_dir).exists():
         return None
     return public_key_of(signing_key(settings))
 
@@ -91,8 +91,8 @@ def key_id(key: Ed25519PublicKey) -> str:
     return hashlib.sha256(raw).hexdigest()[:32]
 
 
-def _in_home(settings: LakeSettings) -> Path:
-    return settings.home_dir / FOLDER / NAME
+def _in_home(home: Path) -> Path:
+    return home / FOLDER / NAME
 
 
 def _make(path: Path) -> None:

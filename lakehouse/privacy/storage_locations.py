@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow.fs as pafs
 
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.schemas import SCHEMAS, find_tables
 
 if TYPE_CHECKING:
@@ -54,23 +55,13 @@ class StorageLocation:
         return self.kind in (DATA, CHANGES, KEYS, EXPORT, UPLOAD)
 
 
-def lake_filesystem(settings: LakeSettings) -> pafs.FileSystem:
-    """Return a file system whose root is the lake."""
-    if settings.is_local:
-        Path(settings.lake).mkdir(parents=True, exist_ok=True)
-        return pafs.SubTreeFileSystem(settings.lake, pafs.LocalFileSystem())
-    from deltalake.fs import DeltaStorageHandler
-
-    return pafs.PyFileSystem(DeltaStorageHandler(settings.lake, settings.storage_options))
-
-
-def lake_locations(settings: LakeSettings, tenant_id: str) -> Iterator[StorageLocation]:
+def lake_locations(lake: Lake, tenant_id: str) -> Iterator[StorageLocation]:
     """Yield the files of the lake that may be about the tenant's people."""
-    files = lake_filesystem(settings)
+    files = lake.filesystem()
     own = frozenset(
-        f"{schema}/{name}" for schema, names in find_tables(settings).items() for name in names
+        f"{schema}/{name}" for schema, names in find_tables(lake).items() for name in names
     )
-    for path in _walk(settings, files):
+    for path in lake.files():
         if _is_of_another(path, tenant_id):
             continue
         table = _table_of(path, own)
@@ -158,18 +149,6 @@ def _is_database(settings: LakeSettings, path: Path) -> bool:
     url = settings.control_url
     prefix = "sqlite:///"
     return url.startswith(prefix) and str(path).startswith(url.removeprefix(prefix))
-
-
-def _walk(settings: LakeSettings, files: pafs.FileSystem) -> Iterator[str]:
-    if settings.is_local:
-        root = Path(settings.lake)
-        for path in _files_below(root):
-            yield path.relative_to(root).as_posix()
-        return
-    found = files.get_file_info(pafs.FileSelector("", recursive=True, allow_not_found=True))
-    for info in found:
-        if info.type is pafs.FileType.File:
-            yield info.path
 
 
 def _files_below(root: Path) -> Iterator[Path]:

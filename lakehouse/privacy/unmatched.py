@@ -8,6 +8,7 @@ from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.known import stored_identifiers
 from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.verify import search
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +43,7 @@ def note_unmatched(
     if not fresh:
         return
     stored = stored_identifiers(
-        settings,
+        Lake(settings),
         tenant_id,
         set().union(*fresh.values()),
         MappingHistory.read(database, tenant_id),

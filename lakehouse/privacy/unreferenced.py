@@ -21,11 +21,11 @@ from lakehouse.control.suppressions import subject_hash
 from lakehouse.privacy.purge import live_paths
 from lakehouse.privacy.quarantined import RECORDS
 from lakehouse.privacy.storage_locations import CHANGES, DATA, lake_locations
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.privacy.readers import Readers
     from lakehouse.privacy.suppression import Suppressed
-    from lakehouse.settings import LakeSettings
 
 _ROWS: Final = 65_536
 
@@ -45,16 +45,16 @@ class UnreferencedFiles:
 
 
 def people_in_unreferenced_files(
-    settings: LakeSettings, tenant_id: str, listed: Suppressed, readers: Readers
+    lake: Lake, tenant_id: str, listed: Suppressed, readers: Readers
 ) -> UnreferencedFiles:
     """Look for people on a list in the tenant's data files that no current version names."""
     found = UnreferencedFiles()
     live: dict[str, frozenset[str]] = {}
-    for place in lake_locations(settings, tenant_id):
+    for place in lake_locations(lake, tenant_id):
         if place.kind not in (DATA, CHANGES) or place.table is None:
             continue
         if place.table not in live:
-            live[place.table] = live_paths(settings, place.table)
+            live[place.table] = live_paths(lake, place.table)
         if place.path in live[place.table]:
             continue
         try:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.control.tenants import TenantNotFound
 from lakehouse.errors import EtaError
 from lakehouse.privacy.database import look_through_rows
 from lakehouse.privacy.identifier_patterns import IdentifierPatterns
@@ -32,6 +33,7 @@ from lakehouse.privacy.storage_locations import (
     lake_locations,
     machine_locations,
 )
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
@@ -89,7 +91,7 @@ def search(
     readers = Readers(MappingHistory.read(database, tenant_id))
     uploads = database.queue.spool_owners()
     places = chain(
-        lake_locations(settings, tenant_id), machine_locations(settings, tenant_id, uploads)
+        lake_locations(Lake(settings), tenant_id), machine_locations(settings, tenant_id, uploads)
     )
     values, mentions, files, size = _in_files(settings, places, patterns, readers, tenant_id)
     rows = look_through_rows(database, tenant_id, patterns, readers)
@@ -107,8 +109,6 @@ def search(
 
 def tenant_settings(database: ControlDatabase, tenant_id: str) -> TenantSettings:
     """Return a tenant's settings, the defaults for one that is not known."""
-    from lakehouse.control.tenants import TenantNotFound
-
     try:
         return database.tenant_settings(tenant_id)
     except TenantNotFound:

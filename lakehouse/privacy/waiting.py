@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from lakehouse.errors import EtaError
 from lakehouse.privacy.derived import tables_with_renamed_columns, tables_without_tenants
 from lakehouse.privacy.verify import Search, summary
-
-if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 
 
 class WaitingError(EtaError):
@@ -23,9 +20,9 @@ class WaitingError(EtaError):
         self.reasons = tuple(reasons)
 
 
-def refuse_unsearchable(settings: LakeSettings) -> None:
+def refuse_unsearchable(lake: Lake) -> None:
     """Raise `WaitingError` while a table with people has files that no search can read."""
-    renamed = tables_with_renamed_columns(settings)
+    renamed = tables_with_renamed_columns(lake)
     if renamed:
         raise WaitingError(
             [
@@ -36,7 +33,7 @@ def refuse_unsearchable(settings: LakeSettings) -> None:
         )
 
 
-def still_found(settings: LakeSettings, found: Search) -> list[str]:
+def still_found(lake: Lake, found: Search) -> list[str]:
     """Return where people stand although everything was done, and what to do about it."""
     texts = [f"{one['kind']}: {one['path']} ({one['how']})" for one in summary(found.findings)]
     more = [f"and {len(texts) - 5} more places"] if len(texts) > 5 else []
@@ -44,7 +41,7 @@ def still_found(settings: LakeSettings, found: Search) -> list[str]:
     unknown = [
         f"{name} has people and no column tenant_id, so no erasure can tell whose they are: give "
         "it one, or drop it"
-        for name in tables_without_tenants(settings)
+        for name in tables_without_tenants(lake)
         if name in tables
     ]
     todo = ["take these rows or files away by hand, then run `eta privacy work`"]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from lakehouse.privacy.known import stored_under
 from lakehouse.privacy.mapping_history import MappingHistory
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lakehouse.control.database import ControlDatabase
     from lakehouse.control.erasure_subjects import Subject
-    from lakehouse.settings import LakeSettings
 
 STORED_AS: Final = "stored_as"
 """Note of a request: how many identifiers it is about besides those that were asked for."""
@@ -26,7 +26,7 @@ SENT_AS: Final = "sent_as"
 
 
 def widen(
-    settings: LakeSettings, database: ControlDatabase, tenant_id: str, subjects: Sequence[Subject]
+    lake: Lake, database: ControlDatabase, tenant_id: str, subjects: Sequence[Subject]
 ) -> None:
     """Add to each request what its identifiers are stored as, and note what stays; repeatable."""
     history = MappingHistory.read(database, tenant_id)
@@ -37,7 +37,7 @@ def widen(
     for request_id, texts in asked.items():
         others = history.stored_as(texts)
         sent = history.sent_as(texts | others)
-        staying = stored_under(settings, tenant_id, sent) if sent else frozenset()
+        staying = stored_under(lake, tenant_id, sent) if sent else frozenset()
         database.erasures.people.widen(tenant_id, request_id, others)
         count = len(texts | others) - database.erasures.get(request_id).subject_count
         database.erasures.note({request_id: {STORED_AS: count, SENT_AS: len(staying)}})

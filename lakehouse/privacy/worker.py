@@ -7,9 +7,8 @@ their lock, an upload is still to be taken in) leaves the requests `waiting` wit
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from lakehouse.privacy.derived import (
 from lakehouse.privacy.erasure_pass import SHARED, ErasurePass, Models
 from lakehouse.privacy.request_groups import note_waiting, request_groups
 from lakehouse.privacy.waiting import WaitingError
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 
 if TYPE_CHECKING:
@@ -68,9 +68,10 @@ class Worker:
         ]
         if not tenants:
             return []
-        with _alone(self._settings):
-            ensure_tables(self._settings)
-            drop_subject_files(self._settings)
+        lake = Lake(self._settings)
+        with _alone(lake):
+            ensure_tables(lake)
+            drop_subject_files(lake)
             return [self._tenant(name) for name in tenants]
 
     def _tenant(self, tenant_id: str) -> Progress:
@@ -126,12 +127,10 @@ def _told(error: Exception) -> tuple[str, ...]:
 
 
 @contextmanager
-def _alone(settings: LakeSettings) -> Iterator[None]:
-    folder = settings.home_dir / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "privacy.lock").open("wb") as lock:
+def _alone(lake: Lake) -> Iterator[None]:
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(lake.lock("privacy", is_waiting=False))
         except BlockingIOError:
             raise EtaError(
                 "another worker of this machine carries out erasures",

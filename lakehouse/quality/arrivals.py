@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
+from deltalake import QueryBuilder
+from deltalake.exceptions import DeltaError
 
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.reasons import ReasonCode
@@ -70,8 +72,6 @@ def read_arrivals(
     raw is asked after the ledger was opened. Raises `EtaError` when batches have been under way
     for 500 commits.
     """
-    from deltalake.exceptions import DeltaError
-
     ledger = table(OPS_INGEST_LEDGER)
     is_whole = since is None
     if since is not None and since >= ledger.version():
@@ -242,8 +242,6 @@ def _faults_mended(stored: pl.DataFrame, table: OpenTable, tenant_id: str | None
 
 def _quarantined(table: OpenTable, tenant_id: str | None, condition: str) -> Iterator[pl.DataFrame]:
     """Yield records of the quarantine without their bytes, in pieces."""
-    from deltalake import QueryBuilder
-
     columns = "tenant_id, data_type, batch_id, source_ref, attempt, reasons"
     where = condition if tenant_id is None else f"tenant_id = '{tenant_id}' and {condition}"
     text = f"select {columns} from rows where {where}"  # noqa: S608 - the program's own texts

@@ -16,22 +16,21 @@ from prometheus_client.exposition import ThreadingWSGIServer
 
 from lakehouse.errors import EtaError
 from lakehouse.quality.metrics import QualityMetrics
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-    from lakehouse.settings import LakeSettings
-
 PATH: Final = "/metrics"
 
 
-def serve_metrics(settings: LakeSettings, host: str, port: int, most_tenants: int) -> WSGIServer:
+def serve_metrics(lake: Lake, host: str, port: int, most_tenants: int) -> WSGIServer:
     """Serve `/metrics` in a thread; return the server, which has `server_port`.
 
     A scrape during which the lake cannot be read is answered with 500, and Prometheus' `up` is 0.
     Raises `EtaError` when the lake cannot be read now or the port is taken.
     """
-    metrics = QualityMetrics(settings, most_tenants=most_tenants)
+    metrics = QualityMetrics(lake, most_tenants=most_tenants)
     page(metrics.collect())  # the first look reads everything: before anyone waits for it
     try:
         server = make_server(host, port, _app(metrics), ThreadingWSGIServer, _QuietHandler)

@@ -11,7 +11,10 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
@@ -34,13 +37,12 @@ from lakehouse.quality.document import (
 from lakehouse.quality.gate_history import gate_reports, noted_verdicts, verdicts
 from lakehouse.quality.scoring import OBJECTIVE_HOURS, Shares, score
 from lakehouse.storage.build_reports import BuildReport, read_build_reports
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.quarantine import Quarantine
-from lakehouse.storage.tables import table_opener
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
     from lakehouse.control.runs import ModelRun
-    from lakehouse.settings import LakeSettings
 
 DAYS: Final = 30
 """How far back a report looks unless told."""
@@ -60,7 +62,7 @@ _T = TypeVar("_T")
 class Reader:
     """Where to read, and how far back."""
 
-    settings: LakeSettings
+    lake: Lake
     database: ControlDatabase | None
     days: int = DAYS
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -96,7 +98,7 @@ class Reader:
         """
         now = self.clock()
         since = now - timedelta(days=self.days)
-        table, parts = table_opener(self.settings), _Parts()
+        table, parts = cache(self.lake.table), _Parts()
         shares = parts.read(
             "the measurements", lambda: quality_table.newest_shares(table, since, tenant_id)
         )
@@ -122,7 +124,7 @@ class Reader:
         return [tenant.tenant_id for tenant in self.database.tenants.list()]
 
     def _data_types(self, tenant_id: str, since: datetime, now: datetime) -> list[DataTypeQuality]:
-        table = table_opener(self.settings)
+        table = cache(self.lake.table)
         received = quality_table.last_received(table, since, tenant_id, now)
         found = []
         for kind in DataType:
@@ -145,7 +147,7 @@ class Reader:
 
     def _rejects(self, tenant_id: str, since: datetime) -> list[Rejects]:
         remedies = {code.value: EXPLANATIONS[code].remedy for code in ReasonCode}
-        open_rows = Quarantine(table_opener(self.settings), tenant_id, since=since.date())
+        open_rows = Quarantine(cache(self.lake.table), tenant_id, since=since.date())
         return [
             Rejects(
                 data_type=count.data_type,
@@ -159,14 +161,14 @@ class Reader:
         ]
 
     def _gate_files(self, since: datetime, tenant_id: str | None) -> list[dict[str, Any]]:
-        home = self.settings.home_dir
+        home = self.lake.home
         return gate_reports(home, since=since, limit=_GATE_FILES, tenant_id=tenant_id)
 
     def _runs(self) -> Sequence[ModelRun]:
         return () if self.database is None else self.database.runs.list(limit=_RUNS)
 
     def _builds(self, tenant_id: str, since: datetime) -> list[Build]:
-        found = read_build_reports(self.settings.home_dir, since=since, limit=_BUILD_FILES)
+        found = read_build_reports(self.lake.home, since=since, limit=_BUILD_FILES)
         return _by_run([r for r in found if r.tenant_id in (None, tenant_id)])[:_BUILDS]
 
 
@@ -177,8 +179,6 @@ class _Parts:
         self.unread: list[str] = []
 
     def read(self, name: str, part: Callable[[], _T]) -> _T | None:
-        from deltalake.exceptions import DeltaError, TableNotFoundError
-
         try:
             return part()
         except TableNotFoundError:  # nothing was ever written there

@@ -21,18 +21,16 @@ from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import OPS_DATA_QUALITY, OPS_INGEST_LEDGER, TableSpec
 from lakehouse.contracts.tenant import UNATTRIBUTED
 from lakehouse.quality.scoring import Shares, score
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import query
 from lakehouse.storage.maintenance import live_files
-from lakehouse.storage.staging import table_filesystem
-from lakehouse.storage.tables import open_table
+from lakehouse.storage.stores import table_filesystem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import pyarrow.fs as pafs
     from deltalake import DeltaTable
-
-    from lakehouse.settings import LakeSettings
 
 Key = tuple[str, str]
 """Tenant and data type."""
@@ -81,14 +79,14 @@ class Newest:
 
     def __init__(
         self,
-        settings: LakeSettings,
+        lake: Lake,
         spec: TableSpec,
         moment: str,
         columns: Sequence[str] = (),
         condition: str = "true",
     ) -> None:
         self._condition = condition
-        self._settings = settings
+        self._lake = lake
         self._spec = spec
         self._table: DeltaTable | None = None
         self._version = -1
@@ -109,7 +107,7 @@ class Newest:
 
     def _look(self) -> None:
         if self._table is None:
-            self._table = open_table(self._settings, self._spec)
+            self._table = self._lake.table(self._spec)
         else:
             self._table.update_incremental()  # also where the log was shortened meanwhile
         if self._table.version() == self._version:
@@ -171,13 +169,13 @@ class QualityMetrics(Collector):
 
     def __init__(
         self,
-        settings: LakeSettings,
+        lake: Lake,
         *,
         most_tenants: int = MOST_TENANTS,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        self._arrivals = Newest(settings, OPS_INGEST_LEDGER, "known_at", (), _IS_ARRIVAL)
-        self._measures = Newest(settings, OPS_DATA_QUALITY, "measured_at", (_KNOWN_AT, *_SHARES))
+        self._arrivals = Newest(lake, OPS_INGEST_LEDGER, "known_at", (), _IS_ARRIVAL)
+        self._measures = Newest(lake, OPS_DATA_QUALITY, "measured_at", (_KNOWN_AT, *_SHARES))
         self._most = most_tenants
         self._clock = clock
         self._lock = Lock()  # the server answers several scrapes at once

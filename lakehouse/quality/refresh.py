@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 import pyarrow as pa
+from deltalake import CommitProperties, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import DATA_QUALITY, OPS_DATA_QUALITY, OPS_INGEST_LEDGER
@@ -22,16 +25,15 @@ from lakehouse.errors import EtaError
 from lakehouse.quality.arrivals import FAULTS, Arrivals, read_arrivals
 from lakehouse.quality.scoring import WINDOW, Shares, Sums, score, shares
 from lakehouse.storage.data_quality import quality_rows, read_marker
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import COUNTS, query
 from lakehouse.storage.staging import commit_files
-from lakehouse.storage.tables import open_path, table_opener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deltalake import DeltaTable
 
-    from lakehouse.settings import LakeSettings
     from lakehouse.storage.ledger import OpenTable
 
 STAGED: Final = ("staging_duplicate", "staging_conflict")
@@ -48,7 +50,7 @@ def _now() -> datetime:
 
 
 def refresh(
-    settings: LakeSettings,
+    lake: Lake,
     run_id: str,
     *,
     tenant_id: str | None = None,
@@ -60,13 +62,11 @@ def refresh(
     measured before. Safe beside writers and other measurements, and after a kill. The tables
     must exist. Raises `EtaError` when others measured at the same time again and again.
     """
-    from deltalake.exceptions import CommitFailedError
-
     if tenant_id is not None:
         check_tenant_id(tenant_id)
     for _ in range(_TRIES):
         try:
-            return _Measurement(settings, run_id, tenant_id, clock()).append()
+            return _Measurement(lake, run_id, tenant_id, clock()).append()
         except CommitFailedError as error:
             failure = error  # another process measured meanwhile: what it read is not to be read
     raise EtaError(
@@ -91,15 +91,13 @@ _NOTHING: Final = _Before(dict.fromkeys(COUNTED, 0), None, None, None)
 class _Measurement:
     """One attempt, on handles of its own; the table of measures is opened first."""
 
-    def __init__(
-        self, settings: LakeSettings, run_id: str, tenant_id: str | None, now: datetime
-    ) -> None:
-        self._table: OpenTable = table_opener(settings)
+    def __init__(self, lake: Lake, run_id: str, tenant_id: str | None, now: datetime) -> None:
+        self._table: OpenTable = cache(lake.table)
         self._quality: DeltaTable = self._table(OPS_DATA_QUALITY)
         self._run_id = run_id
         self._tenant_id = tenant_id
         self._now = now
-        self._models = {name: _open_model(settings, name) for name in (STAGING_COUNTS, JOIN_RATES)}
+        self._models = {name: _open_model(lake, name) for name in (STAGING_COUNTS, JOIN_RATES)}
 
     def append(self) -> pl.DataFrame:
         """Measure and commit; see `refresh`."""
@@ -262,8 +260,6 @@ class _Measurement:
         return found.to_dicts()
 
     def _commit(self, rows: list[dict[str, Any]], versions: Mapping[str, int]) -> None:
-        from deltalake import CommitProperties, Transaction, write_deltalake
-
         marks = {read_marker(name): version for name, version in versions.items()}
         marks[self._run_id] = 1
         if not rows:
@@ -279,10 +275,8 @@ class _Measurement:
         )
 
 
-def _open_model(settings: LakeSettings, name: str) -> DeltaTable | None:
-    from deltalake.exceptions import TableNotFoundError
-
+def _open_model(lake: Lake, name: str) -> DeltaTable | None:
     try:
-        return open_path(settings, name.replace(".", "/"))
+        return lake.table(name)
     except TableNotFoundError:  # the models have not run
         return None

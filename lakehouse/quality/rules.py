@@ -5,7 +5,7 @@ from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.opening import existing_database
 from lakehouse.quality.figures import TenantRules
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.tables import open_table
+from lakehouse.storage.lake import Lake
 
 
 def tenant_rules(settings: LakeSettings) -> tuple[set[str], dict[str, TenantRules]]:
@@ -16,7 +16,7 @@ def tenant_rules(settings: LakeSettings) -> tuple[set[str], dict[str, TenantRule
     tenant changed its mind after the build.
     """
     added = _added(settings)
-    told = _told_to_the_models(settings)
+    told = _told_to_the_models(Lake(settings))
     rules = {}
     for tenant_id in added.keys() | told.keys():
         own = added.get(tenant_id, TenantSettings())
@@ -36,10 +36,10 @@ def _added(settings: LakeSettings) -> dict[str, TenantSettings]:
 
 
 def _told_to_the_models(
-    settings: LakeSettings,
+    lake: Lake,
 ) -> dict[str, tuple[tuple[str, ...] | None, int | None]]:
     found = {}
-    table = open_table(settings, OPS_TENANT_SETTINGS).to_pyarrow_table()
+    table = lake.table(OPS_TENANT_SETTINGS).to_pyarrow_table()
     for row in table.sort_by("version").to_pylist():  # the newest comes last
         types = row["positive_types"]
         found[row["tenant_id"]] = (

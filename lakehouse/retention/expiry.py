@@ -22,18 +22,17 @@ from lakehouse.contracts.tables import OPS_REMOVALS, TableSpec
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.errors import EtaError
 from lakehouse.retention.folders import EXPIRING
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import query
-from lakehouse.storage.maintenance import live_files, one_at_a_time
+from lakehouse.storage.maintenance import live_files
 from lakehouse.storage.removals import EXPIRED, forget_undone, record_removal
-from lakehouse.storage.staging import DataFile, commit_files, table_filesystem
-from lakehouse.storage.tables import open_table
+from lakehouse.storage.staging import DataFile, commit_files
+from lakehouse.storage.stores import table_filesystem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from deltalake import DeltaTable
-
-    from lakehouse.settings import LakeSettings
 
 READER_TIME: Final = timedelta(hours=24)
 """Longest time that a reader may stay on a version: so long expired files stay in storage."""
@@ -58,7 +57,7 @@ def first_kept_day(policy: RetentionPolicy, today: date) -> date:
 
 
 def expire_rows(
-    settings: LakeSettings,
+    lake: Lake,
     tenants: Mapping[str, RetentionPolicy],
     now: datetime,
     *,
@@ -74,22 +73,20 @@ def expire_rows(
     """
     found = []
     for spec in EXPIRING:
-        with one_at_a_time(settings, f"expiry of {spec.full_name}"):
+        with lake.lock(f"expiry of {spec.full_name}"):
             if not dry_run:
-                forget_undone(settings, lambda s: open_table(settings, s), spec, now)
-            for owner in _tenants_of(open_table(settings, spec)):
+                forget_undone(lake, spec, now)
+            for owner in _tenants_of(lake.table(spec)):
                 if tenant_id not in (None, owner):
                     continue
                 before = first_kept_day(tenants.get(owner, RetentionPolicy()), now.date())
-                gone = _expire(settings, spec, owner, before, now, dry_run=dry_run)
+                gone = _expire(lake, spec, owner, before, now, dry_run=dry_run)
                 if gone is not None:
                     found.append(gone)
     return found
 
 
-def drop_expired_files(
-    settings: LakeSettings, now: datetime, *, reader_time: timedelta = READER_TIME
-) -> int:
+def drop_expired_files(lake: Lake, now: datetime, *, reader_time: timedelta = READER_TIME) -> int:
     """Delete the files of days that expired longer than `reader_time` ago; return how many.
 
     Only what no newest version names, in partitions that have none left. The table's other files,
@@ -98,7 +95,7 @@ def drop_expired_files(
     dropped = 0
     known = f"reason = '{EXPIRED}' and known_at <= timestamp '{(now - reader_time).isoformat()}'"
     days = query(
-        lambda spec: open_table(settings, spec),
+        lake.table,
         OPS_REMOVALS,
         "distinct table_name, tenant_id, ingest_date",
         None,
@@ -107,12 +104,12 @@ def drop_expired_files(
     for spec in EXPIRING:
         mine = days.filter(pl.col("table_name") == spec.full_name)
         if mine.height:
-            dropped += _drop_days(open_table(settings, spec), mine)
+            dropped += _drop_days(lake.table(spec), mine)
     return dropped
 
 
 def _expire(
-    settings: LakeSettings,
+    lake: Lake,
     spec: TableSpec,
     tenant_id: str,
     before: date,
@@ -122,7 +119,7 @@ def _expire(
 ) -> Expired | None:
     removal_id = f"{EXPIRED}:{spec.full_name}:{tenant_id}:{before.isoformat()}:{randbits(32):08x}"
     for _ in range(TRIES):
-        table = open_table(settings, spec)
+        table = lake.table(spec)
         files = _files_before(table, tenant_id, before)
         if not files:
             return None
@@ -134,7 +131,7 @@ def _expire(
             return gone
         attempt = randbits(_ATTEMPT_BITS)
         record_removal(
-            settings,
+            lake,
             spec,
             counts,
             reason=EXPIRED,
@@ -147,7 +144,7 @@ def _expire(
             transaction = {removal_id: attempt}
             commit_files(table, spec, [], transaction, removed=files, data_change=False)
         except CommitFailedError:  # an erasure or a merge has replaced one of the files
-            forget_undone(settings, lambda s: open_table(settings, s), spec, now)
+            forget_undone(lake, spec, now)
             continue
         return gone
     raise EtaError(

@@ -11,6 +11,7 @@ from lakehouse.contracts.retention import DataClass
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.errors import EtaError
 from lakehouse.settings import PROJECT_FILE
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.schemas import DEFAULT
 
 if TYPE_CHECKING:
@@ -46,11 +47,10 @@ def folder_policies(project_dir: Path) -> dict[str, DataClass | None]:
 
 def classified_tables(settings: LakeSettings) -> dict[str, DataClass]:
     """Return the tables that move between storage tiers, by path below the lake."""
-    from lakehouse.storage.objects import open_folder
 
     tables = {spec.path: DataClass.RAW_INTERACTIONS for spec in EXPIRING}
     for schema, kind in folder_policies(settings.project).items():
         if kind is not None:
-            for name in open_folder(settings, schema).folders():
+            for name in Lake(settings).folder(schema).folders():
                 tables[f"{schema}/{name}"] = kind
     return tables

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from lakehouse.errors import EtaError
-from lakehouse.permissions import restrict_files
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.jars import DELTA_JARS, ensure_jars
 from lakehouse.spark.java import find_java_home, find_spark_home
 from lakehouse.spark.scratch import scratch_dir
-from lakehouse.storage.s3 import spark_options
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.schemas import DEFAULT
-from lakehouse.storage.tables import raw_bytes_of_log
 from lakehouse.storage.whole_files import write_whole
 
 SMALL_LAKE_BYTES: Final = 4 * 1024 * 1024
@@ -48,23 +46,26 @@ def prepare_environment(
 
     Guarantees that a JVM started with `environment` finds Java, Delta and the lake. What the user
     exported stays (a `SPARK_CONF_DIR` of one's own replaces ours whole). Raises `EtaError` for a
-    lake on an object store unless it `is_server`: Delta's commits to S3 lock inside one JVM, so a
-    lake there has one Spark.
+    lake on S3 unless it `is_server`: Delta's commits there lock inside one JVM, so it has one
+    Spark. So it does for a store that `eta` has no jars for.
     """
-    if not settings.is_local and not is_server:
+    lake = Lake(settings)
+    if lake.needs_one_spark and not is_server:
         raise EtaError(
             "a local Spark session may not write a lake on an object store: "
             "two sessions on one bucket can lose commits",
             remedy="use the one Spark server of that lake (`eta dev spark up` starts one here): "
             "`dbt build --target connect` or DBT_TARGET=connect, ETA_SPARK_REMOTE its address",
         )
-    if "SPARK_CONF_DIR" in environment and not _is_ours(environment["SPARK_CONF_DIR"], settings):
+    folder = _configuration_dir(lake)
+    if Path(environment.get("SPARK_CONF_DIR", folder)) != folder:
         return
-    restrict_files(settings)
+    needs_s3a = bool(lake.spark_settings())
+    lake.restrict()
     java_home = find_java_home(settings.cache_dir, dict(environment))
     spark_home = find_spark_home()
     jars = ensure_jars(DELTA_JARS, settings.cache_dir, java_home=java_home, spark_home=spark_home)
-    if not settings.is_local:
+    if needs_s3a:
         from lakehouse.spark.s3_jars import s3_jars
 
         jars += s3_jars(settings)
@@ -75,7 +76,8 @@ def prepare_environment(
 
 def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, str]:
     """Return the static Spark settings of a local lake, by name; docs/adr says what each gains."""
-    raw_bytes = _raw_bytes(settings)
+    lake = Lake(settings)
+    raw_bytes = lake.raw_bytes()
     is_small = raw_bytes <= SMALL_LAKE_BYTES
     partitions = settings.shuffle_partitions or (
         SMALL_SHUFFLE_PARTITIONS
@@ -87,16 +89,16 @@ def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, s
         "spark.driver.memory": settings.spark_memory,
         "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
         "spark.driver.extraJavaOptions": " ".join(
-            [*_scratch_options(settings), settings.java_options or _java_options(is_small)]
+            [*_scratch_options(lake), settings.java_options or _java_options(is_small)]
         ),
-        "spark.local.dir": str(scratch_dir(settings)),
+        "spark.local.dir": str(scratch_dir(lake)),
         # Hadoop sets the modes of what it creates itself, by a mask of its own
         "spark.hadoop.fs.permissions.umask-mode": settings.umask,
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         # where the schema `default` is, of models and seeds that name none
-        "spark.sql.warehouse.dir": f"{settings.lake}/{DEFAULT}",
+        "spark.sql.warehouse.dir": lake.location(DEFAULT),
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(partitions),
         # Planning again after every shuffle costs a small lake more than it can gain: a run by
@@ -121,15 +123,13 @@ def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, s
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
-        **({} if settings.is_local else spark_options(settings)),
+        **lake.spark_settings(),
     }
 
 
-def _scratch_options(settings: LakeSettings) -> list[str]:
+def _scratch_options(lake: Lake) -> list[str]:
     """Options that keep a JVM's temporary files in the scratch folder."""
-    return [
-        f'"-D{name}={scratch_dir(settings)}"' for name in ("java.io.tmpdir", "derby.system.home")
-    ]
+    return [f'"-D{name}={scratch_dir(lake)}"' for name in ("java.io.tmpdir", "derby.system.home")]
 
 
 def _java_options(is_small: bool) -> str:
@@ -146,16 +146,9 @@ def _java_options(is_small: bool) -> str:
     return f"{parallel} -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
 
 
-def _raw_bytes(settings: LakeSettings) -> int:
-    if not settings.is_local:
-        return raw_bytes_of_log(settings)
-    files = Path(settings.lake, "raw").glob("*/tenant_id=*/ingest_date=*/*.parquet")
-    return sum(file.stat().st_size for file in files)
-
-
 def write_configuration(settings: LakeSettings, jars: list[Path]) -> Path:
     """Write `spark-defaults.conf` and `log4j2.properties` below the home; return their folder."""
-    folder = _configuration_dir(settings)
+    folder = _configuration_dir(Lake(settings))
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"{name} {value}\n" for name, value in spark_configuration(settings, jars).items()]
     _write_if_changed(folder / "spark-defaults.conf", "".join(lines))
@@ -163,12 +156,8 @@ def write_configuration(settings: LakeSettings, jars: list[Path]) -> Path:
     return folder
 
 
-def _configuration_dir(settings: LakeSettings) -> Path:
-    return settings.home_dir / "spark-conf"
-
-
-def _is_ours(conf_dir: str, settings: LakeSettings) -> bool:
-    return Path(conf_dir) == _configuration_dir(settings)
+def _configuration_dir(lake: Lake) -> Path:
+    return lake.home / "spark-conf"
 
 
 def _write_if_changed(path: Path, text: str) -> None:

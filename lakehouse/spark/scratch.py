@@ -14,10 +14,9 @@ import shutil
 import sys
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 
 FOLDER: Final = "spark-scratch"
 MODE: Final = 0o700
@@ -26,25 +25,25 @@ _held: dict[Path, int] = {}
 _lock: Final = Lock()
 
 
-def scratch_dir(settings: LakeSettings) -> Path:
+def scratch_dir(lake: Lake) -> Path:
     """Return the folder of Spark's temporary files."""
-    return settings.home_dir / FOLDER
+    return lake.home / FOLDER
 
 
-def hold_scratch(settings: LakeSettings) -> int:
+def hold_scratch(lake: Lake) -> int:
     """Use the folder until this process ends; empty it first if no other does. Idempotent.
 
     Returns the descriptor of the lock: a program that takes the place of this process, or outlives
     it, has to inherit it.
     """
-    folder = scratch_dir(settings)
+    folder = scratch_dir(lake)
     with _lock:
         if folder in _held:
             folder.mkdir(mode=MODE, exist_ok=True)
             return _held[folder]
         folder.mkdir(mode=MODE, parents=True, exist_ok=True)
         folder.chmod(MODE)
-        locks = settings.home_dir / "locks"
+        locks = lake.home / "locks"
         locks.mkdir(mode=MODE, exist_ok=True)
         descriptor = os.open(locks / f"{FOLDER}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         _empty_unless_used(folder, descriptor)
@@ -53,18 +52,18 @@ def hold_scratch(settings: LakeSettings) -> int:
         return descriptor
 
 
-def empty_scratch(settings: LakeSettings) -> bool:
+def empty_scratch(lake: Lake) -> bool:
     """Empty the folder if nobody uses it; False when this or another process does.
 
     A process whose Spark is stopped uses it no longer.
     """
     if _has_spark():
         return False
-    if not scratch_dir(settings).is_dir():
+    if not scratch_dir(lake).is_dir():
         return True
-    descriptor = hold_scratch(settings)
+    descriptor = hold_scratch(lake)
     with _lock:
-        is_empty = _empty_unless_used(scratch_dir(settings), descriptor)
+        is_empty = _empty_unless_used(scratch_dir(lake), descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
     return is_empty
 

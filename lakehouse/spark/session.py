@@ -9,13 +9,15 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.runtime import prepare_environment
 from lakehouse.spark.scratch import hold_scratch
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.schemas import find_tables
+from lakehouse.storage.tables import ensure_tables
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,17 +29,16 @@ def open_local_session(settings: LakeSettings) -> "SparkSession":
     The service's tables are created empty where they are missing. Raises `EtaError` when Java or
     the Delta jars cannot be had, or when the lake is on an object store.
     """
-    from lakehouse.storage.tables import ensure_tables
-
+    lake = Lake(settings)
     prepare_environment(settings, os.environ)
-    ensure_tables(settings)
-    hold_scratch(settings)
+    ensure_tables(lake)
+    hold_scratch(lake)
     from pyspark.sql import SparkSession
 
     # it writes every failed statement's JVM stack to stderr; the exception says the same
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     session = SparkSession.builder.appName("eta").getOrCreate()
-    register_tables(session, settings)
+    register_tables(session, lake)
     return session
 
 
@@ -50,14 +51,14 @@ def opened_session(settings: LakeSettings) -> "Iterator[SparkSession]":
     if settings.spark_target != "connect":
         yield open_local_session(settings)
         return
-    session = open_remote_session(settings, settings.spark_remote)
+    session = open_remote_session(Lake(settings), settings.spark_remote)
     try:
         yield session
     finally:
         session.stop()
 
 
-def open_remote_session(settings: LakeSettings, remote: str) -> "SparkSession":
+def open_remote_session(lake: Lake, remote: str) -> "SparkSession":
     """Open a session on a Spark Connect server; the tables of the lake are known to it.
 
     The caller stops it. Raises `EtaError` when nothing answers at `remote`.
@@ -67,7 +68,7 @@ def open_remote_session(settings: LakeSettings, remote: str) -> "SparkSession":
 
     try:
         session = SparkSession.builder.remote(remote).create()
-        register_tables(session, settings)
+        register_tables(session, lake)
     except (PySparkException, OSError) as error:
         raise EtaError(
             f"no Spark Connect server answers at {remote} ({type(error).__name__})",
@@ -76,42 +77,32 @@ def open_remote_session(settings: LakeSettings, remote: str) -> "SparkSession":
     return session
 
 
-def register_tables(session: "SparkSession", settings: LakeSettings) -> None:
+def register_tables(session: "SparkSession", lake: Lake) -> None:
     """Make every Delta table of the lake known as `schema.table`; idempotent."""
-    from lakehouse.storage.schemas import find_tables
-
-    for schema, tables in find_tables(settings).items():
-        session.sql(_schema_statement(settings, schema))
+    for schema, tables in find_tables(lake).items():
+        session.sql(_schema_statement(lake, schema))
         known = {row.tableName for row in session.sql(f"show tables in `{schema}`").collect()}
         for table in tables:
             if table not in known:
-                session.sql(_table_statement(settings, schema, table))
+                session.sql(_table_statement(lake, schema, table))
 
 
-def register_statements(settings: LakeSettings) -> list[str]:
+def register_statements(lake: Lake) -> list[str]:
     """Return what `register_tables` runs on a server that knows nothing; each may be repeated."""
-    from lakehouse.storage.schemas import find_tables
-
     return [
         statement
-        for schema, tables in find_tables(settings).items()
+        for schema, tables in find_tables(lake).items()
         for statement in (
-            _schema_statement(settings, schema),
-            *(_table_statement(settings, schema, table) for table in tables),
+            _schema_statement(lake, schema),
+            *(_table_statement(lake, schema, table) for table in tables),
         )
     ]
 
 
-def lake_location(settings: LakeSettings, path: str = "") -> str:
-    """Return where a path of the lake lies, as Spark spells it."""
-    location = f"{settings.lake}/{path}" if path else settings.lake
-    return Path(location).as_uri() if settings.is_local else location
+def _schema_statement(lake: Lake, schema: str) -> str:
+    return f"create schema if not exists `{schema}` location '{lake.uri(schema)}'"
 
 
-def _schema_statement(settings: LakeSettings, schema: str) -> str:
-    return f"create schema if not exists `{schema}` location '{lake_location(settings, schema)}'"
-
-
-def _table_statement(settings: LakeSettings, schema: str, table: str) -> str:
-    location = lake_location(settings, f"{schema}/{table}")
+def _table_statement(lake: Lake, schema: str, table: str) -> str:
+    location = lake.uri(f"{schema}/{table}")
     return f"create table if not exists `{schema}`.`{table}` using delta location '{location}'"

@@ -24,11 +24,10 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from lakehouse.storage.durable import sync_file, sync_new_folders
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from lakehouse.settings import LakeSettings
 
 FOLDER: Final = "ops/acknowledged"
 SUFFIX: Final = ".csv"
@@ -68,9 +67,9 @@ class Acknowledged:
 class AcknowledgementLog:
     """Writes the lines of one process; for several threads."""
 
-    def __init__(self, settings: LakeSettings) -> None:
-        self._folder = Path(settings.lake) / FOLDER if settings.is_local else None
-        self._syncs = not settings.sync
+    def __init__(self, lake: Lake) -> None:
+        self._folder = lake.disk(FOLDER)
+        self._syncs = lake.sync_root is None
         self._name = token_hex(8)
         self._lock = Lock()
 
@@ -97,13 +96,13 @@ class AcknowledgementLog:
                     sync_new_folders(self._folder, self._folder.parent.parent)
 
 
-def acknowledged(settings: LakeSettings, since: date, now: datetime) -> pl.DataFrame:
+def acknowledged(lake: Lake, since: date, now: datetime) -> pl.DataFrame:
     """Return what was acknowledged since a day and not given up later; the newest 29 days.
 
     Columns are the fields of `Acknowledged`, one row per batch or replay and attempt.
     """
     first = max(since, (now - KEPT).date())
-    frames = [_lines(path) for day, path in _files(settings) if day >= first]
+    frames = [_lines(path) for day, path in _files(lake) if day >= first]
     return _kept(pl.concat(frames) if frames else pl.DataFrame(schema=_SCHEMA))
 
 
@@ -120,20 +119,20 @@ def _kept(rows: pl.DataFrame) -> pl.DataFrame:
     return kept.select(*keys, known_at).unique()
 
 
-def give_up(settings: LakeSettings, tenant_id: str, batch_id: str, now: datetime) -> int:
+def give_up(lake: Lake, tenant_id: str, batch_id: str, now: datetime) -> int:
     """Take back the acknowledgement of a batch and its replays; return how many there were."""
-    rows = acknowledged(settings, (now - KEPT).date(), now).filter(
+    rows = acknowledged(lake, (now - KEPT).date(), now).filter(
         pl.col("tenant_id") == tenant_id, pl.col("batch_id") == batch_id
     )
-    log = AcknowledgementLog(settings)
+    log = AcknowledgementLog(lake)
     for row in rows.iter_rows():
         log.add(Acknowledged(*row), GIVEN_UP)
     return rows.height
 
 
-def drop_old(settings: LakeSettings, now: datetime) -> int:
+def drop_old(lake: Lake, now: datetime) -> int:
     """Delete the files of days that raw cannot be asked about any more; return how many."""
-    old = [path for day, path in _files(settings) if day < (now - KEPT).date()]
+    old = [path for day, path in _files(lake) if day < (now - KEPT).date()]
     for path in old:
         path.unlink(missing_ok=True)
     return len(old)
@@ -153,10 +152,9 @@ def _append(path: Path, line: bytes) -> None:
         os.close(handle)
 
 
-def _files(settings: LakeSettings) -> Iterator[tuple[date, Path]]:
-    if not settings.is_local:
-        return
-    for path in sorted((Path(settings.lake) / FOLDER).glob(f"*{SUFFIX}")):
+def _files(lake: Lake) -> Iterator[tuple[date, Path]]:
+    folder = lake.disk(FOLDER)
+    for path in sorted(folder.glob(f"*{SUFFIX}")) if folder else ():
         yield datetime.strptime(path.name[:8], "%Y%m%d").replace(tzinfo=UTC).date(), path
 
 

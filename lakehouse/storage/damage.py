@@ -20,16 +20,15 @@ import pyarrow.parquet as pq
 from lakehouse.errors import EtaError
 from lakehouse.storage.durable import HINT, LOG
 from lakehouse.storage.faults import StorageError
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import query
-from lakehouse.storage.staging import table_filesystem
-from lakehouse.storage.tables import open_table
+from lakehouse.storage.stores import table_filesystem
 
 if TYPE_CHECKING:
     import pyarrow.fs as pafs
     from deltalake import DeltaTable
 
     from lakehouse.contracts.tables import TableSpec
-    from lakehouse.settings import LakeSettings
 
 RESTORE: Final = (
     "put it back from a backup; if there is none, `eta tables repair` takes it out of the table "
@@ -69,24 +68,13 @@ def damaged_file(spec: TableSpec, tenant_id: str | None, path: str, error: Excep
     return Damage(spec.full_name, tenant_id, path, problem, RESTORE)
 
 
-def opened(settings: LakeSettings, spec: TableSpec) -> DeltaTable:
-    """Return a handle on a table; raises `DamagedError`, which names the damaged log entry."""
-    try:
-        return open_table(settings, spec)
-    except EtaError:
-        raise
-    except Exception as error:
-        raise DamagedError(log_damage(settings, spec, error)) from error
-
-
-def log_damage(settings: LakeSettings, spec: TableSpec, error: Exception) -> Damage:
+def log_damage(lake: Lake, spec: TableSpec, error: Exception) -> Damage:
     """Return what is damaged in the log of a table that cannot be opened."""
     name, problem, remedy = LOG, f"cannot be read ({type(error).__qualname__})", WAIT
-    if settings.is_local:
-        log = Path(settings.lake) / spec.path / LOG
-        found = _first_damage(log)
-        if found is not None:
-            name, problem, remedy = f"{LOG}/{found[0]}", found[1], RESTORE
+    log = lake.disk(f"{spec.path}/{LOG}")
+    found = None if log is None else _first_damage(log)
+    if found is not None:
+        name, problem, remedy = f"{LOG}/{found[0]}", found[1], RESTORE
     return Damage(spec.full_name, None, name, problem, remedy)
 
 

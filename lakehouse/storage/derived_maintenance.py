@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.fs as pafs
 
-from lakehouse.storage.staging import table_filesystem
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.stores import table_filesystem
 from lakehouse.storage.tables import model_tables
 
 if TYPE_CHECKING:
@@ -22,13 +23,11 @@ if TYPE_CHECKING:
 
     from deltalake import DeltaTable
 
-    from lakehouse.settings import LakeSettings
-
 _CHANGES: Final = "_change_data"
 
 
 def clean_derived(
-    settings: LakeSettings,
+    lake: Lake,
     pinned: Mapping[str, Collection[int]],
     kept_hours: int,
     *,
@@ -40,7 +39,7 @@ def clean_derived(
     """
     moment = datetime.now(UTC) - timedelta(hours=kept_hours)
     found = []
-    for name, table in model_tables(settings):
+    for name, table in model_tables(lake):
         files = table_filesystem(table)
         removed = _removed(table, pinned.get(name.replace(".", "/"), ()), kept_hours)
         unneeded = _present(files, removed) + _old_changes(files, moment)

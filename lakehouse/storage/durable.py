@@ -21,10 +21,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from lakehouse.storage.lake import Lake
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from lakehouse.settings import LakeSettings
 
 LOG: Final = "_delta_log"
 HINT: Final = "_last_checkpoint"
@@ -57,9 +57,10 @@ class LakeSync:
     synced together is synced side by side: the disk then writes its journal once for all.
     """
 
-    def __init__(self, settings: LakeSettings) -> None:
-        self.is_on = settings.is_local and settings.sync
-        self._root = Path(settings.lake) if settings.is_local else Path()
+    def __init__(self, lake: Lake) -> None:
+        root = lake.sync_root
+        self.is_on = root is not None
+        self._root = root or Path()
         self._lock = Lock()
         self._folders: set[tuple[int, int]] = set()
         self._files: set[Path] = set()

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from lakehouse.settings import LakeSettings
 from lakehouse.storage.durable import sync_file, sync_new_folders
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.spreadsheet import FORMULA, MARK, NUMBER
 
 Kind = Literal["errors", "warnings"]
@@ -50,10 +50,10 @@ _DATED: Final = re.compile(r"^(\d{8})T")
 class FindingsStore:
     """The files of all batches; for several threads."""
 
-    def __init__(self, settings: LakeSettings) -> None:
-        self._files = _filesystem(settings)
-        is_synced = settings.is_local and settings.sync
-        self._root = Path(settings.lake, FOLDER) if is_synced else None
+    def __init__(self, lake: Lake) -> None:
+        self._files = lake.filesystem(FOLDER)
+        root = lake.sync_root
+        self._root = root and root / FOLDER
 
     def writer(self, tenant_id: str, batch_id: str) -> "FindingsWriter":
         """Begin the files of a batch; those of an earlier attempt are replaced at the end."""
@@ -182,12 +182,3 @@ def _from(file: pq.ParquetFile, offset: int) -> Iterator[pl.DataFrame]:
 
 def _name(stem: str, kind: Kind) -> str:
     return f"{stem}.{kind}.parquet"
-
-
-def _filesystem(settings: LakeSettings) -> pafs.FileSystem:
-    location = f"{settings.lake}/{FOLDER}"
-    if settings.is_local:
-        return pafs.SubTreeFileSystem(location, pafs.LocalFileSystem())
-    from deltalake.fs import DeltaStorageHandler
-
-    return pafs.PyFileSystem(DeltaStorageHandler(location, settings.storage_options))

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
+import pyarrow.compute as pc
+from deltalake.exceptions import TableNotFoundError
+
+from lakehouse.storage.lake import Lake
 
 JOIN_RATES: Final = "ops/join_rates"
 
 
-def read_join_rate(settings: LakeSettings) -> float | None:
+def read_join_rate(lake: Lake) -> float | None:
     """Return joined interactions divided by all of them, over every tenant; None before any.
 
     As of the newest run of the models; reads a table of one row per tenant.
     """
-    import pyarrow.compute as pc
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
-
-    location = f"{settings.lake}/{JOIN_RATES}"
     try:
-        table = DeltaTable(location, storage_options=settings.storage_options)
+        table = lake.table(JOIN_RATES)
     except TableNotFoundError:
         return None
     rows = table.to_pyarrow_table(columns=["interaction_count", "joined_count"])

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
+from deltalake import QueryBuilder
 
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_TABLES, TableSpec
@@ -145,8 +146,6 @@ def query(
     table: OpenTable, spec: TableSpec, columns: str, tenant_id: str | None, rest: str = "true"
 ) -> pl.DataFrame:
     """Run a query over one table; the texts must be the program's own."""
-    from deltalake import QueryBuilder
-
     where = "" if tenant_id is None else f"tenant_id = '{check_owner(tenant_id)}' and "
     text = f"select {columns} from rows where {where}{rest}"  # noqa: S608
     return pl.DataFrame(QueryBuilder().register("rows", table(spec)).execute(text).read_all())

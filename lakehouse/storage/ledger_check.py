@@ -18,14 +18,13 @@ from lakehouse.contracts.tables import (
     TableSpec,
 )
 from lakehouse.storage.acknowledged import FOLDER, KEPT, acknowledged, nothing_acknowledged
-from lakehouse.storage.damage import Damage, DamagedError, damaged_file, opened, readable_rows
+from lakehouse.storage.damage import Damage, DamagedError, damaged_file, readable_rows
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import COUNTS, LEDGER_COLUMNS, counting
 from lakehouse.storage.removals import removed_rows
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-
-    from lakehouse.settings import LakeSettings
 
 BATCH: Final = ("tenant_id", "batch_id")
 LOST: Final = (
@@ -68,7 +67,7 @@ class LedgerCheck:
 
 
 def check_ledger(
-    settings: LakeSettings, *, tenant_id: str | None = None, since: date | None = None
+    lake: Lake, *, tenant_id: str | None = None, since: date | None = None
 ) -> LedgerCheck:
     """Compare the ledger with the tables, batch by batch; may run beside writers.
 
@@ -78,8 +77,8 @@ def check_ledger(
     """
     now = datetime.now(UTC)
     # First, so that a batch that is acknowledged meanwhile is not taken for a lost one.
-    answered, damage = _answered(settings, since or (now - KEPT).date(), now)
-    tables = _opened(settings, damage)
+    answered, damage = _answered(lake, since or (now - KEPT).date(), now)
+    tables = _opened(lake, damage)
     if not tables.keys() >= set(_NEEDED):
         return LedgerCheck(0, 0, (), 0, 0, tuple(damage))
     check = _Check(tables, tenant_id, since, now)
@@ -104,12 +103,10 @@ def check_ledger(
 _NEEDED: Final = (OPS_INGEST_LEDGER, OPS_REPLAY_OUTCOMES, RAW_QUARANTINE, OPS_REMOVALS)
 
 
-def _answered(
-    settings: LakeSettings, since: date, now: datetime
-) -> tuple[pl.DataFrame, list[Damage]]:
+def _answered(lake: Lake, since: date, now: datetime) -> tuple[pl.DataFrame, list[Damage]]:
     """Return what was acknowledged, as far as it can be read."""
     try:
-        return acknowledged(settings, since, now), []
+        return acknowledged(lake, since, now), []
     except (OSError, pl.exceptions.PolarsError) as error:
         damage = Damage(
             FOLDER,
@@ -121,12 +118,12 @@ def _answered(
         return nothing_acknowledged(), [damage]
 
 
-def _opened(settings: LakeSettings, damage: list[Damage]) -> dict[TableSpec, DeltaTable]:
+def _opened(lake: Lake, damage: list[Damage]) -> dict[TableSpec, DeltaTable]:
     """Open the tables that can be. Raw first: a batch commits to it last, so the others have it."""
     tables: dict[TableSpec, DeltaTable] = {}
     for spec in (*RAW_TABLES.values(), *_NEEDED):
         try:
-            tables[spec] = opened(settings, spec)
+            tables[spec] = lake.intact(spec)
         except DamagedError as error:
             damage.append(error.damage)
     return tables

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 from lakehouse.contracts.tables import OPS_DATA_QUALITY
 from lakehouse.storage.data_quality import read_marker
-from lakehouse.storage.tables import open_table, table_location
+from lakehouse.storage.durable import LOG
+from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.contracts.tables import TableSpec
-    from lakehouse.settings import LakeSettings
 
 KEPT_COMMITS: Final = 1_000
 KEPT_SECONDS: Final = 10 * 60
@@ -31,7 +31,7 @@ _CHECKPOINT: Final = ".checkpoint"
 
 
 def drop_read_log(
-    settings: LakeSettings,
+    lake: Lake,
     spec: TableSpec,
     kept: int = KEPT_COMMITS,
     kept_seconds: float = KEPT_SECONDS,
@@ -42,14 +42,15 @@ def drop_read_log(
     opened any more, and a change feed cannot begin there; models begin at their watermarks, which
     are kept. Does nothing on an object store.
     """
-    if not settings.is_local:
+    root = lake.disk()
+    if root is None:
         return 0
-    floor = open_table(settings, spec).version() - kept
+    floor = lake.table(spec).version() - kept
     if floor <= 0:
         return 0
-    floor = min([floor, *_watermarks(settings, spec)])
-    log = Path(table_location(settings, spec)) / "_delta_log"
-    entries = [(int(m["version"]), path) for path in log.iterdir() if (m := _match(path))]
+    floor = min([floor, *_watermarks(lake, root, spec)])
+    files = (root / spec.path / LOG).iterdir()
+    entries = [(int(m["version"]), path) for path in files if (m := _match(path))]
     checkpoints = [v for v, path in entries if v <= floor and _CHECKPOINT in path.name]
     if not checkpoints:
         return 0
@@ -68,16 +69,13 @@ def _match(path: Path) -> re.Match[str] | None:
     return _LOG_FILE.fullmatch(path.name)
 
 
-def _watermarks(settings: LakeSettings, spec: TableSpec) -> list[int]:
+def _watermarks(lake: Lake, root: Path, spec: TableSpec) -> list[int]:
     """Return up to which versions the models, and the measures of quality, have read the table."""
-    from deltalake import DeltaTable
-
-    measured = open_table(settings, OPS_DATA_QUALITY).transaction_version(
-        read_marker(spec.full_name)
-    )
+    measured = lake.table(OPS_DATA_QUALITY).transaction_version(read_marker(spec.full_name))
     found = [] if measured is None else [int(measured)]
-    for log in sorted(Path(settings.lake).glob("*/*/_delta_log")):
-        properties = DeltaTable(str(log.parent)).metadata().configuration
+    for log in sorted(root.glob(f"*/*/{LOG}")):
+        path = log.parent.relative_to(root).as_posix()
+        properties = lake.table(path).metadata().configuration
         version = properties.get(f"{WATERMARK}{spec.full_name}")
         if version is not None:
             found.append(int(version))

@@ -10,9 +10,7 @@ and readers of the change feed see nothing of it.
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Final
@@ -22,14 +20,12 @@ from deltalake.exceptions import CommitFailedError
 
 from lakehouse.contracts.tables import SERVICE_TABLES, TableSpec
 from lakehouse.storage.derived_maintenance import clean_derived
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.merging import PARTITION, merge_files
 from lakehouse.storage.staging import writer_properties
-from lakehouse.storage.tables import open_table
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-
-    from lakehouse.settings import LakeSettings
 
 MEBIBYTE: Final = 1024 * 1024
 SMALL_BYTES: Final = 8 * MEBIBYTE
@@ -96,7 +92,7 @@ def small_file_count(table: DeltaTable, day: Day, small_bytes: int = SMALL_BYTES
 
 
 def merge_small_files(
-    settings: LakeSettings,
+    lake: Lake,
     spec: TableSpec,
     day: Day,
     *,
@@ -109,14 +105,14 @@ def merge_small_files(
     what makes the bound hold. Between machines the first commit wins and the other's work is
     dropped. Writers that append meanwhile are not disturbed.
     """
-    with one_at_a_time(settings, spec.full_name):
-        table = open_table(settings, spec)
+    with lake.lock(spec.full_name):
+        table = lake.table(spec)
         before = small_file_count(table, day, small_bytes)
         if before <= above:
             return None
         try:
             if spec.partition_by == PARTITION and day.ingest_date is not None:
-                merge_files(settings, spec, table, day.tenant_id, day.ingest_date, small_bytes)
+                merge_files(lake, spec, table, day.tenant_id, day.ingest_date, small_bytes)
             else:
                 table.optimize.compact(
                     partition_filters=day.filters,
@@ -131,13 +127,11 @@ def merge_small_files(
     return Merged(spec.full_name, day, before, after)
 
 
-def merge_ended_days(
-    settings: LakeSettings, today: date, tenant_id: str | None = None
-) -> list[Merged]:
+def merge_ended_days(lake: Lake, today: date, tenant_id: str | None = None) -> list[Merged]:
     """Merge days that have ended to files of 64 to 128 MiB, those of one tenant or of all."""
     merged: list[Merged] = []
     for spec in SERVICE_TABLES:
-        files = live_files(open_table(settings, spec))
+        files = live_files(lake.table(spec))
         small = files.filter(
             pl.col("size_bytes") < ENDED_SMALL_BYTES,
             pl.col("ingest_date").fill_null("") < today.isoformat(),
@@ -146,7 +140,7 @@ def merge_ended_days(
         crowded = small.group_by("tenant_id", "ingest_date").len().filter(pl.col("len") > 1)
         for tenant, day, _ in crowded.sort("tenant_id", "ingest_date").iter_rows():
             found = merge_small_files(
-                settings, spec, Day(tenant, day), above=1, small_bytes=ENDED_SMALL_BYTES
+                lake, spec, Day(tenant, day), above=1, small_bytes=ENDED_SMALL_BYTES
             )
             if found is not None and found.files_after < found.files_before:
                 merged.append(found)
@@ -165,21 +159,21 @@ class TableHealth:
     log_bytes: int
 
 
-def table_health(settings: LakeSettings) -> list[TableHealth]:
+def table_health(lake: Lake) -> list[TableHealth]:
     """Return the health of every table that the service writes."""
     found = []
     for spec in SERVICE_TABLES:
-        files = live_files(open_table(settings, spec))
+        files = live_files(lake.table(spec))
         small = files.filter(pl.col("size_bytes") < SMALL_BYTES)
         crowds = small.group_by("tenant_id", "ingest_date").len()["len"].to_list()
-        log = log_files(settings, spec.path)
+        log = log_files(lake, spec.path)
         size = int(files["size_bytes"].sum())
         found.append(TableHealth(spec.full_name, files.height, size, max(crowds, default=0), *log))
     return found
 
 
 def clean_tables(
-    settings: LakeSettings, pinned: Mapping[str, Collection[int]], *, dry_run: bool = False
+    lake: Lake, pinned: Mapping[str, Collection[int]], *, dry_run: bool = False
 ) -> list[tuple[str, int, int]]:
     """Shorten the logs and vacuum; return per table the files deleted and the log's files.
 
@@ -189,20 +183,20 @@ def clean_tables(
     found = []
     for spec in SERVICE_TABLES:
         if not dry_run:
-            shorten_log(settings, spec)
-        gone = vacuum(open_table(settings, spec), dry_run=dry_run)
-        found.append((spec.full_name, gone, log_files(settings, spec.path)[0]))
-    for name, gone in clean_derived(settings, pinned, KEPT_HOURS, dry_run=dry_run):
-        found.append((name, gone, log_files(settings, name.replace(".", "/"))[0]))
+            shorten_log(lake, spec)
+        gone = vacuum(lake.table(spec), dry_run=dry_run)
+        found.append((spec.full_name, gone, log_files(lake, spec.path)[0]))
+    for name, gone in clean_derived(lake, pinned, KEPT_HOURS, dry_run=dry_run):
+        found.append((name, gone, log_files(lake, name.replace(".", "/"))[0]))
     return found
 
 
-def shorten_log(settings: LakeSettings, spec: TableSpec) -> int:
+def shorten_log(lake: Lake, spec: TableSpec) -> int:
     """Write a checkpoint and drop log entries of more than 30 days; return how many are left."""
-    table = open_table(settings, spec)
+    table = lake.table(spec)
     table.create_checkpoint()
     table.cleanup_metadata()
-    return log_files(settings, spec.path)[0]
+    return log_files(lake, spec.path)[0]
 
 
 def vacuum(table: DeltaTable, *, dry_run: bool = False) -> int:
@@ -213,19 +207,7 @@ def vacuum(table: DeltaTable, *, dry_run: bool = False) -> int:
     return len(table.vacuum(retention_hours=KEPT_HOURS, dry_run=dry_run, full=True))
 
 
-def log_files(settings: LakeSettings, path: str) -> tuple[int, int]:
+def log_files(lake: Lake, path: str) -> tuple[int, int]:
     """Return how many files a table's log has, and their bytes."""
-    from lakehouse.storage.objects import open_folder
-
-    sizes = open_folder(settings, f"{path}/_delta_log").sizes("")
+    sizes = lake.folder(f"{path}/_delta_log").sizes("")
     return len(sizes), sum(sizes)
-
-
-@contextmanager
-def one_at_a_time(settings: LakeSettings, name: str) -> Iterator[None]:
-    """Let one process of this machine at a time work on what `name` stands for; others wait."""
-    folder = settings.home_dir / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

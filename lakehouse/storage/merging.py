@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from deltalake.exceptions import CommitFailedError
 
 from lakehouse.storage.durable import LakeSync
-from lakehouse.storage.staging import DataFile, StagedRows, commit_files, table_filesystem
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.staging import DataFile, StagedRows, commit_files
+from lakehouse.storage.stores import table_filesystem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,14 +26,13 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from lakehouse.contracts.tables import TableSpec
-    from lakehouse.settings import LakeSettings
 
 NAME: Final = "merged"
 PARTITION: Final = ("tenant_id", "ingest_date")
 
 
 def merge_files(
-    settings: LakeSettings,
+    lake: Lake,
     spec: TableSpec,
     table: DeltaTable,
     tenant_id: str,
@@ -52,7 +53,7 @@ def merge_files(
         for file in small:
             for rows in _rows(files, spec, file.path):
                 staged.write(rows)
-        LakeSync(settings).data_files((spec.path, name) for name in staged.close())
+        LakeSync(lake).data_files((spec.path, name) for name in staged.close())
     except BaseException:
         staged.discard()
         raise

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import pyarrow.fs as pafs
 
 from lakehouse.storage.whole_files import write_whole
-
-if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
 
 
 class ObjectFolder(Protocol):
@@ -49,14 +46,6 @@ class ObjectFolder(Protocol):
     def folders(self) -> list[str]:
         """Return the names of the folders directly in this one, in order."""
         ...
-
-
-def open_folder(settings: LakeSettings, path: str) -> ObjectFolder:
-    """Return the folder `path` of the lake; it need not exist yet."""
-    location = f"{settings.lake}/{path}" if path else settings.lake
-    if settings.is_local:
-        return LocalFolder(Path(location))
-    return StoreFolder(location, settings.storage_options)
 
 
 class LocalFolder:
@@ -101,12 +90,10 @@ class LocalFolder:
 
 
 class StoreFolder:
-    """A prefix of an object store, by its URL and the options of delta-rs."""
+    """A prefix of an object store, by a file system whose root it is."""
 
-    def __init__(self, url: str, options: dict[str, str]) -> None:
-        from deltalake.fs import DeltaStorageHandler
-
-        self._files = pafs.PyFileSystem(DeltaStorageHandler(url, options))
+    def __init__(self, files: pafs.FileSystem) -> None:
+        self._files = files
 
     def read(self, name: str) -> bytes | None:
         """See `ObjectFolder.read`."""

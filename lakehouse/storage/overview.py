@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
+
+from deltalake.exceptions import TableNotFoundError
 
 from lakehouse.contracts.tables import (
     RAW_CLICKSTREAM,
@@ -11,7 +12,7 @@ from lakehouse.contracts.tables import (
     RAW_ITEMS,
     RAW_QUARANTINE,
 )
-from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.row_counts import rows_by_tenant
 
 OVERVIEW_TABLES: Final = (
@@ -37,23 +38,14 @@ class TableOverview:
     rows: Mapping[str, int] | None
 
 
-def overview(
-    settings: LakeSettings, tables: Iterable[str] = OVERVIEW_TABLES
-) -> list[TableOverview]:
+def overview(lake: Lake, tables: Iterable[str] = OVERVIEW_TABLES) -> list[TableOverview]:
     """Return the tables with the rows that a reader of each gets (`row_counts`)."""
-    return [_overview(settings, path) for path in tables]
+    return [_overview(lake, path) for path in tables]
 
 
-def _overview(settings: LakeSettings, path: str) -> TableOverview:
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
-
-    location = f"{settings.lake}/{path}"
-    name = path.replace("/", ".")
-    if settings.is_local and not (Path(location) / "_delta_log").is_dir():
-        return TableOverview(name, location, None)
+def _overview(lake: Lake, path: str) -> TableOverview:
+    name, location = path.replace("/", "."), lake.location(path)
     try:
-        table = DeltaTable(location, storage_options=settings.storage_options)
+        return TableOverview(name, location, rows_by_tenant(lake.table(path)))
     except TableNotFoundError:
         return TableOverview(name, location, None)
-    return TableOverview(name, location, rows_by_tenant(table))

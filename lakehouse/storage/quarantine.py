@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
+from deltalake import QueryBuilder
 
 from lakehouse.contracts.tables import OPS_REPLAY_OUTCOMES, RAW_QUARANTINE, TableSpec
 from lakehouse.contracts.tenant import check_owner
@@ -88,8 +89,6 @@ class Quarantine:
         return self._pieces(_ROW)
 
     def _pieces(self, columns: str) -> Iterator[pl.DataFrame]:
-        from deltalake import QueryBuilder
-
         where = f"tenant_id = '{self._tenant_id}' and {self._where} and {self._arrived}"
         text = f"select {columns}, attempt from rows where {where}"  # noqa: S608
         found = QueryBuilder().register("rows", self._table(RAW_QUARANTINE)).execute(text)

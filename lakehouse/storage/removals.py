@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pyarrow as pa
+from deltalake import write_deltalake
 
 from lakehouse.contracts.tables import OPS_REMOVALS, SERVICE_TABLES, TableSpec
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import query
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
     from deltalake import DeltaTable
 
-    from lakehouse.settings import LakeSettings
     from lakehouse.storage.ledger import OpenTable
 
 EXPIRED: Final = "expired"
@@ -61,7 +62,7 @@ class Removal:
 
 
 def record_removal(
-    settings: LakeSettings,
+    lake: Lake,
     spec: TableSpec,
     counts: pl.DataFrame,
     *,
@@ -77,11 +78,11 @@ def record_removal(
     transaction (`removal_id`, `attempt`).
     """
     about = Removal(removal_id, attempt, counts)
-    record_removals(settings, spec, [about], reason=reason, now=now, expired_before=expired_before)
+    record_removals(lake, spec, [about], reason=reason, now=now, expired_before=expired_before)
 
 
 def record_removals(
-    settings: LakeSettings,
+    lake: Lake,
     spec: TableSpec,
     removals: Sequence[Removal],
     *,
@@ -90,10 +91,6 @@ def record_removals(
     expired_before: datetime | None = None,
 ) -> None:
     """Append what several removals are about to take, in one commit; see `record_removal`."""
-    from deltalake import write_deltalake
-
-    from lakehouse.storage.tables import open_table
-
     rows = [
         {
             **row,
@@ -107,19 +104,17 @@ def record_removals(
         for one in removals
         for row in one.counts.to_dicts()
     ]
-    table = open_table(settings, OPS_REMOVALS)
+    table = lake.table(OPS_REMOVALS)
     write_deltalake(table, pa.Table.from_pylist(rows, OPS_REMOVALS.schema), mode="append")
 
 
-def forget_undone(settings: LakeSettings, table: OpenTable, spec: TableSpec, now: datetime) -> None:
+def forget_undone(lake: Lake, spec: TableSpec, now: datetime) -> None:
     """Drop what killed removals from `spec` had counted; none of them may be under way."""
-    from lakehouse.storage.tables import open_table
-
-    found = query(table, OPS_REMOVALS, _COLUMNS, None, f"table_name = '{spec.full_name}'")
-    undone = _not_done(found, table, now)["attempt"].unique().to_list()
+    found = query(lake.table, OPS_REMOVALS, _COLUMNS, None, f"table_name = '{spec.full_name}'")
+    undone = _not_done(found, lake.table, now)["attempt"].unique().to_list()
     if undone:
         numbers = ", ".join(str(int(attempt)) for attempt in undone)
-        open_table(settings, OPS_REMOVALS).delete(
+        lake.table(OPS_REMOVALS).delete(
             f"table_name = '{spec.full_name}' and attempt in ({numbers})"
         )
 

@@ -6,28 +6,27 @@ entry that is cut off is renamed, not deleted; data files that cannot be read st
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from deltalake.exceptions import CommitFailedError
 
 from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.errors import EtaError
-from lakehouse.storage.damage import Damage, DamagedError, damaged_files, opened, torn_entry
+from lakehouse.storage.damage import Damage, DamagedError, damaged_files, torn_entry
 from lakehouse.storage.durable import LOG, sync_folder
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.staging import DataFile, commit_files
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from lakehouse.contracts.tables import TableSpec
-    from lakehouse.settings import LakeSettings
 
 TRIES: Final = 20
 ASIDE: Final = ".damaged"
 
 
-def repair_tables(settings: LakeSettings, *, dry_run: bool) -> list[Damage]:
+def repair_tables(lake: Lake, *, dry_run: bool) -> list[Damage]:
     """Take damaged files out of the tables that the service writes; return them.
 
     Of a log only its newest entry can be taken out. Raises `EtaError` for a table that stays
@@ -36,36 +35,36 @@ def repair_tables(settings: LakeSettings, *, dry_run: bool) -> list[Damage]:
     found: list[Damage] = []
     for spec in SERVICE_TABLES:
         try:
-            table = opened(settings, spec)
+            table = lake.intact(spec)
         except DamagedError as error:
             found.append(error.damage)
             if dry_run:
                 continue
-            table = _without_torn_entry(settings, spec, error)
+            table = _without_torn_entry(lake, spec, error)
         damage = damaged_files(spec, table)
         found += damage
         if damage and not dry_run:
-            _take_out(settings, spec, damage)
+            _take_out(lake, spec, damage)
     return found
 
 
-def _without_torn_entry(settings: LakeSettings, spec: TableSpec, error: DamagedError) -> DeltaTable:
-    log = Path(settings.lake, spec.path, LOG)
-    entry = torn_entry(log) if settings.is_local else None
-    if entry is None:
+def _without_torn_entry(lake: Lake, spec: TableSpec, error: DamagedError) -> DeltaTable:
+    log = lake.disk(f"{spec.path}/{LOG}")
+    entry = None if log is None else torn_entry(log)
+    if log is None or entry is None:
         raise EtaError(
             f"{error.message}, and it is not the log's newest entry",
             remedy="put the table back from a backup; other tables are not concerned",
         ) from error
     entry.rename(entry.with_name(entry.name + ASIDE))
     sync_folder(log)
-    return opened(settings, spec)
+    return lake.intact(spec)
 
 
-def _take_out(settings: LakeSettings, spec: TableSpec, damage: list[Damage]) -> None:
+def _take_out(lake: Lake, spec: TableSpec, damage: list[Damage]) -> None:
     names = {one.file for one in damage}
     for _ in range(TRIES):
-        table = opened(settings, spec)
+        table = lake.intact(spec)
         adds = table.get_add_actions(flatten=True)
         rows = zip(
             adds["path"].to_pylist(),

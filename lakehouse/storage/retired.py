@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from lakehouse.storage.objects import open_folder
-
-if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 
 RETIRED_TABLES: Final = (
     ("training", "positives"),
@@ -17,9 +14,9 @@ RETIRED_TABLES: Final = (
 """Schema and name; today they are views of `training.training_data`, which has all their rows."""
 
 
-def remove_retired_tables(settings: LakeSettings) -> None:
+def remove_retired_tables(lake: Lake) -> None:
     """Delete the folders of the retired tables; idempotent. The models' lock must be held."""
     for schema, name in RETIRED_TABLES:
-        folder = open_folder(settings, schema)
+        folder = lake.folder(schema)
         if name in folder.folders():
             folder.delete_folder(name)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from deltalake import QueryBuilder
+
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
@@ -28,8 +30,6 @@ def rows_by_tenant(table: DeltaTable) -> Counter[str]:
 
 
 def _select(table: DeltaTable, columns: str, rest: str) -> list[dict[str, Any]]:
-    from deltalake import QueryBuilder
-
     text = f"select {columns} from counted{rest}"  # noqa: S608 - the module's own texts
     found = QueryBuilder().register("counted", table).execute(text).read_all()
     names = found.schema.names

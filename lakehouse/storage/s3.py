@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 from lakehouse.errors import EtaError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mypy_boto3_s3 import S3Client
 
-    from lakehouse.settings import LakeSettings
+    from lakehouse.storage.lake import Lake
 
 ATTEMPTS: Final = 8
 CONNECT_SECONDS: Final = 5
@@ -38,23 +40,23 @@ class BucketPrefix:
     prefix: str
 
 
-def bucket_prefix(settings: LakeSettings) -> BucketPrefix:
+def bucket_prefix(lake: Lake) -> BucketPrefix:
     """Return where the lake is; raises `EtaError` when that is not S3."""
-    found = urlsplit(settings.lake)
-    if found.scheme not in ("s3", "s3a") or not found.netloc:
+    found = urlsplit(lake.location())
+    if not lake.has_tiers or not found.netloc:
         raise EtaError(
-            f"the lake {settings.lake} is not on S3",
+            f"the lake {lake.location()} is not on S3",
             remedy="set ETA_LAKE_URI to s3://BUCKET/PREFIX (docs/s3.md)",
         )
     return BucketPrefix(found.netloc, found.path.strip("/"))
 
 
-def s3_client(settings: LakeSettings) -> S3Client:
+def s3_client(lake: Lake) -> S3Client:
     """Return a client for what delta-rs does not do, with the same address and credentials."""
     import boto3
     from botocore.config import Config
 
-    options = _Options(settings.storage_options)
+    options = _Options(lake.options)
     endpoint = options.find(_ENDPOINT)
     style: Literal["auto", "path", "virtual"] = "auto"
     if endpoint is not None:
@@ -76,13 +78,9 @@ def s3_client(settings: LakeSettings) -> S3Client:
     )
 
 
-def spark_options(settings: LakeSettings) -> dict[str, str]:
-    """Return the settings that let Spark read and write the lake through S3A, by name.
-
-    They hold the credentials of `ETA_STORAGE_OPTIONS` if it has any: for files that the owner alone
-    may read.
-    """
-    options = _Options(settings.storage_options)
+def s3a_settings(configured: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that let Spark read and write through S3A, by name."""
+    options = _Options(configured)
     s3a = "spark.hadoop.fs.s3a."
     found: dict[str, Any] = {
         "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
@@ -107,7 +105,7 @@ def spark_options(settings: LakeSettings) -> dict[str, str]:
 class _Options:
     """Options of delta-rs by any of their names."""
 
-    def __init__(self, options: dict[str, str]) -> None:
+    def __init__(self, options: Mapping[str, str]) -> None:
         self._values = {name.lower(): value for name, value in options.items()}
 
     def find(self, names: tuple[str, ...]) -> str | None:

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.errors import EtaError
-from lakehouse.storage.objects import open_folder
-from lakehouse.storage.tables import MODEL_LAYERS, open_path
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import MODEL_LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from deltalake import DeltaTable
-
-    from lakehouse.settings import LakeSettings
 
 SCHEMAS: Final = ("raw", *MODEL_LAYERS, "serving")
 """The schemas of the service and of the project's own models."""
@@ -38,16 +36,16 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-def find_tables(settings: LakeSettings) -> dict[str, tuple[str, ...]]:
+def find_tables(lake: Lake) -> dict[str, tuple[str, ...]]:
     """Return schema → tables: the project's schemas, and each other folder with Delta tables.
 
     Folders whose names are no names of Spark's are left out, and so may stand in a statement.
     """
     found = {}
-    for schema in dict.fromkeys((*SCHEMAS, *open_folder(settings, "").folders())):
+    for schema in dict.fromkeys((*SCHEMAS, *lake.folder("").folders())):
         if not is_name(schema) or schema in _NO_SCHEMAS:
             continue
-        folder = open_folder(settings, schema)
+        folder = lake.folder(schema)
         tables = tuple(
             name
             for name in folder.folders()
@@ -58,19 +56,19 @@ def find_tables(settings: LakeSettings) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def written_by_models(settings: LakeSettings) -> Iterator[tuple[str, DeltaTable]]:
+def written_by_models(lake: Lake) -> Iterator[tuple[str, DeltaTable]]:
     """Yield the name, `schema.table`, and a handle of each table that dbt writes, in any schema.
 
     Raises `EtaError` that names a table which cannot be read.
     """
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
-    for schema, names in find_tables(settings).items():
+    for schema, names in find_tables(lake).items():
         for name in names:
             if f"{schema}.{name}" in _SERVICE_TABLES:
                 continue
             try:
-                table = open_path(settings, f"{schema}/{name}")
+                table = lake.table(f"{schema}/{name}")
             except TableNotFoundError:  # it was dropped meanwhile
                 continue
             except DeltaError as error:

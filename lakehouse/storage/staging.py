@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import (
     ColumnProperties,
@@ -29,10 +28,10 @@ from deltalake import (
     Transaction,
     WriterProperties,
 )
-from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse.errors import EtaError
+from lakehouse.storage.stores import table_filesystem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set
@@ -282,14 +281,6 @@ def writer_properties() -> WriterProperties:
             _DICTIONARY_COLUMNS, ColumnProperties(dictionary_enabled=True)
         ),
     )
-
-
-def table_filesystem(table: DeltaTable) -> pafs.FileSystem:
-    """Return a file system whose root is the table, local or in an object store."""
-    uri = table.table_uri
-    if uri.startswith("file://") or "://" not in uri:
-        return pafs.SubTreeFileSystem(uri.removeprefix("file://"), pafs.LocalFileSystem())
-    return pafs.PyFileSystem(DeltaStorageHandler.from_table(table._table))  # noqa: SLF001 - its own documented use
 
 
 def _observe(stats: _ColumnStats, column: pa.ChunkedArray) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.row_counts import rows_by_tenant
 from lakehouse.training.manifest import (
     PINNED_TABLES,
@@ -28,7 +29,6 @@ from lakehouse.training.manifest import (
 from lakehouse.training.tables import (
     built_with,
     columns_of,
-    open_derived,
     path_of,
 )
 
@@ -46,7 +46,7 @@ def candidates(
 
     Costs the same for one tenant and for all. Raises `EtaError` when the tables do not agree.
     """
-    tables = {name: open_derived(settings, name) for name in (*PINNED_TABLES, CONTENTS, COUNTS)}
+    tables = {name: Lake(settings).built(name) for name in (*PINNED_TABLES, CONTENTS, COUNTS)}
     data, contents = tables[TRAINING_DATA], tables[CONTENTS]
     built = built_with(data)
     if built != built_with(contents):
@@ -77,9 +77,9 @@ def candidates(
     return found
 
 
-def is_newest(settings: LakeSettings, candidate: Manifest) -> bool:
+def is_newest(lake: Lake, candidate: Manifest) -> bool:
     """Whether the training data still stands at the version of the candidate."""
-    return open_derived(settings, TRAINING_DATA).version() == candidate.training_data.version
+    return lake.built(TRAINING_DATA).version() == candidate.training_data.version
 
 
 def code_version(project_dir: Path) -> str:

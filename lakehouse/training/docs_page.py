@@ -1,11 +1,10 @@
 """The documentation of the models as one page, in a folder or a bucket."""
 
-from pathlib import Path
 from typing import Final
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.objects import LocalFolder, ObjectFolder, StoreFolder
+from lakehouse.storage.lake import Lake
 from lakehouse.training.build import run_dbt
 
 PAGE: Final = "index.html"
@@ -20,10 +19,5 @@ def publish_docs(settings: LakeSettings, destination: str) -> str:
     if not outcome.success:
         raise EtaError("the documentation could not be built", remedy="run `dbt docs generate`")
     page = settings.dbt_target_dir / "static_index.html"
-    folder: ObjectFolder
-    if "://" in destination:
-        folder = StoreFolder(destination, settings.storage_options)
-    else:
-        folder = LocalFolder(Path(destination))
-    folder.write(PAGE, page.read_bytes())
+    Lake(settings).folder_at(destination).write(PAGE, page.read_bytes())
     return f"{destination.rstrip('/')}/{PAGE}"

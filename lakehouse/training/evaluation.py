@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.row_counts import rows_by_tenant
 from lakehouse.training.candidates import code_version
 from lakehouse.training.manifest import (
@@ -29,11 +30,12 @@ from lakehouse.training.snapshots import EVALUATION_SETS
 from lakehouse.training.tables import (
     built_with,
     columns_of,
-    open_derived,
     path_of,
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from deltalake import DeltaTable
 
     from lakehouse.contracts.tenant import EvaluationSettings
@@ -61,14 +63,15 @@ def make_evaluations(
     staging was never built, when a split leaves nothing to learn from or to predict (nothing is
     published then, for nobody), or when another run changed the tables in between.
     """
-    sources = [open_derived(settings, name) for name in (INTERACTIONS, CATALOGUE)]
+    lake = Lake(settings)
+    sources = [lake.built(name) for name in (INTERACTIONS, CATALOGUE)]
     requests = {name: split.model_dump(mode="json") for name, split in wanted.items()}
     variables: dict[str, Any] = {"evaluation": requests}
     given = {"cutoff": cutoff, "seed": seed}
     build(variables | {name: value for name, value in given.items() if value is not None})
-    made = _Made(settings, sources, cutoff, clock())
+    made = _Made(lake, settings.project, sources, cutoff, clock())
     found = [made.candidate(tenant_id) for tenant_id in wanted]
-    return [EVALUATION_SETS.publish(settings, candidate) for candidate in found]
+    return [EVALUATION_SETS.publish(lake, candidate) for candidate in found]
 
 
 class _Made:
@@ -76,12 +79,13 @@ class _Made:
 
     def __init__(
         self,
-        settings: LakeSettings,
+        lake: Lake,
+        project: Path,
         sources: list[DeltaTable],
         cutoff: str | None,
         now: datetime,
     ) -> None:
-        tables = {name: open_derived(settings, name) for name in PINNED_FOR_EVALUATION}
+        tables = {name: lake.built(name) for name in PINNED_FOR_EVALUATION}
         self._pinned = {
             name: TableVersion(location=path_of(name), version=table.version())
             for name, table in tables.items()
@@ -92,9 +96,9 @@ class _Made:
         self._source_versions = versions
         self._columns = columns_of(tables[EVALUATION_DATA])
         self._rows = rows_by_tenant(tables[EVALUATION_DATA])
-        contents = open_derived(settings, CONTENTS).to_pyarrow_table().to_pylist()
+        contents = lake.built(CONTENTS).to_pyarrow_table().to_pylist()
         self._contents = {row["tenant_id"]: row for row in contents}
-        self._code_version = code_version(settings.project)
+        self._code_version = code_version(project)
         self._cutoff = cutoff
         self._now = now
 

@@ -11,15 +11,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
+from deltalake.exceptions import DeltaError
 
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import query
 from lakehouse.storage.row_counts import rows_by_tenant
 from lakehouse.training.candidates import CONTENTS
 from lakehouse.training.prepare import compare_with_current
 from lakehouse.training.publish import current_snapshot
-from lakehouse.training.tables import built_with, open_derived
+from lakehouse.training.tables import built_with
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -46,7 +48,7 @@ def waiting_tenants(settings: LakeSettings, now: datetime) -> list[Waiting]:
 
     A tenant whose set did not change by what came (views alone, say) does not wait.
     """
-    found = {name: (since, _UNREAD) for name, since in _unread(settings).items()}
+    found = {name: (since, _UNREAD) for name, since in _unread(Lake(settings)).items()}
     for name, since in _unpublished(settings).items():
         found[name] = (min(since, found[name][0] if name in found else since), _UNPUBLISHED)
     waiting = [
@@ -56,12 +58,10 @@ def waiting_tenants(settings: LakeSettings, now: datetime) -> list[Waiting]:
     return sorted(waiting, key=lambda each: (each.since, each.tenant_id))
 
 
-def _unread(settings: LakeSettings) -> dict[str, datetime]:
+def _unread(lake: Lake) -> dict[str, datetime]:
     """Tenant → when the first row came that the training tables have not read."""
-    from deltalake.exceptions import DeltaError
-
-    raw = _raw(settings)
-    version = _version_read(settings)
+    raw = lake.table(RAW_INTERACTIONS)
+    version = _version_read(lake)
     if version is None:
         return _first_known(raw)
     if version >= raw.version():
@@ -69,11 +69,11 @@ def _unread(settings: LakeSettings) -> dict[str, datetime]:
     try:
         came = _came_after(raw, version)
     except DeltaError:  # entries of that age were removed from the log
-        return _later_than_read(settings, raw)
+        return _later_than_read(lake, raw)
     except Exception as error:
         if "not found" not in str(error):  # the engine has no class of its own for a missing file
             raise
-        return _later_than_read(settings, raw)
+        return _later_than_read(lake, raw)
     first = came.group_by("tenant_id").agg(pl.col("_commit_timestamp").min())
     return {name: _utc(moment) for name, moment in first.iter_rows()}
 
@@ -88,9 +88,9 @@ def _came_after(raw: DeltaTable, version: int) -> pl.DataFrame:
     return frame.filter(kind == "insert").join(gone, on=("tenant_id", *_ROW), how="anti")
 
 
-def _later_than_read(settings: LakeSettings, raw: DeltaTable) -> dict[str, datetime]:
+def _later_than_read(lake: Lake, raw: DeltaTable) -> dict[str, datetime]:
     """The same where the changes are not kept any more: rows later than the newest in the set."""
-    contents = open_derived(settings, CONTENTS)
+    contents = lake.built(CONTENTS)
     read = query(lambda _: contents, RAW_INTERACTIONS, "tenant_id, newest_known_at", None)
     newest = dict(read.iter_rows())
     found = {}
@@ -115,10 +115,10 @@ def _unpublished(settings: LakeSettings) -> dict[str, datetime]:
         changed, _ = compare_with_current(settings, datetime.now(UTC))
     except EtaError:  # never built, or a run is going on: what was read says enough
         return {}
-    raw = _raw(settings)
+    raw = Lake(settings).table(RAW_INTERACTIONS)
     found = {}
     for name in changed:
-        held = current_snapshot(settings, name)
+        held = current_snapshot(Lake(settings), name)
         filters: list[tuple[str, str, object]] = [("tenant_id", "=", name)]
         if held is not None:
             filters.append(("known_at", ">", held.newest_known_at))
@@ -129,10 +129,10 @@ def _unpublished(settings: LakeSettings) -> dict[str, datetime]:
     return found
 
 
-def _version_read(settings: LakeSettings) -> int | None:
+def _version_read(lake: Lake) -> int | None:
     """The version of the raw table that the training tables have read, if any."""
     try:
-        contents = open_derived(settings, CONTENTS)
+        contents = lake.built(CONTENTS)
     except EtaError:  # before the first run
         return None
     return built_with(contents).source_versions.get(RAW_INTERACTIONS.full_name)
@@ -142,14 +142,6 @@ def _first_known(raw: DeltaTable) -> dict[str, datetime]:
     known = pl.DataFrame(raw.to_pyarrow_table(columns=["tenant_id", "known_at"]))
     first = known.group_by("tenant_id").agg(pl.col("known_at").min())
     return {name: _utc(moment) for name, moment in first.iter_rows()}
-
-
-def _raw(settings: LakeSettings) -> DeltaTable:
-    from deltalake import DeltaTable
-
-    return DeltaTable(
-        f"{settings.lake}/{RAW_INTERACTIONS.path}", storage_options=settings.storage_options
-    )
 
 
 def _utc(moment: datetime) -> datetime:

@@ -8,19 +8,20 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from deltalake.exceptions import DeltaError
+
 from lakehouse.contracts.tables import (
     OPS_TENANT_SETTINGS,
     RAW_INTERACTIONS,
     RAW_ITEMS,
     SERVICE_TABLES,
 )
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.row_counts import row_count
-from lakehouse.storage.tables import model_tables, tables_in
+from lakehouse.storage.tables import model_tables
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-
-    from lakehouse.settings import LakeSettings
 
 SOURCES: Final = (
     RAW_INTERACTIONS.full_name,
@@ -36,15 +37,13 @@ _NO_INPUT: Final = frozenset(spec.full_name for spec in SERVICE_TABLES) - set(SO
 _CODE: Final = ("dbt_project.yml", "dbt_project/models", "macros")
 
 
-def table_versions(settings: LakeSettings) -> dict[str, int]:
+def table_versions(lake: Lake) -> dict[str, int]:
     """Return the newest version of every table that a run reads or writes, by name."""
-    tables = tables_in(settings, ("raw", *_BUILT), _NO_INPUT)
+    tables = lake.tables(("raw", *_BUILT), _NO_INPUT)
     return {name: table.version() for name, table in tables}
 
 
-def rows_written(
-    settings: LakeSettings, since: Mapping[str, int]
-) -> dict[str, dict[str, int | float]]:
+def rows_written(lake: Lake, since: Mapping[str, int]) -> dict[str, dict[str, int | float]]:
     """Return what the commits after the versions `since` did to each derived table.
 
     Table → `inserted`, `updated`, `deleted` rows and `seconds` of their commits, and `rows`, the
@@ -53,7 +52,7 @@ def rows_written(
     counting.
     """
     found: dict[str, dict[str, int | float]] = {}
-    for name, table in model_tables(settings, _BUILT):
+    for name, table in model_tables(lake, _BUILT):
         first = since.get(name, -1)
         if first > table.version():  # dropped since, and made again
             first = -1
@@ -61,7 +60,7 @@ def rows_written(
         history = table.history(commits) if commits > 0 else []
         changes = _sum_of(commit.get("operationMetrics", {}) for commit in history)
         rows = row_count(table)
-        before = _rows_at(settings, name, first) if commits > 0 else rows
+        before = _rows_at(lake, name, first) if commits > 0 else rows
         if before is not None:
             missing = rows - before - int(changes["inserted"] - changes["deleted"])
             changes["inserted" if missing > 0 else "deleted"] += abs(missing)
@@ -69,48 +68,34 @@ def rows_written(
     return found
 
 
-def _rows_at(settings: LakeSettings, name: str, version: int) -> int | None:
+def _rows_at(lake: Lake, name: str, version: int) -> int | None:
     """Return the rows of a version of a table; None when its log does not go back so far."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
-
     if version < 0:
         return 0
-    location = f"{settings.lake}/{name.replace('.', '/')}"
     try:
-        table = DeltaTable(location, version=version, storage_options=settings.storage_options)
-        return row_count(table)
+        return row_count(lake.table(name, version))
     except DeltaError:
         return None
 
 
-def tenants_since(settings: LakeSettings, versions: Mapping[str, int]) -> list[str] | None:
+def tenants_since(lake: Lake, versions: Mapping[str, int]) -> list[str] | None:
     """Return the tenants whose sources changed since `versions`; None when that is not known."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
-
     found: set[str] = set()
     for name in SOURCES:
-        location = f"{settings.lake}/{name.replace('.', '/')}"
-        options = settings.storage_options
         try:
-            now = _files(DeltaTable(location, storage_options=options))
-            before = DeltaTable(location, version=versions[name], storage_options=options)
-            known = _files(before).keys()
+            now = _files(lake.table(name))
+            known = _files(lake.table(name, versions[name])).keys()
         except (KeyError, DeltaError):  # never noted, or its log was shortened
             return None
         found |= {tenant_id for file, (tenant_id, _) in now.items() if file not in known}
     return sorted(found)
 
 
-def tenants_received(settings: LakeSettings, first: date, last: date | None) -> list[str]:
+def tenants_received(lake: Lake, first: date, last: date | None) -> list[str]:
     """Return the tenants that sent rows from day `first` to `last` (None: until now), UTC."""
-    from deltalake import DeltaTable
-
     found: set[str] = set()
     for spec in (RAW_INTERACTIONS, RAW_ITEMS):
-        table = DeltaTable(f"{settings.lake}/{spec.path}", storage_options=settings.storage_options)
-        for tenant_id, day in _files(table).values():
+        for tenant_id, day in _files(lake.table(spec)).values():
             if day is not None and first <= day and (last is None or day <= last):
                 found.add(tenant_id)
     return sorted(found)

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import polars as pl
 
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import whole_file
 from lakehouse.training.manifest import TRAINING_DATA, Manifest
 from lakehouse.training.rows import tenant_batches
-
-if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
 
 POSITIVE: Final = "#2a6f97"
 SAMPLED: Final = "#e07a5f"
@@ -41,7 +39,7 @@ _STYLE: Final[Any] = {
 }
 
 
-def plot_training_sets(settings: LakeSettings, manifests: Sequence[Manifest], path: Path) -> Path:
+def plot_training_sets(lake: Lake, manifests: Sequence[Manifest], path: Path) -> Path:
     """Write the picture of the snapshots to `path` (PNG), replacing it whole; return `path`."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -52,7 +50,7 @@ def plot_training_sets(settings: LakeSettings, manifests: Sequence[Manifest], pa
         FigureCanvasAgg(figure)
         grid = figure.subplots(len(manifests), 3, squeeze=False)
         for manifest, (popularity, labels, comparison) in zip(manifests, grid, strict=True):
-            counts = item_counts(settings, manifest)
+            counts = item_counts(lake, manifest)
             _plot_popularity(popularity, manifest, counts)
             _plot_labels(labels, manifest)
             _plot_comparison(comparison, counts)
@@ -62,7 +60,7 @@ def plot_training_sets(settings: LakeSettings, manifests: Sequence[Manifest], pa
     return path
 
 
-def item_counts(settings: LakeSettings, manifest: Manifest) -> pl.DataFrame:
+def item_counts(lake: Lake, manifest: Manifest) -> pl.DataFrame:
     """Return item_id, positives and negatives (sampled), one row per item of a snapshot."""
     columns = ["tenant_id", "item_id", "label", "negative_type"]
     parts = [
@@ -70,7 +68,7 @@ def item_counts(settings: LakeSettings, manifest: Manifest) -> pl.DataFrame:
             positives=(pl.col("label") == 1).sum().cast(pl.Int64),
             negatives=(pl.col("negative_type") == "sampled").sum().cast(pl.Int64),
         )
-        for rows in tenant_batches(settings, manifest, TRAINING_DATA, columns)
+        for rows in tenant_batches(lake, manifest, TRAINING_DATA, columns)
     ]
     return pl.concat(parts).group_by("item_id").sum().sort("item_id")
 

@@ -20,20 +20,21 @@ def prepare_command(project_name: str) -> None:
     flags = get_flags()
     if project_name != PROJECT_NAME or flags.WHICH in COMMANDS_WITHOUT_SPARK:
         return
-    from lakehouse.permissions import restrict_files
     from lakehouse.settings import PRODUCTION
     from lakehouse.spark.replace_on import teach_dbt_sessions
+    from lakehouse.storage.lake import Lake
     from lakehouse.training.build import COMMANDS_THAT_WRITE
     from lakehouse.training.build_recording import RECORDED, record_build
     from lakehouse.training.targets import hand_over_lake, prepare_target
     from lakehouse.training.writing import given_settings
 
     settings = given_settings()
-    restrict_files(settings)
+    lake = Lake(settings)
+    lake.restrict()
     if flags.WHICH in RECORDED and settings.dbt_schema == PRODUCTION:
         record_build(settings, flags.WHICH, flags.VARS or {})
 
     teach_dbt_sessions()
     target = flags.TARGET or os.environ.get("DBT_TARGET") or "dev"
     prepare_target(settings, target, writes=flags.WHICH in COMMANDS_THAT_WRITE)
-    hand_over_lake(settings, target)
+    hand_over_lake(lake, target)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 from lakehouse.training.candidates import candidates, is_newest
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.publish import current_snapshot, publish_candidate
@@ -70,12 +71,13 @@ def publish_changed(
     others are published. Safe to repeat: unchanged content makes no new snapshot. Raises
     `EtaError` when the tables do not agree or another run changed them in between.
     """
+    lake = Lake(settings)
     changed, unchanged = compare_with_current(settings, clock(), tenant_id)
     if not changed:
         return Published(unchanged=tuple(unchanged))
     on_step(f"Checking {len(changed):,} tenants" if len(changed) > 1 else "Checking the tenant")
     verdicts = {} if gate is None else gate(settings, list(changed))
-    if not is_newest(settings, next(iter(changed.values()))):
+    if not is_newest(lake, next(iter(changed.values()))):
         raise EtaError(
             "another run changed the training data while it was checked; nothing was published",
             remedy="run `eta prepare` when no other run is going on",
@@ -83,10 +85,10 @@ def publish_changed(
     new, refused = [], {}
     for name, candidate in changed.items():
         if gate is None:
-            new.append(publish_candidate(settings, candidate, gate=None))
+            new.append(publish_candidate(lake, candidate, gate=None))
         elif name in verdicts and verdicts[name].passed:
             reference = _reference(verdicts[name])
-            new.append(publish_candidate(settings, candidate, gate=reference))
+            new.append(publish_candidate(lake, candidate, gate=reference))
         else:
             refused[name] = _reason(verdicts.get(name))
     return Published(tuple(new), tuple(unchanged), refused)
@@ -103,7 +105,7 @@ def compare_with_current(
     changed: dict[str, Manifest] = {}
     unchanged: list[Manifest] = []
     for name, candidate in sorted(found.items()):
-        held = current_snapshot(settings, name)
+        held = current_snapshot(Lake(settings), name)
         if held is not None and held.has_content_of(candidate):
             unchanged.append(held)
         else:

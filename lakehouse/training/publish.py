@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 from lakehouse.training.candidates import candidates
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.snapshots import EVALUATION_SETS, TRAINING_SETS, Snapshots
@@ -33,48 +34,48 @@ def publish(
             f"tenant {tenant_id} has no training set",
             remedy="upload interactions for it, then run `eta prepare`",
         )
-    return publish_candidate(settings, found, gate=gate)
+    return publish_candidate(Lake(settings), found, gate=gate)
 
 
 def publish_candidate(
-    settings: LakeSettings, candidate: Manifest, *, gate: Mapping[str, Any] | None
+    lake: Lake, candidate: Manifest, *, gate: Mapping[str, Any] | None
 ) -> Manifest:
     """Publish a candidate, unless the current snapshot has its content: then return that."""
-    return TRAINING_SETS.publish(settings, candidate.model_copy(update={"gate": gate}))
+    return TRAINING_SETS.publish(lake, candidate.model_copy(update={"gate": gate}))
 
 
-def current_snapshot(settings: LakeSettings, tenant_id: str) -> Manifest | None:
+def current_snapshot(lake: Lake, tenant_id: str) -> Manifest | None:
     """Return the tenant's current snapshot, None before the first."""
-    return TRAINING_SETS.current(settings, tenant_id)
+    return TRAINING_SETS.current(lake, tenant_id)
 
 
-def read_snapshot(settings: LakeSettings, tenant_id: str, snapshot_id: str) -> Manifest:
+def read_snapshot(lake: Lake, tenant_id: str, snapshot_id: str) -> Manifest:
     """Return a snapshot; raise `EtaError` when the tenant has none of that id."""
-    return TRAINING_SETS.read(settings, tenant_id, snapshot_id)
+    return TRAINING_SETS.read(lake, tenant_id, snapshot_id)
 
 
-def find_snapshot(settings: LakeSettings, tenant_id: str, snapshot_id: str) -> Manifest:
+def find_snapshot(lake: Lake, tenant_id: str, snapshot_id: str) -> Manifest:
     """Return a snapshot by its id or by the word `current`; raise `EtaError` without it."""
-    return TRAINING_SETS.find(settings, tenant_id, snapshot_id)
+    return TRAINING_SETS.find(lake, tenant_id, snapshot_id)
 
 
-def published_tenants(settings: LakeSettings) -> list[str]:
+def published_tenants(lake: Lake) -> list[str]:
     """Return the ids of the tenants that have published a training set."""
-    return TRAINING_SETS.tenants(settings)
+    return TRAINING_SETS.tenants(lake)
 
 
-def list_snapshots(settings: LakeSettings, tenant_id: str) -> list[Manifest]:
+def list_snapshots(lake: Lake, tenant_id: str) -> list[Manifest]:
     """Return all snapshots of a tenant, oldest first."""
-    return TRAINING_SETS.all_of(settings, tenant_id)
+    return TRAINING_SETS.all_of(lake, tenant_id)
 
 
-def pinned_versions(settings: LakeSettings) -> dict[str, set[int]]:
+def pinned_versions(lake: Lake) -> dict[str, set[int]]:
     """Return the table versions that snapshots pin, by location: a vacuum has to spare them.
 
     Those of training sets and those of evaluation snapshots.
     """
     pinned: dict[str, set[int]] = {}
-    for manifest in [*_all(TRAINING_SETS, settings), *_all(EVALUATION_SETS, settings)]:
+    for manifest in [*_all(TRAINING_SETS, lake), *_all(EVALUATION_SETS, lake)]:
         if manifest.withdrawn_at is not None:
             continue
         for table in manifest.pinned.values():
@@ -82,8 +83,8 @@ def pinned_versions(settings: LakeSettings) -> dict[str, set[int]]:
     return pinned
 
 
-def _all(snapshots: Snapshots[Any], settings: LakeSettings) -> list[Manifest]:
+def _all(snapshots: Snapshots[Any], lake: Lake) -> list[Manifest]:
     found: list[Manifest] = []
-    for tenant_id in snapshots.tenants(settings):
-        found += snapshots.all_of(settings, tenant_id)
+    for tenant_id in snapshots.tenants(lake):
+        found += snapshots.all_of(lake, tenant_id)
     return found

@@ -12,18 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 import pyarrow as pa
+from deltalake import QueryBuilder
+from deltalake.exceptions import DeltaError
 
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 from lakehouse.training.content_hash import EVALUATED, EXAMPLE, ContentHash
 from lakehouse.training.manifest import EvaluationManifest, Manifest
-
-if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
 
 RANGE_ROWS: Final = 500_000
 """Rows sorted in memory at a time; more only if one minute holds more. An export peaked at 0.89 GB
@@ -33,7 +33,7 @@ ORDER: Final = ("event_time", "user_id", "anchor_item_id", "draw_index")
 
 
 def sorted_rows(
-    settings: LakeSettings,
+    lake: Lake,
     manifest: Manifest,
     scratch: Path,
     *,
@@ -50,7 +50,7 @@ def sorted_rows(
     counted = ContentHash(EVALUATED if is_evaluation else EXAMPLE)
     seen = 0
     with TemporaryDirectory(dir=scratch, prefix=".spill-") as spill:
-        for frame in _ranges(settings, manifest, Path(spill), on_rows, range_rows):
+        for frame in _ranges(lake, manifest, Path(spill), on_rows, range_rows):
             counted.update(frame)
             seen += frame.height
             yield frame.sort((*ORDER, "split") if is_evaluation else ORDER)
@@ -62,7 +62,7 @@ def sorted_rows(
 
 
 def tenant_batches(
-    settings: LakeSettings,
+    lake: Lake,
     manifest: Manifest,
     table: str,
     columns: list[str] | None = None,
@@ -73,9 +73,6 @@ def tenant_batches(
     Columns that were `added` by a later release are null in a version that lacks them. Rows that a
     deletion vector hides are left out. Raises `EtaError` when the version is gone.
     """
-    from deltalake import DeltaTable, QueryBuilder
-    from deltalake.exceptions import DeltaError
-
     if manifest.withdrawn_at is not None:
         raise EtaError(
             f"snapshot {manifest.snapshot_id} was withdrawn on {manifest.withdrawn_at:%Y-%m-%d}: "
@@ -84,11 +81,7 @@ def tenant_batches(
         )
     pinned = manifest.pinned[table]
     try:
-        opened = DeltaTable(
-            f"{settings.lake}/{pinned.location}",
-            version=pinned.version,
-            storage_options=settings.storage_options,
-        )
+        opened = lake.table(pinned.location, pinned.version)
         held = [field.name for field in opened.schema().fields]
         wanted = ", ".join(f'"{name}"' for name in columns or held)
         for name in added:
@@ -137,14 +130,14 @@ def _frame(rows: pa.Table) -> pl.DataFrame:
 
 
 def _ranges(
-    settings: LakeSettings,
+    lake: Lake,
     manifest: Manifest,
     spill: Path,
     on_rows: Callable[[int], None],
     range_rows: int,
 ) -> Iterator[pl.DataFrame]:
     def batches() -> Iterator[pl.DataFrame]:
-        for frame in tenant_batches(settings, manifest, manifest.data_table):
+        for frame in tenant_batches(lake, manifest, manifest.data_table):
             on_rows(frame.height)
             yield frame
 
@@ -153,7 +146,7 @@ def _ranges(
         if frames:
             yield pl.concat(frames)
         return
-    starts = _range_starts(settings, manifest, range_rows)
+    starts = _range_starts(lake, manifest, range_rows)
     writers: dict[int, pa.ipc.RecordBatchFileWriter] = {}
     try:
         for frame in batches():
@@ -168,11 +161,11 @@ def _ranges(
         path.unlink()
 
 
-def _range_starts(settings: LakeSettings, manifest: Manifest, range_rows: int) -> pl.Series:
+def _range_starts(lake: Lake, manifest: Manifest, range_rows: int) -> pl.Series:
     """Return the first minute of each range, in order; ranges hold about `range_rows` rows."""
     minutes: pl.DataFrame | None = None
     table = manifest.data_table
-    for frame in tenant_batches(settings, manifest, table, ["tenant_id", "event_time"]):
+    for frame in tenant_batches(lake, manifest, table, ["tenant_id", "event_time"]):
         part = frame.group_by(minute=_minute()).agg(rows=pl.len().cast(pl.Int64))
         both = part if minutes is None else pl.concat([minutes, part])
         minutes = both.group_by("minute").agg(pl.col("rows").sum())

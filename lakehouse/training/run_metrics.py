@@ -10,7 +10,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from lakehouse.control.runs import FINAL_RUN_STATES, INTERRUPTED, ModelRun
-from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import write_whole
 from lakehouse.training.run_steps import LATE, PUBLICATION, ROWS
 
@@ -49,9 +49,9 @@ def exposition(runs: Sequence[ModelRun]) -> str:
     return generate_latest(registry).decode()
 
 
-def write_metrics(settings: LakeSettings, runs: Sequence[ModelRun]) -> Path:
+def write_metrics(lake: Lake, runs: Sequence[ModelRun]) -> Path:
     """Write `{home}/metrics/eta_runs.prom`, whole or not at all; return its path."""
-    path = settings.home_dir / "metrics" / "eta_runs.prom"
+    path = lake.home / "metrics" / "eta_runs.prom"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, exposition(runs))  # a collector never reads a part of it
     return path

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.errors import EtaError
 from lakehouse.storage.build_reports import read_build_reports
+from lakehouse.storage.lake import Lake
 from lakehouse.training.build import ON_REQUEST, run_dbt
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def plan_run(
             "the models do not compile: " + " ".join("; ".join(failed[:3]).split()),
             remedy="run `dbt compile` to see why",
         )
-    seconds = _seconds_by_mode(settings)
+    seconds = _seconds_by_mode(Lake(settings))
     return [_model_plan(document, seconds) for document in found]
 
 
@@ -108,11 +109,11 @@ def _model_plan(
     )
 
 
-def _seconds_by_mode(settings: LakeSettings) -> dict[tuple[str, str], list[float]]:
+def _seconds_by_mode(lake: Lake) -> dict[tuple[str, str], list[float]]:
     """The seconds of the newest runs, by model and mode."""
     since = datetime.now(UTC) - timedelta(days=90)
     found: dict[tuple[str, str], list[float]] = {}
-    for report in read_build_reports(settings.home_dir, since=since, limit=_REPORTS_LOOKED_AT):
+    for report in read_build_reports(lake.home, since=since, limit=_REPORTS_LOOKED_AT):
         for node in report.nodes:
             if node.mode is None or node.status != "success":
                 continue

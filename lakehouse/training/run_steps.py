@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.control.runs import State
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 from lakehouse.training.lake_state import (
     SOURCES,
     code_fingerprint,
@@ -30,7 +31,6 @@ from lakehouse.training.prepare import (
     publish_changed,
 )
 from lakehouse.training.run_parameters import RunParameters, read_parameters
-from lakehouse.training.tables import open_derived
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
@@ -86,7 +86,7 @@ def begin(
     database.run_lock.hold(run_id)
     run = database.runs.start(run_id, parameters.given, keep=[COMPLETE])
     if VERSIONS not in run.notes:
-        database.runs.note(run_id, VERSIONS, table_versions(settings))
+        database.runs.note(run_id, VERSIONS, table_versions(Lake(settings)))
     plan = Plan(**run.notes[PLAN]) if PLAN in run.notes else None
     if plan is None or not plan.is_needed:  # decided anew: rows may have come since
         plan = _plan(settings, database, parameters)
@@ -113,7 +113,7 @@ def check(
     wanted: Sequence[str] | None
     version = None
     if is_final:
-        version = open_derived(settings, TRAINING_DATA).version()
+        version = Lake(settings).built(TRAINING_DATA).version()
         wanted = list(compare_with_current(settings, clock(), plan.tenant_id)[0])
         before = database.runs.get(run_id).notes.get(PUBLICATION, {})
         database.runs.note(run_id, PUBLICATION, {**before, "is_done": False})
@@ -149,7 +149,7 @@ def publish_checked(
 
     def recorded(settings: LakeSettings, tenants: Sequence[str]) -> Mapping[str, Verdict]:
         held = database.runs.get(run_id).notes.get(FINAL_GATE, {})
-        version = open_derived(settings, TRAINING_DATA).version()
+        version = Lake(settings).built(TRAINING_DATA).version()
         if held.get("version") != version or not set(tenants) <= held["tenants"].keys():
             raise EtaError(
                 "the training data is not what this run has checked; nothing was published",
@@ -186,12 +186,12 @@ def end(
     """
     run = database.runs.get(run_id)
     before = run.notes.get(VERSIONS, {})
-    database.runs.note(run_id, ROWS, rows_written(settings, before))
+    database.runs.note(run_id, ROWS, rows_written(Lake(settings), before))
     is_done = run.notes.get(PUBLICATION, {}).get("is_done", False)
     is_needed = run.notes.get(PLAN, {}).get("is_needed", True)
     is_complete = is_success and (is_done or not is_needed)
     if is_complete:
-        after = table_versions(settings)
+        after = table_versions(Lake(settings))
         read = {name: before[name] for name in SOURCES if name in before}
         done = {"versions": {**after, **read}, "code": code_fingerprint(settings.project)}
         database.runs.note(run_id, COMPLETE, done)
@@ -213,13 +213,14 @@ def plan_of(database: ControlDatabase, run_id: str) -> Plan:
 
 
 def _plan(settings: LakeSettings, database: ControlDatabase, parameters: RunParameters) -> Plan:
+    lake = Lake(settings)
     if parameters.is_backfill:
-        return _backfill(settings, parameters)
+        return _backfill(lake, parameters)
     narrowed = {"tenant_id": parameters.tenant_id} if parameters.tenant_id else {}
     variables = {**parameters.variables, **narrowed}
     last = _last_complete(database)
     since = {} if last is None else last["versions"]
-    tenants = [parameters.tenant_id] if parameters.tenant_id else tenants_since(settings, since)
+    tenants = [parameters.tenant_id] if parameters.tenant_id else tenants_since(lake, since)
     if parameters.given:
         tenants = tenants if parameters.tenant_id else None
         reason = "asked for: " + ", ".join(f"{k}={v}" for k, v in parameters.given.items())
@@ -227,17 +228,17 @@ def _plan(settings: LakeSettings, database: ControlDatabase, parameters: RunPara
         reason = "no run was completed before"
     elif last["code"] != code_fingerprint(settings.project):
         reason, tenants = "the models are others than in the last run", None
-    elif moved := sorted(dict(table_versions(settings).items() ^ since.items())):
+    elif moved := sorted(dict(table_versions(lake).items() ^ since.items())):
         reason = f"changed since the last run: {', '.join(moved)}"
     else:
         return Plan(False, "nothing is new since the last run", [], variables)
     return Plan(True, reason, tenants, variables, parameters.full_refresh, parameters.tenant_id)
 
 
-def _backfill(settings: LakeSettings, parameters: RunParameters) -> Plan:
+def _backfill(lake: Lake, parameters: RunParameters) -> Plan:
     """One tenant is recomputed alone, several by recomputing everything: the rows are the same."""
     assert parameters.start_date is not None
-    found = tenants_received(settings, parameters.start_date, parameters.end_date)
+    found = tenants_received(lake, parameters.start_date, parameters.end_date)
     if parameters.tenant_id is not None:
         found = [name for name in found if name == parameters.tenant_id]
     days = f"{parameters.start_date} to {parameters.end_date or 'now'}"

@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.contracts.retention import DataClass, RetentionPolicy
+from lakehouse.storage.lake import Lake
 from lakehouse.training.snapshots import EVALUATION_SETS, TRAINING_SETS, Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.manifest import Manifest
 
 _KINDS: Final[tuple[Snapshots[Any], ...]] = (TRAINING_SETS, EVALUATION_SETS)
@@ -35,7 +35,7 @@ class ExpiredSnapshot:
 
 
 def expire_snapshots(
-    settings: LakeSettings,
+    lake: Lake,
     tenants: Mapping[str, RetentionPolicy],
     now: datetime,
     *,
@@ -45,26 +45,26 @@ def expire_snapshots(
     """Take back what is older than its tenant's policy allows, of one tenant or of all."""
     found = []
     for kind in _KINDS:
-        for owner in kind.tenants(settings):
+        for owner in kind.tenants(lake):
             if tenant_id not in (None, owner):
                 continue
             tiers = tenants.get(owner, RetentionPolicy()).tiers(DataClass.TRAINING_DATA)
             before = now - timedelta(days=tiers.delete_days)
-            for manifest in kind.expired(settings, owner, before):
-                found.append(_expire(settings, kind, manifest, dry_run=dry_run))
+            for manifest in kind.expired(lake, owner, before):
+                found.append(_expire(lake, kind, manifest, dry_run=dry_run))
     return found
 
 
 def _expire(
-    settings: LakeSettings, kind: Snapshots[Any], manifest: Manifest, *, dry_run: bool
+    lake: Lake, kind: Snapshots[Any], manifest: Manifest, *, dry_run: bool
 ) -> ExpiredSnapshot:
-    folder = settings.home_dir / "exports" / manifest.tenant_id
+    folder = lake.home / "exports" / manifest.tenant_id
     copies = list(folder.glob(f"{manifest.snapshot_id}-*"))
     if not dry_run:
         # Copies first: a manifest that is gone would no longer lead to them.
         for copy in copies:
             shutil.rmtree(copy)
-        kind.forget(settings, manifest)
+        kind.forget(lake, manifest)
     return ExpiredSnapshot(
         manifest.tenant_id,
         manifest.snapshot_id,

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
-from lakehouse.storage.objects import ObjectFolder, open_folder
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.objects import ObjectFolder
 from lakehouse.training.manifest import EvaluationManifest, Manifest
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from lakehouse.settings import LakeSettings
 
 M = TypeVar("M", bound=Manifest)
 
@@ -40,28 +39,28 @@ class Snapshots(Generic[M]):
         self._made_by = made_by
         self._listed_by = listed_by
 
-    def publish(self, settings: LakeSettings, candidate: M) -> M:
+    def publish(self, lake: Lake, candidate: M) -> M:
         """Publish a candidate, unless the current snapshot has its content: then return that."""
-        current = self.current(settings, candidate.tenant_id)
+        current = self.current(lake, candidate.tenant_id)
         if current is not None and current.has_content_of(candidate):
             return current
-        folder = self._folder(settings, candidate.tenant_id)
+        folder = self._folder(lake, candidate.tenant_id)
         folder.write(f"{candidate.snapshot_id}.json", to_json(candidate))
         pointer = {"snapshot_id": candidate.snapshot_id}
         folder.write(_POINTER, f"{json.dumps(pointer)}\n".encode())
         return candidate
 
-    def current(self, settings: LakeSettings, tenant_id: str) -> M | None:
+    def current(self, lake: Lake, tenant_id: str) -> M | None:
         """Return the tenant's current snapshot, None before the first."""
-        pointer = self._folder(settings, tenant_id).read(_POINTER)
+        pointer = self._folder(lake, tenant_id).read(_POINTER)
         if pointer is None:
             return None
-        return self.read(settings, tenant_id, json.loads(pointer)["snapshot_id"])
+        return self.read(lake, tenant_id, json.loads(pointer)["snapshot_id"])
 
-    def read(self, settings: LakeSettings, tenant_id: str, snapshot_id: str) -> M:
+    def read(self, lake: Lake, tenant_id: str, snapshot_id: str) -> M:
         """Return a snapshot; raise `EtaError` when the tenant has none of that id."""
         is_id = _SNAPSHOT_ID.fullmatch(snapshot_id) is not None
-        found = self._folder(settings, tenant_id).read(f"{snapshot_id}.json") if is_id else None
+        found = self._folder(lake, tenant_id).read(f"{snapshot_id}.json") if is_id else None
         if found is None:
             raise EtaError(
                 f"tenant {tenant_id} has no snapshot of that id",
@@ -69,11 +68,11 @@ class Snapshots(Generic[M]):
             )
         return self._manifest.model_validate_json(found)
 
-    def find(self, settings: LakeSettings, tenant_id: str, snapshot_id: str) -> M:
+    def find(self, lake: Lake, tenant_id: str, snapshot_id: str) -> M:
         """Return a snapshot by its id or by the word `current`; raise `EtaError` without it."""
         if snapshot_id != "current":
-            return self.read(settings, tenant_id, snapshot_id)
-        found = self.current(settings, tenant_id)
+            return self.read(lake, tenant_id, snapshot_id)
+        found = self.current(lake, tenant_id)
         if found is None:
             raise EtaError(
                 f"nothing is published for tenant {tenant_id}",
@@ -81,39 +80,39 @@ class Snapshots(Generic[M]):
             )
         return found
 
-    def tenants(self, settings: LakeSettings) -> list[str]:
+    def tenants(self, lake: Lake) -> list[str]:
         """Return the ids of the tenants that have published anything."""
-        return open_folder(settings, self.folder).folders()
+        return lake.folder(self.folder).folders()
 
-    def all_of(self, settings: LakeSettings, tenant_id: str) -> list[M]:
+    def all_of(self, lake: Lake, tenant_id: str) -> list[M]:
         """Return all snapshots of a tenant, oldest first."""
-        names = self._folder(settings, tenant_id).names("")
+        names = self._folder(lake, tenant_id).names("")
         identifiers = [name.removesuffix(".json") for name in names if name != _POINTER]
-        return [self.read(settings, tenant_id, found) for found in identifiers]
+        return [self.read(lake, tenant_id, found) for found in identifiers]
 
-    def expired(self, settings: LakeSettings, tenant_id: str, before: datetime) -> list[M]:
+    def expired(self, lake: Lake, tenant_id: str, before: datetime) -> list[M]:
         """Return the snapshots published earlier than `before`, the current one never."""
-        current = self.current(settings, tenant_id)
+        current = self.current(lake, tenant_id)
         kept = None if current is None else current.snapshot_id
         return [
             found
-            for found in self.all_of(settings, tenant_id)
+            for found in self.all_of(lake, tenant_id)
             if found.created_at < before and found.snapshot_id != kept
         ]
 
-    def forget(self, settings: LakeSettings, manifest: M) -> None:
+    def forget(self, lake: Lake, manifest: M) -> None:
         """Delete a manifest: the snapshot pins nothing any more. Safe to repeat."""
-        folder = self._folder(settings, manifest.tenant_id)
+        folder = self._folder(lake, manifest.tenant_id)
         folder.delete(f"{manifest.snapshot_id}.json")
 
-    def withdraw(self, settings: LakeSettings, manifest: M, now: datetime) -> None:
+    def withdraw(self, lake: Lake, manifest: M, now: datetime) -> None:
         """Note that a snapshot's rows cannot be read any more. Safe to repeat."""
-        folder = self._folder(settings, manifest.tenant_id)
+        folder = self._folder(lake, manifest.tenant_id)
         noted = manifest.model_copy(update={"withdrawn_at": now})
         folder.write(f"{manifest.snapshot_id}.json", to_json(noted))
 
-    def _folder(self, settings: LakeSettings, tenant_id: str) -> ObjectFolder:
-        return open_folder(settings, f"{self.folder}/{check_tenant_id(tenant_id)}")
+    def _folder(self, lake: Lake, tenant_id: str) -> ObjectFolder:
+        return lake.folder(f"{self.folder}/{check_tenant_id(tenant_id)}")
 
 
 def to_json(manifest: Manifest) -> bytes:

@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lakehouse.errors import EtaError
 from lakehouse.training.manifest import Column
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-
-    from lakehouse.settings import LakeSettings
 
 _WATERMARK: Final = "eta.watermark."
 _PARAMETERS: Final = "eta.parameters"
@@ -31,18 +28,6 @@ class BuiltWith:
         """The `cutoff` variable of the run; None when everything that was known counted."""
         cutoff = json.loads(self.parameters or "{}").get("cutoff")
         return None if cutoff in (None, "None") else str(cutoff)
-
-
-def open_derived(settings: LakeSettings, table: str) -> DeltaTable:
-    """Return the newest version of `schema.table`; raise `EtaError` before its first build."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
-
-    location = f"{settings.lake}/{path_of(table)}"
-    try:
-        return DeltaTable(location, storage_options=settings.storage_options)
-    except TableNotFoundError as error:
-        raise EtaError(f"{table} does not exist yet", remedy="run `eta prepare`") from error
 
 
 def path_of(table: str) -> str:

@@ -9,7 +9,8 @@ from typing import Final
 
 from lakehouse.control.opening import existing_database
 from lakehouse.settings import LakeSettings
-from lakehouse.spark.session import lake_location, open_local_session
+from lakehouse.spark.session import open_local_session
+from lakehouse.storage.lake import Lake
 from lakehouse.training.writing import is_writing, show_tenant_settings, writing_models
 
 LAKE_CONTENT: Final = "ETA_LAKE_CONTENT"
@@ -40,10 +41,10 @@ def prepare_target(settings: LakeSettings, target: str, *, writes: bool = False)
     if not is_shown:
         with existing_database(settings) as database:
             if database is not None:
-                show_tenant_settings(settings, database)
+                show_tenant_settings(Lake(settings), database)
 
 
-def hand_over_lake(settings: LakeSettings, target: str) -> None:
+def hand_over_lake(lake: Lake, target: str) -> None:
     """Tell the macros of this dbt command where the lake is and which tables are in it.
 
     They make these known to a server through dbt's own connection, however that logs in. The
@@ -53,8 +54,8 @@ def hand_over_lake(settings: LakeSettings, target: str) -> None:
 
     from lakehouse.storage.schemas import find_tables
 
-    tables = {} if target == "dev" else find_tables(settings)
-    content = {"location": lake_location(settings), "tables": tables}
+    tables = {} if target == "dev" else find_tables(lake)
+    content = {"location": lake.uri(), "tables": tables}
     environment = get_invocation_context().env
     assert isinstance(environment, dict), "dbt keeps the variables of a command in a mapping"
     environment[LAKE_CONTENT] = json.dumps(content)

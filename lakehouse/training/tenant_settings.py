@@ -4,25 +4,22 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import pyarrow as pa
+from deltalake import write_deltalake
 
 from lakehouse.contracts.tables import OPS_TENANT_SETTINGS, TENANT_SETTINGS
 from lakehouse.contracts.tenant import TenantSettings
-from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 
 
 def publish_tenant_settings(
-    lake: LakeSettings, tenants: Mapping[str, TenantSettings], now: datetime
+    lake: Lake, tenants: Mapping[str, TenantSettings], now: datetime
 ) -> int:
     """Append a version for each tenant whose training settings changed; return how many did.
 
     The newest version counts; older ones stay, so that a run knows which tenants changed. The table
     must exist. Two processes at once may both append a version with the same content: harmless.
     """
-    from deltalake import write_deltalake
-
-    from lakehouse.storage.tables import open_table
-
-    table = open_table(lake, OPS_TENANT_SETTINGS)
+    table = lake.table(OPS_TENANT_SETTINGS)
     held = _newest_versions(table.to_pyarrow_table())
     changed = []
     for tenant_id, settings in sorted(tenants.items()):

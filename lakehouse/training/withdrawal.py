@@ -6,44 +6,38 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.fs as pafs
+from deltalake.exceptions import DeltaError
 
-from lakehouse.storage.staging import table_filesystem
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.stores import table_filesystem
 from lakehouse.training.snapshots import EVALUATION_SETS, TRAINING_SETS, Snapshots
 
 if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.manifest import Manifest
 
 _KINDS: Final[tuple[Snapshots[Any], ...]] = (TRAINING_SETS, EVALUATION_SETS)
 
 
-def withdraw_broken(settings: LakeSettings, tenant_id: str, now: datetime) -> list[str]:
+def withdraw_broken(lake: Lake, tenant_id: str, now: datetime) -> list[str]:
     """Withdraw a tenant's snapshots of which a data file is gone; return their ids.
 
     Safe to repeat. The current one is withdrawn as well: publish anew afterwards.
     """
     withdrawn = []
     for kind in _KINDS:
-        if tenant_id not in kind.tenants(settings):
+        if tenant_id not in kind.tenants(lake):
             continue
-        for manifest in kind.all_of(settings, tenant_id):
-            if manifest.withdrawn_at is None and _is_broken(settings, manifest):
-                kind.withdraw(settings, manifest, now)
+        for manifest in kind.all_of(lake, tenant_id):
+            if manifest.withdrawn_at is None and _is_broken(lake, manifest):
+                kind.withdraw(lake, manifest, now)
                 withdrawn.append(manifest.snapshot_id)
     return withdrawn
 
 
-def _is_broken(settings: LakeSettings, manifest: Manifest) -> bool:
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
-
+def _is_broken(lake: Lake, manifest: Manifest) -> bool:
     for pinned in manifest.pinned.values():
         try:
-            table = DeltaTable(
-                f"{settings.lake}/{pinned.location}",
-                version=pinned.version,
-                storage_options=settings.storage_options,
-            )
+            table = lake.table(pinned.location, pinned.version)
         except DeltaError:  # its log was shortened
             return True
         files = table.get_add_actions(flatten=True)

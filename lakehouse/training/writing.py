@@ -14,6 +14,7 @@ from typing import Final
 from lakehouse.control.database import ControlDatabase
 from lakehouse.control.opening import existing_database
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.retired import remove_retired_tables
 from lakehouse.storage.tables import ensure_tables
 
@@ -64,15 +65,16 @@ def writing_models(
         with found.run_lock.kept(name, is_of_process=is_own):
             _written.add(settings.control_url)
             try:
-                ensure_tables(settings)
-                remove_retired_tables(settings)
-                show_tenant_settings(settings, found)
+                lake = Lake(settings)
+                ensure_tables(lake)
+                remove_retired_tables(lake)
+                show_tenant_settings(lake, found)
                 yield
             finally:
                 _written.discard(settings.control_url)
 
 
-def show_tenant_settings(settings: LakeSettings, database: ControlDatabase) -> None:
+def show_tenant_settings(lake: Lake, database: ControlDatabase) -> None:
     """Show the models the tenants' newest settings."""
     from lakehouse.training.tenant_settings import publish_tenant_settings
 
@@ -80,4 +82,4 @@ def show_tenant_settings(settings: LakeSettings, database: ControlDatabase) -> N
         tenant.tenant_id: database.tenant_settings(tenant.tenant_id)
         for tenant in database.tenants.list()
     }
-    publish_tenant_settings(settings, tenants, datetime.now(UTC))
+    publish_tenant_settings(lake, tenants, datetime.now(UTC))

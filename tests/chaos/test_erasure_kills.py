@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from tests.support.erasure import ErasableLake
 from tests.support.erasure_kills import kill_erasure
@@ -16,5 +17,5 @@ def test_an_erasure_that_is_killed_is_finished_by_the_next(tmp_path: Path) -> No
     rng = random.Random(7)
     killed = [kill_erasure(lake, rng, 0.5) for _ in range(3)]
     assert any(one.was_alive for one in killed)
-    assert not check_ledger(lake.settings).wrong
+    assert not check_ledger(Lake(lake.settings)).wrong
     lake.close()

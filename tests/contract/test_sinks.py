@@ -24,7 +24,9 @@ from lakehouse.contracts.tables import (
 )
 from lakehouse.contracts.tenant import DataType
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
+from tests.support.gcs import lake_on_gcs
 from tests.support.s3 import lake_on_s3
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 5, tzinfo=UTC)
@@ -41,13 +43,13 @@ class Backend:
 
 def delta_backend(settings: LakeSettings) -> Backend:
     """Delta on disk or in an object store."""
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
 
     def rows(spec: TableSpec) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = open_table(settings, spec).to_pyarrow_table().to_pylist()
+        found: list[dict[str, Any]] = Lake(settings).table(spec).to_pyarrow_table().to_pylist()
         return found
 
-    return Backend(DeltaSink(settings), lambda: DeltaSink(settings), rows)
+    return Backend(DeltaSink(Lake(settings)), lambda: DeltaSink(Lake(settings)), rows)
 
 
 def memory_backend() -> Backend:
@@ -68,13 +70,16 @@ def memory_backend() -> Backend:
     return Backend(sink, lambda: sink, rows)
 
 
-@pytest.fixture(params=["memory", "delta", "s3"])
+@pytest.fixture(params=["memory", "delta", "s3", pytest.param("gs", marks=pytest.mark.nightly)])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     """Every backend in turn."""
     if request.param == "memory":
         return memory_backend()
     if request.param == "delta":
         return delta_backend(LakeSettings(home=tmp_path))
+    if request.param == "gs":
+        url = request.getfixturevalue("gcs")
+        return delta_backend(lake_on_gcs(url, tmp_path, f"sinks/{tmp_path.name}"))
     server = request.getfixturevalue("s3")
     return delta_backend(lake_on_s3(server, tmp_path, f"sinks/{tmp_path.name}"))
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import PROJECT_DIR
-from tests.support.lake import Lake
+from tests.support.lake import SessionLake
 from tests.support.orchestration import LATER, SMALL, Orchestra, moments, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
@@ -51,7 +51,7 @@ def test_the_tenant_with_bad_rows_is_held_back_and_the_other_published(
 def test_with_nothing_new_nothing_is_written_and_freshness_is_checked(
     orchestra: Orchestra, resumed: dict[str, Any]
 ) -> None:
-    files, before = Lake(orchestra.settings).data_files(), orchestra.snapshots()
+    files, before = SessionLake(orchestra.settings).data_files(), orchestra.snapshots()
     result = orchestra.run_dag(SMALL, "small_training", when=LATER)
     found = states(result)
     assert {found[name] for name in found if name.startswith(("staging", "training"))} == {
@@ -59,7 +59,7 @@ def test_with_nothing_new_nothing_is_written_and_freshness_is_checked(
     }
     assert (found["nothing_new"], found["freshness"], found["end"]) == ("success",) * 3
     assert result["assets"] == []
-    assert Lake(orchestra.settings).data_files() == files
+    assert SessionLake(orchestra.settings).data_files() == files
     assert orchestra.snapshots() == before
 
 

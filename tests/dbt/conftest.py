@@ -10,13 +10,13 @@ from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import open_local_session
 from tests.conftest import PROJECT_DIR
 from tests.support.gate import store_gate_tenants
-from tests.support.lake import Lake, generate_code
+from tests.support.lake import SessionLake, generate_code
 from tests.support.split_tenants import store_split_tenants
 from tests.support.tenants import store_tenants
 
 
 @pytest.fixture(scope="session")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionLake]:
     home = tmp_path_factory.mktemp("eta")
     environment = {
         "ETA_PROJECT_DIR": str(PROJECT_DIR),
@@ -29,7 +29,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     try:
         settings = LakeSettings()
         generate_code(open_local_session(settings), wanted=False)
-        yield Lake(settings)
+        yield SessionLake(settings)
         SparkSession.active().stop()
     finally:
         os.environ.clear()
@@ -37,7 +37,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
 
 
 @pytest.fixture(scope="session")
-def built(lake: Lake) -> dict:
+def built(lake: SessionLake) -> dict:
     """The tenants that modules do not change, stored and built once for all that ask."""
     expected = store_tenants(lake) | {"splits": store_split_tenants(lake)}
     store_gate_tenants(lake)

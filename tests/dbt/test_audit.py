@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from lakehouse.cli.main import app
 from lakehouse.training.audit import run_audit
-from tests.support.lake import Lake
+from tests.support.lake import SessionLake
 from tests.support.tenants import LEAKY
 
 # check → the table it looks at, and what a trap would have put there
@@ -64,7 +64,7 @@ ALSO = {
 
 
 @pytest.fixture(scope="module")
-def planted(lake: Lake, built: dict) -> SparkSession:
+def planted(lake: SessionLake, built: dict) -> SparkSession:
     """Tables that are clean by every check, then hold every trap; no build comes after them."""
     assert [check for check in run_audit(lake.settings) if not check.passed] == []
     session = SparkSession.active()
@@ -74,7 +74,9 @@ def planted(lake: Lake, built: dict) -> SparkSession:
     return session
 
 
-def test_every_check_catches_its_trap_and_no_other(lake: Lake, planted: SparkSession) -> None:
+def test_every_check_catches_its_trap_and_no_other(
+    lake: SessionLake, planted: SparkSession
+) -> None:
     checks = run_audit(lake.settings, cutoff=CUTOFF)
     caught = {}
     for check in checks:

@@ -3,10 +3,10 @@
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.support.lake import Lake
+from tests.support.lake import SessionLake
 
 
-def test_a_table_can_be_replaced_by_others_with_other_columns(lake: Lake) -> None:
+def test_a_table_can_be_replaced_by_others_with_other_columns(lake: SessionLake) -> None:
     """What `dbt run --full-refresh` does after each change of columns: partition column last."""
     session = SparkSession.active()
     for columns in ("1 as a", "1 as a, 2 as b", "1 as a", "1 as a, 2 as c"):
@@ -20,7 +20,7 @@ def test_a_table_can_be_replaced_by_others_with_other_columns(lake: Lake) -> Non
 
 @pytest.mark.parametrize("is_feed_first", [True, False], ids=["feed first", "table first"])
 def test_a_table_and_its_change_feed_are_two_relations_in_one_statement(
-    lake: Lake, is_feed_first: bool
+    lake: SessionLake, is_feed_first: bool
 ) -> None:
     """By name they would be one, whichever comes first, and a run would read wrong rows."""
     session = SparkSession.active()

@@ -15,11 +15,12 @@ from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.verify import search
 from lakehouse.privacy.worker import Worker
 from lakehouse.spark.scratch import scratch_dir
+from lakehouse.storage.lake import Lake
 from lakehouse.training.build import ON_REQUEST
 from lakehouse.training.publish import current_snapshot, list_snapshots, publish
 from lakehouse.training.rows import tenant_batches
 from tests.support.erasure import person
-from tests.support.lake import NOON, Lake, interaction, item
+from tests.support.lake import NOON, SessionLake, interaction, item
 
 TENANT = "forgetful"
 
@@ -52,7 +53,7 @@ def events(users: list[str], first: int, last: int) -> list[dict]:
     ]
 
 
-def others(lake: Lake, gone: str) -> dict[str, pl.DataFrame]:
+def others(lake: SessionLake, gone: str) -> dict[str, pl.DataFrame]:
     """Everybody else's rows of the tables that hold rows of users alone."""
     return {
         name: lake.table(name, TENANT).filter(pl.col("user_id") != gone)
@@ -62,7 +63,7 @@ def others(lake: Lake, gone: str) -> dict[str, pl.DataFrame]:
 
 @pytest.mark.spark
 def test_a_person_is_erased_from_the_models_beside_everybody_else(
-    lake: Lake, tmp_path: Path
+    lake: SessionLake, tmp_path: Path
 ) -> None:
     gone, users = person(), [person() for _ in range(4)]
     lake.store_items(TENANT, [item(f"i{n}") for n in range(12)])
@@ -85,7 +86,7 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     assert {name for name in PERSONAL if not rows.get(name)} == set()
     found = search(lake.settings, database, TENANT, IdentifierPatterns([gone]))
     # not even a mention: no log of a table, its checkpoints included, holds an identifier
-    scratch = str(scratch_dir(lake.settings))  # of the Spark that still runs in this process
+    scratch = str(scratch_dir(Lake(lake.settings)))  # of the Spark that still runs in this process
     assert [one for one in found.mentions if not one.path.startswith(scratch)] == []
     assert found.findings == ()
     assert found.files["table log"] > 20
@@ -93,11 +94,15 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
         assert frame.equals(before[name]), name
     assert certificate["snapshots_withdrawn"] == [first.snapshot_id]
     with pytest.raises(EtaError, match="withdrawn"):
-        list(tenant_batches(lake.settings, list_snapshots(lake.settings, TENANT)[0], _DATA))
-    current = current_snapshot(lake.settings, TENANT)
+        list(
+            tenant_batches(
+                Lake(lake.settings), list_snapshots(Lake(lake.settings), TENANT)[0], _DATA
+            )
+        )
+    current = current_snapshot(Lake(lake.settings), TENANT)
     assert current is not None
     assert current.withdrawn_at is None
-    seen = pl.concat(tenant_batches(lake.settings, current, _DATA))
+    seen = pl.concat(tenant_batches(Lake(lake.settings), current, _DATA))
     assert set(seen["user_id"]) == set(users)
 
     # the next run reads what changed since, and misses nothing that was taken away
@@ -108,13 +113,13 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
 
 
 @pytest.mark.spark
-def test_what_spark_writes_is_below_the_home_and_its_owners_alone(lake: Lake) -> None:
+def test_what_spark_writes_is_below_the_home_and_its_owners_alone(lake: SessionLake) -> None:
     lake.store("private", events(["u1"], 0, 4))
     lake.dbt("run", "--select", "stg_interactions")
     session = SparkSession.getActiveSession()
     assert session is not None
     session.sql("select count(*), tenant_id from raw.interactions group by tenant_id").collect()
-    scratch = scratch_dir(lake.settings)
+    scratch = scratch_dir(Lake(lake.settings))
     assert any(path.name.startswith("blockmgr-") for path in scratch.iterdir())
     written = [scratch, *scratch.rglob("*"), *Path(lake.settings.lake, "staging").rglob("*")]
     open_to_others = {path for path in written if path.stat().st_mode & 0o077}

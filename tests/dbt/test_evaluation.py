@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.contracts.tenant import EvaluationSettings
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 from lakehouse.training.build import ON_REQUEST, build
 from lakehouse.training.content_hash import EVALUATED, ContentHash
 from lakehouse.training.evaluation import make_evaluations
@@ -20,7 +21,7 @@ from lakehouse.training.export.run import ExportFormat, export_snapshot
 from lakehouse.training.manifest import EvaluationManifest
 from lakehouse.training.snapshots import EVALUATION_SETS
 from tests.support import reference
-from tests.support.lake import NOON, Lake
+from tests.support.lake import NOON, SessionLake
 from tests.support.reference_split import Expected, boundaries
 from tests.support.split_tenants import SPLITS
 
@@ -33,7 +34,7 @@ def expected(built: dict) -> dict[str, Expected]:
     return built["splits"]
 
 
-def publish(lake: Lake, tenants: Iterable[str]) -> dict[str, EvaluationManifest]:
+def publish(lake: SessionLake, tenants: Iterable[str]) -> dict[str, EvaluationManifest]:
     """Publish what the tables hold."""
     wanted = {name: SPLITS[name] for name in tenants}
     made = make_evaluations(lake.settings, wanted, lambda _: None, lambda: datetime.now(UTC))
@@ -41,20 +42,20 @@ def publish(lake: Lake, tenants: Iterable[str]) -> dict[str, EvaluationManifest]
 
 
 @pytest.fixture(scope="module")
-def made(lake: Lake, expected: dict[str, Expected]) -> dict[str, EvaluationManifest]:
+def made(lake: SessionLake, expected: dict[str, Expected]) -> dict[str, EvaluationManifest]:
     """One build for all, with the tests of its tables."""
     requests = {name: split.model_dump(mode="json") for name, split in SPLITS.items()}
     lake.build(select=[ON_REQUEST], variables={"evaluation": requests})
     return publish(lake, SPLITS)
 
 
-def data(lake: Lake, tenant: str) -> pl.DataFrame:
+def data(lake: SessionLake, tenant: str) -> pl.DataFrame:
     return lake.table("evaluation.evaluation_data", tenant)
 
 
 @pytest.mark.parametrize("tenant", SPLITS)
 def test_the_rows_are_those_of_the_reference(
-    lake: Lake, expected: dict[str, Expected], made: dict, tenant: str
+    lake: SessionLake, expected: dict[str, Expected], made: dict, tenant: str
 ) -> None:
     rows, wanted = data(lake, tenant), expected[tenant]
     pairs = ("user_id", "item_id")
@@ -72,7 +73,7 @@ def test_the_rows_are_those_of_the_reference(
 
 @pytest.mark.parametrize("tenant", SPLITS)
 def test_negatives_are_drawn_from_what_training_may_know(
-    lake: Lake, expected: dict[str, Expected], made: dict, tenant: str
+    lake: SessionLake, expected: dict[str, Expected], made: dict, tenant: str
 ) -> None:
     drawn = defaultdict(list)
     sampled = data(lake, tenant).filter(pl.col("negative_type") == "sampled")
@@ -88,7 +89,7 @@ def test_negatives_are_drawn_from_what_training_may_know(
         assert {row["sampling_probability"] for row in rows} == {wanted / len(eligible[pair])}
 
 
-def test_what_is_taken_later_is_drawn_as_often_as_anything(lake: Lake, made: dict) -> None:
+def test_what_is_taken_later_is_drawn_as_often_as_anything(lake: SessionLake, made: dict) -> None:
     """Else its absence among the negatives would tell what the test holds."""
     rows = data(lake, "split-time")
     held_out = rows.filter(pl.col("split") != "train").select("user_id", "item_id")
@@ -98,7 +99,7 @@ def test_what_is_taken_later_is_drawn_as_often_as_anything(lake: Lake, made: dic
 
 @pytest.mark.parametrize("tenant", SPLITS)
 def test_the_cold_are_marked_and_popularity_is_trains(
-    lake: Lake, expected: dict[str, Expected], made: dict, tenant: str
+    lake: SessionLake, expected: dict[str, Expected], made: dict, tenant: str
 ) -> None:
     wanted = expected[tenant]
     for row in data(lake, tenant).iter_rows(named=True):
@@ -110,7 +111,7 @@ def test_the_cold_are_marked_and_popularity_is_trains(
 
 
 def test_the_manifest_holds_the_split_and_what_the_rows_are(
-    lake: Lake, expected: dict[str, Expected], made: dict[str, EvaluationManifest]
+    lake: SessionLake, expected: dict[str, Expected], made: dict[str, EvaluationManifest]
 ) -> None:
     for tenant, manifest in made.items():
         rows = data(lake, tenant).with_columns(tenant_id=pl.lit(tenant))
@@ -136,7 +137,7 @@ def test_the_manifest_holds_the_split_and_what_the_rows_are(
 
 
 @pytest.fixture(scope="module")
-def again(lake: Lake, made: dict[str, EvaluationManifest]) -> dict[str, pl.DataFrame]:
+def again(lake: SessionLake, made: dict[str, EvaluationManifest]) -> dict[str, pl.DataFrame]:
     """The rows before a second run: of one tenant the same request, of one a senseless one."""
     before = {name: data(lake, name) for name in SPLITS}
     session = SparkSession.active()
@@ -157,16 +158,16 @@ def again(lake: Lake, made: dict[str, EvaluationManifest]) -> dict[str, pl.DataF
 
 
 def test_the_same_request_gives_the_same_rows_and_no_second_snapshot(
-    lake: Lake, made: dict[str, EvaluationManifest], again: dict[str, pl.DataFrame]
+    lake: SessionLake, made: dict[str, EvaluationManifest], again: dict[str, pl.DataFrame]
 ) -> None:
     """With other shuffle partitions, too."""
     assert data(lake, "split-time").equals(again["split-time"])
     assert publish(lake, ["split-time"]) == {"split-time": made["split-time"]}
-    assert EVALUATION_SETS.all_of(lake.settings, "split-time") == [made["split-time"]]
+    assert EVALUATION_SETS.all_of(Lake(lake.settings), "split-time") == [made["split-time"]]
 
 
 def test_a_run_leaves_the_rows_of_other_tenants_alone(
-    lake: Lake, again: dict[str, pl.DataFrame]
+    lake: SessionLake, again: dict[str, pl.DataFrame]
 ) -> None:
     for name in ("split-users", "split-frequent", "split-tied"):
         assert data(lake, name).equals(again[name])
@@ -174,21 +175,23 @@ def test_a_run_leaves_the_rows_of_other_tenants_alone(
 
 
 def test_a_split_that_leaves_nothing_to_predict_is_not_published(
-    lake: Lake, made: dict[str, EvaluationManifest], again: dict[str, pl.DataFrame]
+    lake: SessionLake, made: dict[str, EvaluationManifest], again: dict[str, pl.DataFrame]
 ) -> None:
-    assert EVALUATION_SETS.all_of(lake.settings, "split-asked") == [made["split-asked"]]
+    assert EVALUATION_SETS.all_of(Lake(lake.settings), "split-asked") == [made["split-asked"]]
 
 
 def test_an_export_reads_the_version_that_is_pinned(
-    lake: Lake, made: dict[str, EvaluationManifest], again: dict, tmp_path: Any
+    lake: SessionLake, made: dict[str, EvaluationManifest], again: dict, tmp_path: Any
 ) -> None:
     manifest = made["split-asked"]
-    export_snapshot(lake.settings, manifest, ExportFormat.PARQUET, tmp_path / "out")
+    export_snapshot(Lake(lake.settings), manifest, ExportFormat.PARQUET, tmp_path / "out")
     found = pl.read_parquet(tmp_path / "out/evaluation_data/*/*/*/*.parquet")
     assert found.height == manifest.row_count
 
 
-def test_a_build_for_which_nobody_asked_leaves_the_tables_alone(lake: Lake, made: dict) -> None:
+def test_a_build_for_which_nobody_asked_leaves_the_tables_alone(
+    lake: SessionLake, made: dict
+) -> None:
     def versions() -> list[int]:
         folder = f"{lake.settings.lake}/evaluation/evaluation"
         return [DeltaTable(f"{folder}_{name}").version() for name in TABLES]
@@ -215,7 +218,7 @@ def test_a_build_for_which_nobody_asked_leaves_the_tables_alone(lake: Lake, made
     ],
 )
 def test_a_request_that_makes_no_sense_never_reaches_sql(
-    lake: Lake, made: dict, tenant: str, wanted: dict, told: list[str]
+    lake: SessionLake, made: dict, tenant: str, wanted: dict, told: list[str]
 ) -> None:
     with pytest.raises(EtaError) as error:
         build(lake.settings, select=[ON_REQUEST], variables={"evaluation": {tenant: wanted}})
@@ -223,7 +226,7 @@ def test_a_request_that_makes_no_sense_never_reaches_sql(
         assert text in str(error.value)
 
 
-def test_the_models_own_unit_tests_pass(lake: Lake, made: dict) -> None:
+def test_the_models_own_unit_tests_pass(lake: SessionLake, made: dict) -> None:
     variables = json.dumps({"evaluation": {"a": {}}})
     outcome = lake.dbt("test", "--select", f"test_type:unit,{ON_REQUEST}", "--vars", variables)
     assert len(outcome.result) >= 7

@@ -7,8 +7,8 @@ from pyspark.sql import SparkSession
 
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.retention.expiry import drop_expired_files, expire_rows
-from lakehouse.storage.tables import open_table
-from tests.support.lake import DERIVED_TABLES, Lake, interaction
+from lakehouse.storage.lake import Lake
+from tests.support.lake import DERIVED_TABLES, SessionLake, interaction
 
 TENANT = "aging"
 OLD = datetime.now(UTC) - timedelta(days=400)
@@ -34,7 +34,7 @@ def forget_hashes(session: SparkSession) -> None:
     )
 
 
-def test_what_expires_in_raw_stays_in_the_models(lake: Lake) -> None:
+def test_what_expires_in_raw_stays_in_the_models(lake: SessionLake) -> None:
     lake.store(
         TENANT,
         [interaction("e1", event_time=OLD), interaction("e2", "u2", event_time=OLD)],
@@ -48,14 +48,14 @@ def test_what_expires_in_raw_stays_in_the_models(lake: Lake) -> None:
     assert before["ops.staging_conflicts"].height == 1
 
     now = datetime.now(UTC)
-    (gone,) = expire_rows(lake.settings, {}, now, tenant_id=TENANT)
+    (gone,) = expire_rows(Lake(lake.settings), {}, now, tenant_id=TENANT)
     assert gone.rows == 3
-    assert drop_expired_files(lake.settings, now + timedelta(days=2)) == 2
+    assert drop_expired_files(Lake(lake.settings), now + timedelta(days=2)) == 2
     session = SparkSession.active()
     session.sql("refresh table raw.interactions")
     count = f"select count(*) as n from raw.interactions where tenant_id = '{TENANT}'"
     assert session.sql(count).collect()[0].n == 1
-    table = open_table(lake.settings, RAW_INTERACTIONS)
+    table = Lake(lake.settings).table(RAW_INTERACTIONS)
     assert table.to_pyarrow_table(filters=[("tenant_id", "=", TENANT)]).num_rows == 1
 
     forget_hashes(session)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support import reference_features as reference
-from tests.support.lake import Lake
+from tests.support.lake import SessionLake
 
 TENANT = "modelled"
 
@@ -17,7 +17,7 @@ def near(row: dict[str, Any], names: Any) -> dict[str, Any]:
     }
 
 
-def held(lake: Lake, table: str, *key: str) -> dict[Any, dict[str, Any]]:
+def held(lake: SessionLake, table: str, *key: str) -> dict[Any, dict[str, Any]]:
     rows = lake.table(table, TENANT).to_dicts()
     found = {tuple(row[name] for name in key): row for row in rows}
     assert len(found) == len(rows) > 0
@@ -41,7 +41,7 @@ def item_history(built: dict) -> dict:
 
 
 def test_a_users_history_counts_what_had_happened_by_each_time(
-    lake: Lake, user_history: dict
+    lake: SessionLake, user_history: dict
 ) -> None:
     found = held(lake, "features.user_feature_history", "user_id", "as_of")
     compare(found, user_history)
@@ -51,14 +51,14 @@ def test_a_users_history_counts_what_had_happened_by_each_time(
 
 
 def test_an_items_history_counts_what_had_happened_by_each_hours_end(
-    lake: Lake, item_history: dict
+    lake: SessionLake, item_history: dict
 ) -> None:
     compare(held(lake, "features.item_feature_history", "item_id", "as_of"), item_history)
     assert any(row["conversion_rate"] for row in item_history.values())
 
 
 def test_current_features_are_the_newest_of_the_history(
-    lake: Lake, user_history: dict, item_history: dict
+    lake: SessionLake, user_history: dict, item_history: dict
 ) -> None:
     users, items = {}, {}
     for key, state in sorted(user_history.items(), key=lambda entry: entry[0][1]):
@@ -69,7 +69,9 @@ def test_current_features_are_the_newest_of_the_history(
     compare(held(lake, "features.item_features", "item_id"), items)
 
 
-def test_an_interaction_has_the_category_and_price_of_its_own_time(lake: Lake, built: dict) -> None:
+def test_an_interaction_has_the_category_and_price_of_its_own_time(
+    lake: SessionLake, built: dict
+) -> None:
     found = held(lake, "features.enriched_interactions", "event_id")
     known = {row["item_id"] for row in built["items"]}
     for row in built["staged"]:
@@ -86,7 +88,7 @@ def test_an_interaction_has_the_category_and_price_of_its_own_time(lake: Lake, b
 
 
 def test_an_example_sees_its_user_and_item_as_they_were_strictly_before(
-    lake: Lake, user_history: dict, item_history: dict
+    lake: SessionLake, user_history: dict, item_history: dict
 ) -> None:
     examples = lake.table("training.training_examples", TENANT).to_dicts()
     assert len(examples) == lake.table("training.training_data", TENANT).height
@@ -109,7 +111,7 @@ def test_an_example_sees_its_user_and_item_as_they_were_strictly_before(
     assert seen == {("user_", True), ("user_", False), ("item_", True), ("item_", False)}
 
 
-def test_a_users_history_ends_before_the_event(lake: Lake, built: dict) -> None:
+def test_a_users_history_ends_before_the_event(lake: SessionLake, built: dict) -> None:
     found = held(lake, "training.user_histories", "user_id", "event_time")
     labelled = {
         (row["user_id"], row["event_time"])

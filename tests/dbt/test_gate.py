@@ -24,13 +24,13 @@ from tests.support.gate import (
     plant_below_raw,
     plant_in_raw,
 )
-from tests.support.lake import Lake
+from tests.support.lake import SessionLake
 
 CHECKS = PROJECT_DIR / "soda_checks"
 
 
 @pytest.fixture(scope="module")
-def settings(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> LakeSettings:
+def settings(lake: SessionLake, tmp_path_factory: pytest.TempPathFactory) -> LakeSettings:
     """The lake's settings with a control database: some tenants have thresholds of their own."""
     folder = tmp_path_factory.mktemp("gate")
     settings = LakeSettings(home=folder, lake_uri=lake.settings.lake)
@@ -42,7 +42,7 @@ def settings(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> LakeSettin
 
 
 @pytest.fixture(scope="module")
-def results(lake: Lake, settings: LakeSettings, built: dict) -> dict[str, GateResult]:
+def results(lake: SessionLake, settings: LakeSettings, built: dict) -> dict[str, GateResult]:
     """Every tenant's verdict once the defects are planted; no build comes after them."""
     session = open_local_session(lake.settings)
     before = run_gate(settings, list(BROKEN))
@@ -130,7 +130,7 @@ def test_a_failure_has_up_to_five_rows_with_their_identifiers_masked(
 
 
 def test_each_command_to_see_more_is_a_statement_that_runs(
-    lake: Lake, results: dict[str, GateResult]
+    lake: SessionLake, results: dict[str, GateResult]
 ) -> None:
     session = open_local_session(lake.settings)
     seen = set()
@@ -197,7 +197,7 @@ def test_a_tenant_without_rows_passes_and_an_unknown_one_is_an_error(
 
 
 def test_a_missing_column_fails_every_tenant(
-    lake: Lake, settings: LakeSettings, results: dict[str, GateResult]
+    lake: SessionLake, settings: LakeSettings, results: dict[str, GateResult]
 ) -> None:
     session = open_local_session(lake.settings)
     name = "training.training_counts"
@@ -234,7 +234,7 @@ def test_a_lake_that_was_never_built_is_an_error(tmp_path: Path) -> None:
 
 
 def test_tables_of_another_shape_are_never_a_pass(
-    lake: Lake, settings: LakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lake: SessionLake, settings: LakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when the first layer cannot be measured and no tenant was ever added."""
     finding = Finding("columns", "raw", "raw.items", False, {"see": "look"}, measured="all wrong")

@@ -12,13 +12,13 @@ from lakehouse.errors import EtaError
 from lakehouse.quality.soda import scan
 from lakehouse.spark.session import open_local_session
 from tests.conftest import PROJECT_DIR
-from tests.support.lake import Lake
+from tests.support.lake import SessionLake
 
 CONFIGURATION = PROJECT_DIR / "soda_checks" / "configuration.yml"
 
 
 @pytest.fixture
-def scanned(lake: Lake, tmp_path: Path) -> Callable[..., object]:
+def scanned(lake: SessionLake, tmp_path: Path) -> Callable[..., object]:
     """Runs one check on a view of as many tenants as are asked for."""
     session = open_local_session(lake.settings)
 
@@ -51,7 +51,7 @@ def test_what_soda_cannot_evaluate_is_an_error_and_says_nothing_of_the_data(
     assert "secret-" not in str(raised.value) + caplog.text
 
 
-def test_no_check_at_all_is_an_error(lake: Lake, tmp_path: Path) -> None:
+def test_no_check_at_all_is_an_error(lake: SessionLake, tmp_path: Path) -> None:
     (tmp_path / "empty.yml").write_text("checks for gate_scanned: []\n")
     with pytest.raises(EtaError, match="could not be run"):
         scan(open_local_session(lake.settings), [tmp_path / "empty.yml"], CONFIGURATION)

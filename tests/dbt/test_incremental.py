@@ -14,9 +14,9 @@ from pyspark.sql import SparkSession
 
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.errors import EtaError
-from lakehouse.storage.tables import open_table
+from lakehouse.storage.lake import Lake
 from lakehouse.training.build import build
-from tests.support.lake import DERIVED_TABLES, NOON, Lake, interaction
+from tests.support.lake import DERIVED_TABLES, NOON, SessionLake, interaction
 from tests.support.stories import (
     EARLY,
     HOUR,
@@ -41,7 +41,7 @@ REWRITTEN = {"rewrite_rows": 0, "rewrite_share": 0}
 """Any touched user is enough to replace the rows of its tenant."""
 
 
-def contents(lake: Lake, tenants: list[str]) -> dict[tuple[str, str], pl.DataFrame]:
+def contents(lake: SessionLake, tenants: list[str]) -> dict[tuple[str, str], pl.DataFrame]:
     return {(table, name): lake.table(table, name) for table in DERIVED_TABLES for name in tenants}
 
 
@@ -63,7 +63,7 @@ def partly_sent(catalogue: list[dict], rng: random.Random) -> list[dict]:
 class Growth:
     """Tenants whose rows come in random batches: late, repeated, in conflict, in any order."""
 
-    def __init__(self, lake: Lake, rng: random.Random) -> None:
+    def __init__(self, lake: SessionLake, rng: random.Random) -> None:
         self.lake = lake
         self.rng = rng
         self.waiting: dict[str, list[list[dict]]] = {}
@@ -86,7 +86,7 @@ class Growth:
 
 
 @pytest.fixture(scope="module")
-def grown(lake: Lake) -> dict[tuple[str, str], pl.DataFrame]:
+def grown(lake: SessionLake) -> dict[tuple[str, str], pl.DataFrame]:
     """Tenants that grew over five rounds: a skipped, a killed, a rewriting, a narrowed run."""
     rng = random.Random(7)
     growth = Growth(lake, rng)
@@ -109,7 +109,7 @@ def grown(lake: Lake) -> dict[tuple[str, str], pl.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def refreshed(lake: Lake, grown: dict) -> dict[tuple[str, str], pl.DataFrame]:
+def refreshed(lake: SessionLake, grown: dict) -> dict[tuple[str, str], pl.DataFrame]:
     lake.dbt("run", "--full-refresh")
     return contents(lake, TENANTS)
 
@@ -119,7 +119,7 @@ def test_incremental_runs_equal_a_full_refresh(grown: dict, refreshed: dict) -> 
     assert all(grown["training.training_data", name].height > 0 for name in TENANTS)
 
 
-def commits(lake: Lake, table: str) -> list[dict]:
+def commits(lake: SessionLake, table: str) -> list[dict]:
     """The parameters of the writes into a table, the newest first."""
     history = DeltaTable(f"{lake.settings.lake}/{table}").history()
     return [entry["operationParameters"] for entry in history if entry["operation"] == "WRITE"]
@@ -129,7 +129,7 @@ def commits(lake: Lake, table: str) -> list[dict]:
     ("column", "table"), [("event_hour", "item_hours"), ("as_of", "item_feature_history")]
 )
 def test_items_are_merged_from_the_earliest_change_on(
-    lake: Lake, grown: dict, column: str, table: str
+    lake: SessionLake, grown: dict, column: str, table: str
 ) -> None:
     history = DeltaTable(f"{lake.settings.lake}/features/{table}").history()
     merges = [one["operationParameters"] for one in history if one["operation"] == "MERGE"]
@@ -138,7 +138,7 @@ def test_items_are_merged_from_the_earliest_change_on(
 
 @pytest.mark.parametrize("table", ["training_data", "training_examples", "training_users"])
 def test_touched_users_are_replaced_by_hash_and_most_of_a_tenant_as_a_whole(
-    lake: Lake, grown: dict, table: str
+    lake: SessionLake, grown: dict, table: str
 ) -> None:
     done = commits(lake, f"training/{table}")
     conditions = [one.get("replaceOnCond", one.get("predicate", "")) for one in done]
@@ -147,7 +147,7 @@ def test_touched_users_are_replaced_by_hash_and_most_of_a_tenant_as_a_whole(
     assert any("user_hash" not in text for text in conditions)
 
 
-def test_the_log_names_no_user(lake: Lake, grown: dict) -> None:
+def test_the_log_names_no_user(lake: SessionLake, grown: dict) -> None:
     """Conditions of commits stay in the log when a person's rows are gone."""
     users = {
         user
@@ -172,7 +172,7 @@ def test_the_log_names_no_user(lake: Lake, grown: dict) -> None:
             assert not [number for number in hashes if number in text]
 
 
-def test_every_column_is_documented(lake: Lake, grown: dict) -> None:
+def test_every_column_is_documented(lake: SessionLake, grown: dict) -> None:
     for folder in ("staging", "ops", "features", "training"):
         path = lake.settings.project / "dbt_project" / "models" / folder
         document = yaml.safe_load((path / f"_{folder}__models.yml").read_text())
@@ -187,7 +187,7 @@ def test_every_column_is_documented(lake: Lake, grown: dict) -> None:
             assert sorted(column["name"] for column in model["columns"]) == sorted(columns)
 
 
-def test_a_run_on_unchanged_data_writes_no_file(lake: Lake, refreshed: dict) -> None:
+def test_a_run_on_unchanged_data_writes_no_file(lake: SessionLake, refreshed: dict) -> None:
     before = lake.data_files()
     lake.build()
     assert lake.data_files() == before
@@ -199,7 +199,7 @@ QUIET = TENANTS[1]
 
 
 @pytest.fixture(scope="module")
-def stories(lake: Lake, refreshed: dict) -> Stories:
+def stories(lake: SessionLake, refreshed: dict) -> Stories:
     """A run for one tenant and one for all; one for a few models; a parent put back."""
 
     def users() -> dict[str, int]:
@@ -252,7 +252,7 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
     lake.store(QUIET, [interaction("one more", "u1", "i1", event_time=NOON)])
     lake.store("colliding", [interaction("more", active, "i2", "like", event_time=NOON + 5 * HOUR)])
     lake.store("losing", [interaction("e9", "u", "i9", "like", event_time=NOON + 9 * HOUR)])
-    raw = open_table(lake.settings, RAW_INTERACTIONS)
+    raw = Lake(lake.settings).table(RAW_INTERACTIONS)
     raw.delete("(tenant_id = 'losing' and event_id = 'e1') or tenant_id = 'turning'")
     lake.store("turning", [interaction("seen", "u", "i2", "view")])
     by_user = ("--vars", json.dumps(BY_USER))
@@ -261,7 +261,7 @@ def stories(lake: Lake, refreshed: dict) -> Stories:
     told.vanished.append(labels("vanishing"))
     told.turned = labels("turning")
     told.restored.append(items())
-    open_table(lake.settings, RAW_INTERACTIONS).delete("tenant_id = 'vanishing'")  # an erasure
+    Lake(lake.settings).table(RAW_INTERACTIONS).delete("tenant_id = 'vanishing'")  # an erasure
     chosen = ("--select", "+training_examples", "user_histories")
     outcome = lake.dbt("run", *chosen, *by_user)
     told.labels.append(labels())
@@ -340,7 +340,9 @@ def test_new_events_are_read_alone_and_repeated_ones_compared(stories: Stories) 
     assert "from raw.interactions" in stories.repeating
 
 
-def test_a_pair_that_becomes_positive_is_no_negative_any_more(lake: Lake, stories: Stories) -> None:
+def test_a_pair_that_becomes_positive_is_no_negative_any_more(
+    lake: SessionLake, stories: Stories
+) -> None:
     assert stories.labels == [[("i1", 0.0)], [("i1", 1.0)], [("i1", 1.0)]]
     assert lake.table("training.explicit_negatives", "moving").height == 0
 
@@ -349,7 +351,7 @@ def test_a_user_whose_rows_are_gone_leaves_every_table(stories: Stories) -> None
     assert stories.vanished == [[("i1", 0.0)], [("i1", 1.0)], []]
 
 
-def test_rows_that_are_gone_leave_the_tables_by_time(lake: Lake, stories: Stories) -> None:
+def test_rows_that_are_gone_leave_the_tables_by_time(lake: SessionLake, stories: Stories) -> None:
     """What is left begins later than what is gone, and an event came in the same run."""
     for table, name in (("enriched_interactions", "event_time"), ("user_feature_history", "as_of")):
         times = lake.table(f"features.{table}", "losing")[name].dt.hour().sort().to_list()
@@ -384,7 +386,7 @@ def test_an_item_that_a_user_only_views_is_no_negative_any_more(stories: Stories
     assert stories.negatives == [["i0", "i1", "i2"], ["i0", "i2"]]
 
 
-def test_seed_cutoff_and_vanished_rows(lake: Lake, stories: Stories) -> None:
+def test_seed_cutoff_and_vanished_rows(lake: SessionLake, stories: Stories) -> None:
     assert lake.table("training.explicit_negatives", "changing").height == 1
     assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1", "i2"]
     before = lake.table("training.sampled_negatives", TENANTS[2])
@@ -409,7 +411,7 @@ def test_seed_cutoff_and_vanished_rows(lake: Lake, stories: Stories) -> None:
     assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1", "i2"]
 
 
-def test_a_tenant_id_that_is_none_never_reaches_sql(lake: Lake) -> None:
+def test_a_tenant_id_that_is_none_never_reaches_sql(lake: SessionLake) -> None:
     """Which texts are none is told by the unit tests of the rule."""
     with pytest.raises((EtaError, AssertionError), match="tenant_id must be"):
         lake.dbt(
@@ -417,6 +419,6 @@ def test_a_tenant_id_that_is_none_never_reaches_sql(lake: Lake) -> None:
         )
 
 
-def test_the_models_own_unit_tests_pass(lake: Lake, grown: dict) -> None:
+def test_the_models_own_unit_tests_pass(lake: SessionLake, grown: dict) -> None:
     outcome = lake.dbt("test", "--select", "test_type:unit")
     assert len(outcome.result) >= 5

@@ -8,7 +8,7 @@ from pathlib import Path
 from lakehouse.storage.build_reports import read_build_reports
 from lakehouse.training.lake_state import SOURCES
 from tests.support import reference
-from tests.support.lake import DERIVED_TABLES, Lake, at
+from tests.support.lake import DERIVED_TABLES, SessionLake, at
 from tests.support.tenants import LATE_EVENING, UNIFORM_USERS, VIEWING
 
 
@@ -20,14 +20,14 @@ def rounded(rows: dict) -> dict:
     }
 
 
-def test_staging_keeps_the_first_known_row_of_each_event(lake: Lake, built: dict) -> None:
+def test_staging_keeps_the_first_known_row_of_each_event(lake: SessionLake, built: dict) -> None:
     found = lake.table("staging.stg_interactions", "modelled")
     expected = {(r["event_id"], r["batch_id"], r["source_ref"]) for r in built["staged"]}
     assert set(found.select("event_id", "batch_id", "source_ref").iter_rows()) == expected
     assert found.height == len(expected)
 
 
-def test_staging_says_where_every_raw_row_went(lake: Lake, built: dict) -> None:
+def test_staging_says_where_every_raw_row_went(lake: SessionLake, built: dict) -> None:
     (counts,) = lake.table("ops.staging_counts", "modelled").to_dicts()
     conflicts = lake.table("ops.staging_conflicts", "modelled").height
     assert counts["staged_count"] == len(built["staged"])
@@ -37,7 +37,7 @@ def test_staging_says_where_every_raw_row_went(lake: Lake, built: dict) -> None:
     assert counts["staged_count"] + counts["duplicate_count"] + conflicts == 420
 
 
-def test_what_dbt_made_of_each_model_and_test_is_kept(lake: Lake, built: dict) -> None:
+def test_what_dbt_made_of_each_model_and_test_is_kept(lake: SessionLake, built: dict) -> None:
     began = datetime.now(UTC) - timedelta(days=1)
     reports = read_build_reports(lake.settings.home_dir, since=began, limit=1_000)
     whole = [r for r in reports if r.command == "build" and r.is_success and r.tenant_id is None]
@@ -47,7 +47,7 @@ def test_what_dbt_made_of_each_model_and_test_is_kept(lake: Lake, built: dict) -
     assert {name for name, kind in ended if kind == "model"} >= {"training_data", "user_features"}
 
 
-def test_user_features(lake: Lake, built: dict) -> None:
+def test_user_features(lake: SessionLake, built: dict) -> None:
     found = {
         row[0]: row[1:]
         for row in lake.table("features.user_features", "modelled")
@@ -57,7 +57,7 @@ def test_user_features(lake: Lake, built: dict) -> None:
     assert rounded(found) == rounded(reference.user_features(built["staged"]))
 
 
-def test_item_features(lake: Lake, built: dict) -> None:
+def test_item_features(lake: SessionLake, built: dict) -> None:
     found = {
         row[0]: row[1:]
         for row in lake.table("features.item_features", "modelled")
@@ -67,7 +67,7 @@ def test_item_features(lake: Lake, built: dict) -> None:
     assert rounded(found) == rounded(reference.item_features(built["staged"]))
 
 
-def test_recent_interactions(lake: Lake, built: dict) -> None:
+def test_recent_interactions(lake: SessionLake, built: dict) -> None:
     found = {
         (row["user_id"], row["recency_rank"]): row["event_id"]
         for row in lake.table("features.recent_interactions", "modelled").iter_rows(named=True)
@@ -75,7 +75,7 @@ def test_recent_interactions(lake: Lake, built: dict) -> None:
     assert found == reference.recent(built["staged"])
 
 
-def test_item_availability(lake: Lake, built: dict) -> None:
+def test_item_availability(lake: SessionLake, built: dict) -> None:
     found = dict(
         lake.table("training.item_availability", "modelled")
         .select("item_id", "available_at")
@@ -84,7 +84,7 @@ def test_item_availability(lake: Lake, built: dict) -> None:
     assert found == reference.availability(built["staged"], built["items"])
 
 
-def test_positives_and_explicit_negatives(lake: Lake, built: dict) -> None:
+def test_positives_and_explicit_negatives(lake: SessionLake, built: dict) -> None:
     found = {
         (row["user_id"], row["item_id"]): (row["event_time"], row["event_id"])
         for row in lake.table("training.positives", "modelled").iter_rows(named=True)
@@ -96,7 +96,7 @@ def test_positives_and_explicit_negatives(lake: Lake, built: dict) -> None:
 
 
 def test_sampled_negatives_are_drawn_from_exactly_the_eligible_items(
-    lake: Lake, built: dict
+    lake: SessionLake, built: dict
 ) -> None:
     eligible = reference.eligible_items(built["staged"], built["items"])
     drawn: dict[tuple[str, str], list[dict]] = {pair: [] for pair in eligible}
@@ -114,7 +114,7 @@ def test_sampled_negatives_are_drawn_from_exactly_the_eligible_items(
     assert any(len(eligible[pair]) < 4 for pair in eligible), "no case with too few items"
 
 
-def test_training_data_is_the_union(lake: Lake, built: dict) -> None:
+def test_training_data_is_the_union(lake: SessionLake, built: dict) -> None:
     data = lake.table("training.training_data", "modelled")
     sizes = {
         name: lake.table(f"training.{name}", "modelled").height
@@ -127,7 +127,7 @@ def test_training_data_is_the_union(lake: Lake, built: dict) -> None:
     assert counts["shortfall_count"] == 4 * sizes["positives"] - sizes["sampled_negatives"] > 0
 
 
-def test_every_eligible_item_is_as_likely_as_the_next(lake: Lake, built: dict) -> None:
+def test_every_eligible_item_is_as_likely_as_the_next(lake: SessionLake, built: dict) -> None:
     counts = dict.fromkeys((f"i{n}" for n in range(1, 8)), 0)
     for item_id in lake.table("training.sampled_negatives", "uniform")["item_id"]:
         counts[item_id] += 1
@@ -137,7 +137,7 @@ def test_every_eligible_item_is_as_likely_as_the_next(lake: Lake, built: dict) -
     assert chi2 < 22.5, counts  # p = 0.001 at 6 degrees of freedom; the draw is fixed by the seed
 
 
-def test_no_identifier_enters_a_delta_log(lake: Lake, built: dict) -> None:
+def test_no_identifier_enters_a_delta_log(lake: SessionLake, built: dict) -> None:
     """What stands in a log outlives the row."""
     for table in DERIVED_TABLES:
         log = Path(lake.settings.lake, table.replace(".", "/"), "_delta_log")
@@ -147,14 +147,14 @@ def test_no_identifier_enters_a_delta_log(lake: Lake, built: dict) -> None:
             assert b"zqx4711" not in entry.read_bytes(), entry
 
 
-def test_time_is_utc(lake: Lake, built: dict) -> None:
+def test_time_is_utc(lake: SessionLake, built: dict) -> None:
     features = lake.table("features.user_features", "zoned")
     assert features["last_interaction"].item() == LATE_EVENING
     available = lake.table("training.item_availability", "zoned")
     assert available["available_at"].item() == at("05-02 23:00")
 
 
-def test_a_tenants_settings_shape_its_training_set_alone(lake: Lake, built: dict) -> None:
+def test_a_tenants_settings_shape_its_training_set_alone(lake: SessionLake, built: dict) -> None:
     assert lake.table("training.positives", "plain").height == 5
     assert lake.table("training.sampled_negatives", "plain").height == 20
     assert lake.table("training.positives", "viewer").height == 14

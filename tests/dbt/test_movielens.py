@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER
-from tests.support.lake import DERIVED_TABLES, Lake, generate_code
+from tests.support.lake import DERIVED_TABLES, SessionLake, generate_code
 from tests.support.movielens import MOVIELENS
 from tests.support.service import RunningService
 
@@ -17,7 +17,7 @@ TENANT = "movielens"
 
 
 @pytest.fixture(scope="module")
-def movielens(lake: Lake, real_data: Path) -> RunningService:
+def movielens(lake: SessionLake, real_data: Path) -> RunningService:
     """The file uploaded twice, built after each."""
     session = SparkSession.active()
     generate_code(session, wanted=True)  # these are enough rows for it
@@ -41,7 +41,7 @@ def movielens(lake: Lake, real_data: Path) -> RunningService:
     return service
 
 
-def test_row_counts(lake: Lake, movielens: RunningService) -> None:
+def test_row_counts(lake: SessionLake, movielens: RunningService) -> None:
     counts = {name.split(".")[1]: lake.table(name, TENANT).height for name in DERIVED_TABLES}
     assert counts["stg_interactions"] == 100_000
     assert counts["user_features"] == 943
@@ -63,7 +63,7 @@ def test_the_ledger_says_100_000_duplicates(movielens: RunningService) -> None:
 
 
 def test_no_negative_is_known_from_the_future_or_repeated(
-    lake: Lake, movielens: RunningService
+    lake: SessionLake, movielens: RunningService
 ) -> None:
     drawn = lake.table("training.sampled_negatives", TENANT)
     known = lake.table("staging.stg_interactions", TENANT).select("user_id", "item_id")
@@ -75,7 +75,9 @@ def test_no_negative_is_known_from_the_future_or_repeated(
     assert not drawn.select("user_id", "positive_item_id", "item_id").is_duplicated().any()
 
 
-def test_eligibility_equals_a_brute_force_count(lake: Lake, movielens: RunningService) -> None:
+def test_eligibility_equals_a_brute_force_count(
+    lake: SessionLake, movielens: RunningService
+) -> None:
     """users × items, which the models never build, is small enough here."""
     staged = lake.table("staging.stg_interactions", TENANT)
     available = lake.table("training.item_availability", TENANT)

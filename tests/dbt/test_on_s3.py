@@ -19,10 +19,11 @@ from lakehouse.dev.s3 import storage_options
 from lakehouse.dev.servers import Server, find_server, stop_server
 from lakehouse.dev.spark import NAMES
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.maintenance import clean_tables
-from lakehouse.storage.tables import ensure_tables, open_path, open_table
+from lakehouse.storage.tables import ensure_tables
 from tests.conftest import PROJECT_DIR
-from tests.support.lake import Lake
+from tests.support.lake import SessionLake
 from tests.support.s3 import lake_on_s3
 
 pytestmark = pytest.mark.nightly
@@ -32,7 +33,7 @@ TENANT = "hashed"
 
 def content(settings: LakeSettings) -> dict[str, object]:
     """What the models say of the tenant's training set."""
-    table = open_path(settings, "training/training_contents")
+    table = Lake(settings).table("training/training_contents")
     text = f"select content_hash, example_count, seed from rows where tenant_id = '{TENANT}'"
     found = QueryBuilder().register("rows", table).execute(text).read_all()
     return pl.DataFrame(found).row(0, named=True)
@@ -52,15 +53,15 @@ def run(program: str, *arguments: str, environment: dict[str, str]) -> None:
 
 
 def test_the_content_hash_is_that_of_the_lake_on_disk(
-    lake: Lake, built: dict, s3: Server, tmp_path: Path
+    lake: SessionLake, built: dict, s3: Server, tmp_path: Path
 ) -> None:
     on_s3 = lake_on_s3(s3, tmp_path, "models")
-    ensure_tables(on_s3)
+    ensure_tables(Lake(on_s3))
     for spec in (RAW_INTERACTIONS, RAW_ITEMS, OPS_TENANT_SETTINGS):
-        rows = open_table(lake.settings, spec).to_pyarrow_table(
-            filters=[("tenant_id", "=", TENANT)]
+        rows = (
+            Lake(lake.settings).table(spec).to_pyarrow_table(filters=[("tenant_id", "=", TENANT)])
         )
-        write_deltalake(open_table(on_s3, spec), rows, mode="append")
+        write_deltalake(Lake(on_s3).table(spec), rows, mode="append")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("SPARK")},
         "ETA_HOME": str(tmp_path),
@@ -79,6 +80,6 @@ def test_the_content_hash_is_that_of_the_lake_on_disk(
     finally:
         stop_server(NAMES["connect"], on_s3.dev_dir / NAMES["connect"])
     assert content(on_s3) == content(lake.settings)
-    cleaned = {name for name, _, _ in clean_tables(on_s3, {})}
+    cleaned = {name for name, _, _ in clean_tables(Lake(on_s3), {})}
     assert {"raw.interactions", "training.training_data"} <= cleaned
     assert content(on_s3) == content(lake.settings)

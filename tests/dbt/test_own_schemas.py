@@ -12,17 +12,17 @@ from pyspark.sql import SparkSession
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.errors import EtaError
 from lakehouse.privacy.derived import subjects_file
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.schemas import find_tables, written_by_models
-from lakehouse.storage.tables import open_table
 from lakehouse.training.build import run_dbt
-from tests.support.lake import Lake, interaction, item
+from tests.support.lake import SessionLake, interaction, item
 from tests.support.own_project import make_project
 
 TENANT = "own-schemas"
 
 
 @pytest.fixture(scope="module")
-def own(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+def own(lake: SessionLake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionLake]:
     """The session's lake under a project of the engineer's own."""
     project = make_project(tmp_path_factory.mktemp("own") / "project")
     with pytest.MonkeyPatch.context() as patch:
@@ -37,7 +37,9 @@ def rows(text: str) -> list[tuple]:
 
 
 @pytest.mark.spark
-def test_tables_seeds_and_snapshots_of_an_engineer_go_on_in_the_next_process(own: Lake) -> None:
+def test_tables_seeds_and_snapshots_of_an_engineer_go_on_in_the_next_process(
+    own: SessionLake,
+) -> None:
     first = datetime.now(UTC) - timedelta(hours=1)
     own.store_items(TENANT, [item("i1", price=1), item("i2", price=2)], known_at=first)
     own.dbt("build")
@@ -60,7 +62,9 @@ def test_tables_seeds_and_snapshots_of_an_engineer_go_on_in_the_next_process(own
 
 
 @pytest.mark.spark
-def test_a_server_that_knows_nothing_learns_what_is_there_and_where_schemas_lie(own: Lake) -> None:
+def test_a_server_that_knows_nothing_learns_what_is_there_and_where_schemas_lie(
+    own: SessionLake,
+) -> None:
     """One that somebody else started: its own place for schemas is not the lake's."""
     tenant = f"{TENANT}-served"
     own.store_items(tenant, [item("i1", price=1)], known_at=datetime.now(UTC) - timedelta(hours=1))
@@ -85,7 +89,7 @@ def test_a_server_that_knows_nothing_learns_what_is_there_and_where_schemas_lie(
 
 
 @pytest.mark.spark
-def test_the_deletion_of_people_takes_tables_of_any_shape(own: Lake) -> None:
+def test_the_deletion_of_people_takes_tables_of_any_shape(own: SessionLake) -> None:
     """No partitions of tenants, numbers for ids, another spelling, a column of anonymous ids."""
     session = SparkSession.active()
     session.sql("create schema if not exists shapes location '" + own.settings.lake + "/shapes'")
@@ -99,7 +103,7 @@ def test_the_deletion_of_people_takes_tables_of_any_shape(own: Lake) -> None:
     }
     for name, select in shapes.items():
         session.sql(f"create table shapes.{name} using delta as {select}")
-    with subjects_file(own.settings, ["7"]) as location:
+    with subjects_file(Lake(own.settings), ["7"]) as location:
         names = [f"shapes.{name}" for name in shapes]
         arguments = {"tenant_id": "a", "tables": names, "subjects": location}
         own.dbt("run-operation", "erase_subjects", "--args", json.dumps(arguments))
@@ -117,7 +121,7 @@ def _statistics(path: Path) -> str:
 
 @pytest.mark.spark
 def test_an_own_schema_is_built_beside_production_from_the_lakes_sources(
-    own: Lake, monkeypatch: pytest.MonkeyPatch
+    own: SessionLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenant = f"{TENANT}-anna"
     own.store_items(tenant, [item("i1", price=1)], known_at=datetime.now(UTC) - timedelta(hours=1))
@@ -138,22 +142,22 @@ def test_an_own_schema_is_built_beside_production_from_the_lakes_sources(
         "dev_anna",
         "dev_anna_marts",
     }
-    assert not find_tables(own.settings).keys() & {"dev_bert", "dev_bert_marts"}
+    assert not find_tables(Lake(own.settings)).keys() & {"dev_bert", "dev_bert_marts"}
 
 
 @pytest.mark.spark
 @pytest.mark.parametrize("name", ["raw", "anna's", ""])
-def test_a_schema_that_is_taken_is_refused(own: Lake, name: str) -> None:
+def test_a_schema_that_is_taken_is_refused(own: SessionLake, name: str) -> None:
     with pytest.raises(EtaError, match="cannot be yours"):
         run_dbt(own.settings, ["parse", "--no-partial-parse"], schema=name)
 
 
-def versions(lake: Lake) -> dict[str, int]:
-    return {name: table.version() for name, table in written_by_models(lake.settings)}
+def versions(lake: SessionLake) -> dict[str, int]:
+    return {name: table.version() for name, table in written_by_models(Lake(lake.settings))}
 
 
 @pytest.mark.spark
-def test_the_freshness_of_sources_is_the_newest_arrival(own: Lake) -> None:
+def test_the_freshness_of_sources_is_the_newest_arrival(own: SessionLake) -> None:
     now = datetime.now(UTC)
     for age in (timedelta(0), timedelta(days=9), timedelta(hours=1)):
         own.store_items(f"{TENANT}-fresh", [item(f"i{age}")], known_at=now - age)
@@ -161,7 +165,7 @@ def test_the_freshness_of_sources_is_the_newest_arrival(own: Lake) -> None:
     outcome = own.dbt("source", "freshness")
     told = {one.node.name: one for one in outcome.result.results}
     assert (told["items"].status, told["items"].max_loaded_at) == ("pass", now)
-    table = open_table(own.settings, RAW_INTERACTIONS).to_pyarrow_table(columns=["known_at"])
+    table = Lake(own.settings).table(RAW_INTERACTIONS).to_pyarrow_table(columns=["known_at"])
     newest = max(table["known_at"].to_pylist())
     is_old = now - newest > timedelta(days=1)
     assert told["interactions"].max_loaded_at == newest

@@ -13,8 +13,8 @@ from pyspark.sql import SparkSession
 
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.contracts.tenant import InteractionType, TenantSettings
-from lakehouse.storage.tables import open_table
-from tests.support.lake import DERIVED_TABLES, NOON, Lake
+from lakehouse.storage.lake import Lake
+from tests.support.lake import DERIVED_TABLES, NOON, SessionLake
 from tests.support.tenants import random_catalogue, random_rows
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(7200)]
@@ -44,7 +44,7 @@ RESTORABLE = (
 class Sequence:
     """Steps drawn from one seed, each of which a person or a program does between two runs."""
 
-    def __init__(self, lake: Lake, seed: int) -> None:
+    def __init__(self, lake: SessionLake, seed: int) -> None:
         self.lake = lake
         self.rng = random.Random(seed)
         self.seed = seed
@@ -108,7 +108,7 @@ class Sequence:
             ]
         )
         name = self.tenant()
-        table = open_table(self.lake.settings, RAW_INTERACTIONS)
+        table = Lake(self.lake.settings).table(RAW_INTERACTIONS)
         table.delete(f"tenant_id = '{name}' and {condition}")
         return f"remove from {name} where {condition}"
 
@@ -157,12 +157,12 @@ class Sequence:
         return "--vars", json.dumps(self.rng.choice(WAYS) | more)
 
 
-def contents(lake: Lake) -> dict[tuple[str, str], pl.DataFrame]:
+def contents(lake: SessionLake) -> dict[tuple[str, str], pl.DataFrame]:
     return {(table, name): lake.table(table, name) for table in DERIVED_TABLES for name in TENANTS}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_any_sequence_ends_where_a_full_refresh_does(lake: Lake, seed: int) -> None:
+def test_any_sequence_ends_where_a_full_refresh_does(lake: SessionLake, seed: int) -> None:
     sequence = Sequence(lake, seed)
     sequence.send()
     lake.dbt("run")

@@ -10,7 +10,7 @@ from dbt_common.exceptions import DbtRuntimeError
 from pyspark.sql import SparkSession
 
 from lakehouse.spark.replace_on import teach_dbt_sessions
-from tests.support.lake import Lake
+from tests.support.lake import SessionLake
 
 
 def run(statement: str) -> Any:
@@ -20,7 +20,7 @@ def run(statement: str) -> Any:
 
 
 @pytest.fixture
-def table(lake: Lake) -> Iterator[str]:
+def table(lake: SessionLake) -> Iterator[str]:
     """Rows of two groups in a table with deletion vectors."""
     teach_dbt_sessions()
     run(

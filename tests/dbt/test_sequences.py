@@ -16,7 +16,7 @@ from lakehouse.errors import EtaError
 from lakehouse.training.build import run_dbt
 from lakehouse.training.feature_docs import feature_documents
 from lakehouse.training.run_plan import plan_run
-from tests.support.lake import NOON, Lake, interaction, item
+from tests.support.lake import NOON, SessionLake, interaction, item
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -25,7 +25,7 @@ HISTORY = ("stg_interactions", "recent_interactions")
 RANK = "recency_rank,\n        event_id"
 
 
-def ranks(lake: Lake, tenant_id: str) -> list[int]:
+def ranks(lake: SessionLake, tenant_id: str) -> list[int]:
     return sorted(lake.table("features.recent_interactions", tenant_id)["recency_rank"])
 
 
@@ -35,7 +35,7 @@ def done(outcome: Any) -> str:
     return str(found)
 
 
-def planned(lake: Lake) -> tuple[str, str]:
+def planned(lake: SessionLake) -> tuple[str, str]:
     """Mode of a run of `recent_interactions`, and why."""
     plans = plan_run(lake.settings, select=HISTORY)
     assert [plan.model for plan in plans] == [*HISTORY]
@@ -43,7 +43,9 @@ def planned(lake: Lake) -> tuple[str, str]:
 
 
 @pytest.fixture
-def changed_project(lake: Lake, tmp_path: Path) -> tuple[Lake, Callable[[str, str], None]]:
+def changed_project(
+    lake: SessionLake, tmp_path: Path
+) -> tuple[SessionLake, Callable[[str, str], None]]:
     """A copy of the project on the same lake, and how to change its `recent_interactions`."""
     project = tmp_path / "project"
     project.mkdir()
@@ -62,7 +64,7 @@ def changed_project(lake: Lake, tmp_path: Path) -> tuple[Lake, Callable[[str, st
 
 
 def test_a_changed_model_is_applied_to_every_row(
-    lake: Lake, changed_project: tuple[Lake, Callable[[str, str], None]]
+    lake: SessionLake, changed_project: tuple[SessionLake, Callable[[str, str], None]]
 ) -> None:
     other, change = changed_project
     lake.store("changed", [interaction("e1"), interaction("e2", "u2")])
@@ -92,7 +94,7 @@ def test_a_changed_model_is_applied_to_every_row(
 
 @pytest.mark.nightly
 def test_a_feature_is_added_as_the_guide_says(
-    lake: Lake, changed_project: tuple[Lake, Callable[[str, str], None]]
+    lake: SessionLake, changed_project: tuple[SessionLake, Callable[[str, str], None]]
 ) -> None:
     """Computed in one file and named in one list, it is in the history and the current features."""
     other, _ = changed_project
@@ -120,7 +122,7 @@ def test_a_feature_is_added_as_the_guide_says(
 
 @pytest.mark.nightly
 def test_a_changed_macro_or_variable_is_a_changed_model(
-    lake: Lake, changed_project: tuple[Lake, Callable[[str, str], None]]
+    lake: SessionLake, changed_project: tuple[SessionLake, Callable[[str, str], None]]
 ) -> None:
     other, change = changed_project
     change("recency_rank <=", "recency_rank <= {{ least_rank() }} *")
@@ -141,7 +143,7 @@ def test_a_changed_macro_or_variable_is_a_changed_model(
 
 
 def test_a_table_that_is_not_the_one_that_was_read_is_read_whole(
-    lake: Lake, tmp_path: Path
+    lake: SessionLake, tmp_path: Path
 ) -> None:
     """Dropped and made anew, and raw restored from an older backup that has grown since."""
     spark = SparkSession.active()
@@ -173,7 +175,7 @@ def test_a_table_that_is_not_the_one_that_was_read_is_read_whole(
 
 
 @pytest.mark.nightly
-def test_changes_whose_files_were_vacuumed_are_read_from_the_table(lake: Lake) -> None:
+def test_changes_whose_files_were_vacuumed_are_read_from_the_table(lake: SessionLake) -> None:
     """Two runs of the parent alone, its unused files dropped at once, then the model's own run."""
     spark = SparkSession.active()
     lake.store("vacuumed", [interaction("e1", rating=1.0), interaction("e2", "u2")])
@@ -194,7 +196,7 @@ def test_changes_whose_files_were_vacuumed_are_read_from_the_table(lake: Lake) -
 
 @pytest.mark.nightly
 def test_a_model_in_an_own_schema_reads_the_parents_of_production(
-    lake: Lake, tmp_path: Path
+    lake: SessionLake, tmp_path: Path
 ) -> None:
     """As a slim CI job does: `--defer --state`, twice, with a row in between."""
     lake.store("deferred", [interaction("e1")])
@@ -212,7 +214,7 @@ def test_a_model_in_an_own_schema_reads_the_parents_of_production(
     SparkSession.active().sql("drop schema if exists dev_ci_features cascade")
 
 
-def test_a_run_that_hides_rows_is_refused(lake: Lake) -> None:
+def test_a_run_that_hides_rows_is_refused(lake: SessionLake) -> None:
     lake.store("hidden", [interaction("e1")])
     lake.dbt("run", "--select", *HISTORY)
     for option in (["--empty"], ["--sample", "3 days"]):
@@ -222,7 +224,7 @@ def test_a_run_that_hides_rows_is_refused(lake: Lake) -> None:
 
 
 def test_the_same_cutoff_and_seed_give_the_same_training_set_whatever_came_later(
-    lake: Lake,
+    lake: SessionLake,
 ) -> None:
     """Items that the catalogue or an interaction showed first after the cutoff are no negatives."""
     known, later = (datetime(2026, 7, day, tzinfo=UTC) for day in (1, 3))

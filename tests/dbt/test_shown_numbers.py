@@ -11,15 +11,16 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from lakehouse.cli.summary import print_overview
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.overview import OVERVIEW_TABLES, overview
 from lakehouse.training.lake_state import rows_written, table_versions
-from tests.support.lake import Lake
+from tests.support.lake import SessionLake
 from tests.support.tenants import COUNTED, random_rows
 
 WATCHED = [path for path in OVERVIEW_TABLES if not path.startswith("raw/")]
 
 
-def spark_counts(lake: Lake, path: str) -> Counter[str]:
+def spark_counts(lake: SessionLake, path: str) -> Counter[str]:
     session = SparkSession.builder.getOrCreate()
     rows = session.read.format("delta").load(f"{lake.settings.lake}/{path}")
     return Counter(
@@ -28,16 +29,16 @@ def spark_counts(lake: Lake, path: str) -> Counter[str]:
 
 
 @pytest.fixture(scope="module")
-def before(lake: Lake, built: dict) -> dict[str, int]:
+def before(lake: SessionLake, built: dict) -> dict[str, int]:
     """The versions of the tables before a run by changes for one tenant."""
-    versions = table_versions(lake.settings)
+    versions = table_versions(Lake(lake.settings))
     lake.store(COUNTED, random_rows(62, count=40), known_at=datetime.now(UTC))
     lake.dbt("run", "--vars", json.dumps({"tenant_id": COUNTED}))
     return versions
 
 
-def test_every_number_shown_is_what_spark_counts(lake: Lake, before: dict[str, int]) -> None:
-    shown = {table.location: table.rows for table in overview(lake.settings)}
+def test_every_number_shown_is_what_spark_counts(lake: SessionLake, before: dict[str, int]) -> None:
+    shown = {table.location: table.rows for table in overview(Lake(lake.settings))}
     with_vectors = 0
     for path in OVERVIEW_TABLES:
         location = f"{lake.settings.lake}/{path}"
@@ -47,7 +48,7 @@ def test_every_number_shown_is_what_spark_counts(lake: Lake, before: dict[str, i
 
 
 def test_the_table_at_the_end_of_a_run_prints_them(
-    lake: Lake, before: dict[str, int], capsys: pytest.CaptureFixture[str]
+    lake: SessionLake, before: dict[str, int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_overview(lake.settings, [COUNTED])
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -56,8 +57,8 @@ def test_the_table_at_the_end_of_a_run_prints_them(
         assert found[path.replace("/", ".")] == f"{spark_counts(lake, path)[COUNTED]:,}"
 
 
-def test_what_the_run_wrote_balances(lake: Lake, before: dict[str, int]) -> None:
-    written = rows_written(lake.settings, before)
+def test_what_the_run_wrote_balances(lake: SessionLake, before: dict[str, int]) -> None:
+    written = rows_written(Lake(lake.settings), before)
     session = SparkSession.builder.getOrCreate()
     for name in (path.replace("/", ".") for path in WATCHED):
         found = written[name]

@@ -8,23 +8,23 @@ from pyspark.sql import SparkSession
 
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.storage.derived_maintenance import clean_derived
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.maintenance import Day, merge_small_files
-from lakehouse.storage.tables import open_table, table_location
-from tests.support.lake import NOON, Lake, interaction
+from tests.support.lake import NOON, SessionLake, interaction
 
 pytestmark = pytest.mark.spark
 
 
-def test_merged_files_are_no_change_to_readers_of_the_feed(lake: Lake) -> None:
+def test_merged_files_are_no_change_to_readers_of_the_feed(lake: SessionLake) -> None:
     for n in range(4):
         lake.store("merging", [interaction(f"m{n}", f"u{n}")], known_at=NOON)
-    stored = open_table(lake.settings, RAW_INTERACTIONS).version()
+    stored = Lake(lake.settings).table(RAW_INTERACTIONS).version()
     day = Day("merging", NOON.date().isoformat())
-    merged = merge_small_files(lake.settings, RAW_INTERACTIONS, day, above=1)
+    merged = merge_small_files(Lake(lake.settings), RAW_INTERACTIONS, day, above=1)
     assert merged is not None
     assert (merged.files_before, merged.files_after) == (4, 1)
     lake.store("merging", [interaction("m4", "u4")], known_at=NOON)
-    newest = open_table(lake.settings, RAW_INTERACTIONS).version()
+    newest = Lake(lake.settings).table(RAW_INTERACTIONS).version()
     assert newest == stored + 2
 
     spark = SparkSession.getActiveSession()
@@ -34,7 +34,7 @@ def test_merged_files_are_no_change_to_readers_of_the_feed(lake: Lake) -> None:
         .option("readChangeFeed", "true")
         .option("startingVersion", stored - 3)
         .option("endingVersion", newest)
-        .load(table_location(lake.settings, RAW_INTERACTIONS))
+        .load(Lake(lake.settings).location(RAW_INTERACTIONS))
         .where("tenant_id = 'merging'")
     )
     changes = sorted((row.event_id, row._change_type) for row in feed.collect())
@@ -42,7 +42,7 @@ def test_merged_files_are_no_change_to_readers_of_the_feed(lake: Lake) -> None:
 
 
 def test_a_table_of_spark_keeps_what_is_live_young_or_pinned(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
+    lake: SessionLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With deletion vectors and a change feed, as the models' tables are."""
     spark = SparkSession.getActiveSession()
@@ -65,7 +65,7 @@ def test_a_table_of_spark_keeps_what_is_live_young_or_pinned(
         return int(found.read_all().num_rows)  # a count alone would come from the log
 
     def clean(pinned: dict[str, set[int]], kept_hours: int = 0) -> int:
-        return dict(clean_derived(lake.settings, pinned, kept_hours))["features.cleaned"]
+        return dict(clean_derived(Lake(lake.settings), pinned, kept_hours))["features.cleaned"]
 
     real = DeltaTable.vacuum
     monkeypatch.setattr(

@@ -10,7 +10,7 @@ from benchmarks.training.generator import MIXED, Log
 from benchmarks.training.models import compiled
 from benchmarks.training.pairs import EXAMPLES, SELECTED
 from benchmarks.training.raw import store, store_catalogue
-from tests.support.lake import Lake
+from tests.support.lake import SessionLake
 
 pytestmark = pytest.mark.nightly
 
@@ -18,7 +18,7 @@ TENANT = "benchmark"
 
 
 def test_duckdb_computes_the_same_features_and_as_many_negatives(
-    lake: Lake, tmp_path: Path
+    lake: SessionLake, tmp_path: Path
 ) -> None:
     log = Log(10_000, types=tuple(MIXED.items()), rated_share=0.3)
     store(lake.settings, TENANT, log.pieces())

@@ -11,11 +11,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.training.content_hash import ContentHash
 from lakehouse.training.export.run import ExportFormat, export_snapshot
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.publish import list_snapshots, publish
-from tests.support.lake import Lake
+from tests.support.lake import SessionLake
 
 TENANT = "hashed"
 TRAINING_MODELS = (
@@ -29,32 +30,32 @@ TRAINING_MODELS = (
 
 
 @pytest.fixture(scope="module")
-def first(lake: Lake, built: dict) -> Manifest:
+def first(lake: SessionLake, built: dict) -> Manifest:
     return now_published(lake)
 
 
 @pytest.fixture
-def shuffle_partitions(lake: Lake) -> Iterator[SparkSession]:
+def shuffle_partitions(lake: SessionLake) -> Iterator[SparkSession]:
     session = SparkSession.active()
     before = session.conf.get("spark.sql.shuffle.partitions")
     yield session
     session.conf.set("spark.sql.shuffle.partitions", before)
 
 
-def now_published(lake: Lake) -> Manifest:
+def now_published(lake: SessionLake) -> Manifest:
     return publish(lake.settings, TENANT, gate=None, now=datetime.now(UTC))
 
 
-def content_hash(lake: Lake) -> str:
+def content_hash(lake: SessionLake) -> str:
     (row,) = lake.table("training.training_contents", TENANT).to_dicts()
     return str(row["content_hash"])
 
 
-def run(lake: Lake, *arguments: str, models: Sequence[str] = TRAINING_MODELS) -> None:
+def run(lake: SessionLake, *arguments: str, models: Sequence[str] = TRAINING_MODELS) -> None:
     lake.dbt("run", *arguments, "--select", *models)
 
 
-def test_the_hash_of_spark_is_the_hash_of_the_rows(lake: Lake, first: Manifest) -> None:
+def test_the_hash_of_spark_is_the_hash_of_the_rows(lake: SessionLake, first: Manifest) -> None:
     rows = lake.table("training.training_data", TENANT).with_columns(tenant_id=pl.lit(TENANT))
     counted = ContentHash()
     counted.update(rows.sample(fraction=1, shuffle=True, seed=1))
@@ -68,7 +69,7 @@ def test_the_hash_of_spark_is_the_hash_of_the_rows(lake: Lake, first: Manifest) 
     }
 
 
-def test_a_manifest_holds_what_the_models_recorded(lake: Lake, first: Manifest) -> None:
+def test_a_manifest_holds_what_the_models_recorded(lake: SessionLake, first: Manifest) -> None:
     assert set(first.source_versions) == {"raw.interactions", "raw.items", "ops.tenant_settings"}
     known = lake.table("staging.stg_interactions", TENANT)["known_at"].max()
     assert first.newest_known_at == known
@@ -79,15 +80,15 @@ def test_a_manifest_holds_what_the_models_recorded(lake: Lake, first: Manifest) 
 
 
 def test_an_export_of_what_dbt_built_counts_as_its_manifest(
-    lake: Lake, first: Manifest, tmp_path: Path
+    lake: SessionLake, first: Manifest, tmp_path: Path
 ) -> None:
-    export_snapshot(lake.settings, first, ExportFormat.PARQUET, tmp_path / "out")
+    export_snapshot(Lake(lake.settings), first, ExportFormat.PARQUET, tmp_path / "out")
     files = f"read_parquet('{tmp_path}/out/training_data/*/*/*.parquet')"
     assert duckdb.sql(f"select count(*) from {files}").fetchall() == [(first.counts.rows,)]
 
 
 def test_shuffle_partitions_do_not_change_the_content(
-    lake: Lake, first: Manifest, shuffle_partitions: SparkSession
+    lake: SessionLake, first: Manifest, shuffle_partitions: SparkSession
 ) -> None:
     """Narrowed to the tenant, a run recomputes it whole and merges whatever came out differently.
 
@@ -99,14 +100,14 @@ def test_shuffle_partitions_do_not_change_the_content(
     assert now_published(lake) == first
 
 
-def test_another_seed_is_other_content_of_the_same_size(lake: Lake, first: Manifest) -> None:
+def test_another_seed_is_other_content_of_the_same_size(lake: SessionLake, first: Manifest) -> None:
     lake.set_tenant(TENANT, TenantSettings(seed=43))
     run(lake)
     second = now_published(lake)
     assert second.parameters.seed == 43
     assert second.content_hash != first.content_hash
     assert second.counts == first.counts
-    assert [found.snapshot_id for found in list_snapshots(lake.settings, TENANT)] == [
+    assert [found.snapshot_id for found in list_snapshots(Lake(lake.settings), TENANT)] == [
         first.snapshot_id,
         second.snapshot_id,
     ]

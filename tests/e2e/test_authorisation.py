@@ -16,7 +16,7 @@ from sqlalchemy import text
 from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.control.connection import connect
 from lakehouse.control.database import SCOPES, ControlDatabase
-from lakehouse.storage.tables import open_table
+from lakehouse.storage.lake import Lake
 from tests.support.rows import interactions_csv
 from tests.support.service import METRICS_TOKEN, OPERATOR_TOKEN, RunningService
 
@@ -116,7 +116,7 @@ class World:
     def state(self) -> dict[str, Any]:
         """Everything that a request could write: table versions and rows of the database."""
         versions: dict[str, Any] = {
-            spec.full_name: open_table(self.service.lake, spec).version() for spec in SERVICE_TABLES
+            spec.full_name: Lake(self.service.lake).table(spec).version() for spec in SERVICE_TABLES
         }
         connections = connect(self.service.lake.control_url)
         with connections.read() as connection:

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from lakehouse.control.database import ControlDatabase
 from lakehouse.quality.history import Reader
 from lakehouse.quality.pages import report_html
+from lakehouse.storage.lake import Lake
 from tests.support.quality_history import plant_gates, plant_measurements, plant_runs
 from tests.support.rows import interactions_csv, lines
 from tests.support.service import OPERATOR_TOKEN, RunningService
@@ -214,7 +215,7 @@ def test_the_report_is_one_file_that_asks_for_nothing(
     watched: Watched, watched_service: RunningService, tmp_path: Path
 ) -> None:
     database = ControlDatabase.open(watched_service.lake.control_url)
-    report = Reader(watched_service.lake, database).report("acme")
+    report = Reader(Lake(watched_service.lake), database).report("acme")
     database.close()
     report.gates[0].checks[0].sentence = f"</script>{HOSTILE}"
     file = tmp_path / "report.html"

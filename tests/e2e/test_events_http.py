@@ -21,6 +21,7 @@ from lakehouse.contracts.tables import (
     RAW_QUARANTINE,
 )
 from lakehouse.contracts.tenant import Quotas, SourceMapping, TenantSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from tests.support.service import RunningService
 
@@ -166,7 +167,7 @@ def test_requests_at_once_share_commits_and_add_up(client: Client) -> None:
     )
     batches = {answer.json()["batch_id"] for answer in answers}
     assert len(batches) < 40, "requests that come together share a commit"
-    check = check_ledger(client.service.lake)
+    check = check_ledger(Lake(client.service.lake))
     assert not check.wrong
     assert check.unfinished == 0
 

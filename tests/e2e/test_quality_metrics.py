@@ -12,6 +12,7 @@ import pytest
 
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.quality.refresh import refresh
+from lakehouse.storage.lake import Lake
 from tests.conftest import PROJECT_DIR
 from tests.support.prometheus import RunningPrometheus
 from tests.support.quality import Plan, plant, recount
@@ -69,7 +70,7 @@ def test_scrapes_alerts_and_panels(
 
     # a clean upload: at least 95, and no alert
     assert service.upload("acme", csv(0, 100)).status_code == 200
-    refresh(service.lake, "clean")
+    refresh(Lake(service.lake), "clean")
     of_acme = '{tenant_id="acme", data_type="interactions"}'
     prometheus.wait(lambda: (prometheus.value(f"data_quality_score{of_acme}") or 0) >= 95)
     assert not {one for one in prometheus.firing() if one[1] == "acme"}
@@ -77,7 +78,7 @@ def test_scrapes_alerts_and_panels(
     # a tenth of all rows invalid: below 95, and an alert
     answer = service.upload("acme", csv(100, 100, invalid=20), on_error="quarantine")
     assert answer.status_code == 200, answer.text
-    refresh(service.lake, "invalid")
+    refresh(Lake(service.lake), "invalid")
     prometheus.wait(lambda: ("EtaDataQualityLow", "acme") in prometheus.firing())
     assert prometheus.value(f"data_quality_score{of_acme}") == pytest.approx(90)
     expected = recount(service.lake)["acme", "interactions"]
@@ -88,11 +89,11 @@ def test_scrapes_alerts_and_panels(
 
     # more good rows, and it clears
     assert service.upload("acme", csv(200, 1_000)).status_code == 200
-    refresh(service.lake, "mostly good")
+    refresh(Lake(service.lake), "mostly good")
     prometheus.wait(lambda: ("EtaDataQualityLow", "acme") not in prometheus.firing())
 
     # seven hours without a row: stale, whether anything measures or not; new rows clear it
-    sink = DeltaSink(service.lake)
+    sink = DeltaSink(Lake(service.lake))
     seven_hours_ago = datetime.now(UTC) - timedelta(hours=7)
     plant(sink, "seven-hours-ago", Plan(good=3), tenant="late", known_at=seven_hours_ago)
     prometheus.wait(lambda: ("EtaDataStale", "late") in prometheus.firing())

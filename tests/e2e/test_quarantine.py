@@ -4,6 +4,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from lakehouse.cli.main import app
 from lakehouse.contracts.tables import OPS_REPLAY_OUTCOMES, RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import LedgerBatch, batches
 from lakehouse.storage.ledger_check import check_ledger
-from lakehouse.storage.tables import table_opener
 from tests.support.rows import FIRST_MS
 from tests.support.service import RunningService
 
@@ -125,9 +126,9 @@ class Command:
 
 def newest(service: RunningService) -> LedgerBatch:
     """The tenant's newest batch, after a look whether the whole ledger adds up."""
-    check = check_ledger(service.lake)
+    check = check_ledger(Lake(service.lake))
     assert check.wrong == ()
-    return batches(table_opener(service.lake), "acme", limit=1)[0]
+    return batches(cache(Lake(service.lake).table), "acme", limit=1)[0]
 
 
 def test_thousand_bad_rows_are_kept_mended_and_land_once(
@@ -185,7 +186,7 @@ def test_thousand_bad_rows_are_kept_mended_and_land_once(
     assert {kinds[int(ref.removeprefix("line:"))] for ref in by_hand}.isdisjoint(BY_SETTINGS)
     repeated = running.upload("acme", body, on_error="quarantine").json()
     assert repeated["rows_accepted"] == 0
-    assert check_ledger(running.lake).wrong == ()
+    assert check_ledger(Lake(running.lake)).wrong == ()
 
 
 def test_json_rows_are_mended_by_a_mapping_and_by_hand(

@@ -11,8 +11,8 @@ from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.dev.s3 import storage_options
 from lakehouse.dev.servers import Server
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
-from lakehouse.storage.tables import open_table
 from tests.support.s3 import lake_on_s3
 from tests.support.service import RunningService
 
@@ -58,10 +58,10 @@ def test_both_take_in_files_at_once_and_the_ledger_adds_up(
         assert set(pool.map(upload, range(FILES))) == {200}
     again = services[1].upload("acme", rows(0), on_error="quarantine")
     assert again.json()["rows_accepted"] == 0, again.text
-    stored = open_table(lake, RAW_INTERACTIONS).to_pyarrow_table()
+    stored = Lake(lake).table(RAW_INTERACTIONS).to_pyarrow_table()
     assert sorted(set(stored["user_id"].to_pylist())) == [f"u{n}" for n in range(FILES)]
     assert stored.num_rows == 2 * FILES
-    assert open_table(lake, RAW_QUARANTINE).to_pyarrow_table().num_rows == FILES + 1
-    check = check_ledger(lake)
+    assert Lake(lake).table(RAW_QUARANTINE).to_pyarrow_table().num_rows == FILES + 1
+    check = check_ledger(Lake(lake))
     assert (check.batches, check.received, check.wrong) == (FILES + 1, 3 * FILES + 3, ())
     assert not list(Path(lake.home_dir).rglob("*.parquet"))

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections import Counter
+from functools import cache
 
 import psutil
 import pytest
@@ -15,8 +16,8 @@ from lakehouse.contracts.tenant import UNATTRIBUTED, DataType
 from lakehouse.contracts.topics import topics
 from lakehouse.dev.kafka import ensure_topics
 from lakehouse.dev.servers import Server
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.quarantine import Quarantine
-from lakehouse.storage.tables import table_opener
 from tests.support.stream import T0, Lane, event, wait_for
 
 ROW = {"user_id": "u", "item_id": "i", "interaction_type": "view", "timestamp": T0}
@@ -70,7 +71,7 @@ def test_every_poisoned_message_is_kept_aside_with_its_place_and_the_rest_flows(
     assert base64.b64decode(mismatch["value"]) == poison["other tenant"]
     check = lane.check()
     assert (check.received, check.wrong, check.unfinished) == (12, (), 0)
-    open_rows = Quarantine(table_opener(lane.lake), UNATTRIBUTED)
+    open_rows = Quarantine(cache(Lake(lane.lake).table), UNATTRIBUTED)
     assert sum(found.rows for found in open_rows.reasons()) == 3
 
 

@@ -16,7 +16,7 @@ from ingest_service.wiring import build_services
 from lakehouse.contracts.tables import TableSpec
 from lakehouse.control.database import ControlDatabase
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.tables import open_table
+from lakehouse.storage.lake import Lake
 
 
 class App:
@@ -57,7 +57,7 @@ class App:
 
     def rows(self, spec: TableSpec, tenant: str) -> list[dict[str, Any]]:
         """A tenant's rows of a table."""
-        table = open_table(self.lake, spec)
+        table = Lake(self.lake).table(spec)
         found: list[dict[str, Any]] = table.to_pyarrow_table(
             filters=[("tenant_id", "=", tenant)]
         ).to_pylist()

@@ -13,8 +13,8 @@ import polars as pl
 
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.contracts.tenant import SourceMapping, TenantSettings, TimeRange
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import LedgerCheck, check_ledger
-from lakehouse.storage.tables import open_table
 from tests.support.rows import interactions_csv
 from tests.support.service import RunningService
 
@@ -154,14 +154,16 @@ def chaos(
 
 
 def _look(service: RunningService, damage: Damage) -> None:
-    check = check_ledger(service.lake)
+    check = check_ledger(Lake(service.lake))
     if check.wrong or check.unfinished:
         damage.unclean_ledgers.append(check)
 
 
 def _count(service: RunningService, stream: Stream, damage: Damage) -> None:
-    raw = open_table(service.lake, RAW_INTERACTIONS).to_pyarrow_table(
-        columns=["event_id", "user_id", "item_id", "event_time"]
+    raw = (
+        Lake(service.lake)
+        .table(RAW_INTERACTIONS)
+        .to_pyarrow_table(columns=["event_id", "user_id", "item_id", "event_time"])
     )
     stored = pl.DataFrame(raw).unique("event_id")
     named = {"timestamp_ms": "timestamp"}

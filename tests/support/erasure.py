@@ -27,7 +27,8 @@ from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.verify import Search, search
 from lakehouse.privacy.worker import Progress, Worker
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 
 TENANT = "acme"
 FIRST_MS = 1_700_000_000_000
@@ -72,7 +73,7 @@ class ErasableLake:
         self.home = home
         self.database = ControlDatabase.open(self.settings.control_url)
         self.database.tenants.add(TENANT)
-        ensure_tables(self.settings)
+        ensure_tables(Lake(self.settings))
         self.services = build_services(self.settings, ServiceSettings())
         self.models = NoModels()
         self.tenant = TenantSettings()
@@ -133,7 +134,7 @@ class ErasableLake:
         return search(self.settings, self.database, tenant_id, IdentifierPatterns(subjects))
 
     def rows(self, spec: TableSpec, tenant_id: str = TENANT) -> pl.DataFrame:
-        found = pl.DataFrame(open_table(self.settings, spec).to_pyarrow_table())
+        found = pl.DataFrame(Lake(self.settings).table(spec).to_pyarrow_table())
         return found.filter(pl.col("tenant_id") == tenant_id)
 
     def fill(self, gone: str, kept: Sequence[str]) -> None:

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from deltalake import DeltaTable
 
-from ingest_service.sinks import handles
-from lakehouse.contracts.tables import TableSpec
-from lakehouse.settings import LakeSettings
-from lakehouse.storage.tables import table_location
+from ingest_service.sinks import delta
+from ingest_service.sinks.handles import TableHandles
+from lakehouse.storage.lake import Lake
 
 CALLS = frozenset(
     {
@@ -60,9 +60,11 @@ def fragile_handles(monkeypatch: pytest.MonkeyPatch, fuse: Fuse) -> Iterator[Non
                 fuse.touch(self)
             return super().__getattribute__(name)
 
-    def opened(settings: LakeSettings, spec: TableSpec) -> DeltaTable:
-        return Fragile(table_location(settings, spec))
+    def fragile(lake: Lake) -> TableHandles:
+        fragile_lake = copy(lake)
+        fragile_lake.table = lambda spec: Fragile(lake.location(spec))
+        return TableHandles(fragile_lake)
 
     with monkeypatch.context() as patched:
-        patched.setattr(handles, "open_table", opened)
+        patched.setattr(delta, "TableHandles", fragile)
         yield

@@ -9,6 +9,7 @@ from lakehouse.contracts.quality import Least, Most, QualitySettings
 from lakehouse.contracts.tables import RAW_ITEMS
 from lakehouse.contracts.tenant import TenantSettings, TimeRange
 from lakehouse.retention.expiry import expire_rows
+from lakehouse.storage.lake import Lake
 from tests.support.gate_rows import (
     DAY,
     NOW,
@@ -24,7 +25,7 @@ from tests.support.gate_rows import (
     rated,
     weeks,
 )
-from tests.support.lake import NOON, Lake, interaction, item
+from tests.support.lake import NOON, SessionLake, interaction, item
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -322,7 +323,7 @@ WARNINGS = {
 }
 
 
-def store_gate_tenants(lake: Lake) -> None:
+def store_gate_tenants(lake: SessionLake) -> None:
     """What the service would have stored."""
     for tenant in FAILURES:
         interactions, items, *_ = SENT.get(tenant, SENT["gate-good"])
@@ -367,7 +368,7 @@ def plant_below_raw(session: "SparkSession") -> None:
         assert session.sql(f"delete from {table} where {' or '.join(choices)}").collect()[0][0] > 0
 
 
-def plant_in_raw(lake: Lake) -> None:
+def plant_in_raw(lake: SessionLake) -> None:
     """Rows that ingestion would refuse, and rows that expired; no build comes after them."""
     bad = [
         interaction("", "subject-1"),
@@ -379,5 +380,5 @@ def plant_in_raw(lake: Lake) -> None:
     lake.store("gate-raw", bad)
     wrong = [item("", "nameless"), item("i1", "negative", price=Decimal(-1))]
     lake.store_items("gate-raw", wrong)
-    (gone,) = expire_rows(lake.settings, {}, NOW, tenant_id="gate-expired")
+    (gone,) = expire_rows(Lake(lake.settings), {}, NOW, tenant_id="gate-expired")
     assert gone.rows == 30

@@ -15,6 +15,7 @@ from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantS
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.findings import FindingsStore
+from lakehouse.storage.lake import Lake
 
 
 class Ticks:
@@ -37,7 +38,7 @@ def service(
     """A service with a new window and small chunks; in a lake it keeps all findings."""
     past = DeltaHistory(sink) if isinstance(sink, DeltaSink) else NoHistory()
     listed = suppression or EmptySuppressionList()
-    findings = FindingsStore(lake) if lake else None
+    findings = FindingsStore(Lake(lake)) if lake else None
     return IngestService(sink, past, DedupeWindows(), listed, Ticks(), chunk_bytes, findings)  # type: ignore[arg-type]
 
 

@@ -19,7 +19,7 @@ from deltalake import DeltaTable, QueryBuilder, write_deltalake
 from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_ITEMS, TableSpec
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.tables import open_table
+from lakehouse.storage.lake import Lake
 from lakehouse.training.build import BuildResult, build, run_dbt
 from lakehouse.training.tenant_settings import publish_tenant_settings
 
@@ -99,7 +99,7 @@ def run_in_target_of_variables(
 
 
 @dataclass
-class Lake:
+class SessionLake:
     """Handles of the session's lake; tests keep apart by using tenants of their own."""
 
     settings: LakeSettings
@@ -131,7 +131,7 @@ class Lake:
             for number, row in enumerate(rows, 2)
         ]
         table = pa.Table.from_pylist(stored, schema=spec.schema)
-        write_deltalake(open_table(self.settings, spec), table, mode="append")
+        write_deltalake(Lake(self.settings).table(spec), table, mode="append")
         return stored
 
     def store_items(self, tenant_id: str, rows: Iterable[Mapping[str, Any]], **how: Any) -> None:
@@ -141,7 +141,7 @@ class Lake:
     def set_tenant(self, tenant_id: str, settings: TenantSettings) -> None:
         """Hand a tenant's settings to the models."""
         self.tenants[tenant_id] = settings
-        publish_tenant_settings(self.settings, self.tenants, datetime.now(UTC))
+        publish_tenant_settings(Lake(self.settings), self.tenants, datetime.now(UTC))
 
     def build(self, **options: Any) -> BuildResult:
         """Run `dbt build`; fails the test when a model or a test fails."""

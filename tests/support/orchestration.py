@@ -19,10 +19,11 @@ from lakehouse.control.database import ControlDatabase
 from lakehouse.dev.servers import stop_server
 from lakehouse.dev.spark import start_spark
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 from lakehouse.training.model_graph import write_graph
 from tests.conftest import PROJECT_DIR
-from tests.support.lake import NOON, Lake, interaction, item
+from tests.support.lake import NOON, SessionLake, interaction, item
 from tests.support.tenants import random_rows
 
 AIRFLOW = PROJECT_DIR / ".venv-airflow" / "bin"
@@ -81,8 +82,8 @@ class Orchestra:
 
     def store_tenants(self, *tenants: str, known_at: datetime | None = None) -> None:
         """Add tenants with interactions and a catalogue."""
-        ensure_tables(self.settings)
-        lake = Lake(self.settings)
+        ensure_tables(Lake(self.settings))
+        lake = SessionLake(self.settings)
         database = ControlDatabase.open(self.settings.control_url)
         for number, tenant_id in enumerate(tenants):
             if not database.tenants.exists(tenant_id):
@@ -94,7 +95,7 @@ class Orchestra:
     def store_bad_rows(self, tenant_id: str) -> None:
         """Store rows past the validator: events of a time that the tenant does not take."""
         bad = [interaction(f"bad{n}", event_time=NOON.replace(year=2011)) for n in range(3)]
-        Lake(self.settings).store(tenant_id, bad)
+        SessionLake(self.settings).store(tenant_id, bad)
 
     def begin_dag(
         self, file: Path, dag_id: str, conf: dict[str, Any] | None = None, when: str = WHEN
@@ -158,8 +159,8 @@ class Orchestra:
         from lakehouse.training.publish import current_snapshot, published_tenants
 
         found = {}
-        for tenant_id in published_tenants(self.settings):
-            snapshot = current_snapshot(self.settings, tenant_id)
+        for tenant_id in published_tenants(Lake(self.settings)):
+            snapshot = current_snapshot(Lake(self.settings), tenant_id)
             assert snapshot is not None
             found[tenant_id] = snapshot.content_hash
         return found

@@ -15,8 +15,8 @@ from ingest_service.wiring import build_services
 from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.control.database import ControlDatabase
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.damage import opened
 from lakehouse.storage.faults import StorageError
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.tables import ensure_tables
 from tests.support.power_cut import Disk, Outcome, copy_of_home, disk_of
@@ -35,7 +35,7 @@ def power_cuts(
 ) -> Outcome:
     """Return what a cut after each of so many answers costs: each copy is started and checked."""
     lake = LakeSettings(home=folder / "home", sync=sync)
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     control = ControlDatabase.open(lake.control_url)
     control.tenants.add(TENANT)
     key = control.keys.create(TENANT, {"ingest"}).secret
@@ -99,7 +99,7 @@ def _look(copy: LakeSettings, sent: _Sent, found: Outcome, number: int) -> None:
     services.start()
     try:
         found.cuts += 1
-        check = check_ledger(copy)
+        check = check_ledger(Lake(copy))
         lost = _lost(copy, sent)
         found.acknowledged = len(sent.ids) + sent.quarantined
         found.lost += lost
@@ -118,8 +118,8 @@ def _look(copy: LakeSettings, sent: _Sent, found: Outcome, number: int) -> None:
 def _lost(copy: LakeSettings, sent: _Sent) -> int:
     """Return how many acknowledged rows cannot be read."""
     try:
-        ids = opened(copy, RAW_INTERACTIONS).to_pyarrow_table(columns=["event_id"])
-        kept = opened(copy, RAW_QUARANTINE).to_pyarrow_table(columns=["batch_id"]).num_rows
+        ids = Lake(copy).intact(RAW_INTERACTIONS).to_pyarrow_table(columns=["event_id"])
+        kept = Lake(copy).intact(RAW_QUARANTINE).to_pyarrow_table(columns=["batch_id"]).num_rows
     except (StorageError, OSError):
         return len(sent.ids) + sent.quarantined
     return len(sent.ids - set(ids["event_id"].to_pylist())) + max(0, sent.quarantined - kept)

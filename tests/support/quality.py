@@ -15,7 +15,7 @@ from lakehouse.contracts.reasons import ReasonCode
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, OPS_REPLAY_OUTCOMES, RAW_QUARANTINE
 from lakehouse.contracts.tenant import DataType
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.tables import open_table
+from lakehouse.storage.lake import Lake
 from tests.contract.test_sinks import interactions, outcomes, refs
 
 FAULTS = {
@@ -129,7 +129,7 @@ def recount(lake: LakeSettings) -> dict[tuple[str, str], dict[str, Any]]:
         ("quarantine", RAW_QUARANTINE),
         ("outcomes", OPS_REPLAY_OUTCOMES),
     ):
-        database.register(name, _rows(open_table(lake, spec)))
+        database.register(name, _rows(Lake(lake).table(spec)))
     found = database.execute(RECOUNT)
     names = [column[0] for column in found.description]
     rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]

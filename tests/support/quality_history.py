@@ -19,7 +19,8 @@ from lakehouse.quality.outcomes import CheckOutcome, verdict
 from lakehouse.quality.report import new_report_path, write_report
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.build_reports import BuildReport, NodeResult, write_build_report
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 
 EVERY = timedelta(hours=6)
 DAYS = 26
@@ -64,14 +65,14 @@ def plant_measurements(
         for age in _ages()
         if data_type == "interactions" or age % timedelta(days=1) < EVERY
     ]
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     table = pa.Table.from_pylist(rows, DATA_QUALITY)
-    write_deltalake(open_table(settings, OPS_DATA_QUALITY), table, mode="append")
+    write_deltalake(Lake(settings).table(OPS_DATA_QUALITY), table, mode="append")
 
 
 def plant_arrival(settings: LakeSettings, tenant_id: str, moment: datetime) -> None:
     """A batch of each data type in the ledger; freshness is its age."""
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     rows = [
         {
             **dict.fromkeys(INGEST_LEDGER.names, 0),
@@ -87,7 +88,7 @@ def plant_arrival(settings: LakeSettings, tenant_id: str, moment: datetime) -> N
         for data_type in ("interactions", "items")
     ]
     table = pa.Table.from_pylist(rows, INGEST_LEDGER)
-    write_deltalake(open_table(settings, OPS_INGEST_LEDGER), table, mode="append")
+    write_deltalake(Lake(settings).table(OPS_INGEST_LEDGER), table, mode="append")
 
 
 def plant_gates(settings: LakeSettings, tenants: dict[str, bool], now: datetime) -> None:

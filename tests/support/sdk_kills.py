@@ -9,6 +9,7 @@ from pathlib import Path
 
 from eta_client import ClientOptions, EtaClient, Rejected
 from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_ITEMS
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import LedgerCheck, check_ledger
 from tests.support.service import RunningService
 
@@ -74,5 +75,5 @@ def sdk_kills(home: Path, kills: int, seed: int) -> SdkDamage:
         lost=len(set(ids) - set(stored)) + len(set(wanted) - set(items)),
         twice=sum(stored.values()) - len(stored) + sum(items.values()) - len(items),
         rejected=len(told),
-        ledger=check_ledger(service.lake),
+        ledger=check_ledger(Lake(service.lake)),
     )

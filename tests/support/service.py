@@ -16,7 +16,7 @@ from lakehouse.contracts.tables import TableSpec
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.database import ControlDatabase
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.tables import open_table
+from lakehouse.storage.lake import Lake
 
 START_SECONDS = 240  # of a busy machine
 METRICS_TOKEN = "metrics-token"
@@ -134,7 +134,7 @@ class RunningService:
 
     def rows(self, spec: TableSpec, tenant_id: str) -> list[dict[str, Any]]:
         """The tenant's rows of a table."""
-        table = open_table(self.lake, spec)
+        table = Lake(self.lake).table(spec)
         rows: list[dict[str, Any]] = table.to_pyarrow_table(
             filters=[("tenant_id", "=", tenant_id)]
         ).to_pylist()

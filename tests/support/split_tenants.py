@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from lakehouse.contracts.tenant import EvaluationSettings
 from tests.support import reference
-from tests.support.lake import NOON, Lake, interaction
+from tests.support.lake import NOON, SessionLake, interaction
 from tests.support.reference_split import Expected, evaluation
 from tests.support.tenants import random_catalogue, random_rows
 
@@ -30,7 +30,7 @@ def tied_rows() -> list[dict]:
     return [*rows, *one, interaction("w2", "two", "i1"), interaction("w1", "two", "i2")]
 
 
-def store_split_tenants(lake: Lake) -> dict[str, Expected]:
+def store_split_tenants(lake: SessionLake) -> dict[str, Expected]:
     """Store every tenant's rows; return what the reference makes of them."""
     found = {}
     for number, (name, split) in enumerate(SPLITS.items()):

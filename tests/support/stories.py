@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 from pyspark.sql import SparkSession
 
-from tests.support.lake import NOON, Lake, interaction
+from tests.support.lake import NOON, SessionLake, interaction
 
 HOUR = timedelta(hours=1)
 EARLY, LATE = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC)
@@ -42,7 +42,7 @@ class Stories:
     """Keys of `viewing` in the training data, less a row deleted by hand, and in the examples."""
 
 
-def store_first_events(lake: Lake, *colliding: str) -> None:
+def store_first_events(lake: SessionLake, *colliding: str) -> None:
     for user in colliding:
         lake.store("colliding", [interaction(f"e-{user}", user, "i1", "like")])
     hours = [interaction(f"e{n}", "u", f"i{n}", event_time=NOON + n * HOUR) for n in range(4)]
@@ -60,7 +60,7 @@ def store_first_events(lake: Lake, *colliding: str) -> None:
     lake.store("viewing", [*others, interaction("liked", "u", "i3", "like")])
 
 
-def rows_of(lake: Lake, tenant_id: str, user_id: str) -> dict[str, pl.DataFrame]:
+def rows_of(lake: SessionLake, tenant_id: str, user_id: str) -> dict[str, pl.DataFrame]:
     """A user's rows of tables that are brought up to date by user."""
     tables = (
         *("features.user_feature_history", "features.user_features"),

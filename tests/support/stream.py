@@ -23,8 +23,9 @@ from lakehouse.contracts.topics import GROUP, topic_of, topics
 from lakehouse.control.database import ControlDatabase
 from lakehouse.dev.kafka import ensure_topics
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import LedgerCheck, check_ledger
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.tables import ensure_tables
 
 WAIT_SECONDS = 30.0
 T0 = 1_700_000_000_000
@@ -66,7 +67,7 @@ class Lane:
 
     def __post_init__(self) -> None:
         self.lake = LakeSettings(home=self.home)
-        ensure_tables(self.lake)
+        ensure_tables(Lake(self.lake))
         control = ControlDatabase.open(self.lake.control_url)
         for tenant in self.tenants:
             control.tenants.add(tenant)
@@ -130,7 +131,7 @@ class Lane:
         assert running.errors == []
 
     def rows(self, spec: TableSpec) -> pl.DataFrame:
-        return pl.DataFrame(open_table(self.lake, spec).to_pyarrow_table())
+        return pl.DataFrame(Lake(self.lake).table(spec).to_pyarrow_table())
 
     def raw(self, kind: DataType = DataType.INTERACTIONS) -> pl.DataFrame:
         return self.rows(RAW_TABLES[kind])
@@ -148,7 +149,7 @@ class Lane:
         wait_for(lambda: self.received() >= count, f"{count} messages in the ledger")
 
     def check(self) -> LedgerCheck:
-        return check_ledger(self.lake)
+        return check_ledger(Lake(self.lake))
 
     @contextmanager
     def admin(self) -> Iterator[KafkaAdminClient]:

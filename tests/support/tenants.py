@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from lakehouse.contracts.tenant import InteractionType, TenantSettings
 from tests.support import reference
-from tests.support.lake import NOON, Lake, at, interaction, item
+from tests.support.lake import NOON, SessionLake, at, interaction, item
 
 LEAKY = [f"leaky{n}" for n in range(8)]
 COUNTED = "counted"
@@ -70,7 +70,7 @@ def clicks_and_views() -> list[dict]:
     return rows + [interaction(f"o{n}", "other", f"j{n}", "view", earlier) for n in range(9)]
 
 
-def store_tenants(lake: Lake) -> dict:
+def store_tenants(lake: SessionLake) -> dict:
     """Store every tenant; return what the reference makes of `modelled`, and its catalogue."""
     interactions = lake.store("modelled", random_rows(1))
     catalogue = [{**row, "known_at": NOON} for row in random_catalogue(2)]

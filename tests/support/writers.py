@@ -10,8 +10,9 @@ from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.maintenance import live_files
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.tables import ensure_tables
 from tests.contract.test_sinks import interactions
 
 
@@ -36,7 +37,7 @@ def write_at_once(
 
     The processes reach the lake by the settings `through`.
     """
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     context = multiprocessing.get_context("spawn")
     writers = [
         context.Process(target=_write, args=(through or lake, n, batches)) for n in range(processes)
@@ -44,7 +45,7 @@ def write_at_once(
     started = time.perf_counter()
     for writer in writers:
         writer.start()
-    watched = [open_table(lake, spec) for spec in (RAW_INTERACTIONS, OPS_INGEST_LEDGER)]
+    watched = [Lake(lake).table(spec) for spec in (RAW_INTERACTIONS, OPS_INGEST_LEDGER)]
     most = 0
     while any(writer.is_alive() for writer in writers):
         for table in watched:
@@ -52,7 +53,7 @@ def write_at_once(
             most = max(most, live_files(table).height)
         time.sleep(look_every)
     seconds = time.perf_counter() - started
-    stored = open_table(lake, RAW_INTERACTIONS).to_pyarrow_table(columns=["batch_id"])
+    stored = Lake(lake).table(RAW_INTERACTIONS).to_pyarrow_table(columns=["batch_id"])
     return Watched(
         [writer.exitcode for writer in writers], stored["batch_id"].to_pylist(), most, seconds
     )
@@ -64,7 +65,7 @@ def expected_ids(processes: int, batches: int) -> list[str]:
 
 
 def _write(lake: LakeSettings, number: int, batches: int) -> None:
-    sink = DeltaSink(lake)
+    sink = DeltaSink(Lake(lake))
     for n in range(batches):
         batch_id = f"own-{number}-{n:04}"
         key = BatchKey("acme", DataType.INTERACTIONS, batch_id, datetime.now(UTC), "csv")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.permissions import restrict_files
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.runtime import spark_configuration
 from lakehouse.spark.scratch import empty_scratch, hold_scratch, scratch_dir
+from lakehouse.storage.lake import Lake
 from tests.support.erasure import ErasableLake, person
 
 
@@ -33,7 +33,7 @@ def modes(root: Path) -> dict[int, list[Path]]:
 def test_what_the_service_writes_is_its_owners_alone(tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
-    restrict_files(LakeSettings(home=tmp_path / "home", project_dir=project))
+    Lake(LakeSettings(home=tmp_path / "home", project_dir=project)).restrict()
     lake = ErasableLake(tmp_path / "home", project)
     gone = person()
     lake.fill(gone, [person()])
@@ -48,11 +48,11 @@ def test_an_older_home_is_closed_and_another_mask_is_taken(tmp_path: Path) -> No
     home = tmp_path / "home"
     (home / "lake").mkdir(parents=True)
     here = LakeSettings(home=home, project_dir=tmp_path)
-    restrict_files(here.model_copy(update={"umask": "027"}))
+    Lake(here.model_copy(update={"umask": "027"})).restrict()
     assert stat.S_IMODE(home.stat().st_mode) == 0o750
     (home / "new").touch()
     assert stat.S_IMODE((home / "new").stat().st_mode) == 0o640
-    restrict_files(here)
+    Lake(here).restrict()
     assert {stat.S_IMODE(path.stat().st_mode) for path in (home, home / "lake")} == {0o700}
     with pytest.raises(ValueError, match="umask"):
         LakeSettings(home=home, project_dir=tmp_path, umask="rwx")
@@ -84,12 +84,12 @@ def test_the_scratch_folder_is_emptied_unless_another_process_uses_it(
 ) -> None:
     monkeypatch.setattr("pyspark.SparkContext._active_spark_context", None)
     here = LakeSettings(home=tmp_path / "home", project_dir=tmp_path)
-    left = scratch_dir(here) / "blockmgr-of-a-killed-run" / "0a"
+    left = scratch_dir(Lake(here)) / "blockmgr-of-a-killed-run" / "0a"
     left.mkdir(parents=True)
     (left / "shuffle_0_0_0.data").write_text("user-1")
-    hold_scratch(here)
-    assert stat.S_IMODE(scratch_dir(here).stat().st_mode) == 0o700
-    assert list(scratch_dir(here).iterdir()) == []
+    hold_scratch(Lake(here))
+    assert stat.S_IMODE(scratch_dir(Lake(here)).stat().st_mode) == 0o700
+    assert list(scratch_dir(Lake(here)).iterdir()) == []
     hold = (
         "import sys; from pathlib import Path; from lakehouse.settings import LakeSettings\n"
         "from lakehouse.spark.scratch import hold_scratch\n"
@@ -104,14 +104,14 @@ def test_the_scratch_folder_is_emptied_unless_another_process_uses_it(
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "holds\n"
-        (scratch_dir(here) / "in use").write_text("user-1")
-        assert not empty_scratch(here)
-        assert (scratch_dir(here) / "in use").exists()
+        (scratch_dir(Lake(here)) / "in use").write_text("user-1")
+        assert not empty_scratch(Lake(here))
+        assert (scratch_dir(Lake(here)) / "in use").exists()
         other.kill()
-    (scratch_dir(here) / "of this process").touch()
+    (scratch_dir(Lake(here)) / "of this process").touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pyspark.SparkContext._active_spark_context", object())
-        assert not empty_scratch(here)
-    assert (scratch_dir(here) / "of this process").exists()
-    assert empty_scratch(here)
-    assert list(scratch_dir(here).iterdir()) == []
+        assert not empty_scratch(Lake(here))
+    assert (scratch_dir(Lake(here)) / "of this process").exists()
+    assert empty_scratch(Lake(here))
+    assert list(scratch_dir(Lake(here)).iterdir()) == []

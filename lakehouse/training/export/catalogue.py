@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 
 from lakehouse.contracts.order import arrival
 from lakehouse.contracts.tables import SENT_FIELDS
+from lakehouse.storage.lake import Lake
 from lakehouse.training.manifest import CATALOGUE, EvaluationManifest, Manifest
 from lakehouse.training.rows import tenant_batches
-
-if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
 
 _ARRIVED: Final = ("known_at", "batch_id", "source_ref", "event_id")
 _VERSIONED: Final = ("item_id", "title", "category", "updated_at", *_ARRIVED)
 
 
-def items(settings: LakeSettings, manifest: Manifest) -> pl.DataFrame:
+def items(lake: Lake, manifest: Manifest) -> pl.DataFrame:
     """Return item_id, available_at, title and category, one row per item, in order of item_id.
 
     Of an evaluation snapshot also train_positive_count, the popularity that it may use.
@@ -31,9 +29,9 @@ def items(settings: LakeSettings, manifest: Manifest) -> pl.DataFrame:
     columns = ["tenant_id", "item_id", "available_at"]
     if isinstance(manifest, EvaluationManifest):
         columns.append("train_positive_count")
-    available = list(tenant_batches(settings, manifest, manifest.item_table, columns))
+    available = list(tenant_batches(lake, manifest, manifest.item_table, columns))
     wanted, added = ["tenant_id", *_VERSIONED], [SENT_FIELDS]
-    versions = list(tenant_batches(settings, manifest, CATALOGUE, wanted, added))
+    versions = list(tenant_batches(lake, manifest, CATALOGUE, wanted, added))
     found = pl.concat(available).drop("tenant_id")
     if not versions:
         return found.with_columns(title=pl.lit(None, pl.String), category=pl.lit(None, pl.String))

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import whole_folder
 from lakehouse.training.export.base import ExportWriter, markdown_table
 from lakehouse.training.manifest import EvaluationManifest, Manifest
 from lakehouse.training.snapshots import to_json
-
-if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
 
 
 class ExportFormat(StrEnum):
@@ -25,15 +22,15 @@ class ExportFormat(StrEnum):
     PERSONALIZE = "personalize"
 
 
-def default_destination(settings: LakeSettings, manifest: Manifest, kind: ExportFormat) -> Path:
+def default_destination(lake: Lake, manifest: Manifest, kind: ExportFormat) -> Path:
     """Return where an export goes unless told otherwise: below the home, where erasure looks."""
     purpose = "evaluation-" if isinstance(manifest, EvaluationManifest) else ""
     name = f"{manifest.snapshot_id}-{purpose}{kind}"
-    return settings.home_dir / "exports" / manifest.tenant_id / name
+    return lake.home / "exports" / manifest.tenant_id / name
 
 
 def export_snapshot(
-    settings: LakeSettings,
+    lake: Lake,
     manifest: Manifest,
     kind: ExportFormat,
     destination: Path,
@@ -51,13 +48,13 @@ def export_snapshot(
         raise _exists(destination)
     destination.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(destination) as partial:
-        _write(settings, manifest, kind, partial, on_rows)
+        _write(lake, manifest, kind, partial, on_rows)
         if destination.exists():  # somebody else's export was faster
             raise _exists(destination)
 
 
 def _write(
-    settings: LakeSettings,
+    lake: Lake,
     manifest: Manifest,
     kind: ExportFormat,
     folder: Path,
@@ -65,17 +62,15 @@ def _write(
 ) -> None:
     from lakehouse.training.rows import sorted_rows
 
-    writer = _open_writer(settings, manifest, kind, folder)
-    for rows in sorted_rows(settings, manifest, folder, on_rows=on_rows):
+    writer = _open_writer(lake, manifest, kind, folder)
+    for rows in sorted_rows(lake, manifest, folder, on_rows=on_rows):
         writer.write(rows)
     text = writer.finish()
     (folder / "README.md").write_text(_readme(manifest, kind, text), encoding="utf-8")
     (folder / "manifest.json").write_bytes(to_json(manifest))
 
 
-def _open_writer(
-    settings: LakeSettings, manifest: Manifest, kind: ExportFormat, folder: Path
-) -> ExportWriter:
+def _open_writer(lake: Lake, manifest: Manifest, kind: ExportFormat, folder: Path) -> ExportWriter:
     from lakehouse.training.export.catalogue import items
     from lakehouse.training.export.parquet import ParquetExport
     from lakehouse.training.export.personalize import PersonalizeExport
@@ -88,10 +83,10 @@ def _open_writer(
         )
     if kind is ExportFormat.PARQUET:
         is_evaluation = isinstance(manifest, EvaluationManifest)
-        return ParquetExport(folder, manifest, items(settings, manifest) if is_evaluation else None)
+        return ParquetExport(folder, manifest, items(lake, manifest) if is_evaluation else None)
     if kind is ExportFormat.RECBOLE:
-        return RecBoleExport(folder, manifest, items(settings, manifest))
-    return PersonalizeExport(folder, manifest, items(settings, manifest))
+        return RecBoleExport(folder, manifest, items(lake, manifest))
+    return PersonalizeExport(folder, manifest, items(lake, manifest))
 
 
 def _readme(manifest: Manifest, kind: ExportFormat, text: str) -> str:

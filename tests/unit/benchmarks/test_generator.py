@@ -9,7 +9,7 @@ from benchmarks.training.generator import MIXED, YOUNG_HOURS, Log
 from benchmarks.training.raw import later_events, read_news, store, store_catalogue
 from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_ITEMS
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.tables import open_table
+from lakehouse.storage.lake import Lake
 
 
 def whole(log: Log) -> pl.DataFrame:
@@ -60,7 +60,7 @@ def settings(tmp_path: Path) -> LakeSettings:
 
 
 def raw_rows(settings: LakeSettings) -> pl.DataFrame:
-    return pl.read_delta(str(open_table(settings, RAW_INTERACTIONS).table_uri))
+    return pl.read_delta(str(Lake(settings).table(RAW_INTERACTIONS).table_uri))
 
 
 def test_rows_reach_raw_in_commits_of_a_piece_with_distinct_identities(
@@ -99,7 +99,7 @@ def test_the_news_file_is_read_whole_and_in_order(real_data: Path) -> None:
 def test_the_catalogue_covers_every_item_and_changes_its_price(settings: LakeSettings) -> None:
     log = Log(9_000)
     store_catalogue(settings, "t", log.catalogue())
-    items = pl.read_delta(str(open_table(settings, RAW_ITEMS).table_uri))
+    items = pl.read_delta(str(Lake(settings).table(RAW_ITEMS).table_uri))
     assert items.get_column("event_id").n_unique() == items.height == 2 * log.item_count
     assert whole(log).join(items, on="item_id", how="anti").is_empty()
     assert items.group_by("item_id").agg(pl.col("price").n_unique()).get_column("price").min() == 2

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from ingest_service.sinks import handles
 from ingest_service.sinks.base import BatchKey, Counts
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.faults import StorageError
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import batches
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.tables import ensure_tables
@@ -29,7 +29,7 @@ KINDS = (DeltaError, CommitFailedError, TableNotFoundError, OSError, RuntimeErro
 @pytest.fixture
 def lake(tmp_path: Path) -> LakeSettings:
     settings = LakeSettings(home=tmp_path, sync=False)
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     return settings
 
 
@@ -40,14 +40,14 @@ def test_the_next_request_succeeds_whichever_call_of_a_handle_broke(
     fuse, numbers = Fuse(error=kind), count()
     stored: list[str] = []
     with fragile_handles(monkeypatch, fuse):
-        send = sender(DeltaSink(lake))
+        send = sender(DeltaSink(Lake(lake)))
         for event in ("first", "second"):
             send(event)
         calls = fuse.calls
         assert calls > 10
         for at in range(1, calls + 1, 2 if kind is DeltaError else 5):
             fuse.at, fuse.calls = at, 0
-            send = sender(DeltaSink(lake))
+            send = sender(DeltaSink(Lake(lake)))
             for _ in range(2):
                 event = f"e{next(numbers)}"
                 with suppress(StorageError):
@@ -60,7 +60,7 @@ def test_the_next_request_succeeds_whichever_call_of_a_handle_broke(
             fuse.broken.clear()
 
     assert {send(event).counts.duplicate for event in stored} == {1}
-    assert not check_ledger(lake).wrong
+    assert not check_ledger(Lake(lake)).wrong
 
 
 def careful(sink: DeltaSink, batch_id: str) -> bool:
@@ -76,7 +76,7 @@ def test_uploads_and_readers_open_a_broken_handle_again(
 ) -> None:
     fuse = Fuse(error=DeltaError)
     with fragile_handles(monkeypatch, fuse):
-        sink = DeltaSink(lake)
+        sink = DeltaSink(Lake(lake))
         assert careful(sink, "clean")
         for at in range(1, fuse.calls + 1):
             fuse.at, fuse.calls = at, 0
@@ -89,15 +89,15 @@ def test_uploads_and_readers_open_a_broken_handle_again(
 def test_a_table_that_cannot_be_opened_is_refused_by_name_and_used_again_when_it_can(
     lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sink = DeltaSink(lake)
-    real = handles.open_table
+    sink = DeltaSink(Lake(lake))
+    real = Lake.table
 
-    def broken(settings: LakeSettings, spec: Any) -> Any:
+    def broken(self: Lake, spec: Any) -> Any:
         if spec is OPS_INGEST_LEDGER:
             raise DeltaError("damaged")
-        return real(settings, spec)
+        return real(self, spec)
 
-    monkeypatch.setattr(handles, "open_table", broken)
+    monkeypatch.setattr(Lake, "table", broken)
     with pytest.raises(StorageError, match=r"ops\.ingest_ledger") as told:
         careful(sink, "b1")
     assert told.value.retry_after > 0

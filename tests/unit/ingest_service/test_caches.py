@@ -21,6 +21,7 @@ from lakehouse.control.connection import DatabaseUnreachable, connect
 from lakehouse.control.suppressions import ListedHashes
 from lakehouse.privacy.suppression import StoredSuppressionList
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 from tests.support.ingesting import ingest, service
 
@@ -189,9 +190,9 @@ def test_rows_are_known_after_a_data_file_was_read_at_the_second_try(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake = LakeSettings(home=tmp_path / "home")
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     text = "event_id,user_id,item_id,interaction_type,timestamp\ne1,u,i,view,1767225600000\n"
-    assert ingest(service(DeltaSink(lake)), tmp_path, text, "b1").counts.stored == 1
+    assert ingest(service(DeltaSink(Lake(lake))), tmp_path, text, "b1").counts.stored == 1
     read, tries = history._read, []
 
     def failing_once(*args: Any) -> pl.DataFrame:
@@ -201,5 +202,5 @@ def test_rows_are_known_after_a_data_file_was_read_at_the_second_try(
         return read(*args)
 
     monkeypatch.setattr(history, "_read", failing_once)
-    counts = ingest(service(DeltaSink(lake)), tmp_path, text, "b2").counts
+    counts = ingest(service(DeltaSink(Lake(lake))), tmp_path, text, "b2").counts
     assert (counts.stored, counts.duplicate, len(tries)) == (0, 1, 2)

@@ -25,9 +25,10 @@ from lakehouse.settings import LakeSettings
 from lakehouse.storage import acknowledged
 from lakehouse.storage.damage import DamagedError
 from lakehouse.storage.faults import StorageError
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.repair import repair_tables
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.tables import ensure_tables
 from tests.unit.ingest_service.test_events_on_delta import sender as sender_at
 
 
@@ -40,8 +41,8 @@ def sender(sink: DeltaSink) -> Callable[..., IngestReport]:
 def lake(tmp_path: Path) -> LakeSettings:
     """A lake with two events of `t` and one of `other`, each a batch."""
     settings = LakeSettings(home=tmp_path)
-    ensure_tables(settings)
-    send = sender(DeltaSink(settings))
+    ensure_tables(Lake(settings))
+    send = sender(DeltaSink(Lake(settings)))
     for event, tenant in (("e1", "t"), ("e2", "t"), ("e3", "other")):
         send(event, tenant)
     return settings
@@ -83,7 +84,7 @@ def test_a_damaged_data_file_stops_its_tenant_alone_and_is_named(
     path = data_file(lake, RAW_INTERACTIONS)
     content = path.read_bytes()
     spoil(path)
-    sink = DeltaSink(lake)
+    sink = DeltaSink(Lake(lake))
 
     done = recover(sink, timedelta(0), lambda *_: True)
     assert (done.removed, done.lost) == (0, [])
@@ -96,7 +97,7 @@ def test_a_damaged_data_file_stops_its_tenant_alone_and_is_named(
             send("e1", "t")
         assert "tenant t" in refused.value.message
 
-    found = check_ledger(lake)
+    found = check_ledger(Lake(lake))
     assert [(one.table, one.tenant_id) for one in found.damage] == [("raw.interactions", "t")]
     assert found.damage[0].file.endswith(path.name)
     assert [(one.tenant_id, one.problem) for one in found.wrong] == [("t", "stored 1, raw holds 0")]
@@ -104,21 +105,21 @@ def test_a_damaged_data_file_stops_its_tenant_alone_and_is_named(
 
     path.write_bytes(content)
     assert [send(event, "t").counts.duplicate for event in ("e1", "e2")] == [1, 1]
-    assert check_ledger(lake).is_clean
+    assert check_ledger(Lake(lake)).is_clean
 
 
 @pytest.mark.parametrize("spec", [RAW_QUARANTINE, OPS_INGEST_LEDGER])
 def test_a_damaged_file_beside_raw_does_not_stop_the_start(
     lake: LakeSettings, spec: TableSpec
 ) -> None:
-    sender(DeltaSink(lake))("e1", "t", item="another")  # a conflict: goes to quarantine
+    sender(DeltaSink(Lake(lake)))("e1", "t", item="another")  # a conflict: goes to quarantine
     path = data_file(lake, spec)
     path.unlink()
-    sink = DeltaSink(lake)
+    sink = DeltaSink(Lake(lake))
 
     assert any(path.name in one for one in recover(sink, timedelta(0), lambda *_: True).damage)
     assert sender(sink)("e4", "t").counts.stored == 1
-    found = check_ledger(lake)
+    found = check_ledger(Lake(lake))
     assert [one.table for one in found.damage] == [spec.full_name]
     assert {one.tenant_id for one in found.wrong} == {"t"}
 
@@ -128,7 +129,7 @@ def test_half_a_commit_is_of_its_table_alone(lake: LakeSettings, spec: TableSpec
     entry = newest_entry(lake, spec)
     content = entry.read_bytes()
     damage_cut(entry)
-    sink = DeltaSink(lake)
+    sink = DeltaSink(Lake(lake))
     times = iter(range(0, 1_000, 10)).__next__
     looked = readiness.Readiness(lake, sink, lambda: None, clock=times)
     assert [one.code for one in looked.problems()][-1] == "starting"
@@ -144,7 +145,7 @@ def test_half_a_commit_is_of_its_table_alone(lake: LakeSettings, spec: TableSpec
             send("e4", "t")
     else:
         assert send("e4", "t").counts.stored == 1
-    found = check_ledger(lake)
+    found = check_ledger(Lake(lake))
     assert [(one.table, one.file) for one in found.damage] == [
         (spec.full_name, f"_delta_log/{entry.name}")
     ]
@@ -153,7 +154,7 @@ def test_half_a_commit_is_of_its_table_alone(lake: LakeSettings, spec: TableSpec
     entry.write_bytes(content)
     assert send("e5", "t").counts.stored == 1
     assert not looked.problems()
-    assert check_ledger(lake).is_clean
+    assert check_ledger(Lake(lake)).is_clean
 
 
 @pytest.mark.parametrize("spec", [RAW_INTERACTIONS, OPS_INGEST_LEDGER])
@@ -162,14 +163,14 @@ def test_an_acknowledged_batch_that_is_gone_is_lost_and_keeps_its_evidence(
 ) -> None:
     damage_empty(newest_entry(lake, spec))  # delta-rs takes it for a commit of nothing
 
-    done = recover(DeltaSink(lake), timedelta(0), lambda *_: True)
+    done = recover(DeltaSink(Lake(lake)), timedelta(0), lambda *_: True)
     assert done.removed == 0
-    found = check_ledger(lake)
+    found = check_ledger(Lake(lake))
     assert [one.tenant_id for one in found.wrong] == ["other"]
     if spec is RAW_INTERACTIONS:
         assert found.lost == 1
         assert len(done.lost) == 1
-        assert open_table(lake, OPS_INGEST_LEDGER).count() == 3
+        assert Lake(lake).table(OPS_INGEST_LEDGER).count() == 3
 
 
 def test_a_loss_is_told_by_the_command_until_it_is_given_up(
@@ -177,7 +178,7 @@ def test_a_loss_is_told_by_the_command_until_it_is_given_up(
 ) -> None:
     monkeypatch.setenv("ETA_HOME", str(lake.home))
     damage_empty(newest_entry(lake, RAW_INTERACTIONS))
-    batch = check_ledger(lake).wrong[0].batch_id
+    batch = check_ledger(Lake(lake)).wrong[0].batch_id
     run = CliRunner().invoke
 
     told = run(app, ["ledger", "check"])
@@ -186,9 +187,9 @@ def test_a_loss_is_told_by_the_command_until_it_is_given_up(
     assert run(app, ["ledger", "give-up", "--tenant", "t", "--batch", batch]).exit_code == 1
     assert run(app, ["ledger", "give-up", "--tenant", "other", "--batch", batch]).exit_code == 0
     assert run(app, ["ledger", "check"]).exit_code == 0
-    assert recover(DeltaSink(lake), timedelta(0), lambda *_: True).removed == 1
-    assert sender(DeltaSink(lake))("e3", "other").counts.stored == 1
-    assert check_ledger(lake).is_clean
+    assert recover(DeltaSink(Lake(lake)), timedelta(0), lambda *_: True).removed == 1
+    assert sender(DeltaSink(Lake(lake)))("e3", "other").counts.stored == 1
+    assert check_ledger(Lake(lake)).is_clean
 
 
 def test_the_command_names_a_damaged_table_and_goes_on(
@@ -213,7 +214,7 @@ def test_lines_of_acknowledgements_that_were_cut_off_count_for_nothing(
     whole = path.read_bytes()
     for end in range(len(whole) - 30, len(whole)):
         path.write_bytes(whole[:end])
-        found = check_ledger(lake)
+        found = check_ledger(Lake(lake))
         assert found.is_clean
         assert found.batches == 3
     assert json.dumps(whole.decode()).count("e1") == 0  # ids of batches, none of events
@@ -226,16 +227,18 @@ def test_repair_takes_out_what_is_damaged_and_the_rest_goes_on(
     spoil(data_file(lake, RAW_INTERACTIONS))
     damage_cut(newest_entry(lake, OPS_INGEST_LEDGER))
 
-    seen = repair_tables(lake, dry_run=True)
-    assert seen == repair_tables(lake, dry_run=True)
-    assert [one.table for one in repair_tables(lake, dry_run=False)] == [one.table for one in seen]
-    assert repair_tables(lake, dry_run=False) == []
+    seen = repair_tables(Lake(lake), dry_run=True)
+    assert seen == repair_tables(Lake(lake), dry_run=True)
+    assert [one.table for one in repair_tables(Lake(lake), dry_run=False)] == [
+        one.table for one in seen
+    ]
+    assert repair_tables(Lake(lake), dry_run=False) == []
 
-    found = check_ledger(lake)
+    found = check_ledger(Lake(lake))
     assert not found.damage
     assert found.lost == 1  # e1; of e3 the ledger's entry is gone, its row is not
     assert [one.tenant_id for one in found.wrong] == ["other", "t"]
-    send = sender(DeltaSink(lake))
+    send = sender(DeltaSink(Lake(lake)))
     assert [send(event, "t").counts.stored for event in ("e1", "e2")] == [1, 0]
 
 
@@ -259,7 +262,7 @@ def test_a_process_that_cannot_write_is_not_ready_and_says_why(
 
     times = iter(range(0, 1_000, 10)).__next__
     ping = refuse if broken is None else lambda: None
-    looked = readiness.Readiness(lake, DeltaSink(lake), ping, clock=times)
+    looked = readiness.Readiness(lake, DeltaSink(Lake(lake)), ping, clock=times)
     looked.observe_lost(False)
     monkeypatch.setattr(readiness, "_try_to_write", write)
     (found,) = looked.problems()
@@ -280,18 +283,18 @@ def test_acknowledgements_that_cannot_be_read_keep_every_evidence(lake: LakeSett
     path.rename(path.with_name("away"))
     path.symlink_to("nowhere")
 
-    done = recover(DeltaSink(lake), timedelta(0), lambda *_: True)
+    done = recover(DeltaSink(Lake(lake)), timedelta(0), lambda *_: True)
     assert (done.removed, len(done.damage)) == (0, 1)
-    assert not check_ledger(lake).is_clean
-    assert open_table(lake, OPS_INGEST_LEDGER).count() == 3
+    assert not check_ledger(Lake(lake)).is_clean
+    assert Lake(lake).table(OPS_INGEST_LEDGER).count() == 3
 
     path.unlink()
     path.write_bytes(b"\xff\x00\x01,damaged\n" + path.with_name("away").read_bytes())
-    assert check_ledger(lake).lost == 1
+    assert check_ledger(Lake(lake)).lost == 1
 
 
 def test_a_log_whose_beginning_is_gone_is_named(lake: LakeSettings) -> None:
     first = min(Path(lake.lake, RAW_INTERACTIONS.path, "_delta_log").glob("*.json"))
     first.unlink()
-    (damage,) = check_ledger(lake).damage
+    (damage,) = check_ledger(Lake(lake)).damage
     assert (damage.file, damage.problem) == (f"_delta_log/{first.name}", "is missing")

@@ -18,7 +18,8 @@ from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.faults import StorageError
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 from tests.contract.test_sinks import interactions, refs
 
 REASON = [[{"code": "conflicting_event", "field": "event_id", "message": "m"}]]
@@ -49,7 +50,7 @@ def write(sink: DeltaSink, batch_id: str) -> bool:
 def counts(lake: LakeSettings) -> list[int]:
     """Rows in quarantine, ledger and raw."""
     specs = (RAW_QUARANTINE, OPS_INGEST_LEDGER, RAW_INTERACTIONS)
-    return [open_table(lake, spec).to_pyarrow_table().num_rows for spec in specs]
+    return [Lake(lake).table(spec).to_pyarrow_table().num_rows for spec in specs]
 
 
 STEPS = pytest.mark.parametrize(
@@ -66,8 +67,8 @@ STEPS = pytest.mark.parametrize(
 def lake(tmp_path: Path) -> LakeSettings:
     """A lake with one whole batch."""
     settings = LakeSettings(home=tmp_path)
-    ensure_tables(settings)
-    assert write(DeltaSink(settings), "whole")
+    ensure_tables(Lake(settings))
+    assert write(DeltaSink(Lake(settings)), "whole")
     return settings
 
 
@@ -83,7 +84,7 @@ def die_after(commits: int, lake: LakeSettings, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(delta, "commit_files", dying)
     with pytest.raises(Killed):
-        write(DeltaSink(lake), "broken")
+        write(DeltaSink(Lake(lake)), "broken")
     monkeypatch.undo()
 
 
@@ -94,7 +95,7 @@ def test_unfinished_batch_is_removed_by_recovery_and_may_be_sent_again(
     die_after(commits, lake, monkeypatch)
     assert counts(lake) == [1 + n for n in left]
 
-    sink = DeltaSink(lake)
+    sink = DeltaSink(Lake(lake))
     assert recover(sink, timedelta(hours=1), lambda _tenant, _batch: False).removed == 0
     recovered = recover(sink, timedelta(hours=1), lambda _tenant, batch: batch == "broken")
 
@@ -110,7 +111,7 @@ def test_unfinished_batch_sent_again_under_its_id_is_completed(
 ) -> None:
     die_after(commits, lake, monkeypatch)
 
-    assert write(DeltaSink(lake), "broken")
+    assert write(DeltaSink(Lake(lake)), "broken")
     assert counts(lake) == [2, 2, 2]
 
 
@@ -119,20 +120,21 @@ def test_old_unfinished_batch_is_removed_without_knowing_its_process(
 ) -> None:
     die_after(2, lake, monkeypatch)
 
-    assert recover(DeltaSink(lake), timedelta(0), lambda _tenant, _batch: False).removed == 1
+    assert recover(DeltaSink(Lake(lake)), timedelta(0), lambda _tenant, _batch: False).removed == 1
     assert counts(lake) == [1, 1, 1]
 
 
 def test_attempt_that_was_given_up_cannot_be_stored_and_leaves_nothing(
     lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting = begun(DeltaSink(lake), "slow")
+    waiting = begun(DeltaSink(Lake(lake)), "slow")
     real = waiting._sink.commit_if
 
     def paused(*arguments: Any, **named: Any) -> bool:
         if arguments[0] is RAW_INTERACTIONS:
             assert (
-                recover(DeltaSink(lake), timedelta(0), lambda _tenant, _batch: False).removed == 1
+                recover(DeltaSink(Lake(lake)), timedelta(0), lambda _tenant, _batch: False).removed
+                == 1
             )
         return real(*arguments, **named)
 
@@ -142,7 +144,7 @@ def test_attempt_that_was_given_up_cannot_be_stored_and_leaves_nothing(
     monkeypatch.undo()
 
     assert counts(lake) == [1, 1, 1]
-    assert write(DeltaSink(lake), "slow")
+    assert write(DeltaSink(Lake(lake)), "slow")
     assert counts(lake) == [2, 2, 2]
 
 
@@ -150,10 +152,10 @@ def test_second_attempt_replaces_the_counts_of_a_killed_one(
     lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     die_after(2, lake, monkeypatch)
-    again = DeltaSink(lake).begin(young("broken"))
+    again = DeltaSink(Lake(lake)).begin(young("broken"))
     assert again.commit(Counts(2, 0, duplicate=2))
 
-    ledger = open_table(lake, OPS_INGEST_LEDGER).to_pyarrow_table().to_pylist()
+    ledger = Lake(lake).table(OPS_INGEST_LEDGER).to_pyarrow_table().to_pylist()
     assert [row["duplicate"] for row in ledger if row["batch_id"] == "broken"] == [2]
     assert counts(lake) == [1, 2, 1]
 
@@ -169,7 +171,7 @@ def test_commit_that_fails_half_way_leaves_every_table_readable(
         real(*arguments)
 
     monkeypatch.setattr(delta, "commit_files", failing)
-    batch = begun(DeltaSink(lake), "broken")
+    batch = begun(DeltaSink(Lake(lake)), "broken")
     with pytest.raises(StorageError, match=r"ops\.ingest_ledger"):
         batch.commit(Counts(2, 1, quarantined=1))
     batch.abort()

@@ -25,8 +25,9 @@ from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.maintenance import live_files, merge_small_files
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.tables import ensure_tables
 
 LIMITS = EventLimits(100, 1_000)
 MAPPING, SETTINGS = SourceMapping(), TenantSettings()
@@ -38,7 +39,7 @@ _numbers = count()
 @pytest.fixture
 def lake(tmp_path: Path) -> LakeSettings:
     settings = LakeSettings(home=tmp_path)
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     return settings
 
 
@@ -75,7 +76,7 @@ def sender(sink: DeltaSink, moment: datetime = MOMENT) -> Callable[..., IngestRe
 
 
 def files_of(lake: LakeSettings) -> int:
-    return live_files(open_table(lake, RAW_INTERACTIONS)).height
+    return live_files(Lake(lake).table(RAW_INTERACTIONS)).height
 
 
 def test_files_are_merged_beside_the_commits_and_no_row_is_known_less(
@@ -88,14 +89,14 @@ def test_files_are_merged_beside_the_commits_and_no_row_is_known_less(
     monkeypatch.setattr(
         compaction, "merge_small_files", lambda *args: merge_small_files(*args, above=3)
     )
-    sink = DeltaSink(lake)
+    sink = DeltaSink(Lake(lake))
     send = sender(sink)
     for number in range(8):
         assert send(f"e{number}").counts.stored == 1
     sink.close()
 
     assert files_of(lake) < 8
-    assert open_table(lake, RAW_INTERACTIONS).count() == 8
+    assert Lake(lake).table(RAW_INTERACTIONS).count() == 8
     assert [send(f"e{number}").counts.duplicate for number in range(8)] == [1] * 8
     assert not read, "merged files were read again"
 
@@ -109,14 +110,14 @@ def test_a_merge_that_falls_behind_is_waited_for(
         compaction, "merge_small_files", lambda *args: merge_small_files(*args, above=3)
     )
     monkeypatch.setattr(Compactor, "_merge", lambda *_: None)
-    send = sender(DeltaSink(lake))
+    send = sender(DeltaSink(Lake(lake)))
     for number in range(8):
         send(f"e{number}")
         assert files_of(lake) <= 4
 
 
 def test_rows_that_another_process_has_stored_are_known(lake: LakeSettings) -> None:
-    here, there = sender(DeltaSink(lake)), sender(DeltaSink(lake))
+    here, there = sender(DeltaSink(Lake(lake))), sender(DeltaSink(Lake(lake)))
     for number in range(4):
         assert here(f"e{number}").counts.stored == 1
         assert there(f"e{number}").counts.duplicate == 1

@@ -22,6 +22,7 @@ from ingest_service.wiring import build_services
 from lakehouse.control.database import ControlDatabase, NewSecret
 from lakehouse.settings import LakeSettings
 from lakehouse.storage import acknowledged, durable, staging
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 
 MILLISECONDS = 1_767_225_600_000
@@ -173,6 +174,6 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
             assert {one["code"] for one in ready.json()["problems"]} == {"storage_full"}
             filler.unlink()
             assert caller.events().status_code == 200
-        assert check_ledger(lake).is_clean
+        assert check_ledger(Lake(lake)).is_clean
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -32,8 +32,9 @@ from lakehouse.contracts.validator import Validator
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.tables import ensure_tables
 from tests.support.faults import ERRORS, Faults
 
 MOMENT = datetime(2026, 5, 1, tzinfo=UTC)
@@ -62,7 +63,7 @@ class Bench:
     def __init__(self, patches: pytest.MonkeyPatch, lake: LakeSettings | None = None) -> None:
         self.lake, self.faults = lake, Faults("bad")
         self.memory = MemorySink()
-        self.delta = DeltaSink(lake) if lake else None
+        self.delta = DeltaSink(Lake(lake)) if lake else None
         sink: Any = self.delta or self.memory
         history = DeltaHistory(self.delta) if self.delta else NoHistory()
         suppression = EmptySuppressionList()
@@ -170,7 +171,7 @@ def test_a_failure_at_any_step_is_its_groups_alone(error: str) -> None:
 
 def test_on_delta_nothing_is_lost_or_twice_and_the_ledger_adds_up(tmp_path: Path) -> None:
     lake = LakeSettings(home=tmp_path)
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     steps = steps_of(lake)
     first = {name: steps.index(name) + 1 for name in steps if name.startswith(("Delta", "Batch"))}
     assert {"DeltaSink.commit_first", "BatchSession.publish"} <= set(first)
@@ -178,11 +179,11 @@ def test_on_delta_nothing_is_lost_or_twice_and_the_ledger_adds_up(tmp_path: Path
     errors = dict(zip(sorted({*first.values(), *last}), cycle(ERRORS)))
     with pytest.MonkeyPatch.context() as patches:
         Bench(patches, lake).run(errors)
-    table = open_table(lake, RAW_INTERACTIONS).to_pyarrow_table(columns=["tenant_id", "event_id"])
+    table = Lake(lake).table(RAW_INTERACTIONS).to_pyarrow_table(columns=["tenant_id", "event_id"])
     stored = Counter(zip(*table.to_pydict().values(), strict=True))
     assert set(stored.values()) == {1}
     assert {("bad", f"b{step}") for step in errors} <= set(stored)
-    assert check_ledger(lake).wrong == ()
+    assert check_ledger(Lake(lake)).wrong == ()
 
 
 def test_requests_of_no_size_are_due_and_leave_nothing_behind(

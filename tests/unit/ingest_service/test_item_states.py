@@ -18,7 +18,8 @@ from lakehouse.contracts.order import arrival
 from lakehouse.contracts.tables import RAW_ITEMS
 from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 from tests.support.ingesting import ingest, service
 from tests.unit.ingest_service.test_replaying import replay
 
@@ -117,8 +118,8 @@ def test_states_that_come_again(
     tmp_path: Path, batches: list[list[State]], price: int, stored: int, restarts: bool
 ) -> None:
     lake = LakeSettings(home=tmp_path / "home")
-    ensure_tables(lake)
-    sink = DeltaSink(lake)
+    ensure_tables(Lake(lake))
+    sink = DeltaSink(Lake(lake))
     running = service(sink)
     clock = running._clock
     for number, batch in enumerate(batches):
@@ -127,8 +128,8 @@ def test_states_that_come_again(
             running._clock = clock
         ingest(running, tmp_path, csv(batch), f"b{number}", data_type=DataType.ITEMS)
         if restarts and number == 1:
-            open_table(lake, RAW_ITEMS).optimize.compact()
-    rows = pl.DataFrame(open_table(lake, RAW_ITEMS).to_pyarrow_table())
+            Lake(lake).table(RAW_ITEMS).optimize.compact()
+    rows = pl.DataFrame(Lake(lake).table(RAW_ITEMS).to_pyarrow_table())
     assert (current(rows), rows.height) == ({"i0": price}, stored)
 
 
@@ -140,15 +141,15 @@ def test_a_row_of_one_time_that_comes_again_in_its_file_counts(
     tmp_path: Path, chunk_bytes: int
 ) -> None:
     lake = LakeSettings(home=tmp_path / "home")
-    ensure_tables(lake)
-    running = service(DeltaSink(lake), chunk_bytes=chunk_bytes)
+    ensure_tables(Lake(lake))
+    running = service(DeltaSink(Lake(lake)), chunk_bytes=chunk_bytes)
     clock = running._clock
     for number in range(3):  # sent again it is nothing new, also after a restart
         if number == 2:
-            running = service(DeltaSink(lake), chunk_bytes=chunk_bytes)
+            running = service(DeltaSink(Lake(lake)), chunk_bytes=chunk_bytes)
             running._clock = clock
         ingest(running, tmp_path, csv(ONCE), f"b{number}", data_type=DataType.ITEMS)
-    rows = pl.DataFrame(open_table(lake, RAW_ITEMS).to_pyarrow_table())
+    rows = pl.DataFrame(Lake(lake).table(RAW_ITEMS).to_pyarrow_table())
     assert (current(rows), rows.height) == ({"i0": 1}, 3)
 
 
@@ -156,11 +157,11 @@ def test_a_row_of_one_time_that_comes_again_in_another_file_is_that_row_sent_aga
     tmp_path: Path,
 ) -> None:
     lake = LakeSettings(home=tmp_path / "home")
-    ensure_tables(lake)
-    running = service(DeltaSink(lake))
+    ensure_tables(Lake(lake))
+    running = service(DeltaSink(Lake(lake)))
     for number, state in enumerate(ONCE):
         ingest(running, tmp_path, csv([state]), f"b{number}", data_type=DataType.ITEMS)
-    rows = pl.DataFrame(open_table(lake, RAW_ITEMS).to_pyarrow_table())
+    rows = pl.DataFrame(Lake(lake).table(RAW_ITEMS).to_pyarrow_table())
     assert (current(rows), rows.height) == ({"i0": 2}, 2)
 
 
@@ -223,26 +224,26 @@ def test_what_one_request_says_again_does_not_depend_on_who_shares_its_batch() -
 
 def test_a_replayed_state_does_not_replace_a_later_one_of_its_file(tmp_path: Path) -> None:
     lake = LakeSettings(home=tmp_path / "home")
-    ensure_tables(lake)
-    running = service(DeltaSink(lake))
+    ensure_tables(Lake(lake))
+    running = service(DeltaSink(Lake(lake)))
     how = {"data_type": DataType.ITEMS, "on_error": OnError.QUARANTINE}
     ingest(running, tmp_path, "item_id,price\ni0,five\ni0,7\n", "b0", **how)
     mapping = SourceMapping(values={"price": {"five": "5"}})
     (done,) = replay(lake, settings=TenantSettings(sources={"default": mapping}))
     assert done.stored == 1
-    rows = pl.DataFrame(open_table(lake, RAW_ITEMS).to_pyarrow_table())
+    rows = pl.DataFrame(Lake(lake).table(RAW_ITEMS).to_pyarrow_table())
     assert current(rows) == {"i0": 7}
 
 
 def test_a_state_replayed_from_quarantine_is_of_the_time_it_was_sent(tmp_path: Path) -> None:
     lake = LakeSettings(home=tmp_path / "home")
-    ensure_tables(lake)
-    running = service(DeltaSink(lake))
+    ensure_tables(Lake(lake))
+    running = service(DeltaSink(Lake(lake)))
     how = {"data_type": DataType.ITEMS, "on_error": OnError.QUARANTINE}
     ingest(running, tmp_path, "item_id,price\ni0,five\ni1,five\n", "b0", **how)
     ingest(running, tmp_path, "item_id,price\ni0,7\n", "b1", **how)
     mapping = SourceMapping(values={"price": {"five": "5"}})
     (done,) = replay(lake, settings=TenantSettings(sources={"default": mapping}))
     assert done.stored == 2
-    rows = pl.DataFrame(open_table(lake, RAW_ITEMS).to_pyarrow_table())
+    rows = pl.DataFrame(Lake(lake).table(RAW_ITEMS).to_pyarrow_table())
     assert current(rows) == {"i0": 7, "i1": 5}

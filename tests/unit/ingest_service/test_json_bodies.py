@@ -16,6 +16,7 @@ from ingest_service.wiring import build_services
 from lakehouse.contracts.strict_json import StrictJsonError, plain_value
 from lakehouse.control.database import ControlDatabase
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 
 TENANT = "acme"
@@ -27,7 +28,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     home = tmp_path_factory.mktemp("home")
     (home / "dbt_project.yml").touch()
     settings = LakeSettings(home=home, project_dir=home, DBT_TARGET_PATH=Path(home / "target"))
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     with closing(ControlDatabase.open(settings.control_url)) as database:
         database.tenants.add(TENANT)
         secret = database.keys.create(TENANT, {"admin", "privacy", "read", "ingest"}).secret

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -34,10 +35,11 @@ from lakehouse.contracts.tenant import DataType, FileFormat, OnError, SourceMapp
 from lakehouse.contracts.validator import Validator
 from lakehouse.settings import LakeSettings
 from lakehouse.storage import tables
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.quarantine import Quarantine
 from lakehouse.storage.quarantine_export import export_rows
 from lakehouse.storage.stream_offsets import Partition
-from lakehouse.storage.tables import ensure_tables, open_table, table_opener
+from lakehouse.storage.tables import ensure_tables
 from lakehouse.training.export.catalogue import _newest
 from tests.support.ingesting import ingest, service
 from tests.unit.ingest_service.test_replaying import replay
@@ -161,7 +163,7 @@ def test_a_row_in_which_all_was_sent_has_the_id_it_always_had() -> None:
 
 
 def stored(lake: LakeSettings) -> pl.DataFrame:
-    return pl.DataFrame(open_table(lake, RAW_ITEMS).to_pyarrow_table())
+    return pl.DataFrame(Lake(lake).table(RAW_ITEMS).to_pyarrow_table())
 
 
 def as_json(rows: list[dict[str, Any]]) -> str:
@@ -257,14 +259,14 @@ def test_the_exported_catalogue_has_the_newest_value_that_was_sent() -> None:
 def with_a_rejected_row(tmp_path: Path) -> LakeSettings:
     """A lake with one row in quarantine: a price that is no number, and a title of null."""
     lake = LakeSettings(home=tmp_path / "home")
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     how = {
         "data_type": DataType.ITEMS,
         "on_error": OnError.QUARANTINE,
         "format": FileFormat.JSON,
     }
     body = as_json([{"price": "five", "title": None}])
-    ingest(service(DeltaSink(lake)), tmp_path, body, "b0", **how)
+    ingest(service(DeltaSink(Lake(lake))), tmp_path, body, "b0", **how)
     return lake
 
 
@@ -281,22 +283,22 @@ def test_a_lake_of_an_earlier_release_gets_the_column(tmp_path: Path) -> None:
     lake = LakeSettings(home=tmp_path / "home")
     old = pa.schema([field for field in ITEMS if field.name != SENT_FIELDS])
     earlier = dataclasses.replace(RAW_ITEMS, schema=old, added_columns=())
-    tables._create(lake, earlier)
-    ensure_tables(lake)
-    ensure_tables(lake)  # once is enough
-    assert open_table(lake, RAW_ITEMS).version() == 1
-    running = service(DeltaSink(lake))
+    tables._create(Lake(lake), earlier)
+    ensure_tables(Lake(lake))
+    ensure_tables(Lake(lake))  # once is enough
+    assert Lake(lake).table(RAW_ITEMS).version() == 1
+    running = service(DeltaSink(Lake(lake)))
     how = {"data_type": DataType.ITEMS, "format": FileFormat.JSON}
     ingest(running, tmp_path, as_json([FULL, {"price": 2}]), "b0", **how)
-    ingest(service(DeltaSink(lake)), tmp_path, as_json([{"price": 2}]), "b1", **how)
-    open_table(lake, RAW_ITEMS).optimize.compact()
+    ingest(service(DeltaSink(Lake(lake))), tmp_path, as_json([{"price": 2}]), "b1", **how)
+    Lake(lake).table(RAW_ITEMS).optimize.compact()
     assert stored(lake)[SENT_FIELDS].to_list() == [None, ["price"]]
 
 
 def test_an_edited_row_sends_the_fields_that_it_sent_and_those_filled_in(tmp_path: Path) -> None:
     lake = with_a_rejected_row(tmp_path)
     exported = tmp_path / "bad.csv"
-    export_rows(Quarantine(table_opener(lake), "acme").rows(), exported)
+    export_rows(Quarantine(cache(Lake(lake).table), "acme").rows(), exported)
     header, row = csv.reader(exported.read_text().splitlines())
     values = dict(zip(header, row, strict=True)) | {"price": "5", "category": "c"}
     exported.write_text(f"{','.join(header)}\n{','.join(values.values())}\n")
@@ -309,7 +311,7 @@ def test_messages_send_the_fields_they_name_and_of_one_time_the_last_counts(
     tmp_path: Path,
 ) -> None:
     lake = LakeSettings(home=tmp_path / "home")
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     process = Process(lake)
     where = Partition("items-raw", 0)
     (assignment,) = process.sink.take_over({where: (DataType.ITEMS, Bounds(0, 1_000, 1))})

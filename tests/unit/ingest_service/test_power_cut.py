@@ -13,7 +13,8 @@ from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.settings import LakeSettings
 from lakehouse.storage import durable
 from lakehouse.storage.faults import StorageError
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 from tests.support.power_cut import copy_of_home, disk_of
 from tests.support.power_cuts import power_cuts
 from tests.unit.ingest_service.test_events_on_delta import sender
@@ -43,8 +44,8 @@ def test_without_syncing_every_loss_is_reported(tmp_path: Path, chance: int | No
 
 def test_a_sync_that_failed_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = LakeSettings(home=tmp_path / "home")
-    ensure_tables(lake)
-    sender(DeltaSink(lake))("before")
+    ensure_tables(Lake(lake))
+    sender(DeltaSink(Lake(lake)))("before")
     with disk_of(Path(lake.lake), monkeypatch) as disk:
         real, calls, failing = durable._sync, count(1), 0
 
@@ -54,7 +55,7 @@ def test_a_sync_that_failed_is_made_up_for(tmp_path: Path, monkeypatch: pytest.M
             real(path, flags)
 
         monkeypatch.setattr(durable, "_sync", sync)
-        send, stored = sender(DeltaSink(lake)), {"before"}
+        send, stored = sender(DeltaSink(Lake(lake))), {"before"}
         for failing in range(1, 12):
             calls = count(1)
             with suppress(StorageError):
@@ -64,5 +65,5 @@ def test_a_sync_that_failed_is_made_up_for(tmp_path: Path, monkeypatch: pytest.M
             stored.add(f"e{failing}")
             copy_of_home(disk, tmp_path / "home", tmp_path / "copy", None)
             copy = LakeSettings(home=tmp_path / "copy")
-            rows = open_table(copy, RAW_INTERACTIONS).to_pyarrow_table(columns=["event_id"])
+            rows = Lake(copy).table(RAW_INTERACTIONS).to_pyarrow_table(columns=["event_id"])
             assert stored <= {*rows["event_id"].to_pylist()}, f"sync {failing}"

@@ -1,6 +1,7 @@
 """Replays of quarantined rows: killed at every step, two at once, and what they leave alone."""
 
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from lakehouse.contracts.tenant import OnError, SourceMapping, TenantSettings
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import EmptySuppressionList, Suppressed
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.quarantine import Quarantine
 from lakehouse.storage.quarantine_export import export_rows
-from lakehouse.storage.tables import ensure_tables, open_table, table_opener
+from lakehouse.storage.tables import ensure_tables
 from tests.support.rows import lines
 from tests.unit.ingest_service.test_delta_recovery import Killed
 from tests.unit.ingest_service.test_service import KEY, ListOf, hashed, ingest, service
@@ -41,15 +43,15 @@ BODY = lines(
 def lake(tmp_path: Path) -> LakeSettings:
     """A lake with a batch of one good row and four in quarantine."""
     settings = LakeSettings(home=tmp_path / "home")
-    ensure_tables(settings)
-    report = ingest(service(DeltaSink(settings)), tmp_path, BODY, on_error=OnError.QUARANTINE)
+    ensure_tables(Lake(settings))
+    report = ingest(service(DeltaSink(Lake(settings))), tmp_path, BODY, on_error=OnError.QUARANTINE)
     assert (report.counts.stored, report.counts.quarantined) == (1, 4)
     return settings
 
 
 def replay(lake: LakeSettings, suppression: Any = None, **order: Any) -> list[ReplayedBatch]:
     """Replay in a process of its own, as far as handles and windows go."""
-    sink = DeltaSink(lake)
+    sink = DeltaSink(Lake(lake))
     listed = suppression or EmptySuppressionList()
     replayer = Replayer(
         sink, sink.table, DeltaHistory(sink), DedupeWindows(), listed, lambda: datetime.now(UTC)
@@ -59,13 +61,13 @@ def replay(lake: LakeSettings, suppression: Any = None, **order: Any) -> list[Re
 
 def users(lake: LakeSettings) -> list[str]:
     """The users of all raw rows."""
-    found: list[str] = open_table(lake, RAW_INTERACTIONS).to_pyarrow_table()["user_id"].to_pylist()
+    found: list[str] = Lake(lake).table(RAW_INTERACTIONS).to_pyarrow_table()["user_id"].to_pylist()
     return sorted(found)
 
 
 def open_places(lake: LakeSettings) -> list[str]:
     """The lines that are still in quarantine."""
-    pieces = Quarantine(table_opener(lake), "acme").rows()
+    pieces = Quarantine(cache(Lake(lake).table), "acme").rows()
     return [ref for piece in pieces for ref in piece["source_ref"].to_list()]
 
 
@@ -78,10 +80,10 @@ def test_what_is_good_now_lands_and_the_rest_stays(lake: LakeSettings) -> None:
     assert open_places(lake) == ["line:0000000004", "line:0000000006"]
     (again,) = replay(lake)
     assert (again.tried, again.stored) == (2, 0)
-    assert open_table(lake, RAW_QUARANTINE).to_pyarrow_table().num_rows == 4
-    outcomes = open_table(lake, OPS_REPLAY_OUTCOMES).to_pyarrow_table()
+    assert Lake(lake).table(RAW_QUARANTINE).to_pyarrow_table().num_rows == 4
+    outcomes = Lake(lake).table(OPS_REPLAY_OUTCOMES).to_pyarrow_table()
     assert sorted(outcomes["outcome"].to_pylist()) == ["duplicate", "stored"]
-    assert check_ledger(lake).wrong == ()
+    assert check_ledger(Lake(lake)).wrong == ()
 
 
 @pytest.mark.parametrize("commits", [0, 1, 2])
@@ -100,13 +102,13 @@ def test_killed_replay_changes_nothing_and_is_done_by_the_next(
     with pytest.raises(Killed):
         replay(lake)
     monkeypatch.undo()
-    assert check_ledger(lake).wrong == ()
+    assert check_ledger(Lake(lake)).wrong == ()
     assert (users(lake), len(open_places(lake))) == (["u1"], 4)
 
     assert [batch.stored for batch in replay(lake)] == [1]
     assert [batch.stored for batch in replay(lake)] == [0]
     assert (users(lake), len(open_places(lake))) == (["u1", "u2"], 2)
-    assert check_ledger(lake).wrong == ()
+    assert check_ledger(Lake(lake)).wrong == ()
 
 
 def test_of_two_replays_at_once_each_row_lands_once(
@@ -124,7 +126,7 @@ def test_of_two_replays_at_once_each_row_lands_once(
     assert [batch.stored for batch in replay(lake)] == [0]
 
     assert users(lake) == ["u1", "u2"]
-    assert check_ledger(lake).wrong == ()
+    assert check_ledger(Lake(lake)).wrong == ()
 
 
 def test_rows_of_an_erased_person_are_dropped(lake: LakeSettings) -> None:
@@ -133,12 +135,12 @@ def test_rows_of_an_erased_person_are_dropped(lake: LakeSettings) -> None:
 
     assert (found.stored, found.duplicate, found.suppressed) == (0, 1, 2)
     assert users(lake) == ["u1"]
-    assert check_ledger(lake).wrong == ()
+    assert check_ledger(Lake(lake)).wrong == ()
 
 
 def test_edited_rows_alone_are_tried(lake: LakeSettings, tmp_path: Path) -> None:
     exported = tmp_path / "bad.csv"
-    assert export_rows(Quarantine(table_opener(lake), "acme").rows(), exported) == 4
+    assert export_rows(Quarantine(cache(Lake(lake).table), "acme").rows(), exported) == 4
     assert exported.stat().st_mode & 0o077 == 0
     header, *rows = exported.read_text().splitlines()
     assert rows[3] == "b1,6,ragged_row (),u4,i1,stare,1700000000000,more"
@@ -187,7 +189,7 @@ def test_line_that_a_stray_quote_makes_doubtful_waits_for_an_edit(
     doubtful = 'd1,"i1,view,1700000000000', "d2,i1,view,1700000000000"
     body = lines(*doubtful, 'd3,"i1",view,1700000000000')
     report = ingest(
-        service(DeltaSink(lake)), tmp_path, body, batch_id="b2", on_error=OnError.QUARANTINE
+        service(DeltaSink(Lake(lake))), tmp_path, body, batch_id="b2", on_error=OnError.QUARANTINE
     )
     assert (report.counts.stored, report.counts.quarantined) == (1, 2)
     (found,) = replay(lake, batch_id="b2")
@@ -195,7 +197,7 @@ def test_line_that_a_stray_quote_makes_doubtful_waits_for_an_edit(
     assert "d2" not in users(lake)
 
     export = tmp_path / "edited.csv"
-    export_rows(Quarantine(table_opener(lake), "acme", "b2").rows(), export)
+    export_rows(Quarantine(cache(Lake(lake).table), "acme", "b2").rows(), export)
     export.write_text(export.read_text().splitlines()[0] + "\nb2,3,,d2,i1,view,1700000000000\n")
     (edited,) = replay(lake, edited=read_edited(export))
     assert edited.stored == 1
@@ -206,15 +208,15 @@ def test_a_row_that_contradicts_a_stored_one_stays_open_when_the_window_has_forg
     tmp_path: Path,
 ) -> None:
     lake = LakeSettings(home=tmp_path / "home")
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     header = "event_id,user_id,item_id,interaction_type,timestamp\n"
     said = [f"same{n},u,{item},view,1700000000000\n" for n in range(8) for item in ("i1", "i2")]
     body = header + "".join(said)
-    running = service(DeltaSink(lake))
+    running = service(DeltaSink(Lake(lake)))
     ingest(running, tmp_path, body, on_error=OnError.QUARANTINE)
     more = "".join(f"e{number},u,i,view,1700000000000\n" for number in range(50))
     ingest(running, tmp_path, header + more, "b2")
-    sink = DeltaSink(lake)
+    sink = DeltaSink(Lake(lake))
     windows, nobody = DedupeWindows(10), EmptySuppressionList()
     replayer = Replayer(
         sink, sink.table, DeltaHistory(sink), windows, nobody, lambda: datetime.now(UTC)

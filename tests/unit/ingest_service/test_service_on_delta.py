@@ -19,25 +19,26 @@ from lakehouse.contracts.tables import (
 from lakehouse.contracts.tenant import DataType, OnError
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 from tests.support.ingesting import Ticks, ingest, service
 from tests.support.rows import interactions_csv
 
 
 def test_clickstream_is_stored_and_known_again_after_a_restart(tmp_path: Path) -> None:
     lake = LakeSettings(home=tmp_path)
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     body = (
         "event_name,anonymous_id,session_id,url,timestamp,properties\n"
         'page_view,a1,s1,/tea,1700000000000,"{""a"": 1}"\npage_view,a1,s1,,1700000000001,\n'
     )
     for batch_id in ("b1", "b2"):
         report = ingest(
-            service(DeltaSink(lake)), tmp_path, body, batch_id, data_type=DataType.CLICKSTREAM
+            service(DeltaSink(Lake(lake))), tmp_path, body, batch_id, data_type=DataType.CLICKSTREAM
         )
 
     assert (report.counts.stored, report.counts.duplicate) == (0, 2)
-    rows = open_table(lake, RAW_CLICKSTREAM).to_pyarrow_table().to_pylist()
+    rows = Lake(lake).table(RAW_CLICKSTREAM).to_pyarrow_table().to_pylist()
     assert [(row["user_id"], row["url"], row["properties"]) for row in rows] == [
         (None, "/tea", '{"a": 1}'),
         (None, None, None),
@@ -46,34 +47,36 @@ def test_clickstream_is_stored_and_known_again_after_a_restart(tmp_path: Path) -
 
 def test_rows_of_another_process_are_seen(tmp_path: Path) -> None:
     lake = LakeSettings(home=tmp_path)
-    ensure_tables(lake)
-    first, second = service(DeltaSink(lake)), service(DeltaSink(lake))
+    ensure_tables(Lake(lake))
+    first, second = service(DeltaSink(Lake(lake))), service(DeltaSink(Lake(lake)))
     ingest(first, tmp_path, interactions_csv(30), "b1")
     overlap = ingest(second, tmp_path, interactions_csv(30, first=20), "b2").counts
     again = ingest(first, tmp_path, interactions_csv(60), "b3").counts
 
     assert (overlap.stored, overlap.duplicate) == (20, 10)
     assert (again.stored, again.duplicate) == (10, 50)
-    assert open_table(lake, RAW_INTERACTIONS).to_pyarrow_table().num_rows == 60
+    assert Lake(lake).table(RAW_INTERACTIONS).to_pyarrow_table().num_rows == 60
 
 
 def test_same_batch_sent_twice_is_stored_once(tmp_path: Path) -> None:
     lake = LakeSettings(home=tmp_path)
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     for _ in range(2):
-        ingest(service(DeltaSink(lake)), tmp_path, interactions_csv(30), "b1")
+        ingest(service(DeltaSink(Lake(lake))), tmp_path, interactions_csv(30), "b1")
 
-    assert open_table(lake, RAW_INTERACTIONS).to_pyarrow_table().num_rows == 30
-    assert open_table(lake, OPS_INGEST_LEDGER).to_pyarrow_table().num_rows == 1
+    assert Lake(lake).table(RAW_INTERACTIONS).to_pyarrow_table().num_rows == 30
+    assert Lake(lake).table(OPS_INGEST_LEDGER).to_pyarrow_table().num_rows == 1
 
 
 def test_repeat_of_a_stored_batch_is_answered_from_what_is_kept(tmp_path: Path) -> None:
     lake = LakeSettings(home=tmp_path)
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     body = interactions_csv(30) + "".join(f"u{n} ,,view,{n}\n" for n in range(1_200))
-    first = ingest(service(DeltaSink(lake), lake=lake), tmp_path, body, on_error=OnError.QUARANTINE)
+    first = ingest(
+        service(DeltaSink(Lake(lake)), lake=lake), tmp_path, body, on_error=OnError.QUARANTINE
+    )
     repeated = ingest(
-        service(DeltaSink(lake), lake=lake),
+        service(DeltaSink(Lake(lake)), lake=lake),
         tmp_path,
         body,
         on_error=OnError.QUARANTINE,
@@ -96,9 +99,9 @@ def test_reading_that_is_stopped_stores_nothing(tmp_path: Path) -> None:
             raise Enough
 
     lake = LakeSettings(home=tmp_path)
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     seen: list[tuple[int, int]] = []
-    running = service(DeltaSink(lake), lake=lake)
+    running = service(DeltaSink(Lake(lake)), lake=lake)
     with pytest.raises(Enough):
         ingest(running, tmp_path, interactions_csv(50) + " u,,view,1\n", watch=stop)
 
@@ -109,8 +112,8 @@ def test_reading_that_is_stopped_stores_nothing(tmp_path: Path) -> None:
 
 def test_refused_file_leaves_no_data_files(tmp_path: Path) -> None:
     lake = LakeSettings(home=tmp_path)
-    ensure_tables(lake)
-    report = ingest(service(DeltaSink(lake)), tmp_path, interactions_csv(60) + "u1,,view,1\n")
+    ensure_tables(Lake(lake))
+    report = ingest(service(DeltaSink(Lake(lake))), tmp_path, interactions_csv(60) + "u1,,view,1\n")
 
     assert not report.is_stored
     assert report.errors.kept[0].line == 62
@@ -119,9 +122,9 @@ def test_refused_file_leaves_no_data_files(tmp_path: Path) -> None:
 
 def test_file_refused_late_leaves_no_data_files(tmp_path: Path) -> None:
     lake = LakeSettings(home=tmp_path)
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     with pytest.raises(FileRefusedError):
-        ingest(service(DeltaSink(lake)), tmp_path, interactions_csv(5_000) + "u1,i1\n")
+        ingest(service(DeltaSink(Lake(lake))), tmp_path, interactions_csv(5_000) + "u1,i1\n")
 
     assert list(Path(lake.lake).rglob("*.parquet")) == []
 
@@ -130,13 +133,13 @@ def test_files_of_this_process_are_not_read_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake = LakeSettings(home=tmp_path)
-    ensure_tables(lake)
-    running = service(DeltaSink(lake))
+    ensure_tables(Lake(lake))
+    running = service(DeltaSink(Lake(lake)))
     monkeypatch.setattr(history, "_read", lambda *_: pytest.fail("a file was read"))
     for number in range(3):
         ingest(running, tmp_path, interactions_csv(30, first=number * 10), f"b{number}")
 
-    assert open_table(lake, RAW_INTERACTIONS).to_pyarrow_table().num_rows == 50
+    assert Lake(lake).table(RAW_INTERACTIONS).to_pyarrow_table().num_rows == 50
 
 
 @pytest.mark.parametrize("is_merged", [False, True])
@@ -144,11 +147,11 @@ def test_item_state_that_comes_back_is_news_also_after_a_restart(
     tmp_path: Path, is_merged: bool
 ) -> None:
     lake = LakeSettings(home=tmp_path)
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     clock = Ticks()
     stored = []
     for number, price in enumerate(("1", "1", "2", "1", "1")):
-        sink = DeltaSink(lake)
+        sink = DeltaSink(Lake(lake))
         running = IngestService(
             sink, DeltaHistory(sink), DedupeWindows(), EmptySuppressionList(), clock
         )
@@ -156,19 +159,19 @@ def test_item_state_that_comes_back_is_news_also_after_a_restart(
         report = ingest(running, tmp_path, body, f"b{number}", data_type=DataType.ITEMS)
         stored.append(report.counts.stored)
         if is_merged:
-            open_table(lake, RAW_ITEMS).optimize.compact()
+            Lake(lake).table(RAW_ITEMS).optimize.compact()
 
     assert stored == [2, 0, 1, 1, 0]
 
 
 def test_merged_files_bring_no_row_back_and_no_new_row_is_missed(tmp_path: Path) -> None:
     lake = LakeSettings(home=tmp_path)
-    ensure_tables(lake)
-    running, other = service(DeltaSink(lake)), service(DeltaSink(lake))
+    ensure_tables(Lake(lake))
+    running, other = service(DeltaSink(Lake(lake))), service(DeltaSink(Lake(lake)))
     ingest(running, tmp_path, interactions_csv(30), "b1")
     ingest(other, tmp_path, interactions_csv(30, first=30), "b2")
-    open_table(lake, RAW_INTERACTIONS).optimize.compact()
-    (merged,) = open_table(lake, RAW_INTERACTIONS).file_uris()
+    Lake(lake).table(RAW_INTERACTIONS).optimize.compact()
+    (merged,) = Lake(lake).table(RAW_INTERACTIONS).file_uris()
     report = ingest(running, tmp_path, interactions_csv(70), "b3")
 
     assert "part-b" not in merged

@@ -27,9 +27,10 @@ from lakehouse.contracts.tenant import DataType
 from lakehouse.contracts.validator import Validator
 from lakehouse.control.database import ControlDatabase
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.stream_offsets import Partition
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.tables import ensure_tables
 from tests.support.fake_kafka import FakeConsumer, Faults, Topics
 from tests.support.stream import event, wait_for
 
@@ -65,7 +66,7 @@ class Loop:
 
     def __init__(self, home: Path, patch: pytest.MonkeyPatch) -> None:
         self.lake = LakeSettings(home=home)
-        ensure_tables(self.lake)
+        ensure_tables(Lake(self.lake))
         control = ControlDatabase.open(self.lake.control_url)
         for tenant in TENANTS.values():
             control.tenants.add(tenant)
@@ -115,10 +116,10 @@ class Loop:
         return f"e{number}"
 
     def rows(self) -> pl.DataFrame:
-        return pl.DataFrame(open_table(self.lake, RAW_INTERACTIONS).to_pyarrow_table())
+        return pl.DataFrame(Lake(self.lake).table(RAW_INTERACTIONS).to_pyarrow_table())
 
     def quarantine(self) -> pl.DataFrame:
-        return pl.DataFrame(open_table(self.lake, RAW_QUARANTINE).to_pyarrow_table())
+        return pl.DataFrame(Lake(self.lake).table(RAW_QUARANTINE).to_pyarrow_table())
 
     def wait_stored(self, *names: str) -> None:
         def is_stored() -> bool:
@@ -142,7 +143,7 @@ class Loop:
         rows = self.rows()
         assert rows["event_id"].n_unique() == rows.height
         assert rows["source_ref"].n_unique() == rows.height
-        check = check_ledger(self.lake)
+        check = check_ledger(Lake(self.lake))
         assert (check.wrong, check.unfinished) == ((), 0)
         assert check.received == sum(map(len, self.topics.logs.values()))
 
@@ -448,7 +449,7 @@ def test_a_partition_lost_while_its_batch_is_stored_is_stored_once(
             is_first[0] = False
             part = Partition(TOPIC, 0)
             bounds = Bounds(0, len(loop.topics.logs[ACME]), 1)
-            (assignment,) = StreamSink(DeltaSink(loop.lake)).take_over(
+            (assignment,) = StreamSink(DeltaSink(Lake(loop.lake))).take_over(
                 {part: (DataType.INTERACTIONS, bounds)}
             )
             offsets.append(assignment.offset)

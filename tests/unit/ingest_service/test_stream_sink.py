@@ -27,9 +27,10 @@ from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS, RAW_
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.privacy.suppression import NOBODY, EmptySuppressionList, Suppressed
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.stream_offsets import Partition
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.tables import ensure_tables
 from tests.support.power_cut import disk_of
 from tests.support.stream import event
 
@@ -48,7 +49,7 @@ class Process:
     """A consumer without Kafka: a sink, an intake, and the assignments it believes it has."""
 
     def __init__(self, lake: LakeSettings, suppression=None) -> None:
-        delta = DeltaSink(lake)
+        delta = DeltaSink(Lake(lake))
         tenants = AnyTenant()
         self.sink = StreamSink(delta)
         self.suppression = suppression or EmptySuppressionList()
@@ -116,13 +117,13 @@ def message(number: int, offset: int) -> SimpleNamespace:
 @pytest.fixture
 def lake(tmp_path: Path) -> LakeSettings:
     found = LakeSettings(home=tmp_path)
-    ensure_tables(found)
+    ensure_tables(Lake(found))
     return found
 
 
 def places(lake: LakeSettings) -> list[str]:
     tables = (
-        open_table(lake, spec).to_pyarrow_table() for spec in (RAW_INTERACTIONS, RAW_QUARANTINE)
+        Lake(lake).table(spec).to_pyarrow_table() for spec in (RAW_INTERACTIONS, RAW_QUARANTINE)
     )
     return sorted(place for table in tables for place in table["source_ref"].to_pylist())
 
@@ -138,7 +139,7 @@ def expected(**counts: int) -> list[str]:
 def assert_whole(lake: LakeSettings, **counts: int) -> None:
     """Every message of the partitions stands in raw or quarantine once, and the ledger says so."""
     assert places(lake) == expected(**counts)
-    check = check_ledger(lake)
+    check = check_ledger(Lake(lake))
     assert (check.received, check.wrong, check.unfinished) == (sum(counts.values()), (), 0)
 
 
@@ -194,11 +195,11 @@ def test_what_a_killed_consumer_left_beside_raw_is_removed(
         with pytest.raises(KeyboardInterrupt):
             dead.run(20, 0)
     assert steps == [RAW_QUARANTINE, OPS_INGEST_LEDGER][:survived]
-    assert check_ledger(lake).unfinished == 1
+    assert check_ledger(Lake(lake)).unfinished == 1
 
     heir.take_over(0)
     assert heir.assignments[0].offset == 10
-    assert check_ledger(lake).unfinished == 0
+    assert check_ledger(Lake(lake)).unfinished == 0
     heir.run(30, 0)
     assert_whole(lake, p0=40)
 
@@ -252,9 +253,9 @@ def test_the_services_recovery_leaves_batches_from_topics_alone(lake: LakeSettin
     process = Process(lake)
     process.take_over(0, first=3)
     process.run(1, 0)  # a message that is no row: nothing of the batch stands in raw
-    assert recover(DeltaSink(lake), timedelta(0), lambda *_: True).removed == 0
-    assert open_table(lake, RAW_INTERACTIONS).count() == 0
-    check = check_ledger(lake)
+    assert recover(DeltaSink(Lake(lake)), timedelta(0), lambda *_: True).removed == 0
+    assert Lake(lake).table(RAW_INTERACTIONS).count() == 0
+    check = check_ledger(Lake(lake))
     assert (check.received, check.wrong, check.unfinished) == (1, (), 0)
 
 
@@ -296,7 +297,7 @@ def test_any_order_of_two_consumers_stores_each_message_once(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, tuple[int, ...], int]]
 ) -> None:
     lake = LakeSettings(home=tmp_path_factory.mktemp("lake"))
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     processes = [Process(lake), Process(lake)]
     ready: list[Prepared | None] = [None, None]
     for step, who, numbers, count in steps:
@@ -335,12 +336,12 @@ def test_stored_messages_and_their_offsets_outlast_a_power_cut(
             process.run(10, 0)
             disk.after_a_cut(tmp_path / f"cut{run}")
             cut = LakeSettings(home=tmp_path, lake_uri=str(tmp_path / f"cut{run}"))
-            assert open_table(cut, RAW_INTERACTIONS).count() == 9 * run
-            assert open_table(cut, RAW_QUARANTINE).count() == run
+            assert Lake(cut).table(RAW_INTERACTIONS).count() == 9 * run
+            assert Lake(cut).table(RAW_QUARANTINE).count() == run
             late = Process(cut)
             late.take_over(0)
             assert late.assignments[0].offset == 10 * run
-            assert check_ledger(cut).is_clean
+            assert check_ledger(Lake(cut)).is_clean
 
 
 def test_what_is_odd_about_messages_is_counted(lake: LakeSettings) -> None:

@@ -23,6 +23,7 @@ from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.contracts.validator import Validator
 from lakehouse.control.endings import Endings
 from lakehouse.control.job_queue import JobQueue
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from tests.support.app import App
 from tests.support.faults import ERRORS, Faults
@@ -145,7 +146,7 @@ def test_a_failure_at_any_step_of_an_upload_is_its_own(
     stored = Counter(row["event_id"] for row in app.rows(RAW_INTERACTIONS, "bad"))
     assert set(stored.values()) == {1}
     assert set(tried) <= set(stored)
-    assert check_ledger(app.lake).wrong == ()
+    assert check_ledger(Lake(app.lake)).wrong == ()
     states = {job.state for job in app.control.jobs.list("bad", limit=1_000)}
     assert states <= {"succeeded", "failed"}
 

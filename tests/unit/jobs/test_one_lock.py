@@ -16,6 +16,7 @@ from lakehouse.cli.main import app
 from lakehouse.control.database import ControlDatabase
 from lakehouse.control.run_lock import RunLock
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.training import plugin
 from lakehouse.training.publish import current_snapshot
 from lakehouse.training.writing import given_settings, handing_over, writing_models
@@ -45,12 +46,12 @@ def held_as(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[LakeSettings]:
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[Lake]:
     """The lakes whose models were shown the tenants' settings, once for each time."""
-    lakes: list[LakeSettings] = []
+    lakes: list[Lake] = []
     monkeypatch.setattr(
         "lakehouse.training.tenant_settings.publish_tenant_settings",
-        lambda settings, tenants, now: lakes.append(settings),
+        lambda lake, tenants, now: lakes.append(lake),
     )
     return lakes
 
@@ -79,7 +80,7 @@ def dbt(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_prepare_takes_the_lock_once_and_hands_settings_over_once(
     settings: LakeSettings,
     held_as: list[str],
-    shown: list[LakeSettings],
+    shown: list[Lake],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("lakehouse.jobs.prepare.run_gate", lambda *given: {})
@@ -89,7 +90,7 @@ def test_prepare_takes_the_lock_once_and_hands_settings_over_once(
     [run_id] = held_as
     assert run_id.startswith("eta prepare ")
     [lake] = shown
-    assert lake.lake == settings.lake
+    assert lake.location() == settings.lake
     with closing(ControlDatabase.open(settings.control_url)) as database:
         assert database.run_lock.holder() is None
         assert [run.run_id for run in database.runs.list()] == [run_id]
@@ -134,6 +135,6 @@ def test_without_soda_a_set_is_published_and_said_to_be_unchecked(
     assert "acme: published UNCHECKED" in result.stderr
     assert "NOT CHECKED: Soda's checks are not installed" in result.stderr
     assert "uv pip install 'eta-lakehouse[quality]' --override" in result.stderr
-    published = current_snapshot(settings, "acme")
+    published = current_snapshot(Lake(settings), "acme")
     assert published is not None
     assert published.gate is None

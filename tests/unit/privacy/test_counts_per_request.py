@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ from lakehouse.errors import EtaError
 from lakehouse.privacy import erasure_pass
 from lakehouse.privacy.redis_keys import embedding_key
 from lakehouse.privacy.verify import search
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.removals import ERASED, removed_rows
-from lakehouse.storage.tables import table_opener
 from tests.support.erasure import FIRST_MS, TENANT, ErasableLake, interactions, person
 from tests.support.redis_server import running_redis
 
@@ -37,7 +38,7 @@ def rows_of(lake: ErasableLake, request: str) -> dict[str, int]:
 
 
 def removed_in_ledger(lake: ErasableLake) -> dict[str, int]:
-    found = removed_rows(table_opener(lake.settings), TENANT, datetime.now(UTC))
+    found = removed_rows(cache(Lake(lake.settings).table), TENANT, datetime.now(UTC))
     counts: dict[str, int] = {}
     for name, reason, count in found.select("table_name", "reason", "row_count").iter_rows():
         assert reason == ERASED
@@ -73,7 +74,7 @@ def test_each_request_counts_the_rows_of_its_own_people(lake: ErasableLake) -> N
         "raw.quarantine": 4,
         "raw.clickstream": 3,
     }
-    assert not check_ledger(lake.settings).wrong
+    assert not check_ledger(Lake(lake.settings)).wrong
     certificate = lake.database.erasures.get(requests[0]).certificate
     assert certificate is not None
     assert certificate["together"]["requests"] == 4
@@ -92,7 +93,7 @@ def test_a_person_of_two_requests_counts_for_both(lake: ErasableLake) -> None:
     for request in requests:
         assert rows_of(lake, request) == {"raw.interactions": 1, "raw.quarantine": 1}
     assert removed_in_ledger(lake) == {"raw.interactions": 1, "raw.quarantine": 1}
-    assert not check_ledger(lake.settings).wrong
+    assert not check_ledger(Lake(lake.settings)).wrong
 
 
 def test_rows_that_mention_people_count_for_the_requests_about_them(lake: ErasableLake) -> None:

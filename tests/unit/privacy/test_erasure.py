@@ -12,6 +12,7 @@ from lakehouse.privacy.certificate import is_genuine
 from lakehouse.privacy.restored import erase_again
 from lakehouse.privacy.signing import public_key_of, signing_key
 from lakehouse.spark.scratch import scratch_dir
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from tests.support.erasure import (
     FIRST_MS,
@@ -33,7 +34,7 @@ def test_nothing_of_a_person_is_left_and_everything_of_the_others(lake: Erasable
     assert done.completed == (request,), done.reasons
     assert lake.search(gone).findings == ()
     assert state_of_others(lake, [gone]) == before
-    assert not check_ledger(lake.settings).wrong
+    assert not check_ledger(Lake(lake.settings)).wrong
     made = lake.database.erasures.get(request)
     assert made.certificate is not None
     assert made.certificate["rows_deleted"] == {
@@ -63,7 +64,7 @@ def test_what_comes_again_is_suppressed_until_it_is_lifted(lake: ErasableLake) -
     assert lake.upload(clicks, DataType.CLICKSTREAM).counts.suppressed == 1
     lake.replay()
     assert lake.search(gone).findings == ()
-    assert not check_ledger(lake.settings).wrong
+    assert not check_ledger(Lake(lake.settings)).wrong
     assert lake.database.erasures.lift(TENANT, [gone], by="test") == 1
     assert lake.upload(interactions([(gone, 0)])).counts.stored == 1
     actions = [entry.action for entry in lake.database.audit.list(TENANT)]
@@ -83,14 +84,14 @@ def test_a_restored_backup_brings_back_nobody_for_good(lake: ErasableLake, tmp_p
     shutil.copytree(backup, lake.settings.lake)
     shutil.rmtree(backup)
     assert not lake.search(gone).is_clean
-    [request] = erase_again(lake.settings, lake.database, None, by="test")
+    [request] = erase_again(Lake(lake.settings), lake.database, None, by="test")
     # the person, and the anonymous id that was tied to them
     assert (request.tenant_id, request.subject_count) == (TENANT, 2)
     [done] = lake.work()
     assert done.completed == (request.request_id,), done.reasons
     assert lake.search(gone).findings == ()
     assert state_of_others(lake, [gone]) == before
-    assert erase_again(lake.settings, lake.database, None, by="test") == []
+    assert erase_again(Lake(lake.settings), lake.database, None, by="test") == []
 
 
 def test_who_is_back_in_quarantine_alone_is_found_and_nobody_is_left_out(
@@ -105,7 +106,7 @@ def test_who_is_back_in_quarantine_alone_is_found_and_nobody_is_left_out(
     shutil.rmtree(lake.settings.lake)
     shutil.copytree(tmp_path / "backup", lake.settings.lake)
     monkeypatch.setattr("lakehouse.privacy.restored.MAX_SUBJECTS", 2)
-    requests = erase_again(lake.settings, lake.database, None, by="test")
+    requests = erase_again(Lake(lake.settings), lake.database, None, by="test")
     assert [request.subject_count for request in requests] == [2, 2, 1]
     lake.work()
     assert lake.search(*gone).findings == ()
@@ -161,7 +162,7 @@ def test_what_dbt_and_a_killed_spark_left_is_removed(
     gone, other = person(), person()
     lake.fill(gone, [other])
     target, logs = lake.settings.dbt_target_dir, lake.settings.dbt_log_dir
-    shuffle = scratch_dir(lake.settings) / "blockmgr-of-a-killed-run"
+    shuffle = scratch_dir(Lake(lake.settings)) / "blockmgr-of-a-killed-run"
     for folder in (target / "run" / "eta", logs, shuffle):
         folder.mkdir(parents=True)
     left = [

@@ -25,8 +25,9 @@ from lakehouse.control.suppressions import subject_hash
 from lakehouse.privacy.export import open_export
 from lakehouse.privacy.export_embedding import EmbeddingsAway, decode_embedding, read_embedding
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
-from tests.support.lake import NOON, Lake, interaction
+from tests.support.lake import NOON, SessionLake, interaction
 from tests.support.redis_server import running_redis
 
 ALICE = "al'ice \u00fc"
@@ -48,8 +49,8 @@ def visit(event_id: str, **columns: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeSettings:
     settings = LakeSettings(home=tmp_path_factory.mktemp("home"))
-    ensure_tables(settings)
-    made = Lake(settings)
+    ensure_tables(Lake(settings))
+    made = SessionLake(settings)
     made.store(
         "acme", [interaction("e1", ALICE), interaction("e2", "bob"), interaction("e3", ALICE)]
     )

@@ -14,7 +14,8 @@ from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.privacy.fence import raise_fence
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 from tests.contract.test_sinks import interactions, key, refs
 from tests.unit.ingest_service.test_stream_sink import Process
 
@@ -24,7 +25,7 @@ TABLES = (RAW_INTERACTIONS, RAW_QUARANTINE, OPS_INGEST_LEDGER)
 @pytest.fixture
 def lake(tmp_path: Path) -> LakeSettings:
     settings = LakeSettings(home=tmp_path / "home", project_dir=tmp_path)
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     return settings
 
 
@@ -35,7 +36,7 @@ def asked_a_moment_before(lake: LakeSettings, after: int) -> Callable[[], bool]:
     def is_current() -> bool:
         answers.append(len(answers) < after)
         if len(answers) == after:
-            raise_fence(lake)
+            raise_fence(Lake(lake))
         return answers[-1]
 
     return is_current
@@ -46,14 +47,14 @@ def asked_a_moment_before(lake: LakeSettings, after: int) -> Callable[[], bool]:
 def test_a_request_between_question_and_commit_stops_the_commit(
     lake: LakeSettings, is_first: bool, after: int
 ) -> None:
-    batch = DeltaSink(lake).begin(replace(key(), is_first=is_first))
+    batch = DeltaSink(Lake(lake)).begin(replace(key(), is_first=is_first))
     batch.append(interactions(key(), "u1"))
     reason = [[{"code": "conflicting_event", "field": "event_id", "message": "m"}]]
     batch.quarantine(quarantine_rows(key(), [b"u1,x"], refs(1), reason, SourceLayout()))
     with pytest.raises(OutdatedError):
         batch.commit(Counts(2, 1, quarantined=1), asked_a_moment_before(lake, after))
     for spec in TABLES:
-        assert open_table(lake, spec).to_pyarrow_table().num_rows == 0
+        assert Lake(lake).table(spec).to_pyarrow_table().num_rows == 0
     assert not list(Path(lake.lake, "raw/interactions").glob("tenant_id=*/*/*.parquet")), (
         "no orphans"
     )
@@ -65,15 +66,15 @@ def test_messages_of_a_topic_are_stopped_as_well(lake: LakeSettings) -> None:
     prepared = consumer.prepare(3, 0)
     with prepared.held, pytest.raises(FencedError):
         consumer.sink.store(prepared.rows, prepared.ranges, asked_a_moment_before(lake, 2))
-    assert open_table(lake, RAW_INTERACTIONS).to_pyarrow_table().num_rows == 0
+    assert Lake(lake).table(RAW_INTERACTIONS).to_pyarrow_table().num_rows == 0
     consumer.take_over(0)
     consumer.store(consumer.prepare(3, 0))
-    assert open_table(lake, RAW_INTERACTIONS).to_pyarrow_table().num_rows == 3
+    assert Lake(lake).table(RAW_INTERACTIONS).to_pyarrow_table().num_rows == 3
 
 
 def test_a_batch_whose_list_did_not_change_passes_the_fence(lake: LakeSettings) -> None:
-    batch = DeltaSink(lake).begin(key())
+    batch = DeltaSink(Lake(lake)).begin(key())
     batch.append(interactions(key(), "u1"))
-    raise_fence(lake)
+    raise_fence(Lake(lake))
     assert batch.commit(Counts(1, 1), lambda: True)
-    assert open_table(lake, RAW_INTERACTIONS).to_pyarrow_table().num_rows == 1
+    assert Lake(lake).table(RAW_INTERACTIONS).to_pyarrow_table().num_rows == 1

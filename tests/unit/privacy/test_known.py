@@ -13,6 +13,7 @@ from lakehouse.privacy import unmatched
 from lakehouse.privacy.id_files import Identifier, IdFile
 from lakehouse.privacy.known import remarks, stored_identifiers
 from lakehouse.privacy.verify import search
+from lakehouse.storage.lake import Lake
 from tests.support.erasure import FIRST_MS, TENANT, ErasableLake, interactions, person
 
 
@@ -30,19 +31,19 @@ def test_what_is_stored_is_asked_of_all_tables_and_one_tenant(lake: ErasableLake
     head = "event_name,user_id,anonymous_id,session_id,timestamp\n"
     lake.upload(f"{head}page,,visitor,s1,{FIRST_MS}\n", DataType.CLICKSTREAM)
     asked = ["carol", "carol ", "dave", "erin", "visitor"]
-    assert stored_identifiers(lake.settings, TENANT, asked, lake.tenant) == {
+    assert stored_identifiers(Lake(lake.settings), TENANT, asked, lake.tenant) == {
         "carol",
         "dave",
         "visitor",
     }
-    assert stored_identifiers(lake.settings, "other", asked, lake.tenant) == frozenset()
+    assert stored_identifiers(Lake(lake.settings), "other", asked, lake.tenant) == frozenset()
 
 
 @pytest.mark.parametrize("user", ["4217", "anna", 'q"uote', "team/anna", "two words", "a|b"])
 def test_who_stands_in_quarantine_alone_is_known(lake: ErasableLake, user: str) -> None:
     quoted = '"' + user.replace('"', '""') + '"'
     lake.upload(f"user_id,item_id,interaction_type,timestamp\n{quoted},i1,nonsense,{FIRST_MS}\n")
-    assert stored_identifiers(lake.settings, TENANT, [user, "nobody"], lake.tenant) == {user}
+    assert stored_identifiers(Lake(lake.settings), TENANT, [user, "nobody"], lake.tenant) == {user}
 
 
 def test_remarks_name_lines_and_no_identifier() -> None:
@@ -86,7 +87,10 @@ def test_each_id_that_matches_nothing_is_listed(lake: ErasableLake, tmp_path: Pa
     [done_work] = lake.work()
     assert done_work.completed
     assert run("verify", "--tenant", TENANT, "--file", ids).exit_code == 0
-    assert stored_identifiers(lake.settings, TENANT, ["carol", "dave "], lake.tenant) == frozenset()
+    assert (
+        stored_identifiers(Lake(lake.settings), TENANT, ["carol", "dave "], lake.tenant)
+        == frozenset()
+    )
 
 
 def test_a_request_that_matches_nothing_ends_without_a_certificate(lake: ErasableLake) -> None:

@@ -24,6 +24,7 @@ from lakehouse.privacy.known import stored_identifiers
 from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.restored import erase_again
+from lakehouse.storage.lake import Lake
 from tests.support.erasure import FIRST_MS, TENANT, ErasableLake
 
 HEADER = "user_id,item_id,interaction_type,timestamp\n"
@@ -117,7 +118,7 @@ def test_a_changed_mapping_hides_nobody(sender: Sender, versions: list[dict]) ->
 
     history = MappingHistory.read(lake.database, TENANT)
     rows = set(gone) - {"gone-by-waiting"}
-    assert stored_identifiers(lake.settings, TENANT, gone, history) == rows
+    assert stored_identifiers(Lake(lake.settings), TENANT, gone, history) == rows
     found = lake.search(*gone)
     counts = Counter({one.place: 0 for one in found.findings})
     for one in found.findings:
@@ -167,7 +168,9 @@ def test_people_of_an_earlier_mapping_are_recognised_after_a_restore(sender: Sen
     sender.csv("back")
     lake.erase("back")  # on the list again, and not carried out: as after a restored backup
     lake.set_sources()
-    assert [one.subject_count for one in erase_again(lake.settings, lake.database, None, by="x")]
+    assert [
+        one.subject_count for one in erase_again(Lake(lake.settings), lake.database, None, by="x")
+    ]
 
 
 @pytest.mark.parametrize("damage", ["missing", "unreadable"])
@@ -260,7 +263,7 @@ def test_an_id_as_sent_and_as_stored_is_one_person(
     assert stored(lake) == ["anne", "bert"]
     lake.set_sources(**({} if later is None else {"shop": later}))
     history = MappingHistory.read(lake.database, TENANT)
-    assert stored_identifiers(lake.settings, TENANT, [asked], history) == {asked}
+    assert stored_identifiers(Lake(lake.settings), TENANT, [asked], history) == {asked}
 
     certificate = erased(lake, asked)
     assert stored(lake) == ["bert"]

@@ -23,8 +23,8 @@ from lakehouse.control import schema
 from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.verify import search
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.staging import writer_properties
-from lakehouse.storage.tables import open_table
 from tests.support.erasure import TENANT, ErasableLake, person
 from tests.support.redis_server import running_redis
 
@@ -85,14 +85,14 @@ def _row(scene: Scene, *, is_deleted: bool) -> Callable[[], None]:
     table = scene.root / "raw/interactions"
     kept = scene.root.parent / "kept"
     shutil.copytree(table, kept)
-    handle = open_table(scene.lake.settings, RAW_INTERACTIONS)
+    handle = Lake(scene.lake.settings).table(RAW_INTERACTIONS)
     row = handle.to_pyarrow_table().slice(0, 1).to_pylist()[0] | {
         "user_id": scene.gone,
         "batch_id": "planted",
     }
     write_deltalake(handle, pa.Table.from_pylist([row], RAW_INTERACTIONS.schema), mode="append")
     if is_deleted:
-        open_table(scene.lake.settings, RAW_INTERACTIONS).delete(
+        Lake(scene.lake.settings).table(RAW_INTERACTIONS).delete(
             "batch_id = 'planted'", writer_properties=writer_properties()
         )
         assert scene.gone not in scene.lake.rows(RAW_INTERACTIONS)["user_id"].to_list()

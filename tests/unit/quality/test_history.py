@@ -24,7 +24,8 @@ from lakehouse.storage.build_reports import (
     read_build_reports,
     write_build_report,
 )
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 from tests.support.quality_history import (
     plant_arrival,
     plant_gates,
@@ -63,7 +64,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeSettings:
 @pytest.fixture
 def reader(lake: LakeSettings) -> Iterator[Reader]:
     database = ControlDatabase.open(lake.control_url)
-    yield Reader(lake, database, clock=lambda: NOW)
+    yield Reader(Lake(lake), database, clock=lambda: NOW)
     database.close()
 
 
@@ -139,17 +140,17 @@ def test_damaged_files_are_left_out_and_a_damaged_table_is_named(tmp_path: Path)
         folder.mkdir(exist_ok=True)
         for number, text in enumerate(("", "[]", '{"tenants": [{"tenant_id": "acme"}]}', "{")):
             (folder / f"{NOW:%Y%m%dT%H%M%S}.{number:06}Z.json").write_text(text)
-    found = Reader(settings, None, clock=lambda: NOW).report("acme")
+    found = Reader(Lake(settings), None, clock=lambda: NOW).report("acme")
     assert (len(found.gates), found.builds, found.unread) == (13, [], [])
     log = tmp_path / "lake" / "ops" / "data_quality" / "_delta_log" / f"{0:020}.json"
     log.write_text("{")
-    found = Reader(settings, None, clock=lambda: NOW).report("acme")
+    found = Reader(Lake(settings), None, clock=lambda: NOW).report("acme")
     assert found.unread == ["the measurements could not be read; the log says why"]
     assert len(found.gates) == 13
 
 
 def test_nothing_yet_is_an_empty_report(tmp_path: Path) -> None:
-    found = Reader(LakeSettings(home=tmp_path), None).report("acme")
+    found = Reader(Lake(LakeSettings(home=tmp_path)), None).report("acme")
     assert (found.score, found.data_types, found.rejects, found.unread) == (None, [], [], [])
 
 
@@ -162,7 +163,7 @@ def test_commands_of_one_run_are_one_build_and_a_repeated_model_counts_as_it_end
             tmp_path,
             replace(BUILD, started_at=NOW - timedelta(minutes=9 - minute), nodes=(node,)),
         )
-    (build,) = Reader(LakeSettings(home=tmp_path), None).report("acme").builds
+    (build,) = Reader(Lake(LakeSettings(home=tmp_path)), None).report("acme").builds
     assert (build.seconds, build.is_success, len(build.nodes)) == (4.0, True, 1)
 
 
@@ -176,16 +177,16 @@ def test_old_build_reports_are_dropped_by_the_next(tmp_path: Path) -> None:
 
 def test_rejects_are_counted_by_reason_of_rows_that_came_lately(tmp_path: Path) -> None:
     settings = LakeSettings(home=tmp_path)
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     rows = [
         _rejected("u1", 2, ["missing_value"]),
         _rejected("u2", 2, ["missing_value", "bad_timestamp"]),
         _rejected("u3", 24 * 40, ["missing_value"]),
     ]
     write_deltalake(
-        open_table(settings, RAW_QUARANTINE), pa.Table.from_pylist(rows, QUARANTINE), mode="append"
+        Lake(settings).table(RAW_QUARANTINE), pa.Table.from_pylist(rows, QUARANTINE), mode="append"
     )
-    found = Reader(settings, None, clock=lambda: NOW).report("acme")
+    found = Reader(Lake(settings), None, clock=lambda: NOW).report("acme")
     assert [(r.code, r.rows, r.batches) for r in found.rejects] == [
         ("missing_value", 2, 1),
         ("bad_timestamp", 1, 1),

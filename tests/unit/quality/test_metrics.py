@@ -18,22 +18,23 @@ from lakehouse.quality.exporter import serve_metrics
 from lakehouse.quality.metrics import DATA_GAUGES, OWN_GAUGES, QualityMetrics
 from lakehouse.quality.refresh import refresh
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.maintenance import Day, merge_small_files
-from lakehouse.storage.tables import ensure_tables, open_table, table_location
+from lakehouse.storage.tables import ensure_tables
 from tests.support.quality import Plan, correct, plant, recount
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> LakeSettings:
     settings = LakeSettings(home=tmp_path)
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     return settings
 
 
 def reader(lake: LakeSettings, **how: Any) -> Callable[..., float | None]:
     """How to look at one gauge, each time by a new scrape."""
     registry = CollectorRegistry()
-    registry.register(QualityMetrics(lake, **how))
+    registry.register(QualityMetrics(Lake(lake), **how))
 
     def value(name: str, tenant: str | None = None) -> float | None:
         labels = {} if tenant is None else {"tenant_id": tenant, "data_type": "interactions"}
@@ -43,7 +44,7 @@ def reader(lake: LakeSettings, **how: Any) -> Callable[..., float | None]:
 
 
 def test_gauges_follow_the_lake_and_time_goes_on_without_measures(lake: LakeSettings) -> None:
-    sink, hours = DeltaSink(lake), [0.0]
+    sink, hours = DeltaSink(Lake(lake)), [0.0]
     value = reader(lake, clock=lambda: datetime.now(UTC) + timedelta(hours=hours[0]))
     assert value("eta_quality_tenants") == 0
 
@@ -52,7 +53,7 @@ def test_gauges_follow_the_lake_and_time_goes_on_without_measures(lake: LakeSett
     assert value("data_quality_score", "acme") is None  # not measured is not 0
     assert value("eta_quality_lag_seconds") > 1e9
 
-    refresh(lake, "run")
+    refresh(Lake(lake), "run")
     expected = recount(lake)["acme", "interactions"]
     for name in ("completeness", "validity", "uniqueness", "consistency"):
         found = value(f"data_{name}_percent", "acme")
@@ -66,7 +67,7 @@ def test_gauges_follow_the_lake_and_time_goes_on_without_measures(lake: LakeSett
 
     plant(sink, "b2", Plan(good=1), known_at=datetime.now(UTC) + timedelta(hours=10))
     today = datetime.now(UTC).date().isoformat()
-    merge_small_files(lake, OPS_INGEST_LEDGER, Day("acme", today), above=0)
+    merge_small_files(Lake(lake), OPS_INGEST_LEDGER, Day("acme", today), above=0)
     assert value("data_freshness_hours", "acme") == pytest.approx(2, abs=0.2)
     assert value("eta_quality_lag_seconds") == pytest.approx(36_000, abs=700)
 
@@ -75,30 +76,30 @@ def test_gauges_follow_the_lake_and_time_goes_on_without_measures(lake: LakeSett
 def test_replay_is_no_arrival(lake: LakeSettings, monkeypatch: Any, is_cold: bool) -> None:
     if is_cold:
         monkeypatch.setattr(metrics, "_FEW_FILES", 0)
-    sink, value = DeltaSink(lake), reader(lake)
+    sink, value = DeltaSink(Lake(lake)), reader(lake)
     before = datetime.now(UTC) - timedelta(hours=3)
     batch = plant(sink, "b1", Plan(good=1, invalid=1), known_at=before)
     correct(sink, batch, 1, ["line:0000000002"])
-    refresh(lake, "run")
+    refresh(Lake(lake), "run")
     assert value("data_freshness_hours", "acme") == pytest.approx(3, abs=0.2)
     assert value("eta_quality_lag_seconds") == 0
 
 
 def test_scrapes_go_on_when_the_log_was_shortened_meanwhile(lake: LakeSettings) -> None:
-    sink, value = DeltaSink(lake), reader(lake)
+    sink, value = DeltaSink(Lake(lake)), reader(lake)
     plant(sink, "b1", Plan(good=1), known_at=datetime.now(UTC) - timedelta(hours=3))
     assert value("data_freshness_hours", "acme") == pytest.approx(3, abs=0.2)
     for number in range(3):
         plant(sink, f"more-{number}", Plan(good=1))
-    open_table(lake, OPS_INGEST_LEDGER).create_checkpoint()
-    log = Path(table_location(lake, OPS_INGEST_LEDGER)) / "_delta_log"
+    Lake(lake).table(OPS_INGEST_LEDGER).create_checkpoint()
+    log = Path(Lake(lake).location(OPS_INGEST_LEDGER)) / "_delta_log"
     for entry in sorted(log.glob("*.json")):
         entry.unlink()
     assert value("data_freshness_hours", "acme") == pytest.approx(0, abs=0.2)
 
 
 def test_tenants_beyond_the_bound_are_counted_and_not_shown(lake: LakeSettings) -> None:
-    sink = DeltaSink(lake)
+    sink = DeltaSink(Lake(lake))
     for name in ("c", "a", "b"):
         plant(sink, f"batch-{name}", Plan(good=1), tenant=name)
     value = reader(lake, most_tenants=2)
@@ -108,20 +109,20 @@ def test_tenants_beyond_the_bound_are_counted_and_not_shown(lake: LakeSettings) 
 
 
 def test_page_names_every_gauge_and_a_taken_port_is_told(lake: LakeSettings) -> None:
-    plant(DeltaSink(lake), "b1", Plan(good=1))
-    refresh(lake, "run")
-    server = serve_metrics(lake, "127.0.0.1", 0, 10)
+    plant(DeltaSink(Lake(lake)), "b1", Plan(good=1))
+    refresh(Lake(lake), "run")
+    server = serve_metrics(Lake(lake), "127.0.0.1", 0, 10)
     try:
         url = f"http://127.0.0.1:{server.server_port}"
         page = httpx.get(f"{url}/metrics", timeout=60).text
         assert httpx.get(url, timeout=60).status_code == 404
         with pytest.raises(EtaError, match="cannot listen"):
-            serve_metrics(lake, "127.0.0.1", server.server_port, 10)
+            serve_metrics(Lake(lake), "127.0.0.1", server.server_port, 10)
     finally:
         server.shutdown()
         server.server_close()
     registry = CollectorRegistry()
-    registry.register(QualityMetrics(lake))
+    registry.register(QualityMetrics(Lake(lake)))
     assert places(page) == places(generate_latest(registry).decode())
     families = {family.name: family for family in text_string_to_metric_families(page)}
     assert families.keys() == {*DATA_GAUGES, *OWN_GAUGES}

@@ -35,8 +35,9 @@ from lakehouse.quality.metrics import QualityMetrics
 from lakehouse.quality.refresh import refresh
 from lakehouse.retention.expiry import expire_rows
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
-from lakehouse.storage.tables import ensure_tables, open_table
+from lakehouse.storage.tables import ensure_tables
 from lakehouse.training.freshness import waiting_tenants
 from tests.contract.test_sinks import interactions as two_rows
 from tests.support.erasure import FIRST_MS, TENANT, ErasableLake, interactions, person
@@ -68,7 +69,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ErasableLake]:
             interactions([(gone, 1), *((o, n) for n, o in enumerate(others))]), tenant_id=name
         )
     found.upload(REFUSED, tenant_id="refused")
-    refresh(found.settings, "before")
+    refresh(Lake(found.settings), "before")
     found.erase(gone)
     assert found.work()[0].waiting == ()
     found.tenant = found.tenant.model_validate(
@@ -77,10 +78,10 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ErasableLake]:
     found.database.set_tenant_settings(TENANT, found.tenant)
     assert sum(batch.stored for batch in found.replay()) == 2
     (expired,) = expire_rows(
-        found.settings, {"old": SHORT}, datetime.now(UTC) + timedelta(days=9), tenant_id="old"
+        Lake(found.settings), {"old": SHORT}, datetime.now(UTC) + timedelta(days=9), tenant_id="old"
     )
     assert expired.rows == 3
-    refresh(found.settings, "after")
+    refresh(Lake(found.settings), "after")
     yield found
     found.close()
 
@@ -109,7 +110,7 @@ def run(lake: ErasableLake, monkeypatch: pytest.MonkeyPatch) -> Any:
 def sql(lake: ErasableLake, text: str, **tables: Any) -> list[tuple[Any, ...]]:
     database = duckdb.connect()
     for name, spec in tables.items():
-        database.register(name, open_table(lake.settings, spec).to_pyarrow_table())
+        database.register(name, Lake(lake.settings).table(spec).to_pyarrow_table())
     return database.execute(text).fetchall()
 
 
@@ -140,7 +141,7 @@ def test_ledger_and_removals_add_up_to_what_is_there(
     )
     open_rows = sum(count for *_, count in _open_rows(lake, tenant))
     assert totals["stored"] + totals["quarantined"] == there + open_rows + totals["left"]
-    assert not check_ledger(lake.settings).wrong
+    assert not check_ledger(Lake(lake.settings)).wrong
 
 
 def _open_rows(lake: ErasableLake, tenant: str) -> list[tuple[Any, ...]]:
@@ -169,7 +170,7 @@ def test_open_rows_are_counted_by_reason_alike_everywhere(
         tuple(row[name] for name in names) for row in run("quarantine", "list", "--tenant", tenant)
     ]
     assert sorted(listed) == [tuple(map(str, row)) for row in counted]
-    report = Reader(lake.settings, lake.database).report(tenant)
+    report = Reader(Lake(lake.settings), lake.database).report(tenant)
     found = [(r.data_type, r.code, r.field, r.rows, r.batches) for r in report.rejects]
     assert sorted(found) == counted
 
@@ -178,7 +179,7 @@ def test_measurements_sum_up_to_the_ledger(lake: ErasableLake) -> None:
     text = """select tenant_id, data_type, sum(received), sum(stored), sum(duplicate),
         sum(quarantined), sum(suppressed), max(known_at) filter (replay = 0)
         from l group by all order by all"""
-    reader = Reader(lake.settings, lake.database)
+    reader = Reader(Lake(lake.settings), lake.database)
     ledger = sql(lake, text, l=OPS_INGEST_LEDGER)
     for tenant, data_type, *counts, newest in ledger:
         (kind,) = [k for k in reader.report(tenant).data_types if k.data_type == data_type]
@@ -186,7 +187,7 @@ def test_measurements_sum_up_to_the_ledger(lake: ErasableLake) -> None:
         sums = [sum(getattr(m, f"{name}_count") for m in kind.history) for name in names]
         assert sums == counts
         assert kind.last_received_at == newest
-    gauges = {metric.name: metric for metric in QualityMetrics(lake.settings).collect()}
+    gauges = {metric.name: metric for metric in QualityMetrics(Lake(lake.settings)).collect()}
     hours = {
         (s.labels["tenant_id"], s.labels["data_type"]): s.value
         for s in gauges["data_freshness_hours"].samples
@@ -200,8 +201,8 @@ def test_rows_that_were_erased_do_not_wait_while_the_feed_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = LakeSettings(home=tmp_path / "home")
-    ensure_tables(settings)
-    sink = DeltaSink(settings)
+    ensure_tables(Lake(settings))
+    sink = DeltaSink(Lake(settings))
     monkeypatch.setitem(WATERMARKS, "eta.watermark.raw.interactions", "0")
     nothing = pa.table({"tenant_id": pa.array([], pa.string())})
     write_table(settings, "training/training_contents", nothing, PARAMETERS)
@@ -211,17 +212,17 @@ def test_rows_that_were_erased_do_not_wait_while_the_feed_is_whole(
         begun.append(two_rows(key, "u1"))
         assert begun.commit(Counts(1, 1, 0, 0))
     assert {w.tenant_id for w in waiting_tenants(settings, datetime.now(UTC))} == {"acme", "acme2"}
-    open_table(settings, RAW_INTERACTIONS).delete("tenant_id = 'acme'")
+    Lake(settings).table(RAW_INTERACTIONS).delete("tenant_id = 'acme'")
     assert [w.tenant_id for w in waiting_tenants(settings, datetime.now(UTC))] == ["acme2"]
 
 
 def test_a_tenant_that_sent_nothing_is_shown_without_a_score(lake: ErasableLake) -> None:
-    reader = Reader(lake.settings, lake.database)
+    reader = Reader(Lake(lake.settings), lake.database)
     shown = {tenant.tenant_id: tenant.score for tenant in reader.overview(None).tenants}
     assert shown.keys() == {TENANT, *OTHERS}
     assert shown["empty"] is None
     later = Reader(
-        lake.settings, lake.database, clock=lambda: datetime.now(UTC) + timedelta(days=40)
+        Lake(lake.settings), lake.database, clock=lambda: datetime.now(UTC) + timedelta(days=40)
     )
     assert {t.tenant_id: t.score for t in later.overview(None).tenants} == dict.fromkeys(shown)
     assert [t.tenant_id for t in reader.overview("acm").tenants] == ["acm"]
@@ -231,7 +232,7 @@ def test_a_tenant_that_sent_nothing_is_shown_without_a_score(lake: ErasableLake)
 def test_health_counts_the_files_there_are(lake: ErasableLake, run: Any) -> None:
     shown = {row["table"]: int(row["files"]) for row in run("tables", "health")}
     for spec in SERVICE_TABLES:
-        assert shown[spec.full_name] == len(open_table(lake.settings, spec).file_uris())
+        assert shown[spec.full_name] == len(Lake(lake.settings).table(spec).file_uris())
 
 
 def test_what_was_erased_does_not_wait_to_be_published(
@@ -241,7 +242,7 @@ def test_what_was_erased_does_not_wait_to_be_published(
     lake = ErasableLake(tmp_path / "home", tmp_path / "project")
     gone, other = person(), person()
     lake.upload(interactions([(gone, 0), (other, 0)]))
-    read = open_table(lake.settings, RAW_INTERACTIONS).version()
+    read = Lake(lake.settings).table(RAW_INTERACTIONS).version()
     monkeypatch.setitem(WATERMARKS, "eta.watermark.raw.interactions", str(read))
     read_until = pa.table({"tenant_id": [TENANT], "newest_known_at": [datetime.now(UTC)]})
     write_table(lake.settings, "training/training_contents", read_until, PARAMETERS)
@@ -264,7 +265,7 @@ def test_a_batch_that_was_killed_makes_nobody_fresh(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake = ErasableLake(tmp_path / "home", tmp_path / "home")
-    sink = DeltaSink(lake.settings)
+    sink = DeltaSink(Lake(lake.settings))
     now = datetime.now(UTC)
 
     def begin(batch_id: str, known_at: datetime) -> Any:
@@ -278,12 +279,12 @@ def test_a_batch_that_was_killed_makes_nobody_fresh(
 
     stored_at = now - timedelta(minutes=30)
     assert begin("stored", stored_at).commit(Counts(1, 1, 0, 0))
-    metrics = QualityMetrics(lake.settings)
+    metrics = QualityMetrics(Lake(lake.settings))
     killed = begin("killed", now)
     monkeypatch.setattr(killed, "_commit_raw", die)  # the ledger has it, raw never will
     with pytest.raises(Killed):
         killed.commit(Counts(1, 1, 0, 0))
-    reader = Reader(lake.settings, lake.database)
+    reader = Reader(Lake(lake.settings), lake.database)
     (kind,) = reader.report(TENANT).data_types
     assert kind.last_received_at == stored_at
 

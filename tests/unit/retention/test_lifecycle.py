@@ -17,6 +17,7 @@ from lakehouse.retention.folders import classified_tables, folder_policies
 from lakehouse.retention.lifecycle import apply_lifecycle, plan_lifecycle
 from lakehouse.retention.rules import compile_rules
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.s3 import bucket_prefix, s3_client
 from lakehouse.storage.tables import ensure_tables
 from tests.support.s3 import lake_on_s3
@@ -33,7 +34,7 @@ def test_rules_are_set_beside_those_of_others_read_back_and_changed(
     s3: Server, tmp_path: Path
 ) -> None:
     lake = lake_on_s3(s3, tmp_path, "one")
-    place, client = bucket_prefix(lake), s3_client(lake)
+    place, client = bucket_prefix(Lake(lake)), s3_client(Lake(lake))
     client.put_bucket_lifecycle_configuration(
         Bucket=BUCKET, LifecycleConfiguration={"Rules": [FOREIGN]}
     )
@@ -70,7 +71,7 @@ def test_plan_and_apply_as_an_operator_types_them(
     policy = {"retention": {"raw_interactions": {"hot_days": 2}}}
     database.tenants.add("acme", settings=TenantSettings.model_validate(policy))
     database.close()
-    ensure_tables(lake)
+    ensure_tables(Lake(lake))
     run = CliRunner().invoke
     planned = run(app, ["retention", "plan"])
     assert planned.exit_code == 2, planned.output
@@ -80,19 +81,19 @@ def test_plan_and_apply_as_an_operator_types_them(
     assert applied.exit_code == 0, applied.output
     assert "Set and read back" in applied.output
     assert run(app, ["retention", "plan"]).exit_code == 0
-    s3_client(lake).delete_bucket_lifecycle(Bucket=BUCKET)
+    s3_client(Lake(lake)).delete_bucket_lifecycle(Bucket=BUCKET)
 
 
 def test_a_bucket_that_is_not_there_is_an_error_that_says_so(s3: Server, tmp_path: Path) -> None:
     options = storage_options(s3)
     lake = LakeSettings(home=tmp_path, lake_uri="s3://missing/lake", storage_options=options)
     with pytest.raises(EtaError, match="bucket missing \\(NoSuchBucket\\)"):
-        plan_lifecycle(s3_client(lake), "missing", [], "lake")
+        plan_lifecycle(s3_client(Lake(lake)), "missing", [], "lake")
 
 
 def test_a_lake_on_disk_has_no_lifecycle(tmp_path: Path) -> None:
     with pytest.raises(EtaError, match="is not on S3"):
-        bucket_prefix(LakeSettings(home=tmp_path))
+        bucket_prefix(Lake(LakeSettings(home=tmp_path)))
 
 
 def test_every_folder_of_models_says_what_becomes_of_its_rows(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Reading the measures of quality: the newest of each tenant and data type, and their history."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from deltalake import write_deltalake
 from lakehouse.contracts.tables import DATA_QUALITY, OPS_DATA_QUALITY
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.data_quality import newest_quality, quality_rows
-from lakehouse.storage.tables import ensure_tables, open_table, table_opener
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -34,7 +36,7 @@ def measured(tenant: str, hours: float, data_type: str = "interactions") -> dict
 def lake(tmp_path: Path) -> LakeSettings:
     """A lake in which two tenants were measured."""
     settings = LakeSettings(home=tmp_path)
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     rows = [
         measured("acme", 1),
         measured("acme", 2, "items"),
@@ -43,7 +45,7 @@ def lake(tmp_path: Path) -> LakeSettings:
     ]
     for row in rows:
         table = pa.Table.from_pylist([row], DATA_QUALITY)
-        write_deltalake(open_table(settings, OPS_DATA_QUALITY), table, mode="append")
+        write_deltalake(Lake(settings).table(OPS_DATA_QUALITY), table, mode="append")
     return settings
 
 
@@ -53,18 +55,20 @@ def scores(frame: Any) -> list[tuple[str, str, float]]:
 
 
 def test_newest_row_of_each_tenant_and_data_type(lake: LakeSettings) -> None:
-    found = newest_quality(table_opener(lake))
+    found = newest_quality(cache(Lake(lake).table))
     assert scores(found) == [
         ("acme", "interactions", 3.5),
         ("acme", "items", 2.0),
         ("other", "interactions", 4.0),
     ]
     assert found.columns == DATA_QUALITY.names
-    assert scores(newest_quality(table_opener(lake), "other")) == [("other", "interactions", 4.0)]
+    assert scores(newest_quality(cache(Lake(lake).table), "other")) == [
+        ("other", "interactions", 4.0)
+    ]
 
 
 def test_history_is_oldest_first_and_begins_where_it_is_told(lake: LakeSettings) -> None:
-    table = table_opener(lake)
+    table = cache(Lake(lake).table)
     assert [score for *_, score in scores(quality_rows(table, "acme"))] == [1.0, 2.0, 3.5]
     later = quality_rows(table, since=NOON + timedelta(hours=2))
     assert [score for *_, score in scores(later)] == [3.5, 4.0]
@@ -72,6 +76,6 @@ def test_history_is_oldest_first_and_begins_where_it_is_told(lake: LakeSettings)
 
 def test_nothing_was_measured_yet(tmp_path: Path) -> None:
     settings = LakeSettings(home=tmp_path)
-    ensure_tables(settings)
-    assert newest_quality(table_opener(settings)).is_empty()
-    assert quality_rows(table_opener(settings), "acme").columns == DATA_QUALITY.names
+    ensure_tables(Lake(settings))
+    assert newest_quality(cache(Lake(settings).table)).is_empty()
+    assert quality_rows(cache(Lake(settings).table), "acme").columns == DATA_QUALITY.names

@@ -9,6 +9,7 @@ import pytest
 from lakehouse.settings import LakeSettings
 from lakehouse.storage import findings
 from lakehouse.storage.findings import FindingsStore
+from lakehouse.storage.lake import Lake
 
 
 def rows(first: int, count: int) -> pl.DataFrame:
@@ -25,7 +26,7 @@ def rows(first: int, count: int) -> pl.DataFrame:
 
 @pytest.fixture
 def store(tmp_path: Path) -> FindingsStore:
-    return FindingsStore(LakeSettings(home=tmp_path))
+    return FindingsStore(Lake(LakeSettings(home=tmp_path)))
 
 
 def test_pages_join_to_everything_whatever_the_row_groups(

@@ -1,6 +1,7 @@
 """The ledger: pages of batches, and a check that compares it with what the tables hold."""
 
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,10 @@ from lakehouse.contracts.tables import (
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import batches
 from lakehouse.storage.ledger_check import check_ledger
-from lakehouse.storage.tables import ensure_tables, open_table, table_opener
+from lakehouse.storage.tables import ensure_tables
 from tests.contract.test_sinks import interactions, outcomes, refs
 from tests.unit.ingest_service.test_delta_recovery import die_after
 
@@ -51,8 +53,8 @@ def store(sink: DeltaSink, batch: BatchKey, stored: int = 2, quarantined: int = 
 def lake(tmp_path: Path) -> LakeSettings:
     """A lake of one tenant with three batches, the second replayed."""
     settings = LakeSettings(home=tmp_path)
-    ensure_tables(settings)
-    sink = DeltaSink(settings)
+    ensure_tables(Lake(settings))
+    sink = DeltaSink(Lake(settings))
     for n in range(3):
         store(sink, key(f"b{n}", known_at=OLD + timedelta(hours=n)))
     replay = key("b1", 1, NOW)
@@ -66,11 +68,11 @@ def lake(tmp_path: Path) -> LakeSettings:
 
 def problems(lake: LakeSettings) -> list[tuple[str, str]]:
     """What the check complains about."""
-    return [(wrong.batch_id, wrong.problem) for wrong in check_ledger(lake).wrong]
+    return [(wrong.batch_id, wrong.problem) for wrong in check_ledger(Lake(lake)).wrong]
 
 
 def test_pages_hold_every_batch_once_newest_first(lake: LakeSettings) -> None:
-    tables = table_opener(lake)
+    tables = cache(Lake(lake).table)
     first = batches(tables, "acme", limit=2)
     second = batches(tables, "acme", limit=2, after=first[-1].cursor)
     last = batches(tables, "acme", limit=2, after=second[-1].cursor)
@@ -86,21 +88,21 @@ def test_pages_hold_every_batch_once_newest_first(lake: LakeSettings) -> None:
 @pytest.mark.parametrize("cursor", ["", "x", "1~", "1~b'; drop", "99999999999999999999~b", "~b"])
 def test_cursor_of_no_page_is_refused(lake: LakeSettings, cursor: str) -> None:
     with pytest.raises(EtaError, match="cursor"):
-        batches(table_opener(lake), "acme", limit=2, after=cursor)
+        batches(cache(Lake(lake).table), "acme", limit=2, after=cursor)
 
 
 def test_whole_ledger_adds_up(lake: LakeSettings) -> None:
-    found = check_ledger(lake)
+    found = check_ledger(Lake(lake))
     assert (found.batches, found.received, found.wrong, found.unfinished) == (4, 16, (), 0)
-    assert check_ledger(lake, tenant_id="other").batches == 1
-    assert check_ledger(lake, since=date(2100, 1, 1)).batches == 0
+    assert check_ledger(Lake(lake), tenant_id="other").batches == 1
+    assert check_ledger(Lake(lake), since=date(2100, 1, 1)).batches == 0
 
 
 def test_lost_rows_are_found_in_every_table(lake: LakeSettings) -> None:
-    open_table(lake, RAW_INTERACTIONS).delete("batch_id = 'b0' and user_id = 'u1'")
-    open_table(lake, RAW_QUARANTINE).delete("batch_id = 'b2'")
-    open_table(lake, OPS_REPLAY_OUTCOMES).delete("batch_id = 'b1'")
-    open_table(lake, OPS_INGEST_LEDGER).delete("batch_id = 'b3'")
+    Lake(lake).table(RAW_INTERACTIONS).delete("batch_id = 'b0' and user_id = 'u1'")
+    Lake(lake).table(RAW_QUARANTINE).delete("batch_id = 'b2'")
+    Lake(lake).table(OPS_REPLAY_OUTCOMES).delete("batch_id = 'b1'")
+    Lake(lake).table(OPS_INGEST_LEDGER).delete("batch_id = 'b3'")
 
     assert problems(lake) == [
         ("b0", "stored 2, raw holds 1"),
@@ -111,7 +113,7 @@ def test_lost_rows_are_found_in_every_table(lake: LakeSettings) -> None:
 
 
 def test_tampered_entries_are_found(lake: LakeSettings) -> None:
-    ledger = open_table(lake, OPS_INGEST_LEDGER)
+    ledger = Lake(lake).table(OPS_INGEST_LEDGER)
     ledger.update(updates={"received": "9"}, predicate="batch_id = 'b0'")
     copied = ledger.to_pyarrow_table(filters=[("batch_id", "=", "b2")])
     from deltalake import write_deltalake
@@ -130,9 +132,9 @@ def test_batch_of_a_killed_process_does_not_count(
 ) -> None:
     die_after(commits, lake, monkeypatch)
 
-    found = check_ledger(lake)
+    found = check_ledger(Lake(lake))
     assert (found.batches, found.wrong, found.unfinished) == (4, (), 1)
-    assert "broken" not in {b.batch_id for b in batches(table_opener(lake), "acme", limit=9)}
+    assert "broken" not in {b.batch_id for b in batches(cache(Lake(lake).table), "acme", limit=9)}
 
 
 def test_old_batch_of_a_killed_process_does_not_count_either(
@@ -141,12 +143,12 @@ def test_old_batch_of_a_killed_process_does_not_count_either(
     die_after(2, lake, monkeypatch)
     stamp = f"'{OLD:%Y-%m-%dT%H:%M:%S}Z'"
     for spec in (OPS_INGEST_LEDGER, RAW_QUARANTINE):
-        open_table(lake, spec).update(
+        Lake(lake).table(spec).update(
             updates={"known_at": f"arrow_cast({stamp}, 'Timestamp(Microsecond, Some(\"UTC\"))')"},
             predicate="batch_id = 'broken'",
         )
 
-    found = check_ledger(lake)
+    found = check_ledger(Lake(lake))
     assert (found.batches, found.wrong, found.unfinished) == (4, (), 1)
 
 
@@ -156,7 +158,7 @@ def test_command_names_the_batch_and_fails(
     monkeypatch.setenv("ETA_HOME", str(lake.home))
     runner = CliRunner()
     clean = runner.invoke(app, ["ledger", "check"])
-    open_table(lake, RAW_INTERACTIONS).delete("batch_id = 'b0'")
+    Lake(lake).table(RAW_INTERACTIONS).delete("batch_id = 'b0'")
     broken = runner.invoke(app, ["ledger", "check", "--tenant", "acme"])
     listed = runner.invoke(app, ["ledger", "list", "--tenant", "acme", "--limit", "2"])
 

@@ -18,6 +18,7 @@ from lakehouse.contracts.tables import RAW_INTERACTIONS, TableSpec
 from lakehouse.contracts.tenant import DataType
 from lakehouse.settings import LakeSettings
 from lakehouse.storage import maintenance, merging
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.maintenance import (
     CHECK_EVERY,
@@ -29,7 +30,7 @@ from lakehouse.storage.maintenance import (
     table_health,
     vacuum,
 )
-from lakehouse.storage.tables import ensure_tables, open_table, table_location
+from lakehouse.storage.tables import ensure_tables
 from tests.contract.test_sinks import interactions
 from tests.support.power_cut import disk_of
 
@@ -39,7 +40,7 @@ MONTHS_AGO = (TODAY - timedelta(days=90)).timestamp()
 
 def write(lake: LakeSettings, count: int, first: int = 0, known_at: datetime = TODAY) -> None:
     """Commit batches of one row."""
-    sink = DeltaSink(lake)
+    sink = DeltaSink(Lake(lake))
     for n in range(first, first + count):
         key = BatchKey("acme", DataType.INTERACTIONS, f"b{n}", known_at, "csv")
         batch = sink.begin(key)
@@ -49,7 +50,7 @@ def write(lake: LakeSettings, count: int, first: int = 0, known_at: datetime = T
 
 def users(lake: LakeSettings) -> list[str]:
     """The users in raw."""
-    found = open_table(lake, RAW_INTERACTIONS).to_pyarrow_table(columns=["user_id"])
+    found = Lake(lake).table(RAW_INTERACTIONS).to_pyarrow_table(columns=["user_id"])
     return sorted(found["user_id"].to_pylist())
 
 
@@ -57,7 +58,7 @@ def users(lake: LakeSettings) -> list[str]:
 def lake(tmp_path: Path) -> LakeSettings:
     """An empty lake."""
     settings = LakeSettings(home=tmp_path)
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     return settings
 
 
@@ -65,29 +66,29 @@ def test_writer_keeps_its_days_files_within_the_bound(lake: LakeSettings) -> Non
     most = 0
     for n in range(100):
         write(lake, 1, n)
-        most = max(most, len(open_table(lake, RAW_INTERACTIONS).file_uris()))
+        most = max(most, len(Lake(lake).table(RAW_INTERACTIONS).file_uris()))
     assert most > SMALL_FILES  # a sink of one batch never looks
 
     write(lake, CHECK_EVERY, 100)
-    for health in table_health(lake):
+    for health in table_health(Lake(lake)):
         assert health.files <= 1 + CHECK_EVERY, health
     assert len(users(lake)) == 100 + CHECK_EVERY
-    assert check_ledger(lake).wrong == ()
+    assert check_ledger(Lake(lake)).wrong == ()
 
 
 def test_merging_changes_no_row_and_says_so_in_the_log(lake: LakeSettings) -> None:
     write(lake, 5)
-    table = open_table(lake, RAW_INTERACTIONS)
+    table = Lake(lake).table(RAW_INTERACTIONS)
     before = table.to_pyarrow_table().sort_by("event_id")
     day = Day("acme", TODAY.date().isoformat())
-    assert merge_small_files(lake, RAW_INTERACTIONS, day, above=5) is None
-    merged = merge_small_files(lake, RAW_INTERACTIONS, day, above=4)
+    assert merge_small_files(Lake(lake), RAW_INTERACTIONS, day, above=5) is None
+    merged = merge_small_files(Lake(lake), RAW_INTERACTIONS, day, above=4)
 
     assert merged is not None
     assert (merged.files_before, merged.files_after) == (5, 1)
     table.update_incremental()
     assert table.to_pyarrow_table().sort_by("event_id").equals(before)
-    log = Path(table_location(lake, RAW_INTERACTIONS)) / "_delta_log"
+    log = Path(Lake(lake).location(RAW_INTERACTIONS)) / "_delta_log"
     text = (log / f"{table.version():020}.json").read_text()
     actions = [json.loads(line) for line in text.splitlines()]
     changes = [next(iter(a.values())).get("dataChange") for a in actions if "commitInfo" not in a]
@@ -100,25 +101,25 @@ def test_ended_days_become_one_file_and_today_is_left_alone(lake: LakeSettings) 
     yesterday = TODAY - timedelta(days=1)
     write(lake, 3, 0, yesterday)
     write(lake, 3, 3)
-    merged = merge_ended_days(lake, TODAY.date())
+    merged = merge_ended_days(Lake(lake), TODAY.date())
 
     assert {(m.table, m.files_before, m.files_after) for m in merged} == {
         ("raw.interactions", 3, 1),
         ("ops.ingest_ledger", 3, 1),
     }
-    assert merge_ended_days(lake, TODAY.date()) == []
-    assert merge_ended_days(lake, date(2100, 1, 1), "other") == []
-    assert len(open_table(lake, RAW_INTERACTIONS).file_uris()) == 4
+    assert merge_ended_days(Lake(lake), TODAY.date()) == []
+    assert merge_ended_days(Lake(lake), date(2100, 1, 1), "other") == []
+    assert len(Lake(lake).table(RAW_INTERACTIONS).file_uris()) == 4
     assert users(lake) == [f"u{n}" for n in range(6)]
 
 
 def test_old_log_entries_go_and_the_table_stays_readable(lake: LakeSettings) -> None:
     write(lake, 12)
-    log = Path(table_location(lake, RAW_INTERACTIONS)) / "_delta_log"
+    log = Path(Lake(lake).location(RAW_INTERACTIONS)) / "_delta_log"
     for entry in log.glob("*.json"):
         os.utime(entry, (MONTHS_AGO, MONTHS_AGO))
     assert len(list(log.glob("*.json"))) == 13
-    clean_tables(lake, {})
+    clean_tables(Lake(lake), {})
 
     assert len(list(log.glob("*.json"))) <= 1
     assert users(lake) == sorted(f"u{n}" for n in range(12))
@@ -130,7 +131,7 @@ def test_vacuum_takes_old_orphans_and_leaves_what_is_young_or_live(
     lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(lake, 3)
-    table = open_table(lake, RAW_INTERACTIONS)
+    table = Lake(lake).table(RAW_INTERACTIONS)
     folder = Path(table.file_uris()[0].removeprefix("file://")).parent
     young, old = folder / "part-young-0.parquet", folder / "part-old-0.parquet"
     for orphan in (young, old):
@@ -151,7 +152,7 @@ def test_vacuum_takes_old_orphans_and_leaves_what_is_young_or_live(
         lambda self, **given: real(self, enforce_retention_duration=False, **given),
     )
     time.sleep(0.01)
-    vacuum(open_table(lake, RAW_INTERACTIONS))
+    vacuum(Lake(lake).table(RAW_INTERACTIONS))
     assert list(folder.glob("part-b*")) == []
     assert users(lake) == ["u0", "u1", "u2"]
 
@@ -189,7 +190,7 @@ def test_merged_files_are_on_disk_before_the_log_names_them(
 
         monkeypatch.setattr(merging, "commit_files", commit)
         day = Day("acme", TODAY.date().isoformat())
-        merged = merge_small_files(lake, RAW_INTERACTIONS, day, above=1)
+        merged = merge_small_files(Lake(lake), RAW_INTERACTIONS, day, above=1)
     assert merged is not None
     assert (merged.files_before, merged.files_after, len(named)) == (5, 1, 1)
     assert users(lake) == [f"u{n}" for n in range(5)]

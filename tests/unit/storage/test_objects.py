@@ -4,13 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from deltalake.fs import DeltaStorageHandler
+from pyarrow.fs import PyFileSystem
 
 from lakehouse.storage.objects import LocalFolder, ObjectFolder, StoreFolder
 
 
 def _store(path: Path) -> ObjectFolder:
     path.mkdir()
-    return StoreFolder(path.as_uri(), {})
+    return StoreFolder(PyFileSystem(DeltaStorageHandler(path.as_uri(), {})))
 
 
 @pytest.fixture(params=[LocalFolder, _store], ids=["disk", "object store"])

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.retired import RETIRED_TABLES, remove_retired_tables
 
 
@@ -17,8 +18,8 @@ def test_retired_tables_are_deleted_and_no_other(tmp_path: Path) -> None:
             file.parent.mkdir(parents=True)
             file.write_text("{}")
 
-    remove_retired_tables(settings)
-    remove_retired_tables(settings)
+    remove_retired_tables(Lake(settings))
+    remove_retired_tables(Lake(settings))
 
     assert not any(folder.exists() for folder in retired)
     assert all((folder / "tenant_id=a/rows.parquet").exists() for folder in kept)

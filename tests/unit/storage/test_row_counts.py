@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import ingest_service
 import lakehouse
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.overview import OVERVIEW_TABLES, overview
 from lakehouse.storage.row_counts import row_count, rows_by_tenant
 from lakehouse.training.lake_state import rows_written
@@ -77,7 +78,7 @@ def test_the_overview_shows_no_hidden_row(lake: LakeSettings) -> None:
         location.parent.mkdir(parents=True, exist_ok=True)
         make(location, [Counter(acme=7, acme2=2), Counter(acme=5, globex=3)])
         assert hide_rows(location, 3) == 3 + 2 + 3 + 3
-    shown = {table.name: table.rows for table in overview(lake)}
+    shown = {table.name: table.rows for table in overview(Lake(lake))}
     assert all(rows == {"acme": 6} for rows in shown.values())
     assert len(shown) == len(OVERVIEW_TABLES)
 
@@ -87,7 +88,7 @@ def test_rows_of_files_without_statistics_are_shown(lake: LakeSettings) -> None:
     location.parent.mkdir(parents=True)
     make(location, [Counter(acme=7, globex=2)])
     hide_rows(location, 1, with_statistics=False)
-    (shown,) = overview(lake, ["features/user_features"])
+    (shown,) = overview(Lake(lake), ["features/user_features"])
     assert shown.rows == {"acme": 6, "globex": 1}
 
 
@@ -98,12 +99,12 @@ def test_what_a_run_wrote_balances_with_what_is_there(lake: LakeSettings) -> Non
     begin = {name: DeltaTable(location).version()}
     hide_rows(location, 2)  # no metrics say so
     make(location, [Counter(acme=4)])
-    assert rows_written(lake, begin)[name] == {
+    assert rows_written(Lake(lake), begin)[name] == {
         "inserted": 4, "updated": 0, "deleted": 4, "seconds": 0.0, "rows": 9
     }  # fmt: skip
     begin = {name: DeltaTable(location).version()}
-    assert rows_written(lake, begin)[name]["rows"] == 9
-    assert rows_written(lake, begin)[name]["inserted"] == 0
+    assert rows_written(Lake(lake), begin)[name]["rows"] == 9
+    assert rows_written(Lake(lake), begin)[name]["inserted"] == 0
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_a_table_that_was_replaced_whole_had_its_rows_deleted(lake: LakeSettings
     make(location, [Counter(acme=7, globex=2)])
     begin = {name: DeltaTable(location).version()}
     make(location, [Counter(acme=6)], mode="overwrite")
-    found = rows_written(lake, begin)[name]
+    found = rows_written(Lake(lake), begin)[name]
     assert (found["inserted"], found["deleted"], found["rows"]) == (6, 9, 6)
 
 

@@ -13,8 +13,9 @@ from ingest_service.sinks.base import Counts
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.tables import RAW_INTERACTIONS, SERVICE_TABLES, TableSpec
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.staging import batch_of
-from lakehouse.storage.tables import ensure_tables, open_table, table_location
+from lakehouse.storage.tables import ensure_tables
 from tests.contract.test_sinks import interactions, key
 
 SECRET = "user-who-must-not-be-in-the-log"
@@ -24,20 +25,20 @@ SECRET = "user-who-must-not-be-in-the-log"
 def lake(tmp_path: Path) -> LakeSettings:
     """A lake with all tables, empty."""
     settings = LakeSettings(home=tmp_path)
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     return settings
 
 
 def log_lines(lake: LakeSettings, spec: TableSpec) -> list[dict[str, dict[str, object]]]:
     """All actions of a table's log."""
-    log = Path(table_location(lake, spec)) / "_delta_log"
+    log = Path(Lake(lake).location(spec)) / "_delta_log"
     files = sorted(log.glob("*.json"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
 def test_tables_have_the_schema_partitions_and_properties(lake: LakeSettings) -> None:
     for spec in SERVICE_TABLES:
-        table = open_table(lake, spec)
+        table = Lake(lake).table(spec)
         metadata = table.metadata()
         assert pa.schema(table.schema()).names == spec.schema.names
         assert metadata.partition_columns == list(spec.partition_by)
@@ -51,8 +52,8 @@ def test_tables_have_the_schema_partitions_and_properties(lake: LakeSettings) ->
 
 
 def test_creating_again_changes_nothing(lake: LakeSettings) -> None:
-    ensure_tables(lake)
-    assert [open_table(lake, spec).version() for spec in SERVICE_TABLES] == [0] * len(
+    ensure_tables(Lake(lake))
+    assert [Lake(lake).table(spec).version() for spec in SERVICE_TABLES] == [0] * len(
         SERVICE_TABLES
     )
 
@@ -60,8 +61,8 @@ def test_creating_again_changes_nothing(lake: LakeSettings) -> None:
 def test_several_at_once_create_each_table_once(tmp_path: Path) -> None:
     settings = LakeSettings(home=tmp_path)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: ensure_tables(settings), range(16)))
-    assert [open_table(settings, spec).version() for spec in SERVICE_TABLES] == [0] * len(
+        list(pool.map(lambda _: ensure_tables(Lake(settings)), range(16)))
+    assert [Lake(settings).table(spec).version() for spec in SERVICE_TABLES] == [0] * len(
         SERVICE_TABLES
     )
 
@@ -69,7 +70,7 @@ def test_several_at_once_create_each_table_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("writer", ["sink", "delta-rs"])
 def test_no_value_of_an_identifier_enters_the_log(lake: LakeSettings, writer: str) -> None:
     if writer == "sink":
-        batch = DeltaSink(lake).begin(key())
+        batch = DeltaSink(Lake(lake)).begin(key())
         batch.append(interactions(key(), SECRET))
         batch.commit(Counts(1, 1))
     else:
@@ -77,18 +78,18 @@ def test_no_value_of_an_identifier_enters_the_log(lake: LakeSettings, writer: st
         day = datetime(2026, 5, 1, tzinfo=UTC).date()
         rows = [row | {"tenant_id": "acme", "ingest_date": day}]
         table = pa.Table.from_pylist(rows, schema=RAW_INTERACTIONS.schema)
-        write_deltalake(open_table(lake, RAW_INTERACTIONS), table, mode="append")
+        write_deltalake(Lake(lake).table(RAW_INTERACTIONS), table, mode="append")
 
     adds = [line["add"] for line in log_lines(lake, RAW_INTERACTIONS) if "add" in line]
     (stats,) = [json.loads(str(add["stats"])) for add in adds]
     assert set(stats["minValues"]) == {"event_time", "known_at"}
     assert stats["numRecords"] == 1
-    log = Path(table_location(lake, RAW_INTERACTIONS)) / "_delta_log"
+    log = Path(Lake(lake).location(RAW_INTERACTIONS)) / "_delta_log"
     assert all(SECRET.encode() not in file.read_bytes() for file in log.iterdir())
 
 
 def test_bounds_in_the_log_hold_although_it_has_milliseconds_only(lake: LakeSettings) -> None:
-    batch = DeltaSink(lake).begin(key())
+    batch = DeltaSink(Lake(lake)).begin(key())
     batch.append(interactions(key(), "u"))
     batch.commit(Counts(1, 1))
 
@@ -100,19 +101,19 @@ def test_bounds_in_the_log_hold_although_it_has_milliseconds_only(lake: LakeSett
 
 
 def test_appended_rows_are_in_the_change_feed(lake: LakeSettings) -> None:
-    batch = DeltaSink(lake).begin(key())
+    batch = DeltaSink(Lake(lake)).begin(key())
     batch.append(interactions(key(), "u1", "u2"))
     batch.commit(Counts(2, 2))
 
-    changes = pa.table(open_table(lake, RAW_INTERACTIONS).load_cdf(starting_version=1).read_all())
+    changes = pa.table(Lake(lake).table(RAW_INTERACTIONS).load_cdf(starting_version=1).read_all())
     assert changes.column("_change_type").to_pylist() == ["insert", "insert"]
 
 
 def test_data_files_name_their_batch(lake: LakeSettings) -> None:
-    batch = DeltaSink(lake).begin(key("20260501T120000-ab12"))
+    batch = DeltaSink(Lake(lake)).begin(key("20260501T120000-ab12"))
     batch.append(interactions(key(), "u1"))
     batch.commit(Counts(1, 1))
 
-    (uri,) = open_table(lake, RAW_INTERACTIONS).file_uris()
+    (uri,) = Lake(lake).table(RAW_INTERACTIONS).file_uris()
     assert batch_of(uri) == "20260501T120000-ab12"
     assert batch_of("tenant_id=a/part-00000-676e6b4d-cbc7-c000.snappy.parquet") is None

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from lakehouse.contracts.tenant import EvaluationSettings
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.training.evaluation import make_evaluations
 from lakehouse.training.export.run import ExportFormat, default_destination, export_snapshot
 from lakehouse.training.manifest import EvaluationManifest
@@ -61,16 +62,16 @@ def test_a_snapshot_is_its_rows_and_its_split(settings: LakeSettings) -> None:
     write_evaluation_tables(settings, {"acme": rows}, contents=elsewhere)
     (second,) = made(settings, now=LATER)
     assert second.content_hash == first.content_hash
-    assert EVALUATION_SETS.all_of(settings, "acme") == [first, second]
-    assert EVALUATION_SETS.find(settings, "acme", "current") == second
-    assert EVALUATION_SETS.find(settings, "acme", first.snapshot_id) == first
+    assert EVALUATION_SETS.all_of(Lake(settings), "acme") == [first, second]
+    assert EVALUATION_SETS.find(Lake(settings), "acme", "current") == second
+    assert EVALUATION_SETS.find(Lake(settings), "acme", first.snapshot_id) == first
 
 
 def test_what_any_snapshot_pins_is_to_be_spared(settings: LakeSettings) -> None:
     write_training_tables(settings, {"acme": examples(20)})
     training = publish(settings, "acme", gate=None, now=NOON)
     evaluation = published(settings, evaluated(40))
-    pinned = pinned_versions(settings)
+    pinned = pinned_versions(Lake(settings))
     for manifest in (training, evaluation):
         for table in manifest.pinned.values():
             assert table.version in pinned[table.location]
@@ -91,7 +92,7 @@ def test_what_cannot_be_evaluated_is_not_published(
     write_evaluation_tables(settings, {"acme": evaluated(40)}, contents=contents)
     with pytest.raises(EtaError, match=told):
         made(settings)
-    assert EVALUATION_SETS.tenants(settings) == []
+    assert EVALUATION_SETS.tenants(Lake(settings)) == []
 
 
 def test_who_has_nothing_is_told(settings: LakeSettings) -> None:
@@ -101,7 +102,7 @@ def test_who_has_nothing_is_told(settings: LakeSettings) -> None:
     with pytest.raises(EtaError, match="no interaction of a positive"):
         made(settings, "initech")
     with pytest.raises(EtaError, match="nothing is published") as error:
-        EVALUATION_SETS.find(settings, "initech", "current")
+        EVALUATION_SETS.find(Lake(settings), "initech", "current")
     assert "eta evaluation make" in error.value.remedy
 
 
@@ -109,7 +110,7 @@ def test_parquet_is_divided_by_split(settings: LakeSettings, tmp_path: Path) -> 
     rows = evaluated(300)
     manifest = published(settings, rows)
     to = tmp_path / "out"
-    export_snapshot(settings, manifest, ExportFormat.PARQUET, to)
+    export_snapshot(Lake(settings), manifest, ExportFormat.PARQUET, to)
     paths = to / "evaluation_data/2026-05-01/*/*/*.parquet"
     files = f"read_parquet('{paths}', hive_types = {{'label': double}})"
     counted = duckdb.sql(f"select split, label, count(*) from {files} group by all").fetchall()
@@ -136,7 +137,7 @@ def test_recbole_gets_a_benchmark_that_is_divided_already(
 ) -> None:
     rows = evaluated(120)
     manifest = published(settings, rows)
-    export_snapshot(settings, manifest, ExportFormat.RECBOLE, tmp_path / "out")
+    export_snapshot(Lake(settings), manifest, ExportFormat.RECBOLE, tmp_path / "out")
     root = tmp_path / "out" / "acme"
     for split, name in (("train", "train"), ("validation", "valid"), ("test", "test")):
         found = recbole_frame(root / f"acme.{name}.inter")
@@ -158,7 +159,7 @@ def test_recbole_gets_a_benchmark_that_is_divided_already(
 def test_personalize_has_no_place_for_a_split(settings: LakeSettings, tmp_path: Path) -> None:
     manifest = published(settings, evaluated(40))
     with pytest.raises(EtaError, match="no place for a split"):
-        export_snapshot(settings, manifest, ExportFormat.PERSONALIZE, tmp_path / "out")
+        export_snapshot(Lake(settings), manifest, ExportFormat.PERSONALIZE, tmp_path / "out")
     assert list(tmp_path.glob("*out*")) == []
 
 
@@ -177,12 +178,12 @@ def test_a_row_in_another_part_is_not_the_manifests(
               for name, version in manifest.pinned.items()}  # fmt: skip
     wrong = manifest.model_copy(update={"pinned": newest})
     with pytest.raises(EtaError, match="not those its manifest names"):
-        list(sorted_rows(settings, wrong, tmp_path))
+        list(sorted_rows(Lake(settings), wrong, tmp_path))
 
 
 def test_exports_of_both_kinds_have_places_of_their_own(settings: LakeSettings) -> None:
     manifest = published(settings, evaluated(40))
-    place = default_destination(settings, manifest, ExportFormat.PARQUET)
+    place = default_destination(Lake(settings), manifest, ExportFormat.PARQUET)
     assert place.name == f"{manifest.snapshot_id}-evaluation-parquet"
     assert place.parent == settings.home_dir / "exports" / "acme"
 

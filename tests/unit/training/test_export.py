@@ -17,6 +17,7 @@ from pandas._libs.parsers import STR_NA_VALUES
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.training import rows as reading
 from lakehouse.training.export import parquet
 from lakehouse.training.export.parquet import ParquetExport
@@ -55,7 +56,7 @@ def published(settings: LakeSettings, rows: list[dict[str, Any]], **how: Any) ->
 
 
 def exported(settings: LakeSettings, manifest: Manifest, kind: str, to: Path) -> Path:
-    export_snapshot(settings, manifest, ExportFormat(kind), to)
+    export_snapshot(Lake(settings), manifest, ExportFormat(kind), to)
     return to
 
 
@@ -124,7 +125,7 @@ def test_rows_come_in_order_in_ranges_of_any_size(
     manifest = published(settings, examples(400), shuffle=1)
     read: list[int] = []
     frames = list(
-        sorted_rows(settings, manifest, tmp_path, on_rows=read.append, range_rows=range_rows)
+        sorted_rows(Lake(settings), manifest, tmp_path, on_rows=read.append, range_rows=range_rows)
     )
     together = pl.concat(frames)
     assert together.height == manifest.counts.rows == sum(read)
@@ -139,7 +140,7 @@ def test_row_groups_and_files_have_the_size_of_their_target(
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 100)
     manifest = published(settings, examples(1000))
     writer = ParquetExport(tmp_path, manifest, file_bytes=20_000)
-    for frame in sorted_rows(settings, manifest, tmp_path, range_rows=333):
+    for frame in sorted_rows(Lake(settings), manifest, tmp_path, range_rows=333):
         writer.write(frame)
     writer.finish()
     for label, rows in (("1.0", 1000), ("0.0", 4100)):
@@ -163,13 +164,13 @@ def test_an_export_is_there_whole_or_not_at_all(
     wrong = manifest.model_copy(update={"content_hash": "0" * 32})
     target = tmp_path / "exports" / "out"
     with pytest.raises(EtaError, match="not those its manifest names"):
-        export_snapshot(settings, wrong, ExportFormat.PARQUET, target)
+        export_snapshot(Lake(settings), wrong, ExportFormat.PARQUET, target)
     assert list((tmp_path / "exports").iterdir()) == []
 
     exported(settings, manifest, "parquet", target)
     before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
     with pytest.raises(EtaError, match="there already"):
-        export_snapshot(settings, manifest, ExportFormat.PARQUET, target)
+        export_snapshot(Lake(settings), manifest, ExportFormat.PARQUET, target)
     assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
     assert [path.name for path in (tmp_path / "exports").iterdir()] == ["out"]
 
@@ -180,7 +181,7 @@ def test_a_folder_that_is_there_is_left_alone_even_if_empty(
     manifest = published(settings, examples(3))
     (tmp_path / "out").mkdir()
     with pytest.raises(EtaError, match="there already"):
-        export_snapshot(settings, manifest, ExportFormat.PARQUET, tmp_path / "out")
+        export_snapshot(Lake(settings), manifest, ExportFormat.PARQUET, tmp_path / "out")
 
 
 def test_vacuumed_rows_are_told(settings: LakeSettings, tmp_path: Path) -> None:
@@ -189,12 +190,12 @@ def test_vacuumed_rows_are_told(settings: LakeSettings, tmp_path: Path) -> None:
     table = DeltaTable(f"{settings.lake}/training/training_data")
     table.vacuum(0, dry_run=False, enforce_retention_duration=False)
     with pytest.raises(EtaError, match="not kept any more"):
-        export_snapshot(settings, manifest, ExportFormat.PARQUET, tmp_path / "out")
+        export_snapshot(Lake(settings), manifest, ExportFormat.PARQUET, tmp_path / "out")
 
 
 def test_the_default_place_is_below_the_home(settings: LakeSettings) -> None:
     manifest = published(settings, examples(3))
-    place = default_destination(settings, manifest, ExportFormat.RECBOLE)
+    place = default_destination(Lake(settings), manifest, ExportFormat.RECBOLE)
     assert place == settings.home_dir / f"exports/acme/{manifest.snapshot_id}-recbole"
 
 
@@ -251,7 +252,7 @@ def test_recbole_refuses_an_id_that_would_come_back_as_another(
 ) -> None:
     manifest = published(settings, examples(5, users=(user_id,)))
     with pytest.raises(EtaError, match=reason) as refusal:
-        export_snapshot(settings, manifest, ExportFormat.RECBOLE, tmp_path / "out")
+        export_snapshot(Lake(settings), manifest, ExportFormat.RECBOLE, tmp_path / "out")
     assert "27 " in refusal.value.message or "26 " in refusal.value.message
     assert not (tmp_path / "out").exists()
     exported(settings, manifest, "parquet", tmp_path / "out")
@@ -316,7 +317,7 @@ def test_personalize_refuses_what_it_cannot_hold(
 ) -> None:
     manifest = published(settings, examples(5, users=(user_id,)))
     with pytest.raises(EtaError, match="5 ") as refusal:
-        export_snapshot(settings, manifest, ExportFormat.PERSONALIZE, tmp_path / "out")
+        export_snapshot(Lake(settings), manifest, ExportFormat.PERSONALIZE, tmp_path / "out")
     assert user_id not in str(refusal.value)
     assert not (tmp_path / "out").exists()
 

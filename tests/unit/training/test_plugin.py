@@ -51,7 +51,7 @@ def test_spark_is_for_commands_that_ask_it_something(
         VARS = None
 
     monkeypatch.setattr("dbt.flags.get_flags", Flags)
-    monkeypatch.setattr("lakehouse.permissions.restrict_files", lambda settings: None)
+    monkeypatch.setattr("lakehouse.storage.lake.Lake.restrict", lambda self: None)
     monkeypatch.setattr("lakehouse.training.targets.hand_over_lake", lambda *given: None)
     recorded: list[str] = []
     monkeypatch.setattr(

@@ -10,6 +10,7 @@ import pytest
 from lakehouse.errors import EtaError
 from lakehouse.jobs.prepare import prepare
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.training.prepare import Published, Verdict, publish_changed
 from lakehouse.training.publish import current_snapshot, published_tenants
 from lakehouse.training.run_parameters import RunParameters
@@ -88,7 +89,7 @@ def test_who_fails_keeps_the_earlier_snapshot_and_the_others_go_on(settings: Lak
     done = publish_all(settings, FakeGate(frozenset({"acme"})), 1)
     assert dict(done.refused) == {"acme": "acme has too few rows"}
     assert not done.is_success
-    assert current_snapshot(settings, "acme") == first.new[0]
+    assert current_snapshot(Lake(settings), "acme") == first.new[0]
     assert [made.tenant_id for made in done.new] == ["globex"]
     # corrected, it is asked about again
     assert [made.tenant_id for made in publish_all(settings, FakeGate(), 2).new] == ["acme"]
@@ -98,13 +99,13 @@ def test_no_verdict_is_no_pass(settings: LakeSettings) -> None:
     write_training_tables(settings, {"acme": examples(5)})
     done = publish_changed(settings, lambda _settings, _tenants: {}, lambda: NOON)
     assert dict(done.refused) == {"acme": "the gate gave no verdict"}
-    assert published_tenants(settings) == []
+    assert published_tenants(Lake(settings)) == []
 
 
 def test_one_tenant_alone(settings: LakeSettings) -> None:
     write_training_tables(settings, {"acme": examples(5), "globex": examples(6)})
     publish_all(settings, FakeGate(), tenant_id="globex")
-    assert published_tenants(settings) == ["globex"]
+    assert published_tenants(Lake(settings)) == ["globex"]
 
 
 def test_data_that_changes_while_it_is_checked_is_not_published(settings: LakeSettings) -> None:
@@ -116,7 +117,7 @@ def test_data_that_changes_while_it_is_checked_is_not_published(settings: LakeSe
 
     with pytest.raises(EtaError, match="while it was checked"):
         publish_changed(settings, gate, lambda: NOON)
-    assert published_tenants(settings) == []
+    assert published_tenants(Lake(settings)) == []
 
 
 def test_a_failed_build_publishes_nothing(settings: LakeSettings) -> None:
@@ -127,4 +128,4 @@ def test_a_failed_build_publishes_nothing(settings: LakeSettings) -> None:
 
     with pytest.raises(EtaError, match="build failed"):
         prepare(settings, RunParameters(), build=build)
-    assert published_tenants(settings) == []
+    assert published_tenants(Lake(settings)) == []

@@ -11,8 +11,8 @@ from deltalake import DeltaTable
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.objects import LocalFolder
-from lakehouse.storage.tables import open_path
 from lakehouse.training import publish as publishing
 from lakehouse.training.candidates import candidates
 from lakehouse.training.manifest import diff
@@ -49,9 +49,9 @@ def test_a_manifest_says_what_was_published(settings: LakeSettings) -> None:
     assert {column.name: column.type for column in made.columns}["event_time"] == "timestamp"
     assert made.gate == {"passed": True}
     assert made.code_version
-    assert current_snapshot(settings, "acme") == made
-    assert current_snapshot(settings, "globex") is None
-    assert published_tenants(settings) == ["acme"]
+    assert current_snapshot(Lake(settings), "acme") == made
+    assert current_snapshot(Lake(settings), "globex") is None
+    assert published_tenants(Lake(settings)) == ["acme"]
 
 
 def test_a_manifest_holds_no_identifier(settings: LakeSettings) -> None:
@@ -69,7 +69,7 @@ def test_the_same_content_is_published_once(settings: LakeSettings) -> None:
     # another tenant moves the table on; this tenant's rows lie elsewhere in it
     write_training_tables(settings, {"globex": examples(3), "acme": rows}, shuffle=3)
     assert publish(settings, "acme", gate=None, now=LATER) == first
-    assert list_snapshots(settings, "acme") == [first]
+    assert list_snapshots(Lake(settings), "acme") == [first]
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,11 @@ def test_other_content_is_a_new_snapshot(
     first = publish(settings, "acme", gate=None, now=NOON)
     write_training_tables(settings, {"acme": rows}, parameters=parameters)
     second = publish(settings, "acme", gate=None, now=LATER)
-    assert list_snapshots(settings, "acme") == [first, second]
-    assert current_snapshot(settings, "acme") == second
-    assert read_snapshot(settings, "acme", first.snapshot_id) == first
+    assert list_snapshots(Lake(settings), "acme") == [first, second]
+    assert current_snapshot(Lake(settings), "acme") == second
+    assert read_snapshot(Lake(settings), "acme", first.snapshot_id) == first
     assert set(diff(first, second)) >= {"pinned.training.training_data.version"}
-    versions = pinned_versions(settings)["training/training_data"]
+    versions = pinned_versions(Lake(settings))["training/training_data"]
     assert versions == {first.training_data.version, second.training_data.version}
 
 
@@ -113,9 +113,9 @@ def test_killed_before_the_pointer_moved_the_old_snapshot_is_current(
         patched.setattr(LocalFolder, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             publish(settings, "acme", gate=None, now=LATER)
-    assert current_snapshot(settings, "acme") == first
+    assert current_snapshot(Lake(settings), "acme") == first
     second = publish(settings, "acme", gate=None, now=LATER + timedelta(seconds=1))
-    assert current_snapshot(settings, "acme") == second
+    assert current_snapshot(Lake(settings), "acme") == second
 
 
 def test_tables_of_different_runs_are_not_published(settings: LakeSettings) -> None:
@@ -143,12 +143,12 @@ def test_who_has_nothing_is_told(settings: LakeSettings) -> None:
     with pytest.raises(EtaError, match="no training set"):
         publish(settings, "globex", gate=None, now=NOON)
     with pytest.raises(EtaError, match="nothing is published"):
-        find_snapshot(settings, "acme", "current")
+        find_snapshot(Lake(settings), "acme", "current")
     for wrong in ("../../x", "20260501T120000000Z-00000000", ""):
         with pytest.raises(EtaError, match="no snapshot"):
-            read_snapshot(settings, "acme", wrong)
+            read_snapshot(Lake(settings), "acme", wrong)
     with pytest.raises(EtaError, match="tenant id"):
-        current_snapshot(settings, "../acme")
+        current_snapshot(Lake(settings), "../acme")
 
 
 def test_no_id_leads_to_another_tenant(settings: LakeSettings) -> None:
@@ -156,7 +156,7 @@ def test_no_id_leads_to_another_tenant(settings: LakeSettings) -> None:
     publish(settings, "acme", gate=None, now=NOON)
     theirs = publish(settings, "globex", gate=None, now=NOON).snapshot_id
     with pytest.raises(EtaError, match="no snapshot"):
-        read_snapshot(settings, "acme", f"../globex/{theirs}")
+        read_snapshot(Lake(settings), "acme", f"../globex/{theirs}")
 
 
 def test_the_pointer_is_one_small_file(settings: LakeSettings) -> None:
@@ -173,7 +173,7 @@ def test_the_pointer_is_one_small_file(settings: LakeSettings) -> None:
 def test_counts_that_do_not_add_up_to_the_rows_are_not_published(settings: LakeSettings) -> None:
     write_training_tables(settings, {"acme": examples(5)})
     place = "training/training_contents"
-    rows = open_path(settings, place).to_pyarrow_table().to_pylist()
+    rows = Lake(settings).table(place).to_pyarrow_table().to_pylist()
     wrong = [{**row, "positive_count": row["positive_count"] + 1} for row in rows]
     write_table(settings, place, pa.Table.from_pylist(wrong), PARAMETERS)
     with pytest.raises(EtaError, match="different runs"):

@@ -12,6 +12,7 @@ import pytest
 from lakehouse.control.database import ControlDatabase, RunLocked
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 from lakehouse.training import run_steps
 from lakehouse.training.freshness import waiting_tenants
@@ -19,7 +20,7 @@ from lakehouse.training.prepare import Verdict
 from lakehouse.training.publish import current_snapshot
 from lakehouse.training.run_metrics import exposition
 from lakehouse.training.run_parameters import RunParameters, read_parameters
-from tests.support.lake import NOON, Lake, interaction
+from tests.support.lake import NOON, SessionLake, interaction
 from tests.support.training import (
     PARAMETERS,
     WATERMARKS,
@@ -81,7 +82,7 @@ class Steps:
 @pytest.fixture
 def steps(settings: LakeSettings) -> Iterator[Steps]:
     (settings.project / "dbt_project.yml").write_text("name: eta\n")
-    ensure_tables(settings)
+    ensure_tables(Lake(settings))
     with closing(ControlDatabase.open(settings.control_url)) as database:
         yield Steps(settings, database)
 
@@ -113,7 +114,7 @@ def test_what_was_not_checked_is_not_published(steps: Steps) -> None:
     write_training_tables(steps.settings, {"acme": examples(7)})  # somebody ran the models
     with pytest.raises(EtaError, match="not what this run has checked"):
         steps.publish("r")
-    assert current_snapshot(steps.settings, "acme") is None
+    assert current_snapshot(Lake(steps.settings), "acme") is None
     steps.check("r")
     assert [made.tenant_id for made in steps.publish("r").new] == ["acme"]
 
@@ -151,7 +152,7 @@ def test_whatever_changed_makes_a_run_needed(steps: Steps, what: str) -> None:
     write_training_tables(steps.settings, {"acme": examples(5)})
     steps.whole("first")
     if what == "rows":
-        Lake(steps.settings).store("globex", [interaction("e1")])
+        SessionLake(steps.settings).store("globex", [interaction("e1")])
     elif what == "models":
         (steps.settings.project / "dbt_project.yml").write_text("name: eta # newer\n")
     else:
@@ -166,7 +167,7 @@ def test_whatever_changed_makes_a_run_needed(steps: Steps, what: str) -> None:
 def test_rows_that_come_while_a_run_is_on_its_way_are_the_next_ones(steps: Steps) -> None:
     write_training_tables(steps.settings, {"acme": examples(5)})
     steps.begin("first")
-    Lake(steps.settings).store("acme", [interaction("e1")])
+    SessionLake(steps.settings).store("acme", [interaction("e1")])
     steps.check("first")
     steps.publish("first")
     steps.end("first")
@@ -176,7 +177,7 @@ def test_rows_that_come_while_a_run_is_on_its_way_are_the_next_ones(steps: Steps
 def test_an_early_check_asks_about_the_tenants_with_new_rows(steps: Steps) -> None:
     write_training_tables(steps.settings, {"acme": examples(5)})
     steps.whole("first")
-    Lake(steps.settings).store("globex", [interaction("e1")])
+    SessionLake(steps.settings).store("globex", [interaction("e1")])
     steps.begin("second")
     steps.check("second", is_final=False)
     assert steps.asked[-1] == ["globex"]
@@ -192,7 +193,7 @@ def test_two_runs_at_once_are_refused(steps: Steps) -> None:
 
 
 def test_a_backfill_finds_the_tenants_by_the_day_of_arrival(steps: Steps) -> None:
-    lake = Lake(steps.settings)
+    lake = SessionLake(steps.settings)
     for tenant_id, day in (("acme", 1), ("globex", 2), ("initech", 2)):
         known_at = datetime(2026, 5, day, 23, 59, tzinfo=UTC)
         lake.store(tenant_id, [interaction("e1")], known_at=known_at)
@@ -242,7 +243,7 @@ def test_a_cutoff_is_told_in_utc() -> None:
 def test_rows_wait_until_they_are_read_and_published(
     steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake, now = Lake(steps.settings), NOON + timedelta(hours=10)
+    lake, now = SessionLake(steps.settings), NOON + timedelta(hours=10)
     assert waiting_tenants(steps.settings, now) == []
     lake.store("acme", [interaction("e1")], known_at=NOON)
     waiting = waiting_tenants(steps.settings, now)

@@ -7,6 +7,7 @@ import pytest
 
 from lakehouse.contracts.retention import RetentionPolicy, TrainingTiers
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.training.export.run import ExportFormat, default_destination, export_snapshot
 from lakehouse.training.publish import list_snapshots, pinned_versions, publish
 from lakehouse.training.snapshot_expiry import expire_snapshots
@@ -25,7 +26,9 @@ def lake(tmp_path: Path) -> LakeSettings:
         made = publish(settings, "acme", gate=None, now=when)
         if seed == 1:
             kind = ExportFormat.PARQUET
-            export_snapshot(settings, made, kind, default_destination(settings, made, kind))
+            export_snapshot(
+                Lake(settings), made, kind, default_destination(Lake(settings), made, kind)
+            )
     return settings
 
 
@@ -36,17 +39,17 @@ def copies(lake: LakeSettings) -> int:
 def test_the_old_one_goes_with_its_copy_and_pins_nothing_the_current_one_stays(
     lake: LakeSettings,
 ) -> None:
-    first, current = list_snapshots(lake, "acme")
-    assert expire_snapshots(lake, {}, NOON + timedelta(days=729)) == []
-    due = expire_snapshots(lake, {}, LATER, dry_run=True)
-    assert (copies(lake), len(list_snapshots(lake, "acme"))) == (1, 2)
-    assert expire_snapshots(lake, {}, LATER) == due
+    first, current = list_snapshots(Lake(lake), "acme")
+    assert expire_snapshots(Lake(lake), {}, NOON + timedelta(days=729)) == []
+    due = expire_snapshots(Lake(lake), {}, LATER, dry_run=True)
+    assert (copies(lake), len(list_snapshots(Lake(lake), "acme"))) == (1, 2)
+    assert expire_snapshots(Lake(lake), {}, LATER) == due
     assert [(found.snapshot_id, found.copies) for found in due] == [(first.snapshot_id, 1)]
-    assert list_snapshots(lake, "acme") == [current]
+    assert list_snapshots(Lake(lake), "acme") == [current]
     assert copies(lake) == 0
-    pinned = pinned_versions(lake)["training/training_data"]
+    pinned = pinned_versions(Lake(lake))["training/training_data"]
     assert pinned == {current.training_data.version}
-    assert expire_snapshots(lake, {}, LATER) == []
+    assert expire_snapshots(Lake(lake), {}, LATER) == []
 
 
 def test_a_tenant_s_own_policy_counts_and_others_are_left_alone(lake: LakeSettings) -> None:
@@ -54,5 +57,5 @@ def test_a_tenant_s_own_policy_counts_and_others_are_left_alone(lake: LakeSettin
         training_data=TrainingTiers(hot_days=1, warm_days=2, cold_days=3, delete_days=4)
     )
     soon = NOON + timedelta(days=10)
-    assert expire_snapshots(lake, {"acme": own}, soon, tenant_id="globex") == []
-    assert len(expire_snapshots(lake, {"acme": own}, soon)) == 1
+    assert expire_snapshots(Lake(lake), {"acme": own}, soon, tenant_id="globex") == []
+    assert len(expire_snapshots(Lake(lake), {"acme": own}, soon)) == 1
