@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pyarrow.fs as pafs
-from deltalake.exceptions import TableNotFoundError
 
 from lakehouse.privacy.derived import TENANT, has_tenants
 from lakehouse.privacy.scan import WITHOUT_END, scan_stream
@@ -170,9 +169,7 @@ class _Table:
 
 
 def _look_at(lake: Lake, path: str) -> _Table:
-    try:
-        table = lake.table(path)
-    except TableNotFoundError:  # nobody can say what its files are
+    if (table := lake.find(path)) is None:  # nobody can say what its files are
         return _Table()
     found = pl.DataFrame(table.get_add_actions(flatten=True))
     return _Table(

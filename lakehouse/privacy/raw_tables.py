@@ -141,7 +141,7 @@ def erased_rows(lake: Lake, tenant_id: str, request_ids: Sequence[str]) -> dict[
     """
     tables = cache(lake.table)
     columns = "table_name, removal_id, attempt, row_count"
-    noted = query(tables, OPS_REMOVALS, columns, tenant_id, f"reason = '{ERASED}'")
+    noted = query(tables(OPS_REMOVALS), columns, tenant_id, f"reason = '{ERASED}'")
     found: dict[str, Counter[str]] = {
         spec.full_name: Counter() for spec in (RAW_INTERACTIONS, RAW_CLICKSTREAM, RAW_QUARANTINE)
     }

@@ -136,7 +136,7 @@ def _whole(table: OpenTable, tenant_id: str | None, now: datetime) -> tuple[pl.D
     for back in _STEPS_BACK:
         version = max(newest - back, 0)
         ledger.load_as_version(version)
-        rows = query(lambda _: ledger, OPS_INGEST_LEDGER, ", ".join(_COLUMNS), tenant_id)
+        rows = query(ledger, ", ".join(_COLUMNS), tenant_id)
         rows = rows.with_columns(version=pl.lit(version), committed_at="known_at")
         stored, undecided = split_stored(rows, table, now, SETTLED)
         if undecided.is_empty():
@@ -179,7 +179,7 @@ def _in_raw(rows: pl.DataFrame, table: OpenTable) -> pl.Series:
     expected = rows.filter(pl.col("stored") > 0)
     for (kind,), batches in expected.group_by("data_type"):
         spec = RAW_TABLES[DataType(str(kind))]
-        raw = query(table, spec, "distinct batch_id", None, _known_between(batches))
+        raw = query(table(spec), "distinct batch_id", None, _known_between(batches))
         found.append(raw["batch_id"])
     return pl.concat(found)
 
@@ -228,7 +228,7 @@ def _faults_mended(stored: pl.DataFrame, table: OpenTable, tenant_id: str | None
         return _no_faults()
     marks = replays.select(COMMIT).unique()
     columns = "batch_id, source_ref, replay, attempt"
-    outcomes = query(table, OPS_REPLAY_OUTCOMES, columns, tenant_id, _known_between(replays))
+    outcomes = query(table(OPS_REPLAY_OUTCOMES), columns, tenant_id, _known_between(replays))
     gone = outcomes.join(marks, on=COMMIT, how="semi").select("batch_id", "source_ref").unique()
     batches = ", ".join(f"'{check_batch_id(each)}'" for each in gone["batch_id"].unique())
     if not batches:

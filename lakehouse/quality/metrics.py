@@ -139,7 +139,7 @@ class Newest:
             f"last_value({name} order by {moment}) as {name}" for name in self._columns
         )
         rest = f"{self._condition} group by tenant_id, data_type"
-        return query(lambda _: table, self._spec, f"tenant_id, data_type, {newest}", None, rest)
+        return query(table, f"tenant_id, data_type, {newest}", None, rest)
 
     def _of_file(self, files: pafs.FileSystem, path: str, tenant_id: str) -> pl.DataFrame:
         with files.open_input_file(unquote(path)) as file:  # the log has it as a URL

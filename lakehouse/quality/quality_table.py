@@ -34,7 +34,7 @@ def history(
     """Return the newest measurements, oldest first, and whether older ones were left out."""
     newest_first = f"order by measured_at desc limit {MOST_ROWS + 1}"
     rest = f"data_type = '{data_type}' and {_from(since)} {newest_first}"
-    found = query(table, OPS_DATA_QUALITY, _COLUMNS, tenant_id, rest)
+    found = query(table(OPS_DATA_QUALITY), _COLUMNS, tenant_id, rest)
     numbers = pl.col(pl.Float64).fill_nan(None)  # JSON has no NaN
     rows = found.with_columns(numbers).sort("measured_at").tail(MOST_ROWS)
     return rows.to_dicts(), found.height > MOST_ROWS
@@ -61,14 +61,13 @@ def last_received(
     first_day = f"ingest_date >= date '{since.astimezone(UTC):%Y-%m-%d}' and replay = 0"
     young = f"known_at > timestamp '{(now - SETTLED).isoformat()}'"
     old = query(
-        table,
-        OPS_INGEST_LEDGER,
+        table(OPS_INGEST_LEDGER),
         "tenant_id, data_type, max(known_at) as known_at",
         tenant_id,
         f"{first_day} and not ({young}) group by tenant_id, data_type",
     )
     columns = ", ".join(("tenant_id", "data_type", *COMMIT, "known_at", "stored"))
-    rows = query(table, OPS_INGEST_LEDGER, columns, tenant_id, f"{first_day} and {young}")
+    rows = query(table(OPS_INGEST_LEDGER), columns, tenant_id, f"{first_day} and {young}")
     found = pl.concat([old, _newest_stored(rows, table, now).select(old.columns)])
     return {
         (row["tenant_id"], row["data_type"]): row["known_at"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError
 
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import DATA_QUALITY, OPS_DATA_QUALITY, OPS_INGEST_LEDGER
@@ -97,7 +97,7 @@ class _Measurement:
         self._run_id = run_id
         self._tenant_id = tenant_id
         self._now = now
-        self._models = {name: _open_model(lake, name) for name in (STAGING_COUNTS, JOIN_RATES)}
+        self._models = {name: lake.find(name) for name in (STAGING_COUNTS, JOIN_RATES)}
 
     def append(self) -> pl.DataFrame:
         """Measure and commit; see `refresh`."""
@@ -132,7 +132,7 @@ class _Measurement:
         """Return the tenants that were measured alone, and up to which version of the ledger."""
         columns = "tenant_id, max(ledger_version) as version"
         rest = f"ledger_version > {since or 0} group by tenant_id"
-        found = query(self._table, OPS_DATA_QUALITY, columns, self._tenant_id, rest)
+        found = query(self._table(OPS_DATA_QUALITY), columns, self._tenant_id, rest)
         return dict(found.iter_rows())
 
     def _before(self) -> dict[tuple[str, str], _Before]:
@@ -143,7 +143,7 @@ class _Measurement:
             "last_value(join_rate order by measured_at) as join_rate"
         )
         rest = "true group by tenant_id, data_type"
-        found = query(self._table, OPS_DATA_QUALITY, columns, self._tenant_id, rest)
+        found = query(self._table(OPS_DATA_QUALITY), columns, self._tenant_id, rest)
         return {
             (row["tenant_id"], row["data_type"]): _Before(
                 {name: row[name] for name in COUNTED},
@@ -256,7 +256,7 @@ class _Measurement:
         handle = self._models[name]
         if handle is None:
             return []
-        found = query(lambda _: handle, OPS_DATA_QUALITY, columns, self._tenant_id, rest)
+        found = query(handle, columns, self._tenant_id, rest)
         return found.to_dicts()
 
     def _commit(self, rows: list[dict[str, Any]], versions: Mapping[str, int]) -> None:
@@ -273,10 +273,3 @@ class _Measurement:
                 app_transactions=[Transaction(name, number) for name, number in marks.items()]
             ),
         )
-
-
-def _open_model(lake: Lake, name: str) -> DeltaTable | None:
-    try:
-        return lake.table(name)
-    except TableNotFoundError:  # the models have not run
-        return None

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pyarrow.fs as pafs
-from deltalake import QueryBuilder
 from deltalake.exceptions import CommitFailedError
 
 from lakehouse.contracts.retention import DataClass, RetentionPolicy
@@ -95,11 +94,7 @@ def drop_expired_files(lake: Lake, now: datetime, *, reader_time: timedelta = RE
     dropped = 0
     known = f"reason = '{EXPIRED}' and known_at <= timestamp '{(now - reader_time).isoformat()}'"
     days = query(
-        lake.table,
-        OPS_REMOVALS,
-        "distinct table_name, tenant_id, ingest_date",
-        None,
-        known,
+        lake.table(OPS_REMOVALS), "distinct table_name, tenant_id, ingest_date", None, known
     )
     for spec in EXPIRING:
         mine = days.filter(pl.col("table_name") == spec.full_name)
@@ -168,12 +163,9 @@ def _tenants_of(table: DeltaTable) -> list[str]:
 
 
 def _count(table: DeltaTable, tenant_id: str, before: date) -> pl.DataFrame:
-    text = (
-        "select tenant_id, ingest_date, batch_id, count(*) as row_count from rows "  # noqa: S608
-        f"where tenant_id = '{check_owner(tenant_id)}' and ingest_date < date '{before}' "
-        "group by tenant_id, ingest_date, batch_id"
-    )
-    return pl.DataFrame(QueryBuilder().register("rows", table).execute(text).read_all())
+    keys = "tenant_id, ingest_date, batch_id"
+    rest = f"ingest_date < date '{before}' group by {keys}"
+    return query(table, f"{keys}, count(*) as row_count", tenant_id, rest)
 
 
 def _drop_days(table: DeltaTable, days: pl.DataFrame) -> int:

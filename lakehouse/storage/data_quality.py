@@ -33,7 +33,7 @@ def quality_rows(
 
     Of one tenant, or of all (None). Columns and units are those of `contracts.tables.DATA_QUALITY`.
     """
-    found = query(table, OPS_DATA_QUALITY, ", ".join(COLUMNS), tenant_id, _after(since))
+    found = query(table(OPS_DATA_QUALITY), ", ".join(COLUMNS), tenant_id, _after(since))
     return found.sort("measured_at", "tenant_id", "data_type")
 
 
@@ -48,7 +48,7 @@ def newest_quality(
         f"last_value({name} order by measured_at) as {name}" for name in COLUMNS if name not in KEYS
     )
     rest = f"{_after(since)} group by tenant_id, data_type"
-    found = query(table, OPS_DATA_QUALITY, f"tenant_id, data_type, {newest}", tenant_id, rest)
+    found = query(table(OPS_DATA_QUALITY), f"tenant_id, data_type, {newest}", tenant_id, rest)
     return found.select(COLUMNS).sort(KEYS)
 
 

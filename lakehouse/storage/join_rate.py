@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import pyarrow.compute as pc
-from deltalake.exceptions import TableNotFoundError
 
 from lakehouse.storage.lake import Lake
 
@@ -17,9 +16,7 @@ def read_join_rate(lake: Lake) -> float | None:
 
     As of the newest run of the models; reads a table of one row per tenant.
     """
-    try:
-        table = lake.table(JOIN_RATES)
-    except TableNotFoundError:
+    if (table := lake.find(JOIN_RATES)) is None:
         return None
     rows = table.to_pyarrow_table(columns=["interaction_count", "joined_count"])
     interactions = pc.sum(rows["interaction_count"]).as_py()

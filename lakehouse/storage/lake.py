@@ -106,6 +106,15 @@ class Lake:
         path = path if "/" in path else path.replace(".", "/")
         return DeltaTable(self.location(path), version=version, storage_options=self.options)
 
+    def find(self, table: TableSpec | str) -> DeltaTable | None:
+        """Return a handle on the newest version of a table; None where there is no table."""
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            return self.table(table)
+        except TableNotFoundError:
+            return None
+
     def intact(self, spec: TableSpec) -> DeltaTable:
         """Return a handle on a table; raises `DamagedError`, which names the damaged log entry."""
         from lakehouse.storage.damage import DamagedError, log_damage
@@ -119,40 +128,29 @@ class Lake:
 
     def built(self, name: str) -> DeltaTable:
         """Return the newest version of a model's table; raise `EtaError` before its first build."""
-        from deltalake.exceptions import TableNotFoundError
-
-        try:
-            return self.table(name)
-        except TableNotFoundError as error:
-            raise EtaError(f"{name} does not exist yet", remedy="run `eta prepare`") from error
+        if (table := self.find(name)) is None:
+            raise EtaError(f"{name} does not exist yet", remedy="run `eta prepare`")
+        return table
 
     def tables(
         self, schemas: Sequence[str], without: Collection[str] = ()
     ) -> Iterator[tuple[str, DeltaTable]]:
         """Yield the name, `schema.table`, and a handle of each table in these schemas but some."""
-        from deltalake.exceptions import TableNotFoundError
-
         for schema in schemas:
             for folder in self.folder(schema).folders():
-                if (name := f"{schema}.{folder}") in without:
-                    continue
-                with suppress(TableNotFoundError):  # a folder of something else
-                    yield name, self.table(name)
+                name = f"{schema}.{folder}"
+                if name not in without and (table := self.find(name)) is not None:
+                    yield name, table
 
     def raw_bytes(self) -> int:
         """Return the bytes of the raw tables' files, about; 0 before there are any."""
         if self._disk is not None:  # without delta-rs: each start of dbt asks
             files = self._disk.glob("raw/*/tenant_id=*/ingest_date=*/*.parquet")
             return sum(file.stat().st_size for file in files)
-        from deltalake.exceptions import TableNotFoundError
-
         from lakehouse.contracts.tables import RAW_TABLES
 
-        total = 0
-        for spec in RAW_TABLES.values():
-            with suppress(TableNotFoundError):
-                total += sum(self.table(spec).get_add_actions()["size_bytes"].to_pylist())
-        return total
+        tables = filter(None, map(self.find, RAW_TABLES.values()))
+        return sum(sum(table.get_add_actions()["size_bytes"].to_pylist()) for table in tables)
 
     def folder(self, path: str = "") -> ObjectFolder:
         """Return a folder of small files in the lake; it need not exist yet."""

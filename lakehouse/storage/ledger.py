@@ -95,7 +95,7 @@ def summed(rows: pl.DataFrame) -> list[LedgerBatch]:
 
 def ledger_rows(table: OpenTable, tenant_id: str | None, condition: str) -> pl.DataFrame:
     """Return ledger rows as they are, of attempts that do not count as well."""
-    return query(table, OPS_INGEST_LEDGER, LEDGER_COLUMNS, tenant_id, condition)
+    return query(table(OPS_INGEST_LEDGER), LEDGER_COLUMNS, tenant_id, condition)
 
 
 def counting(
@@ -143,12 +143,12 @@ def stored_attempt(table: OpenTable, data_type: str, batch_id: str, replay: int)
 
 
 def query(
-    table: OpenTable, spec: TableSpec, columns: str, tenant_id: str | None, rest: str = "true"
+    table: DeltaTable, columns: str, tenant_id: str | None, rest: str = "true"
 ) -> pl.DataFrame:
-    """Run a query over one table; the texts must be the program's own."""
+    """Run a query over the rows of one tenant, or of all (None); texts are the program's own."""
     where = "" if tenant_id is None else f"tenant_id = '{check_owner(tenant_id)}' and "
     text = f"select {columns} from rows where {where}{rest}"  # noqa: S608
-    return pl.DataFrame(QueryBuilder().register("rows", table(spec)).execute(text).read_all())
+    return pl.DataFrame(QueryBuilder().register("rows", table).execute(text).read_all())
 
 
 def _behind(cursor: str) -> str:

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from deltalake.exceptions import TableNotFoundError
-
 from lakehouse.contracts.tables import (
     RAW_CLICKSTREAM,
     RAW_INTERACTIONS,
@@ -40,12 +38,9 @@ class TableOverview:
 
 def overview(lake: Lake, tables: Iterable[str] = OVERVIEW_TABLES) -> list[TableOverview]:
     """Return the tables with the rows that a reader of each gets (`row_counts`)."""
-    return [_overview(lake, path) for path in tables]
-
-
-def _overview(lake: Lake, path: str) -> TableOverview:
-    name, location = path.replace("/", "."), lake.location(path)
-    try:
-        return TableOverview(name, location, rows_by_tenant(lake.table(path)))
-    except TableNotFoundError:
-        return TableOverview(name, location, None)
+    found = []
+    for path in tables:
+        table = lake.find(path)
+        rows = None if table is None else rows_by_tenant(table)
+        found.append(TableOverview(path.replace("/", "."), lake.location(path), rows))
+    return found

@@ -75,7 +75,7 @@ class Quarantine:
         self._arrived = "true" if since is None else f"ingest_date >= date '{since}'"
         outcomes = self._counting(OPS_REPLAY_OUTCOMES, "replay")
         places = "batch_id, source_ref, replay, attempt"
-        resolved = query(table, OPS_REPLAY_OUTCOMES, places, tenant_id, self._where)
+        resolved = query(table(OPS_REPLAY_OUTCOMES), places, tenant_id, self._where)
         self._resolved = resolved.join(outcomes, on=("batch_id", "replay", "attempt"), how="semi")
         self._stored = self._counting(RAW_QUARANTINE, "0", self._arrived)
 
@@ -131,7 +131,7 @@ class Quarantine:
     def _counting(self, spec: TableSpec, replay: str, arrived: str = "true") -> pl.DataFrame:
         marks = _MARKS.format(replay)
         rest = f"{self._where} and {arrived}"
-        found = query(self._table, spec, f"distinct {marks}", self._tenant_id, rest)
+        found = query(self._table(spec), f"distinct {marks}", self._tenant_id, rest)
         now = datetime.now(UTC)
         kept = counting(found, self._table, now, settled=self._asked)
         return kept.select("batch_id", "replay", "attempt").unique()

@@ -41,7 +41,7 @@ def removed_rows(
 
     `condition` is the program's own SQL over the columns of `ops.removals`.
     """
-    found = query(table, OPS_REMOVALS, _COLUMNS, tenant_id, condition)
+    found = query(table(OPS_REMOVALS), _COLUMNS, tenant_id, condition)
     gone = found.join(_not_done(found, table, now), on=("removal_id", "attempt"), how="anti")
     return gone.select("tenant_id", "batch_id", "table_name", "reason", "row_count")
 
@@ -110,7 +110,7 @@ def record_removals(
 
 def forget_undone(lake: Lake, spec: TableSpec, now: datetime) -> None:
     """Drop what killed removals from `spec` had counted; none of them may be under way."""
-    found = query(lake.table, OPS_REMOVALS, _COLUMNS, None, f"table_name = '{spec.full_name}'")
+    found = query(lake.table(OPS_REMOVALS), _COLUMNS, None, f"table_name = '{spec.full_name}'")
     undone = _not_done(found, lake.table, now)["attempt"].unique().to_list()
     if undone:
         numbers = ", ".join(str(int(attempt)) for attempt in undone)

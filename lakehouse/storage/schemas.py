@@ -61,16 +61,14 @@ def written_by_models(lake: Lake) -> Iterator[tuple[str, DeltaTable]]:
 
     Raises `EtaError` that names a table which cannot be read.
     """
-    from deltalake.exceptions import DeltaError, TableNotFoundError
+    from deltalake.exceptions import DeltaError
 
     for schema, names in find_tables(lake).items():
         for name in names:
             if f"{schema}.{name}" in _SERVICE_TABLES:
                 continue
             try:
-                table = lake.table(f"{schema}/{name}")
-            except TableNotFoundError:  # it was dropped meanwhile
-                continue
+                table = lake.find(f"{schema}/{name}")
             except DeltaError as error:
                 raise EtaError(
                     f"the table {schema}.{name} cannot be read ({type(error).__name__}), so nobody "
@@ -78,7 +76,8 @@ def written_by_models(lake: Lake) -> Iterator[tuple[str, DeltaTable]]:
                     remedy="repair it or create it again without the feature of Delta that is not "
                     "supported here, or take its folder out of the lake",
                 ) from error
-            yield f"{schema}.{name}", table
+            if table is not None:  # else it was dropped meanwhile
+                yield f"{schema}.{name}", table
 
 
 def shown_to_people(schema: str) -> bool:

@@ -91,13 +91,11 @@ def _came_after(raw: DeltaTable, version: int) -> pl.DataFrame:
 def _later_than_read(lake: Lake, raw: DeltaTable) -> dict[str, datetime]:
     """The same where the changes are not kept any more: rows later than the newest in the set."""
     contents = lake.built(CONTENTS)
-    read = query(lambda _: contents, RAW_INTERACTIONS, "tenant_id, newest_known_at", None)
+    read = query(contents, "tenant_id, newest_known_at", None)
     newest = dict(read.iter_rows())
     found = {}
     for name in rows_by_tenant(raw):
-        known = query(
-            lambda _: raw, RAW_INTERACTIONS, "min(known_at) as known_at", name, _later(newest, name)
-        )
+        known = query(raw, "min(known_at) as known_at", name, _later(newest, name))
         if (first := known["known_at"][0]) is not None:
             found[name] = _utc(first)
     return found
