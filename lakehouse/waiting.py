@@ -8,9 +8,13 @@ from tenacity import (
     Retrying,
     retry_if_exception_type,
     retry_if_result,
+    stop_after_attempt,
     stop_after_delay,
     wait_fixed,
+    wait_random_exponential,
 )
+
+from lakehouse.errors import EtaError
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float, *, every: float) -> bool:
@@ -51,3 +55,19 @@ def retry_for(
         before_sleep=told,
         reraise=True,
     )(attempt)
+
+
+def retry_times(
+    attempt: Callable[[], T], error: type[Exception], tries: int, *, failed: EtaError
+) -> T:
+    """Try so often, after random pauses that grow to 0.1 s; raise `failed` when `error` stays."""
+    retrying = Retrying(
+        retry=retry_if_exception_type(error),
+        stop=stop_after_attempt(tries),
+        wait=wait_random_exponential(multiplier=0.005, max=0.1),
+        reraise=True,
+    )
+    try:
+        return retrying(attempt)
+    except error as last:
+        raise failed from last

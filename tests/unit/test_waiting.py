@@ -2,7 +2,8 @@
 
 import pytest
 
-from lakehouse.waiting import retry_for, wait_until
+from lakehouse.errors import EtaError
+from lakehouse.waiting import retry_for, retry_times, wait_until
 
 
 def test_what_is_so_is_asked_once() -> None:
@@ -45,3 +46,20 @@ def test_one_that_stays_is_raised_and_another_at_once() -> None:
     with pytest.raises(KeyError):
         retry_for(attempt, ValueError, 60, every=60)
     assert len(attempts) == 1
+
+
+def test_a_conflict_that_stays_is_the_error_that_says_what_to_do() -> None:
+    outcomes = iter([KeyError("a"), KeyError("b"), None])
+    failed = EtaError("others were always faster", remedy="try again")
+
+    def attempt() -> str:
+        if (error := next(outcomes)) is not None:
+            raise error
+        return "done"
+
+    assert retry_times(attempt, KeyError, 3, failed=failed) == "done"
+    outcomes = iter([KeyError(str(n)) for n in range(9)])
+    with pytest.raises(EtaError, match="always faster") as raised:
+        retry_times(attempt, KeyError, 3, failed=failed)
+    assert isinstance(raised.value.__cause__, KeyError)
+    assert next(outcomes).args == ("3",), "as often as it was asked to"
