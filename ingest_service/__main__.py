@@ -17,6 +17,7 @@ from ingest_service.settings import (
 )
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.whole_files import write_whole
 
 FILES: Final = 1_024
 """What the process may have open besides connections."""
@@ -105,9 +106,7 @@ def _serve(options: argparse.Namespace) -> None:
 def _announce(host: str, port: int, port_file: Path | None) -> None:
     print(f"listening on http://{host}:{port}", flush=True)
     if port_file is not None:
-        partial = port_file.with_name(port_file.name + ".part")
-        partial.write_text(f"{port}\n")
-        partial.replace(port_file)
+        write_whole(port_file, f"{port}\n")
 
 
 if __name__ == "__main__":

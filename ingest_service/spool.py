@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
@@ -27,6 +28,10 @@ CHECK_BYTES: Final = 16 * 1024 * 1024
 
 class SpoolQuotaError(EtaError):
     """An owner has as much on the disk as it may."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "spool_quota"
+    retry_after = 60
 
     def __init__(self, most: int) -> None:
         super().__init__(

@@ -1,8 +1,9 @@
 """Where everything lives; the only module of `lakehouse` that reads the environment."""
 
+import re
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import unquote
 
 from pydantic import Field
@@ -11,23 +12,36 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from lakehouse.errors import EtaError
 
 PROJECT_FILE = "dbt_project.yml"
+PACKAGED_PROJECT: Final = Path(__file__).parent / "project"
+"""The models of an installed wheel (pyproject.toml puts them there); a checkout has none here."""
 PRODUCTION = "default"
 """The target schema of dbt in which the schemas have the names that all readers know."""
 
 
 def find_project_dir(start: Path | None = None) -> Path:
-    """Return the nearest folder at or above `start` (default: here) with a `dbt_project.yml`.
+    """Return the nearest folder at or above `start` (default: here) with our `dbt_project.yml`.
 
-    Raises `EtaError` when there is none.
+    Where there is none, an installed wheel's own; raises `EtaError` when the models are not
+    installed either.
     """
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
-        if (folder / PROJECT_FILE).is_file():
+        if _is_ours(folder / PROJECT_FILE):
             return folder
+    if PACKAGED_PROJECT.is_dir():
+        return PACKAGED_PROJECT
     raise EtaError(
         f"no {PROJECT_FILE} in {here} or above it",
         remedy="run the command inside a checkout of the project, or set ETA_PROJECT_DIR to one",
     )
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether the file is a dbt project, and not somebody else's."""
+    if not file.is_file():
+        return False
+    name = re.search(r"^name:\s*['\"]?(\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return name is None or name[1] == "eta"
 
 
 class LakeSettings(BaseSettings):
@@ -38,7 +52,8 @@ class LakeSettings(BaseSettings):
     project_dir: Path | None = None
     """Folder of `dbt_project.yml`; see `project`."""
     home: Path | None = None
-    """Folder of everything local: lake, control database, spool. Default: `.eta` in the project."""
+    """Folder of everything local: lake, control database, spool. Default: `.eta` in the checkout,
+    else here."""
     lake_uri: str | None = None
     """Root of the Delta tables: a folder or an object-store URL. Default: `lake` in the home."""
     database_url: str | None = None
@@ -78,9 +93,9 @@ class LakeSettings(BaseSettings):
     """The target schema of plain dbt: any other than `default` is somebody's own, beside the tables
     that everybody reads. The commands of `eta` build and read those alone."""
     dbt_target_path: Path | None = Field(default=None, validation_alias="DBT_TARGET_PATH")
-    """Folder that dbt writes to. Default: `target` in the project."""
+    """Folder that dbt writes to. Default: `target` in the checkout, else in the home."""
     dbt_log_path: Path | None = Field(default=None, validation_alias="DBT_LOG_PATH")
-    """Folder of dbt's logs. Default: `logs` in the project."""
+    """Folder of dbt's logs. Default: `logs` in the checkout, else in the home."""
     run_id: str | None = None
     """The run that this process is a step of, where a scheduler splits a run into processes."""
     airflow_environment: Path | None = None
@@ -94,16 +109,33 @@ class LakeSettings(BaseSettings):
 
     @property
     def project(self) -> Path:
-        """The checkout with the models: `project_dir`, or the nearest one at or above this folder.
+        """The folder with the models, which nothing writes to unless it is a checkout.
 
-        Raises `EtaError` when there is none; a service whose home is given needs none.
+        `project_dir`, else what `find_project_dir` finds.
         """
         return self.project_dir or find_project_dir()
+
+    @property
+    def is_packaged(self) -> bool:
+        """Whether the models are those of an installed wheel and not of a checkout."""
+        return self.project == PACKAGED_PROJECT
+
+    @property
+    def checkout(self) -> Path:
+        """The checkout; raises `EtaError` where the models are those of a wheel."""
+        if self.is_packaged:
+            raise EtaError(
+                "this needs a checkout of the project; the installed package has the models alone",
+                remedy="run the command in a checkout, or set ETA_PROJECT_DIR to one",
+            )
+        return self.project
 
     @cached_property
     def home_dir(self) -> Path:
         """The home as an absolute path."""
-        return (self.home or self.project / ".eta").absolute()
+        if self.home is not None:
+            return self.home.absolute()
+        return (Path.cwd() if self.is_packaged else self.project.absolute()) / ".eta"
 
     @cached_property
     def lake(self) -> str:
@@ -117,12 +149,16 @@ class LakeSettings(BaseSettings):
     @property
     def dbt_target_dir(self) -> Path:
         """Where dbt writes what it has built."""
-        return self.dbt_target_path or self.project / "target"
+        return self.dbt_target_path or self._dbt_dir / "target"
 
     @property
     def dbt_log_dir(self) -> Path:
         """Where dbt writes its logs."""
-        return self.dbt_log_path or self.project / "logs"
+        return self.dbt_log_path or self._dbt_dir / "logs"
+
+    @property
+    def _dbt_dir(self) -> Path:
+        return self.home_dir if self.is_packaged else self.project
 
     @property
     def file_mask(self) -> int:

@@ -26,9 +26,9 @@ from typing import Any
 import polars as pl
 from deltalake import QueryBuilder
 
-from lakehouse.cli.erasing import DbtModels
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.dev.kafka import start_broker, stop_broker
+from lakehouse.jobs.erase import DbtModels
 from lakehouse.privacy.worker import Worker
 from lakehouse.settings import LakeSettings, find_project_dir
 from lakehouse.storage.lake import Lake

@@ -10,6 +10,7 @@ from asyncio import Timeout, get_running_loop
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 from lakehouse.errors import EtaError
@@ -20,12 +21,15 @@ RETRY_SECONDS: Final = 2
 class NoRoomError(EtaError):
     """There is no room for a body now."""
 
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "busy"
+    retry_after = RETRY_SECONDS
+
     def __init__(self) -> None:
         super().__init__(
             "as many bodies are being read as the service has room for",
             remedy="send the same request again after the time in Retry-After, fewer at a time",
         )
-        self.retry_after = RETRY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

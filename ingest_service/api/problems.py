@@ -16,18 +16,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ingest_service.api.budgets import NoRoomError
 from ingest_service.events.quotas import QuotaError
-from ingest_service.events.writer import BehindError
 from ingest_service.metrics import ServiceMetrics
 from ingest_service.spool import SpoolQuotaError
-from lakehouse.contracts.mapping import FileRefusedError
-from lakehouse.control.database import (
-    IdempotencyKeyReused,
-    JobNotFound,
-    TenantNotFound,
-    TooManyKeys,
-)
+from lakehouse.control.key_room import TooManyKeys
 from lakehouse.errors import EtaError
 from lakehouse.storage.faults import RETRY_SECONDS, Fault, StorageError, fault_of, storage_error
 
@@ -35,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 MEDIA_TYPE: Final = "application/problem+json"
-
-SPOOL_RETRY_SECONDS: Final = 60
 
 _log = logging.getLogger(__name__)
 
@@ -56,14 +46,19 @@ class ProblemError(EtaError):
         super().__init__(message, remedy=remedy)
         self.status = status
         self.code = code
-        self.headers = headers
+        self._headers = headers or {}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """As they were given."""
+        return self._headers
 
 
 class BodyGivenUpError(HTTPException):
     """A body that was not waited for. FastAPI lets an `HTTPException` alone through its readers."""
 
     def __init__(self, problem: ProblemError) -> None:
-        super().__init__(problem.status, problem.message)
+        super().__init__(problem.status or HTTPStatus.SERVICE_UNAVAILABLE, problem.message)
         self.problem = problem
 
 
@@ -98,35 +93,17 @@ def problem_body(status: int, code: str, detail: str, remedy: str, **extra: Any)
     }
 
 
-def refused_file_body(error: FileRefusedError) -> dict[str, Any]:
-    """Return the problem of a file that cannot be read."""
-    return problem_body(
-        HTTPStatus.BAD_REQUEST,
-        error.code.value,
-        error.message,
-        error.remedy,
-        line=error.line,
-        columns=list(error.columns),
-    )
+def body_of(error: EtaError, status: int) -> dict[str, Any]:
+    """Return the problem that an error is."""
+    return problem_body(status, error.code, error.message, error.remedy, **error.details)
 
 
 def install(app: FastAPI) -> None:
     """Make every error of the app a problem."""
     handlers: dict[type[Exception], Callable[[Request, Any], Awaitable[JSONResponse]]] = {
-        ProblemError: _on_problem,
-        FileRefusedError: _on_refused_file,
-        TenantNotFound: _on_tenant_not_found,
-        JobNotFound: _on_job_not_found,
-        IdempotencyKeyReused: _on_key_reused,
-        TooManyKeys: _on_too_many_keys,
-        QuotaError: _on_quota,
-        BehindError: _on_behind,
-        NoRoomError: _on_behind,
-        SpoolQuotaError: _on_spool_quota,
-        StorageError: _on_storage,
+        EtaError: _on_error,
         DeltaError: _on_storage,
         OSError: _on_storage,
-        EtaError: _on_eta_error,
         RequestValidationError: _on_invalid_request,
         BodyGivenUpError: _on_given_up,
         HTTPException: _on_http_exception,
@@ -178,59 +155,32 @@ class IncidentMiddleware:
                 await response(scope, receive, send)
 
 
-async def _on_problem(_: Request, error: ProblemError) -> JSONResponse:
-    return problem(error.status, error.code, error.message, error.remedy, headers=error.headers)
+async def _on_error(request: Request, error: EtaError) -> JSONResponse:
+    """Answer as the error's class says; one that says nothing is ours, and for the log."""
+    if isinstance(error, StorageError) or (error.status is None and fault_of(error) is not None):
+        return storage_problem(error)
+    if error.status is None:
+        _log.error("unavailable: %s", error)
+        return problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            error.code,
+            "the request could not be served now; nothing of it is stored",
+            "try again in a moment; the operator finds the reason in the service's log",
+        )
+    if isinstance(error, TooManyKeys | QuotaError | SpoolQuotaError):
+        _count_refused(request.app.state.services.metrics, error)
+    return JSONResponse(body_of(error, error.status), error.status, error.headers, MEDIA_TYPE)
+
+
+def _count_refused(metrics: ServiceMetrics, error: EtaError) -> None:
+    if isinstance(error, TooManyKeys):
+        metrics.keys_refused.inc()
+    else:
+        metrics.over_quota.labels(error.code).inc()
 
 
 async def _on_given_up(request: Request, error: BodyGivenUpError) -> JSONResponse:
-    return await _on_problem(request, error.problem)
-
-
-async def _on_refused_file(_: Request, error: FileRefusedError) -> JSONResponse:
-    return JSONResponse(refused_file_body(error), HTTPStatus.BAD_REQUEST, media_type=MEDIA_TYPE)
-
-
-async def _on_tenant_not_found(_: Request, error: TenantNotFound) -> JSONResponse:
-    return problem(HTTPStatus.NOT_FOUND, "unknown_tenant", error.message, error.remedy)
-
-
-async def _on_job_not_found(_: Request, error: JobNotFound) -> JSONResponse:
-    return problem(HTTPStatus.NOT_FOUND, "unknown_job", error.message, error.remedy)
-
-
-async def _on_key_reused(_: Request, error: IdempotencyKeyReused) -> JSONResponse:
-    return problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", error.message, error.remedy
-    )
-
-
-async def _on_too_many_keys(request: Request, error: TooManyKeys) -> JSONResponse:
-    request.app.state.services.metrics.keys_refused.inc()
-    wait = {"Retry-After": str(error.retry_after)}
-    status, code = HTTPStatus.TOO_MANY_REQUESTS, "too_many_idempotency_keys"
-    return problem(status, code, error.message, error.remedy, headers=wait)
-
-
-async def _on_quota(request: Request, error: QuotaError) -> JSONResponse:
-    metrics: ServiceMetrics = request.app.state.services.metrics
-    metrics.over_quota.labels(error.code).inc()
-    wait = {"Retry-After": str(error.retry_after)}
-    status = HTTPStatus.TOO_MANY_REQUESTS
-    return problem(status, error.code, error.message, error.remedy, headers=wait)
-
-
-async def _on_spool_quota(request: Request, error: SpoolQuotaError) -> JSONResponse:
-    metrics: ServiceMetrics = request.app.state.services.metrics
-    metrics.over_quota.labels("spool_quota").inc()
-    wait = {"Retry-After": str(SPOOL_RETRY_SECONDS)}
-    status = HTTPStatus.TOO_MANY_REQUESTS
-    return problem(status, "spool_quota", error.message, error.remedy, headers=wait)
-
-
-async def _on_behind(_: Request, error: BehindError | NoRoomError) -> JSONResponse:
-    wait = {"Retry-After": str(error.retry_after)}
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    return problem(status, "busy", error.message, error.remedy, headers=wait)
+    return await _on_error(request, error.problem)
 
 
 async def _on_storage(_: Request, error: Exception) -> JSONResponse:
@@ -274,18 +224,6 @@ _STORAGE_REMEDY: Final = (
     "send it again after the time in Retry-After: what was stored is not stored twice; "
     "the operator finds the reason in the service's log and with `eta ledger check`"
 )
-
-
-async def _on_eta_error(_: Request, error: EtaError) -> JSONResponse:
-    if fault_of(error) is not None:  # a full disk behind another part's error
-        return storage_problem(error)
-    _log.error("unavailable: %s", error)
-    return problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "unavailable",
-        "the request could not be served now; nothing of it is stored",
-        "try again in a moment; the operator finds the reason in the service's log",
-    )
 
 
 async def _on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:

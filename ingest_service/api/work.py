@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ingest_service.api.idempotency import kept_answer
 from ingest_service.api.models import upload_result
-from ingest_service.api.problems import refused_file_body
+from ingest_service.api.problems import body_of
 from ingest_service.api.services import Services
 from ingest_service.orders import UploadOrder
 from ingest_service.upload import FileUpload, Watch, unwatched
@@ -114,7 +114,7 @@ def _ingest(
     try:
         report = services.ingest.ingest(_upload(services, job, order, path, is_repeat), watch)
     except FileRefusedError as error:
-        return Answer(HTTPStatus.BAD_REQUEST, refused_file_body(error)), "refused"
+        return Answer(HTTPStatus.BAD_REQUEST, body_of(error, HTTPStatus.BAD_REQUEST)), "refused"
     if not report.is_dry:
         data_type = order.parameters.data_type
         services.metrics.observe(data_type, report, perf_counter() - started)

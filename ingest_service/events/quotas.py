@@ -7,6 +7,7 @@ count is that of all processes together (`day_counts`).
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from math import ceil
 from time import monotonic
 from typing import Final
@@ -20,7 +21,9 @@ OVER_SECONDS: Final = 2.0
 
 
 class QuotaError(EtaError):
-    """A tenant has sent more than it may; `retry_after` is in seconds."""
+    """A tenant has sent more than it may."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
 
     def __init__(self, code: str, message: str, retry_after: int) -> None:
         super().__init__(

@@ -1,6 +1,7 @@
 """Where accepted event requests go: the seam between the endpoints and what makes them durable."""
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Protocol
 
 from ingest_service.events.outcomes import EventResults
@@ -41,7 +42,10 @@ class Written:
 
 
 class BehindError(EtaError):
-    """The writer has so much to do that it takes nothing more; `retry_after` is in seconds."""
+    """The writer has so much to do that it takes nothing more."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "busy"
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(

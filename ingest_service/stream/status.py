@@ -11,6 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from lakehouse.control.owner import this_process
+from lakehouse.storage.whole_files import write_whole
+
 _log = logging.getLogger(__name__)
 
 STARTING: Final = "starting"
@@ -106,6 +109,7 @@ class Status:
     def _write(self) -> None:
         document = {
             "pid": os.getpid(),
+            "started": this_process().started,
             "state": self._state,
             "detail": self._detail,
             "since": self._since.isoformat(timespec="seconds"),
@@ -116,8 +120,6 @@ class Status:
         }
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._path.with_suffix(".part")
-            partial.write_text(json.dumps(document), encoding="utf-8")
-            partial.replace(self._path)
+            write_whole(self._path, json.dumps(document))
         except OSError as error:  # the home may be what is away
             _log.warning("the status could not be written: %s", type(error).__name__)

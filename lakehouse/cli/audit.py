@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
+from lakehouse.cli.output import note, print_rows
+
 
 def audit(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant; default: all.")] = None,
@@ -12,11 +15,9 @@ def audit(
     ] = None,
 ) -> None:
     """Check the training tables for leaks from the future; exit code 1 when one is found."""
-    from lakehouse.cli.output import note, print_rows
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.audit import run_audit
 
-    settings = LakeSettings()
+    settings = lake_settings()
     checks = run_audit(settings, tenant_id=tenant, cutoff=cutoff)
     print_rows(
         ("verdict", "check", "rows", "rule"),

@@ -1,15 +1,14 @@
 """Runs the models for a command, with a line of progress per model."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lakehouse.errors import EtaError
+from lakehouse.jobs.prepare import build_models
 from lakehouse.settings import LakeSettings
-from lakehouse.training.build import BuildResult, NodeEvent, build
+from lakehouse.training.build import BuildResult, NodeEvent
 
 _TESTS: Final = ("test", "unit_test")
 
@@ -45,7 +44,7 @@ def build_with_progress(
                     f"  {event.name:<24} {event.seconds:6.1f} s  {event.status}", highlight=False
                 )
 
-        result = build(
+        return build_models(
             settings,
             tenant_id=tenant_id,
             full_refresh=full_refresh,
@@ -54,13 +53,3 @@ def build_with_progress(
             on_event=show,
             on_count=lambda total: progress.update(task, total=total),
         )
-    if not result.is_success:
-        raise EtaError(
-            "the build failed: " + "; ".join(result.failures[:3]),
-            remedy=f"run `dbt build` in {settings.project}, or read {_log(settings)}",
-        )
-    return result
-
-
-def _log(settings: LakeSettings) -> Path:
-    return settings.project / "logs" / "dbt.log"

@@ -1,4 +1,4 @@
-"""Opens the control database for a command."""
+"""What a command has from its environment: the settings, the control database, who types it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,15 +6,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
+    from lakehouse.settings import LakeSettings
+
+
+def lake_settings() -> "LakeSettings":
+    """The settings; their library is imported here, since `eta --help` needs none."""
+    from lakehouse.settings import LakeSettings
+
+    return LakeSettings()
 
 
 @contextmanager
 def control_database() -> "Iterator[ControlDatabase]":
     """The control database that the settings name, closed at the end."""
     from lakehouse.control.database import ControlDatabase
-    from lakehouse.settings import LakeSettings
 
-    database = ControlDatabase.open(LakeSettings().control_url)
+    database = ControlDatabase.open(lake_settings().control_url)
     try:
         yield database
     finally:

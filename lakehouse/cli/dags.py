@@ -2,14 +2,15 @@
 
 import typer
 
+from lakehouse.cli.control import lake_settings
+from lakehouse.cli.output import note
+
 app = typer.Typer(help="Prepare what the Airflow DAGs need.", no_args_is_help=True)
 
 
 @app.command()
 def build() -> None:
     """Write the graph of models that the DAGs are rendered from; again after a model changed."""
-    from lakehouse.cli.output import note
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.model_graph import write_graph
 
-    note(f"Wrote {write_graph(LakeSettings())}")
+    note(f"Wrote {write_graph(lake_settings())}")

@@ -2,6 +2,7 @@
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
 
 app = typer.Typer(help="Upgrade the control database.", no_args_is_help=True)
@@ -26,6 +27,5 @@ def current() -> None:
 
 
 def _url() -> str:
-    from lakehouse.settings import LakeSettings
 
-    return LakeSettings().control_url
+    return lake_settings().control_url

@@ -1,17 +1,17 @@
 """`eta demo`: two tenants of generated data through everything."""
 
+from lakehouse.cli.control import lake_settings
+from lakehouse.cli.output import note
 from lakehouse.storage.lake import Lake
 
 
 def demo() -> None:
     """Generate two tenants' data and take it through the service and the models."""
     from lakehouse.cli.end_to_end import TenantFiles, run_end_to_end
-    from lakehouse.cli.output import note
     from lakehouse.demo.generate import generate
     from lakehouse.demo.tenants import DEMO_TENANTS
-    from lakehouse.settings import LakeSettings
 
-    settings = LakeSettings()
+    settings = lake_settings()
     lake = Lake(settings)
     note("Generating two tenants: a shop and a news site")
     tenants = []

@@ -3,6 +3,7 @@
 import typer
 
 from lakehouse.cli import dev_kafka, dev_registry, dev_s3
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 
 app = typer.Typer(
@@ -23,9 +24,8 @@ def status() -> None:
 def show_servers(names: set[str] | None = None) -> bool:
     """Print the running servers (of `names`); return whether there is one."""
     from lakehouse.dev.servers import all_servers
-    from lakehouse.settings import LakeSettings
 
-    found = all_servers(LakeSettings().dev_dir)
+    found = all_servers(lake_settings().dev_dir)
     servers = [server for server in found if names is None or server.name in names]
     if not servers:
         note("No server of `eta dev` is running here.")
@@ -44,9 +44,8 @@ def show_servers(names: set[str] | None = None) -> bool:
 def down() -> None:
     """End every server that `eta dev` has started here."""
     from lakehouse.dev.servers import all_servers, stop_server
-    from lakehouse.settings import LakeSettings
 
-    folder = LakeSettings().dev_dir
+    folder = lake_settings().dev_dir
     for server in all_servers(folder):
         stop_server(server.name, folder / server.name)
         note(f"{server.name} has ended.")

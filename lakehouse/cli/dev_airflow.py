@@ -4,6 +4,10 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
+from lakehouse.cli.dev import show_servers
+from lakehouse.cli.output import note
+
 app = typer.Typer(
     help="A local Airflow on 127.0.0.1 with the DAGs loaded, its tasks on one shared Spark.",
     no_args_is_help=True,
@@ -18,12 +22,10 @@ def up(
     workers: Annotated[int, typer.Option(min=1, max=32, help="Tasks that run at once.")] = 3,
 ) -> None:
     """Start Airflow and Spark, and say where the user interface is; what runs is left alone."""
-    from lakehouse.cli.output import note
     from lakehouse.dev.airflow import airflow_command, start_airflow
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.model_graph import write_graph
 
-    settings = LakeSettings()
+    settings = lake_settings()
     airflow_command(settings)  # before anything is started
     note("Reading the models")
     write_graph(settings.model_copy(update={"spark_target": "connect"}))
@@ -35,23 +37,19 @@ def up(
 @app.command()
 def down() -> None:
     """End Airflow and the tasks that it runs; Spark stays (`eta dev spark down`)."""
-    from lakehouse.cli.output import note
     from lakehouse.dev.airflow import stop_airflow
-    from lakehouse.settings import LakeSettings
 
-    ended = stop_airflow(LakeSettings())
+    ended = stop_airflow(lake_settings())
     note(f"{', '.join(ended)} ended." if ended else "No Airflow is running here.")
 
 
 @app.command()
 def status() -> None:
     """Show Airflow's processes; exit code 1 when one of them does not run."""
-    from lakehouse.cli.dev import show_servers
     from lakehouse.dev.airflow import NAMES
     from lakehouse.dev.servers import find_server
-    from lakehouse.settings import LakeSettings
 
-    folder = LakeSettings().dev_dir
+    folder = lake_settings().dev_dir
     show_servers(set(NAMES))
     if not all(find_server(name, folder / name) for name in NAMES):
         raise typer.Exit(1)

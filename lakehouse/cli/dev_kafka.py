@@ -2,6 +2,7 @@
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 
 app = typer.Typer(help="A Kafka broker (KRaft) with the project's topics.", no_args_is_help=True)
@@ -11,10 +12,9 @@ app = typer.Typer(help="A Kafka broker (KRaft) with the project's topics.", no_a
 def up() -> None:
     """Start the broker, make the topics, print where it listens. 43 MB are fetched once."""
     from lakehouse.dev.kafka import BOOTSTRAP, start_broker
-    from lakehouse.settings import LakeSettings
 
     note("Starting the broker …")
-    server = start_broker(LakeSettings())
+    server = start_broker(lake_settings())
     typer.echo(server.addresses[BOOTSTRAP])
     note("`eta consume` and `eta produce` of this home find it by themselves.")
 
@@ -23,18 +23,16 @@ def up() -> None:
 def down() -> None:
     """End the broker; its messages stay for the next start."""
     from lakehouse.dev.kafka import stop_broker
-    from lakehouse.settings import LakeSettings
 
-    note("The broker has ended." if stop_broker(LakeSettings()) else "No broker was running here.")
+    note("The broker has ended." if stop_broker(lake_settings()) else "No broker was running here.")
 
 
 @app.command()
 def status() -> None:
     """Show whether it runs, and its topics with their partitions and messages."""
     from lakehouse.dev.kafka import BOOTSTRAP, find_broker, topic_sizes
-    from lakehouse.settings import LakeSettings
 
-    server = find_broker(LakeSettings())
+    server = find_broker(lake_settings())
     if server is None:
         note("No broker is running here; start one with `eta dev kafka up`.")
         raise typer.Exit(1)

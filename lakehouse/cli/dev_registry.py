@@ -2,6 +2,7 @@
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
 
 app = typer.Typer(help="A Confluent-compatible schema registry.", no_args_is_help=True)
@@ -11,10 +12,9 @@ app = typer.Typer(help="A Confluent-compatible schema registry.", no_args_is_hel
 def up() -> None:
     """Start the registry and print its URL. 109 MB are fetched once."""
     from lakehouse.dev.registry import URL, start_registry
-    from lakehouse.settings import LakeSettings
 
     note("Starting the registry …")
-    typer.echo(start_registry(LakeSettings()).addresses[URL])
+    typer.echo(start_registry(lake_settings()).addresses[URL])
     note("Register the schemas with `eta schemas register`; it keeps them until it ends.")
 
 
@@ -22,9 +22,8 @@ def up() -> None:
 def down() -> None:
     """End the registry; its schemas are gone with it."""
     from lakehouse.dev.registry import stop_registry
-    from lakehouse.settings import LakeSettings
 
-    ran = stop_registry(LakeSettings())
+    ran = stop_registry(lake_settings())
     note("The registry has ended." if ran else "No registry was running here.")
 
 
@@ -32,9 +31,8 @@ def down() -> None:
 def status() -> None:
     """Show whether it runs and where."""
     from lakehouse.dev.registry import URL, find_registry
-    from lakehouse.settings import LakeSettings
 
-    server = find_registry(LakeSettings())
+    server = find_registry(lake_settings())
     if server is None:
         note("No registry is running here; start one with `eta dev registry up`.")
         raise typer.Exit(1)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
 
 app = typer.Typer(help="A local S3 with a bucket for the lake, in memory.", no_args_is_help=True)
@@ -15,10 +16,9 @@ def up(
 ) -> None:
     """Start it and print the two variables that put the lake there: `eval "$(eta dev s3 up)"`."""
     from lakehouse.dev.s3 import exports, start_s3
-    from lakehouse.settings import LakeSettings
 
     note("Starting S3 …")
-    typer.echo(exports(start_s3(LakeSettings(), port)))
+    typer.echo(exports(start_s3(lake_settings(), port)))
     note("Its objects live in memory: they are gone when it ends. The models need the one Spark")
     note("server of the lake: `eta dev spark up`, then `eta prepare` with DBT_TARGET=connect.")
 
@@ -27,18 +27,16 @@ def up(
 def down() -> None:
     """End it; its objects are gone with it."""
     from lakehouse.dev.s3 import stop_s3
-    from lakehouse.settings import LakeSettings
 
-    note("S3 has ended." if stop_s3(LakeSettings()) else "No S3 was running here.")
+    note("S3 has ended." if stop_s3(lake_settings()) else "No S3 was running here.")
 
 
 @app.command()
 def status() -> None:
     """Show whether it runs, and the variables that put the lake there."""
     from lakehouse.dev.s3 import exports, find_s3
-    from lakehouse.settings import LakeSettings
 
-    server = find_s3(LakeSettings())
+    server = find_s3(lake_settings())
     if server is None:
         note("No S3 is running here; start one with `eta dev s3 up`.")
         raise typer.Exit(1)

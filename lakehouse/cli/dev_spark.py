@@ -4,6 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
+from lakehouse.cli.dev import show_servers
+from lakehouse.cli.output import note
+
 if TYPE_CHECKING:
     from lakehouse.dev.spark import Kind
 
@@ -28,12 +32,10 @@ def up(
     ] = None,
 ) -> None:
     """Start the server on the local lake and say how to use it; one that runs is left alone."""
-    from lakehouse.cli.output import note
     from lakehouse.dev.spark import DEFAULT_PORTS, start_spark
-    from lakehouse.settings import LakeSettings
 
     kind = _kind(thrift)
-    server = start_spark(LakeSettings(), kind, DEFAULT_PORTS[kind] if port is None else port)
+    server = start_spark(lake_settings(), kind, DEFAULT_PORTS[kind] if port is None else port)
     addresses = server.addresses
     if thrift:
         note(f"The Thrift Server listens on {addresses['host']}:{addresses['port']}. Use it with")
@@ -52,21 +54,18 @@ def serve(
 ) -> None:
     """Be the server, in the foreground: what a container runs. It asks nobody who they are."""
     from lakehouse.dev.spark import DEFAULT_PORTS, become_spark
-    from lakehouse.settings import LakeSettings
 
     kind = _kind(thrift)
-    become_spark(LakeSettings(), kind, host, port or DEFAULT_PORTS[kind])
+    become_spark(lake_settings(), kind, host, port or DEFAULT_PORTS[kind])
 
 
 @app.command()
 def down() -> None:
     """End the servers that `up` has started here."""
-    from lakehouse.cli.output import note
     from lakehouse.dev.servers import stop_server
     from lakehouse.dev.spark import NAMES
-    from lakehouse.settings import LakeSettings
 
-    folder = LakeSettings().dev_dir
+    folder = lake_settings().dev_dir
     ended = [name for name in NAMES.values() if stop_server(name, folder / name)]
     note(f"{' and '.join(ended)} ended." if ended else "No Spark server is running here.")
 
@@ -74,7 +73,6 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Show the Spark servers that run here; exit code 1 when there is none."""
-    from lakehouse.cli.dev import show_servers
     from lakehouse.dev.spark import NAMES
 
     if not show_servers(set(NAMES.values())):

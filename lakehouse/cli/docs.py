@@ -1,8 +1,13 @@
 """`eta docs`: the documentation site of the models."""
 
+import contextlib
 from typing import Annotated
 
 import typer
+
+from lakehouse.cli.control import lake_settings
+from lakehouse.cli.output import note
+from lakehouse.errors import EtaError
 
 
 def docs(
@@ -14,15 +19,11 @@ def docs(
     ] = None,
 ) -> None:
     """Build the dbt documentation and serve it until stopped (Ctrl-C), or write it somewhere."""
-    import contextlib
 
-    from lakehouse.cli.output import note
-    from lakehouse.errors import EtaError
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.build import run_dbt
     from lakehouse.training.docs_page import publish_docs
 
-    settings = LakeSettings()
+    settings = lake_settings()
     target = ["--target", settings.spark_target]
     note("Building the documentation")
     if output is not None:

@@ -9,7 +9,7 @@ from threading import Thread
 import typer
 
 from lakehouse.cli.output import note
-from lakehouse.cli.publishing import end_if_refused, prepare_and_tell
+from lakehouse.cli.prepare import end_if_refused, prepare_and_tell
 from lakehouse.cli.service_process import running_service
 from lakehouse.cli.summary import print_next_commands, print_overview
 from lakehouse.cli.upload import show_report

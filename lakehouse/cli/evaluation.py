@@ -2,17 +2,15 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.export import DestinationOption, FormatName, export_and_tell
+from lakehouse.cli.output import note, print_rows
 from lakehouse.cli.training import SnapshotArgument, TenantOption
 from lakehouse.storage.lake import Lake
-
-if TYPE_CHECKING:
-    from lakehouse.contracts.tenant import EvaluationSettings
-    from lakehouse.settings import LakeSettings
 
 app = typer.Typer(
     help="Make, list, show and export evaluation snapshots: train, validation and test by time.",
@@ -76,30 +74,18 @@ def make(
         "minimum_item_positives": minimum_item_positives,
     }
     split = {name: value for name, value in given.items() if value is not None}
-    _make_and_tell(tenant, split, full_refresh=full_refresh, cutoff=cutoff, seed=seed)
-
-
-def _make_and_tell(
-    tenants: list[str], split: dict[str, Any], *, full_refresh: bool, **how: Any
-) -> None:
-    """Make the snapshots; print their ids on stdout and what they hold on stderr."""
-    from datetime import UTC
-
     from lakehouse.cli.building import build_with_progress
-    from lakehouse.cli.output import note
-    from lakehouse.settings import LakeSettings
-    from lakehouse.training.build import ON_REQUEST
-    from lakehouse.training.evaluation import make_evaluations
+    from lakehouse.jobs.evaluate import evaluate
 
-    settings = LakeSettings()
-
-    def build(variables: dict[str, Any]) -> None:
-        build_with_progress(
-            settings, variables=variables, select=[ON_REQUEST], full_refresh=full_refresh
-        )
-
-    wanted = _wanted(settings, tenants, split)
-    for made in make_evaluations(settings, wanted, build, lambda: datetime.now(UTC), **how):
+    for made in evaluate(
+        lake_settings(),
+        tenant,
+        split,
+        cutoff=cutoff,
+        seed=seed,
+        full_refresh=full_refresh,
+        build=build_with_progress,
+    ):
         note(
             f"{made.tenant_id}: {made.counts.positives:,} positives and "
             f"{made.counts.negatives:,} negatives to learn from, {made.held_out.validation:,} "
@@ -113,11 +99,9 @@ def list_(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant; default: all.")] = None,
 ) -> None:
     """List evaluation snapshots, oldest first; `*` marks the current one."""
-    from lakehouse.cli.output import note, print_rows
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.snapshots import EVALUATION_SETS
 
-    lake = Lake(LakeSettings())
+    lake = Lake(lake_settings())
     rows: list[tuple[object, ...]] = []
     for tenant_id in [tenant] if tenant else EVALUATION_SETS.tenants(lake):
         current = EVALUATION_SETS.current(lake, tenant_id)
@@ -149,10 +133,9 @@ def list_(
 @app.command()
 def show(tenant: TenantOption, snapshot: SnapshotArgument = "current") -> None:
     """Print an evaluation snapshot's manifest as JSON."""
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.snapshots import EVALUATION_SETS, to_json
 
-    found = EVALUATION_SETS.find(Lake(LakeSettings()), tenant, snapshot)
+    found = EVALUATION_SETS.find(Lake(lake_settings()), tenant, snapshot)
     typer.echo(to_json(found).decode(), nl=False)
 
 
@@ -166,44 +149,8 @@ def export(
     to: DestinationOption = None,
 ) -> None:
     """Write an evaluation snapshot to a folder, which appears whole or not at all."""
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.snapshots import EVALUATION_SETS
 
-    settings = LakeSettings()
+    settings = lake_settings()
     manifest = EVALUATION_SETS.find(Lake(settings), tenant, snapshot)
     export_and_tell(settings, manifest, format_name, to)
-
-
-def _wanted(
-    settings: "LakeSettings", tenants: list[str], given: dict[str, Any]
-) -> "dict[str, EvaluationSettings]":
-    """Each tenant's own setting with what the command line says otherwise."""
-    from pydantic import ValidationError
-
-    from lakehouse.contracts.tenant import EvaluationSettings, check_tenant_id
-    from lakehouse.errors import EtaError
-
-    wanted = {}
-    for tenant_id in tenants:
-        own = _own_settings(settings, check_tenant_id(tenant_id)).model_dump()
-        if given.get("method") == "leave_one_out" or "train_until" in given:
-            own |= {"train_until": None, "validation_until": None}
-        try:
-            wanted[tenant_id] = EvaluationSettings.model_validate(own | given)
-        except ValidationError as error:
-            told = "; ".join(found["msg"] for found in error.errors())
-            raise EtaError(
-                f"the snapshot of {tenant_id} cannot be divided like that: {told}",
-                remedy="see `eta evaluation make --help`",
-            ) from error
-    return wanted
-
-
-def _own_settings(settings: "LakeSettings", tenant_id: str) -> "EvaluationSettings":
-    from lakehouse.contracts.tenant import EvaluationSettings
-    from lakehouse.control.opening import existing_database
-
-    with existing_database(settings) as database:
-        if database is None or not database.tenants.exists(tenant_id):
-            return EvaluationSettings()
-        return database.tenant_settings(tenant_id).evaluation

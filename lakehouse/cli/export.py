@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
+from lakehouse.cli.control import lake_settings
+from lakehouse.cli.output import note
 from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
@@ -37,10 +40,9 @@ def export(
     to: DestinationOption = None,
 ) -> None:
     """Write a snapshot's rows to a folder, which appears whole or not at all."""
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.publish import find_snapshot
 
-    settings = LakeSettings()
+    settings = lake_settings()
     export_and_tell(settings, find_snapshot(Lake(settings), tenant, snapshot), format_name, to)
 
 
@@ -48,7 +50,6 @@ def export_and_tell(
     settings: "LakeSettings", manifest: "Manifest", format_name: FormatName, to: Path | None
 ) -> None:
     """Export a snapshot with a bar of progress; print the folder alone on stdout."""
-    from lakehouse.cli.output import note
     from lakehouse.training.export.run import ExportFormat, default_destination
 
     kind = ExportFormat(format_name.value)
@@ -62,7 +63,6 @@ def export_and_tell(
 def _export_with_progress(
     settings: "LakeSettings", manifest: "Manifest", kind: "ExportFormat", destination: Path
 ) -> None:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from lakehouse.training.export.run import export_snapshot

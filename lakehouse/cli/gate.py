@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakehouse.cli.output import note
+from lakehouse.cli.control import lake_settings
+from lakehouse.cli.output import note, print_rows
 
 if TYPE_CHECKING:
     from lakehouse.quality.outcomes import CheckOutcome
@@ -32,11 +33,9 @@ def gate(
     ] = LayerName.training,
 ) -> None:
     """Check raw, staging, features and training tables; exit code 1 when a tenant fails."""
-    from lakehouse.cli.output import print_rows
     from lakehouse.quality.gate import run_gate
-    from lakehouse.settings import LakeSettings
 
-    settings = LakeSettings()
+    settings = lake_settings()
     results = run_gate(settings, tenant or None, **_how(settings, until))
     if not results:
         note("No tenant has rows yet: `eta demo` or `eta run` brings some.")

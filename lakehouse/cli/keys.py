@@ -1,5 +1,6 @@
 """`eta keys`: make, list, rotate and revoke API keys."""
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -66,7 +67,6 @@ def rotate(
     ] = 24,
 ) -> None:
     """Make a key in the place of another, which is refused when the overlap is over."""
-    from datetime import timedelta
 
     with control_database() as database:
         key = database.keys.rotate(key_id, timedelta(hours=overlap), by=operator())

@@ -6,7 +6,9 @@ from typing import Annotated, Final
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 
 app = typer.Typer(help="See and check where received rows are.", no_args_is_help=True)
@@ -27,11 +29,10 @@ def list_(
 
     `left`: how many of the stored and quarantined ones have left since, by age or by erasure.
     """
-    from lakehouse.settings import LakeSettings
     from lakehouse.storage.ledger import batches
     from lakehouse.storage.removals import left_by_batch
 
-    tables = cache(Lake(LakeSettings()).table)
+    tables = cache(Lake(lake_settings()).table)
     found = batches(tables, tenant, limit=min(limit, PAGE))
     while found and len(found) < limit:
         page = batches(tables, tenant, limit=min(limit - len(found), PAGE), after=found[-1].cursor)
@@ -56,11 +57,10 @@ def check(
     ] = None,
 ) -> None:
     """Compare the ledger with raw and quarantine; exit code 1 names what does not add up."""
-    from lakehouse.settings import LakeSettings
     from lakehouse.storage.ledger_check import check_ledger
     from lakehouse.storage.tables import ensure_tables
 
-    lake = Lake(LakeSettings())
+    lake = Lake(lake_settings())
     ensure_tables(lake)
     day = None if since is None else since.date()
     found = check_ledger(lake, tenant_id=tenant, since=day)
@@ -89,13 +89,10 @@ def give_up(
     The check and the service's readiness then do not report it any more, and the next start removes
     what is left of it.
     """
-    from datetime import UTC
 
-    from lakehouse.errors import EtaError
-    from lakehouse.settings import LakeSettings
     from lakehouse.storage.acknowledged import give_up as accept
 
-    lake = Lake(LakeSettings())
+    lake = Lake(lake_settings())
     if not accept(lake, tenant, batch, datetime.now(UTC)):
         raise EtaError(
             "no batch of this id was acknowledged to the tenant in the last 29 days",

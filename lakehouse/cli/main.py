@@ -9,6 +9,7 @@ from lakehouse.cli import (
     audit,
     dags,
     db,
+    dbt,
     demo,
     dev,
     dev_airflow,
@@ -40,8 +41,11 @@ from lakehouse.cli import (
     upload,
     webhooks,
 )
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.failures import EtaGroup
 from lakehouse.cli.process import end_on_sigterm
+from lakehouse.errors import EtaError
+from lakehouse.storage.lake import Lake
 
 app = typer.Typer(
     name="eta",
@@ -64,6 +68,11 @@ app.command("gate")(gate.gate)
 app.command("audit")(audit.audit)
 app.command("status")(status.status)
 app.command("docs")(docs.docs)
+app.command(
+    "dbt",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True},
+)(dbt.dbt)
 app.command("export")(export.export)
 app.add_typer(dags.app, name="dags")
 app.add_typer(runs.app, name="runs")
@@ -113,9 +122,5 @@ def main(
 
 
 def _restrict_files() -> None:
-    from lakehouse.errors import EtaError
-    from lakehouse.settings import LakeSettings
-    from lakehouse.storage.lake import Lake
-
     with suppress(EtaError):  # outside of a project: who needs one says so
-        Lake(LakeSettings()).restrict()
+        Lake(lake_settings()).restrict()

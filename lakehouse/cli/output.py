@@ -5,6 +5,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -14,9 +17,6 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         for line in ([*columns], *texts):
             typer.echo("\t".join(line))
         return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
     table = Table(*columns)
     for line in texts:

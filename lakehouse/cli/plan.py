@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from lakehouse.cli.control import lake_settings
+from lakehouse.cli.output import note, print_rows
+
 if TYPE_CHECKING:
     from lakehouse.training.run_plan import ModelPlan
 
@@ -38,13 +41,11 @@ def plan(
     changes; about how many users they touch; per parent the Delta version that the table has read
     and the newest one; and the median seconds of the last runs that did the same.
     """
-    from lakehouse.cli.output import note, print_rows
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.run_plan import plan_run
 
     given: dict[str, Any] = {"cutoff": cutoff, "seed": seed}
     found = plan_run(
-        LakeSettings(),
+        lake_settings(),
         tenant_id=tenant,
         full_refresh=full_refresh,
         variables={name: value for name, value in given.items() if value is not None},

@@ -1,8 +1,16 @@
 """`eta prepare`: from raw rows to features and training data."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from lakehouse.cli.control import lake_settings
+from lakehouse.cli.output import note
+
+if TYPE_CHECKING:
+    from lakehouse.settings import LakeSettings
+    from lakehouse.training.prepare import Published
+    from lakehouse.training.run_parameters import RunParameters
 
 TenantOption = Annotated[
     str | None, typer.Option(help="Only this tenant; default: every tenant with new data.")
@@ -27,19 +35,46 @@ def prepare(
     `eta plan` shows beforehand what it would do. Ends with exit code 1 when a tenant does not pass
     the checks; the others are published.
     """
-    from lakehouse.cli.publishing import end_if_refused, prepare_and_tell
     from lakehouse.cli.summary import print_overview
-    from lakehouse.settings import LakeSettings
+    from lakehouse.training.run_parameters import read_parameters
 
-    settings = LakeSettings()
-    given: dict[str, Any] = {"cutoff": cutoff, "seed": seed}
-    variables = {name: value for name, value in given.items() if value is not None}
-    published = prepare_and_tell(
-        settings,
-        tenant_id=tenant,
-        full_refresh=full_refresh,
-        variables=variables,
-        is_strict=strict,
-    )
+    given = {"tenant_id": tenant, "full_refresh": full_refresh, "cutoff": cutoff, "seed": seed}
+    settings = lake_settings()
+    published = prepare_and_tell(settings, read_parameters(given), is_strict=strict)
     print_overview(settings, [tenant] if tenant else None)
     end_if_refused(published)
+
+
+def prepare_and_tell(
+    settings: "LakeSettings", parameters: "RunParameters | None" = None, *, is_strict: bool = False
+) -> "Published":
+    """Prepare with a line of progress per model; say on stderr what became of each tenant."""
+    from lakehouse.cli.building import build_with_progress
+    from lakehouse.jobs import prepare as job
+    from lakehouse.training.run_parameters import RunParameters
+
+    published = job.prepare(
+        settings,
+        parameters or RunParameters(),
+        is_strict=is_strict,
+        build=build_with_progress,
+        on_step=note,
+    )
+    for manifest in published.new:
+        how = "published" if manifest.gate else "published UNCHECKED"
+        note(
+            f"{manifest.tenant_id}: {how} {manifest.snapshot_id}, "
+            f"{manifest.counts.positives:,} positives, {manifest.counts.negatives:,} negatives"
+        )
+    for manifest in published.unchanged:
+        note(f"{manifest.tenant_id}: unchanged, {manifest.snapshot_id} stays current")
+    for name, reason in published.refused.items():
+        note(f"{name}: NOT published, its earlier snapshot stays current: {reason}")
+    return published
+
+
+def end_if_refused(published: "Published") -> None:
+    """End the command with exit code 1 when the gate refused a tenant."""
+    if not published.is_success:
+        note("What to do: `eta gate` shows each failed check and a command that shows more.")
+        raise typer.Exit(1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from lakehouse.cli.control import control_database, operator
+from lakehouse.cli.control import control_database, lake_settings, operator
 from lakehouse.cli.output import note, print_rows
 from lakehouse.cli.privacy_ids import (
     given,
@@ -179,7 +179,6 @@ def verify(
     """Look for people everywhere, or check a certificate; exit code 1 when something is found."""
     from lakehouse.privacy.identifier_patterns import IdentifierPatterns
     from lakehouse.privacy.verify import search, summary
-    from lakehouse.settings import LakeSettings
 
     with control_database() as database:
         if request is not None:
@@ -187,7 +186,7 @@ def verify(
             return
         read = listed_or_as_read(database, tenant, given(user, file))
         subjects = with_mapped(database, tenant, read)
-        found = search(LakeSettings(), database, tenant, IdentifierPatterns(subjects))
+        found = search(lake_settings(), database, tenant, IdentifierPatterns(subjects))
     note(f"{sum(found.files.values()):,} files with {found.bytes / 2**20:,.1f} MiB were searched.")
     if not found.is_clean:
         columns = ("kind", "path", "how", "count")
@@ -255,14 +254,9 @@ def policy(
 
 
 def _work(database: "ControlDatabase", tenant: str | None) -> "list[Progress]":
-    from lakehouse.cli.erasing import DbtModels
-    from lakehouse.privacy.worker import Worker
-    from lakehouse.settings import LakeSettings
+    from lakehouse.jobs.erase import erase as carry_out
 
-    worker = Worker(
-        LakeSettings(), database, DbtModels(), lambda: datetime.now(UTC), lambda s: note(f"  {s}")
-    )
-    return worker.work(tenant)
+    return carry_out(lake_settings(), database, tenant, on_step=lambda step: note(f"  {step}"))
 
 
 def _tell(done: "list[Progress]") -> None:
@@ -291,9 +285,8 @@ def _check_certificate(database: "ControlDatabase", tenant: str, request: str) -
     from lakehouse.cli.privacy_certificate import wrong_with
     from lakehouse.privacy.certificate import NotGenuineError, check
     from lakehouse.privacy.signing import known_public_key
-    from lakehouse.settings import LakeSettings
 
-    settings = LakeSettings()
+    settings = lake_settings()
     found = database.erasures.get(request, tenant)
     certificate = found.certificate
     if certificate is None:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.control.opening import existing_database, has_database
+from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
@@ -25,9 +27,8 @@ NOT_AS_CERTIFIED: Final = 3
 def public_key() -> None:
     """Print the public key (PEM) with which anybody can check this installation's certificates."""
     from lakehouse.privacy.signing import key_id, public_key_of, public_pem, signing_key
-    from lakehouse.settings import LakeSettings
 
-    key = public_key_of(signing_key(LakeSettings()))
+    key = public_key_of(signing_key(lake_settings()))
     typer.echo(public_pem(key), nl=False)
     note(f"Key {key_id(key)}.")
 
@@ -82,11 +83,9 @@ def check_certificate(
 
 def _settings() -> "LakeSettings | None":
     """The settings; None outside of a project, where a signature can be checked all the same."""
-    from lakehouse.errors import EtaError
-    from lakehouse.settings import LakeSettings
 
     try:
-        return LakeSettings()
+        return lake_settings()
     except EtaError:
         return None
 

@@ -1,11 +1,13 @@
 """`eta privacy export`: everything that is held of one person, as a zip."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lakehouse.cli.control import control_database, lake_settings, operator
+from lakehouse.cli.output import note
+from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 
 
@@ -18,35 +20,21 @@ def export(
 
     What the files hold: docs/export.md.
     """
-    from lakehouse.cli.control import control_database, operator
-    from lakehouse.cli.output import note
-    from lakehouse.errors import EtaError
     from lakehouse.privacy.export import open_export
-    from lakehouse.settings import LakeSettings
     from lakehouse.storage.tables import ensure_tables
+    from lakehouse.storage.whole_files import whole_file
 
     if out.exists():
         raise EtaError(f"{out} is there already", remedy="name another file with --out")
-    settings = LakeSettings()
+    settings = lake_settings()
     ensure_tables(Lake(settings))
     found = open_export(settings, tenant, user)
     with control_database() as database:
         database.disclosures.note(tenant, user, by=operator())
-    partial = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        with open(partial, "xb", opener=_private) as file:
-            for chunk in found.chunks():
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(out, mode=0o600, sync=True) as partial, partial.open("wb") as file:
+        for chunk in found.chunks():
+            file.write(chunk)
     note(f"{sum(part.file.rows for part in found.parts):,} rows of {len(found.parts)} files.")
     if found.embedding.problem:
         note(f"Embedding: {found.embedding.problem}.")
     typer.echo(out)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -1,11 +1,11 @@
 """Identifiers of the commands of `eta privacy`: from the command line, and from files."""
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
@@ -36,11 +36,10 @@ def looked_up(
     from lakehouse.control.tenants import SettingsHistoryLost
     from lakehouse.privacy.known import asked_for
     from lakehouse.privacy.mapping_history import MappingHistory
-    from lakehouse.settings import LakeSettings
 
     try:
         history = MappingHistory.read(database, tenant)
-        return asked_for(Lake(LakeSettings()), tenant, read.identifiers, history)
+        return asked_for(Lake(lake_settings()), tenant, read.identifiers, history)
     except (DeltaError, OSError, SettingsHistoryLost) as error:
         if is_wanted:
             raise EtaError(
@@ -110,25 +109,19 @@ def new_file(path: Path | None) -> "Iterator[IO[str] | None]":
 
     It is opened before the block, so that what cannot be written is said before anything is done.
     """
+    from lakehouse.storage.whole_files import whole_file
+
     if path is None:
         yield None
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        if path.exists():
-            raise FileExistsError
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise EtaError(f"{path} is there already", remedy="name another file") from None
-    except OSError as error:
-        raise EtaError(
-            f"{path} cannot be written ({error.strerror})", remedy="name another file"
-        ) from None
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    if path.exists():
+        raise EtaError(f"{path} is there already", remedy="name another file")
+    with ExitStack() as stack:
+        try:
+            partial = stack.enter_context(whole_file(path, mode=0o600, sync=True))
+        except OSError as error:
+            raise EtaError(
+                f"{path} cannot be written ({error.strerror})", remedy="name another file"
+            ) from None
+        with partial.open("w", encoding="utf-8") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)

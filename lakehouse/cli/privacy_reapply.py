@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.cli.control import control_database, lake_settings, operator
 from lakehouse.cli.output import note
 from lakehouse.storage.lake import Lake
 
@@ -31,11 +32,9 @@ def reapply(
     Prints the ids of the requests it makes; `eta privacy work` carries them out. Who was erased is
     known by the suppression list in this home: if that was restored too, give the certificates.
     """
-    from lakehouse.cli.control import control_database, operator
     from lakehouse.privacy.restored import erase_again
-    from lakehouse.settings import LakeSettings
 
-    settings = LakeSettings()
+    settings = lake_settings()
     with control_database() as database:
         for path in certificate or ():
             _list_again(settings, database, path, operator())

@@ -1,9 +1,13 @@
 """`eta quality`: measure how good the tenants' data is, show it, and serve it to Prometheus."""
 
+import signal
+from threading import Event
 from typing import Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
+from lakehouse.cli.output import note, print_rows
 from lakehouse.cli.quality_report import report
 from lakehouse.storage.lake import Lake
 
@@ -16,16 +20,9 @@ def refresh(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant; default: all.")] = None,
 ) -> None:
     """Measure what came since the last time; append it to ops.data_quality."""
-    from lakehouse.cli.measuring import measurement_id
-    from lakehouse.cli.output import note, print_rows
-    from lakehouse.quality.refresh import refresh as measure
-    from lakehouse.settings import LakeSettings
-    from lakehouse.storage.tables import ensure_tables
+    from lakehouse.jobs.measure import measure
 
-    settings = LakeSettings()
-    lake = Lake(settings)
-    ensure_tables(lake)
-    rows = measure(lake, settings.run_id or measurement_id(), tenant_id=tenant)
+    rows = measure(lake_settings(), tenant_id=tenant)
     if rows.is_empty():
         note("Nothing is new since the last measurement.")
         return
@@ -44,17 +41,14 @@ def serve_metrics(
     ] = 1_000,
 ) -> None:
     """Serve the measures to Prometheus until stopped; reads Delta tables, needs no Spark."""
-    import signal
-    from threading import Event
 
     from lakehouse.quality.exporter import serve_metrics as serve
-    from lakehouse.settings import LakeSettings
     from lakehouse.storage.tables import ensure_tables
 
     stop = Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    lake = Lake(LakeSettings())
+    lake = Lake(lake_settings())
     ensure_tables(lake)
     server = serve(lake, host, port, max_tenants)
     typer.echo(f"metrics on http://{host}:{server.server_port}/metrics")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note
 from lakehouse.storage.lake import Lake
 
@@ -33,13 +34,11 @@ def report(
     days: Annotated[int, typer.Option(min=1, max=90, help="How far back to look.")] = 30,
 ) -> None:
     """Show scores, rejects, runs, gates and dbt's results of the last days; needs no Spark."""
-    from lakehouse.cli.control import control_database
     from lakehouse.quality.history import Reader
-    from lakehouse.settings import LakeSettings
 
     with control_database() as database:
         database.tenant_settings(tenant)  # raises for an unknown one
-        found = Reader(Lake(LakeSettings()), database, days).report(tenant)
+        found = Reader(Lake(lake_settings()), database, days).report(tenant)
     text = _text(found, format_)
     if out is None:
         typer.echo(text, nl=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.storage.lake import Lake
 
@@ -105,7 +106,6 @@ def fix(
     mapping: Mapping = None,
 ) -> None:
     """Change the tenant's settings or give corrected rows, and replay; safe to repeat."""
-    from lakehouse.cli.control import control_database
     from lakehouse.control.settings_file import read_settings
 
     if settings is None and rows is None:
@@ -139,11 +139,10 @@ def _replay(tenant: str, batch: str | None, mapping: str | None, rows: Path | No
 
 
 def _quarantine(tenant: str, batch: str | None) -> "Quarantine":
-    from lakehouse.settings import LakeSettings
     from lakehouse.storage.quarantine import Quarantine
     from lakehouse.storage.tables import ensure_tables
 
-    lake = Lake(LakeSettings())
+    lake = Lake(lake_settings())
     ensure_tables(lake)
     return Quarantine(cache(lake.table), tenant, batch)
 

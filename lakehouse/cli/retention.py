@@ -1,18 +1,17 @@
 """`eta retention`: storage tiers and expiry, as the policies of docs/storage-tiers.md say."""
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
-    from lakehouse.contracts.retention import RetentionPolicy
+    from lakehouse.jobs.retention import Expiry
     from lakehouse.retention.lifecycle import LifecyclePlan
-    from lakehouse.settings import LakeSettings
 
 app = typer.Typer(
     help="See and apply how long data stays, and in which storage.", no_args_is_help=True
@@ -25,15 +24,16 @@ def plan() -> None:
 
     Changes nothing. Exit code 2 when there is something to apply or to expire.
     """
-    from lakehouse.settings import LakeSettings
+    from lakehouse.jobs import retention
 
-    settings = LakeSettings()
-    tenants = _policies(settings)
-    is_due = _show_expiry(settings, tenants, is_dry=True)
+    settings = lake_settings()
+    due = retention.expire(settings, dry_run=True)
+    _show_expiry(due, is_dry=True)
+    is_due = not due.is_empty
     if not Lake(settings).has_tiers:
         note("The lake is not on S3: storage tiers need a bucket there (docs/s3.md).")
     else:
-        _, _, found = _lifecycle(settings, tenants)
+        found = retention.plan_rules(settings).plan
         _show(found)
         is_due = is_due or not found.is_empty
     if is_due:
@@ -45,23 +45,18 @@ def plan() -> None:
 @app.command()
 def apply() -> None:
     """Set the bucket's lifecycle rules and read them back; rules of others stay."""
-    from lakehouse.retention.lifecycle import apply_lifecycle, is_versioned
-    from lakehouse.settings import LakeSettings
-    from lakehouse.storage.s3 import s3_client
+    from lakehouse.jobs import retention
 
-    settings = LakeSettings()
-    bucket, warnings, found = _lifecycle(settings, _policies(settings))
-    _show(found)
-    client = s3_client(Lake(settings))
-    if is_versioned(client, bucket):
-        warnings = [*warnings, "the bucket keeps old versions: what is deleted stays in it"]
+    settings = lake_settings()
+    found = retention.plan_rules(settings)
+    _show(found.plan)
+    warnings = retention.apply_rules(settings, found)
     for text in warnings:
         note(f"Danger: {text}.")
-    if found.is_empty:
+    if found.plan.is_empty:
         note("The bucket has these rules already.")
     else:
-        apply_lifecycle(client, bucket, found)
-        note(f"Set and read back: {sum(c.after is not None for c in found.changes)} rules.")
+        note(f"Set and read back: {sum(c.after is not None for c in found.plan.changes)} rules.")
     if warnings:
         raise typer.Exit(1)
 
@@ -75,45 +70,12 @@ def expire(
 
     Rows leave the tables at once and storage a day later, with the next `expire`. Beside writers.
     """
-    from lakehouse.retention.expiry import drop_expired_files
-    from lakehouse.settings import LakeSettings
-    from lakehouse.storage.tables import ensure_tables
+    from lakehouse.jobs import retention
 
-    settings = LakeSettings()
-    lake = Lake(settings)
-    ensure_tables(lake)
-    _show_expiry(settings, _policies(settings), tenant, is_dry=dry_run)
+    done = retention.expire(lake_settings(), tenant, dry_run=dry_run)
+    _show_expiry(done, is_dry=dry_run)
     if not dry_run:
-        note(f"{drop_expired_files(lake, datetime.now(UTC)):,} files left storage.")
-
-
-def _policies(settings: "LakeSettings") -> dict[str, "RetentionPolicy"]:
-    """The policies of the tenants that the control database knows."""
-    from lakehouse.control.opening import existing_database
-
-    with existing_database(settings) as database:
-        if database is None:
-            return {}
-        return {
-            tenant.tenant_id: database.tenant_settings(tenant.tenant_id).retention
-            for tenant in database.tenants.list()
-        }
-
-
-def _lifecycle(
-    settings: "LakeSettings", tenants: dict[str, "RetentionPolicy"]
-) -> "tuple[str, list[str], LifecyclePlan]":
-    """The bucket, what others' rules endanger in it, and the plan."""
-    from lakehouse.retention.folders import classified_tables
-    from lakehouse.retention.lifecycle import plan_lifecycle
-    from lakehouse.retention.rules import compile_rules, dangers
-    from lakehouse.storage.s3 import bucket_prefix, s3_client
-
-    place = bucket_prefix(Lake(settings))
-    tables = classified_tables(settings)
-    rules = compile_rules(place.prefix, tables, tenants)
-    found = plan_lifecycle(s3_client(Lake(settings)), place.bucket, rules, place.prefix)
-    return place.bucket, dangers(found.foreign, place.prefix, tables), found
+        note(f"{done.files:,} files left storage.")
 
 
 def _show(found: "LifecyclePlan") -> None:
@@ -144,27 +106,10 @@ def _steps(rule: object) -> str | None:
     return ", ".join(steps)
 
 
-def _show_expiry(
-    settings: "LakeSettings",
-    tenants: dict[str, "RetentionPolicy"],
-    tenant_id: str | None = None,
-    *,
-    is_dry: bool,
-) -> bool:
-    """Expire, or only count; print it and return whether there was anything."""
-    from lakehouse.retention.expiry import expire_rows
-    from lakehouse.storage.tables import ensure_tables
-    from lakehouse.training.snapshot_expiry import expire_snapshots
-
-    lake = Lake(settings)
-    ensure_tables(lake)
-    now = datetime.now(UTC)
-    rows = expire_rows(lake, tenants, now, tenant_id=tenant_id, dry_run=is_dry)
-    sets = expire_snapshots(lake, tenants, now, tenant_id=tenant_id, dry_run=is_dry)
-    lines = [(r.table, r.tenant_id, f"days before {r.before}", r.rows) for r in rows]
-    lines += [("training sets", s.tenant_id, s.snapshot_id, s.rows) for s in sets]
-    if lines:
-        print_rows(("from", "tenant", "due" if is_dry else "expired", "rows"), lines)
-    else:
+def _show_expiry(found: "Expiry", *, is_dry: bool) -> None:
+    if found.is_empty:
         note("Nothing is old enough to expire.")
-    return bool(lines)
+        return
+    lines = [(r.table, r.tenant_id, f"days before {r.before}", r.rows) for r in found.rows]
+    lines += [("training sets", s.tenant_id, s.snapshot_id, s.rows) for s in found.snapshots]
+    print_rows(("from", "tenant", "due" if is_dry else "expired", "rows"), lines)

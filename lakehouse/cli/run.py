@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
+
 
 def run(
     tenant: Annotated[str, typer.Option(help="Id of the tenant; added if it is new.")],
@@ -26,7 +28,6 @@ def run(
     from lakehouse.cli.end_to_end import TenantFiles, run_end_to_end
     from lakehouse.contracts.tenant import check_tenant_id
     from lakehouse.control.settings_file import read_settings
-    from lakehouse.settings import LakeSettings
 
     wanted = TenantFiles(
         check_tenant_id(tenant),
@@ -35,4 +36,4 @@ def run(
         settings=None if settings is None else read_settings(settings),
         mapping=mapping,
     )
-    run_end_to_end(LakeSettings(), [wanted])
+    run_end_to_end(lake_settings(), [wanted])

@@ -1,16 +1,16 @@
 """The steps of a scheduler's run, each safe to repeat; results for the scheduler are JSON."""
 
 import json
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note
-from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 RunOption = Annotated[str, typer.Option("--run", envvar="ETA_RUN_ID", help="Id of the run.")]
 
-_POLL_SECONDS: Final = 5.0
 _MOST_TOLD: Final = 100
 """Each becomes a task of its own in the scheduler."""
 
@@ -37,12 +36,9 @@ def begin(
     wait: Annotated[float, typer.Option(min=0, help="Minutes to wait for another run to end.")] = 0,
 ) -> None:
     """Take the lock and decide what the run has to do; print that as JSON."""
-    from dataclasses import asdict
 
-    from lakehouse.training import run_steps
-    from lakehouse.training.run_metrics import write_metrics
+    from lakehouse.jobs import run_steps
     from lakehouse.training.run_parameters import read_parameters
-    from lakehouse.training.targets import hand_over_tenant_settings
 
     parameters = read_parameters(
         {
@@ -54,13 +50,7 @@ def begin(
         }
     )
     with _opened() as (settings, database):
-        _wait_for_lock(database, run, wait)
-        _make_lake_known(settings)
-        hand_over_tenant_settings(Lake(settings), database)
-        plan = run_steps.begin(settings, database, run, parameters)
-        write_metrics(
-            Lake(settings), database.runs.list(limit=50)
-        )  # one that was killed is told now
+        plan = run_steps.begin(settings, database, run, parameters, wait_minutes=wait, on_step=note)
     note(f"{'To do' if plan.is_needed else 'Nothing to do'}: {plan.reason}")
     typer.echo(json.dumps(asdict(plan), sort_keys=True))
 
@@ -72,23 +62,10 @@ def check(
     ] = False,
 ) -> None:
     """Check the tenants of the run and note the verdicts; print who did not pass as JSON."""
-    from lakehouse.quality.gate import run_gate
-    from lakehouse.training import run_steps
-    from lakehouse.training.project_variables import project_variables
+    from lakehouse.jobs import run_steps
 
-    with _step(run) as (settings, database):
-        plan = run_steps.plan_of(database, run)
-        how: dict[str, Any] = {}
-        if early:
-            variables = {**project_variables(settings), **plan.variables}
-            how = {"layers": ("raw", "staging"), "parameters": variables}
-
-        def gate(tenants: Sequence[str] | None) -> Any:
-            return run_gate(settings, tenants, **how)
-
-        verdicts = run_steps.check(
-            settings, database, run, gate, lambda: datetime.now(UTC), is_final=not early
-        )
+    with _opened() as (settings, database):
+        verdicts = run_steps.check(settings, database, run, is_early=early)
     refused = sorted(name for name, found in verdicts.items() if not found.passed)
     note(f"{len(verdicts) - len(refused)} of {len(verdicts)} tenants passed.")
     for name in refused:
@@ -101,11 +78,10 @@ def check(
 
 def publish(run: RunOption) -> None:
     """Publish what changed and passed the run's check; print what became of each as JSON."""
-    from lakehouse.training import run_steps
+    from lakehouse.jobs import run_steps
 
-    with _step(run) as (settings, database):
-        run_steps.publish_checked(settings, database, run, lambda: datetime.now(UTC))
-        done = database.runs.get(run).notes[run_steps.PUBLICATION]
+    with _opened() as (settings, database):
+        done = run_steps.publish(settings, database, run)
     typer.echo(json.dumps(done, sort_keys=True))
 
 
@@ -141,14 +117,10 @@ def end(
     failed: Annotated[bool, typer.Option(help="A step of the run has failed.")] = False,
 ) -> None:
     """Note the rows of each model, free the lock, end the run; write its metrics and quality."""
-    from lakehouse.cli.measuring import measure_quality
-    from lakehouse.training import run_steps
-    from lakehouse.training.run_metrics import write_metrics
+    from lakehouse.jobs import run_steps
 
     with _opened() as (settings, database):
-        state = run_steps.end(settings, database, run, is_success=not failed)
-        path = write_metrics(Lake(settings), database.runs.list(limit=50))
-    measure_quality(settings, run)
+        state, path = run_steps.end(settings, database, run, is_success=not failed, on_step=note)
     note(f"The run {state}. Metrics: {path}")
 
 
@@ -157,62 +129,20 @@ def late(
     deadline: Annotated[str, typer.Option(help="When it should have ended (UTC, ISO 8601).")],
 ) -> None:
     """Note that a run missed its deadline, if it did, for the metrics and `eta runs show`."""
-    from lakehouse.training import run_steps
-    from lakehouse.training.run_metrics import write_metrics
+    from lakehouse.jobs import run_steps
 
     given = datetime.fromisoformat(deadline)
     moment = given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
     with _opened() as (settings, database):
-        ended_at = database.runs.get(run).finished_at
-        if ended_at is not None and ended_at <= moment:
-            note(f"The run {run} had ended in time.")
-            return
-        database.runs.note(run, run_steps.LATE, moment.isoformat())
-        write_metrics(Lake(settings), database.runs.list(limit=50))
-    note(f"The run {run} was to end by {moment:%Y-%m-%d %H:%M} UTC and has not.")
+        is_late = run_steps.note_late(settings, database, run, moment)
+    if is_late:
+        note(f"The run {run} was to end by {moment:%Y-%m-%d %H:%M} UTC and has not.")
+    else:
+        note(f"The run {run} had ended in time.")
 
 
 @contextmanager
 def _opened() -> "Iterator[tuple[LakeSettings, ControlDatabase]]":
-    from lakehouse.cli.control import control_database
-    from lakehouse.settings import LakeSettings
 
     with control_database() as database:
-        yield LakeSettings(), database
-
-
-@contextmanager
-def _step(run: str) -> "Iterator[tuple[LakeSettings, ControlDatabase]]":
-    """A step that writes: it keeps the run's lock alive as long as it takes."""
-    with _opened() as (settings, database), database.run_lock.kept(run):
-        yield settings, database
-
-
-def _make_lake_known(settings: "LakeSettings") -> None:
-    """Make the service's tables, and let a Spark server know every table of a local lake."""
-    from lakehouse.spark.session import opened_session
-    from lakehouse.storage.tables import ensure_tables
-
-    ensure_tables(Lake(settings))
-    if settings.spark_target == "connect":
-        with opened_session(settings):
-            pass
-
-
-def _wait_for_lock(database: "ControlDatabase", run: str, minutes: float) -> None:
-    from lakehouse.control.run_lock import RunLocked
-
-    deadline = time.monotonic() + 60 * minutes
-    is_told = False
-    while True:
-        try:
-            database.run_lock.hold(run)
-        except RunLocked as error:
-            if time.monotonic() >= deadline:
-                raise
-            if not is_told:
-                note(f"Waiting: {error.message}")
-                is_told = True
-            time.sleep(_POLL_SECONDS)
-        else:
-            return
+        yield lake_settings(), database

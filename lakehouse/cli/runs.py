@@ -1,10 +1,13 @@
 """`eta runs`: the runs of the models, and the steps that a scheduler's run is made of."""
 
+import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.cli.run_steps import begin, check, end, late, publish, verdict
 
@@ -25,7 +28,6 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
 ) -> None:
     """List runs, newest first, and say which one holds the lock."""
-    from lakehouse.cli.control import control_database
 
     with control_database() as database:
         runs, holder = database.runs.list(limit=limit), database.run_lock.holder()
@@ -53,10 +55,6 @@ def list_(
 @app.command()
 def show(run_id: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run.")]) -> None:
     """Print everything known of a run as JSON."""
-    import json
-    from dataclasses import asdict
-
-    from lakehouse.cli.control import control_database
 
     with control_database() as database:
         run = asdict(database.runs.get(run_id))
@@ -66,7 +64,6 @@ def show(run_id: Annotated[str, typer.Argument(metavar="RUN", help="Id of the ru
 @app.command()
 def release() -> None:
     """Free the lock of a run that you know to be dead; a living one would be disturbed."""
-    from lakehouse.cli.control import control_database
 
     with control_database() as database:
         holder = database.run_lock.holder()
@@ -84,10 +81,9 @@ def freshness(
     ] = 12,
 ) -> None:
     """Show how long received rows have waited to be published; exit code 1 beyond the objective."""
-    from lakehouse.settings import LakeSettings
     from lakehouse.training.freshness import waiting_tenants
 
-    found = waiting_tenants(LakeSettings(), datetime.now(UTC))
+    found = waiting_tenants(lake_settings(), datetime.now(UTC))
     print_rows(
         ("tenant", "waiting hours", "since", "why"),
         [(w.tenant_id, f"{w.hours:.1f}", w.since, w.why) for w in found],
@@ -107,7 +103,6 @@ def freshness(
 @app.command()
 def metrics() -> None:
     """Print the last runs as Prometheus metrics (for a textfile collector)."""
-    from lakehouse.cli.control import control_database
     from lakehouse.training.run_metrics import exposition
 
     with control_database() as database:

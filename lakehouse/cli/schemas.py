@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.errors import EtaError
 
@@ -45,10 +46,9 @@ def register(url: Url = None) -> None:
 
 def _registry(url: str | None) -> "Registry":
     from lakehouse.dev.addresses import registry_address
-    from lakehouse.settings import LakeSettings
     from lakehouse.storage.registry import Registry
 
-    found = url or registry_address(LakeSettings())
+    found = url or registry_address(lake_settings())
     if found is None:
         raise EtaError(
             "no schema registry is set, and none of `eta dev` is running here",

@@ -3,13 +3,13 @@
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from lakehouse.errors import EtaError
+from lakehouse.waiting import wait_until
 
 START_SECONDS: Final = 60
 STOP_SECONDS: Final = 20
@@ -40,9 +40,10 @@ def running_service(log: Path) -> Iterator[str]:
 
 
 def _port(process: "subprocess.Popen[bytes]", port_file: Path, log: Path) -> int:
-    deadline = time.monotonic() + START_SECONDS
-    while not port_file.exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise EtaError("the service did not start", remedy=f"read {log}")
-        time.sleep(0.05)
+    def has_come_or_ended() -> bool:
+        return port_file.exists() or process.poll() is not None
+
+    wait_until(has_come_or_ended, START_SECONDS, every=0.05)
+    if not port_file.exists():
+        raise EtaError("the service did not start", remedy=f"read {log}")
     return int(port_file.read_text())

@@ -4,18 +4,18 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.control import control_database, lake_settings
+from lakehouse.cli.output import note, print_rows
+
 
 def status(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
 ) -> None:
     """Show where the lake is, each table's rows per tenant and the newest jobs."""
-    from lakehouse.cli.control import control_database
-    from lakehouse.cli.output import note, print_rows
     from lakehouse.cli.summary import print_overview
     from lakehouse.control.opening import has_database
-    from lakehouse.settings import LakeSettings
 
-    settings = LakeSettings()
+    settings = lake_settings()
     note(f"Lake: {settings.lake}")
     if not has_database(settings):
         note("There is no tenant yet: `eta tenants add`, or `eta demo` for a first look.")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.cli.process import become
 from lakehouse.contracts.kinds import DataType
@@ -77,9 +78,8 @@ def produce(
 
 def _show_status() -> None:
     from lakehouse.cli.stream_status import consumer_states
-    from lakehouse.settings import LakeSettings
 
-    states = consumer_states(LakeSettings().home_dir / "stream")
+    states = consumer_states(lake_settings().home_dir / "stream")
     if not states:
         note("No consumer of this home is running.")
         return

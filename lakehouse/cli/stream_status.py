@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from lakehouse.control.owner import start_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ def consumer_states(folder: Path) -> list[ConsumerState]:
     for path in sorted(folder.glob("*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
         state = document["state"]
-        if state != "halted" and not psutil.pid_exists(document["pid"]):
+        if state != "halted" and start_of(document["pid"]) != document["started"]:
             state = "killed"
         lag = sum(document.get("lag", {}).values())
         alarms = (*document.get("halts", ()), *document.get("rejects", ()))

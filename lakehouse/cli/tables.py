@@ -1,10 +1,10 @@
 """`eta tables`: files and logs of the lake's tables, and what keeps them few and short."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.storage.lake import Lake
 
@@ -14,13 +14,10 @@ app = typer.Typer(help="See and keep the tables' health.", no_args_is_help=True)
 @app.command()
 def health() -> None:
     """Show files and log of every table that the service writes; exit code 1 over the bound."""
-    from lakehouse.settings import LakeSettings
-    from lakehouse.storage.maintenance import SMALL_FILES, table_health
-    from lakehouse.storage.tables import ensure_tables
+    from lakehouse.jobs import maintain
+    from lakehouse.storage.maintenance import SMALL_FILES
 
-    lake = Lake(LakeSettings())
-    ensure_tables(lake)
-    found = table_health(lake)
+    found = maintain.health(Lake(lake_settings()))
     print_rows(
         ("table", "files", "MiB", "most small files in a day", "log files", "log MiB"),
         [
@@ -46,13 +43,9 @@ def compact(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
 ) -> None:
     """Merge the files of days that have ended; may run beside writers and readers."""
-    from lakehouse.settings import LakeSettings
-    from lakehouse.storage.maintenance import merge_ended_days
-    from lakehouse.storage.tables import ensure_tables
+    from lakehouse.jobs import maintain
 
-    lake = Lake(LakeSettings())
-    ensure_tables(lake)
-    merged = merge_ended_days(lake, datetime.now(UTC).date(), tenant)
+    merged = maintain.compact(Lake(lake_settings()), tenant)
     print_rows(
         ("table", "tenant", "day", "files before", "files after"),
         [
@@ -67,14 +60,9 @@ def clean(
     dry_run: Annotated[bool, typer.Option(help="Only count.")] = False,
 ) -> None:
     """Shorten logs and delete files that nobody needs; pinned training sets stay readable."""
-    from lakehouse.settings import LakeSettings
-    from lakehouse.storage.maintenance import clean_tables
-    from lakehouse.storage.tables import ensure_tables
-    from lakehouse.training.publish import pinned_versions
+    from lakehouse.jobs import maintain
 
-    lake = Lake(LakeSettings())
-    ensure_tables(lake)
-    found = clean_tables(lake, pinned_versions(lake), dry_run=dry_run)
+    found = maintain.clean(Lake(lake_settings()), dry_run=dry_run)
     print_rows(("table", "files deleted", "log files"), found)
 
 
@@ -86,10 +74,9 @@ def repair(
 
     What is taken out is lost: look for a backup before. `eta ledger check` names the batches.
     """
-    from lakehouse.settings import LakeSettings
     from lakehouse.storage.repair import repair_tables
 
-    found = repair_tables(Lake(LakeSettings()), dry_run=dry_run)
+    found = repair_tables(Lake(lake_settings()), dry_run=dry_run)
     for damage in found:
         note(str(damage))
     done = "would be taken out" if dry_run else "taken out; `eta ledger check` names their batches"

@@ -1,7 +1,9 @@
 """Which column of the file feeds which contract field, decided once per file, before any row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
 
 import polars as pl
 
@@ -19,6 +21,8 @@ class FileRefusedError(EtaError):
     the columns it is about.
     """
 
+    status = HTTPStatus.BAD_REQUEST
+
     def __init__(
         self,
         code: FileFault,
@@ -32,6 +36,11 @@ class FileRefusedError(EtaError):
         self.code = code
         self.line = line
         self.columns = tuple(columns)
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """Where in the file the fault is."""
+        return {"line": self.line, "columns": list(self.columns)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 import errno
 import os
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -22,6 +22,7 @@ from sqlalchemy.exc import (
 )
 
 from lakehouse.errors import EtaError
+from lakehouse.waiting import retry_for, wait_until
 
 BUSY_SECONDS: Final = 15
 """How long a SQLite writer waits for another process's write; ours take milliseconds."""
@@ -106,18 +107,20 @@ class Connections:
         connection = self.engine.raw_connection()  # vacuum runs in no transaction
         try:
             connection.cursor().execute("vacuum")
-            for _ in range(int(BUSY_SECONDS / 0.1)):
+
+            def is_empty() -> bool:  # nobody is reading
                 found = connection.cursor().execute("pragma wal_checkpoint(truncate)")
-                if not found.fetchone()[0]:
-                    return
-                time.sleep(0.1)  # somebody is reading
+                return not found.fetchone()[0]
+
+            if not wait_until(is_empty, BUSY_SECONDS, every=0.1):
+                raise EtaError(
+                    "the write-ahead log of the control database could not be emptied: another "
+                    f"program has been reading the database for more than {BUSY_SECONDS} seconds",
+                    remedy="end it (a backup, an open shell of sqlite3), then run "
+                    "`eta privacy work`",
+                )
         finally:
             connection.close()
-        raise EtaError(
-            "the write-ahead log of the control database could not be emptied: another program has "
-            f"been reading the database for more than {BUSY_SECONDS} seconds",
-            remedy="end it (a backup, an open shell of sqlite3), then run `eta privacy work`",
-        )
 
     def empty_log(self) -> bool:
         """Empty SQLite's write-ahead log, in which deleted rows stand until it is written over.
@@ -276,15 +279,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _use_write_ahead_log(connection: Any) -> None:
     """Switch to WAL once; SQLite does not wait for its lock, so two first starts could meet."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("pragma journal_mode = wal")
-            return
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
+    switch = partial(connection.execute, "pragma journal_mode = wal")
+    retry_for(switch, sqlite3.OperationalError, BUSY_SECONDS, every=0.01)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
@@ -45,6 +46,9 @@ _KILLED_OFTEN: Final = {
 
 class IdempotencyKeyReused(EtaError):
     """A key that was used for one request came with another one."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "idempotency_key_reused"
 
     def __init__(self) -> None:
         super().__init__(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, or_, select, update
@@ -36,6 +37,9 @@ _OWNER_LOST: Final = {
 
 class JobNotFound(EtaError):
     """No job has this id."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "unknown_job"
 
     def __init__(self) -> None:
         super().__init__(

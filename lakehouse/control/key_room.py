@@ -8,6 +8,7 @@ minute, and what this process adds in between is added to it.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from threading import Lock
 from typing import Any, Final
 
@@ -24,7 +25,11 @@ RETRY_SECONDS: Final = 3_600
 
 
 class TooManyKeys(EtaError):
-    """A tenant holds as many idempotency keys as it may; `retry_after` is in seconds."""
+    """A tenant holds as many idempotency keys as it may."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "too_many_idempotency_keys"
+    retry_after = RETRY_SECONDS
 
     def __init__(self, most: int) -> None:
         super().__init__(
@@ -32,7 +37,6 @@ class TooManyKeys(EtaError):
             remedy="put more into one request, or send it without the key: events are known by "
             "their event_id, rows of files by their content",
         )
-        self.retry_after = RETRY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Owner:
 def this_process() -> Owner:
     """Return the identity of the calling process."""
     pid = os.getpid()
-    return Owner(_host(), _space(), pid, _start_of(pid) or "")
+    return Owner(_host(), _space(), pid, start_of(pid) or "")
 
 
 def is_dead(owner: Owner) -> bool:
@@ -33,7 +33,7 @@ def is_dead(owner: Owner) -> bool:
     """
     if owner.host != _host():
         return False
-    return owner.space != _space() or _start_of(owner.pid) != owner.started
+    return owner.space != _space() or start_of(owner.pid) != owner.started
 
 
 def is_gone(owner: Owner, held_until: datetime, now: datetime) -> bool:
@@ -65,10 +65,10 @@ def _read(path: str) -> str:
         return ""
 
 
-def _start_of(pid: int) -> str | None:
+def start_of(pid: int) -> str | None:
     """Return the start of a live process in clock ticks since boot; None when there is none.
 
-    Where there is no /proc, a live process has the start "" and only its number identifies it.
+    Ticks, as a start in seconds moves when somebody sets the clock; without /proc it is in seconds.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -79,10 +79,9 @@ def _start_of(pid: int) -> str | None:
 
 
 def _start_without_proc(pid: int) -> str | None:
+    import psutil
+
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return str(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
         return None
-    except PermissionError:
-        return ""
-    return ""

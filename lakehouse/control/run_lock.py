@@ -36,6 +36,8 @@ class Holder:
     run_id: str
     taken_at: datetime
     held_until: datetime
+    process: str | None = None
+    """The process that the run is, `4711 on a host`; None for a run of many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,10 @@ class RunLocked(EtaError):
     """Another run of the models is going on."""
 
     def __init__(self, holder: Holder) -> None:
+        process = f" (process {holder.process})" if holder.process else ""
         super().__init__(
-            f"the run {holder.run_id!r} writes the models, since {holder.taken_at:%H:%M:%S} UTC",
+            f"the run {holder.run_id!r}{process} writes the models, since "
+            f"{holder.taken_at:%H:%M:%S} UTC",
             remedy=f"wait until it has ended, at the latest {holder.held_until:%H:%M:%S} UTC if "
             "it was killed (`eta runs list`); if you know that it was, `eta runs release`",
         )
@@ -67,16 +71,15 @@ class RunLock:
         self._connections = connections
         self._clock = clock
 
-    def hold(self, run_id: str, *, is_of_process: bool = False) -> bool:
+    def hold(self, run_id: str, *, is_of_process: bool = False) -> None:
         """Take or renew the lock for a run; raises `RunLocked` when a live one has it.
 
-        With `is_of_process` the run is this process and the lock ends with it. Returns False, and
-        changes nothing, when this very process has the lock for a run of another id.
+        With `is_of_process` the run is this process and the lock ends with it.
         """
         try:
-            return self._hold(run_id, is_of_process)
+            self._hold(run_id, is_of_process)
         except IntegrityError:  # another process took the free lock at the same moment
-            return self._hold(run_id, is_of_process)
+            self._hold(run_id, is_of_process)
 
     @contextmanager
     def kept(self, run_id: str, *, is_of_process: bool = False) -> Iterator[None]:
@@ -84,7 +87,7 @@ class RunLock:
 
         A renewal that fails is tried again later: the run finds out at its next step.
         """
-        is_taken = self.hold(run_id, is_of_process=is_of_process)
+        self.hold(run_id, is_of_process=is_of_process)
         is_over = threading.Event()
 
         def renew() -> None:
@@ -99,7 +102,7 @@ class RunLock:
         finally:
             is_over.set()
             renewing.join()
-            if is_of_process and is_taken:
+            if is_of_process:
                 self.release(run_id)
 
     def release(self, run_id: str | None = None) -> bool:
@@ -125,7 +128,7 @@ class RunLock:
             row = connection.execute(select(schema.model_run_lock)).first()
         return None if row is None or _is_over(row, self._clock()) else _holder(row)
 
-    def _hold(self, run_id: str, is_of_process: bool) -> bool:
+    def _hold(self, run_id: str, is_of_process: bool) -> None:
         table, now, owner = schema.model_run_lock, self._clock(), this_process()
         values: dict[str, Any] = {
             "run_id": run_id,
@@ -143,17 +146,14 @@ class RunLock:
             if row is None:
                 connection.execute(insert(table).values(name=_NAME, taken_at=now, **values))
                 _record_running(connection, run_id)
-                return True
+                return
             if row.run_id != run_id:
-                if row.is_of_process and _owner(row) == owner:
-                    return False
                 if not _is_over(row, now):
                     raise RunLocked(_holder(row))
                 values["taken_at"] = now
                 _record_interrupted(connection, row)
             connection.execute(update(table).where(table.c.name == _NAME).values(values))
             _record_running(connection, run_id)
-            return True
 
 
 def held(connection: Connection, now: datetime) -> HeldLock | None:
@@ -191,4 +191,6 @@ def _owner(row: Row[Any]) -> Owner:
 
 
 def _holder(row: Row[Any]) -> Holder:
-    return Holder(row.run_id, row.taken_at, row.held_until)
+    host = row.owner_host.partition("/")[0]
+    process = f"{row.owner_pid} on {host}" if row.is_of_process else None
+    return Holder(row.run_id, row.taken_at, row.held_until, process)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,6 +25,9 @@ from lakehouse.errors import EtaError
 
 class TenantNotFound(EtaError):
     """No tenant has this id."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "unknown_tenant"
 
     def __init__(self, tenant_id: str) -> None:
         super().__init__(

@@ -1,6 +1,5 @@
 """Writes a demonstration tenant's files, as its customer would export them."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import polars as pl
 from lakehouse.demo.behaviour import make_interactions
 from lakehouse.demo.catalogue import make_catalogue
 from lakehouse.demo.tenants import DemoTenant
+from lakehouse.storage.whole_files import whole_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,5 @@ def generate(tenant: DemoTenant, folder: Path) -> DemoFiles:
 
 
 def _write(frame: pl.DataFrame, path: Path) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    frame.write_csv(partial)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        frame.write_csv(partial)

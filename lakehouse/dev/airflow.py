@@ -99,7 +99,7 @@ def stop_airflow(settings: LakeSettings) -> list[str]:
 
 def airflow_command(settings: LakeSettings) -> Path:
     """Return the `airflow` of the project's Airflow environment; raise `EtaError` without one."""
-    environment = settings.airflow_environment or settings.project / ".venv-airflow"
+    environment = settings.airflow_environment or settings.checkout / ".venv-airflow"
     command = environment / "bin" / "airflow"
     if not command.is_file():
         raise EtaError(
@@ -120,7 +120,7 @@ def airflow_environment(
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__WORKERS": "1",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(settings.project / "dags"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(settings.checkout / "dags"),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

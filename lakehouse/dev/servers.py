@@ -9,7 +9,6 @@ import json
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -18,7 +17,10 @@ from typing import Final
 
 import psutil
 
+from lakehouse.control.owner import start_of
 from lakehouse.errors import EtaError
+from lakehouse.storage.whole_files import write_whole
+from lakehouse.waiting import wait_until
 
 START_SECONDS: Final = 120
 STOP_SECONDS: Final = 20
@@ -35,15 +37,14 @@ class Server:
 
     name: str
     pid: int
-    started_at: float
+    started: str
     addresses: dict[str, str]
     log: str
 
     @property
     def is_running(self) -> bool:
         """Whether this very process still runs."""
-        process = _process(self)
-        return process is not None and process.status() != psutil.STATUS_ZOMBIE
+        return start_of(self.pid) == self.started
 
 
 def free_port() -> int:
@@ -110,19 +111,22 @@ def start_server(
             start_new_session=True,
             pass_fds=keep_open,
         )
-    server = Server(
-        name, process.pid, psutil.Process(process.pid).create_time(), dict(addresses), str(log)
-    )
-    _write_state(folder, server)
-    deadline = time.monotonic() + seconds
-    while not is_ready():
-        ended = process.poll() is not None
-        if ended or time.monotonic() > deadline:
-            stop_server(name, folder)
-            process.wait()
-            why = "ended at once" if ended else f"did not answer within {seconds:.0f} s"
-            raise EtaError(f"{name} {why}", remedy=f"read {log}")
-        time.sleep(POLL_SECONDS)
+    started = start_of(process.pid) or ""
+    server = Server(name, process.pid, started, dict(addresses), str(log))
+    write_whole(folder / _STATE, json.dumps(asdict(server), indent=2))
+    ready = False
+
+    def is_settled() -> bool:
+        nonlocal ready
+        ready = is_ready()
+        return ready or process.poll() is not None
+
+    has_ended = wait_until(is_settled, seconds, every=POLL_SECONDS) and not ready
+    if not ready:
+        stop_server(name, folder)
+        process.wait()
+        why = "ended at once" if has_ended else f"did not answer within {seconds:.0f} s"
+        raise EtaError(f"{name} {why}", remedy=f"read {log}")
     process.returncode = 0  # it outlives us on purpose: no warning that nobody waited for it
     return server
 
@@ -130,8 +134,10 @@ def start_server(
 def stop_server(name: str, folder: Path) -> bool:
     """End the server and the processes it has started; return whether there was one."""
     server = find_server(name, folder)
-    if server is not None and (process := _process(server)) is not None:
-        _end([process, *process.children(recursive=True)])
+    if server is not None:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(server.pid)
+            _end([process, *process.children(recursive=True)])
     (folder / _STATE).unlink(missing_ok=True)
     return server is not None
 
@@ -145,17 +151,3 @@ def _end(processes: list[psutil.Process]) -> None:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(alive, timeout=STOP_SECONDS)
-
-
-def _process(server: Server) -> psutil.Process | None:
-    with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(server.pid)
-        if process.create_time() == server.started_at:
-            return process
-    return None
-
-
-def _write_state(folder: Path, server: Server) -> None:
-    partial = folder / f"{_STATE}.{os.getpid()}"
-    partial.write_text(json.dumps(asdict(server), indent=2), encoding="utf-8")
-    partial.replace(folder / _STATE)

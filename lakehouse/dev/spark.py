@@ -23,6 +23,7 @@ from lakehouse.settings import LakeSettings
 from lakehouse.spark.runtime import prepare_environment
 from lakehouse.spark.scratch import hold_scratch
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 
 Kind = Literal["connect", "thrift"]
 
@@ -50,7 +51,6 @@ def start_spark(settings: LakeSettings, kind: Kind = "connect", port: int | None
     `EtaError` when Java or the jars cannot be had, the port is taken, or the server does not
     answer. A lake on S3 must have no other Spark, on no machine.
     """
-    from lakehouse.storage.tables import ensure_tables
 
     folder = settings.dev_dir / NAMES[kind]
     if (running := find_server(NAMES[kind], folder)) is not None:
@@ -85,7 +85,6 @@ def become_spark(settings: LakeSettings, kind: Kind, host: str, port: int) -> No
 
     It has no authentication of its own: `host` must be reachable for those alone who may do all.
     """
-    from lakehouse.storage.tables import ensure_tables
 
     environment = _environment(settings)
     ensure_tables(Lake(settings))

@@ -22,6 +22,7 @@ from lakehouse.contracts.tables import (
 )
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
+from lakehouse.waiting import retry_times
 
 PROPERTY: Final = "eta.suppression"
 FENCED: Final[tuple[TableSpec, ...]] = (*RAW_TABLES.values(), RAW_QUARANTINE, OPS_REPLAY_OUTCOMES)
@@ -39,16 +40,13 @@ def raise_fence(lake: Lake) -> None:
 
 
 def _mark(lake: Lake, spec: TableSpec) -> None:
-    for _ in range(TRIES):
-        try:
-            lake.table(spec).alter.set_table_properties(
-                {PROPERTY: token_hex(8)}, raise_if_not_exists=False
-            )
-        except CommitFailedError as error:
-            failure = error
-        else:
-            return
-    raise EtaError(
+    def mark() -> None:
+        lake.table(spec).alter.set_table_properties(
+            {PROPERTY: token_hex(8)}, raise_if_not_exists=False
+        )
+
+    failed = EtaError(
         f"{spec.full_name} could not be marked: other writers were always faster",
         remedy="nothing is lost; the next `eta privacy work` tries again",
-    ) from failure
+    )
+    retry_times(mark, CommitFailedError, TRIES, failed=failed)

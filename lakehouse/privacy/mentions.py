@@ -25,6 +25,7 @@ from lakehouse.privacy.raw_tables import PLACE, TRIES, RowSearch, delete_found, 
 from lakehouse.privacy.rewriting import Mask, Rewritten, find_rows, take_out
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.quarantine import Quarantine
+from lakehouse.waiting import retry_times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,26 +64,27 @@ def redact_mentions(lake: Lake, people: People) -> Rewritten:
 
 def _redact(lake: Lake, spec: TableSpec, columns: Sequence[str], people: People) -> Rewritten:
     patterns, search = people.patterns, _search(spec, columns, people)
-    for _ in range(TRIES):
+
+    def redact() -> Rewritten:
         table = lake.table(spec)
         matches = find_rows(table, people.tenant_id, search.columns, search.find)
         if not matches:
             return Rewritten()
-        try:
-            return take_out(
-                table,
-                spec,
-                people.tenant_id,
-                matches,
-                {},
-                lambda rows: _redacted(rows, columns, patterns),
-            )
-        except CommitFailedError as error:
-            failure = error  # a compaction or an expiry came in between
-    raise EtaError(
+        return take_out(
+            table,
+            spec,
+            people.tenant_id,
+            matches,
+            {},
+            lambda rows: _redacted(rows, columns, patterns),
+        )
+
+    failed = EtaError(
         f"rows of {spec.full_name} could not be redacted: its files kept being rewritten",
         remedy="nothing is lost; the next `eta privacy work` tries again",
-    ) from failure
+    )
+    # a compaction or an expiry may come in between
+    return retry_times(redact, CommitFailedError, TRIES, failed=failed)
 
 
 def _search(spec: TableSpec, columns: Sequence[str], people: People) -> RowSearch:

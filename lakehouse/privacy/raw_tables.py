@@ -39,6 +39,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import query
 from lakehouse.storage.quarantine import Quarantine
 from lakehouse.storage.removals import ERASED, Removal, forget_undone, record_removals
+from lakehouse.waiting import retry_times
 
 if TYPE_CHECKING:
     from lakehouse.control.erasure_subjects import Subject
@@ -188,7 +189,7 @@ def _delete_alone(
     search: RowSearch,
     stored: pl.DataFrame | None,
 ) -> Rewritten:
-    for _ in range(TRIES):
+    def delete() -> Rewritten:
         table = lake.table(spec)
         matches = find_rows(table, people.tenant_id, search.columns, search.find)
         if not matches:
@@ -201,14 +202,14 @@ def _delete_alone(
         )
         known = found if stored is None else found.join(stored, on=stored.columns, how="semi")
         transactions = _note(lake, spec, people, known, now)
-        try:
-            return take_out(table, spec, people.tenant_id, matches, transactions)
-        except CommitFailedError as error:
-            failure = error  # a compaction or an expiry came in between
-    raise EtaError(
+        return take_out(table, spec, people.tenant_id, matches, transactions)
+
+    failed = EtaError(
         f"rows could not be deleted from {spec.full_name}: its files kept being rewritten",
         remedy="nothing is lost; the next `eta privacy work` tries again",
-    ) from failure
+    )
+    # a compaction or an expiry may come in between
+    return retry_times(delete, CommitFailedError, TRIES, failed=failed)
 
 
 def _note(

@@ -28,6 +28,7 @@ from lakehouse.storage.data_quality import quality_rows, read_marker
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import COUNTS, query
 from lakehouse.storage.staging import commit_files
+from lakehouse.waiting import retry_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,15 +65,15 @@ def refresh(
     """
     if tenant_id is not None:
         check_tenant_id(tenant_id)
-    for _ in range(_TRIES):
-        try:
-            return _Measurement(lake, run_id, tenant_id, clock()).append()
-        except CommitFailedError as error:
-            failure = error  # another process measured meanwhile: what it read is not to be read
-    raise EtaError(
+
+    def measure() -> pl.DataFrame:  # what another process has read meanwhile is not to be read
+        return _Measurement(lake, run_id, tenant_id, clock()).append()
+
+    failed = EtaError(
         "quality could not be measured: other processes measured at the same time",
         remedy="run `eta quality refresh` again",
-    ) from failure
+    )
+    return retry_times(measure, CommitFailedError, _TRIES, failed=failed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from lakehouse.storage.maintenance import live_files
 from lakehouse.storage.removals import EXPIRED, forget_undone, record_removal
 from lakehouse.storage.staging import DataFile, commit_files
 from lakehouse.storage.stores import table_filesystem
+from lakehouse.waiting import retry_times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +114,8 @@ def _expire(
     dry_run: bool,
 ) -> Expired | None:
     removal_id = f"{EXPIRED}:{spec.full_name}:{tenant_id}:{before.isoformat()}:{randbits(32):08x}"
-    for _ in range(TRIES):
+
+    def expire() -> Expired | None:
         table = lake.table(spec)
         files = _files_before(table, tenant_id, before)
         if not files:
@@ -140,12 +142,14 @@ def _expire(
             commit_files(table, spec, [], transaction, removed=files, data_change=False)
         except CommitFailedError:  # an erasure or a merge has replaced one of the files
             forget_undone(lake, spec, now)
-            continue
+            raise
         return gone
-    raise EtaError(
+
+    failed = EtaError(
         f"{spec.full_name} is being rewritten all the time, so nothing could expire",
         remedy="run `eta retention expire` again later; nothing was half removed",
     )
+    return retry_times(expire, CommitFailedError, TRIES, failed=failed)
 
 
 def _files_before(table: DeltaTable, tenant_id: str, before: date) -> list[DataFile]:

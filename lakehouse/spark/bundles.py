@@ -17,6 +17,7 @@ from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.jars import run_ivy
 from lakehouse.spark.java import find_java_home, find_spark_home
+from lakehouse.storage.whole_files import whole_folder
 
 _HERE: Final = Path(__file__).parent
 
@@ -89,9 +90,8 @@ def _verify(files: Path, wanted: dict[str, str]) -> None:
 
 def _enter(files: Path, folder: Path) -> None:
     try:
-        shutil.copytree(files, partial := folder.with_name(f"{folder.name}.{os.getpid()}"))
-        partial.rename(folder)
+        with whole_folder(folder) as partial:
+            shutil.copytree(files, partial, dirs_exist_ok=True)
     except OSError:
-        shutil.rmtree(partial, ignore_errors=True)
         if not folder.is_dir():  # else another process was faster
             raise

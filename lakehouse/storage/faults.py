@@ -33,7 +33,7 @@ _OS_ERROR: Final = re.compile(r"\(os error (\d+)\)")
 class StorageError(EtaError):
     """The storage cannot take or give rows now; whoever sends again stores nothing twice."""
 
-    retry_after: int = RETRY_SECONDS
+    retry_after = RETRY_SECONDS
 
 
 class TableUnavailableError(StorageError):

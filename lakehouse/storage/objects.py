@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from secrets import token_hex
 from typing import Protocol
 
 import pyarrow.fs as pafs
 
-from lakehouse.storage.durable import sync_file, sync_folder
+from lakehouse.storage.whole_files import write_whole
 
 
 class ObjectFolder(Protocol):
@@ -66,15 +65,7 @@ class LocalFolder:
         """See `ObjectFolder.write`."""
         target = self._root / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{token_hex(4)}")
-        try:
-            with partial.open("xb") as file:
-                file.write(content)
-            sync_file(partial)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-        sync_folder(target.parent)
+        write_whole(target, content, sync=True)
 
     def delete(self, name: str) -> None:
         """See `ObjectFolder.delete`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -15,6 +14,7 @@ from lakehouse.contracts.strict_json import StrictJsonError, loads
 from lakehouse.errors import EtaError
 from lakehouse.storage.quarantine import OWN_COLUMNS, place_of
 from lakehouse.storage.spreadsheet import neutral
+from lakehouse.storage.whole_files import whole_file
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,28 +28,23 @@ def export_rows(pieces: Iterable[pl.DataFrame], target: Path) -> int:
     with too many or too few fields keeps those it has, and bytes that are no text stay as they
     are. Raises `EtaError` when the rows come from files with different columns.
     """
-    partial = target.with_name(target.name + ".part")
     columns: tuple[str, ...] | None = None
     count = 0
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(
-            descriptor, "w", encoding="utf-8", errors="surrogateescape", newline=""
-        ) as file:
-            writer = csv.writer(file, lineterminator="\n")
-            for rows in pieces:
-                for row in rows.iter_rows(named=True):
-                    layout = SourceLayout.from_text(row["layout"])
-                    if columns is None:
-                        columns = layout.columns
-                        writer.writerow([*OWN_COLUMNS, *map(neutral, columns)])
-                    elif columns != layout.columns:
-                        raise _different_columns()
-                    writer.writerow([neutral(cell) for cell in _record(row, layout)])
-                    count += 1
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        whole_file(target, mode=0o600) as partial,
+        partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        for rows in pieces:
+            for row in rows.iter_rows(named=True):
+                layout = SourceLayout.from_text(row["layout"])
+                if columns is None:
+                    columns = layout.columns
+                    writer.writerow([*OWN_COLUMNS, *map(neutral, columns)])
+                elif columns != layout.columns:
+                    raise _different_columns()
+                writer.writerow([neutral(cell) for cell in _record(row, layout)])
+                count += 1
     return count
 
 

@@ -16,6 +16,7 @@ from lakehouse.storage.damage import Damage, DamagedError, damaged_files, torn_e
 from lakehouse.storage.durable import LOG, sync_folder
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.staging import DataFile, commit_files
+from lakehouse.waiting import retry_times
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -63,7 +64,8 @@ def _without_torn_entry(lake: Lake, spec: TableSpec, error: DamagedError) -> Del
 
 def _take_out(lake: Lake, spec: TableSpec, damage: list[Damage]) -> None:
     names = {one.file for one in damage}
-    for _ in range(TRIES):
+
+    def take_out() -> None:
         table = lake.intact(spec)
         adds = table.get_add_actions(flatten=True)
         rows = zip(
@@ -78,13 +80,10 @@ def _take_out(lake: Lake, spec: TableSpec, damage: list[Damage]) -> None:
             for path, size, tenant, day in rows
             if path in names
         ]
-        try:
-            commit_files(table, spec, (), {}, removed=removed)
-        except CommitFailedError as error:
-            failure = error
-        else:
-            return
-    raise EtaError(
+        commit_files(table, spec, (), {}, removed=removed)
+
+    failed = EtaError(
         f"{spec.full_name} could not be repaired: other writers were always faster",
         remedy="stop the service, then run the command again",
-    ) from failure
+    )
+    retry_times(take_out, CommitFailedError, TRIES, failed=failed)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lakehouse.storage.whole_files import write_whole
+
 
 def stamp(moment: datetime) -> str:
     """Return how the names of a moment's reports begin."""
@@ -15,9 +17,7 @@ def stamp(moment: datetime) -> str:
 def write_report_file(path: Path, document: Mapping[str, Any]) -> None:
     """Write a report, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, json.dumps(document, indent=2) + "\n")
 
 
 def newest_report_files(folder: Path, *, since: datetime, limit: int) -> list[Path]:

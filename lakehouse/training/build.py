@@ -97,48 +97,56 @@ def run_dbt(
     """Run a dbt command of this project without its console output; return dbt's own result.
 
     In production, whatever schema somebody's own dbt works in (`ETA_DBT_SCHEMA`), or in `schema`.
-    Raises `EtaError` when dbt could not run at all.
+    A command that writes takes the lock of the models unless the job that runs it has it. Raises
+    `EtaError` when dbt could not run at all, `RunLocked` while another run goes on.
     """
     from dbt.cli.main import dbtRunner
 
-    from lakehouse.training.targets import writing_models
+    from lakehouse.training.writing import handing_over, writing_models
 
-    project = str(settings.project)
-    command = [
-        *("--log-level", "none", "--log-level-file", "info"),
-        *arguments,
-        *("--project-dir", project, "--profiles-dir", project),
-    ]
-    is_writing = arguments[0] in COMMANDS_THAT_WRITE
-    lock = writing_models(settings) if is_writing else contextlib.nullcontext()
+    command = ["--log-level", "none", "--log-level-file", "info", *arguments]
+    writes = arguments[0] in COMMANDS_THAT_WRITE
     with (
-        lock,
-        contextlib.chdir(project),
-        _in_schema(schema),
-    ):  # dbt writes its log and target folders here
+        writing_models(settings) if writes else contextlib.nullcontext(),
+        handing_over(settings.model_copy(update={"dbt_schema": schema})),
+        _environment(dbt_environment(settings) | {SCHEMA_VARIABLE: schema}),
+        contextlib.chdir(settings.project),  # selectors of paths begin here
+    ):
         outcome = dbtRunner(callbacks=list(callbacks)).invoke(command)
     if outcome.exception is not None:
         if isinstance(outcome.exception, EtaError):
             raise outcome.exception
         raise EtaError(
             f"dbt could not run: {_first_lines(str(outcome.exception))}",
-            remedy=f"read {settings.project / 'logs' / 'dbt.log'}, or run dbt yourself",
+            remedy=f"read {settings.dbt_log_dir / 'dbt.log'}, or run dbt yourself",
         )
     return outcome
 
 
+def dbt_environment(settings: LakeSettings) -> dict[str, str]:
+    """The variables by which dbt, wherever it runs, finds the models and where it may write."""
+    project = str(settings.project)
+    return {
+        "DBT_PROJECT_DIR": project,
+        "DBT_PROFILES_DIR": project,
+        "DBT_TARGET_PATH": str(settings.dbt_target_dir.absolute()),
+        "DBT_LOG_PATH": str(settings.dbt_log_dir.absolute()),
+    }
+
+
 @contextlib.contextmanager
-def _in_schema(schema: str) -> Iterator[None]:
-    """Have dbt, which reads its profile's variables from this process, work in a schema."""
-    before = os.environ.get(SCHEMA_VARIABLE)
-    os.environ[SCHEMA_VARIABLE] = schema
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process, which dbt and its profile read, in this block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[SCHEMA_VARIABLE]
-        else:
-            os.environ[SCHEMA_VARIABLE] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _listen(

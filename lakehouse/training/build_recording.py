@@ -22,14 +22,14 @@ RECORDED: Final = frozenset({"build", "run", "test", "retry"})
 _log = logging.getLogger(__name__)
 
 
-def record_build(command: str, variables: Mapping[str, Any]) -> None:
+def record_build(settings: LakeSettings, command: str, variables: Mapping[str, Any]) -> None:
     """Have the rest of this dbt command written to a report once it is over.
 
     dbt drops its listeners between two commands of one process.
     """
     from dbt_common.events.event_manager_client import add_callback_to_manager
 
-    add_callback_to_manager(recorder(LakeSettings(), command, variables, datetime.now(UTC)))
+    add_callback_to_manager(recorder(settings, command, variables, datetime.now(UTC)))
 
 
 def recorder(

@@ -6,13 +6,13 @@ to table, past what is only text.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.whole_files import write_whole
 from lakehouse.training.build import ON_REQUEST, run_dbt
 
 PROFILE: Final = "eta"
@@ -37,7 +37,7 @@ _KEPT: Final = (
 
 def graph_path(settings: LakeSettings) -> Path:
     """Where the graph is written and where the DAGs look for it."""
-    return settings.project / "target" / "dags" / "manifest.json"
+    return settings.checkout / "target" / "dags" / "manifest.json"
 
 
 def write_graph(settings: LakeSettings) -> Path:
@@ -46,15 +46,13 @@ def write_graph(settings: LakeSettings) -> Path:
     dbt's own parse stays in `target/`, where the tasks take it from instead of parsing again.
     Raises `EtaError` when dbt cannot parse, or when a test belongs to no one model.
     """
+    path = graph_path(settings)
     outcome = run_dbt(settings, ["parse", "--profile", PROFILE, "--target", settings.spark_target])
     if not outcome.success:
         raise EtaError("dbt could not parse the project", remedy="run `dbt parse` to see why")
     graph = contract(outcome.result.to_dict())
-    path = graph_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(graph, sort_keys=True, default=str), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, json.dumps(graph, sort_keys=True, default=str))
     return path
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, Final
 
 import polars as pl
 
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.whole_files import whole_file
 from lakehouse.training.manifest import TRAINING_DATA, Manifest
 from lakehouse.training.rows import tenant_batches
 
@@ -55,9 +55,8 @@ def plot_training_sets(lake: Lake, manifests: Sequence[Manifest], path: Path) ->
             _plot_labels(labels, manifest)
             _plot_comparison(comparison, counts)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{token_hex(4)}")
-        figure.savefig(partial, format="png", dpi=110)
-    partial.replace(path)
+        with whole_file(path) as partial:
+            figure.savefig(partial, format="png", dpi=110)
     return path
 
 

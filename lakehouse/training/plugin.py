@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from lakehouse.storage.lake import Lake
-
 PROJECT_NAME: Final = "eta"
 COMMANDS_WITHOUT_SPARK: Final = frozenset({"clean", "deps", "init", "list", "ls", "parse", "serve"})
 """dbt commands that ask no database anything, by dbt's own names."""
@@ -22,19 +20,21 @@ def prepare_command(project_name: str) -> None:
     flags = get_flags()
     if project_name != PROJECT_NAME or flags.WHICH in COMMANDS_WITHOUT_SPARK:
         return
-    from lakehouse.settings import PRODUCTION, LakeSettings
+    from lakehouse.settings import PRODUCTION
     from lakehouse.spark.replace_on import teach_dbt_sessions
+    from lakehouse.storage.lake import Lake
     from lakehouse.training.build import COMMANDS_THAT_WRITE
     from lakehouse.training.build_recording import RECORDED, record_build
     from lakehouse.training.targets import hand_over_lake, prepare_target
+    from lakehouse.training.writing import given_settings
 
-    settings = LakeSettings()
+    settings = given_settings()
     lake = Lake(settings)
     lake.restrict()
     if flags.WHICH in RECORDED and settings.dbt_schema == PRODUCTION:
-        record_build(flags.WHICH, flags.VARS or {})
+        record_build(settings, flags.WHICH, flags.VARS or {})
 
     teach_dbt_sessions()
     target = flags.TARGET or os.environ.get("DBT_TARGET") or "dev"
-    prepare_target(target, is_writing=flags.WHICH in COMMANDS_THAT_WRITE)
+    prepare_target(settings, target, writes=flags.WHICH in COMMANDS_THAT_WRITE)
     hand_over_lake(lake, target)

@@ -1,4 +1,4 @@
-"""From new rows to published training sets: build, check, publish. No console in here.
+"""From built tables to published training sets: check, publish. No console in here.
 
 The gate comes in from outside, as the quality checks are another part of the library. It is asked
 about the tenants whose training set changed, once for all of them, and never when none did.
@@ -57,25 +57,6 @@ class Published:
         return not self.refused
 
 
-def prepare(
-    settings: LakeSettings,
-    build: Callable[[], object],
-    gate: Gate | None,
-    clock: Callable[[], datetime],
-    *,
-    tenant_id: str | None = None,
-    on_step: Callable[[str], None] = lambda _: None,
-) -> Published:
-    """Run `build`, which raises when it fails, then publish what changed and passed the gate.
-
-    Only `tenant_id` if it is given. A tenant that does not pass keeps its current snapshot; the
-    others are published. Safe to repeat: unchanged content makes no new snapshot. Raises
-    `EtaError` when the tables do not agree or another run changed them in between.
-    """
-    build()
-    return publish_changed(settings, gate, clock, tenant_id=tenant_id, on_step=on_step)
-
-
 def publish_changed(
     settings: LakeSettings,
     gate: Gate | None,
@@ -84,7 +65,12 @@ def publish_changed(
     tenant_id: str | None = None,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Published:
-    """Publish the tenants whose training set is not their current snapshot and passes the gate."""
+    """Publish the tenants whose training set is not their current snapshot and passes the gate.
+
+    Only `tenant_id` if it is given. A tenant that does not pass keeps its current snapshot; the
+    others are published. Safe to repeat: unchanged content makes no new snapshot. Raises
+    `EtaError` when the tables do not agree or another run changed them in between.
+    """
     lake = Lake(settings)
     changed, unchanged = compare_with_current(settings, clock(), tenant_id)
     if not changed:

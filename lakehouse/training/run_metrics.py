@@ -3,7 +3,6 @@
 A run is over when somebody looks, so nothing can be scraped from it. No label names a tenant.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -12,6 +11,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from lakehouse.control.runs import FINAL_RUN_STATES, INTERRUPTED, ModelRun
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.whole_files import write_whole
 from lakehouse.training.run_steps import LATE, PUBLICATION, ROWS
 
 RUN_GAUGES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
@@ -53,9 +53,7 @@ def write_metrics(lake: Lake, runs: Sequence[ModelRun]) -> Path:
     """Write `{home}/metrics/eta_runs.prom`, whole or not at all; return its path."""
     path = lake.home / "metrics" / "eta_runs.prom"
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}")  # not .prom: a collector must not read it
-    partial.write_text(exposition(runs), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, exposition(runs))  # a collector never reads a part of it
     return path
 
 

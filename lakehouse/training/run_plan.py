@@ -15,8 +15,6 @@ from lakehouse.storage.lake import Lake
 from lakehouse.training.build import ON_REQUEST, run_dbt
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lakehouse.settings import LakeSettings
 
 _MARK: Final = "eta plan "
@@ -79,7 +77,7 @@ def plan_run(
             *(("--select", *select) if select else ("--exclude", ON_REQUEST)),
             *(["--full-refresh"] if full_refresh else []),
             # other variables would have the next run parse the project again
-            *("--target-path", str(_target_folder(settings) / "plan")),
+            *("--target-path", str(settings.dbt_target_dir / "plan")),
             *("--vars", json.dumps({**wanted, "eta_plan": True}, sort_keys=True)),
         ],
         callbacks=[receive],
@@ -92,10 +90,6 @@ def plan_run(
         )
     seconds = _seconds_by_mode(Lake(settings))
     return [_model_plan(document, seconds) for document in found]
-
-
-def _target_folder(settings: LakeSettings) -> Path:
-    return settings.dbt_target_path or settings.project / "target"
 
 
 def _model_plan(

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse.cli.erasing import DbtModels
 from lakehouse.control.database import ControlDatabase
 from lakehouse.errors import EtaError
+from lakehouse.jobs.erase import DbtModels
 from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.verify import search
 from lakehouse.privacy.worker import Worker

@@ -41,11 +41,12 @@ def built(package: str, folder: Path) -> Path:
     return wheel
 
 
-def installed(wheel: Path, package: str, folder: Path) -> Path:
+def installed(wheel: Path, package: str, folder: Path, *, extra: str | None = None) -> Path:
     """The interpreter of a new environment with the wheel and what it asks for, as locked."""
     locked, environment = folder / "pylock.toml", folder / "venv"
     export = ("export", "--frozen", "--package", package, "--no-dev", "--no-emit-workspace")
-    uv(*export, "--format", "pylock.toml", "--output-file", locked)
+    chosen = ("--extra", extra) if extra else ()
+    uv(*export, *chosen, "--format", "pylock.toml", "--output-file", locked)
     uv("venv", "--python", sys.executable, environment)
     python = environment / "bin" / "python"
     install = ("pip", "install", "--python", python)

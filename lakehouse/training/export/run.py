@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from secrets import token_hex
 
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.whole_files import whole_folder
 from lakehouse.training.export.base import ExportWriter, markdown_table
 from lakehouse.training.manifest import EvaluationManifest, Manifest
 from lakehouse.training.snapshots import to_json
@@ -49,21 +47,10 @@ def export_snapshot(
     if destination.exists():
         raise _exists(destination)
     destination.parent.mkdir(parents=True, exist_ok=True)
-    partial = destination.with_name(f".{destination.name}.{token_hex(4)}")
-    partial.mkdir()
-    try:
+    with whole_folder(destination) as partial:
         _write(lake, manifest, kind, partial, on_rows)
-        try:
-            partial.rename(destination)
-        except OSError as error:
-            raise _exists(destination) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    handle = os.open(destination.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        if destination.exists():  # somebody else's export was faster
+            raise _exists(destination)
 
 
 def _write(

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from lakehouse.cli import publishing
+from lakehouse.cli import building
 from lakehouse.cli.main import app
+from lakehouse.jobs import prepare
 from lakehouse.settings import LakeSettings
 from lakehouse.training.publish import publish
 from tests.support.lake import NOON
@@ -117,8 +118,8 @@ def test_prepare_publishes_who_passes_and_ends_with_1_for_who_does_not(
         failures = {"failures": [{"sentence": "globex has too few rows"}]}
         return {name: Verdict(name == "acme", failures) for name in tenants}
 
-    monkeypatch.setattr(publishing, "build_with_progress", lambda *_, **__: None)
-    monkeypatch.setattr(publishing, "run_gate", gate)
+    monkeypatch.setattr(building, "build_with_progress", lambda *_, **__: None)
+    monkeypatch.setattr(prepare, "run_gate", gate)
     result = eta("prepare")
     assert result.exit_code == 1
     assert "globex: NOT published" in result.stderr

@@ -1,5 +1,6 @@
 """One run writes at a time, and no dead run stands in the way for long; on every backend."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -87,11 +88,11 @@ def test_a_scheduled_run_outlives_the_process_of_a_step(
     database.run_lock.hold("scheduled")
 
 
-def test_this_process_keeps_its_lock_under_one_id(database: ControlDatabase) -> None:
+def test_a_process_has_the_lock_under_one_id(database: ControlDatabase) -> None:
+    """What a job calls takes no lock of its own: `training.writing`."""
     with database.run_lock.kept("prepare", is_of_process=True):
-        assert not database.run_lock.hold("its dbt", is_of_process=True)
-        with database.run_lock.kept("its dbt", is_of_process=True):
-            pass
+        with pytest.raises(RunLocked, match=rf"'prepare' \(process {os.getpid()} on "):
+            database.run_lock.hold("its dbt", is_of_process=True)
         holder = database.run_lock.holder()
         assert holder is not None
         assert holder.run_id == "prepare"
@@ -105,11 +106,10 @@ def test_long_work_renews_the_lock(
     renewed = threading.Event()
     held = run_lock.RunLock.hold
 
-    def hold(self: run_lock.RunLock, run_id: str, **how: bool) -> bool:
-        done = held(self, run_id, **how)
+    def hold(self: run_lock.RunLock, run_id: str, **how: bool) -> None:
+        held(self, run_id, **how)
         if threading.current_thread() is not threading.main_thread():
             renewed.set()
-        return done
 
     monkeypatch.setattr(run_lock.RunLock, "hold", hold)
     with database.run_lock.kept("first"):

@@ -67,7 +67,7 @@ def test_one_that_never_answers_is_ended(tmp_path: Path) -> None:
 
 def test_a_process_that_got_the_number_since_is_left_alone(tmp_path: Path) -> None:
     me = psutil.Process()
-    state = {"name": "web", "pid": me.pid, "started_at": 1.0, "addresses": {}, "log": "log"}
+    state = {"name": "web", "pid": me.pid, "started": "1", "addresses": {}, "log": "log"}
     (tmp_path / "server.json").write_text(json.dumps(state))
 
     assert find_server("web", tmp_path) is None

@@ -43,7 +43,7 @@ def test_what_does_not_run_has_a_status_of_its_own(settings: LakeSettings) -> No
 
 
 def test_airflow_listens_on_this_machine_alone(settings: LakeSettings, tmp_path: Path) -> None:
-    spark = Server("spark", 1, 0.0, {"remote": "sc://127.0.0.1:1"}, "")
+    spark = Server("spark", 1, "0", {"remote": "sc://127.0.0.1:1"}, "")
     found = airflow_environment(settings, tmp_path, 8085, 3, spark)
     assert found["AIRFLOW__API__HOST"] == "127.0.0.1"
     assert found["AIRFLOW__CORE__PARALLELISM"] == "3"

@@ -108,7 +108,8 @@ def test_every_command_exists(page: Path) -> None:
                 break
             command = command.commands[words.pop(0)]
         known = {opt for one in command.params for opt in (*one.opts, *one.secondary_opts)}
-        if not hasattr(command, "commands"):
+        is_end = not hasattr(command, "commands")
+        if is_end and not command.context_settings:  # those of `eta dbt` are dbt's
             used = {word.split("=")[0] for word in words if re.match(r"--[a-z]", word)}
             wrong += [f"{line} ({option})" for option in used - known - {"--help"}]
     assert wrong == []

@@ -14,7 +14,8 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path) -> list[str]:
     """The targets for which a Spark was asked, in dbt commands on this project."""
     asked: list[str] = []
     monkeypatch.setattr(
-        "lakehouse.training.targets.prepare_target", lambda name, **how: asked.append(name)
+        "lakehouse.training.targets.prepare_target",
+        lambda settings, name, **how: asked.append(name),
     )
     monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
     monkeypatch.setenv("DBT_LOG_PATH", str(tmp_path / "logs"))
@@ -54,7 +55,8 @@ def test_spark_is_for_commands_that_ask_it_something(
     monkeypatch.setattr("lakehouse.training.targets.hand_over_lake", lambda *given: None)
     recorded: list[str] = []
     monkeypatch.setattr(
-        "lakehouse.training.build_recording.record_build", lambda name, given: recorded.append(name)
+        "lakehouse.training.build_recording.record_build",
+        lambda settings, name, given: recorded.append(name),
     )
     plugin.prepare_command("somebody_elses")
     assert started == []

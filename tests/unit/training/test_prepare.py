@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from lakehouse.errors import EtaError
+from lakehouse.jobs.prepare import prepare
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
-from lakehouse.training.prepare import Published, Verdict, prepare, publish_changed
+from lakehouse.training.prepare import Published, Verdict, publish_changed
 from lakehouse.training.publish import current_snapshot, published_tenants
+from lakehouse.training.run_parameters import RunParameters
 from tests.support.lake import NOON
 from tests.support.training import examples, write_training_tables
 
@@ -121,9 +123,9 @@ def test_data_that_changes_while_it_is_checked_is_not_published(settings: LakeSe
 def test_a_failed_build_publishes_nothing(settings: LakeSettings) -> None:
     write_training_tables(settings, {"acme": examples(5)})
 
-    def build() -> None:
+    def build(settings: LakeSettings, **how: object) -> None:
         raise EtaError("the build failed", remedy="correct it")
 
     with pytest.raises(EtaError, match="build failed"):
-        prepare(settings, build, FakeGate(), lambda: NOON)
+        prepare(settings, RunParameters(), build=build)
     assert published_tenants(Lake(settings)) == []

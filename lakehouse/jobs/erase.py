@@ -1,14 +1,33 @@
-"""What an erasure needs of dbt and of published snapshots, for the command that carries it out."""
+"""Carries out erasures: the worker of `privacy`, with the models run in this process."""
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from lakehouse.control.database import ControlDatabase
 from lakehouse.errors import EtaError
+from lakehouse.privacy.worker import Progress, Worker
+from lakehouse.quality.gate import run_gate
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
+from lakehouse.training.build import ON_REQUEST, run_dbt
+from lakehouse.training.prepare import publish_changed
+from lakehouse.training.withdrawal import withdraw_broken
+from lakehouse.training.writing import writing_models
+
+
+def erase(
+    settings: LakeSettings,
+    database: ControlDatabase,
+    tenant_id: str | None = None,
+    *,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> list[Progress]:
+    """Carry out open erasures, of one tenant or of all, as far as possible; see `Worker`."""
+    worker = Worker(settings, database, DbtModels(), lambda: datetime.now(UTC), on_step)
+    return worker.work(tenant_id)
 
 
 class DbtModels:
@@ -17,13 +36,9 @@ class DbtModels:
     @contextmanager
     def locked(self, settings: LakeSettings) -> Iterator[None]:
         """Hold the lock of the models; raises `RunLocked` while a run goes on."""
-        from lakehouse.control.opening import existing_database
-
-        with existing_database(settings) as database:
-            assert database is not None, "there is no erasure without a control database"
-            with database.run_lock.kept(f"erasure in process {os.getpid()}", is_of_process=True):
-                yield
-                _end_session()
+        with writing_models(settings, f"erasure in process {os.getpid()}"):
+            yield
+            _end_session()
 
     def delete(
         self, settings: LakeSettings, tenant_id: str, tables: Sequence[str], subjects: str
@@ -34,20 +49,16 @@ class DbtModels:
 
     def run(self, settings: LakeSettings) -> None:
         """Bring every model up to date; their tests are a matter of the next run."""
-        from lakehouse.training.build import ON_REQUEST
 
         _run(settings, "run", "--exclude", ON_REQUEST)
 
     def withdraw(self, settings: LakeSettings, tenant_id: str, now: datetime) -> list[str]:
         """Withdraw published snapshots that cannot be read any more."""
-        from lakehouse.training.withdrawal import withdraw_broken
 
         return withdraw_broken(Lake(settings), tenant_id, now)
 
     def publish(self, settings: LakeSettings, tenant_id: str) -> str | None:
         """Publish the tenant's training set anew if it passes the gate; return why not, if not."""
-        from lakehouse.quality.gate import run_gate
-        from lakehouse.training.prepare import publish_changed
 
         try:
             done = publish_changed(
@@ -68,7 +79,6 @@ def _end_session() -> None:
 
 
 def _run(settings: LakeSettings, *arguments: str) -> None:
-    from lakehouse.training.build import run_dbt
 
     outcome = run_dbt(settings, arguments)
     if not outcome.success:

@@ -1,0 +1,123 @@
+"""From new rows to published training sets in one process: build, check, publish, measure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from secrets import token_hex
+from typing import Any, Protocol
+
+from lakehouse.control.database import ControlDatabase
+from lakehouse.errors import EtaError
+from lakehouse.extras import has_extra, how_to_install
+from lakehouse.jobs.measure import measure_afterwards
+from lakehouse.quality.gate import run_gate
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
+from lakehouse.training.build import BuildResult, NodeEvent, build
+from lakehouse.training.lake_state import table_versions
+from lakehouse.training.prepare import Gate, Published, publish_changed
+from lakehouse.training.run_parameters import RunParameters
+from lakehouse.training.run_steps import VERSIONS, end, note_publication
+from lakehouse.training.writing import writing_models
+
+
+class Build(Protocol):
+    """What builds and tests the models: `build_models`, or one that shows how far it is."""
+
+    def __call__(
+        self,
+        settings: LakeSettings,
+        *,
+        tenant_id: str | None = None,
+        full_refresh: bool = False,
+        variables: Mapping[str, Any] | None = None,
+        select: Sequence[str] = (),
+    ) -> object:
+        """Raise `EtaError` when a model or a test fails."""
+        ...
+
+
+def build_models(
+    settings: LakeSettings,
+    *,
+    tenant_id: str | None = None,
+    full_refresh: bool = False,
+    variables: Mapping[str, Any] | None = None,
+    select: Sequence[str] = (),
+    on_event: Callable[[NodeEvent], None] = lambda _: None,
+    on_count: Callable[[int], None] = lambda _: None,
+) -> BuildResult:
+    """Build and test the models; raises `EtaError` naming the first failures."""
+    result = build(
+        settings,
+        tenant_id=tenant_id,
+        full_refresh=full_refresh,
+        variables=variables,
+        select=select,
+        on_event=on_event,
+        on_count=on_count,
+    )
+    if not result.is_success:
+        raise EtaError(
+            "the build failed: " + "; ".join(result.failures[:3]),
+            remedy="run `dbt build` where you ran this, or read "
+            f"{settings.dbt_log_dir / 'dbt.log'}",
+        )
+    return result
+
+
+def prepare(
+    settings: LakeSettings,
+    parameters: RunParameters,
+    *,
+    is_strict: bool = False,
+    build: Build = build_models,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Published:
+    """Build, check and publish as one recorded run, under one lock; then measure quality.
+
+    Strict: a table that would be recomputed as a whole without a request fails the build. A tenant
+    that does not pass the checks keeps its current snapshot, the others are published; where the
+    extra `quality` is not installed all are, and `on_step` is told so. Safe to repeat. Raises
+    `RunLocked` while another run goes on, `EtaError` when the build fails.
+    """
+    run_id = f"eta prepare {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {token_hex(3)}"
+    variables = {**parameters.variables, **({"strict": True} if is_strict else {})}
+    with (
+        closing(ControlDatabase.open(settings.control_url)) as database,
+        writing_models(settings, run_id, database),
+    ):
+        database.runs.start(run_id, parameters.given)
+        database.runs.note(run_id, VERSIONS, table_versions(Lake(settings)))
+        is_success = False
+        try:
+            build(
+                settings,
+                tenant_id=parameters.tenant_id,
+                full_refresh=parameters.full_refresh,
+                variables=variables,
+            )
+            published = publish_changed(
+                settings,
+                _gate(on_step),
+                lambda: datetime.now(UTC),
+                tenant_id=parameters.tenant_id,
+                on_step=on_step,
+            )
+            note_publication(database, run_id, published)
+            is_success = True
+        finally:
+            end(settings, database, run_id, is_success=is_success)
+    measure_afterwards(settings, on_step=on_step)
+    return published
+
+
+def _gate(on_step: Callable[[str], None]) -> Gate | None:
+    """The quality gate; none where its checks are not installed, which is told."""
+    if has_extra("quality"):
+        return run_gate
+    on_step(
+        "NOT CHECKED: Soda's checks are not installed, so training sets are published unchecked "
+        f"(`gate: null` in their manifests); for them: {how_to_install('quality')}"
+    )
+    return None
