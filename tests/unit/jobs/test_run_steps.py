@@ -75,7 +75,10 @@ def test_a_run_in_steps(settings: LakeSettings, asked: list[dict[str, Any]]) -> 
     assert (settings.home_dir / "metrics" / "eta_runs.prom").is_file()
 
 
-def test_another_run_waits_and_is_told_for_whom(settings: LakeSettings) -> None:
+def test_another_run_waits_and_is_told_for_whom(
+    settings: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_steps, "_POLL_SECONDS", 0.01)
     database = ControlDatabase.open(settings.control_url)
     database.run_lock.hold("somebody's")
     try:
