@@ -37,7 +37,7 @@ def _options() -> argparse.Namespace:
 
 def _replay(options: argparse.Namespace) -> dict[str, object]:
     # polars and arrow read their settings when they are imported, so not before now.
-    from ingest_service.rereading import read_edited
+    from ingest_service.readers.quarantined import read_edited
     from ingest_service.wiring import replay
     from lakehouse.settings import LakeSettings
 

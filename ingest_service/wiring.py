@@ -15,25 +15,25 @@ from ingest_service.api.small_body import BodyReader, Rooms
 from ingest_service.clock import RisingClock
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
-from ingest_service.events.group_commit import GroupCommitWriter, GroupLimits
-from ingest_service.events.parsing import EventLimits
-from ingest_service.events.quotas import QuotaKeeper
-from ingest_service.events.writer import EventWriter
 from ingest_service.housekeeping import Housekeeper, Task
 from ingest_service.metrics import ServiceMetrics
 from ingest_service.quality import QualityDesk
+from ingest_service.readers.events.parsing import EventLimits
+from ingest_service.readers.quarantined import EditedRows
 from ingest_service.readiness import Readiness
-from ingest_service.replaying import ReplayedBatch, Replayer, ReplayOrder
-from ingest_service.rereading import EditedRows
-from ingest_service.service import IngestService
 from ingest_service.settings import ServiceSettings
 from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
-from ingest_service.spool import Spool
+from ingest_service.sources.events.group_commit import GroupCommitWriter, GroupLimits
+from ingest_service.sources.events.quotas import QuotaKeeper
+from ingest_service.sources.events.writer import EventWriter
+from ingest_service.sources.ingest import IngestService
+from ingest_service.sources.replay import ReplayedBatch, Replayer, ReplayOrder
+from ingest_service.sources.uploads.quotas import UploadQuotas
+from ingest_service.sources.uploads.spool import Spool
+from ingest_service.sources.webhooks.inbox import Inbox
 from ingest_service.stored import StoredLookup
-from ingest_service.upload_quotas import UploadQuotas
-from ingest_service.webhooks.inbox import Inbox
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
 from lakehouse.privacy.export import open_export
 from lakehouse.privacy.known import stored_identifiers
@@ -103,7 +103,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         metrics.observe,
     )
     if settings.events_through == "kafka":
-        from ingest_service.events.queue_writer import QueueWriter
+        from ingest_service.sources.events.queue_writer import QueueWriter
 
         writer = QueueWriter(lambda: _producer(lake), writer, control.tenant_settings)
     keeper = Housekeeper(tasks)

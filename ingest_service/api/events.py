@@ -26,17 +26,17 @@ from ingest_service.api.idempotency import (
 from ingest_service.api.parameters import check_parameters
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
-from ingest_service.events.outcomes import EventStatus
-from ingest_service.events.parsing import (
+from ingest_service.readers.events.parsing import (
     BadEventsError,
     EventLimits,
     TooLargeError,
     parse_events,
 )
-from ingest_service.events.plain import plain_body
-from ingest_service.events.rows import EventTexts
-from ingest_service.events.writer import EventRequest, Written
-from ingest_service.json_files.rows import JsonColumns, RowTexts, texts_of
+from ingest_service.readers.events.plain import plain_body
+from ingest_service.readers.events.rows import EventTexts
+from ingest_service.readers.json.rows import JsonColumns, RowTexts, texts_of
+from ingest_service.sources.events.outcomes import EventStatus
+from ingest_service.sources.events.writer import EventRequest, Written
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.control.database import ANSWER_KIND, ApiKey, IdempotencyKey, Work
 from lakehouse.errors import EtaError

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ingest_service.report import IngestReport
+from ingest_service.pipeline.report import IngestReport
 from lakehouse.control.database import Job
 
 

@@ -17,10 +17,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest_service.api.budgets import NoRoomError
-from ingest_service.events.quotas import QuotaError
-from ingest_service.events.writer import BehindError
 from ingest_service.metrics import ServiceMetrics
-from ingest_service.spool import SpoolQuotaError
+from ingest_service.sources.events.quotas import QuotaError
+from ingest_service.sources.events.writer import BehindError
+from ingest_service.sources.uploads.spool import SpoolQuotaError
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.control.database import (
     IdempotencyKeyReused,

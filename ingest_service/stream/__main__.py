@@ -52,9 +52,9 @@ def _options() -> argparse.Namespace:
 
 def _consume(options: argparse.Namespace, stop: Event) -> int:
     # polars and arrow read their settings when they are imported, so not before now.
-    from ingest_service.stream.sink import StreamHaltError
-    from ingest_service.stream.status import HALTED as IS_HALTED
-    from ingest_service.stream.wiring import build_consumer
+    from ingest_service.sources.kafka.sink import StreamHaltError
+    from ingest_service.sources.kafka.status import HALTED as IS_HALTED
+    from ingest_service.sources.kafka.wiring import build_consumer
     from lakehouse.settings import LakeSettings
 
     settings = StreamSettings()

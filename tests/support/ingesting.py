@@ -6,11 +6,11 @@ from typing import Any
 
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows, NoHistory
-from ingest_service.report import IngestReport
-from ingest_service.service import IngestService
+from ingest_service.pipeline.report import IngestReport
 from ingest_service.sinks.base import Sink
 from ingest_service.sinks.delta import DeltaSink
-from ingest_service.upload import FileUpload, Watch, unwatched
+from ingest_service.sources.ingest import IngestService
+from ingest_service.sources.uploads.upload import FileUpload, Watch, unwatched
 from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings

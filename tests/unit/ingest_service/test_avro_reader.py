@@ -10,7 +10,7 @@ import pytest
 from schema_registry.client import schema
 from schema_registry.client.errors import ClientError
 
-from ingest_service.stream.avro import (
+from ingest_service.readers.avro import (
     AWAY_SECONDS,
     UNKNOWN_SECONDS,
     AvroReader,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest_service.rows import quarantine_rows
+from ingest_service.pipeline.rows import quarantine_rows
 from ingest_service.sinks import delta
 from ingest_service.sinks.base import BatchKey, Counts
 from ingest_service.sinks.delta import DeltaSink

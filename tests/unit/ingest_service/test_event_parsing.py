@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_service.events.parsing import (
+from ingest_service.readers.events.parsing import (
     BadEventsError,
     EventLimits,
     TooLargeError,
     parse_events,
 )
-from ingest_service.events.quick import quick_texts
-from ingest_service.json_files.rows import JsonColumns, RowTexts, texts_of
+from ingest_service.readers.events.quick import quick_texts
+from ingest_service.readers.json.rows import JsonColumns, RowTexts, texts_of
 from lakehouse.contracts.fields import FIELDS
 from lakehouse.contracts.tenant import DataType, SourceMapping
 

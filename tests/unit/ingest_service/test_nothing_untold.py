@@ -19,15 +19,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest_service.dedupe.window import DedupeWindows, NoHistory
-from ingest_service.events.outcomes import told_of
-from ingest_service.events.parsing import EventLimits, parse_events
-from ingest_service.events.plain import plain_body
-from ingest_service.events.quick import quick_texts
-from ingest_service.events.rows import EventRows, EventTexts
-from ingest_service.json_files.rows import JsonColumns, texts_of
-from ingest_service.service import IngestService
+from ingest_service.readers.events.parsing import EventLimits, parse_events
+from ingest_service.readers.events.plain import plain_body
+from ingest_service.readers.events.quick import quick_texts
+from ingest_service.readers.events.rows import EventRows, EventTexts
+from ingest_service.readers.json.rows import JsonColumns, texts_of
 from ingest_service.sinks.memory import MemorySink
-from ingest_service.upload import FileUpload, RowsOrder
+from ingest_service.sources.events.outcomes import told_of
+from ingest_service.sources.ingest import IngestService
+from ingest_service.sources.uploads.upload import FileUpload, RowsOrder
 from lakehouse.contracts.fields import CONTEXT_FIELDS, FIELDS, ContractField, FieldKind
 from lakehouse.contracts.tenant import (
     DataType,

@@ -16,17 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_service.events.parsing import EventLimits, parse_events
-from ingest_service.events.plain import plain_body, read_together
-from ingest_service.events.quick import quick_texts
-from ingest_service.events.rows import EventRows
-from ingest_service.json_files.rows import JsonColumns, joined, texts_of
-from ingest_service.rereading import read_edited
+from ingest_service.readers.events.parsing import EventLimits, parse_events
+from ingest_service.readers.events.plain import plain_body, read_together
+from ingest_service.readers.events.quick import quick_texts
+from ingest_service.readers.events.rows import EventRows
+from ingest_service.readers.json.rows import JsonColumns, joined, texts_of
+from ingest_service.readers.quarantined import read_edited
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.memory import MemorySink
-from ingest_service.stream.positions import PartitionBatch
-from ingest_service.stream.sink import Bounds
-from ingest_service.webhooks.adapters import rows_of
+from ingest_service.sources.kafka.positions import PartitionBatch
+from ingest_service.sources.kafka.sink import Bounds
+from ingest_service.sources.webhooks.adapters import rows_of
 from lakehouse.contracts.fields import CARRIED_FIELDS
 from lakehouse.contracts.order import arrival
 from lakehouse.contracts.tables import ITEMS, RAW_ITEMS, SENT_FIELDS

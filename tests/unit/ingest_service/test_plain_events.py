@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from ingest_service.batch import Judged
 from ingest_service.dedupe.window import Verdict
-from ingest_service.events.outcomes import EventResults, EventStatus, told_of
-from ingest_service.events.plain import PlainBody, plain_body, read_together
-from ingest_service.events.rows import EventRows
-from ingest_service.json_files.rows import JsonColumns, joined
+from ingest_service.pipeline.batch import Judged
+from ingest_service.readers.events.plain import PlainBody, plain_body, read_together
+from ingest_service.readers.events.rows import EventRows
+from ingest_service.readers.json.rows import JsonColumns, joined
+from ingest_service.sources.events.outcomes import EventResults, EventStatus, told_of
 from lakehouse.contracts.tenant import DataType, SourceMapping
 from lakehouse.contracts.validator import REASON_SCHEMA
 from tests.unit.ingest_service.test_event_parsing import (

@@ -8,10 +8,10 @@ import pytest
 
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
-from ingest_service.replaying import ReplayedBatch, Replayer, ReplayOrder
-from ingest_service.rereading import read_edited
+from ingest_service.readers.quarantined import read_edited
 from ingest_service.sinks import delta
 from ingest_service.sinks.delta import DeltaSink
+from ingest_service.sources.replay import ReplayedBatch, Replayer, ReplayOrder
 from lakehouse.contracts.tables import OPS_REPLAY_OUTCOMES, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import OnError, SourceMapping, TenantSettings
 from lakehouse.errors import EtaError

@@ -14,14 +14,20 @@ from hypothesis import strategies as st
 
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
+from ingest_service.readers.avro import AvroReader
+from ingest_service.readers.messages import MessageReader
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
-from ingest_service.stream.avro import AvroReader
+from ingest_service.sources.kafka.intake import Intake, Prepared
+from ingest_service.sources.kafka.positions import PartitionBatch
+from ingest_service.sources.kafka.sink import (
+    Assignment,
+    Bounds,
+    FencedError,
+    StreamHaltError,
+    StreamSink,
+)
 from ingest_service.stream.encoding import AvroEncoder
-from ingest_service.stream.intake import Intake, Prepared
-from ingest_service.stream.positions import PartitionBatch
-from ingest_service.stream.reading import MessageReader
-from ingest_service.stream.sink import Assignment, Bounds, FencedError, StreamHaltError, StreamSink
 from lakehouse.contracts.avro_schemas import avro_schema
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import DataType, TenantSettings

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from ingest_service.rows import quarantine_rows
+from ingest_service.pipeline.rows import quarantine_rows
 from ingest_service.sinks.base import BatchKey, Counts
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.layout import SourceLayout

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ingest_service.rows import quarantine_rows
+from ingest_service.pipeline.rows import quarantine_rows
 from ingest_service.sinks.base import BatchKey, Counts
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.cli.main import app

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_service.rereading import read_edited
+from ingest_service.readers.quarantined import read_edited
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.quarantine import OWN_COLUMNS

@@ -1,0 +1,85 @@
+"""Where messages stand: as columns of the tables, and as parts of a micro-batch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+from kafka import TopicPartition
+
+from ingest_service.pipeline.rows import line_refs
+from ingest_service.readers.messages import Position
+from ingest_service.sources.kafka.sink import Assignment
+
+OFFSET_DIGITS: Final = 19
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionBatch:
+    """Messages of one feed, in their order (Kafka's records), and where it is read on.
+
+    `after` lies behind the last message, and behind what is none: markers of transactions,
+    messages of aborted ones, and what compaction took.
+    """
+
+    assignment: Assignment
+    records: Sequence[Any]
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Where the rows of a group stand, as columns of the tables."""
+
+    parts: npt.NDArray[np.int64]
+    refs: pl.Series
+    batch_ids: Mapping[int, str]
+    owners: Mapping[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, places: Sequence[Position], parts: Sequence[PartitionBatch], tenant_id: str
+    ) -> "Positions":
+        """Return those of a tenant's messages."""
+        numbers = np.fromiter((place.part for place in places), np.int64, len(places))
+        offsets = np.fromiter((place.offset for place in places), np.int64, len(places))
+        refs = pl.repeat("", len(places), eager=True)
+        used = [int(number) for number in np.unique(numbers)]
+        for number in used:
+            partition = parts[number].assignment.feed.partition
+            unit = f"{partition.topic}:{partition.number}"
+            mine = np.flatnonzero(numbers == number)
+            found = pl.Series(line_refs(offsets[mine], unit, OFFSET_DIGITS))
+            refs = found if len(used) == 1 else refs.scatter(mine, found)
+        ids = {number: batch_id_of(parts[number], tenant_id) for number in used}
+        owners = {number: parts[number].assignment.epoch for number in used}
+        return cls(numbers, refs, ids, owners)
+
+    def columns(self, rows: pl.Series) -> tuple[pa.Array, pa.Array]:
+        """Return `source_ref` and `batch_id` of these rows."""
+        refs = self.refs.gather(rows).to_arrow(compat_level=pl.CompatLevel.oldest())
+        numbers = self.parts[rows.to_numpy()]
+        known = sorted(self.batch_ids)
+        indices = np.searchsorted(known, numbers).astype(np.int32)
+        texts = pl.Series([self.batch_ids[number] for number in known])
+        names = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
+        keys = pl.Series(indices).to_arrow()
+        return refs.cast(pa.string()), pa.DictionaryArray.from_arrays(keys, names)
+
+    def epochs(self, rows: pl.Series) -> list[int]:
+        """Return the numbers of the take-overs under which these rows are written."""
+        return [self.owners[int(number)] for number in self.parts[rows.to_numpy()]]
+
+
+def batch_id_of(part: PartitionBatch, tenant_id: str) -> str:
+    """Return the id of the tenant's messages among these."""
+    return part.assignment.feed.batch_id(part.assignment.offset, tenant_id)
+
+
+def topic_partition(assignment: Assignment) -> TopicPartition:
+    """Return the assignment's partition as Kafka's client names it."""
+    partition = assignment.feed.partition
+    return TopicPartition(partition.topic, partition.number)

@@ -1,0 +1,126 @@
+"""What was taken in and how its tenant wants it read: a file, or rows that are in memory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ingest_service.readers.csv.encoding import Encoding
+from lakehouse.contracts.tenant import (
+    DataType,
+    FileFormat,
+    OnError,
+    SourceMapping,
+    TenantSettings,
+)
+
+
+class Order(Protocol):
+    """What a batch has to know of what it stores, wherever its rows come from.
+
+    `source` is what the tables call that. `mapping_name`: rows in quarantine keep it.
+    """
+
+    @property
+    def tenant_id(self) -> str:
+        """Whose rows they are."""
+        ...
+
+    @property
+    def data_type(self) -> DataType:
+        """What they are."""
+        ...
+
+    @property
+    def mapping(self) -> SourceMapping:
+        """How their columns become fields."""
+        ...
+
+    @property
+    def mapping_name(self) -> str:
+        """What the tenant calls the mapping."""
+        ...
+
+    @property
+    def settings(self) -> TenantSettings:
+        """What the tenant has decided."""
+        ...
+
+    @property
+    def batch_id(self) -> str:
+        """Unique in the lake."""
+        ...
+
+    @property
+    def on_error(self) -> OnError:
+        """What a wrong row does to the others."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """What the tables call the way it came."""
+        ...
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether nothing is to be stored."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RowsOrder:
+    """Rows in memory: wrong ones are kept aside, the others stored; see `Order`."""
+
+    tenant_id: str
+    data_type: DataType
+    mapping: SourceMapping
+    mapping_name: str
+    settings: TenantSettings
+    batch_id: str
+    source: str
+    on_error: OnError = OnError.QUARANTINE
+    is_dry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileUpload:
+    """A file on disk and what is to become of its rows.
+
+    `mapping_name` is what the tenant calls the mapping: rows in quarantine keep it.
+    `encoding` and `delimiter` go before the mapping's; `declared_charset`, the request's, comes
+    after both. `expects_damage`: records that are not
+    UTF-8 are wrong rows. `is_dry`: nothing is stored. `is_repeat`: an earlier attempt may have
+    stored the batch.
+    """
+
+    path: Path
+    tenant_id: str
+    data_type: DataType
+    mapping: SourceMapping
+    settings: TenantSettings
+    batch_id: str
+    on_error: OnError = OnError.REJECT
+    mapping_name: str = "default"
+    format: FileFormat = FileFormat.CSV
+    encoding: str | Encoding | None = None
+    delimiter: str | None = None
+    declared_charset: str | None = None
+    expects_damage: bool = False
+    is_dry: bool = False
+    is_repeat: bool = False
+
+    @property
+    def source(self) -> str:
+        """What the file is written in."""
+        return self.format.value
+
+
+class Watch(Protocol):
+    """Is told how far a file is; may raise to stop the reading."""
+
+    def __call__(self, bytes_read: int, rows: int) -> None:
+        """Take note of bytes of the file and rows that have been read."""
+        ...
+
+
+def unwatched(bytes_read: int, rows: int) -> None:
+    """Take no note."""
