@@ -23,7 +23,7 @@ from ingest_service.readers.events.parsing import (
 from ingest_service.readers.events.plain import PlainBody, plain_body, read_together
 from ingest_service.readers.events.quick import quick_texts
 from ingest_service.readers.json.rows import JsonColumns, RowTexts, joined, texts_of
-from ingest_service.readers.opening import open_rows
+from ingest_service.sources.uploads.opening import open_rows
 from ingest_service.sources.uploads.upload import FileUpload
 from ingest_service.sources.webhooks.adapters import rows_of
 from ingest_service.sources.webhooks.signatures import BadSignatureError, verified

@@ -3,14 +3,11 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 
-from ingest_service.sinks.base import Counts
-
-if TYPE_CHECKING:
-    from ingest_service.readers.base import FileReading
+from ingest_service.pipeline.counts import Counts
 
 KEPT_FINDINGS: Final = 1_000
 
@@ -82,6 +79,23 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True)
+class FileReading:
+    """How a file was read; confidence from 0 to 1.
+
+    `…_from`: `given` by the upload or the mapping, `mark` (the file's byte order mark), `declared`
+    (the request's charset), `sep_line` (the file's first line) or `detected`. A JSON file
+    has no delimiter.
+    """
+
+    encoding: str
+    encoding_confidence: float = 1.0
+    encoding_from: str = "detected"
+    delimiter: str | None = None
+    delimiter_confidence: float | None = None
+    delimiter_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class IngestReport:
     """The outcome of one upload.
 
@@ -96,5 +110,5 @@ class IngestReport:
     is_stored: bool
     errors: Findings
     warnings: Findings
-    reading: "FileReading | None" = None
+    reading: FileReading | None = None
     is_dry: bool = False

@@ -1,42 +1,35 @@
 """Contract columns as table rows: provenance added, in the table's order."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from ingest_service.pipeline.counts import Counts
 from ingest_service.sinks.base import BatchKey
 from lakehouse.contracts.fields import CONTEXT_FIELDS
 from lakehouse.contracts.identity import placed_ids
 from lakehouse.contracts.layout import SourceLayout
-from lakehouse.contracts.tables import OPS_REPLAY_OUTCOMES, RAW_QUARANTINE, TableSpec
+from lakehouse.contracts.tables import (
+    OPS_INGEST_LEDGER,
+    OPS_REPLAY_OUTCOMES,
+    RAW_QUARANTINE,
+    TableSpec,
+)
 
 SCHEMA_VERSION: Final = 1
 """Version of the contract that quarantined rows were refused by."""
 
 _REASONS: Final = pl.List(pl.Struct(dict.fromkeys(("code", "field", "message"), pl.String)))
-_DIGITS: Final = 10
 
-SINK_COLUMNS: Final = ("tenant_id", "ingest_date", "attempt")
+PARTITION: Final = ("tenant_id", "ingest_date")
+SINK_COLUMNS: Final = (*PARTITION, "attempt")
 """What the sink adds: the partition, and which attempt at the batch wrote a row."""
-
-
-def line_refs(lines: npt.NDArray[np.int64], unit: str = "line", digits: int = _DIGITS) -> pa.Array:
-    """Where rows stood in a file (`line:0000000042`), written so that text order is file order."""
-    head = f"{unit}:".encode()
-    width = len(head) + digits
-    text = np.empty((len(lines), width), dtype=np.uint8)
-    text[:, : len(head)] = np.frombuffer(head, dtype=np.uint8)
-    rest = lines.astype(np.int64)
-    for place in range(width - 1, len(head) - 1, -1):
-        rest, digit = np.divmod(rest, 10)
-        text[:, place] = digit + ord("0")
-    offsets = np.arange(0, (len(lines) + 1) * width, width, dtype=np.int32)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
-    return pa.Array.from_buffers(pa.string(), len(lines), buffers)
+LEDGER_REF: Final = "ledger"
 
 
 def raw_rows(
@@ -44,17 +37,13 @@ def raw_rows(
     accepted: pl.DataFrame,
     refs: pa.Array,
     batch: BatchKey,
-    batch_ids: pa.Array | None = None,
-    known_at: pa.Array | None = None,
+    others: Mapping[str, pa.Array] = MappingProxyType({}),
 ) -> pa.Table:
     """Return accepted rows as the raw table has them, without what the sink adds.
 
-    `batch_ids` are those of rows that are not all of one batch, `known_at` the times of rows that
-    did not all become known with it.
+    `others`: columns in the place of what all rows of a batch share, its id or its time.
     """
-    given = {"source_ref": refs, "batch_id": batch_ids, "known_at": known_at}
-    given = {name: column for name, column in given.items() if column is not None}
-    return _table(spec, accepted, given, batch)
+    return _table(spec, accepted, {**others, "source_ref": refs}, batch)
 
 
 def with_places(rows: pl.DataFrame, is_state: pl.Series | None, refs: pa.Array) -> pl.DataFrame:
@@ -66,16 +55,16 @@ def with_places(rows: pl.DataFrame, is_state: pl.Series | None, refs: pa.Array) 
 
 def quarantine_rows(
     batch: BatchKey,
-    raw: list[bytes],
+    raw: Sequence[bytes],
     refs: pa.Array,
     reasons: pl.Series | list[list[dict[str, str]]],
     layout: SourceLayout,
-    batch_ids: pa.Array | None = None,
+    others: Mapping[str, pa.Array] = MappingProxyType({}),
 ) -> pa.Table:
     """Return refused rows as the quarantine has them; the arguments are in the rows' order.
 
     `raw` holds their bytes in the layout's encoding, `reasons` per row a list of
-    `code, field, message`.
+    `code, field, message`; `others`: see `raw_rows`.
     """
     frame = pl.DataFrame(
         {
@@ -85,11 +74,12 @@ def quarantine_rows(
         }
     )
     columns = {
+        **others,
         "data_type": _constant(batch.data_type.value, len(raw)),
         "reasons": frame["reasons"].to_arrow(compat_level=pl.CompatLevel.oldest()),
         "source_ref": refs,
         "layout": _constant(layout.to_text(), len(raw)),
-    } | ({} if batch_ids is None else {"batch_id": batch_ids})
+    }
     return _table(RAW_QUARANTINE, frame, columns, batch)
 
 
@@ -115,8 +105,28 @@ def outcome_rows(
     return _table(OPS_REPLAY_OUTCOMES, frame, columns, batch)
 
 
+def ledger_rows(entries: Sequence[tuple[BatchKey, int, Counts]]) -> pa.Table:
+    """Return what became of batches as the ledger has it: of each the attempt and its counts."""
+    rows = [
+        {
+            "data_type": batch.data_type.value,
+            "replay": batch.replay,
+            "attempt": attempt,
+            **asdict(counts),
+            "known_at": batch.known_at,
+            "source": batch.source,
+            "batch_id": batch.batch_id,
+            "source_ref": LEDGER_REF,
+        }
+        for batch, attempt, counts in entries
+    ]
+    names = [name for name in OPS_INGEST_LEDGER.schema.names if name not in PARTITION]
+    frame = pl.DataFrame(rows, schema_overrides={"replay": pl.Int32}).select(names)
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
 def _table(
-    spec: TableSpec, frame: pl.DataFrame, given: dict[str, pa.Array], batch: BatchKey
+    spec: TableSpec, frame: pl.DataFrame, given: Mapping[str, pa.Array], batch: BatchKey
 ) -> pa.Table:
     """Put columns of `frame`, `given` ones and the batch's own into the table's order.
 

@@ -1,31 +1,25 @@
-"""From a file to a committed batch: validate, suppress, dedupe, store. Knows no HTTP.
-
-Rows flow through in chunks, each forgotten once written, so memory does not depend on the file.
-"""
+"""Files, and rows in memory, through the pipeline into the lake. Knows no HTTP."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
-from typing import Final
 
 from ingest_service.dedupe.turns import Turn
-from ingest_service.dedupe.window import BatchSession, DedupeWindows, History
-from ingest_service.pipeline.batch import BatchRun, Judged, second_reading, unheard
+from ingest_service.dedupe.window import DedupeWindows, History
+from ingest_service.pipeline.batch import BatchPipeline, Result
 from ingest_service.pipeline.report import Findings, IngestReport
+from ingest_service.pipeline.runner import BatchRunner, StartOverError
 from ingest_service.readers.base import RowFile
 from ingest_service.readers.csv.encoding import NotUtf8Error
 from ingest_service.readers.csv.reader import CHUNK_BYTES
-from ingest_service.readers.opening import open_rows
-from ingest_service.sinks.base import BatchKey, Counts, OutdatedError, Sink
-from ingest_service.sinks.dry import DryBatch
+from ingest_service.sinks.base import BatchKey, Sink
+from ingest_service.sources.reading import BatchRun
+from ingest_service.sources.uploads.opening import open_rows, second_reading
 from ingest_service.sources.uploads.upload import FileUpload, Order, RowsOrder, Watch, unwatched
 from lakehouse.contracts.tenant import DataType
-from lakehouse.errors import EtaError
-from lakehouse.privacy.suppression import SuppressionList, is_unchanged
+from lakehouse.privacy.suppression import SuppressionList
 from lakehouse.storage.findings import KINDS, FindingsStore, FindingsWriter, Kind
-
-MAX_ATTEMPTS: Final = 5
 
 
 class IngestService:
@@ -42,9 +36,8 @@ class IngestService:
         findings: FindingsStore | None = None,
     ) -> None:
         self._sink = sink
-        self._history = history
         self._windows = windows
-        self._suppression = suppression
+        self._runner = BatchRunner(sink, history, windows, suppression)
         self._clock = clock
         self._chunk_bytes = chunk_bytes
         self._findings = findings
@@ -64,17 +57,29 @@ class IngestService:
         """
         if upload.is_repeat and (known := self._known(upload)) is not None:
             return known
-        events = self._windows.of(upload.tenant_id, upload.data_type)
-        with events.batch(self._history, upload.tenant_id, upload.data_type) as session:
-            for _ in range(MAX_ATTEMPTS):
-                try:
-                    report = self._attempt(upload, session, watch)
-                except NotUtf8Error as fault:
-                    upload = second_reading(upload, fault)
-                    continue
-                if report is not None:
-                    return report
-        raise _list_kept_changing()
+        runs: list[BatchRun] = []
+
+        def read(batch: BatchPipeline) -> bool:
+            nonlocal upload
+            kept_whole = self._writer(upload)
+            run = BatchRun(upload, batch, kept_whole)
+            try:
+                run.read(open_rows(upload, self._chunk_bytes), watch)
+                if kept_whole is not None:
+                    kept_whole.finish()
+            except BaseException as error:
+                if kept_whole is not None:
+                    kept_whole.discard()
+                if not isinstance(error, NotUtf8Error):
+                    raise
+                upload = second_reading(upload, error)
+                raise StartOverError from error
+            runs.append(run)
+            return not (run.is_refused or upload.is_dry)
+
+        new_key = partial(self._key, upload)
+        self._runner.run(upload.tenant_id, upload.data_type, new_key, read, is_dry=upload.is_dry)
+        return self._report(upload, runs[-1])
 
     def turn(self, tenant_id: str, data_type: DataType) -> AbstractContextManager[Turn]:
         """Queue for a tenant's window, as every batch does; see `ingest_rows`."""
@@ -82,74 +87,38 @@ class IngestService:
 
     def ingest_rows(
         self, order: RowsOrder, rows: Callable[[], RowFile], turn: Turn | None = None
-    ) -> tuple[IngestReport, list[Judged]]:
-        """Store the good rows and keep the others aside; what was judged of each is in order.
+    ) -> tuple[IngestReport, list[Result]]:
+        """Store the good rows and keep the others aside; what became of each is in order.
 
         As `ingest` does, but for findings: those of rows in memory are the caller's to keep.
         `rows` is called once per attempt; the order's batch id must have been made for this call.
         With a `turn` that has come the call waits for no other batch of the tenant.
         Raises `FileRefusedError` for a mapping that cannot be used.
         """
-        events = turn.events if turn else self._windows.of(order.tenant_id, order.data_type)
-        with events.batch(self._history, order.tenant_id, order.data_type, turn) as session:
-            for _ in range(MAX_ATTEMPTS):
-                judged: list[Judged] = []
-                found = self._run(order, session, rows, unwatched, None, judged.append)
-                if found is not None:
-                    return found, judged
-        raise _list_kept_changing()
+        attempts: list[tuple[BatchRun, list[Result]]] = []
 
-    def _attempt(
-        self, upload: FileUpload, session: BatchSession, watch: Watch
-    ) -> IngestReport | None:
-        kept_whole = self._writer(upload)
-        rows = partial(open_rows, upload, self._chunk_bytes)
-        return self._run(upload, session, rows, watch, kept_whole)
+        def read(batch: BatchPipeline) -> bool:
+            results: list[Result] = []
+            run = BatchRun(order, batch, hear=results.append)
+            run.read(rows(), unwatched)
+            attempts.append((run, results))
+            return True
 
-    def _run(
-        self,
-        upload: Order,
-        session: BatchSession,
-        rows: Callable[[], RowFile],
-        watch: Watch,
-        kept_whole: FindingsWriter | None,
-        hear: Callable[[Judged], None] = unheard,
-    ) -> IngestReport | None:
-        """Run a batch; None when the suppression list changed meanwhile: then nothing is stored."""
-        suppressed = self._suppression.current(upload.tenant_id)
-        is_current = partial(is_unchanged, self._suppression, upload.tenant_id, suppressed)
-        key, window = self._key(upload), session.start()
-        batch = DryBatch() if upload.is_dry else self._sink.begin(key)
-        run = BatchRun(upload, key, batch, window, suppressed, kept_whole, hear)
-        try:
-            run.read(rows(), watch)
-            if kept_whole is not None:
-                kept_whole.finish()
-            if run.is_refused or upload.is_dry:
-                batch.abort()
-                return self._report(upload, run)
-            if batch.commit(run.tally.counts(), is_current):
-                session.publish(window, key.commit_id, run.tally.stored)
-        except OutdatedError:
-            return None
-        except BaseException:
-            batch.abort()
-            if kept_whole is not None:
-                kept_whole.discard()
-            raise
-        return self._report(upload, run)
+        new_key = partial(self._key, order, is_first=True)
+        self._runner.run(order.tenant_id, order.data_type, new_key, read, turn)
+        run, results = attempts[-1]
+        return self._report(order, run), results
 
-    def _report(self, upload: Order, run: BatchRun) -> IngestReport:
-        refused = Counts(run.tally.received, 0, quarantined=run.tally.received)
+    def _report(self, order: Order, run: BatchRun) -> IngestReport:
         return IngestReport(
-            batch_id=upload.batch_id,
-            location=self._sink.location(upload.data_type),
-            counts=refused if run.is_refused else run.tally.counts(),
+            batch_id=order.batch_id,
+            location=self._sink.location(order.data_type),
+            counts=run.counts,
             is_stored=not run.is_refused,
             errors=run.errors,
             warnings=run.warnings,
             reading=run.reading,
-            is_dry=upload.is_dry,
+            is_dry=order.is_dry,
         )
 
     def _known(self, upload: FileUpload) -> IngestReport | None:
@@ -179,19 +148,12 @@ class IngestService:
                 findings.restore(page)
         return findings
 
-    def _key(self, upload: Order) -> BatchKey:
+    def _key(self, order: Order, *, is_first: bool = False) -> BatchKey:
         return BatchKey(
-            upload.tenant_id,
-            upload.data_type,
-            upload.batch_id,
+            order.tenant_id,
+            order.data_type,
+            order.batch_id,
             self._clock(),
-            upload.source,
-            is_first=isinstance(upload, RowsOrder),
+            order.source,
+            is_first=is_first,
         )
-
-
-def _list_kept_changing() -> EtaError:
-    return EtaError(
-        "the list of erased people kept changing while the rows were read",
-        remedy="send them again in a few minutes",
-    )

@@ -12,33 +12,33 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
+import pyarrow as pa
 
-from ingest_service.dedupe.occurrences import Occurrences
-from ingest_service.dedupe.window import BatchSession, BatchWindow, DedupeWindows, History, Verdict
-from ingest_service.pipeline.rows import outcome_rows, raw_rows
+from ingest_service.dedupe.window import DedupeWindows, History
+from ingest_service.pipeline.batch import BatchPipeline, Checked, Rows
+from ingest_service.pipeline.earlier import Earlier
+from ingest_service.pipeline.runner import BatchRunner
 from ingest_service.readers.json.rows import JsonColumns
 from ingest_service.readers.quarantined import EditedRows, reread, without_unsent
-from ingest_service.sinks.base import BatchKey, Counts, OutdatedError, Sink, SinkBatch
-from lakehouse.contracts.identity import fingerprints
+from ingest_service.sinks.base import BatchKey, Sink
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import ReasonCode
-from lakehouse.contracts.tables import RAW_TABLES
 from lakehouse.contracts.tenant import DataType, TenantSettings
-from lakehouse.contracts.validator import Validated, Validator, dated_states
+from lakehouse.contracts.validator import Validator
 from lakehouse.errors import EtaError
-from lakehouse.privacy.suppression import Suppressed, SuppressionList, is_unchanged
+from lakehouse.privacy.records import RecordReader
+from lakehouse.privacy.suppression import SuppressionList
 from lakehouse.storage.ledger import counting, ledger_rows
 from lakehouse.storage.quarantine import ASKED, Quarantine
 
 if TYPE_CHECKING:
     from lakehouse.storage.ledger import OpenTable
 
-MAX_ATTEMPTS: Final = 5
 UNREADABLE: Final = "unreadable"
+"""Counted for a record that cannot be read alone: it needs an edited row."""
 _DOUBTFUL: Final = tuple(
     code.value for code in (ReasonCode.BAD_QUOTE, ReasonCode.BAD_ESCAPE, ReasonCode.RAGGED_ROW)
 )
-"""Counted for a record that cannot be read alone: it needs an edited row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,9 @@ class Replayer:
         suppression: SuppressionList,
         clock: Callable[[], datetime],
     ) -> None:
-        self._sink = sink
         self._table = table
         self._history = history
-        self._windows = windows
-        self._suppression = suppression
+        self._runner = BatchRunner(sink, history, windows, suppression)
         self._clock = clock
 
     def replay(
@@ -127,46 +125,25 @@ class Replayer:
         source: str,
         on_batch: Callable[[BatchKey], None],
     ) -> ReplayedBatch:
-        events = self._windows.of(order.tenant_id, data_type)
-        with events.batch(self._history, order.tenant_id, data_type) as session:
-            for _ in range(MAX_ATTEMPTS):
-                number = self._next_number(order.tenant_id, batch_id)
-                key = BatchKey(order.tenant_id, data_type, batch_id, self._clock(), source, number)
-                on_batch(key)
-                report = self._attempt(order, key, session)
-                if report is not None:
-                    return report
-        raise EtaError(
-            "another replay of the same rows, or an erasure, came in between each time",
-            remedy="replay again when it has ended",
-        )
+        runs: list[_ReplayRun] = []
+        stored = partial(self._history.stored, order.tenant_id, data_type)
 
-    def _attempt(
-        self, order: ReplayOrder, key: BatchKey, session: BatchSession
-    ) -> ReplayedBatch | None:
-        """Replay a batch; None when something came in between: then nothing has changed."""
-        suppressed = self._suppression.current(order.tenant_id)
-        is_current = partial(is_unchanged, self._suppression, order.tenant_id, suppressed)
-        window = session.start()
-        batch = self._sink.begin(key)
-        stored = partial(self._history.stored, order.tenant_id, key.data_type)
-        run = _ReplayRun(order, key, batch, window, suppressed, stored)
-        try:
-            quarantine = Quarantine(self._table, order.tenant_id, key.batch_id, asked=ASKED)
+        def new_key() -> BatchKey:
+            number = self._next_number(order.tenant_id, batch_id)
+            key = BatchKey(order.tenant_id, data_type, batch_id, self._clock(), source, number)
+            on_batch(key)
+            return key
+
+        def read(batch: BatchPipeline) -> bool:
+            run = _ReplayRun(order, batch, stored)
+            runs.append(run)
+            quarantine = Quarantine(self._table, order.tenant_id, batch_id, asked=ASKED)
             for rows in quarantine.rows():
                 run.take(rows)
-            if not run.resolved:
-                batch.abort()
-                return run.report()
-            if not batch.commit(run.counts(), is_current):
-                return None
-        except OutdatedError:
-            return None
-        except BaseException:
-            batch.abort()
-            raise
-        session.publish(window, key.commit_id)
-        return run.report()
+            return bool(batch.counts.quarantined)
+
+        self._runner.run(order.tenant_id, data_type, new_key, read)
+        return runs[-1].report()
 
     def _next_number(self, tenant_id: str, batch_id: str) -> int:
         """One more than the number of the batch's newest replay."""
@@ -177,50 +154,50 @@ class Replayer:
         return 1 + int(newest) if isinstance(newest, int) else 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where rows stood when they were first received; see `Places`."""
+
+    rows: pl.DataFrame
+    keeps_time: bool
+    """Whether rows stay among those that they were sent with, as states of an item do."""
+
+    def refs(self, rows: pl.Series) -> pa.Array:
+        return self.rows["source_ref"].gather(rows).to_arrow()
+
+    def others(self, rows: pl.Series) -> dict[str, pa.Array]:
+        return (
+            {"known_at": self.rows["known_at"].gather(rows).to_arrow()} if self.keeps_time else {}
+        )
+
+
 class _ReplayRun:
     """One pass over the open rows of a batch."""
 
     def __init__(
         self,
         order: ReplayOrder,
-        key: BatchKey,
-        batch: SinkBatch,
-        window: BatchWindow,
-        suppressed: Suppressed,
+        batch: BatchPipeline,
         stored: Callable[[pl.Series], pl.DataFrame],
     ) -> None:
         self._stored = stored
         self._order = order
-        self._key = key
         self._batch = batch
-        self._window = window
-        self._occurrences = Occurrences(key.data_type)
-        self._suppressed = suppressed
+        self._data_type = batch.key.data_type
         self._validators: dict[tuple[str, tuple[str, ...], bool], Validator] = {}
         self._tried = 0
-        self._outcomes: Counter[str] = Counter()
         self._codes: Counter[str] = Counter()
         self._refusal: str | None = None
 
-    @property
-    def resolved(self) -> int:
-        """How many rows leave the quarantine."""
-        return self._outcomes.total()
-
-    def counts(self) -> Counts:
-        """What the replay changes."""
-        done = self._outcomes
-        return Counts(0, done["stored"], done["duplicate"], -self.resolved, done["suppressed"])
-
     def report(self) -> ReplayedBatch:
         """What became of the rows."""
-        done = self._outcomes
+        done = self._batch.counts
         return ReplayedBatch(
-            self._key.batch_id,
+            self._batch.key.batch_id,
             self._tried,
-            done["stored"],
-            done["duplicate"],
-            done["suppressed"],
+            done.stored,
+            done.duplicate,
+            done.suppressed,
             {code: count for code, count in self._codes.items() if count},
             self._refusal,
         )
@@ -233,11 +210,15 @@ class _ReplayRun:
             layout = SourceLayout.from_text(str(text))
             self._tried += alike.height
             try:
-                self._try(layout, alike)
+                checked = self._check(layout, alike)
             except EtaError as error:  # the mapping cannot read this layout, or is gone
                 self._refusal = error.message
+                continue
+            if checked is not None:
+                refused = self._batch.take(checked).refused
+                self._codes.update(dict(refused["code"].value_counts().iter_rows()))
 
-    def _try(self, layout: SourceLayout, rows: pl.DataFrame) -> None:
+    def _check(self, layout: SourceLayout, rows: pl.DataFrame) -> Checked | None:
         edited = self._order.edited
         if edited is None:
             texts, is_read = reread(layout, rows["raw"].to_list(), lambda: self._asked(layout))
@@ -250,86 +231,33 @@ class _ReplayRun:
                 known, _ = reread(layout, rows["raw"].to_list(), lambda: self._asked(layout))
                 texts = without_unsent(texts, known)
         if not rows.height:
-            return
+            return None
+        earlier = Earlier(
+            rows["known_at"],
+            _has(rows["reasons"], (ReasonCode.CONFLICTING_EVENT.value,)),
+            self._stored,
+            is_edited=edited is not None,
+        )
+        raws = rows["raw"]
+        read = Rows(
+            texts,
+            lambda positions: raws.gather(list(positions)).to_list(),
+            _Places(rows, keeps_time=self._data_type is DataType.ITEMS),
+            layout,
+            earlier=earlier,
+        )
         validator = self._validator(layout, tuple(texts.columns))
-        gone = self._gone(validator, texts, layout)
-        self._resolve(rows["source_ref"].filter(gone), "suppressed")
-        rows, texts = rows.filter(~gone), texts.filter(~gone)
-        self._judge(validator, rows, texts)
+        return self._batch.check(read, validator, self._reader(layout))
 
-    def _judge(self, validator: Validator, rows: pl.DataFrame, texts: pl.DataFrame) -> None:
-        refs = rows["source_ref"]
-        validated = validator.validate(texts, self._key.known_at)
-        validated = dated_states(validated, rows["known_at"])
-        self._codes.update(dict(validated.reasons["code"].value_counts().iter_rows()))
-        accepted, data_type = validated.accepted, self._key.data_type
-        prints = fingerprints(data_type, accepted, validated.payload, validated.is_state)
-        accepted, prints = self._occurrences.apply(accepted, prints, validated.is_state)
-        verdicts = self._verdicts(rows["reasons"].gather(accepted["row"]), prints, validated)
-        places = refs.gather(accepted["row"])
-        is_new = verdicts == Verdict.NEW
-        conflicts = int((verdicts == Verdict.CONFLICT).sum())
-        if conflicts:
-            self._codes[ReasonCode.CONFLICTING_EVENT.value] += conflicts
-        self._resolve(places.filter(verdicts == Verdict.DUPLICATE), "duplicate")
-        self._resolve(places.filter(is_new), "stored")
-        if is_new.any():
-            stored = accepted.filter(is_new)
-            places = places.filter(is_new)
-            known_at = None
-            if data_type is DataType.ITEMS:  # its place among the rows that it was sent with
-                known_at = rows["known_at"].gather(stored["row"]).to_arrow()
-            table = RAW_TABLES[data_type]
-            self._batch.append(
-                raw_rows(table, stored, places.to_arrow(), self._key, known_at=known_at)
-            )
-
-    def _verdicts(
-        self, reasons: pl.Series, prints: pl.DataFrame, validated: Validated
-    ) -> pl.Series:
-        """Return what the rows are beside those that are stored.
-
-        A row that contradicted a stored one still does, though the window may have forgotten that
-        one: all stored rows are asked.
-        """
-        contradicts = _has(reasons, (ReasonCode.CONFLICTING_EVENT.value,))
-        if not contradicts.any():
-            return self._window.judge(prints, validated.is_state)
-        numbered = prints.with_row_index("row")
-        suspects = numbered.filter(contradicts)
-        known = suspects.join(self._stored(suspects["key"]), on="key", suffix="_stored")
-        is_same = (pl.col("payload") == pl.col("payload_stored")).any()
-        verdict = pl.when(is_same).then(Verdict.DUPLICATE).otherwise(Verdict.CONFLICT)
-        judged = known.group_by("row").agg(verdict.cast(pl.UInt8).alias("verdict"))
-        rest = numbered.join(judged, on="row", how="anti", maintain_order="left")
-        is_state = None if validated.is_state is None else validated.is_state.gather(rest["row"])
-        new = self._window.judge(rest.drop("row"), is_state)
-        verdicts = pl.repeat(Verdict.NEW, prints.height, dtype=pl.UInt8, eager=True)
-        verdicts = verdicts.scatter(rest["row"], new)
-        return verdicts.scatter(judged["row"], judged["verdict"])
-
-    def _gone(self, validator: Validator, texts: pl.DataFrame, layout: SourceLayout) -> pl.Series:
-        subjects = validator.subjects(texts)
-        if self._suppressed.is_empty or not subjects:
-            return pl.repeat(value=False, n=texts.height, dtype=pl.Boolean, eager=True)
+    def _reader(self, layout: SourceLayout) -> RecordReader:
         name = self._order.mapping or layout.mapping
-        read_with = layout.model_copy(update={"mapping": name})
         own = {name: self._order.settings.mapping(name)}
-        reader = self._suppressed.readers(own).of(self._key.data_type, read_with)
-        return self._suppressed.matches(subjects, reader.fields)
-
-    def _resolve(self, refs: pl.Series, outcome: str) -> None:
-        if not len(refs):
-            return
-        self._outcomes[outcome] += len(refs)
-        count = len(refs)
-        outcomes = pl.repeat(outcome, count, eager=True)
-        is_edited = pl.repeat(self._order.edited is not None, count, dtype=pl.Boolean, eager=True)
-        self._batch.resolve(outcome_rows(self._key, refs, outcomes, is_edited))
+        read_with = layout.model_copy(update={"mapping": name})
+        return self._batch.suppressed.readers(own).of(self._data_type, read_with)
 
     def _asked(self, layout: SourceLayout) -> JsonColumns:
         mapping = self._order.settings.mapping(self._order.mapping or layout.mapping)
-        return JsonColumns.of(self._key.data_type, mapping)
+        return JsonColumns.of(self._data_type, mapping)
 
     def _validator(self, layout: SourceLayout, columns: tuple[str, ...]) -> Validator:
         name = self._order.mapping or layout.mapping
@@ -339,7 +267,7 @@ class _ReplayRun:
             settings = self._order.settings
             mapping = settings.mapping(name)
             self._validators[key] = Validator(
-                self._key.data_type, mapping, settings, columns, has_named_fields=has_named_fields
+                self._data_type, mapping, settings, columns, has_named_fields=has_named_fields
             )
         return self._validators[key]
 

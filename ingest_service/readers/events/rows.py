@@ -8,11 +8,9 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from ingest_service.pipeline.report import Finding
-from ingest_service.readers.base import FileReading
+from ingest_service.pipeline.report import FileReading
 from ingest_service.readers.events.plain import PlainBody, read_together
-from ingest_service.readers.json.rows import JsonChunk, JsonColumns, RowTexts, joined
-from lakehouse.contracts.layout import SourceLayout
+from ingest_service.readers.json.rows import JsonChunk, JsonColumns, ObjectRows, RowTexts, joined
 
 EventTexts = RowTexts | PlainBody
 """The events of one request, read already or not."""
@@ -23,7 +21,7 @@ def texts_of_events(events: EventTexts) -> RowTexts:
     return events.texts() if isinstance(events, PlainBody) else events
 
 
-class EventRows:
+class EventRows(ObjectRows):
     """Rows in memory, numbered through from 1: their places within the batch. One piece."""
 
     place_unit = "event"
@@ -62,15 +60,3 @@ class EventRows:
     def reading(self) -> FileReading:
         """JSON is UTF-8."""
         return FileReading("utf-8")
-
-    def layout(self, mapping_name: str) -> SourceLayout:
-        """Return what it takes to read one of the events alone."""
-        return SourceLayout(format="json", columns=self.header, mapping=mapping_name)
-
-    def oddities(self, read: Sequence[str]) -> Iterator[Finding]:  # noqa: ARG002
-        """Yield nothing: objects name their fields themselves."""
-        yield from ()
-
-    def ending(self) -> Iterator[Finding]:
-        """Yield nothing."""
-        yield from ()

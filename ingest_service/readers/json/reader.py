@@ -11,12 +11,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from ingest_service.pipeline.report import Finding
-from ingest_service.readers.base import FileReading
+from ingest_service.pipeline.report import FileReading
 from ingest_service.readers.csv.encoding import TextSource
 from ingest_service.readers.json.array import ArrayReader
-from ingest_service.readers.json.rows import JsonChunk, JsonColumns, JsonRecord, chunk_of, record_of
-from lakehouse.contracts.layout import SourceLayout
+from ingest_service.readers.json.rows import (
+    JsonChunk,
+    JsonColumns,
+    JsonRecord,
+    ObjectRows,
+    chunk_of,
+    record_of,
+)
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
 from lakehouse.contracts.strict_json import MAX_BYTES, StrictDecoder
@@ -32,7 +37,7 @@ class _Lines:
     first_line: int
 
 
-class JsonRows:
+class JsonRows(ObjectRows):
     """A JSON file as a `RowFile`: the bytes decide whether it is an array or lines.
 
     UTF-8 with or without a byte order mark, as `TextSource` reads it. `place_unit` says what the
@@ -87,18 +92,6 @@ class JsonRows:
         """Return its encoding."""
         encoding = self._source.encoding
         return FileReading(encoding.name, encoding.confidence, encoding.how)
-
-    def layout(self, mapping_name: str) -> SourceLayout:
-        """Return what a row is, and the names that were asked for."""
-        return SourceLayout(format="json", columns=self.header, mapping=mapping_name)
-
-    def oddities(self, read: Sequence[str]) -> Iterator[Finding]:  # noqa: ARG002
-        """Yield nothing: objects name their fields themselves."""
-        yield from ()
-
-    def ending(self) -> Iterator[Finding]:
-        """Yield nothing: a value that is cut off is no JSON."""
-        yield from ()
 
     def _first_bytes(self) -> bytes:
         """Return the first bytes that are no white space, and go back to the start."""

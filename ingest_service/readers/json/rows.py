@@ -1,17 +1,19 @@
 """JSON values as rows of texts, which is what the validator reads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from ingest_service.pipeline.report import Finding
 from ingest_service.readers.csv.structure import Positions
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.fields import CARRIED_FIELDS, FIELDS, FieldKind
 from lakehouse.contracts.json_rows import is_sent, pick, value_text
-from lakehouse.contracts.mapping import wanted_columns
+from lakehouse.contracts.layout import SourceLayout
+from lakehouse.contracts.mapping import FileRefusedError, wanted_columns
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.strict_json import Parsed, StrictDecoder, StrictJsonError
 from lakehouse.contracts.tenant import DataType, SourceMapping
@@ -56,6 +58,33 @@ class JsonColumns:
         carried = {mapping.columns.get(name, name) for name in CARRIED_FIELDS[data_type]}
         unread = UnreadNames.of(data_type, mapping)
         return cls(names, frozenset(objects), frozenset(carried), unread)
+
+
+class ObjectRows:
+    """What every reader of objects says alike: each of them names its own fields."""
+
+    has_named_fields = True
+    header: tuple[str, ...]
+
+    @property
+    def single(self) -> tuple[str, ...]:
+        """All names: an object with one twice is a wrong row."""
+        return self.header
+
+    def layout(self, mapping_name: str) -> SourceLayout:
+        """Return what it takes to read one of the objects alone."""
+        return SourceLayout(format="json", columns=self.header, mapping=mapping_name)
+
+    def oddities(self, read: Sequence[str]) -> Iterator[Finding]:  # noqa: ARG002
+        """Yield nothing: there is no header."""
+        yield from ()
+
+    def ending(self) -> Iterator[Finding]:
+        """Yield nothing: a value that is cut off is no JSON."""
+        yield from ()
+
+    def explain(self, error: FileRefusedError) -> None:
+        """Add nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,8 +211,8 @@ class GroupCommitWriter:
         )
         parts = [request.rows for request in requests]
         columns = JsonColumns.of(data_type, mapping)
-        report, judged = self._ingest.ingest_rows(order, lambda: EventRows(parts, columns), turn)
-        told = told_of(judged, [request.count for request in requests])
+        report, results = self._ingest.ingest_rows(order, lambda: EventRows(parts, columns), turn)
+        told = told_of(results, [request.count for request in requests])
         written = [Written(order.batch_id, one) for one in told]
         try:
             self._observe(data_type, report, monotonic() - started)

@@ -11,8 +11,7 @@ import numpy as np
 import polars as pl
 
 from ingest_service.dedupe.window import Verdict
-from ingest_service.pipeline.batch import Judged
-from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
+from ingest_service.pipeline.batch import Result
 
 
 class EventStatus(StrEnum):
@@ -94,17 +93,17 @@ _STATUS = {
 }
 
 
-def told_of(judged: Sequence[Judged], sizes: Sequence[int]) -> Iterator[EventResults]:
+def told_of(results: Sequence[Result], sizes: Sequence[int]) -> Iterator[EventResults]:
     """Yield what became of the rows of a batch, to be told to the requests they are of.
 
     `sizes` are the requests' numbers of events. Batches of one piece without a wrong or odd row,
     which are nearly all of those that matter, are written out by the column.
     """
-    if len(judged) == 1 and _is_plain(judged[0]):
-        yield from _told_by_column(judged[0], sizes)
+    if len(results) == 1 and _is_plain(results[0]):
+        yield from _told_by_column(results[0], sizes)
         return
     found = Outcomes()
-    for piece in judged:
+    for piece in results:
         _add(found, piece)
     first = 0
     for size in sizes:
@@ -112,23 +111,23 @@ def told_of(judged: Sequence[Judged], sizes: Sequence[int]) -> Iterator[EventRes
         first += size
 
 
-def _is_plain(piece: Judged) -> bool:
+def _is_plain(piece: Result) -> bool:
     """Whether every row is stored or a duplicate, and its id is written in JSON as it is."""
-    ids = piece.rows["event_id"]
+    ids = piece.accepted["event_id"]
     return (
         len(ids) == piece.count
-        and (piece.warnings is None or not piece.warnings.height)
+        and not piece.warnings.height
         and not (piece.verdicts == Verdict.CONFLICT).any()
         and not ids.str.contains(_ESCAPED).any()
     )
 
 
-def _told_by_column(piece: Judged, sizes: Sequence[int]) -> Iterator[EventResults]:
+def _told_by_column(piece: Result, sizes: Sequence[int]) -> Iterator[EventResults]:
     is_new = piece.verdicts == Verdict.NEW
     status = pl.when(is_new).then(pl.lit("stored")).otherwise(pl.lit("duplicate"))
     begin, between, end = map(pl.lit, ('{"status":"', '","event_id":"', '"},'))
     row = pl.concat_str(begin, status, between, "event_id", end)
-    rows = piece.rows.select(row=row).to_series().rechunk()
+    rows = piece.accepted.select(row=row).to_series().rechunk()
     array = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
     _, ends, data = array.buffers()
     bounds = np.frombuffer(ends, dtype=np.int64)[array.offset :]
@@ -144,24 +143,21 @@ def _told_by_column(piece: Judged, sizes: Sequence[int]) -> Iterator[EventResult
         first = last
 
 
-def _add(found: Outcomes, piece: Judged) -> None:
+def _add(found: Outcomes, piece: Result) -> None:
     first = len(found.statuses)
     # What is neither accepted nor refused is of an erased person.
     statuses = [EventStatus.SUPPRESSED] * piece.count
     ids: list[str | None] = [None] * piece.count
-    rows: list[int] = piece.rows["row"].to_list()
-    event_ids: list[str] = piece.rows["event_id"].to_list()
+    rows: list[int] = piece.accepted["row"].to_list()
+    event_ids: list[str] = piece.accepted["event_id"].to_list()
     for row, event_id, verdict in zip(rows, event_ids, piece.verdicts, strict=True):
         statuses[row] = _STATUS[Verdict(verdict)]
         ids[row] = event_id
-        if verdict == Verdict.CONFLICT:
-            found.reasons[first + row] = [_CONFLICT]
-    for row, reasons in reasons_by_position(piece.reasons).items():
+    for row, reasons in reasons_by_position(piece.refused).items():
         statuses[row] = EventStatus.REJECTED
         found.reasons[first + row] = reasons
-    if piece.warnings is not None:
-        for row, warnings in reasons_by_position(piece.warnings).items():
-            found.warnings[first + row] = warnings
+    for row, warnings in reasons_by_position(piece.warnings).items():
+        found.warnings[first + row] = warnings
     found.statuses += statuses
     found.event_ids += ids
 
@@ -172,10 +168,3 @@ def reasons_by_position(reasons: pl.DataFrame) -> dict[int, list[dict[str, str]]
     for row, code, name, message in reasons.select("row", "code", "field", "message").iter_rows():
         found.setdefault(row, []).append({"code": code, "field": name, "reason": message})
     return found
-
-
-_CONFLICT = {
-    "code": ReasonCode.CONFLICTING_EVENT.value,
-    "field": "event_id",
-    "reason": EXPLANATIONS[ReasonCode.CONFLICTING_EVENT].meaning,
-}

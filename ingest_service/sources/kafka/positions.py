@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 from kafka import TopicPartition
 
-from ingest_service.pipeline.rows import line_refs
+from ingest_service.pipeline.places import line_refs
 from ingest_service.readers.messages import Position
 from ingest_service.sources.kafka.sink import Assignment
 
@@ -32,10 +32,10 @@ class PartitionBatch:
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Where the rows of a group stand, as columns of the tables."""
+    """Where the rows of a group stand; see `Places`."""
 
     parts: npt.NDArray[np.int64]
-    refs: pl.Series
+    texts: pl.Series
     batch_ids: Mapping[int, str]
     owners: Mapping[int, int] = field(default_factory=dict)
 
@@ -58,20 +58,24 @@ class Positions:
         owners = {number: parts[number].assignment.epoch for number in used}
         return cls(numbers, refs, ids, owners)
 
-    def columns(self, rows: pl.Series) -> tuple[pa.Array, pa.Array]:
-        """Return `source_ref` and `batch_id` of these rows."""
-        refs = self.refs.gather(rows).to_arrow(compat_level=pl.CompatLevel.oldest())
+    def refs(self, rows: pl.Series) -> pa.Array:
+        """Return `source_ref` of these rows."""
+        refs = self.texts.gather(rows).to_arrow(compat_level=pl.CompatLevel.oldest())
+        return refs.cast(pa.string())
+
+    def others(self, rows: pl.Series) -> dict[str, pa.Array]:
+        """Return the batch's id of each of these rows, and as its attempt the take-over."""
         numbers = self.parts[rows.to_numpy()]
+        epochs = [self.owners[int(number)] for number in numbers]
+        return {"batch_id": self._batch_ids(numbers), "attempt": pa.array(epochs, pa.int64())}
+
+    def _batch_ids(self, numbers: npt.NDArray[np.int64]) -> pa.Array:
         known = sorted(self.batch_ids)
         indices = np.searchsorted(known, numbers).astype(np.int32)
         texts = pl.Series([self.batch_ids[number] for number in known])
         names = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
         keys = pl.Series(indices).to_arrow()
-        return refs.cast(pa.string()), pa.DictionaryArray.from_arrays(keys, names)
-
-    def epochs(self, rows: pl.Series) -> list[int]:
-        """Return the numbers of the take-overs under which these rows are written."""
-        return [self.owners[int(number)] for number in self.parts[rows.to_numpy()]]
+        return pa.DictionaryArray.from_arrays(keys, names)
 
 
 def batch_id_of(part: PartitionBatch, tenant_id: str) -> str:

@@ -14,61 +14,12 @@ from lakehouse.contracts.tenant import (
 )
 
 
-class Order(Protocol):
-    """What a batch has to know of what it stores, wherever its rows come from.
-
-    `source` is what the tables call that. `mapping_name`: rows in quarantine keep it.
-    """
-
-    @property
-    def tenant_id(self) -> str:
-        """Whose rows they are."""
-        ...
-
-    @property
-    def data_type(self) -> DataType:
-        """What they are."""
-        ...
-
-    @property
-    def mapping(self) -> SourceMapping:
-        """How their columns become fields."""
-        ...
-
-    @property
-    def mapping_name(self) -> str:
-        """What the tenant calls the mapping."""
-        ...
-
-    @property
-    def settings(self) -> TenantSettings:
-        """What the tenant has decided."""
-        ...
-
-    @property
-    def batch_id(self) -> str:
-        """Unique in the lake."""
-        ...
-
-    @property
-    def on_error(self) -> OnError:
-        """What a wrong row does to the others."""
-        ...
-
-    @property
-    def source(self) -> str:
-        """What the tables call the way it came."""
-        ...
-
-    @property
-    def is_dry(self) -> bool:
-        """Whether nothing is to be stored."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class RowsOrder:
-    """Rows in memory: wrong ones are kept aside, the others stored; see `Order`."""
+    """Rows in memory: wrong ones are kept aside, the others stored.
+
+    `source` is what the tables call the way they came; rows in quarantine keep `mapping_name`.
+    """
 
     tenant_id: str
     data_type: DataType
@@ -112,6 +63,10 @@ class FileUpload:
     def source(self) -> str:
         """What the file is written in."""
         return self.format.value
+
+
+Order = FileUpload | RowsOrder
+"""What a batch has to know of what it stores, wherever its rows come from."""
 
 
 class Watch(Protocol):

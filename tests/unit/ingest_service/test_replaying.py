@@ -11,12 +11,14 @@ from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.readers.quarantined import read_edited
 from ingest_service.sinks import delta
 from ingest_service.sinks.delta import DeltaSink
+from ingest_service.sinks.delta_batch import DeltaBatch
 from ingest_service.sources.replay import ReplayedBatch, Replayer, ReplayOrder
 from lakehouse.contracts.tables import OPS_REPLAY_OUTCOMES, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import OnError, SourceMapping, TenantSettings
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import EmptySuppressionList, Suppressed
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.faults import StorageError
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.quarantine import Quarantine
 from lakehouse.storage.quarantine_export import export_rows
@@ -81,6 +83,20 @@ def test_what_is_good_now_lands_and_the_rest_stays(lake: LakeSettings) -> None:
     assert open_table(lake, RAW_QUARANTINE).to_pyarrow_table().num_rows == 4
     outcomes = open_table(lake, OPS_REPLAY_OUTCOMES).to_pyarrow_table()
     assert sorted(outcomes["outcome"].to_pylist()) == ["duplicate", "stored"]
+    assert check_ledger(lake).wrong == ()
+
+
+def test_rows_that_could_not_be_written_do_not_leave_the_quarantine(
+    lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise StorageError("the storage is full", remedy="make room")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(DeltaBatch, "append", full)
+        with pytest.raises(StorageError):
+            replay(lake)
+    assert (users(lake), len(open_places(lake))) == (["u1"], 4)
     assert check_ledger(lake).wrong == ()
 
 

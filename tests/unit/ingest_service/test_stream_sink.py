@@ -148,6 +148,21 @@ def assert_whole(lake: LakeSettings, **counts: int) -> None:
     assert (check.received, check.wrong, check.unfinished) == (sum(counts.values()), (), 0)
 
 
+def test_a_message_that_names_another_tenant_than_its_key_is_kept_when_it_comes_alone(
+    lake: LakeSettings,
+) -> None:
+    process = Process(lake)
+    process.take_over(0)
+    value = json.dumps({**json.loads(event(1)), "tenant_id": "other"}).encode()
+    alone = SimpleNamespace(key=b"acme", value=value, offset=0, timestamp=0, headers=())
+    process.store(process.intake.prepare([PartitionBatch(process.assignments[0], [alone], 1)]))
+
+    (kept,) = open_table(lake, RAW_QUARANTINE).to_pyarrow_table()["reasons"].to_pylist()
+    assert [reason["code"] for reason in kept] == ["tenant_mismatch"]
+    check = check_ledger(lake)
+    assert (check.received, check.wrong, check.unfinished) == (1, (), 0)
+
+
 def test_a_consumer_that_comes_late_stores_nothing_and_leaves_nothing(lake: LakeSettings) -> None:
     old, new = Process(lake), Process(lake)
     old.take_over(0, 1)
