@@ -14,7 +14,6 @@ from schema_registry.client import SchemaRegistryClient
 from schema_registry.client.errors import ClientError
 
 from lakehouse.contracts.avro_schemas import avro_schema
-from lakehouse.contracts.fields import CARRIED_FIELDS
 from lakehouse.contracts.reasons import ReasonCode
 from lakehouse.contracts.tables import SENT_FIELDS
 from lakehouse.contracts.tenant import DataType
@@ -68,7 +67,7 @@ class AvroReader:
         schema_id = int.from_bytes(value[_ID], "big")
         schema, text = self._schema(schema_id)
         record = read_avro(value, schema, data_type, text)
-        return sent_of(record, CARRIED_FIELDS[data_type], _written_names(text)), text
+        return sent_of(record, data_type.definition.carried, _written_names(text)), text
 
     def _schema(self, schema_id: int) -> tuple[Any, str]:
         known = self._schemas.get(schema_id)

@@ -165,7 +165,7 @@ class MessageReader:
             text = key.decode("utf-8")
         except UnicodeDecodeError:
             return None
-        tenant_id = text.partition(KEY_SEPARATOR)[0] if data_type is DataType.ITEMS else text
+        tenant_id = text.partition(KEY_SEPARATOR)[0] if data_type.definition.is_state else text
         return tenant_id if self._settings(tenant_id) is not None else None
 
     def _read(

@@ -242,7 +242,7 @@ class _ReplayRun:
         read = Rows(
             texts,
             lambda positions: raws.gather(list(positions)).to_list(),
-            _Places(rows, keeps_time=self._data_type is DataType.ITEMS),
+            _Places(rows, keeps_time=self._data_type.definition.is_state),
             layout,
             earlier=earlier,
         )

@@ -13,7 +13,7 @@ from time import monotonic, sleep
 from typing import Any, Final
 
 from ingest_service.settings import StreamSettings, prepare_process
-from lakehouse.contracts.fields import FIELDS, FieldKind
+from lakehouse.contracts.fields import FieldKind
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 
@@ -62,7 +62,7 @@ def typed(data_type: DataType) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
     A text that is none stays as it is: the consumer tells what is wrong with it.
     """
-    kinds = {field.name: field.kind for field in FIELDS[data_type]}
+    kinds = {field.name: field.kind for field in data_type.definition.fields}
     readers: dict[FieldKind, Callable[[str], Any]] = {
         FieldKind.TIMESTAMP: int,
         FieldKind.NUMBER: float,

@@ -18,7 +18,7 @@ import msgspec
 import polars as pl
 import pyarrow as pa
 
-from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, TableSpec
+from lakehouse.contracts.tables import PERSONAL_TABLES, RAW_CLICKSTREAM, RAW_INTERACTIONS, TableSpec
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.privacy.export_embedding import Embedding, read_embedding
 from lakehouse.storage.schemas import shown_to_people, written_by_models
@@ -119,6 +119,11 @@ def open_export(
             RAW_CLICKSTREAM,
             clickstream,
             f"{visits} and event_name = '{SHOWN}'",
+        ),
+        *(
+            _part(spec.name, spec, open_path(settings, spec.path), mine)
+            for spec in PERSONAL_TABLES
+            if spec not in (RAW_INTERACTIONS, RAW_CLICKSTREAM)
         ),
         *_derived(settings, mine),
     ]

@@ -7,12 +7,12 @@ that was meant. So each is listed, and a request of such alone ends without a ce
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
 
-from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.contracts.tables import PERSONAL_TABLES, RAW_QUARANTINE
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.privacy.id_files import Identifier, IdFile, forms, on_lines, resolved
 from lakehouse.privacy.mapping_history import MappingHistory
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from lakehouse.contracts.tenant import TenantSettings
     from lakehouse.settings import LakeSettings
-
-_RAW: Final = (RAW_INTERACTIONS, RAW_CLICKSTREAM)
 
 
 def stored_identifiers(
@@ -60,7 +58,7 @@ def _standing(
 
     found: set[str] = set()
     try:
-        raw = [open_path(settings, spec.path) for spec in _RAW]
+        raw = [open_path(settings, spec.path) for spec in PERSONAL_TABLES]
         for table in (*raw, *derived_tables(settings).values()):
             found |= _in_table(table, tenant_id, asked - found)
         if history is not None and asked - found:

@@ -24,7 +24,7 @@ from ingest_service.readers.events.parsing import EventLimits, parse_events
 from ingest_service.readers.events.quick import quick_texts
 from ingest_service.readers.json.rows import JsonChunk, JsonColumns, RowTexts, texts_of
 from lakehouse.contracts.characters import Traits
-from lakehouse.contracts.fields import CARRIED_FIELDS, CONTEXT_FIELDS, FIELDS, FieldKind
+from lakehouse.contracts.fields import CONTEXT_FIELDS, FieldKind
 from lakehouse.contracts.json_rows import CONTEXT
 from lakehouse.contracts.tenant import DataType, SourceMapping
 from lakehouse.contracts.validator import REASON_SCHEMA, UNKNOWN
@@ -97,7 +97,7 @@ def read_together(bodies: Sequence[PlainBody], columns: Sequence[str]) -> JsonCh
     for body in bodies:
         pieces += (b'{"events":', body.array(), b"}\n")
     text = b"".join(pieces)
-    if CARRIED_FIELDS[bodies[0].data_type] and b"null" in text:
+    if bodies[0].data_type.definition.carried and b"null" in text:
         return None  # Arrow does not tell a null from what is absent
     events = _read(bodies, text)
     if events is None:
@@ -145,13 +145,13 @@ def _read(bodies: Sequence[PlainBody], text: bytes) -> pa.StructArray | None:
 
 @cache
 def _schema(data_type: DataType) -> pa.Schema:
-    is_nested = data_type is DataType.INTERACTIONS
+    definition = data_type.definition
     names = [
         (found.name, _KINDS[found.kind])
-        for found in FIELDS[data_type]
-        if found.kind in _KINDS and not (is_nested and found.name in CONTEXT_FIELDS)
+        for found in definition.fields
+        if found.kind in _KINDS and not definition.is_in_context(found)
     ]
-    if is_nested:
+    if definition.has_context:
         names.append((CONTEXT, pa.struct([(name, pa.string()) for name in CONTEXT_FIELDS])))
     return pa.schema([(_EVENTS, pa.list_(pa.struct(names)))])
 

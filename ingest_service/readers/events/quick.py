@@ -17,13 +17,7 @@ from msgspec.structs import astuple
 
 from ingest_service.readers.events.parsing import EventLimits
 from ingest_service.readers.json.rows import RowTexts
-from lakehouse.contracts.fields import (
-    CARRIED_FIELDS,
-    CONTEXT_FIELDS,
-    FIELDS,
-    ContractField,
-    FieldKind,
-)
+from lakehouse.contracts.fields import CONTEXT_FIELDS, ContractField, FieldKind
 from lakehouse.contracts.json_rows import CONTEXT
 from lakehouse.contracts.strict_json import StrictDecoder, StrictJsonError, dumps
 from lakehouse.contracts.tenant import DataType
@@ -71,7 +65,7 @@ def _texts(
     A name that comes twice, or that no field has, makes more names than fields.
     """
     columns = _columns(_struct(data_type, beside), rows)
-    if data_type is DataType.INTERACTIONS:
+    if data_type.definition.has_context:
         names -= len(rows) - columns[CONTEXT].count(UNSET)
         contexts = [one or _NO_CONTEXT for one in columns.pop(CONTEXT)]
         columns |= _columns(_CONTEXT, contexts)
@@ -79,7 +73,7 @@ def _texts(
     if beside is not None:
         names -= len(rows) - columns[beside].count(UNSET)
         values[beside] = [None if value is UNSET else value for value in columns[beside]]
-    for field in FIELDS[data_type]:
+    for field in data_type.definition.fields:
         column = columns.get(field.name)
         if column is None:
             values[field.name] = [None] * len(rows)
@@ -90,7 +84,7 @@ def _texts(
             values[field.name] = _texts_of(field, column, absent)
         except _InDoubtError:
             return None
-        if absent < len(column) and field.name in CARRIED_FIELDS[data_type]:
+        if absent < len(column) and field.name in data_type.definition.carried:
             values[field.name] = _empty_where_null_was_sent(values[field.name], column)
         if field.kind is FieldKind.JSON_OBJECT:
             names -= sum(bytes(value).count(b'":') for value in column if value is not UNSET)
@@ -169,18 +163,14 @@ def _struct(data_type: DataType, beside: str | None) -> type[Struct]:
     """Return a type with the contract's fields; the names of others are counted and not found."""
     fields: list[tuple[str, Any, Any]] = [
         (field.name, _kind(field), UNSET)
-        for field in FIELDS[data_type]
-        if not _is_context(field, data_type)
+        for field in data_type.definition.fields
+        if not data_type.definition.is_in_context(field)
     ]
-    if data_type is DataType.INTERACTIONS:
+    if data_type.definition.has_context:
         fields.append((CONTEXT, _CONTEXT | None | UnsetType, UNSET))
     if beside is not None:
         fields.append((beside, str | None | UnsetType, UNSET))
     return msgspec.defstruct(f"Quick_{data_type}", fields, gc=False)
-
-
-def _is_context(field: ContractField, data_type: DataType) -> bool:
-    return data_type is DataType.INTERACTIONS and field.name in CONTEXT_FIELDS
 
 
 def _kind(field: ContractField) -> Any:

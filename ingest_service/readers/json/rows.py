@@ -10,7 +10,7 @@ import polars as pl
 from ingest_service.pipeline.report import Finding
 from ingest_service.readers.csv.structure import Positions
 from lakehouse.contracts.characters import Traits
-from lakehouse.contracts.fields import CARRIED_FIELDS, FIELDS, FieldKind
+from lakehouse.contracts.fields import FieldKind
 from lakehouse.contracts.json_rows import is_sent, pick, value_text
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.mapping import FileRefusedError, wanted_columns
@@ -51,11 +51,11 @@ class JsonColumns:
         """Return those of a data type, by the tenant's names."""
         objects = {
             mapping.columns.get(found.name, found.name)
-            for found in FIELDS[data_type]
+            for found in data_type.definition.fields
             if found.kind is FieldKind.JSON_OBJECT
         }
         names = tuple(sorted(wanted_columns(data_type, mapping)))
-        carried = {mapping.columns.get(name, name) for name in CARRIED_FIELDS[data_type]}
+        carried = {mapping.columns.get(name, name) for name in data_type.definition.carried}
         unread = UnreadNames.of(data_type, mapping)
         return cls(names, frozenset(objects), frozenset(carried), unread)
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lakehouse.contracts.avro_schemas import avro_schema
-from lakehouse.contracts.fields import CARRIED_FIELDS, CONTEXT_FIELDS, FIELDS, FieldKind
+from lakehouse.contracts.fields import CONTEXT_FIELDS, FieldKind
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import SENT_FIELDS
 from lakehouse.contracts.topics import TOPICS, message_key
@@ -34,11 +34,11 @@ def test_avro_schemas_have_the_contracts_fields(kind: DataType) -> None:
         context = next(t for t in fields.pop("context")["type"] if isinstance(t, dict))
         fields |= {field["name"]: field for field in context["fields"]}
         assert set(CONTEXT_FIELDS) <= set(fields)
-    if CARRIED_FIELDS[kind]:  # Avro has no absent field: the names of those sent stand in a list
+    if kind.definition.carried:  # Avro has no absent field: the names of those sent stand in a list
         names = {"type": "array", "items": "string"}
         assert fields.pop(SENT_FIELDS)["type"] == ["null", names]
-    assert set(fields) == {field.name for field in FIELDS[kind]}
-    for field in FIELDS[kind]:
+    assert set(fields) == {field.name for field in kind.definition.fields}
+    for field in kind.definition.fields:
         wanted: Any = AVRO_TYPES.get(field.kind, "string")
         assert fields[field.name]["type"] == (wanted if field.required else ["null", wanted])
 

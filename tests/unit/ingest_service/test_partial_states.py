@@ -27,9 +27,8 @@ from ingest_service.sinks.memory import MemorySink
 from ingest_service.sources.kafka.positions import PartitionBatch
 from ingest_service.sources.kafka.sink import Bounds
 from ingest_service.sources.webhooks.adapters import rows_of
-from lakehouse.contracts.fields import CARRIED_FIELDS
 from lakehouse.contracts.order import arrival
-from lakehouse.contracts.tables import ITEMS, RAW_ITEMS, SENT_FIELDS
+from lakehouse.contracts.tables import RAW_ITEMS, SENT_FIELDS
 from lakehouse.contracts.tenant import DataType, FileFormat, OnError, SourceMapping, TenantSettings
 from lakehouse.contracts.validator import Validator
 from lakehouse.settings import LakeSettings
@@ -45,7 +44,7 @@ from tests.unit.ingest_service.test_stream_sink import Process
 
 KNOWN_AT = datetime(2026, 5, 1, tzinfo=UTC)
 LIMITS = EventLimits(1_000, 1_000_000)
-CARRIED = CARRIED_FIELDS[DataType.ITEMS]
+CARRIED = DataType.ITEMS.definition.carried
 COLUMNS = JsonColumns.of(DataType.ITEMS, SourceMapping())
 FULL = {
     "title": "A",
@@ -279,7 +278,7 @@ def test_a_row_from_quarantine_has_sent_what_it_sent(tmp_path: Path) -> None:
 def test_a_lake_of_an_earlier_release_gets_the_column(tmp_path: Path) -> None:
 
     lake = LakeSettings(home=tmp_path / "home")
-    old = pa.schema([field for field in ITEMS if field.name != SENT_FIELDS])
+    old = pa.schema([field for field in RAW_ITEMS.schema if field.name != SENT_FIELDS])
     earlier = dataclasses.replace(RAW_ITEMS, schema=old, added_columns=())
     tables._create(lake, earlier)
     ensure_tables(lake)

@@ -1,0 +1,84 @@
+"""Something that happened on a page or in an app."""
+
+from typing import Any, Final
+
+from lakehouse.contracts.fields import (
+    ATTRIBUTES_LENGTH,
+    URL_LENGTH,
+    ContractField,
+    DataTypeDefinition,
+    Endpoint,
+    FieldKind,
+    TopicOptions,
+)
+
+FIELDS: Final = (
+    ContractField("event_id", FieldKind.TEXT, "e", in_payload=False),
+    ContractField("event_name", FieldKind.TEXT, "n", required=True),
+    ContractField("user_id", FieldKind.TEXT, "u"),
+    ContractField("anonymous_id", FieldKind.TEXT, "a"),
+    ContractField("session_id", FieldKind.TEXT, "s", required=True),
+    ContractField("item_id", FieldKind.TEXT, "i"),
+    ContractField("url", FieldKind.TEXT, "l", max_length=URL_LENGTH),
+    ContractField(
+        "timestamp",
+        FieldKind.TIMESTAMP,
+        "t",
+        required=True,
+        stored_as="event_time",
+        tenant_range=True,
+    ),
+    ContractField("properties", FieldKind.JSON_OBJECT, "p", max_length=ATTRIBUTES_LENGTH),
+)
+
+AVRO: Final[dict[str, Any]] = {
+    "type": "record",
+    "name": "ClickstreamEvent",
+    "namespace": "com.embeddings.saas",
+    "doc": "Something that happened on a page or in an app.",
+    "fields": [
+        {"name": "event_name", "type": "string"},
+        {"name": "user_id", "type": ["null", "string"], "default": None},
+        {"name": "anonymous_id", "type": ["null", "string"], "default": None},
+        {"name": "session_id", "type": "string"},
+        {"name": "item_id", "type": ["null", "string"], "default": None},
+        {"name": "url", "type": ["null", "string"], "default": None},
+        {"name": "timestamp", "type": "long", "doc": "milliseconds since 1970-01-01 UTC"},
+        {
+            "name": "properties",
+            "type": ["null", "string"],
+            "default": None,
+            "doc": "a JSON object as text",
+        },
+        {
+            "name": "event_id",
+            "type": ["null", "string"],
+            "default": None,
+            "doc": "the sender's own id; without one it is computed",
+        },
+    ],
+}
+
+DEFINITION: Final = DataTypeDefinition(
+    rank=3,
+    fields=FIELDS,
+    avro=AVRO,
+    topic=TopicOptions("events-clickstream", partitions=6),
+    endpoint=Endpoint(
+        "clickstream",
+        "Send clickstream events",
+        "Clickstream events, answered as interactions are. One of `user_id` and `anonymous_id` "
+        "is required.",
+        {
+            "event_name": "search",
+            "anonymous_id": "a-55",
+            "session_id": "s-9",
+            "timestamp": 1_767_225_600_000,
+            "properties": {"query": "boots"},
+        },
+    ),
+    objective_hours=6.0,
+    subjects=("user_id", "anonymous_id"),
+    free_texts=("url", "properties"),
+    previous_ids=frozenset({"previousId"}),
+)
