@@ -42,11 +42,11 @@ from lakehouse.privacy.suppression import StoredSuppressionList
 from lakehouse.quality.history import Reader
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.acknowledged import KEPT, drop_old
-from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.join_rate import read_join_rate
 from lakehouse.storage.ledger import batches
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.maintenance import merge_ended_days
+from lakehouse.storage.row_issues import RowIssueStore
 from lakehouse.storage.tables import ensure_tables
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     control.keys.note_by(ThreadPoolExecutor(1, thread_name_prefix="last-used").submit)
     sink = DeltaSink(lake)
     spool = Spool(lake.spool_dir, settings.spool_bytes_per_tenant)
-    findings = FindingsStore(lake)
+    row_issues = RowIssueStore(lake)
     ingest = IngestService(
         sink,
         DeltaHistory(sink),
@@ -79,13 +79,13 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         StoredSuppressionList(control),
         RisingClock(_now),
         settings.chunk_bytes,
-        findings,
+        row_issues,
     )
     metrics = ServiceMetrics()
     readiness = Readiness(lake, sink, control.ping)
     tasks = [
         _ledger_task(lake, settings, metrics, readiness),
-        _findings_task(settings, findings),
+        _row_issues_task(settings, row_issues),
         _erasures_task(control, metrics),
         Task("merging ended days", MERGE_EVERY, lambda: _merge(lake)),
         Task("dropping old answers", DROP_EVERY, lambda: _forget(control)),
@@ -128,7 +128,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         ingest=ingest,
         spool=spool,
         metrics=metrics,
-        findings=findings,
+        row_issues=row_issues,
         new_batch_id=new_batch_id,
         writer=writer,
         inbox=Inbox(
@@ -338,8 +338,8 @@ def _erasures_task(control: ControlDatabase, metrics: ServiceMetrics) -> Task:
     return Task("looking for open erasures", ERASURES_EVERY, look)
 
 
-def _findings_task(settings: ServiceSettings, findings: FindingsStore) -> Task:
+def _row_issues_task(settings: ServiceSettings, row_issues: RowIssueStore) -> Task:
     def drop() -> None:
-        findings.drop_older(timedelta(days=settings.findings_days))
+        row_issues.drop_older(timedelta(days=settings.row_issues_days))
 
-    return Task("dropping old findings", DROP_EVERY, drop)
+    return Task("dropping old row issues", DROP_EVERY, drop)

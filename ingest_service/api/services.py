@@ -20,8 +20,8 @@ from ingest_service.sources.uploads.spool import Spool
 from ingest_service.sources.webhooks.inbox import Inbox
 from ingest_service.stored import StoredLookup
 from lakehouse.control.database import ControlDatabase
-from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.ledger import LedgerBatch
+from lakehouse.storage.row_issues import RowIssueStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Services:
     not_ready: Callable[[], Sequence[NotReady]]
     start: Callable[[], None]
     stop: Callable[[], None]
-    findings: FindingsStore
+    row_issues: RowIssueStore
     batches: Callable[[str, int, str | None], list[LedgerBatch]]
     export: Callable[[str, str], Iterator[bytes]]
     lookup: StoredLookup

@@ -9,11 +9,11 @@ import polars as pl
 
 from ingest_service.pipeline.counts import Counts
 
-KEPT_FINDINGS: Final = 1_000
+KEPT_ISSUES: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RowIssue:
     """One thing that is wrong or odd: with one row, or with the file where `line` is its header."""
 
     line: int
@@ -23,14 +23,14 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Findings:
-    """Keeps the first findings and counts them all; its memory is bounded."""
+class RowIssues:
+    """Keeps the first row issues and counts them all; its memory is bounded."""
 
-    kept: list[Finding] = field(default_factory=list)
+    kept: list[RowIssue] = field(default_factory=list)
     by_code: Counter[str] = field(default_factory=Counter)
     rows: int = 0
     keep_all: Callable[[pl.DataFrame], None] | None = None
-    """Is handed every finding: `line`, `column`, `code`, `reason`."""
+    """Is handed every issue: `line`, `column`, `code`, `reason`."""
 
     @property
     def total(self) -> int:
@@ -48,7 +48,7 @@ class Findings:
             return
         self.rows += reasons["row"].n_unique()
         self.by_code.update(dict(reasons["code"].value_counts().iter_rows()))
-        room = max(0, KEPT_FINDINGS - len(self.kept))
+        room = max(0, KEPT_ISSUES - len(self.kept))
         wanted = reasons if self.keep_all is not None else reasons.head(room)
         if not wanted.height:
             return
@@ -58,24 +58,24 @@ class Findings:
             place = elements.gather(wanted["row"])
             reason = pl.format("{} (element {} of the array)", reason, pl.lit(place))
         shown = wanted.select(line, "column", "code", reason=reason)
-        self.kept.extend(Finding(*row) for row in shown.head(room).iter_rows())
+        self.kept.extend(RowIssue(*row) for row in shown.head(room).iter_rows())
         if self.keep_all is not None:
             self.keep_all(shown)
 
-    def restore(self, findings: pl.DataFrame) -> None:
-        """Take in findings that were kept elsewhere: `line`, `column`, `code`, `reason`."""
-        self.by_code.update(dict(findings["code"].value_counts().iter_rows()))
-        self.rows += findings["line"].n_unique()
-        first = findings.head(max(0, KEPT_FINDINGS - len(self.kept)))
-        self.kept.extend(Finding(*row) for row in first.iter_rows())
+    def restore(self, row_issues: pl.DataFrame) -> None:
+        """Take in row issues that were kept elsewhere: `line`, `column`, `code`, `reason`."""
+        self.by_code.update(dict(row_issues["code"].value_counts().iter_rows()))
+        self.rows += row_issues["line"].n_unique()
+        first = row_issues.head(max(0, KEPT_ISSUES - len(self.kept)))
+        self.kept.extend(RowIssue(*row) for row in first.iter_rows())
 
-    def note(self, finding: Finding) -> None:
+    def note(self, issue: RowIssue) -> None:
         """Take in something about the file itself."""
-        self.by_code[finding.code] += 1
-        if len(self.kept) < KEPT_FINDINGS:
-            self.kept.append(finding)
+        self.by_code[issue.code] += 1
+        if len(self.kept) < KEPT_ISSUES:
+            self.kept.append(issue)
         if self.keep_all is not None:
-            self.keep_all(pl.DataFrame([asdict(finding)]))
+            self.keep_all(pl.DataFrame([asdict(issue)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class IngestReport:
     """The outcome of one upload.
 
     `is_stored`: whether the batch was committed; with `on_error=quarantine` it is in spite of
-    `errors`. Findings keep the first of theirs and count them all. `reading` says how the file
+    `errors`. RowIssues keep the first of theirs and count them all. `reading` says how the file
     was read. `is_dry`: it was only asked what would happen; the counts say what.
     """
 
@@ -108,7 +108,7 @@ class IngestReport:
     location: str
     counts: Counts
     is_stored: bool
-    errors: Findings
-    warnings: Findings
+    errors: RowIssues
+    warnings: RowIssues
     reading: FileReading | None = None
     is_dry: bool = False

@@ -6,7 +6,7 @@ from typing import Any, Protocol, Self
 
 import polars as pl
 
-from ingest_service.pipeline.report import FileReading, Finding
+from ingest_service.pipeline.report import FileReading, RowIssue
 from ingest_service.readers.csv.structure import Positions
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.layout import SourceLayout
@@ -120,11 +120,11 @@ class RowFile(Protocol):
         """What it takes to read one of its rows alone."""
         ...
 
-    def oddities(self, read: Sequence[str]) -> Iterator[Finding]:
+    def oddities(self, read: Sequence[str]) -> Iterator[RowIssue]:
         """What is odd about the file itself, when these columns are read."""
         ...
 
-    def ending(self) -> Iterator[Finding]:
+    def ending(self) -> Iterator[RowIssue]:
         """What is odd about its end; ask when all pieces were read."""
         ...
 

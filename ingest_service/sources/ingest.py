@@ -8,7 +8,7 @@ from functools import partial
 from ingest_service.dedupe.turns import Turn
 from ingest_service.dedupe.window import DedupeWindows, History
 from ingest_service.pipeline.batch import BatchPipeline, Result
-from ingest_service.pipeline.report import Findings, IngestReport
+from ingest_service.pipeline.report import IngestReport, RowIssues
 from ingest_service.pipeline.runner import BatchRunner, StartOverError
 from ingest_service.readers.base import RowFile
 from ingest_service.readers.csv.encoding import NotUtf8Error
@@ -19,7 +19,7 @@ from ingest_service.sources.uploads.opening import open_rows, second_reading
 from ingest_service.sources.uploads.upload import FileUpload, Order, RowsOrder, Watch, unwatched
 from lakehouse.contracts.tenant import DataType
 from lakehouse.privacy.suppression import SuppressionList
-from lakehouse.storage.findings import KINDS, FindingsStore, FindingsWriter, Kind
+from lakehouse.storage.row_issues import KINDS, Kind, RowIssueStore, RowIssueWriter
 
 
 class IngestService:
@@ -33,14 +33,14 @@ class IngestService:
         suppression: SuppressionList,
         clock: Callable[[], datetime],
         chunk_bytes: int = CHUNK_BYTES,
-        findings: FindingsStore | None = None,
+        row_issues: RowIssueStore | None = None,
     ) -> None:
         self._sink = sink
         self._windows = windows
         self._runner = BatchRunner(sink, history, windows, suppression)
         self._clock = clock
         self._chunk_bytes = chunk_bytes
-        self._findings = findings
+        self._row_issues = row_issues
 
     def ingest(self, upload: FileUpload, watch: Watch = unwatched) -> IngestReport:
         """Store a whole file, or nothing of it, or its good rows: as `upload.on_error` says.
@@ -90,7 +90,7 @@ class IngestService:
     ) -> tuple[IngestReport, list[Result]]:
         """Store the good rows and keep the others aside; what became of each is in order.
 
-        As `ingest` does, but for findings: those of rows in memory are the caller's to keep.
+        As `ingest` does, but for row issues: those of rows in memory are the caller's to keep.
         `rows` is called once per attempt; the order's batch id must have been made for this call.
         With a `turn` that has come the call waits for no other batch of the tenant.
         Raises `FileRefusedError` for a mapping that cannot be used.
@@ -136,17 +136,17 @@ class IngestService:
             warnings=warnings,
         )
 
-    def _writer(self, upload: FileUpload) -> FindingsWriter | None:
-        if self._findings is None:
+    def _writer(self, upload: FileUpload) -> RowIssueWriter | None:
+        if self._row_issues is None:
             return None
-        return self._findings.writer(upload.tenant_id, upload.batch_id)
+        return self._row_issues.writer(upload.tenant_id, upload.batch_id)
 
-    def _kept(self, upload: FileUpload, kind: Kind) -> Findings:
-        findings = Findings()
-        if self._findings is not None:
-            for page in self._findings.pages(upload.tenant_id, upload.batch_id, kind):
-                findings.restore(page)
-        return findings
+    def _kept(self, upload: FileUpload, kind: Kind) -> RowIssues:
+        row_issues = RowIssues()
+        if self._row_issues is not None:
+            for page in self._row_issues.pages(upload.tenant_id, upload.batch_id, kind):
+                row_issues.restore(page)
+        return row_issues
 
     def _key(self, order: Order, *, is_first: bool = False) -> BatchKey:
         return BatchKey(

@@ -12,7 +12,7 @@ import polars as pl
 from ingest_service.pipeline.batch import BatchPipeline, Checked, Result, Rows
 from ingest_service.pipeline.counts import Counts
 from ingest_service.pipeline.places import Numbered
-from ingest_service.pipeline.report import FileReading, Finding, Findings
+from ingest_service.pipeline.report import FileReading, RowIssue, RowIssues
 from ingest_service.readers.base import RowChunk, RowFile
 from ingest_service.readers.csv.reader import no_rows
 from ingest_service.sources.parallel import map_in_order
@@ -21,7 +21,7 @@ from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.tenant import OnError
 from lakehouse.contracts.unread import UnreadNames
 from lakehouse.contracts.validator import Validator
-from lakehouse.storage.findings import FindingsWriter, Kind
+from lakehouse.storage.row_issues import Kind, RowIssueWriter
 
 PARALLEL_PIECES: Final = 2
 """Pieces of one file validated at the same time; most polars steps use one core each."""
@@ -38,15 +38,15 @@ class BatchRun:
         self,
         order: Order,
         batch: BatchPipeline,
-        kept_whole: FindingsWriter | None = None,
+        kept_whole: RowIssueWriter | None = None,
         hear: Callable[[Result], None] = unheard,
     ) -> None:
         self._order = order
         self._batch = batch
         self._hear = hear
         self.received = 0
-        self.errors = _findings(kept_whole, "errors")
-        self.warnings = _findings(kept_whole, "warnings")
+        self.errors = _row_issues(kept_whole, "errors")
+        self.warnings = _row_issues(kept_whole, "warnings")
         self.reading: FileReading | None = None
 
     @property
@@ -74,8 +74,8 @@ class BatchRun:
                 watch(file.position, self.received)
             if not self.received:
                 raise no_rows(file.header_line)
-            for finding in file.ending():
-                self.warnings.note(finding)
+            for issue in file.ending():
+                self.warnings.note(issue)
 
     def _validator(self, file: RowFile) -> Validator:
         """Return what validates the file's rows; what is odd about the file is noted."""
@@ -92,11 +92,11 @@ class BatchRun:
             error.line = error.line or file.header_line
             file.explain(error)
             raise
-        for finding in file.oddities(validator.columns):
-            self.warnings.note(finding)
+        for issue in file.oddities(validator.columns):
+            self.warnings.note(issue)
         for unread in UnreadNames.of(order.data_type, order.mapping).among(file.single):
             self.warnings.note(
-                Finding(file.header_line, unread.name, unread.code.value, unread.message)
+                RowIssue(file.header_line, unread.name, unread.code.value, unread.message)
             )
         return validator
 
@@ -134,5 +134,5 @@ class BatchRun:
             self._hear(self._batch.take(checked))
 
 
-def _findings(kept_whole: FindingsWriter | None, kind: Kind) -> Findings:
-    return Findings(keep_all=partial(kept_whole.write, kind) if kept_whole else None)
+def _row_issues(kept_whole: RowIssueWriter | None, kind: Kind) -> RowIssues:
+    return RowIssues(keep_all=partial(kept_whole.write, kind) if kept_whole else None)

@@ -14,7 +14,7 @@ from ingest_service.sources.uploads.upload import FileUpload, Watch, unwatched
 from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.findings import FindingsStore
+from lakehouse.storage.row_issues import RowIssueStore
 
 
 class Ticks:
@@ -37,7 +37,7 @@ def service(
     """A service with a new window and small chunks; in a lake it keeps all findings."""
     past = DeltaHistory(sink) if isinstance(sink, DeltaSink) else NoHistory()
     listed = suppression or EmptySuppressionList()
-    findings = FindingsStore(lake) if lake else None
+    findings = RowIssueStore(lake) if lake else None
     return IngestService(sink, past, DedupeWindows(), listed, Ticks(), chunk_bytes, findings)  # type: ignore[arg-type]
 
 

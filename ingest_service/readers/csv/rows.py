@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ingest_service.pipeline.report import FileReading, Finding
+from ingest_service.pipeline.report import FileReading, RowIssue
 from ingest_service.readers.csv.chunks import CsvOptions
 from ingest_service.readers.csv.encoding import UTF8, TextSource
 from ingest_service.readers.csv.preamble import LINES, advice
@@ -48,7 +48,7 @@ class CsvRows(CsvFile):
             mapping=mapping_name,
         )
 
-    def oddities(self, read: Sequence[str]) -> Iterator[Finding]:  # noqa: ARG002
+    def oddities(self, read: Sequence[str]) -> Iterator[RowIssue]:  # noqa: ARG002
         """Yield what was guessed."""
         encoding, delimiter = self.encoding, self.delimiter
         if encoding.how == "detected" and encoding.name != UTF8:
@@ -56,7 +56,7 @@ class CsvRows(CsvFile):
             yield self._warning(WarningCode.DETECTED_ENCODING, how)
         if delimiter.how == "sep_line":
             how = f"read with {delimiter.value!r}, as its first line says (sep=)"
-            yield Finding(1, "", WarningCode.DETECTED_DELIMITER.value, how)
+            yield RowIssue(1, "", WarningCode.DETECTED_DELIMITER.value, how)
         for name in self.repeated:
             meaning = WARNINGS[WarningCode.REPEATED_COLUMN].meaning
             yield self._warning(WarningCode.REPEATED_COLUMN, meaning, name)
@@ -77,11 +77,11 @@ class CsvRows(CsvFile):
         if hint:
             error.remedy = f"{hint}; else {error.remedy}"
 
-    def ending(self) -> Iterator[Finding]:
+    def ending(self) -> Iterator[RowIssue]:
         """Yield a warning when the last line has no end."""
         if self.ends_open:
             code = WarningCode.NO_FINAL_LINE_END
-            yield Finding(self.last_line, "", code.value, WARNINGS[code].meaning)
+            yield RowIssue(self.last_line, "", code.value, WARNINGS[code].meaning)
 
     def _first_lines(self) -> list[str]:
         source = TextSource(self._path, self.encoding)
@@ -90,5 +90,5 @@ class CsvRows(CsvFile):
         finally:
             source.close()
 
-    def _warning(self, code: WarningCode, reason: str, column: str = "") -> Finding:
-        return Finding(self.header_line, column, code.value, reason)
+    def _warning(self, code: WarningCode, reason: str, column: str = "") -> RowIssue:
+        return RowIssue(self.header_line, column, code.value, reason)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ingest_service.pipeline.report import Finding
+from ingest_service.pipeline.report import RowIssue
 from ingest_service.readers.csv.structure import Positions
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.fields import FieldKind
@@ -75,11 +75,11 @@ class ObjectRows:
         """Return what it takes to read one of the objects alone."""
         return SourceLayout(format="json", columns=self.header, mapping=mapping_name)
 
-    def oddities(self, read: Sequence[str]) -> Iterator[Finding]:  # noqa: ARG002
+    def oddities(self, read: Sequence[str]) -> Iterator[RowIssue]:  # noqa: ARG002
         """Yield nothing: there is no header."""
         yield from ()
 
-    def ending(self) -> Iterator[Finding]:
+    def ending(self) -> Iterator[RowIssue]:
         """Yield nothing: a value that is cut off is no JSON."""
         yield from ()
 

@@ -25,6 +25,7 @@ from lakehouse.storage.spreadsheet import FORMULA, MARK, NUMBER
 Kind = Literal["errors", "warnings"]
 
 FOLDER: Final = "ops/upload_findings"
+"""As earlier releases called it: what they wrote stays readable."""
 KINDS: Final[tuple[Kind, ...]] = ("errors", "warnings")
 ROW_GROUP_ROWS: Final = 65_536
 SCHEMA: Final = pa.schema(
@@ -47,7 +48,7 @@ _NEUTRAL: Final = [
 _DATED: Final = re.compile(r"^(\d{8})T")
 
 
-class FindingsStore:
+class RowIssueStore:
     """The files of all batches; for several threads."""
 
     def __init__(self, settings: LakeSettings) -> None:
@@ -55,19 +56,19 @@ class FindingsStore:
         is_synced = settings.is_local and settings.sync
         self._root = Path(settings.lake, FOLDER) if is_synced else None
 
-    def writer(self, tenant_id: str, batch_id: str) -> "FindingsWriter":
+    def writer(self, tenant_id: str, batch_id: str) -> "RowIssueWriter":
         """Begin the files of a batch; those of an earlier attempt are replaced at the end."""
-        return FindingsWriter(self._files, f"{tenant_id}/{batch_id}", self._root)
+        return RowIssueWriter(self._files, f"{tenant_id}/{batch_id}", self._root)
 
     def count(self, tenant_id: str, batch_id: str, kind: Kind) -> int:
-        """Return how many findings are kept; 0 when none are."""
+        """Return how many issues are kept; 0 when none are."""
         with self._open(tenant_id, batch_id, kind) as file:
             return file.metadata.num_rows if file is not None else 0
 
     def page(
         self, tenant_id: str, batch_id: str, kind: Kind, *, offset: int, limit: int
     ) -> list[dict[str, str | int]]:
-        """Return findings from the `offset`-th on, at most `limit`, as `SCHEMA` has them."""
+        """Return issues from the `offset`-th on, at most `limit`, as `SCHEMA` has them."""
         found: list[dict[str, str | int]] = []
         with self._open(tenant_id, batch_id, kind) as file:
             for rows in _from(file, offset) if file is not None else ():
@@ -77,12 +78,12 @@ class FindingsStore:
         return found
 
     def pages(self, tenant_id: str, batch_id: str, kind: Kind) -> Iterator[pl.DataFrame]:
-        """Yield all findings, as `SCHEMA` has them."""
+        """Yield all issues, as `SCHEMA` has them."""
         with self._open(tenant_id, batch_id, kind) as file:
             yield from _from(file, 0) if file is not None else ()
 
     def csv(self, tenant_id: str, batch_id: str, kind: Kind) -> Iterator[bytes]:
-        """Yield all findings as CSV with a header, in pieces."""
+        """Yield all issues as CSV with a header, in pieces."""
         yield ",".join(SCHEMA.names).encode() + b"\n"
         for rows in self.pages(tenant_id, batch_id, kind):
             yield rows.with_columns(_NEUTRAL).write_csv(include_header=False).encode()
@@ -99,12 +100,12 @@ class FindingsStore:
                 dropped += 1
         return dropped
 
-    def _open(self, tenant_id: str, batch_id: str, kind: Kind) -> "_OpenFindings":
-        return _OpenFindings(self._files, _name(f"{tenant_id}/{batch_id}", kind))
+    def _open(self, tenant_id: str, batch_id: str, kind: Kind) -> "_OpenIssues":
+        return _OpenIssues(self._files, _name(f"{tenant_id}/{batch_id}", kind))
 
 
-class FindingsWriter:
-    """The findings of one attempt at a batch; `finish` or `discard` ends it. One thread."""
+class RowIssueWriter:
+    """The row issues of one attempt at a batch; `finish` or `discard` ends it. One thread."""
 
     def __init__(self, files: pafs.FileSystem, stem: str, root: Path | None = None) -> None:
         self._files = files
@@ -114,7 +115,7 @@ class FindingsWriter:
         self._open: dict[Kind, tuple[pq.ParquetWriter, pa.NativeFile]] = {}
 
     def write(self, kind: Kind, rows: pl.DataFrame) -> None:
-        """Append findings, as `SCHEMA` has them."""
+        """Append issues, as `SCHEMA` has them."""
         if kind not in self._open:
             self._files.create_dir(self._stem.rpartition("/")[0], recursive=True)
             stream = self._files.open_output_stream(self._partial(kind))
@@ -124,7 +125,7 @@ class FindingsWriter:
         self._open[kind][0].write_table(table.cast(SCHEMA), row_group_size=ROW_GROUP_ROWS)
 
     def finish(self) -> None:
-        """Make the findings readable; on a local lake that is synced, they are on disk then."""
+        """Make the issues readable; on a local lake that is synced, they are on disk then."""
         self._close()
         for kind in self._open:
             if self._root is not None:
@@ -151,7 +152,7 @@ class FindingsWriter:
         return f"{_name(self._stem, kind)}.{self._token}.part"
 
 
-class _OpenFindings:
+class _OpenIssues:
     """A file that may not be there."""
 
     def __init__(self, files: pafs.FileSystem, name: str) -> None:

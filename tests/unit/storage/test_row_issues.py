@@ -6,9 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from ingest_service.settings import ServiceSettings
 from lakehouse.settings import LakeSettings
-from lakehouse.storage import findings
-from lakehouse.storage.findings import FindingsStore
+from lakehouse.storage import row_issues
+from lakehouse.storage.row_issues import RowIssueStore
 
 
 def rows(first: int, count: int) -> pl.DataFrame:
@@ -24,14 +25,14 @@ def rows(first: int, count: int) -> pl.DataFrame:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> FindingsStore:
-    return FindingsStore(LakeSettings(home=tmp_path))
+def store(tmp_path: Path) -> RowIssueStore:
+    return RowIssueStore(LakeSettings(home=tmp_path))
 
 
 def test_pages_join_to_everything_whatever_the_row_groups(
-    store: FindingsStore, monkeypatch: pytest.MonkeyPatch
+    store: RowIssueStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(findings, "ROW_GROUP_ROWS", 7)
+    monkeypatch.setattr(row_issues, "ROW_GROUP_ROWS", 7)
     writer = store.writer("acme", "b1")
     for first in range(0, 100, 25):
         writer.write("errors", rows(first, 25))
@@ -50,7 +51,7 @@ def test_pages_join_to_everything_whatever_the_row_groups(
 
 
 def test_later_attempt_replaces_and_a_discarded_one_leaves_nothing(
-    store: FindingsStore, tmp_path: Path
+    store: RowIssueStore, tmp_path: Path
 ) -> None:
     for count in (5, 3):
         writer = store.writer("acme", "b1")
@@ -68,7 +69,7 @@ def test_later_attempt_replaces_and_a_discarded_one_leaves_nothing(
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
 
 
-def test_old_ones_are_dropped_by_the_day_in_the_batch_id(store: FindingsStore) -> None:
+def test_old_ones_are_dropped_by_the_day_in_the_batch_id(store: RowIssueStore) -> None:
     today = datetime.now(UTC)
     ids = [f"{today - timedelta(days=age):%Y%m%dT%H%M%S}-x" for age in (0, 29, 31, 400)]
     for batch_id in ids:
@@ -78,3 +79,11 @@ def test_old_ones_are_dropped_by_the_day_in_the_batch_id(store: FindingsStore) -
 
     assert store.drop_older(timedelta(days=30)) == 2
     assert [store.count("acme", batch_id, "errors") for batch_id in ids] == [1, 1, 0, 0]
+
+
+def test_the_setting_has_its_earlier_name_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ETA_SERVICE_FINDINGS_DAYS", "7")
+    assert ServiceSettings().row_issues_days == 7
+    monkeypatch.setenv("ETA_SERVICE_ROW_ISSUES_DAYS", "9")
+    assert ServiceSettings().row_issues_days == 9
+    assert ServiceSettings(row_issues_days=3).row_issues_days == 3
