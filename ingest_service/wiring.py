@@ -21,7 +21,7 @@ from ingest_service.quality import QualityDesk
 from ingest_service.readers.events.parsing import EventLimits
 from ingest_service.readers.quarantined import EditedRows
 from ingest_service.readiness import Readiness
-from ingest_service.settings import ServiceSettings
+from ingest_service.settings import ServiceSettings, StreamSettings
 from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
@@ -35,6 +35,7 @@ from ingest_service.sources.uploads.spool import Spool
 from ingest_service.sources.webhooks.inbox import Inbox
 from ingest_service.stored import StoredLookup
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
+from lakehouse.dev.addresses import broker_address
 from lakehouse.privacy.export import open_export
 from lakehouse.privacy.known import stored_identifiers
 from lakehouse.privacy.mapping_history import MappingHistory
@@ -253,9 +254,7 @@ def _start(
 
 
 def _producer(lake: LakeSettings) -> "InteractionProducer":
-    from ingest_service.settings import StreamSettings
     from ingest_service.stream.producer import InteractionProducer
-    from lakehouse.dev.addresses import broker_address
 
     stream = StreamSettings()
     return InteractionProducer(

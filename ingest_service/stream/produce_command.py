@@ -15,7 +15,9 @@ from typing import Any, Final
 from ingest_service.settings import StreamSettings, prepare_process
 from lakehouse.contracts.fields import FieldKind
 from lakehouse.contracts.tenant import DataType
+from lakehouse.dev.addresses import broker_address, registry_address
 from lakehouse.errors import EtaError
+from lakehouse.settings import LakeSettings
 
 TELL_SECONDS: Final = 2.0
 READ_ROWS: Final = 10_000
@@ -107,8 +109,6 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
 def _produce(options: argparse.Namespace) -> dict[str, Any]:
     from ingest_service.stream.encoding import AvroEncoder, JsonEncoder, MessageEncoder
     from ingest_service.stream.producer import InteractionProducer
-    from lakehouse.dev.addresses import broker_address, registry_address
-    from lakehouse.settings import LakeSettings
 
     settings, lake = StreamSettings(), LakeSettings()
     encoder: MessageEncoder = JsonEncoder()

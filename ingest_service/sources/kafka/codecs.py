@@ -5,7 +5,9 @@ import struct
 import zlib
 from typing import Final
 
+import zstandard
 from kafka.codec import snappy_decode
+from lz4.frame import LZ4FrameDecompressor
 
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 _GZIP_WINDOW: Final = 31
@@ -41,8 +43,6 @@ def _gzip(data: bytes, most: int) -> bytes:
 
 
 def _lz4(data: bytes, most: int) -> bytes:
-    from lz4.frame import LZ4FrameDecompressor
-
     one = LZ4FrameDecompressor()
     found = bytes(one.decompress(data, most))
     if not one.eof and len(found) < most:
@@ -51,8 +51,6 @@ def _lz4(data: bytes, most: int) -> bytes:
 
 
 def _zstd(data: bytes, most: int) -> bytes:
-    import zstandard
-
     source = io.BytesIO(data)
     with zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True) as reader:
         return reader.read(most)
