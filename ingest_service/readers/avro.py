@@ -14,8 +14,8 @@ from schema_registry.client import SchemaRegistryClient
 from schema_registry.client.errors import ClientError
 
 from lakehouse.contracts.avro_schemas import avro_schema
+from lakehouse.contracts.fields import SENT_FIELDS
 from lakehouse.contracts.reasons import ReasonCode
-from lakehouse.contracts.tables import SENT_FIELDS
 from lakehouse.contracts.tenant import DataType
 
 MAGIC: Final = b"\0"

@@ -11,7 +11,7 @@ from schema_registry.client.errors import ClientError
 from schema_registry.serializers.message_serializer import AvroMessageSerializer
 
 from lakehouse.contracts.avro_schemas import avro_schema, subject
-from lakehouse.contracts.tables import SENT_FIELDS
+from lakehouse.contracts.fields import SENT_FIELDS
 from lakehouse.contracts.tenant import DataType, SourceMapping
 from lakehouse.contracts.unread import UnreadNames
 from lakehouse.errors import EtaError

@@ -51,6 +51,8 @@ class ContractField:
     """How many days after its arrival a time may lie before that is odd."""
     in_payload: bool = True
     """Whether the field is part of what an event says, and so of its identity."""
+    doc: str = ""
+    """What the schema of messages says of it, beside how its kind is written."""
 
     @property
     def column(self) -> str:
@@ -63,8 +65,10 @@ class ContractField:
         return self.kind is FieldKind.TEXT and self.name.endswith("_id")
 
 
+SENT_FIELDS: Final = "sent_fields"
 CONTEXT_FIELDS: Final = ("device_type", "location", "session_id")
 """The fields that may stand in an event's `context`."""
+EVENT_ID: Final = "the sender's own id; without one it is computed"
 DAY_MS: Final = 24 * 60 * 60 * 1000
 
 
@@ -95,8 +99,8 @@ class Endpoint:
 class DataTypeDefinition:
     """A data type. Its module in `data_types` is called as the type and its raw table are.
 
-    `rank`: where lists have it, lowest first. `avro`: the schema of its messages; fields may be
-    added with a default. `objective_hours`: data this fresh loses no points of quality.
+    `rank`: where lists have it, lowest first. `record` and `about`: name and description of a
+    message's schema. `objective_hours`: data this fresh loses no points of quality.
     `time_column`: when a row happened, in the raw table. `subjects`: the fields that name a person,
     of which a row needs one at least. `free_texts`: columns whose texts may mention anybody.
     `previous_ids`: names beside the contract's, of whom a record was about before. `state_of`: the
@@ -107,7 +111,8 @@ class DataTypeDefinition:
 
     rank: int
     fields: tuple[ContractField, ...]
-    avro: Mapping[str, Any]
+    record: str
+    about: str
     topic: TopicOptions
     endpoint: Endpoint
     objective_hours: float

@@ -19,8 +19,7 @@ from typing import Final
 import polars as pl
 import polars_hash as plh
 
-from lakehouse.contracts.fields import ContractField, FieldKind
-from lakehouse.contracts.tables import SENT_FIELDS
+from lakehouse.contracts.fields import SENT_FIELDS, ContractField, FieldKind
 from lakehouse.contracts.tenant import DataType
 
 SEPARATOR: Final = "\x1f"

@@ -9,12 +9,11 @@ from typing import Final
 
 import pyarrow as pa
 
-from lakehouse.contracts.fields import CONTEXT_FIELDS, DataTypeDefinition, FieldKind
+from lakehouse.contracts.fields import CONTEXT_FIELDS, SENT_FIELDS, DataTypeDefinition, FieldKind
 from lakehouse.contracts.kinds import DataType
 
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 PRICE: Final = pa.decimal128(18, 4)
-SENT_FIELDS: Final = "sent_fields"
 
 CONTEXT: Final = pa.struct([pa.field(name, pa.string()) for name in CONTEXT_FIELDS])
 

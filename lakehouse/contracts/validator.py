@@ -13,7 +13,7 @@ import polars as pl
 
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.field_text import KNOWN_AT, Check, FieldText, ReadContext
-from lakehouse.contracts.fields import FieldKind
+from lakehouse.contracts.fields import SENT_FIELDS, FieldKind
 from lakehouse.contracts.identity import event_ids, payload_text
 from lakehouse.contracts.mapping import FieldSource, FileRefusedError, resolve
 from lakehouse.contracts.parsing import read_field
@@ -21,7 +21,6 @@ from lakehouse.contracts.reasons import FileFault, ReasonCode
 from lakehouse.contracts.row_issues import REASON_SCHEMA as REASON_SCHEMA
 from lakehouse.contracts.row_issues import besides, divided, repeated_headers
 from lakehouse.contracts.sent import sent_fields
-from lakehouse.contracts.tables import SENT_FIELDS
 from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings, TimestampFormat
 from lakehouse.contracts.times import check_format, microseconds
 

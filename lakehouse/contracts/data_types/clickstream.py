@@ -1,9 +1,10 @@
 """Something that happened on a page or in an app."""
 
-from typing import Any, Final
+from typing import Final
 
 from lakehouse.contracts.fields import (
     ATTRIBUTES_LENGTH,
+    EVENT_ID,
     URL_LENGTH,
     ContractField,
     DataTypeDefinition,
@@ -13,7 +14,7 @@ from lakehouse.contracts.fields import (
 )
 
 FIELDS: Final = (
-    ContractField("event_id", FieldKind.TEXT, "e", in_payload=False),
+    ContractField("event_id", FieldKind.TEXT, "e", in_payload=False, doc=EVENT_ID),
     ContractField("event_name", FieldKind.TEXT, "n", required=True),
     ContractField("user_id", FieldKind.TEXT, "u"),
     ContractField("anonymous_id", FieldKind.TEXT, "a"),
@@ -31,38 +32,11 @@ FIELDS: Final = (
     ContractField("properties", FieldKind.JSON_OBJECT, "p", max_length=ATTRIBUTES_LENGTH),
 )
 
-AVRO: Final[dict[str, Any]] = {
-    "type": "record",
-    "name": "ClickstreamEvent",
-    "namespace": "com.embeddings.saas",
-    "doc": "Something that happened on a page or in an app.",
-    "fields": [
-        {"name": "event_name", "type": "string"},
-        {"name": "user_id", "type": ["null", "string"], "default": None},
-        {"name": "anonymous_id", "type": ["null", "string"], "default": None},
-        {"name": "session_id", "type": "string"},
-        {"name": "item_id", "type": ["null", "string"], "default": None},
-        {"name": "url", "type": ["null", "string"], "default": None},
-        {"name": "timestamp", "type": "long", "doc": "milliseconds since 1970-01-01 UTC"},
-        {
-            "name": "properties",
-            "type": ["null", "string"],
-            "default": None,
-            "doc": "a JSON object as text",
-        },
-        {
-            "name": "event_id",
-            "type": ["null", "string"],
-            "default": None,
-            "doc": "the sender's own id; without one it is computed",
-        },
-    ],
-}
-
 DEFINITION: Final = DataTypeDefinition(
     rank=3,
     fields=FIELDS,
-    avro=AVRO,
+    record="ClickstreamEvent",
+    about="Something that happened on a page or in an app.",
     topic=TopicOptions("events-clickstream", partitions=6),
     endpoint=Endpoint(
         "clickstream",

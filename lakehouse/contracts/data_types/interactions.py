@@ -1,8 +1,9 @@
 """A user did something with an item."""
 
-from typing import Any, Final
+from typing import Final
 
 from lakehouse.contracts.fields import (
+    EVENT_ID,
     ContractField,
     DataTypeDefinition,
     Endpoint,
@@ -11,10 +12,16 @@ from lakehouse.contracts.fields import (
 )
 
 FIELDS: Final = (
-    ContractField("event_id", FieldKind.TEXT, "e", in_payload=False),
+    ContractField("event_id", FieldKind.TEXT, "e", in_payload=False, doc=EVENT_ID),
     ContractField("user_id", FieldKind.TEXT, "u", required=True),
     ContractField("item_id", FieldKind.TEXT, "i", required=True),
-    ContractField("interaction_type", FieldKind.INTERACTION_TYPE, "k", required=True),
+    ContractField(
+        "interaction_type",
+        FieldKind.INTERACTION_TYPE,
+        "k",
+        required=True,
+        doc="view, click, purchase, like or dislike",
+    ),
     ContractField(
         "timestamp",
         FieldKind.TIMESTAMP,
@@ -29,50 +36,11 @@ FIELDS: Final = (
     ContractField("session_id", FieldKind.TEXT, "s"),
 )
 
-AVRO: Final[dict[str, Any]] = {
-    "type": "record",
-    "name": "Interaction",
-    "namespace": "com.embeddings.saas",
-    "doc": "A user did something with an item.",
-    "fields": [
-        {"name": "user_id", "type": "string"},
-        {"name": "item_id", "type": "string"},
-        {
-            "name": "interaction_type",
-            "type": "string",
-            "doc": "view, click, purchase, like or dislike",
-        },
-        {"name": "timestamp", "type": "long", "doc": "milliseconds since 1970-01-01 UTC"},
-        {
-            "name": "context",
-            "type": [
-                "null",
-                {
-                    "type": "record",
-                    "name": "Context",
-                    "fields": [
-                        {"name": "device_type", "type": ["null", "string"], "default": None},
-                        {"name": "location", "type": ["null", "string"], "default": None},
-                        {"name": "session_id", "type": ["null", "string"], "default": None},
-                    ],
-                },
-            ],
-            "default": None,
-        },
-        {
-            "name": "event_id",
-            "type": ["null", "string"],
-            "default": None,
-            "doc": "the sender's own id; without one it is computed",
-        },
-        {"name": "rating", "type": ["null", "double"], "default": None},
-    ],
-}
-
 DEFINITION: Final = DataTypeDefinition(
     rank=1,
     fields=FIELDS,
-    avro=AVRO,
+    record="Interaction",
+    about="A user did something with an item.",
     topic=TopicOptions("interactions-raw", partitions=6),
     endpoint=Endpoint(
         "events",

@@ -1,6 +1,6 @@
 """A state of an item of the catalogue."""
 
-from typing import Any, Final
+from typing import Final
 
 from lakehouse.contracts.fields import (
     ATTRIBUTES_LENGTH,
@@ -21,57 +21,16 @@ FIELDS: Final = (
     ContractField("available_from", FieldKind.TIMESTAMP, "f", days_ahead=366),
     ContractField("is_active", FieldKind.BOOLEAN, "a"),
     ContractField("attributes", FieldKind.JSON_OBJECT, "j", max_length=ATTRIBUTES_LENGTH),
-    ContractField("updated_at", FieldKind.TIMESTAMP, "t"),
+    ContractField(
+        "updated_at", FieldKind.TIMESTAMP, "t", doc="without one the state is of its arrival"
+    ),
 )
-
-AVRO: Final[dict[str, Any]] = {
-    "type": "record",
-    "name": "Item",
-    "namespace": "com.embeddings.saas",
-    "doc": "A state of an item of the catalogue.",
-    "fields": [
-        {"name": "item_id", "type": "string"},
-        {"name": "title", "type": ["null", "string"], "default": None},
-        {"name": "category", "type": ["null", "string"], "default": None},
-        {
-            "name": "price",
-            "type": ["null", "string"],
-            "default": None,
-            "doc": "a decimal number as text, so that no digit changes",
-        },
-        {
-            "name": "available_from",
-            "type": ["null", "long"],
-            "default": None,
-            "doc": "milliseconds since 1970-01-01 UTC",
-        },
-        {"name": "is_active", "type": ["null", "boolean"], "default": None},
-        {
-            "name": "attributes",
-            "type": ["null", "string"],
-            "default": None,
-            "doc": "a JSON object as text",
-        },
-        {
-            "name": "updated_at",
-            "type": ["null", "long"],
-            "default": None,
-            "doc": "milliseconds since 1970-01-01 UTC; without one the state is of its arrival",
-        },
-        {
-            "name": "sent_fields",
-            "type": ["null", {"type": "array", "items": "string"}],
-            "default": None,
-            "doc": "the names of the fields that are sent, those sent as null among them; the "
-            "others stay as they are. null: all of them are sent",
-        },
-    ],
-}
 
 DEFINITION: Final = DataTypeDefinition(
     rank=2,
     fields=FIELDS,
-    avro=AVRO,
+    record="Item",
+    about="A state of an item of the catalogue.",
     topic=TopicOptions("items-catalog", partitions=3, retention_ms=14 * DAY_MS),
     endpoint=Endpoint(
         "items",

@@ -20,19 +20,9 @@ FIELDS = (
     ContractField("notes", FieldKind.JSON_OBJECT, "n"),
     ContractField("changed_at", FieldKind.TIMESTAMP, "t"),
 )
-NULLABLE = ["null", "string"]
-AVRO = {
-    "type": "record", "name": "User", "namespace": "com.embeddings.saas", "fields": [
-        {"name": "user_id", "type": "string"},
-        {"name": "country", "type": NULLABLE, "default": None},
-        {"name": "notes", "type": NULLABLE, "default": None},
-        {"name": "changed_at", "type": ["null", "long"], "default": None},
-        {"name": "sent_fields", "type": ["null", {"type": "array", "items": "string"}],
-         "default": None},
-    ],
-}
 DEFINITION = DataTypeDefinition(
-    rank=4, fields=FIELDS, avro=AVRO, topic=TopicOptions("users", partitions=3),
+    rank=4, fields=FIELDS, record="User", about="A user.",
+    topic=TopicOptions("users", partitions=3),
     endpoint=Endpoint("users", "Send users", "Users, answered as events are.", {"user_id": "u1"}),
     objective_hours=24.0, time_column="changed_at", subjects=("user_id",), free_texts=("notes",),
     state_of="user_id",

@@ -27,8 +27,9 @@ from ingest_service.sinks.memory import MemorySink
 from ingest_service.sources.kafka.positions import PartitionBatch
 from ingest_service.sources.kafka.sink import Bounds
 from ingest_service.sources.webhooks.adapters import rows_of
+from lakehouse.contracts.fields import SENT_FIELDS
 from lakehouse.contracts.order import arrival
-from lakehouse.contracts.tables import RAW_ITEMS, SENT_FIELDS
+from lakehouse.contracts.tables import RAW_ITEMS
 from lakehouse.contracts.tenant import DataType, FileFormat, OnError, SourceMapping, TenantSettings
 from lakehouse.contracts.validator import Validator
 from lakehouse.settings import LakeSettings
