@@ -308,13 +308,7 @@ def _of_tenant(
     for row in sorted(set(range(len(said))) - set(kept)):
         place, value, key = messages[row]
         homeless.append(_homeless(place, key, value, ReasonCode.TENANT_MISMATCH))
-    new_row = {row: number for number, row in enumerate(kept)}
-    texts = RowTexts(
-        [group.texts.raws[row] for row in kept],
-        {name: [column[row] for row in kept] for name, column in group.texts.values.items()},
-        [(new_row[row], *rest) for row, *rest in group.texts.faults if row in new_row],  # type: ignore[misc]
-    )
-    return RowGroup([group.places[row] for row in kept], texts, group.layout)
+    return RowGroup([group.places[row] for row in kept], group.texts.only(kept), group.layout)
 
 
 def _bad(place: Position, value: bytes, code: ReasonCode) -> BadMessage:

@@ -120,6 +120,15 @@ class RowTexts:
         """How many rows there are."""
         return len(self.raws)
 
+    def only(self, rows: Sequence[int]) -> "RowTexts":
+        """Return these of the rows, in this order."""
+        place = {row: at for at, row in enumerate(rows)}
+        return RowTexts(
+            [self.raws[row] for row in rows],
+            {name: [column[row] for row in rows] for name, column in self.values.items()},
+            [(place[row], *rest) for row, *rest in self.faults if row in place],  # type: ignore[misc]
+        )
+
 
 def texts_of(
     records: Sequence[JsonRecord],

@@ -125,12 +125,7 @@ class QueueWriter:
 
 def _only(request: EventRequest, texts: RowTexts, rows: Sequence[int]) -> EventRequest:
     """Return a request of some of the rows."""
-    place = {row: at for at, row in enumerate(rows)}
-    part = RowTexts(
-        [texts.raws[row] for row in rows],
-        {name: [column[row] for row in rows] for name, column in texts.values.items()},
-        [(place[row], *rest) for row, *rest in texts.faults if row in place],  # type: ignore[misc]
-    )
+    part = texts.only(rows)
     return EventRequest(
         request.tenant_id,
         request.data_type,

@@ -1,7 +1,7 @@
 """Where messages stand: as columns of the tables, and as parts of a micro-batch."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -36,8 +36,10 @@ class Positions:
 
     parts: npt.NDArray[np.int64]
     texts: pl.Series
-    batch_ids: Mapping[int, str]
-    owners: Mapping[int, int] = field(default_factory=dict)
+    used: npt.NDArray[np.int64]
+    """The parts that rows are of, in order; each has a batch and the number of its take-over."""
+    batch_ids: list[str]
+    epochs: npt.NDArray[np.int64]
 
     @classmethod
     def of(
@@ -47,16 +49,16 @@ class Positions:
         numbers = np.fromiter((place.part for place in places), np.int64, len(places))
         offsets = np.fromiter((place.offset for place in places), np.int64, len(places))
         refs = pl.repeat("", len(places), eager=True)
-        used = [int(number) for number in np.unique(numbers)]
+        used = np.unique(numbers)
         for number in used:
             partition = parts[number].assignment.feed.partition
             unit = f"{partition.topic}:{partition.number}"
             mine = np.flatnonzero(numbers == number)
             found = pl.Series(line_refs(offsets[mine], unit, OFFSET_DIGITS))
             refs = found if len(used) == 1 else refs.scatter(mine, found)
-        ids = {number: batch_id_of(parts[number], tenant_id) for number in used}
-        owners = {number: parts[number].assignment.epoch for number in used}
-        return cls(numbers, refs, ids, owners)
+        ids = [batch_id_of(parts[number], tenant_id) for number in used]
+        epochs = [parts[number].assignment.epoch for number in used]
+        return cls(numbers, refs, used, ids, np.array(epochs, dtype=np.int64))
 
     def refs(self, rows: pl.Series) -> pa.Array:
         """Return `source_ref` of these rows."""
@@ -65,17 +67,11 @@ class Positions:
 
     def others(self, rows: pl.Series) -> dict[str, pa.Array]:
         """Return the batch's id of each of these rows, and as its attempt the take-over."""
-        numbers = self.parts[rows.to_numpy()]
-        epochs = [self.owners[int(number)] for number in numbers]
-        return {"batch_id": self._batch_ids(numbers), "attempt": pa.array(epochs, pa.int64())}
-
-    def _batch_ids(self, numbers: npt.NDArray[np.int64]) -> pa.Array:
-        known = sorted(self.batch_ids)
-        indices = np.searchsorted(known, numbers).astype(np.int32)
-        texts = pl.Series([self.batch_ids[number] for number in known])
-        names = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
-        keys = pl.Series(indices).to_arrow()
-        return pa.DictionaryArray.from_arrays(keys, names)
+        at = np.searchsorted(self.used, self.parts[rows.to_numpy()])
+        names = pl.Series(self.batch_ids).to_arrow(compat_level=pl.CompatLevel.oldest())
+        keys = pl.Series(at.astype(np.int32)).to_arrow()
+        ids = pa.DictionaryArray.from_arrays(keys, names.cast(pa.string()))
+        return {"batch_id": ids, "attempt": pl.Series(self.epochs[at]).to_arrow()}
 
 
 def batch_id_of(part: PartitionBatch, tenant_id: str) -> str:

@@ -1,8 +1,8 @@
 """What was taken in and how its tenant wants it read: a file, or rows that are in memory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from ingest_service.readers.csv.encoding import Encoding
 from lakehouse.contracts.tenant import (
@@ -69,12 +69,8 @@ Order = FileUpload | RowsOrder
 """What a batch has to know of what it stores, wherever its rows come from."""
 
 
-class Watch(Protocol):
-    """Is told how far a file is; may raise to stop the reading."""
-
-    def __call__(self, bytes_read: int, rows: int) -> None:
-        """Take note of bytes of the file and rows that have been read."""
-        ...
+Watch = Callable[[int, int], None]
+"""Is told how many bytes and rows of a file have been read; may raise to stop the reading."""
 
 
 def unwatched(bytes_read: int, rows: int) -> None:
