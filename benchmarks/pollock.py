@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ingest_service.csv_files.chunks import CsvOptions
-from ingest_service.csv_files.reader import CsvFile
+from ingest_service.readers.csv.chunks import CsvOptions
+from ingest_service.readers.csv.reader import CsvFile
 from lakehouse.contracts.mapping import FileRefusedError
 
 Rows = Counter[tuple[str, ...]]

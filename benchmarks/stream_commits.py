@@ -20,12 +20,12 @@ from typing import Any, Final
 
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
+from ingest_service.readers.avro import AvroReader
+from ingest_service.readers.messages import MessageReader
 from ingest_service.sinks.delta import DeltaSink
-from ingest_service.stream.avro import AvroReader
-from ingest_service.stream.intake import Intake
-from ingest_service.stream.positions import PartitionBatch
-from ingest_service.stream.reading import MessageReader
-from ingest_service.stream.sink import CLEAN_EVERY, Bounds, StreamSink
+from ingest_service.sources.kafka.intake import Intake
+from ingest_service.sources.kafka.positions import PartitionBatch
+from ingest_service.sources.kafka.sink import CLEAN_EVERY, Bounds, StreamSink
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.privacy.suppression import EmptySuppressionList

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import uvicorn
+
 from ingest_service.settings import (
     ServiceSettings,
     allow_open_files,
@@ -16,6 +18,7 @@ from ingest_service.settings import (
     settle_process,
 )
 from lakehouse.errors import EtaError
+from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import write_whole
 
@@ -48,13 +51,10 @@ def _options() -> argparse.Namespace:
 
 def _serve(options: argparse.Namespace) -> None:
     # polars and arrow read their settings when they are imported, so not before now.
-    import uvicorn
-
     from ingest_service.api.app import create_app
     from ingest_service.api.connections import Connections, TrustedProxies
     from ingest_service.api.middleware import ConnectionLimits, limited_protocol
     from ingest_service.wiring import build_services
-    from lakehouse.settings import LakeSettings
 
     settings = ServiceSettings()
     allow_open_files(settings.max_connections + FILES)

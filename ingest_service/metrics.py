@@ -7,7 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from ingest_service.report import IngestReport
+from ingest_service.pipeline.report import IngestReport
 from lakehouse.contracts.tenant import DataType
 from lakehouse.control.database import Erasure
 from lakehouse.storage.ledger_check import LedgerCheck

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ingest_service.settings import ServiceSettings, prepare_process
 from lakehouse.errors import EtaError
+from lakehouse.settings import LakeSettings
 
 
 def main() -> int:
@@ -37,9 +38,8 @@ def _options() -> argparse.Namespace:
 
 def _replay(options: argparse.Namespace) -> dict[str, object]:
     # polars and arrow read their settings when they are imported, so not before now.
-    from ingest_service.rereading import read_edited
+    from ingest_service.readers.quarantined import read_edited
     from ingest_service.wiring import replay
-    from lakehouse.settings import LakeSettings
 
     edited = None if options.rows is None else read_edited(options.rows)
     replayed = replay(

@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 GIBIBYTE: Final = 1024**3
@@ -26,7 +26,9 @@ _SWITCH_SECONDS: Final = 0.0005
 class ServiceSettings(BaseSettings):
     """Settings of the service, each an environment variable `ETA_SERVICE_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="ETA_SERVICE_", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="ETA_SERVICE_", extra="ignore", populate_by_name=True
+    )
 
     max_upload_bytes: int = Field(default=4 * GIBIBYTE, gt=0)
     """Largest request body of an upload; a larger one is refused with 413."""
@@ -43,8 +45,13 @@ class ServiceSettings(BaseSettings):
     """Newest events per tenant and data type that arriving rows are compared with."""
     dedupe_total_rows: int = Field(default=2_000_000, gt=0)
     """The same over all tenants of a process; the least recently used tenants are dropped."""
-    findings_days: int = Field(default=30, gt=0)
-    """How long the complete errors and warnings of an upload can be asked for."""
+    row_issues_days: int = Field(
+        default=30,
+        gt=0,
+        validation_alias=AliasChoices("ETA_SERVICE_ROW_ISSUES_DAYS", "ETA_SERVICE_FINDINGS_DAYS"),
+    )
+    """How long the complete errors and warnings of an upload can be asked for. Its earlier name,
+    `…_FINDINGS_DAYS`, still counts where this one is not set."""
     max_event_bytes: int = Field(default=32 * 1024, gt=0)
     """Largest single event, as JSON; a request with a larger one is refused with 413."""
     max_batch_bytes: int = Field(default=5 * MEBIBYTE, gt=0)

@@ -15,26 +15,27 @@ from ingest_service.api.small_body import BodyReader, Rooms
 from ingest_service.clock import RisingClock
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
-from ingest_service.events.group_commit import GroupCommitWriter, GroupLimits
-from ingest_service.events.parsing import EventLimits
-from ingest_service.events.quotas import QuotaKeeper
-from ingest_service.events.writer import EventWriter
 from ingest_service.housekeeping import Housekeeper, Task
 from ingest_service.metrics import ServiceMetrics
 from ingest_service.quality import QualityDesk
+from ingest_service.readers.events.parsing import EventLimits
+from ingest_service.readers.quarantined import EditedRows
 from ingest_service.readiness import Readiness
-from ingest_service.replaying import ReplayedBatch, Replayer, ReplayOrder
-from ingest_service.rereading import EditedRows
-from ingest_service.service import IngestService
-from ingest_service.settings import ServiceSettings
+from ingest_service.settings import ServiceSettings, StreamSettings
 from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
-from ingest_service.spool import Spool
+from ingest_service.sources.events.group_commit import GroupCommitWriter, GroupLimits
+from ingest_service.sources.events.quotas import QuotaKeeper
+from ingest_service.sources.events.writer import EventWriter
+from ingest_service.sources.ingest import IngestService
+from ingest_service.sources.replay import ReplayedBatch, Replayer, ReplayOrder
+from ingest_service.sources.uploads.quotas import UploadQuotas
+from ingest_service.sources.uploads.spool import Spool
+from ingest_service.sources.webhooks.inbox import Inbox
 from ingest_service.stored import StoredLookup
-from ingest_service.upload_quotas import UploadQuotas
-from ingest_service.webhooks.inbox import Inbox
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
+from lakehouse.dev.addresses import broker_address
 from lakehouse.privacy.export import open_export
 from lakehouse.privacy.known import stored_identifiers
 from lakehouse.privacy.mapping_history import MappingHistory
@@ -42,12 +43,12 @@ from lakehouse.privacy.suppression import StoredSuppressionList
 from lakehouse.quality.history import Reader
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.acknowledged import KEPT, drop_old
-from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.join_rate import read_join_rate
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import batches
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.maintenance import merge_ended_days
+from lakehouse.storage.row_issues import RowIssueStore
 from lakehouse.storage.tables import ensure_tables
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     control.keys.note_by(ThreadPoolExecutor(1, thread_name_prefix="last-used").submit)
     sink = DeltaSink(Lake(lake))
     spool = Spool(lake.spool_dir, settings.spool_bytes_per_tenant)
-    findings = FindingsStore(Lake(lake))
+    row_issues = RowIssueStore(Lake(lake))
     ingest = IngestService(
         sink,
         DeltaHistory(sink),
@@ -80,13 +81,13 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         StoredSuppressionList(control),
         RisingClock(_now),
         settings.chunk_bytes,
-        findings,
+        row_issues,
     )
     metrics = ServiceMetrics()
     readiness = Readiness(lake, sink, control.ping)
     tasks = [
         _ledger_task(lake, settings, metrics, readiness),
-        _findings_task(settings, findings),
+        _row_issues_task(settings, row_issues),
         _erasures_task(control, metrics),
         Task("merging ended days", MERGE_EVERY, lambda: _merge(lake)),
         Task("dropping old answers", DROP_EVERY, lambda: _forget(control)),
@@ -104,7 +105,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         metrics.observe,
     )
     if settings.events_through == "kafka":
-        from ingest_service.events.queue_writer import QueueWriter
+        from ingest_service.sources.events.queue_writer import QueueWriter
 
         writer = QueueWriter(lambda: _producer(lake), writer, control.tenant_settings)
     keeper = Housekeeper(tasks)
@@ -129,7 +130,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         ingest=ingest,
         spool=spool,
         metrics=metrics,
-        findings=findings,
+        row_issues=row_issues,
         new_batch_id=new_batch_id,
         writer=writer,
         inbox=Inbox(
@@ -254,9 +255,7 @@ def _start(
 
 
 def _producer(lake: LakeSettings) -> "InteractionProducer":
-    from ingest_service.settings import StreamSettings
     from ingest_service.stream.producer import InteractionProducer
-    from lakehouse.dev.addresses import broker_address
 
     stream = StreamSettings()
     return InteractionProducer(
@@ -339,8 +338,8 @@ def _erasures_task(control: ControlDatabase, metrics: ServiceMetrics) -> Task:
     return Task("looking for open erasures", ERASURES_EVERY, look)
 
 
-def _findings_task(settings: ServiceSettings, findings: FindingsStore) -> Task:
+def _row_issues_task(settings: ServiceSettings, row_issues: RowIssueStore) -> Task:
     def drop() -> None:
-        findings.drop_older(timedelta(days=settings.findings_days))
+        row_issues.drop_older(timedelta(days=settings.row_issues_days))
 
-    return Task("dropping old findings", DROP_EVERY, drop)
+    return Task("dropping old row issues", DROP_EVERY, drop)

@@ -21,7 +21,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from lakehouse.contracts.tables import CONTEXT, INTERACTIONS, RAW_INTERACTIONS
+from lakehouse.contracts.tables import CONTEXT, RAW_INTERACTIONS
 from lakehouse.control.erasure_subjects import Subject
 from lakehouse.privacy.fence import raise_fence
 from lakehouse.privacy.identifier_patterns import IdentifierPatterns
@@ -94,7 +94,7 @@ def build(settings: LakeSettings, rows: int, batches: int, users: int) -> list[s
         table = table.append_column("context", pa.nulls(per_batch, CONTEXT))
         write_deltalake(
             Lake(settings).table(RAW_INTERACTIONS),
-            table.select(INTERACTIONS.names).cast(INTERACTIONS),
+            table.select(RAW_INTERACTIONS.schema.names).cast(RAW_INTERACTIONS.schema),
             mode="append",
             writer_properties=writer_properties(),
         )
@@ -132,7 +132,9 @@ def rewrite_whole(settings: LakeSettings) -> Measured:
     files = table_filesystem(table)
     found = files_of(table, TENANT)
     wall, cpu, written = perf_counter(), process_time(), 0
-    names = [name for name in INTERACTIONS.names if name not in ("tenant_id", "ingest_date")]
+    names = [
+        name for name in RAW_INTERACTIONS.schema.names if name not in ("tenant_id", "ingest_date")
+    ]
     for file in found:
         day = file.partition_values[DAY]
         staged = StagedRows(table, RAW_INTERACTIONS, TENANT, day, "peer", is_batch=False)

@@ -12,12 +12,12 @@ FAILING: Final = "failing"
 """The tenant whose requests fail."""
 
 STEPS: Final = (
-    "ingest_service.events.group_commit:GroupCommitWriter._serve",
-    "ingest_service.events.group_commit:GroupCommitWriter._store",
-    "ingest_service.events.group_commit:GroupCommitWriter._commit",
-    "ingest_service.events.rows:EventRows.parse",
-    "ingest_service.service:IngestService.turn",
-    "ingest_service.service:IngestService.ingest_rows",
+    "ingest_service.sources.events.group_commit:GroupCommitWriter._serve",
+    "ingest_service.sources.events.group_commit:GroupCommitWriter._store",
+    "ingest_service.sources.events.group_commit:GroupCommitWriter._commit",
+    "ingest_service.readers.events.rows:EventRows.parse",
+    "ingest_service.sources.ingest:IngestService.turn",
+    "ingest_service.sources.ingest:IngestService.ingest_rows",
     "ingest_service.dedupe.history:DeltaHistory.unseen",
     "ingest_service.dedupe.window:BatchSession.publish",
     "ingest_service.dedupe.window:BatchWindow.judge",
@@ -29,7 +29,7 @@ STEPS: Final = (
     "ingest_service.sinks.delta:DeltaSink.location",
     "ingest_service.sinks.delta_batch:DeltaBatch.append",
     "ingest_service.sinks.delta_batch:DeltaBatch.abort",
-    "ingest_service.events.group_commit:told_of",
+    "ingest_service.sources.events.group_commit:told_of",
     "ingest_service.metrics:ServiceMetrics.observe",
 )
 

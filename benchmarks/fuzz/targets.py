@@ -13,20 +13,20 @@ from typing import Any, Final
 
 from standardwebhooks.webhooks import Webhook
 
-from ingest_service.events.parsing import (
+from ingest_service.readers.base import RowChunk
+from ingest_service.readers.events.parsing import (
     BadEventsError,
     EventLimits,
     TooLargeError,
     parse_events,
 )
-from ingest_service.events.plain import PlainBody, plain_body, read_together
-from ingest_service.events.quick import quick_texts
-from ingest_service.json_files.rows import JsonColumns, RowTexts, joined, texts_of
-from ingest_service.opening import open_rows
-from ingest_service.sources import RowChunk
-from ingest_service.upload import FileUpload
-from ingest_service.webhooks.adapters import rows_of
-from ingest_service.webhooks.signatures import BadSignatureError, verified
+from ingest_service.readers.events.plain import PlainBody, plain_body, read_together
+from ingest_service.readers.events.quick import quick_texts
+from ingest_service.readers.json.rows import JsonColumns, RowTexts, joined, texts_of
+from ingest_service.sources.uploads.opening import open_rows
+from ingest_service.sources.uploads.upload import FileUpload
+from ingest_service.sources.webhooks.adapters import rows_of
+from ingest_service.sources.webhooks.signatures import BadSignatureError, verified
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.row_issues import WARNING_CODES
 from lakehouse.contracts.tenant import (

@@ -25,7 +25,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks.ingest.files import write_interactions
-from ingest_service.csv_files.structure import Marks, byte_traits, find_marks
+from ingest_service.readers.csv.structure import Marks, byte_traits, find_marks
 from lakehouse.contracts.fields import ID_LENGTH
 from lakehouse.contracts.tenant import DataType, InteractionType, SourceMapping, TenantSettings
 from lakehouse.contracts.times import microseconds

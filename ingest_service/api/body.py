@@ -13,7 +13,7 @@ from ingest_service.api.multipart import FORM, charset_of, spool_part
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services
 from ingest_service.api.spooling import WRITE_BYTES, write
-from ingest_service.spool import SpoolFile
+from ingest_service.sources.uploads.spool import SpoolFile
 from ingest_service.unpack import DamagedPackError, UnpackedTooLargeError, packing_of, unpacked
 
 PART: Final = "file"

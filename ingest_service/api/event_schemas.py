@@ -8,7 +8,6 @@ from ingest_service.api.problems import MEDIA_TYPE
 from lakehouse.contracts.fields import (
     CONTEXT_FIELDS,
     EARLIEST,
-    FIELDS,
     ID_LENGTH,
     LATEST,
     ContractField,
@@ -19,19 +18,6 @@ from lakehouse.contracts.times import microseconds
 
 SCOPE: Final = "ingest"
 """What a key needs to send events."""
-DESCRIPTIONS: Final = {
-    DataType.INTERACTIONS: "One interaction as an object, or up to 5,000 as an array; may be gzip "
-    "(`Content-Encoding`). The answer comes when they are durable and says of each event what "
-    "became of it: `stored`, `duplicate` (known by its event_id or content), `rejected` with "
-    "every reason (kept in quarantine), `suppressed` (of an erased person, dropped), and under "
-    "`warnings` what is odd about it: fields that are not read, digits that are lost, words like "
-    "NULL. 200: none is rejected, 207: some are, 422: all are. Sending a request "
-    "again stores nothing twice.",
-    DataType.ITEMS: "Catalogue rows, answered as events are. Without `updated_at` a row says what "
-    "the item is like now.",
-    DataType.CLICKSTREAM: "Clickstream events, answered as interactions are. One of `user_id` and "
-    "`anonymous_id` is required.",
-}
 
 _MILLISECOND: Final = 1_000
 _TEXT: Final = ["string", "number", "boolean"]
@@ -50,32 +36,6 @@ _YEAR: Final = 367 * 86_400_000
 """So near to 1970 catalogue times are taken for times in another unit."""
 _RECENT_MILLISECONDS: Final = "^1[67][0-9]{11}$"
 """Of texts that are times from 2020 to 2027."""
-_EXAMPLES: Final[dict[DataType, dict[str, Any]]] = {
-    DataType.INTERACTIONS: {
-        "event_id": "0b6ff4b4-7c1f-4b7e-9d6a-2f1f3c1f8a52",
-        "user_id": "u-1842",
-        "item_id": "sku-77",
-        "interaction_type": "click",
-        "timestamp": 1_767_225_600_000,
-        "context": {"device_type": "ios", "location": "DE", "session_id": "s-9"},
-    },
-    DataType.ITEMS: {
-        "item_id": "sku-77",
-        "title": "Walking boots",
-        "category": "shoes",
-        "price": 129.5,
-        "is_active": True,
-        "attributes": {"colour": "brown"},
-        "updated_at": 1_767_225_600_000,
-    },
-    DataType.CLICKSTREAM: {
-        "event_name": "search",
-        "anonymous_id": "a-55",
-        "session_id": "s-9",
-        "timestamp": 1_767_225_600_000,
-        "properties": {"query": "boots"},
-    },
-}
 
 
 class EventReason(BaseModel):
@@ -125,7 +85,7 @@ def event_body(data_type: DataType) -> dict[str, Any]:
     """Return the request body of an endpoint as OpenAPI has it."""
     event = event_schema(data_type)
     schema = {"anyOf": [event, {"type": "array", "items": event, "minItems": 1, "maxItems": 5_000}]}
-    example = _EXAMPLES[data_type]
+    example = data_type.definition.endpoint.example
     examples = {
         "one": {"summary": "One", "value": example},
         "several": {"summary": "Several", "value": [example]},
@@ -164,17 +124,17 @@ def event_responses() -> dict[int | str, dict[str, Any]]:
 
 def event_schema(data_type: DataType) -> dict[str, Any]:
     """Return the JSON Schema of an event that will be accepted from a tenant without settings."""
-    fields = {field.name: _field(field) for field in FIELDS[data_type]}
+    fields = {field.name: _field(field) for field in data_type.definition.fields}
     schema: dict[str, Any] = {
         "type": "object",
-        "required": [field.name for field in FIELDS[data_type] if field.required],
-        "example": _EXAMPLES[data_type],
+        "required": [field.name for field in data_type.definition.fields if field.required],
+        "example": data_type.definition.endpoint.example,
     }
-    if data_type is DataType.INTERACTIONS:
+    if data_type.definition.has_context:
         context = {name: fields.pop(name) for name in CONTEXT_FIELDS}
         fields["context"] = {"type": ["object", "null"], "properties": context}
-    if data_type is DataType.CLICKSTREAM:
-        either = ("user_id", "anonymous_id")
+    either = data_type.definition.subjects
+    if len(either) > 1:
         schema["anyOf"] = [
             {"required": [name], "properties": {name: _required_text({"maxLength": ID_LENGTH})}}
             for name in either

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from ingest_service.api.auth import key_of, require_scope
-from ingest_service.api.event_schemas import DESCRIPTIONS, SCOPE, event_body, event_responses
+from ingest_service.api.event_schemas import SCOPE, event_body, event_responses
 from ingest_service.api.idempotency import (
     REPLAYED,
     KeyHeader,
@@ -26,17 +26,17 @@ from ingest_service.api.idempotency import (
 from ingest_service.api.parameters import check_parameters
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
-from ingest_service.events.outcomes import EventStatus
-from ingest_service.events.parsing import (
+from ingest_service.readers.events.parsing import (
     BadEventsError,
     EventLimits,
     TooLargeError,
     parse_events,
 )
-from ingest_service.events.plain import plain_body
-from ingest_service.events.rows import EventTexts
-from ingest_service.events.writer import EventRequest, Written
-from ingest_service.json_files.rows import JsonColumns, RowTexts, texts_of
+from ingest_service.readers.events.plain import plain_body
+from ingest_service.readers.events.rows import EventTexts
+from ingest_service.readers.json.rows import JsonColumns, RowTexts, texts_of
+from ingest_service.sources.events.outcomes import EventStatus
+from ingest_service.sources.events.writer import EventRequest, Written
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.control.database import ANSWER_KIND, ApiKey, IdempotencyKey, Work
 from lakehouse.errors import EtaError
@@ -106,58 +106,33 @@ Mapped = Annotated[
 ]
 
 
-@router.post(
-    "/events",
-    summary="Send interactions",
-    description=DESCRIPTIONS[DataType.INTERACTIONS],
-    openapi_extra=event_body(DataType.INTERACTIONS),
-    responses=event_responses(),
-)
-async def events(
-    request: Request,
-    caller: Annotated[Sender, Depends(sender)],
-    mapping: Mapped = CONTRACT,
-    idempotency_key: KeyHeader = None,
-) -> Response:
-    """Take in interactions."""
-    order = _Order(DataType.INTERACTIONS, mapping, idempotency_key)
-    return await _take_in(request, caller, order)
+def _endpoint(data_type: DataType) -> Callable[..., Coroutine[Any, Any, Response]]:
+    """Return what takes in events of a data type."""
+
+    async def take_in(
+        request: Request,
+        caller: Annotated[Sender, Depends(sender)],
+        mapping: Mapped = CONTRACT,
+        idempotency_key: KeyHeader = None,
+    ) -> Response:
+        order = _Order(data_type, mapping, idempotency_key)
+        return await _take_in(request, caller, order)
+
+    return take_in
 
 
-@router.post(
-    "/items",
-    summary="Send catalogue items",
-    description=DESCRIPTIONS[DataType.ITEMS],
-    openapi_extra=event_body(DataType.ITEMS),
-    responses=event_responses(),
-)
-async def items(
-    request: Request,
-    caller: Annotated[Sender, Depends(sender)],
-    mapping: Mapped = CONTRACT,
-    idempotency_key: KeyHeader = None,
-) -> Response:
-    """Take in catalogue rows."""
-    order = _Order(DataType.ITEMS, mapping, idempotency_key)
-    return await _take_in(request, caller, order)
-
-
-@router.post(
-    "/clickstream",
-    summary="Send clickstream events",
-    description=DESCRIPTIONS[DataType.CLICKSTREAM],
-    openapi_extra=event_body(DataType.CLICKSTREAM),
-    responses=event_responses(),
-)
-async def clickstream(
-    request: Request,
-    caller: Annotated[Sender, Depends(sender)],
-    mapping: Mapped = CONTRACT,
-    idempotency_key: KeyHeader = None,
-) -> Response:
-    """Take in clickstream events."""
-    order = _Order(DataType.CLICKSTREAM, mapping, idempotency_key)
-    return await _take_in(request, caller, order)
+for _kind in DataType:
+    _about = _kind.definition.endpoint
+    router.add_api_route(
+        f"/{_about.name}",
+        _endpoint(_kind),
+        methods=["POST"],
+        name=_about.name,
+        summary=_about.summary,
+        description=_about.description,
+        openapi_extra=event_body(_kind),
+        responses=event_responses(),
+    )
 
 
 @dataclass(frozen=True, slots=True)

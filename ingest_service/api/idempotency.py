@@ -10,9 +10,9 @@ from fastapi import Header
 
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services
-from ingest_service.orders import UploadOrder
 from ingest_service.settings import ServiceSettings
-from ingest_service.spool import SpoolFile
+from ingest_service.sources.uploads.orders import UploadOrder
+from ingest_service.sources.uploads.spool import SpoolFile
 from lakehouse.control.database import IdempotencyKey, KeyLimits
 
 REPLAYED: Final = {"Idempotent-Replayed": "true"}

@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ingest_service.report import IngestReport
+from ingest_service.pipeline.report import IngestReport
 from lakehouse.control.database import Job
 
 
-class UploadFinding(BaseModel):
+class UploadRowIssue(BaseModel):
     """One thing that is wrong or odd: with one row, or with the file itself."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -33,22 +33,25 @@ class FileRead(BaseModel):
     delimiter_from: str | None
 
 
-class _Findings(BaseModel):
+class _RowIssues(BaseModel):
     dry_run: bool = Field(description="Nothing was stored: this says what would have happened.")
     job_id: str
-    findings_url: str | None = Field(
+    row_issues_url: str | None = Field(
         description="Where all errors and warnings can be had; null when there are none."
+    )
+    findings_url: str | None = Field(
+        description="The same under its earlier name; use `row_issues_url`.", deprecated=True
     )
     error_count: int = Field(description="All errors; `errors` holds the first 1,000.")
     errors_by_code: dict[str, int]
-    errors: list[UploadFinding]
+    errors: list[UploadRowIssue]
     warning_count: int = Field(description="All warnings; `warnings` holds the first 1,000.")
     warnings_by_code: dict[str, int]
-    warnings: list[UploadFinding]
+    warnings: list[UploadRowIssue]
     file: FileRead | None
 
 
-class UploadStored(_Findings):
+class UploadStored(_RowIssues):
     """What was taken in, durably: the whole file, or with `on_error=quarantine` its good rows."""
 
     status: Literal["success"] = "success"
@@ -63,7 +66,7 @@ class UploadStored(_Findings):
     s3_path: str = Field(description="Where the raw table is: a URL, or a path for a local lake.")
 
 
-class UploadInvalid(_Findings):
+class UploadInvalid(_RowIssues):
     """At least one row is wrong; nothing of the file is stored."""
 
     status: Literal["validation_failed"] = "validation_failed"
@@ -93,14 +96,24 @@ class UploadJobs(BaseModel):
     uploads: list[UploadJob]
 
 
-class FindingsPage(BaseModel):
+class RowIssuesPage(BaseModel):
     """Errors or warnings of an upload, in the order of its lines."""
 
     kind: Literal["errors", "warnings"]
     total: int
     offset: int
-    findings: list[UploadFinding]
+    row_issues: list[UploadRowIssue]
     next_offset: int | None = Field(description="Where the next page begins; null at the end.")
+
+
+class FindingsPage(BaseModel):
+    """A `RowIssuesPage` under its earlier name."""
+
+    kind: Literal["errors", "warnings"]
+    total: int
+    offset: int
+    findings: list[UploadRowIssue]
+    next_offset: int | None
 
 
 def job_url(job: Job) -> str:
@@ -128,17 +141,18 @@ def job_body(job: Job) -> UploadJob:
 def upload_result(report: IngestReport, job: Job) -> UploadStored | UploadInvalid:
     """Return the response body of a finished upload."""
     counts = report.counts
-    has_findings = report.errors.total + report.warnings.total > 0
-    findings = _Findings(
+    has_issues = report.errors.total + report.warnings.total > 0
+    issues = _RowIssues(
         dry_run=report.is_dry,
         job_id=job.job_id,
-        findings_url=f"{job_url(job)}/findings" if has_findings else None,
+        row_issues_url=f"{job_url(job)}/row-issues" if has_issues else None,
+        findings_url=f"{job_url(job)}/findings" if has_issues else None,
         error_count=report.errors.total,
         errors_by_code=dict(report.errors.by_code),
-        errors=[UploadFinding.model_validate(found) for found in report.errors.kept],
+        errors=[UploadRowIssue.model_validate(found) for found in report.errors.kept],
         warning_count=report.warnings.total,
         warnings_by_code=dict(report.warnings.by_code),
-        warnings=[UploadFinding.model_validate(found) for found in report.warnings.kept],
+        warnings=[UploadRowIssue.model_validate(found) for found in report.warnings.kept],
         file=FileRead.model_validate(report.reading) if report.reading else None,
     ).__dict__
     if report.is_stored:
@@ -150,8 +164,6 @@ def upload_result(report: IngestReport, job: Job) -> UploadStored | UploadInvali
             suppressed=counts.suppressed,
             batch_id=None if report.is_dry else report.batch_id,
             s3_path=report.location,
-            **findings,
+            **issues,
         )
-    return UploadInvalid(
-        rows_received=counts.received, rows_rejected=report.errors.rows, **findings
-    )
+    return UploadInvalid(rows_received=counts.received, rows_rejected=report.errors.rows, **issues)

@@ -14,7 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.spooling import WRITE_BYTES, write
-from ingest_service.spool import SpoolFile
+from ingest_service.sources.uploads.spool import SpoolFile
 
 FORM: Final = "multipart/form-data"
 MAX_PARTS: Final = 100

@@ -16,9 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ingest_service.events.quotas import QuotaError
 from ingest_service.metrics import ServiceMetrics
-from ingest_service.spool import SpoolQuotaError
+from ingest_service.sources.events.quotas import QuotaError
+from ingest_service.sources.uploads.spool import SpoolQuotaError
 from lakehouse.control.key_room import TooManyKeys
 from lakehouse.errors import EtaError
 from lakehouse.storage.faults import RETRY_SECONDS, Fault, StorageError, fault_of, storage_error

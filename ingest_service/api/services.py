@@ -8,20 +8,20 @@ from fastapi import Request
 
 from ingest_service.api.pace import Stopping
 from ingest_service.api.small_body import BodyReader
-from ingest_service.events.quotas import QuotaKeeper
-from ingest_service.events.writer import EventWriter
 from ingest_service.metrics import ServiceMetrics
 from ingest_service.quality import QualityDesk
 from ingest_service.readiness import NotReady
-from ingest_service.service import IngestService
 from ingest_service.settings import ServiceSettings
-from ingest_service.spool import Spool
+from ingest_service.sources.events.quotas import QuotaKeeper
+from ingest_service.sources.events.writer import EventWriter
+from ingest_service.sources.ingest import IngestService
+from ingest_service.sources.uploads.quotas import UploadQuotas
+from ingest_service.sources.uploads.spool import Spool
+from ingest_service.sources.webhooks.inbox import Inbox
 from ingest_service.stored import StoredLookup
-from ingest_service.upload_quotas import UploadQuotas
-from ingest_service.webhooks.inbox import Inbox
 from lakehouse.control.database import ControlDatabase
-from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.ledger import LedgerBatch
+from lakehouse.storage.row_issues import RowIssueStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Services:
     not_ready: Callable[[], Sequence[NotReady]]
     start: Callable[[], None]
     stop: Callable[[], None]
-    findings: FindingsStore
+    row_issues: RowIssueStore
     batches: Callable[[str, int, str | None], list[LedgerBatch]]
     export: Callable[[str, str], Iterator[bytes]]
     lookup: StoredLookup

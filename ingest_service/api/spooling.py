@@ -6,7 +6,7 @@ from typing import Final
 from fastapi.concurrency import run_in_threadpool
 
 from ingest_service.api.problems import ProblemError
-from ingest_service.spool import SpoolFile
+from ingest_service.sources.uploads.spool import SpoolFile
 
 WRITE_BYTES: Final = 1024 * 1024
 

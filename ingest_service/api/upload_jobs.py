@@ -10,9 +10,10 @@ from fastapi.responses import StreamingResponse
 from ingest_service.api.auth import may_see
 from ingest_service.api.models import (
     FindingsPage,
-    UploadFinding,
+    RowIssuesPage,
     UploadJob,
     UploadJobs,
+    UploadRowIssue,
     job_body,
 )
 from ingest_service.api.problems import MEDIA_TYPE
@@ -32,7 +33,7 @@ _CSV: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "All of them: line, column, code, reason.", "content": {"text/csv": {}}}
 }
 
-Kind = Annotated[Literal["errors", "warnings"], Query(description="Which findings.")]
+Kind = Annotated[Literal["errors", "warnings"], Query(description="Which row issues.")]
 
 router = APIRouter(
     prefix="/v1/tenants/{tenant_id}/ingest/uploads", tags=["uploads"], responses=_PROBLEMS
@@ -70,39 +71,49 @@ async def upload(job: Annotated[Job, Depends(own_job)]) -> UploadJob:
     return job_body(job)
 
 
-@router.get("/{job_id}/findings")
-async def findings(
+@router.get("/{job_id}/row-issues")
+async def row_issues(
     job: Annotated[Job, Depends(own_job)],
     services: Annotated[Services, Depends(services_of)],
     kind: Kind = "errors",
     offset: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 1_000,
-) -> FindingsPage:
+) -> RowIssuesPage:
     """Return a page of an upload's errors or warnings; they are kept for 30 days by default."""
 
-    def read() -> FindingsPage:
-        store = services.findings
+    def read() -> RowIssuesPage:
+        store = services.row_issues
         total = store.count(job.tenant_id, job.batch_id, kind)
         found = store.page(job.tenant_id, job.batch_id, kind, offset=offset, limit=limit)
         end = offset + len(found)
-        return FindingsPage(
+        return RowIssuesPage(
             kind=kind,
             total=total,
             offset=offset,
-            findings=[UploadFinding.model_validate(finding) for finding in found],
+            row_issues=[UploadRowIssue.model_validate(issue) for issue in found],
             next_offset=end if found and end < total else None,
         )
 
     return await run_in_threadpool(read)
 
 
-@router.get("/{job_id}/findings.csv", response_class=StreamingResponse, responses=_CSV)
-async def findings_csv(
+@router.get("/{job_id}/row-issues.csv", response_class=StreamingResponse, responses=_CSV)
+@router.get(
+    "/{job_id}/findings.csv", response_class=StreamingResponse, responses=_CSV, deprecated=True
+)
+async def row_issues_csv(
     job: Annotated[Job, Depends(own_job)],
     services: Annotated[Services, Depends(services_of)],
     kind: Kind = "errors",
 ) -> StreamingResponse:
     """Return all errors or warnings of an upload as a CSV file."""
-    content: Iterator[bytes] = services.findings.csv(job.tenant_id, job.batch_id, kind)
+    content: Iterator[bytes] = services.row_issues.csv(job.tenant_id, job.batch_id, kind)
     name = f'attachment; filename="{job.job_id}-{kind}.csv"'
     return StreamingResponse(content, headers={"Content-Disposition": name}, media_type="text/csv")
+
+
+@router.get("/{job_id}/findings", deprecated=True)
+async def findings(page: Annotated[RowIssuesPage, Depends(row_issues)]) -> FindingsPage:
+    """Return what `row-issues` does, under its earlier name."""
+    same = page.model_dump(exclude={"row_issues"})
+    return FindingsPage(findings=page.row_issues, **same)

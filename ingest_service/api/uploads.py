@@ -32,8 +32,8 @@ from ingest_service.api.problems import MEDIA_TYPE, ProblemError
 from ingest_service.api.services import Services, services_of
 from ingest_service.api.work import Answer, StoppedError, run_upload, until_stopped
 from ingest_service.api.worker import UploadWorker
-from ingest_service.orders import UploadOrder, UploadParameters
-from ingest_service.spool import SpoolFile
+from ingest_service.sources.uploads.orders import UploadOrder, UploadParameters
+from ingest_service.sources.uploads.spool import SpoolFile
 from lakehouse.contracts.tenant import FileFormat, TenantSettings
 from lakehouse.control.database import Accepted, ApiKey, IdempotencyKey, Job, Work
 from lakehouse.errors import EtaError

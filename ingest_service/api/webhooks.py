@@ -12,8 +12,8 @@ from ingest_service.api.event_schemas import problem_response, waiting_response
 from ingest_service.api.events import settings_of
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
-from ingest_service.events.outcomes import EventStatus
-from ingest_service.webhooks.signatures import (
+from ingest_service.sources.events.outcomes import EventStatus
+from ingest_service.sources.webhooks.signatures import (
     BadSignatureError,
     Message,
     signed_headers,

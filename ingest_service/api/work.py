@@ -11,8 +11,8 @@ from ingest_service.api.idempotency import kept_answer
 from ingest_service.api.models import upload_result
 from ingest_service.api.problems import body_of
 from ingest_service.api.services import Services
-from ingest_service.orders import UploadOrder
-from ingest_service.upload import FileUpload, Watch, unwatched
+from ingest_service.sources.uploads.orders import UploadOrder
+from ingest_service.sources.uploads.upload import FileUpload, Watch, unwatched
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.control.database import Job
 from lakehouse.errors import EtaError

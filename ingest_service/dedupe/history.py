@@ -97,7 +97,7 @@ def _unseen(
         wanted.append(path)
         room -= rows
     frames = (_read_file(table, tenant_id, path, data_type, limit) for path in reversed(wanted))
-    if data_type is DataType.ITEMS:
+    if data_type.definition.is_state:
         yield from _in_order(frames)
     else:
         yield from (frame.select("key", "payload") for frame in frames)
@@ -150,7 +150,7 @@ def _read(table: DeltaTable, path: str, data_type: DataType, limit: int) -> pl.D
     """
     with table_filesystem(table).open_input_file(path) as source:
         file = pq.ParquetFile(source)
-        ordering = {"batch_id", "source_ref"} if data_type is DataType.ITEMS else frozenset()
+        ordering = {"batch_id", "source_ref"} if data_type.definition.is_state else frozenset()
         left_out = _NOT_READ - ordering
         names = [name for name in file.schema_arrow.names if name not in left_out]
         is_merged = batch_of(path) is None
@@ -178,10 +178,11 @@ def _fingerprints(data_type: DataType, frame: pl.DataFrame) -> pl.DataFrame:
     known_at = frame["known_at"]
     if "context" in frame.columns:
         frame = frame.unnest("context")
-    if data_type is DataType.ITEMS:
-        is_state = frame.select(pl.col("updated_at") == pl.col("known_at")).to_series()
-        given = pl.when(pl.col("updated_at") != pl.col("known_at")).then("updated_at")
-        frame = frame.with_columns(given.alias("updated_at"))
+    if data_type.definition.is_state:
+        time = data_type.definition.time_column
+        is_state = frame.select(pl.col(time) == pl.col("known_at")).to_series()
+        given = pl.when(pl.col(time) != pl.col("known_at")).then(time)
+        frame = frame.with_columns(given.alias(time))
     prints = fingerprints(data_type, frame, payload_text(data_type, frame), is_state)
     if is_state is None:
         return prints.with_columns(known_at)

@@ -31,7 +31,7 @@ class Occurrences:
     """
 
     def __init__(self, data_type: DataType) -> None:
-        self._is_counting = data_type is DataType.ITEMS
+        self._definition = data_type.definition
         self._segments: list[Segment] = []
 
     def apply(
@@ -46,15 +46,43 @@ class Occurrences:
         `requests` numbers what each row was sent with, if one batch has what several clients sent:
         whether one of them sends again must not depend on who shares its batch.
         """
-        if not self._is_counting or (is_state is not None and is_state.all()) or not rows.height:
+        if (
+            not self._definition.is_state
+            or (is_state is not None and is_state.all())
+            or not rows.height
+        ):
             return rows, prints
-        numbers = self._numbers(_keys(rows, prints, is_state, requests))
+        numbers = self._numbers(self._keys(rows, prints, is_state, requests))
         if not (numbers > 0).any():
             return rows, prints
         ids = repeated_ids(rows["event_id"], numbers)
         keys = ids.to_frame("event_id").select(plh.col("event_id").nchash.xxh3_128()).to_series()
         key = pl.when(pl.lit(numbers > 0)).then(pl.lit(keys)).otherwise("key").alias("key")
         return rows.with_columns(ids), prints.with_columns(key)
+
+    def _keys(
+        self,
+        rows: pl.DataFrame,
+        prints: pl.DataFrame,
+        is_state: pl.Series | None,
+        requests: pl.Series | None,
+    ) -> pl.DataFrame:
+        """Return `key`, of item, time and request, null for undated rows, and `payload`."""
+        request = (
+            pl.lit("") if requests is None else pl.lit(requests.gather(rows["row"])).cast(pl.String)
+        )
+        moment = pl.col(self._definition.time_column).to_physical().cast(pl.String)
+        text = pl.concat_str(request, moment, self._definition.state_of, separator=SEPARATOR)
+        if is_state is not None:
+            text = pl.when(~pl.lit(is_state)).then(text)
+        key = rows.select(key=text).select(plh.col("key").nchash.xxh3_64()).to_series()
+        if is_state is not None:
+            key = (
+                key.to_frame()
+                .select(pl.when(~pl.lit(is_state)).then("key").alias("key"))
+                .to_series()
+            )
+        return pl.DataFrame({"key": key, "payload": prints["payload"]})
 
     def _numbers(self, keys: pl.DataFrame) -> pl.Series:
         """Return how often each row's content was said before; 0 for undated rows (null keys)."""
@@ -86,26 +114,6 @@ class Occurrences:
                 kept.append(segment)
         self._segments = kept
         return pl.concat(found)
-
-
-def _keys(
-    rows: pl.DataFrame,
-    prints: pl.DataFrame,
-    is_state: pl.Series | None,
-    requests: pl.Series | None,
-) -> pl.DataFrame:
-    """Return `key`, of the item, the time and the request, null for undated rows, and `payload`."""
-    request = (
-        pl.lit("") if requests is None else pl.lit(requests.gather(rows["row"])).cast(pl.String)
-    )
-    moment = pl.col("updated_at").to_physical().cast(pl.String)
-    text = pl.concat_str(request, moment, "item_id", separator=SEPARATOR)
-    if is_state is not None:
-        text = pl.when(~pl.lit(is_state)).then(text)
-    key = rows.select(key=text).select(plh.col("key").nchash.xxh3_64()).to_series()
-    if is_state is not None:
-        key = key.to_frame().select(pl.when(~pl.lit(is_state)).then("key").alias("key")).to_series()
-    return pl.DataFrame({"key": key, "payload": prints["payload"]})
 
 
 def _counted(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:

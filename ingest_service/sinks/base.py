@@ -7,6 +7,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from ingest_service.pipeline.counts import Counts
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 from lakehouse.storage.attempts import commit_id_of
@@ -42,25 +43,6 @@ class BatchKey:
         return self.known_at.date().isoformat()
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What became of a batch; received = stored + duplicate + quarantined + suppressed.
-
-    Of a replay: what it changes. It receives nothing and `quarantined` is negative.
-    """
-
-    received: int
-    stored: int
-    duplicate: int = 0
-    quarantined: int = 0
-    suppressed: int = 0
-
-    def __post_init__(self) -> None:
-        kept = self.stored + self.duplicate + self.quarantined + self.suppressed
-        if self.received != kept:
-            raise ValueError(f"{self.received} rows received, but {kept} accounted for")
-
-
 class OutdatedError(EtaError):
     """Somebody was erased after the rows were read; nothing of the batch was stored."""
 
@@ -73,7 +55,23 @@ def always() -> bool:
     return True
 
 
-class SinkBatch(Protocol):
+class Output(Protocol):
+    """Where the rows of a batch go: each table's columns in order, without the partition's."""
+
+    def append(self, rows: pa.Table) -> None:
+        """Add rows for the raw table."""
+        ...
+
+    def quarantine(self, rows: pa.Table) -> None:
+        """Add rows for the quarantine."""
+        ...
+
+    def resolve(self, rows: pa.Table) -> None:
+        """Add outcomes of rows that a replay takes out of the quarantine."""
+        ...
+
+
+class SinkBatch(Output, Protocol):
     """One batch on its way into the lake, used by one thread at a time.
 
     Nothing is visible to readers before `commit` returns. Exactly one of `commit` and `abort` ends
@@ -83,18 +81,6 @@ class SinkBatch(Protocol):
     @property
     def is_committed(self) -> bool:
         """Whether a batch of this id is in the raw table already: then write nothing."""
-        ...
-
-    def append(self, rows: pa.Table) -> None:
-        """Add rows for the raw table: its columns in order, without the partition columns."""
-        ...
-
-    def quarantine(self, rows: pa.Table) -> None:
-        """Add rows for the quarantine, likewise."""
-        ...
-
-    def resolve(self, rows: pa.Table) -> None:
-        """Add outcomes of rows that a replay takes out of the quarantine, likewise."""
         ...
 
     def commit(self, counts: Counts, is_current: Callable[[], bool] = always) -> bool:

@@ -7,7 +7,8 @@ from typing import Final, TypeVar
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-from ingest_service.sinks.base import BatchKey, Counts, OutdatedError, always
+from ingest_service.pipeline.counts import Counts
+from ingest_service.sinks.base import BatchKey, OutdatedError, always
 from ingest_service.sinks.compaction import Compactor
 from ingest_service.sinks.delta_batch import DeltaBatch
 from ingest_service.sinks.handles import TRIES, TableHandles

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 import pyarrow as pa
 
-from ingest_service.sinks.base import BatchKey, Counts, OutdatedError, always
+from ingest_service.pipeline.counts import Counts
+from ingest_service.pipeline.rows import ledger_rows
+from ingest_service.sinks.base import BatchKey, OutdatedError, always
 from lakehouse.contracts.tables import (
     OPS_INGEST_LEDGER,
     OPS_REPLAY_OUTCOMES,
@@ -36,7 +38,6 @@ from lakehouse.storage.staging import StagedRows
 if TYPE_CHECKING:
     from ingest_service.sinks.delta import DeltaSink
 
-LEDGER_REF: Final = "ledger"
 SURE_SECONDS: Final = 600
 """How long nobody takes a batch for dead: recovery waits longer."""
 
@@ -213,7 +214,7 @@ class DeltaBatch:
     def _ledger(self, counts: Counts) -> StagedRows:
         """Write the ledger's row; returns when all files of the batch are on disk."""
         ledger = self._staged(OPS_INGEST_LEDGER)
-        ledger.write(self._marked(self._ledger_row(counts)))
+        ledger.write(ledger_rows([(self._batch, self._attempt, counts)]))
         parts = [(OPS_INGEST_LEDGER, ledger), (self._raw_spec, self._raw)]
         if self._aside is not None:
             parts.append((self._aside_spec, self._aside))
@@ -240,24 +241,6 @@ class DeltaBatch:
             ),
             is_newest=False,
         )
-
-    def _ledger_row(self, counts: Counts) -> pa.Table:
-        batch = self._batch
-        row = {
-            "data_type": batch.data_type.value,
-            "replay": batch.replay,
-            "received": counts.received,
-            "stored": counts.stored,
-            "duplicate": counts.duplicate,
-            "quarantined": counts.quarantined,
-            "suppressed": counts.suppressed,
-            "known_at": batch.known_at,
-            "source": batch.source,
-            "batch_id": batch.batch_id,
-            "source_ref": LEDGER_REF,
-        }
-        frame = pl.DataFrame([row], schema_overrides={"replay": pl.Int32})
-        return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def delete_attempts(

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from ingest_service.sinks.base import Counts, always
+from ingest_service.pipeline.counts import Counts
+from ingest_service.sinks.base import always
 
 
 class DryBatch:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from ingest_service.sinks.base import BatchKey, Counts, OutdatedError, always
+from ingest_service.pipeline.counts import Counts
+from ingest_service.sinks.base import BatchKey, OutdatedError, always
 from lakehouse.contracts.tenant import DataType
 
 

@@ -1,1 +1,1 @@
-"""Kafka: topics into raw Delta tables, exactly once, and the library that writes to the topics."""
+"""The commands around Kafka's topics, and the library that writes to them."""

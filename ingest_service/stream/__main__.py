@@ -7,6 +7,8 @@ import sys
 from threading import Event
 from typing import Any, Final
 
+from prometheus_client import start_http_server
+
 from ingest_service.settings import (
     ServiceSettings,
     StreamSettings,
@@ -15,6 +17,7 @@ from ingest_service.settings import (
 )
 from lakehouse.errors import EtaError
 from lakehouse.extras import missing_extra
+from lakehouse.settings import LakeSettings
 
 HALTED: Final = 3
 """Exit code when the consumer has stopped by itself and a person has to look."""
@@ -52,10 +55,9 @@ def _options() -> argparse.Namespace:
 
 def _consume(options: argparse.Namespace, stop: Event) -> int:
     # polars and arrow read their settings when they are imported, so not before now.
-    from ingest_service.stream.sink import StreamHaltError
-    from ingest_service.stream.status import HALTED as IS_HALTED
-    from ingest_service.stream.wiring import build_consumer
-    from lakehouse.settings import LakeSettings
+    from ingest_service.sources.kafka.sink import StreamHaltError
+    from ingest_service.sources.kafka.status import HALTED as IS_HALTED
+    from ingest_service.sources.kafka.wiring import build_consumer
 
     settings = StreamSettings()
     consumer, metrics, status = build_consumer(
@@ -64,8 +66,6 @@ def _consume(options: argparse.Namespace, stop: Event) -> int:
     settle_process()
     server: Any = None
     if settings.metrics_port is not None:
-        from prometheus_client import start_http_server
-
         server, _ = start_http_server(settings.metrics_port, "127.0.0.1", metrics.registry)
         print(f"metrics on http://127.0.0.1:{server.server_port}/metrics", flush=True)
     try:

@@ -11,8 +11,7 @@ from schema_registry.client.errors import ClientError
 from schema_registry.serializers.message_serializer import AvroMessageSerializer
 
 from lakehouse.contracts.avro_schemas import avro_schema, subject
-from lakehouse.contracts.fields import CARRIED_FIELDS
-from lakehouse.contracts.tables import SENT_FIELDS
+from lakehouse.contracts.fields import SENT_FIELDS
 from lakehouse.contracts.tenant import DataType, SourceMapping
 from lakehouse.contracts.unread import UnreadNames
 from lakehouse.errors import EtaError
@@ -93,7 +92,7 @@ class AvroEncoder:
 def with_sent_fields(data_type: DataType, event: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record that says which fields the event has, if it lacks some of those that stay as
     they are: Avro writes a null for each."""
-    carried = CARRIED_FIELDS[data_type]
+    carried = data_type.definition.carried
     sent = [name for name in carried if name in event]
     return dict(event) if len(sent) == len(carried) else {**event, SENT_FIELDS: sent}
 

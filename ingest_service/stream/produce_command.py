@@ -13,9 +13,11 @@ from time import monotonic, sleep
 from typing import Any, Final
 
 from ingest_service.settings import StreamSettings, prepare_process
-from lakehouse.contracts.fields import FIELDS, FieldKind
+from lakehouse.contracts.fields import FieldKind
 from lakehouse.contracts.tenant import DataType
+from lakehouse.dev.addresses import broker_address, registry_address
 from lakehouse.errors import EtaError
+from lakehouse.settings import LakeSettings
 
 TELL_SECONDS: Final = 2.0
 READ_ROWS: Final = 10_000
@@ -62,7 +64,7 @@ def typed(data_type: DataType) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
     A text that is none stays as it is: the consumer tells what is wrong with it.
     """
-    kinds = {field.name: field.kind for field in FIELDS[data_type]}
+    kinds = {field.name: field.kind for field in data_type.definition.fields}
     readers: dict[FieldKind, Callable[[str], Any]] = {
         FieldKind.TIMESTAMP: int,
         FieldKind.NUMBER: float,
@@ -107,8 +109,6 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
 def _produce(options: argparse.Namespace) -> dict[str, Any]:
     from ingest_service.stream.encoding import AvroEncoder, JsonEncoder, MessageEncoder
     from ingest_service.stream.producer import InteractionProducer
-    from lakehouse.dev.addresses import broker_address, registry_address
-    from lakehouse.settings import LakeSettings
 
     settings, lake = StreamSettings(), LakeSettings()
     encoder: MessageEncoder = JsonEncoder()

@@ -198,9 +198,7 @@ class InteractionProducer:
 
 
 def _item_of(data_type: DataType, event: Mapping[str, Any]) -> str | None:
-    if data_type is not DataType.ITEMS:
-        return None
-    item_id = event.get("item_id")
+    item_id = event.get(data_type.definition.state_of or "")
     return item_id if isinstance(item_id, str) else None
 
 

@@ -143,7 +143,7 @@ def _finish(
 ) -> None:
     show_report(name, report)
     if errors_to is not None and report["error_count"]:
-        client.save_findings(report["job_id"], "errors", errors_to)
+        client.save_row_issues(report["job_id"], "errors", errors_to)
         note(f"{name}: {report['error_count']:,} errors written to {errors_to}")
     if report["status"] != "success":
         raise typer.Exit(1)

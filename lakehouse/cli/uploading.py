@@ -105,9 +105,9 @@ class UploadClient:
             time.sleep(ASK_SECONDS)
         return job
 
-    def save_findings(self, job_id: str, kind: str, target: Path) -> None:
+    def save_row_issues(self, job_id: str, kind: str, target: Path) -> None:
         """Write all errors or warnings of an upload to a CSV file."""
-        answer = self._ask("GET", f"{self._job_path(job_id)}/findings.csv", params={"kind": kind})
+        answer = self._ask("GET", f"{self._job_path(job_id)}/row-issues.csv", params={"kind": kind})
         target.write_bytes(answer.content)
 
     def _job_path(self, job_id: str) -> str:

@@ -1,15 +1,14 @@
-"""The contract's fields per data type: what kind each is, whether it is required, how long.
+"""What a data type is made of: its fields, and all else that the product has to know of it.
 
-The validator, the mapping check, the documentation and the row-by-row reference of the tests all
-read this list, so a field is added in one place.
+Validator, mappings, tables, topics, endpoints, erasure, retention and documentation ask the
+definition, so a type is written in one module of `data_types`, and a field in one line of it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
-
-from lakehouse.contracts.tenant import DataType
+from typing import Any, Final
 
 ID_LENGTH: Final = 512
 TITLE_LENGTH: Final = 4_096
@@ -52,6 +51,8 @@ class ContractField:
     """How many days after its arrival a time may lie before that is odd."""
     in_payload: bool = True
     """Whether the field is part of what an event says, and so of its identity."""
+    doc: str = ""
+    """What the schema of messages says of it, beside how its kind is written."""
 
     @property
     def column(self) -> str:
@@ -64,75 +65,77 @@ class ContractField:
         return self.kind is FieldKind.TEXT and self.name.endswith("_id")
 
 
-INTERACTION_FIELDS: Final = (
-    ContractField("event_id", FieldKind.TEXT, "e", in_payload=False),
-    ContractField("user_id", FieldKind.TEXT, "u", required=True),
-    ContractField("item_id", FieldKind.TEXT, "i", required=True),
-    ContractField("interaction_type", FieldKind.INTERACTION_TYPE, "k", required=True),
-    ContractField(
-        "timestamp",
-        FieldKind.TIMESTAMP,
-        "t",
-        required=True,
-        stored_as="event_time",
-        tenant_range=True,
-    ),
-    ContractField("rating", FieldKind.NUMBER, "r"),
-    ContractField("device_type", FieldKind.LABEL, "d"),
-    ContractField("location", FieldKind.TEXT, "l"),
-    ContractField("session_id", FieldKind.TEXT, "s"),
-)
-
-ITEM_FIELDS: Final = (
-    ContractField("item_id", FieldKind.TEXT, "i", required=True),
-    ContractField("title", FieldKind.TEXT, "n", max_length=TITLE_LENGTH),
-    ContractField("category", FieldKind.TEXT, "c"),
-    ContractField("price", FieldKind.DECIMAL, "p"),
-    ContractField("available_from", FieldKind.TIMESTAMP, "f", days_ahead=366),
-    ContractField("is_active", FieldKind.BOOLEAN, "a"),
-    ContractField("attributes", FieldKind.JSON_OBJECT, "j", max_length=ATTRIBUTES_LENGTH),
-    ContractField("updated_at", FieldKind.TIMESTAMP, "t"),
-)
-
-CLICKSTREAM_FIELDS: Final = (
-    ContractField("event_id", FieldKind.TEXT, "e", in_payload=False),
-    ContractField("event_name", FieldKind.TEXT, "n", required=True),
-    ContractField("user_id", FieldKind.TEXT, "u"),
-    ContractField("anonymous_id", FieldKind.TEXT, "a"),
-    ContractField("session_id", FieldKind.TEXT, "s", required=True),
-    ContractField("item_id", FieldKind.TEXT, "i"),
-    ContractField("url", FieldKind.TEXT, "l", max_length=URL_LENGTH),
-    ContractField(
-        "timestamp",
-        FieldKind.TIMESTAMP,
-        "t",
-        required=True,
-        stored_as="event_time",
-        tenant_range=True,
-    ),
-    ContractField("properties", FieldKind.JSON_OBJECT, "p", max_length=ATTRIBUTES_LENGTH),
-)
-
+SENT_FIELDS: Final = "sent_fields"
 CONTEXT_FIELDS: Final = ("device_type", "location", "session_id")
+"""The fields that may stand in an event's `context`."""
+EVENT_ID: Final = "the sender's own id; without one it is computed"
+DAY_MS: Final = 24 * 60 * 60 * 1000
 
-FIELDS: Final[dict[DataType, tuple[ContractField, ...]]] = {
-    DataType.INTERACTIONS: INTERACTION_FIELDS,
-    DataType.ITEMS: ITEM_FIELDS,
-    DataType.CLICKSTREAM: CLICKSTREAM_FIELDS,
-}
 
-CARRIED_FIELDS: Final[dict[DataType, tuple[str, ...]]] = {
-    DataType.INTERACTIONS: (),
-    DataType.ITEMS: tuple(
-        field.name for field in ITEM_FIELDS if not field.required and field.name != "updated_at"
-    ),
-    DataType.CLICKSTREAM: (),
-}
-"""The fields that stay as they are when a row does not send them; sent empty, they are cleared."""
+@dataclass(frozen=True, slots=True)
+class TopicOptions:
+    """A topic of Kafka.
 
-SUBJECT_COLUMNS: Final[dict[DataType, tuple[str, ...]]] = {
-    DataType.INTERACTIONS: ("user_id",),
-    DataType.ITEMS: (),
-    DataType.CLICKSTREAM: ("user_id", "anonymous_id"),
-}
-"""The columns that name a person. A row needs a value in one of them at least, where there are."""
+    `retention_ms` has to outlast the longest outage that is to be survived, and what was erased
+    stays in the topic until it has passed.
+    """
+
+    name: str
+    partitions: int
+    retention_ms: int = 7 * DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a data type's events are sent over HTTP, `POST /v1/NAME`, and how that is described."""
+
+    name: str
+    summary: str
+    description: str
+    example: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DataTypeDefinition:
+    """A data type. Its module in `data_types` is called as the type and its raw table are.
+
+    `rank`: where lists have it, lowest first. `record` and `about`: name and description of a
+    message's schema. `objective_hours`: data this fresh loses no points of quality.
+    `time_column`: when a row happened, in the raw table. `subjects`: the fields that name a person,
+    of which a row needs one at least. `free_texts`: columns whose texts may mention anybody.
+    `previous_ids`: names beside the contract's, of whom a record was about before. `state_of`: the
+    field of what a row is a state of, None where rows are events; a state is true from then on, a
+    field that it does not send stays as it is, and it does not expire. `has_context`: the raw
+    table has the context's fields as a struct.
+    """
+
+    rank: int
+    fields: tuple[ContractField, ...]
+    record: str
+    about: str
+    topic: TopicOptions
+    endpoint: Endpoint
+    objective_hours: float
+    time_column: str = "event_time"
+    subjects: tuple[str, ...] = ()
+    free_texts: tuple[str, ...] = ()
+    previous_ids: frozenset[str] = frozenset()
+    state_of: str | None = None
+    has_context: bool = False
+
+    @property
+    def is_state(self) -> bool:
+        """Whether rows are states."""
+        return self.state_of is not None
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """The fields that stay as they are when a row does not send them; sent empty: cleared."""
+        if not self.is_state:
+            return ()
+        names = [field.name for field in self.fields if not field.required]
+        return tuple(name for name in names if name != self.time_column)
+
+    def is_in_context(self, field: ContractField) -> bool:
+        """Whether a field is stored in the context."""
+        return self.has_context and field.name in CONTEXT_FIELDS

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from lakehouse.contracts.characters import folded
-from lakehouse.contracts.fields import SUBJECT_COLUMNS
 from lakehouse.contracts.json_rows import EITHER
 from lakehouse.contracts.tenant import DataType, SourceMapping
 
 USER: Final = "user_id"
 ANONYMOUS: Final = "anonymous_id"
 IDENTIFYING_COLUMNS: Final = frozenset(
-    name for columns in SUBJECT_COLUMNS.values() for name in columns
+    name for kind in DataType for name in kind.definition.subjects
 )
 """The columns of any table that name a person."""
 
@@ -60,7 +59,7 @@ class IdentifyingFields:
     @classmethod
     def of(cls, data_type: DataType, mapping: SourceMapping) -> Self:
         """Return those of a data type under a mapping."""
-        known = SUBJECT_COLUMNS[data_type]
+        known = data_type.definition.subjects
 
         def paths(field: str) -> frozenset[str]:
             path = mapping.columns.get(field)
@@ -75,7 +74,7 @@ class IdentifyingFields:
             value = mapping.constants.get(field) if field in known else None
             return () if value is None else (value,)
 
-        previous = {PREVIOUS_ID} if data_type is DataType.CLICKSTREAM else set()
+        previous = data_type.definition.previous_ids
         return cls(
             paths(USER) | previous,
             paths(ANONYMOUS),

@@ -19,8 +19,7 @@ from typing import Final
 import polars as pl
 import polars_hash as plh
 
-from lakehouse.contracts.fields import FIELDS, ContractField, FieldKind
-from lakehouse.contracts.tables import SENT_FIELDS
+from lakehouse.contracts.fields import SENT_FIELDS, ContractField, FieldKind
 from lakehouse.contracts.tenant import DataType
 
 SEPARATOR: Final = "\x1f"
@@ -45,7 +44,7 @@ def payload_text(data_type: DataType, frame: pl.DataFrame, *, is_plain: bool = F
     """
     always: list[pl.Expr] = []
     sometimes: list[pl.Expr] = []
-    for field in FIELDS[data_type]:
+    for field in data_type.definition.fields:
         if not field.in_payload or field.column not in frame.columns:
             continue
         column = frame.get_column(field.column)
@@ -95,8 +94,8 @@ def fingerprints(
     a dated row is news.
     """
     key, extra = pl.col("event_id"), []
-    if data_type is DataType.ITEMS:
-        state_key = pl.lit(f"state{SEPARATOR}") + pl.col("item_id")
+    if (state_of := data_type.definition.state_of) is not None:
+        state_key = pl.lit(f"state{SEPARATOR}") + pl.col(state_of)
         extra = [state_key.alias(_STATE)]
         if is_state is not None:
             key = pl.when(pl.lit(is_state)).then(state_key).otherwise(key)

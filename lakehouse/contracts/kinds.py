@@ -1,14 +1,38 @@
 """The kinds of rows and of interactions, apart so that a command line loads no validator."""
 
 from enum import StrEnum
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Final
+
+from lakehouse.contracts import data_types
+from lakehouse.contracts.fields import DataTypeDefinition
+
+_DEFINITIONS: Final[dict[str, DataTypeDefinition]] = {
+    module.name: import_module(f"{data_types.__name__}.{module.name}").DEFINITION
+    for module in iter_modules(data_types.__path__)
+}
 
 
 class DataType(StrEnum):
-    """The kinds of file a tenant may send."""
+    """The kinds of rows a tenant may send: the modules of `data_types`."""
 
-    INTERACTIONS = "interactions"
-    ITEMS = "items"
-    CLICKSTREAM = "clickstream"
+    if TYPE_CHECKING:  # those that models are written for
+        INTERACTIONS = "interactions"
+        ITEMS = "items"
+        CLICKSTREAM = "clickstream"
+    else:
+        vars().update(
+            {
+                name.upper(): name
+                for name in sorted(_DEFINITIONS, key=lambda n: _DEFINITIONS[n].rank)
+            }
+        )
+
+    @property
+    def definition(self) -> DataTypeDefinition:
+        """What there is to know of the type."""
+        return _DEFINITIONS[self.value]
 
 
 class FileFormat(StrEnum):

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from lakehouse.contracts.characters import folded
-from lakehouse.contracts.fields import FIELDS, SUBJECT_COLUMNS, ContractField
+from lakehouse.contracts.fields import ContractField
 from lakehouse.contracts.reasons import FileFault
 from lakehouse.contracts.tenant import DataType, SourceMapping
 from lakehouse.errors import EtaError
@@ -83,7 +83,7 @@ def _looked_up(text: pl.Expr, values: dict[str, str]) -> pl.Expr:
 
 def wanted_columns(data_type: DataType, mapping: SourceMapping) -> frozenset[str]:
     """Return the columns of a file that a mapping could read."""
-    return frozenset(mapping.columns.get(f.name, f.name) for f in FIELDS[data_type])
+    return frozenset(mapping.columns.get(f.name, f.name) for f in data_type.definition.fields)
 
 
 def resolve(
@@ -95,7 +95,7 @@ def resolve(
     `FileRefusedError` naming every required field that has no source, every mapped column that
     the file lacks, and every mapping entry for a field that the contract does not have.
     """
-    fields = FIELDS[data_type]
+    fields = data_type.definition.fields
     _refuse_unknown_fields(fields, mapping)
     present = set(columns)
     sources: list[FieldSource] = []
@@ -109,7 +109,7 @@ def resolve(
             sources.append(FieldSource(field, column, None, values))
         elif field.required or field.name in mapping.columns:
             missing[field.name] = column
-    subjects = SUBJECT_COLUMNS[data_type]
+    subjects = data_type.definition.subjects
     if len(subjects) > 1 and not any(source.field.name in subjects for source in sources):
         missing.setdefault(" or ".join(subjects), " or ".join(subjects))
     if missing:

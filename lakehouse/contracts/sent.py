@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from lakehouse.contracts.fields import CARRIED_FIELDS
 from lakehouse.contracts.mapping import FieldSource
 from lakehouse.contracts.tenant import DataType
 
@@ -19,7 +18,7 @@ def sent_fields(
     A field was sent that has a column or a constant; of rows that name their own fields
     (`is_by_row`) only where its text is not null: a null that was sent is an empty text.
     """
-    names = CARRIED_FIELDS[data_type]
+    names = data_type.definition.carried
     by_name = {source.field.name: source for source in sources}
     everywhere, somewhere = 0, []
     for bit, name in enumerate(names):

@@ -9,19 +9,21 @@ from typing import Final
 
 import pyarrow as pa
 
+from lakehouse.contracts.fields import CONTEXT_FIELDS, SENT_FIELDS, DataTypeDefinition, FieldKind
 from lakehouse.contracts.kinds import DataType
 
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 PRICE: Final = pa.decimal128(18, 4)
-SENT_FIELDS: Final = "sent_fields"
 
-CONTEXT: Final = pa.struct(
-    [
-        pa.field("device_type", pa.string()),
-        pa.field("location", pa.string()),
-        pa.field("session_id", pa.string()),
-    ]
-)
+CONTEXT: Final = pa.struct([pa.field(name, pa.string()) for name in CONTEXT_FIELDS])
+
+_KINDS: Final = {
+    FieldKind.TIMESTAMP: TIMESTAMP,
+    FieldKind.NUMBER: pa.float64(),
+    FieldKind.DECIMAL: PRICE,
+    FieldKind.BOOLEAN: pa.bool_(),
+}
+"""The others are strings; a JSON object is one as text."""
 
 _PROVENANCE: Final = (
     pa.field("known_at", TIMESTAMP, nullable=False),
@@ -39,53 +41,21 @@ _KEYS: Final = (
 # transaction of the batch has this version; a killed attempt leaves rows that do not count.
 ATTEMPT: Final = pa.field("attempt", pa.int64(), nullable=False)
 
-INTERACTIONS: Final = pa.schema(
-    [
-        *_KEYS,
-        pa.field("event_id", pa.string(), nullable=False),
-        pa.field("user_id", pa.string(), nullable=False),
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("interaction_type", pa.string(), nullable=False),
-        pa.field("event_time", TIMESTAMP, nullable=False),
-        pa.field("rating", pa.float64()),
-        pa.field("context", CONTEXT),
-        *_PROVENANCE,
-    ]
-)
 
-ITEMS: Final = pa.schema(
-    [
-        *_KEYS,
-        pa.field("event_id", pa.string(), nullable=False),
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("title", pa.string()),
-        pa.field("category", pa.string()),
-        pa.field("price", PRICE),
-        pa.field("available_from", TIMESTAMP),
-        pa.field("is_active", pa.bool_()),
-        pa.field("attributes", pa.string()),  # a JSON object as text
-        pa.field("updated_at", TIMESTAMP, nullable=False),  # the catalogue's, else known_at
-        *_PROVENANCE,
-        # Which of the fields that are carried forward the row sent; null: all of them.
-        pa.field(SENT_FIELDS, pa.list_(pa.string())),
-    ]
-)
+def raw_schema(definition: DataTypeDefinition) -> pa.Schema:
+    """Return the raw table's schema: the fields in their order, the context where its first is."""
+    columns = {"event_id": pa.field("event_id", pa.string(), nullable=False)}
+    for field in definition.fields:
+        if definition.is_in_context(field):
+            columns["context"] = pa.field("context", CONTEXT)
+        elif field.column not in columns:
+            kind = _KINDS.get(field.kind, pa.string())
+            is_needed = field.required or field.column == definition.time_column
+            columns[field.column] = pa.field(field.column, kind, nullable=not is_needed)
+    # Which of the fields that are carried forward the row sent; null: all of them.
+    sent = [pa.field(SENT_FIELDS, pa.list_(pa.string()))] if definition.carried else []
+    return pa.schema([*_KEYS, *columns.values(), *_PROVENANCE, *sent])
 
-CLICKSTREAM: Final = pa.schema(
-    [
-        *_KEYS,
-        pa.field("event_id", pa.string(), nullable=False),
-        pa.field("event_name", pa.string(), nullable=False),
-        pa.field("user_id", pa.string()),
-        pa.field("anonymous_id", pa.string()),
-        pa.field("session_id", pa.string(), nullable=False),
-        pa.field("item_id", pa.string()),
-        pa.field("url", pa.string()),
-        pa.field("event_time", TIMESTAMP, nullable=False),
-        pa.field("properties", pa.string()),  # a JSON object as text
-        *_PROVENANCE,
-    ]
-)
 
 QUARANTINE: Final = pa.schema(
     [
@@ -223,6 +193,8 @@ class TableSpec:
     has_change_feed: bool = True
     added_columns: tuple[str, ...] = ()
     """Nullable columns that tables of earlier releases lack; they are added when one is ensured."""
+    subjects: tuple[str, ...] = ()
+    """The columns that name a person."""
 
     @property
     def path(self) -> str:
@@ -235,11 +207,25 @@ class TableSpec:
         return f"{self.schema_name}.{self.name}"
 
 
-RAW_INTERACTIONS: Final = TableSpec("raw", "interactions", INTERACTIONS, ("event_time", "known_at"))
-RAW_ITEMS: Final = TableSpec(
-    "raw", "items", ITEMS, ("updated_at", "known_at"), added_columns=(SENT_FIELDS,)
-)
-RAW_CLICKSTREAM: Final = TableSpec("raw", "clickstream", CLICKSTREAM, ("event_time", "known_at"))
+def _raw_table(data_type: DataType) -> TableSpec:
+    one = data_type.definition
+    return TableSpec(
+        "raw",
+        data_type.value,
+        raw_schema(one),
+        (one.time_column, "known_at"),
+        added_columns=(SENT_FIELDS,) if one.carried else (),
+        subjects=one.subjects,
+    )
+
+
+RAW_TABLES: Final[dict[DataType, TableSpec]] = {kind: _raw_table(kind) for kind in DataType}
+"""Where the accepted rows of a data type stand."""
+PERSONAL_TABLES: Final = tuple(spec for spec in RAW_TABLES.values() if spec.subjects)
+"""Those of them whose rows are of people."""
+RAW_INTERACTIONS: Final = RAW_TABLES[DataType.INTERACTIONS]
+RAW_ITEMS: Final = RAW_TABLES[DataType.ITEMS]
+RAW_CLICKSTREAM: Final = RAW_TABLES[DataType.CLICKSTREAM]
 RAW_QUARANTINE: Final = TableSpec("raw", "quarantine", QUARANTINE, ("known_at",))
 OPS_REPLAY_OUTCOMES: Final = TableSpec("ops", "replay_outcomes", REPLAY_OUTCOMES, ("known_at",))
 OPS_INGEST_LEDGER: Final = TableSpec("ops", "ingest_ledger", INGEST_LEDGER, ("known_at",))
@@ -256,17 +242,8 @@ OPS_DATA_QUALITY: Final = TableSpec(
     has_change_feed=False,
 )
 
-RAW_TABLES: Final[dict[DataType, TableSpec]] = {
-    DataType.INTERACTIONS: RAW_INTERACTIONS,
-    DataType.ITEMS: RAW_ITEMS,
-    DataType.CLICKSTREAM: RAW_CLICKSTREAM,
-}
-"""Where the accepted rows of a data type stand."""
-
 SERVICE_TABLES: Final = (
-    RAW_INTERACTIONS,
-    RAW_ITEMS,
-    RAW_CLICKSTREAM,
+    *RAW_TABLES.values(),
     RAW_QUARANTINE,
     OPS_REPLAY_OUTCOMES,
     OPS_INGEST_LEDGER,

@@ -9,7 +9,6 @@ from typing import Final
 
 from lakehouse.contracts.kinds import DataType
 
-DAY_MS: Final = 24 * 60 * 60 * 1000
 GROUP: Final = "data-pipeline-consumer"
 """The consumer group of the ingestion."""
 MAPPING_HEADER: Final = "eta-mapping"
@@ -22,11 +21,7 @@ KEY_SEPARATOR: Final = ":"
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic and the raw table that its messages end in.
-
-    `retention_ms` has to outlast the longest outage that is to be survived, and what was erased
-    stays in the topic until it has passed.
-    """
+    """A topic and the raw table that its messages end in; see `TopicOptions`."""
 
     name: str
     data_type: DataType
@@ -39,10 +34,10 @@ class Topic:
         return {"retention.ms": str(self.retention_ms), "cleanup.policy": "delete"}
 
 
-TOPICS: Final = (
-    Topic("interactions-raw", DataType.INTERACTIONS, partitions=6, retention_ms=7 * DAY_MS),
-    Topic("items-catalog", DataType.ITEMS, partitions=3, retention_ms=14 * DAY_MS),
-    Topic("events-clickstream", DataType.CLICKSTREAM, partitions=6, retention_ms=7 * DAY_MS),
+TOPICS: Final = tuple(
+    Topic(options.name, kind, options.partitions, options.retention_ms)
+    for kind in DataType
+    for options in [kind.definition.topic]
 )
 
 
@@ -57,10 +52,10 @@ def topic_of(data_type: DataType, prefix: str = "") -> Topic:
 
 
 def message_key(data_type: DataType, tenant_id: str, item_id: str | None = None) -> bytes:
-    """Return the key of a message: the tenant, for catalogue rows the tenant and the item.
+    """Return the key of a message: the tenant, for states of an item the tenant and the item.
 
     So one tenant's events, and one item's states, stay in their order.
     """
-    if data_type is DataType.ITEMS and item_id is not None:
+    if data_type.definition.is_state and item_id is not None:
         return f"{tenant_id}{KEY_SEPARATOR}{item_id}".encode()
     return tenant_id.encode()

@@ -13,7 +13,7 @@ import polars as pl
 
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.field_text import KNOWN_AT, Check, FieldText, ReadContext
-from lakehouse.contracts.fields import CARRIED_FIELDS, FIELDS, SUBJECT_COLUMNS, FieldKind
+from lakehouse.contracts.fields import SENT_FIELDS, FieldKind
 from lakehouse.contracts.identity import event_ids, payload_text
 from lakehouse.contracts.mapping import FieldSource, FileRefusedError, resolve
 from lakehouse.contracts.parsing import read_field
@@ -21,7 +21,6 @@ from lakehouse.contracts.reasons import FileFault, ReasonCode
 from lakehouse.contracts.row_issues import REASON_SCHEMA as REASON_SCHEMA
 from lakehouse.contracts.row_issues import besides, divided, repeated_headers
 from lakehouse.contracts.sent import sent_fields
-from lakehouse.contracts.tables import SENT_FIELDS
 from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings, TimestampFormat
 from lakehouse.contracts.times import check_format, microseconds
 
@@ -51,6 +50,7 @@ class Validated:
     accepted or not.
     """
 
+    data_type: DataType
     accepted: pl.DataFrame
     payload: pl.Series
     is_state: pl.Series | None
@@ -90,10 +90,11 @@ def dated_states(validated: Validated, arrived_at: pl.Series) -> Validated:
     if validated.is_state is None:
         return validated
     then = arrived_at.gather(validated.accepted["row"]).cast(pl.Datetime("us", "UTC"))
+    time = validated.data_type.definition.time_column
     accepted = validated.accepted.with_columns(
-        pl.when(validated.is_state).then(pl.lit(then)).otherwise("updated_at").alias("updated_at")
+        pl.when(validated.is_state).then(pl.lit(then)).otherwise(time).alias(time)
     )
-    payload = payload_text(DataType.ITEMS, accepted)
+    payload = payload_text(validated.data_type, accepted)
     accepted = accepted.with_columns(event_ids(payload, 0, None))
     return replace(validated, accepted=accepted, payload=payload, is_state=None)
 
@@ -158,7 +159,7 @@ class Validator:
 
         Where the mapping reads values as others, another one has the texts as they were sent.
         """
-        subjects = SUBJECT_COLUMNS[self.data_type]
+        subjects = self.data_type.definition.subjects
         sources = [s for s in self._sources if s.field.name in subjects]
         texts = {s.field.name: s.text() for s in sources}
         texts |= {
@@ -185,7 +186,7 @@ class Validator:
         checked = self.check(frame, known_at, traits, faults)
         traits &= self._added
         values = checked.values
-        if CARRIED_FIELDS[self.data_type]:
+        if self.data_type.definition.carried:
             sent = sent_fields(
                 self.data_type, self._sources, frame, is_by_row=self._has_named_fields
             )
@@ -197,8 +198,11 @@ class Validator:
         )
         if is_state is not None:
             now = pl.lit(known_at).cast(pl.Datetime("us", "UTC"))
-            accepted = accepted.with_columns(pl.col("updated_at").fill_null(now))
-        return Validated(accepted, payload, is_state, checked.reasons, checked.warnings)
+            time = self.data_type.definition.time_column
+            accepted = accepted.with_columns(pl.col(time).fill_null(now))
+        return Validated(
+            self.data_type, accepted, payload, is_state, checked.reasons, checked.warnings
+        )
 
     def check(
         self,
@@ -255,16 +259,17 @@ class Validator:
         """Return the contract's columns that the file does not have, as nulls."""
         return [
             pl.lit(None, dtype=_DTYPES[field.kind]).alias(field.column)
-            for field in FIELDS[self.data_type]
+            for field in self.data_type.definition.fields
             if field.column not in {*values.columns, "event_id"}
         ]
 
     def _states(self, values: pl.DataFrame) -> pl.Series | None:
-        if self.data_type is not DataType.ITEMS:
+        definition = self.data_type.definition
+        if not definition.is_state:
             return None
-        if "updated_at" not in values.columns:
+        if definition.time_column not in values.columns:
             return pl.repeat(value=True, n=values.height, dtype=pl.Boolean, eager=True)
-        missing = values["updated_at"].is_null()
+        missing = values[definition.time_column].is_null()
         return missing if missing.any() else None
 
     def _refuse_bad_formats(self) -> None:
@@ -304,7 +309,7 @@ def _subject_checks(
     data_type: DataType, sources: Sequence[FieldSource]
 ) -> list[tuple[FieldSource, Check]]:
     """Return the check that spans fields: one of several subjects must be there."""
-    subjects = SUBJECT_COLUMNS[data_type]
+    subjects = data_type.definition.subjects
     present = [source for source in sources if source.field.name in subjects]
     if len(subjects) < 2:
         return []

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from deltalake import QueryBuilder
 
 from lakehouse.contracts.identifying import USER, identified_by
-from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.contracts.tables import PERSONAL_TABLES, RAW_QUARANTINE
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.privacy.storage_locations import KEYS_FOLDER
 from lakehouse.storage.lake import Lake
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _RENAMED: Final = "delta.columnMapping.mode"
 TENANT: Final = "tenant_id"
-PERSONAL_RAW: Final = (RAW_INTERACTIONS, RAW_CLICKSTREAM, RAW_QUARANTINE)
+PERSONAL_RAW: Final = (*PERSONAL_TABLES, RAW_QUARANTINE)
 """Tables of the service that hold rows of people."""
 
 

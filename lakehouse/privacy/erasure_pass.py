@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_QUARANTINE
+from lakehouse.contracts.tables import PERSONAL_TABLES, RAW_QUARANTINE
 from lakehouse.control.erasure_subjects import Subject
 from lakehouse.control.erasures import FIRST_STEP, Erasure
 from lakehouse.privacy.certifying import ErasureResult, end_request
@@ -50,7 +50,10 @@ if TYPE_CHECKING:
 
 FENCE, RAW, MODELS, STORES, PROOF = FIRST_STEP, "raw", "models", "stores", "proof"
 STEPS: Final = (FENCE, RAW, MODELS, STORES, PROOF)
-_WITH_TIED: Final = (RAW_CLICKSTREAM.path, RAW_QUARANTINE.path)
+_WITH_TIED: Final = (
+    *(one.path for one in PERSONAL_TABLES if "anonymous_id" in one.subjects),
+    RAW_QUARANTINE.path,
+)
 SHARED: Final = (FENCE, MODELS)
 """Steps that fail for every request or for none."""
 ROUNDS: Final = 3

@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake import QueryBuilder
 
-from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, TableSpec
+from lakehouse.contracts.tables import PERSONAL_TABLES, RAW_CLICKSTREAM, RAW_INTERACTIONS, TableSpec
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.privacy.export_embedding import Embedding, read_embedding
 from lakehouse.storage.lake import Lake
@@ -121,6 +121,11 @@ def open_export(
             RAW_CLICKSTREAM,
             clickstream,
             f"{visits} and event_name = '{SHOWN}'",
+        ),
+        *(
+            _part(spec.name, spec, lake.table(spec), mine)
+            for spec in PERSONAL_TABLES
+            if spec not in (RAW_INTERACTIONS, RAW_CLICKSTREAM)
         ),
         *_derived(lake, mine),
     ]

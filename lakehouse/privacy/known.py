@@ -7,14 +7,14 @@ that was meant. So each is listed, and a request of such alone ends without a ce
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
 from deltalake import QueryBuilder
 from deltalake.exceptions import TableNotFoundError
 
-from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.contracts.tables import PERSONAL_TABLES, RAW_QUARANTINE
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.privacy.derived import derived_tables, identifying_columns, quoted
 from lakehouse.privacy.id_files import Identifier, IdFile, forms, on_lines, resolved
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from lakehouse.contracts.tenant import TenantSettings
-
-_RAW: Final = (RAW_INTERACTIONS, RAW_CLICKSTREAM)
 
 
 def stored_identifiers(
@@ -58,7 +56,7 @@ def _standing(
 ) -> frozenset[str]:
     found: set[str] = set()
     try:
-        raw = [lake.table(spec) for spec in _RAW]
+        raw = [lake.table(spec) for spec in PERSONAL_TABLES]
         for table in (*raw, *derived_tables(lake).values()):
             found |= _in_table(table, tenant_id, asked - found)
         if history is not None and asked - found:

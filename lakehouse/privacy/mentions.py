@@ -17,8 +17,10 @@ import polars as pl
 import pyarrow as pa
 from deltalake.exceptions import CommitFailedError
 
+from lakehouse.contracts.fields import FieldKind
 from lakehouse.contracts.strict_json import Number, StrictJsonError, dumps, loads
-from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_ITEMS, RAW_QUARANTINE, TableSpec
+from lakehouse.contracts.tables import RAW_QUARANTINE, RAW_TABLES, TableSpec
+from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 from lakehouse.privacy.database import ERASED
 from lakehouse.privacy.raw_tables import PLACE, TRIES, RowSearch, delete_found, of_requests
@@ -35,13 +37,17 @@ if TYPE_CHECKING:
     from lakehouse.privacy.raw_tables import People
 
 FREE_TEXTS: Final[dict[TableSpec, tuple[str, ...]]] = {
-    RAW_CLICKSTREAM: ("url", "properties"),
-    RAW_ITEMS: ("title", "category", "attributes"),
+    **{RAW_TABLES[kind]: texts for kind in DataType if (texts := kind.definition.free_texts)},
     RAW_QUARANTINE: ("raw",),
 }
 """The columns whose texts may be about anything."""
 FREE_COLUMNS: Final = frozenset(name for names in FREE_TEXTS.values() for name in names)
-_JSON: Final = ("properties", "attributes")
+_JSON: Final = frozenset(
+    one.name
+    for kind in DataType
+    for one in kind.definition.fields
+    if one.kind is FieldKind.JSON_OBJECT
+)
 
 
 def delete_mentions(lake: Lake, people: People, now: datetime) -> Rewritten:

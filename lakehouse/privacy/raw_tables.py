@@ -22,8 +22,7 @@ from deltalake.exceptions import CommitFailedError
 
 from lakehouse.contracts.tables import (
     OPS_REMOVALS,
-    RAW_CLICKSTREAM,
-    RAW_INTERACTIONS,
+    PERSONAL_TABLES,
     RAW_QUARANTINE,
     SERVICE_TABLES,
     TableSpec,
@@ -102,9 +101,13 @@ def tied_ids(lake: Lake, people: People) -> list[tuple[str, Subject]]:
         is_of = frame.select(_is_of(people, columns)).to_series()
         return is_of.to_numpy(), frame.filter(is_of)
 
-    table = lake.table(RAW_CLICKSTREAM)
-    found = find_rows(table, people.tenant_id, columns, search)
-    pairs = {pair for match in found for pair in match.told.select(columns).iter_rows()}
+    pairs = {
+        pair
+        for spec in PERSONAL_TABLES
+        if set(columns) <= set(spec.subjects)
+        for match in find_rows(lake.table(spec), people.tenant_id, columns, search)
+        for pair in match.told.select(columns).iter_rows()
+    }
     return [
         (anonymous, subject)
         for user, anonymous in pairs
@@ -127,7 +130,7 @@ def delete_rows(
     """
     cost = [
         delete_found(lake, spec, people, now, _subject_search(spec, people))
-        for spec in (RAW_INTERACTIONS, RAW_CLICKSTREAM)
+        for spec in PERSONAL_TABLES
     ]
     stored = Quarantine(cache(lake.table), people.tenant_id).stored
     search = _record_search(people, tenant or TenantSettings())
@@ -144,7 +147,7 @@ def erased_rows(lake: Lake, tenant_id: str, request_ids: Sequence[str]) -> dict[
     columns = "table_name, removal_id, attempt, row_count"
     noted = query(tables(OPS_REMOVALS), columns, tenant_id, f"reason = '{ERASED}'")
     found: dict[str, Counter[str]] = {
-        spec.full_name: Counter() for spec in (RAW_INTERACTIONS, RAW_CLICKSTREAM, RAW_QUARANTINE)
+        spec.full_name: Counter() for spec in (*PERSONAL_TABLES, RAW_QUARANTINE)
     }
     specs, wanted = {spec.full_name: spec for spec in SERVICE_TABLES}, frozenset(request_ids)
     for name, removal_id, attempt, count in noted.iter_rows():
@@ -241,7 +244,7 @@ def of_requests(people: People, found: Iterable[tuple[Iterable[str], Iterable[st
 
 
 def _subject_search(spec: TableSpec, people: People) -> RowSearch:
-    columns = ["user_id", *(["anonymous_id"] if spec is RAW_CLICKSTREAM else [])]
+    columns = list(spec.subjects)
 
     def find(rows: pa.Table) -> tuple[Mask, pl.DataFrame]:
         frame = pl.DataFrame(rows)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.contracts.tables import PERSONAL_TABLES, RAW_QUARANTINE
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.control.erasures import MAX_SUBJECTS
 from lakehouse.control.suppressions import hash_key_id
@@ -54,7 +54,7 @@ def erase_again(
     """
     ensure_tables(lake)
     lists = StoredSuppressionList(database)
-    raw = {spec.full_name: lake.table(spec) for spec in (RAW_INTERACTIONS, RAW_CLICKSTREAM)}
+    raw = {spec.full_name: lake.table(spec) for spec in PERSONAL_TABLES}
     made = []
     for owner in database.suppressions.tenants():
         listed = lists.current(owner)

@@ -9,11 +9,7 @@ from lakehouse.contracts.kinds import DataType
 WINDOW: Final = timedelta(hours=24)
 """Rows measured in this time up to the newest delivery make the shares."""
 
-OBJECTIVE_HOURS: Final = {
-    DataType.INTERACTIONS: 6.0,
-    DataType.CLICKSTREAM: 6.0,
-    DataType.ITEMS: 7 * 24.0,
-}
+OBJECTIVE_HOURS: Final = {kind: kind.definition.objective_hours for kind in DataType}
 """Data this fresh loses no points. Models run every six hours; a catalogue stays true longer."""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from lakehouse.contracts.retention import DataClass
-from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE
+from lakehouse.contracts.tables import RAW_QUARANTINE, RAW_TABLES
 from lakehouse.errors import EtaError
 from lakehouse.settings import PROJECT_FILE
 from lakehouse.storage.lake import Lake
@@ -17,7 +17,10 @@ from lakehouse.storage.schemas import DEFAULT
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
 
-EXPIRING: Final = (RAW_INTERACTIONS, RAW_CLICKSTREAM, RAW_QUARANTINE)
+EXPIRING: Final = (
+    *(spec for kind, spec in RAW_TABLES.items() if not kind.definition.is_state),
+    RAW_QUARANTINE,
+)
 """The tables whose rows expire. The catalogue (`raw.items`) is state that the newest rows carry."""
 KEPT: Final = "kept"
 """A folder whose rows stay: what raw loses by age, the models have taken in."""

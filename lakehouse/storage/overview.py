@@ -4,19 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from lakehouse.contracts.tables import (
-    RAW_CLICKSTREAM,
-    RAW_INTERACTIONS,
-    RAW_ITEMS,
-    RAW_QUARANTINE,
-)
+from lakehouse.contracts.tables import RAW_QUARANTINE, RAW_TABLES
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.row_counts import rows_by_tenant
 
 OVERVIEW_TABLES: Final = (
-    RAW_INTERACTIONS.path,
-    RAW_ITEMS.path,
-    RAW_CLICKSTREAM.path,
+    *(spec.path for spec in RAW_TABLES.values()),
     RAW_QUARANTINE.path,
     "staging/stg_interactions",
     "features/user_features",

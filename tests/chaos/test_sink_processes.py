@@ -4,7 +4,8 @@ import multiprocessing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ingest_service.sinks.base import BatchKey, Counts
+from ingest_service.pipeline.counts import Counts
+from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType

@@ -10,8 +10,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from ingest_service.rows import line_refs, outcome_rows, quarantine_rows, raw_rows
-from ingest_service.sinks.base import BatchKey, Counts, Sink
+from ingest_service.pipeline.counts import Counts
+from ingest_service.pipeline.places import line_refs
+from ingest_service.pipeline.rows import outcome_rows, quarantine_rows, raw_rows
+from ingest_service.sinks.base import BatchKey, Sink
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.memory import MemorySink
 from lakehouse.contracts.layout import SourceLayout

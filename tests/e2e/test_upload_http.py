@@ -28,6 +28,7 @@ def test_good_file_is_stored_with_its_provenance(service: RunningService) -> Non
     assert result == {
         "status": "success",
         "dry_run": False,
+        "row_issues_url": None,
         "findings_url": None,
         "rows_received": 120,
         "rows_accepted": 120,

@@ -222,22 +222,25 @@ def test_every_error_can_be_had_by_page_and_as_a_file(service: RunningService) -
     service.add_tenant("many")
     body = HEADER + "".join(f"u{n} ,i1,view,never\n" for n in range(5_000))
     answer = service.upload("many", body).json()
-    url = answer["findings_url"]
+    url = answer["row_issues_url"]
     pages, offset = [], 0
     while offset is not None:
         page = get(service, url, "many", offset=offset, limit=1_999).json()
         assert page["total"] == 5_000
-        pages += page["findings"]
+        pages += page["row_issues"]
         offset = page["next_offset"]
 
     assert (answer["error_count"], len(answer["errors"])) == (5_000, 1_000)
     assert pages[:1_000] == answer["errors"]
-    assert [finding["line"] for finding in pages] == list(range(2, 5_002))
+    assert [issue["line"] for issue in pages] == list(range(2, 5_002))
     file = get(service, f"{url}.csv", "many", kind="warnings")
     rows = list(csv.DictReader(io.StringIO(file.text)))
     assert [int(row["line"]) for row in rows] == list(range(2, 5_002))
     assert {row["code"] for row in rows} == {"surrounding_white_space"}
-    for path in (url, url.removesuffix("/findings")):
+    old = get(service, answer["findings_url"], "many", limit=1_999).json()
+    assert (old["findings"], old["next_offset"]) == (pages[:1_999], 1_999)
+    assert get(service, f"{answer['findings_url']}.csv", "many", kind="warnings").text == file.text
+    for path in (url, url.removesuffix("/row-issues")):
         assert get(service, path, "acme").status_code == 403
         stolen = path.replace("/many/", "/acme/")
         answer = get(service, stolen, "acme")

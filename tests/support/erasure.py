@@ -10,9 +10,9 @@ from secrets import token_hex
 
 import polars as pl
 
-from ingest_service.replaying import ReplayedBatch
 from ingest_service.settings import ServiceSettings
-from ingest_service.upload import FileUpload
+from ingest_service.sources.replay import ReplayedBatch
+from ingest_service.sources.uploads.upload import FileUpload
 from ingest_service.wiring import build_services, replay
 from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, RAW_QUARANTINE, TableSpec
 from lakehouse.contracts.tenant import (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from kafka import TopicPartition
 
-from ingest_service.stream.sink import Bounds
+from ingest_service.sources.kafka.sink import Bounds
 
 
 class Topics:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from deltalake.exceptions import DeltaError
 
-from ingest_service.events.groups import Group
+from ingest_service.sources.events.groups import Group
 from lakehouse.errors import EtaError
 
 

@@ -6,16 +6,16 @@ from typing import Any
 
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows, NoHistory
-from ingest_service.report import IngestReport
-from ingest_service.service import IngestService
+from ingest_service.pipeline.report import IngestReport
 from ingest_service.sinks.base import Sink
 from ingest_service.sinks.delta import DeltaSink
-from ingest_service.upload import FileUpload, Watch, unwatched
+from ingest_service.sources.ingest import IngestService
+from ingest_service.sources.uploads.upload import FileUpload, Watch, unwatched
 from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
 from lakehouse.privacy.suppression import EmptySuppressionList
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.row_issues import RowIssueStore
 
 
 class Ticks:
@@ -38,7 +38,7 @@ def service(
     """A service with a new window and small chunks; in a lake it keeps all findings."""
     past = DeltaHistory(sink) if isinstance(sink, DeltaSink) else NoHistory()
     listed = suppression or EmptySuppressionList()
-    findings = FindingsStore(Lake(lake)) if lake else None
+    findings = RowIssueStore(Lake(lake)) if lake else None
     return IngestService(sink, past, DedupeWindows(), listed, Ticks(), chunk_bytes, findings)  # type: ignore[arg-type]
 
 

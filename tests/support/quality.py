@@ -7,8 +7,9 @@ from typing import Any
 import duckdb
 from deltalake import DeltaTable
 
-from ingest_service.rows import quarantine_rows
-from ingest_service.sinks.base import BatchKey, Counts
+from ingest_service.pipeline.counts import Counts
+from ingest_service.pipeline.rows import quarantine_rows
+from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import ReasonCode

@@ -14,9 +14,9 @@ import polars as pl
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from ingest_service.settings import ServiceSettings, StreamSettings
-from ingest_service.stream.metrics import StreamMetrics
-from ingest_service.stream.status import Status
-from ingest_service.stream.wiring import build_consumer
+from ingest_service.sources.kafka.metrics import StreamMetrics
+from ingest_service.sources.kafka.status import Status
+from ingest_service.sources.kafka.wiring import build_consumer
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_QUARANTINE, RAW_TABLES, TableSpec
 from lakehouse.contracts.tenant import DataType
 from lakehouse.contracts.topics import GROUP, topic_of, topics

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from ingest_service.metrics import ServiceMetrics
-from ingest_service.stream.metrics import StreamMetrics
+from ingest_service.sources.kafka.metrics import StreamMetrics
 from lakehouse.quality.metrics import DATA_GAUGES, LABELS, OWN_GAUGES
 from lakehouse.training.run_metrics import RUN_GAUGES
 from tools.reference.text import PROJECT_DIR, notice, page, paragraph, table

@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
-from pydantic import SecretStr
+from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
@@ -145,6 +145,8 @@ def variables() -> set[str]:
 def variable(cls: type[BaseSettings], name: str) -> str:
     """Return the environment variable of a field."""
     alias = cls.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        alias = alias.choices[0]
     return str(alias) if alias else f"{cls.model_config.get('env_prefix', '')}{name}".upper()
 
 

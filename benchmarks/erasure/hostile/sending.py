@@ -25,15 +25,15 @@ from standardwebhooks.webhooks import Webhook
 from benchmarks.erasure.hostile.homes import environment_of
 from benchmarks.erasure.hostile.payloads import SETTINGS, Package
 from eta_client import ClientOptions, EtaClient
-from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.contracts.avro_schemas import avro_schema
+from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.control.database import ControlDatabase, NewSecret
 from lakehouse.dev.kafka import start_broker, stop_broker
 from lakehouse.dev.registry import start_registry, stop_registry
-from lakehouse.settings import LakeSettings, find_project_dir
+from lakehouse.settings import LakeSettings
 from tests.support.service import RunningService
 from tests.support.stream import Lane
 
-AVRO: Final = "lakehouse/contracts/avro/interaction.avsc"
 KAFKA_WAYS: Final = ("kafka-json", "kafka-avro")
 
 
@@ -167,7 +167,7 @@ class Topics:
 
     def __init__(self, lane: "CountingLane", registry: str) -> None:
         self._lane = lane
-        self._schema = json.loads((find_project_dir() / AVRO).read_text())
+        self._schema = avro_schema(DataType.INTERACTIONS)
         text = json.dumps({"schema": json.dumps(self._schema)})
         answer = httpx.post(
             f"{registry}/subjects/hostile-value/versions",

@@ -7,8 +7,8 @@ from typing import Final
 
 import polars as pl
 
+from lakehouse.contracts.fields import SENT_FIELDS
 from lakehouse.contracts.order import arrival
-from lakehouse.contracts.tables import SENT_FIELDS
 from lakehouse.storage.lake import Lake
 from lakehouse.training.manifest import CATALOGUE, EvaluationManifest, Manifest
 from lakehouse.training.rows import tenant_batches

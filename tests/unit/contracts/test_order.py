@@ -10,7 +10,7 @@ import sqlglot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_service.rows import line_refs
+from ingest_service.pipeline.places import line_refs
 from lakehouse.contracts.order import arrival, positions
 from lakehouse.storage.stream_offsets import Partition
 

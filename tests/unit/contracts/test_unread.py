@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.contracts.fields import FIELDS
 from lakehouse.contracts.mapping import wanted_columns
 from lakehouse.contracts.tenant import SEGMENT, DataType, SourceMapping
 from lakehouse.contracts.unread import UnreadNames, nearest
@@ -47,7 +46,7 @@ def test_every_other_spelling_is_told(name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("data_type", list(DataType))
 def test_of_the_contracts_names_every_other_one_is_told(data_type: DataType) -> None:
     unread = UnreadNames.of(data_type, SourceMapping())
-    row = dict.fromkeys([field.name for field in FIELDS[data_type]])
+    row = dict.fromkeys([field.name for field in data_type.definition.fields])
     assert unread.of_row(row, unread.read) == []
     told = unread.of_row({**row, "colour": 1, "Item_Id": 2}, unread.read)
     assert [(one.name, one.code) for one in told] == [

@@ -10,7 +10,7 @@ import pytest
 from schema_registry.client import schema
 from schema_registry.client.errors import ClientError
 
-from ingest_service.stream.avro import (
+from ingest_service.readers.avro import (
     AWAY_SECONDS,
     UNKNOWN_SECONDS,
     AvroReader,
@@ -20,12 +20,11 @@ from ingest_service.stream.avro import (
 )
 from ingest_service.stream.encoding import with_sent_fields
 from lakehouse.contracts.avro_schemas import avro_schema
-from lakehouse.contracts.fields import CARRIED_FIELDS
 from lakehouse.contracts.reasons import ReasonCode
 from lakehouse.contracts.tenant import DataType
 
 KIND = DataType.INTERACTIONS
-CARRIED = CARRIED_FIELDS[DataType.ITEMS]
+CARRIED = DataType.ITEMS.definition.carried
 ROW = {"user_id": "u", "item_id": "i", "interaction_type": "view", "timestamp": 1}
 
 

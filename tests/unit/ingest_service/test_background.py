@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime
 import pytest
 
 from ingest_service.background import Background
-from ingest_service.events import day_counts
-from ingest_service.events.quotas import QuotaKeeper
+from ingest_service.sources.events import day_counts
+from ingest_service.sources.events.quotas import QuotaKeeper
 from lakehouse.contracts.tenant import Quotas
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from ingest_service.sinks.base import BatchKey, Counts
+from ingest_service.pipeline.counts import Counts
+from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType

@@ -12,8 +12,8 @@ import pytest
 
 from ingest_service.dedupe import history
 from ingest_service.dedupe.window import FINGERPRINT_SCHEMA, DedupeWindows, Seen, Verdict
-from ingest_service.events.quotas import QuotaError, QuotaKeeper
 from ingest_service.sinks.delta import DeltaSink
+from ingest_service.sources.events.quotas import QuotaError, QuotaKeeper
 from lakehouse.contracts.tenant import DataType, Quotas, SourceMapping
 from lakehouse.control import connection
 from lakehouse.control.cache import ReadCache

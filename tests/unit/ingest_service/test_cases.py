@@ -14,16 +14,16 @@ import pytest
 import yaml
 
 from ingest_service.dedupe.window import DedupeWindows, NoHistory
-from ingest_service.events.group_commit import GroupCommitWriter, GroupLimits
-from ingest_service.events.parsing import EventLimits, parse_events
-from ingest_service.events.plain import plain_body
-from ingest_service.events.rows import EventTexts
-from ingest_service.events.writer import EventRequest
-from ingest_service.json_files.rows import JsonColumns, texts_of
-from ingest_service.report import IngestReport
-from ingest_service.service import IngestService
+from ingest_service.pipeline.report import IngestReport
+from ingest_service.readers.events.parsing import EventLimits, parse_events
+from ingest_service.readers.events.plain import plain_body
+from ingest_service.readers.events.rows import EventTexts
+from ingest_service.readers.json.rows import JsonColumns, texts_of
 from ingest_service.sinks.memory import MemorySink
-from ingest_service.upload import FileUpload
+from ingest_service.sources.events.group_commit import GroupCommitWriter, GroupLimits
+from ingest_service.sources.events.writer import EventRequest
+from ingest_service.sources.ingest import IngestService
+from ingest_service.sources.uploads.upload import FileUpload
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.tenant import (
     DataType,

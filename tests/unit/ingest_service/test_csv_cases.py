@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ingest_service.report import IngestReport
+from ingest_service.pipeline.report import IngestReport
 from ingest_service.sinks.memory import MemorySink
-from ingest_service.upload import FileUpload
+from ingest_service.sources.uploads.upload import FileUpload
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.tenant import (
     DataType,

@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest_service.csv_files.chunks import CsvOptions, Dialect
-from ingest_service.csv_files.reader import CsvFile
+from ingest_service.readers.csv.chunks import CsvOptions, Dialect
+from ingest_service.readers.csv.reader import CsvFile
 from lakehouse.contracts.mapping import FileRefusedError
 
 HEADER = ["id", "title", "category"]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingest_service.csv_files.chunks import CsvOptions
-from ingest_service.csv_files.reader import CsvFile, no_rows
+from ingest_service.readers.csv.chunks import CsvOptions
+from ingest_service.readers.csv.reader import CsvFile, no_rows
 from lakehouse.contracts.mapping import FileRefusedError
 
 FIELD = st.text(alphabet=["a", "é", "\U0001f600", ",", '"', "\n", "\r", " ", ";"], max_size=4)

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ingest_service import readiness
-from ingest_service.report import IngestReport
+from ingest_service.pipeline.report import IngestReport
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
 from lakehouse.cli.main import app

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from ingest_service.rows import quarantine_rows
+from ingest_service.pipeline.counts import Counts
+from ingest_service.pipeline.rows import quarantine_rows
 from ingest_service.sinks import delta
-from ingest_service.sinks.base import BatchKey, Counts
+from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.delta_batch import DeltaBatch
 from ingest_service.sinks.recovery import recover

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest_service.csv_files.detection import guess_encoding, suggestion
+from ingest_service.readers.csv.detection import guess_encoding, suggestion
 
 WESTERN: Final = ("cp1252", "iso8859-15", "mac-roman", "cp850")
 CENTRAL: Final = ("cp1250", "iso8859-2", "cp852", "iso8859-16")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest_service.csv_files.charsets import ENCODINGS
-from ingest_service.csv_files.chunks import CsvOptions
-from ingest_service.csv_files.detection import guess_encoding
-from ingest_service.csv_files.encoding import NotUtf8Error
-from ingest_service.csv_files.reader import CsvFile
+from ingest_service.readers.csv.charsets import ENCODINGS
+from ingest_service.readers.csv.chunks import CsvOptions
+from ingest_service.readers.csv.detection import guess_encoding
+from ingest_service.readers.csv.encoding import NotUtf8Error
+from ingest_service.readers.csv.reader import CsvFile
 from lakehouse.contracts.mapping import FileRefusedError
 
 WANTED = frozenset({"user_id", "item_id"})

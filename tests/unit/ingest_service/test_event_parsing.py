@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_service.events.parsing import (
+from ingest_service.readers.events.parsing import (
     BadEventsError,
     EventLimits,
     TooLargeError,
     parse_events,
 )
-from ingest_service.events.quick import quick_texts
-from ingest_service.json_files.rows import JsonColumns, RowTexts, texts_of
-from lakehouse.contracts.fields import FIELDS
+from ingest_service.readers.events.quick import quick_texts
+from ingest_service.readers.json.rows import JsonColumns, RowTexts, texts_of
 from lakehouse.contracts.tenant import DataType, SourceMapping
 
 LIMITS = EventLimits(events=50, event_bytes=2_000)
@@ -28,7 +27,9 @@ def strict(body: bytes, data_type: DataType) -> RowTexts:
     return texts_of(records, columns)
 
 
-_NAMES = sorted({field.name for fields in FIELDS.values() for field in fields} | {"context", "x"})
+_NAMES = sorted(
+    {field.name for kind in DataType for field in kind.definition.fields} | {"context", "x"}
+)
 _SCALARS = (
     st.none()
     | st.booleans()

@@ -11,16 +11,16 @@ import pytest
 from ingest_service.dedupe import history
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
-from ingest_service.events.parsing import EventLimits
-from ingest_service.events.plain import plain_body
-from ingest_service.events.rows import EventRows
-from ingest_service.json_files.rows import JsonColumns
-from ingest_service.report import IngestReport
-from ingest_service.service import IngestService
+from ingest_service.pipeline.report import IngestReport
+from ingest_service.readers.events.parsing import EventLimits
+from ingest_service.readers.events.plain import plain_body
+from ingest_service.readers.events.rows import EventRows
+from ingest_service.readers.json.rows import JsonColumns
 from ingest_service.sinks import compaction
 from ingest_service.sinks.compaction import Compactor
 from ingest_service.sinks.delta import DeltaSink
-from ingest_service.upload import RowsOrder
+from ingest_service.sources.ingest import IngestService
+from ingest_service.sources.uploads.upload import RowsOrder
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
 from lakehouse.privacy.suppression import EmptySuppressionList

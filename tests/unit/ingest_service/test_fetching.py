@@ -12,7 +12,7 @@ from kafka.record import MemoryRecords
 from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.util import calc_crc32c
 
-from ingest_service.stream.fetching import FetchGuard
+from ingest_service.sources.kafka.fetching import FetchGuard
 
 PART = TopicPartition("interactions-raw", 3)
 
@@ -119,7 +119,7 @@ def test_what_the_broker_refuses_is_noted_and_an_offset_out_of_range_is_raised()
 def test_a_batch_that_decompresses_to_too_much_is_named(
     codec: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest_service.stream.fetching.MOST_BYTES", 300_000)
+    monkeypatch.setattr("ingest_service.sources.kafka.fetching.MOST_BYTES", 300_000)
     consumer = Consumer()
     guard = FetchGuard(consumer)
     found = consumer.records(

@@ -14,10 +14,10 @@ import pytest
 from fastapi.testclient import TestClient
 from standardwebhooks.webhooks import Webhook
 
-from ingest_service import spool
 from ingest_service.api.app import create_app
 from ingest_service.settings import ServiceSettings
 from ingest_service.sinks import delta
+from ingest_service.sources.uploads import spool
 from ingest_service.wiring import build_services
 from lakehouse.control.database import ControlDatabase, NewSecret
 from lakehouse.settings import LakeSettings

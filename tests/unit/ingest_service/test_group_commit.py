@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from ingest_service.dedupe.window import DedupeWindows, NoHistory
-from ingest_service.events.group_commit import GroupCommitWriter, GroupLimits
-from ingest_service.events.parsing import EventLimits
-from ingest_service.events.quick import quick_texts
-from ingest_service.events.quotas import QuotaError, QuotaKeeper
-from ingest_service.events.writer import BehindError, EventRequest, Written
-from ingest_service.service import IngestService
+from ingest_service.readers.events.parsing import EventLimits
+from ingest_service.readers.events.quick import quick_texts
 from ingest_service.sinks.memory import MemorySink
+from ingest_service.sources.events.group_commit import GroupCommitWriter, GroupLimits
+from ingest_service.sources.events.quotas import QuotaError, QuotaKeeper
+from ingest_service.sources.events.writer import BehindError, EventRequest, Written
+from ingest_service.sources.ingest import IngestService
 from lakehouse.contracts.tenant import DataType, Quotas, TenantSettings
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import EmptySuppressionList

@@ -15,17 +15,17 @@ import pytest
 
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import BatchSession, BatchWindow, DedupeWindows, NoHistory
-from ingest_service.events import group_commit
-from ingest_service.events.group_commit import GroupCommitWriter, GroupLimits
-from ingest_service.events.groups import Group
-from ingest_service.events.parsing import EventLimits
-from ingest_service.events.quick import quick_texts
-from ingest_service.events.rows import EventRows
-from ingest_service.events.writer import BehindError, EventRequest, Written
-from ingest_service.service import IngestService
+from ingest_service.readers.events.parsing import EventLimits
+from ingest_service.readers.events.quick import quick_texts
+from ingest_service.readers.events.rows import EventRows
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.delta_batch import DeltaBatch
 from ingest_service.sinks.memory import MemoryBatch, MemorySink
+from ingest_service.sources.events import group_commit
+from ingest_service.sources.events.group_commit import GroupCommitWriter, GroupLimits
+from ingest_service.sources.events.groups import Group
+from ingest_service.sources.events.writer import BehindError, EventRequest, Written
+from ingest_service.sources.ingest import IngestService
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.contracts.validator import Validator

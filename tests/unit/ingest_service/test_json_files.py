@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest_service.report import IngestReport
-from ingest_service.service import IngestService
+from ingest_service.pipeline.report import IngestReport
 from ingest_service.sinks.memory import MemorySink
-from ingest_service.upload import FileUpload
+from ingest_service.sources.ingest import IngestService
+from ingest_service.sources.uploads.upload import FileUpload
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.tenant import (
     DataType,

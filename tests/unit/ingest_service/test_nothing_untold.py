@@ -19,16 +19,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest_service.dedupe.window import DedupeWindows, NoHistory
-from ingest_service.events.outcomes import told_of
-from ingest_service.events.parsing import EventLimits, parse_events
-from ingest_service.events.plain import plain_body
-from ingest_service.events.quick import quick_texts
-from ingest_service.events.rows import EventRows, EventTexts
-from ingest_service.json_files.rows import JsonColumns, texts_of
-from ingest_service.service import IngestService
+from ingest_service.readers.events.parsing import EventLimits, parse_events
+from ingest_service.readers.events.plain import plain_body
+from ingest_service.readers.events.quick import quick_texts
+from ingest_service.readers.events.rows import EventRows, EventTexts
+from ingest_service.readers.json.rows import JsonColumns, texts_of
 from ingest_service.sinks.memory import MemorySink
-from ingest_service.upload import FileUpload, RowsOrder
-from lakehouse.contracts.fields import CONTEXT_FIELDS, FIELDS, ContractField, FieldKind
+from ingest_service.sources.events.outcomes import told_of
+from ingest_service.sources.ingest import IngestService
+from ingest_service.sources.uploads.upload import FileUpload, RowsOrder
+from lakehouse.contracts.fields import CONTEXT_FIELDS, ContractField, FieldKind
 from lakehouse.contracts.tenant import (
     DataType,
     FileFormat,
@@ -197,7 +197,7 @@ ANY = st.one_of(
 def rows_of(draw: st.DrawFn, data_type: DataType) -> list[Row]:
     """Rows of which each has an odd value and, now and then, a name that is not quite right."""
     kinds = defaultdict(list)
-    for one in FIELDS[data_type]:
+    for one in data_type.definition.fields:
         if one.name != KEYS[data_type]:
             kinds[one.kind].append(one.name)
     spelling = st.sampled_from([str.upper, str.title, " {}".format, "{}s".format, "x_{}".format])
@@ -230,7 +230,7 @@ def test_each_value_is_stored_as_sent_or_named(
 ) -> None:
     rows = data.draw(rows_of(data_type))
     found = way(rows, data_type, tmp_path)
-    fields = {one.name: one for one in FIELDS[data_type]}
+    fields = {one.name: one for one in data_type.definition.fields}
     for number, row in enumerate(rows):
         stored = found.stored.get(number)
         assert (stored is None) == (number in found.wrong), "stored, or wrong with a reason"

@@ -17,20 +17,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_service.events.parsing import EventLimits, parse_events
-from ingest_service.events.plain import plain_body, read_together
-from ingest_service.events.quick import quick_texts
-from ingest_service.events.rows import EventRows
-from ingest_service.json_files.rows import JsonColumns, joined, texts_of
-from ingest_service.rereading import read_edited
+from ingest_service.readers.events.parsing import EventLimits, parse_events
+from ingest_service.readers.events.plain import plain_body, read_together
+from ingest_service.readers.events.quick import quick_texts
+from ingest_service.readers.events.rows import EventRows
+from ingest_service.readers.json.rows import JsonColumns, joined, texts_of
+from ingest_service.readers.quarantined import read_edited
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.memory import MemorySink
-from ingest_service.stream.positions import PartitionBatch
-from ingest_service.stream.sink import Bounds
-from ingest_service.webhooks.adapters import rows_of
-from lakehouse.contracts.fields import CARRIED_FIELDS
+from ingest_service.sources.kafka.positions import PartitionBatch
+from ingest_service.sources.kafka.sink import Bounds
+from ingest_service.sources.webhooks.adapters import rows_of
+from lakehouse.contracts.fields import SENT_FIELDS
 from lakehouse.contracts.order import arrival
-from lakehouse.contracts.tables import ITEMS, RAW_ITEMS, SENT_FIELDS
+from lakehouse.contracts.tables import RAW_ITEMS
 from lakehouse.contracts.tenant import DataType, FileFormat, OnError, SourceMapping, TenantSettings
 from lakehouse.contracts.validator import Validator
 from lakehouse.settings import LakeSettings
@@ -47,7 +47,7 @@ from tests.unit.ingest_service.test_stream_sink import Process
 
 KNOWN_AT = datetime(2026, 5, 1, tzinfo=UTC)
 LIMITS = EventLimits(1_000, 1_000_000)
-CARRIED = CARRIED_FIELDS[DataType.ITEMS]
+CARRIED = DataType.ITEMS.definition.carried
 COLUMNS = JsonColumns.of(DataType.ITEMS, SourceMapping())
 FULL = {
     "title": "A",
@@ -281,7 +281,7 @@ def test_a_row_from_quarantine_has_sent_what_it_sent(tmp_path: Path) -> None:
 def test_a_lake_of_an_earlier_release_gets_the_column(tmp_path: Path) -> None:
 
     lake = LakeSettings(home=tmp_path / "home")
-    old = pa.schema([field for field in ITEMS if field.name != SENT_FIELDS])
+    old = pa.schema([field for field in RAW_ITEMS.schema if field.name != SENT_FIELDS])
     earlier = dataclasses.replace(RAW_ITEMS, schema=old, added_columns=())
     tables._create(Lake(lake), earlier)
     ensure_tables(Lake(lake))

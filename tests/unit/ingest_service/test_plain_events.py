@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from ingest_service.batch import Judged
 from ingest_service.dedupe.window import Verdict
-from ingest_service.events.outcomes import EventResults, EventStatus, told_of
-from ingest_service.events.plain import PlainBody, plain_body, read_together
-from ingest_service.events.rows import EventRows
-from ingest_service.json_files.rows import JsonColumns, joined
+from ingest_service.pipeline.batch import Result
+from ingest_service.readers.events.plain import PlainBody, plain_body, read_together
+from ingest_service.readers.events.rows import EventRows
+from ingest_service.readers.json.rows import JsonColumns, joined
+from ingest_service.sources.events.outcomes import EventResults, EventStatus, told_of
 from lakehouse.contracts.tenant import DataType, SourceMapping
 from lakehouse.contracts.validator import REASON_SCHEMA
 from tests.unit.ingest_service.test_event_parsing import (
@@ -167,9 +167,9 @@ def test_answers_by_the_column_say_what_answers_one_by_one_say(
         schema={"row": pl.UInt32, "event_id": pl.String},
     )
     verdicts = pl.Series([int(verdict) for verdict, _ in events], dtype=pl.UInt8)
-    whole = Judged(len(events), REASON_SCHEMA.to_frame(), rows, verdicts)
+    whole = Result(len(events), REASON_SCHEMA.to_frame(), rows, verdicts)
     halves = [
-        Judged(
+        Result(
             1, whole.reasons, rows[at : at + 1].with_columns(row=pl.lit(0)), verdicts[at : at + 1]
         )
         for at in range(len(events))

@@ -9,10 +9,10 @@ from fastapi.testclient import TestClient
 
 from ingest_service.api.budgets import NoRoomError
 from ingest_service.api.problems import ProblemError, install
-from ingest_service.events.quotas import QuotaError
-from ingest_service.events.writer import BehindError
 from ingest_service.metrics import ServiceMetrics
-from ingest_service.spool import SpoolQuotaError
+from ingest_service.sources.events.quotas import QuotaError
+from ingest_service.sources.events.writer import BehindError
+from ingest_service.sources.uploads.spool import SpoolQuotaError
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
 from lakehouse.control.database import (

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from ingest_service.events.outcomes import EventStatus, Outcomes
-from ingest_service.events.parsing import EventLimits
-from ingest_service.events.plain import plain_body
-from ingest_service.events.queue_writer import QueueWriter
-from ingest_service.events.writer import EventRequest, Written
+from ingest_service.readers.events.parsing import EventLimits
+from ingest_service.readers.events.plain import plain_body
+from ingest_service.sources.events.outcomes import EventStatus, Outcomes
+from ingest_service.sources.events.queue_writer import QueueWriter
+from ingest_service.sources.events.writer import EventRequest, Written
 from lakehouse.contracts.tenant import DataType, TenantSettings
 
 GOOD = {"user_id": "u", "item_id": "i", "interaction_type": "like", "timestamp": 1_767_225_600_000}

@@ -9,15 +9,17 @@ import pytest
 
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
-from ingest_service.replaying import ReplayedBatch, Replayer, ReplayOrder
-from ingest_service.rereading import read_edited
+from ingest_service.readers.quarantined import read_edited
 from ingest_service.sinks import delta
 from ingest_service.sinks.delta import DeltaSink
+from ingest_service.sinks.delta_batch import DeltaBatch
+from ingest_service.sources.replay import ReplayedBatch, Replayer, ReplayOrder
 from lakehouse.contracts.tables import OPS_REPLAY_OUTCOMES, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import OnError, SourceMapping, TenantSettings
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import EmptySuppressionList, Suppressed
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.faults import StorageError
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.quarantine import Quarantine
@@ -84,6 +86,20 @@ def test_what_is_good_now_lands_and_the_rest_stays(lake: LakeSettings) -> None:
     outcomes = Lake(lake).table(OPS_REPLAY_OUTCOMES).to_pyarrow_table()
     assert sorted(outcomes["outcome"].to_pylist()) == ["duplicate", "stored"]
     assert check_ledger(Lake(lake)).wrong == ()
+
+
+def test_rows_that_could_not_be_written_do_not_leave_the_quarantine(
+    lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise StorageError("the storage is full", remedy="make room")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(DeltaBatch, "append", full)
+        with pytest.raises(StorageError):
+            replay(lake)
+    assert (users(lake), len(open_places(lake))) == (["u1"], 4)
+    assert check_ledger(lake).wrong == ()
 
 
 @pytest.mark.parametrize("commits", [0, 1, 2])

@@ -7,8 +7,8 @@ import pytest
 from ingest_service.dedupe import history
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
-from ingest_service.service import IngestService
 from ingest_service.sinks.delta import DeltaSink
+from ingest_service.sources.ingest import IngestService
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.tables import (
     OPS_INGEST_LEDGER,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ingest_service.spool import Spool, SpoolQuotaError
+from ingest_service.sources.uploads.spool import Spool, SpoolQuotaError
 
 HOLDER = """
 import sys, pathlib
-from ingest_service.spool import Spool
+from ingest_service.sources.uploads.spool import Spool
 with Spool(pathlib.Path(sys.argv[1])).file() as file:
     file.write(b"x")
     print("ready", flush=True)

@@ -12,16 +12,16 @@ import pytest
 from kafka import TopicPartition
 from kafka.errors import KafkaConnectionError, LogTruncationError
 
+from ingest_service.readers.avro import AvroReader, RegistryAwayError
+from ingest_service.readers.messages import MessageReader
 from ingest_service.settings import ServiceSettings, StreamSettings
 from ingest_service.sinks.delta import DeltaSink
-from ingest_service.stream import isolation, session
-from ingest_service.stream.avro import AvroReader, RegistryAwayError
-from ingest_service.stream.intake import Intake, Prepared
-from ingest_service.stream.metrics import LatencyHistogram
-from ingest_service.stream.reading import MessageReader
-from ingest_service.stream.sink import Bounds, StreamSink
-from ingest_service.stream.status import Status
-from ingest_service.stream.wiring import TenantCache, build_consumer
+from ingest_service.sources.kafka import isolation, session
+from ingest_service.sources.kafka.intake import Intake, Prepared
+from ingest_service.sources.kafka.metrics import LatencyHistogram
+from ingest_service.sources.kafka.sink import Bounds, StreamSink
+from ingest_service.sources.kafka.status import Status
+from ingest_service.sources.kafka.wiring import TenantCache, build_consumer
 from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import DataType
 from lakehouse.contracts.validator import Validator

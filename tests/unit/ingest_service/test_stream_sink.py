@@ -14,14 +14,20 @@ from hypothesis import strategies as st
 
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
+from ingest_service.readers.avro import AvroReader
+from ingest_service.readers.messages import MessageReader
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
-from ingest_service.stream.avro import AvroReader
+from ingest_service.sources.kafka.intake import Intake, Prepared
+from ingest_service.sources.kafka.positions import PartitionBatch
+from ingest_service.sources.kafka.sink import (
+    Assignment,
+    Bounds,
+    FencedError,
+    StreamHaltError,
+    StreamSink,
+)
 from ingest_service.stream.encoding import AvroEncoder
-from ingest_service.stream.intake import Intake, Prepared
-from ingest_service.stream.positions import PartitionBatch
-from ingest_service.stream.reading import MessageReader
-from ingest_service.stream.sink import Assignment, Bounds, FencedError, StreamHaltError, StreamSink
 from lakehouse.contracts.avro_schemas import avro_schema
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.contracts.tenant import DataType, TenantSettings
@@ -141,6 +147,21 @@ def assert_whole(lake: LakeSettings, **counts: int) -> None:
     assert places(lake) == expected(**counts)
     check = check_ledger(Lake(lake))
     assert (check.received, check.wrong, check.unfinished) == (sum(counts.values()), (), 0)
+
+
+def test_a_message_that_names_another_tenant_than_its_key_is_kept_when_it_comes_alone(
+    lake: LakeSettings,
+) -> None:
+    process = Process(lake)
+    process.take_over(0)
+    value = json.dumps({**json.loads(event(1)), "tenant_id": "other"}).encode()
+    alone = SimpleNamespace(key=b"acme", value=value, offset=0, timestamp=0, headers=())
+    process.store(process.intake.prepare([PartitionBatch(process.assignments[0], [alone], 1)]))
+
+    (kept,) = Lake(lake).table(RAW_QUARANTINE).to_pyarrow_table()["reasons"].to_pylist()
+    assert [reason["code"] for reason in kept] == ["tenant_mismatch"]
+    check = check_ledger(lake)
+    assert (check.received, check.wrong, check.unfinished) == (1, (), 0)
 
 
 def test_a_consumer_that_comes_late_stores_nothing_and_leaves_nothing(lake: LakeSettings) -> None:

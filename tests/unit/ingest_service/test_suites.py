@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest_service.csv_files.chunks import CsvOptions
-from ingest_service.csv_files.reader import CsvFile
+from ingest_service.readers.csv.chunks import CsvOptions
+from ingest_service.readers.csv.reader import CsvFile
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
 from lakehouse.contracts.validator import Validator

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest_service.csv_files.structure import byte_traits, find_marks
+from ingest_service.readers.csv.structure import byte_traits, find_marks
 from lakehouse.contracts.characters import INVISIBLE, Traits
 
 FIELD = st.text(alphabet='ab \t\x07\x7f\\\x1fé\u200b";,', max_size=4)

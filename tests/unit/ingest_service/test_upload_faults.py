@@ -13,12 +13,12 @@ import httpx
 import pytest
 
 from ingest_service.api import work, worker
-from ingest_service.batch import BatchRun
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import BatchSession, BatchWindow
-from ingest_service.service import IngestService
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.delta_batch import DeltaBatch
+from ingest_service.sources.ingest import IngestService
+from ingest_service.sources.reading import BatchRun
 from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.contracts.validator import Validator
 from lakehouse.control.endings import Endings

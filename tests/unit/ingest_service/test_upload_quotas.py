@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from ingest_service.events.quotas import QuotaError
-from ingest_service.upload_quotas import UploadQuotas
+from ingest_service.sources.events.quotas import QuotaError
+from ingest_service.sources.uploads.quotas import UploadQuotas
 from lakehouse.contracts.tenant import Quotas
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)

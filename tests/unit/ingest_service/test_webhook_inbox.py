@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 from standardwebhooks.webhooks import Webhook
 
-from ingest_service.webhooks import inbox
+from ingest_service.sources.webhooks import inbox
 from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.control.database import NewSecret
 from lakehouse.errors import EtaError

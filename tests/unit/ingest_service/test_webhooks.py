@@ -9,10 +9,10 @@ import pytest
 import standardwebhooks.webhooks as library
 from standardwebhooks.webhooks import Webhook
 
-from ingest_service.events.parsing import EventLimits
-from ingest_service.json_files.rows import JsonColumns, RowTexts
-from ingest_service.webhooks.adapters import rows_of
-from ingest_service.webhooks.signatures import BadSignatureError, Message, verified
+from ingest_service.readers.events.parsing import EventLimits
+from ingest_service.readers.json.rows import JsonColumns, RowTexts
+from ingest_service.sources.webhooks.adapters import rows_of
+from ingest_service.sources.webhooks.signatures import BadSignatureError, Message, verified
 from lakehouse.contracts.tenant import SEGMENT, DataType, SourceMapping
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ingest_service.rows import quarantine_rows
-from ingest_service.sinks.base import Counts, OutdatedError
+from ingest_service.pipeline.counts import Counts
+from ingest_service.pipeline.rows import quarantine_rows
+from ingest_service.sinks.base import OutdatedError
 from ingest_service.sinks.delta import DeltaSink
-from ingest_service.stream.sink import FencedError
+from ingest_service.sources.kafka.sink import FencedError
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS, RAW_QUARANTINE
 from lakehouse.privacy.fence import raise_fence

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from ingest_service.sinks.base import BatchKey, Counts
+from ingest_service.pipeline.counts import Counts
+from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
 from lakehouse.cli.main import app

@@ -11,7 +11,8 @@ import pytest
 from deltalake import DeltaTable
 from typer.testing import CliRunner
 
-from ingest_service.sinks.base import BatchKey, Counts
+from ingest_service.pipeline.counts import Counts
+from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.cli.main import app
 from lakehouse.contracts.tables import RAW_INTERACTIONS, TableSpec

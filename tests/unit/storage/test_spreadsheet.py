@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_service.rereading import read_edited
+from ingest_service.readers.quarantined import read_edited
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.findings import FindingsStore
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.quarantine import OWN_COLUMNS
 from lakehouse.storage.quarantine_export import export_rows
+from lakehouse.storage.row_issues import RowIssueStore
 from lakehouse.storage.spreadsheet import FORMULA, NUMBER, neutral, plain
 
 EVIL = [
@@ -50,7 +50,7 @@ def test_numbers_and_texts_stay(cell: str) -> None:
 
 
 def test_findings_name_columns_that_are_no_formulas(tmp_path: Path) -> None:
-    store = FindingsStore(Lake(LakeSettings(home=tmp_path)))
+    store = RowIssueStore(Lake(LakeSettings(home=tmp_path)))
     writer = store.writer("acme", "20260501T000000000000-a")
     rows = {"line": [1, 2], "column": ["=cmd()", "-4"], "code": ["a", "b"], "reason": ["@x", "r"]}
     writer.write("errors", pl.DataFrame(rows))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from ingest_service.sinks.base import Counts
+from ingest_service.pipeline.counts import Counts
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.tables import RAW_INTERACTIONS, SERVICE_TABLES, TableSpec
 from lakehouse.settings import LakeSettings

@@ -1,0 +1,1 @@
+"""What becomes of rows, whatever source they came from."""

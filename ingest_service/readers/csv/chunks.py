@@ -1,0 +1,104 @@
+"""How a CSV file is to be read, and its records on their way out."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from ingest_service.readers.csv.encoding import UTF8, Encoding
+from ingest_service.readers.csv.structure import Marks, Positions, byte_traits
+from lakehouse.contracts.characters import Traits
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What of a file is not as RFC 4180 has it, as its source mapping says.
+
+    `skip_lines`: lines before the header that are not read. `comment`: what lines begin with that
+    are no records. `names`: the columns of a file without a header. `escape`: what stands before a
+    quote, delimiter or line end that is text.
+    """
+
+    skip_lines: int = 0
+    comment: str | None = None
+    names: tuple[str, ...] | None = None
+    escape: str | None = None
+
+
+PLAIN: Final = Dialect()
+
+
+@dataclass(frozen=True, slots=True)
+class CsvOptions:
+    """How a file is to be read; what is None is found out.
+
+    `declared`: the charset that the request says the file has; `encoding` goes before it.
+    `wanted`: column names that may be asked for, by which a delimiter is told. `keeps_going`: a
+    record that cannot be read is told by its chunk (`faults`), and does not refuse the file.
+    `expects_damage`: so is one that is not UTF-8.
+    """
+
+    encoding: str | Encoding | None = None
+    declared: str | None = None
+    delimiter: str | None = None
+    dialect: Dialect = PLAIN
+    wanted: Set[str] = frozenset()
+    keeps_going: bool = False
+    expects_damage: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CsvChunk:
+    """Records of a file, in order.
+
+    `frame`: the wanted columns as strings; an unquoted empty field is null, a quoted one "".
+    `lines`: the line of the file that each record starts on, from 1. `faults`: reasons of the
+    records that could not be read, whose columns are null.
+    """
+
+    frame: pl.DataFrame
+    lines: Positions
+    faults: pl.DataFrame
+    _marks: Marks
+    _encoding: str
+
+    @property
+    def traits(self) -> Traits:
+        """What its bytes say about all texts at once."""
+        return byte_traits(self._marks)
+
+    @property
+    def places(self) -> Positions:
+        """What tells records apart within the file: their lines."""
+        return self.lines
+
+    @property
+    def requests(self) -> None:
+        """A file comes as a whole."""
+
+    def raw(self, rows: Sequence[int]) -> list[bytes]:
+        """The records of these rows as the file has them, without their line end.
+
+        Of a file in another encoding the text is encoded as it was.
+        """
+        marks = self._marks
+        starts, ends = marks.record_starts, marks.record_ends
+        records = [marks.data[starts[row] : ends[row]].removesuffix(b"\r") for row in rows]
+        if self._encoding == UTF8:
+            return records
+        return [record.decode().encode(self._encoding) for record in records]
+
+
+@dataclass(frozen=True, slots=True)
+class CsvPiece:
+    """Whole records of a file, not parsed yet; `first_line` is the line the first starts on.
+
+    `ends_open`: the file ends with this piece, and without a line end. `damaged`: records, each one
+    line, that hold a quote out of place or may be part of a text that one cut.
+    """
+
+    marks: Marks
+    first_line: int
+    ends_open: bool
+    damaged: Positions

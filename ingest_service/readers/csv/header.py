@@ -1,0 +1,111 @@
+"""The first record of a file: the names of its columns."""
+
+import csv
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from io import StringIO
+from typing import Final
+
+from ingest_service.readers.csv.encoding import not_utf8, nul_byte
+from ingest_service.readers.csv.structure import Marks, bare_returns
+from lakehouse.contracts.mapping import FileRefusedError
+from lakehouse.contracts.reasons import EXPLANATIONS, FileFault, ReasonCode
+
+MAX_COLUMNS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The columns of a file, each with a name of its own.
+
+    `nameless`: those at the end that the header gives no name; no record may have a value there.
+    `repeated`: names that come again for columns that are not read. `single`: the names that the
+    header itself gives to one column each.
+    """
+
+    names: tuple[str, ...]
+    nameless: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    single: tuple[str, ...] = ()
+
+
+def header_text(marks: Marks, line: int) -> str:
+    """Return the record as text, without its line end; raises `FileRefusedError`."""
+    data = marks.data
+    if (nul := data.find(0)) >= 0:
+        raise nul_byte(line + data.count(b"\n", 0, nul))
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise not_utf8(data, line) from None
+    bare = bare_returns(marks)
+    if len(bare):
+        at = line + marks.line_of(int(bare[0]))
+        raise FileRefusedError(
+            FileFault.BARE_CARRIAGE_RETURN,
+            f"line {at} holds a carriage return that ends no line",
+            remedy=EXPLANATIONS[ReasonCode.BARE_CARRIAGE_RETURN].remedy,
+            line=at,
+        )
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def read_header(
+    text: str, delimiter: str, line: int, wanted: Set[str], escape: str | None
+) -> Header:
+    """Return the columns; `wanted` are the names that may be read, all when it is empty.
+
+    Raises `FileRefusedError` for too many, or for one of those that comes twice.
+    """
+    names = first_record(text, delimiter, escape)
+    if len(names) > MAX_COLUMNS:
+        raise FileRefusedError(
+            FileFault.TOO_MANY_COLUMNS,
+            f"the header has {len(names):,} columns, more than {MAX_COLUMNS:,}",
+            remedy="leave out the columns that the source mapping does not read",
+            line=line,
+        )
+    named = len(names)
+    while named > 1 and not names[named - 1].strip():
+        named -= 1
+    if not wanted and len(names) - named >= named:
+        named = len(names)  # a title above the table, rather than its header
+    twice = sorted({name for name in names[:named] if names[:named].count(name) > 1})
+    read_twice = [name for name in twice if name in wanted or not wanted]
+    if read_twice:
+        shown = ", ".join(repr(name) for name in read_twice)
+        raise FileRefusedError(
+            FileFault.DUPLICATE_HEADER,
+            f"the header names a column more than once: {shown}",
+            remedy="give every column its own name",
+            line=line,
+            columns=read_twice,
+        )
+    unique = _unique([*names[:named], *(f"(column {n + 1})" for n in range(named, len(names)))])
+    single = tuple(name for name in names[:named] if name not in twice)
+    return Header(tuple(unique), tuple(unique[named:]), tuple(twice), single)
+
+
+def first_record(text: str, delimiter: str, escape: str | None = None) -> list[str]:
+    """Return the fields of the first record of a text, none when it cannot be read."""
+    reader = csv.reader(
+        StringIO(text, newline=""), delimiter=delimiter, escapechar=escape, strict=True
+    )
+    try:
+        return next(reader, None) or [""]
+    except csv.Error:
+        return []
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    taken, unique = set(names), []
+    seen: set[str] = set()
+    for name in names:
+        own, number = name, 1
+        while own in seen:
+            number += 1
+            candidate = f"{name} ({number})"
+            own = candidate if candidate not in taken else own
+        seen.add(own)
+        unique.append(own)
+    return unique

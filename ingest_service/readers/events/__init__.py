@@ -1,0 +1,1 @@
+"""Bodies of event requests, read one by one or many at once."""

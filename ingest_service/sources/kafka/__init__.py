@@ -1,0 +1,1 @@
+"""Kafka's topics into raw Delta tables, exactly once."""

@@ -1,0 +1,138 @@
+"""One reading of a file, or of rows in memory, through the pipeline.
+
+Rows flow through in chunks, each forgotten once written, so memory does not depend on the file.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import polars as pl
+
+from ingest_service.pipeline.batch import BatchPipeline, Checked, Result, Rows
+from ingest_service.pipeline.counts import Counts
+from ingest_service.pipeline.places import Numbered
+from ingest_service.pipeline.report import FileReading, RowIssue, RowIssues
+from ingest_service.readers.base import RowChunk, RowFile
+from ingest_service.readers.csv.reader import no_rows
+from ingest_service.sources.parallel import map_in_order
+from ingest_service.sources.uploads.upload import Order, Watch
+from lakehouse.contracts.mapping import FileRefusedError
+from lakehouse.contracts.tenant import OnError
+from lakehouse.contracts.unread import UnreadNames
+from lakehouse.contracts.validator import Validator
+from lakehouse.storage.row_issues import Kind, RowIssueWriter
+
+PARALLEL_PIECES: Final = 2
+"""Pieces of one file validated at the same time; most polars steps use one core each."""
+
+
+def unheard(result: Result) -> None:
+    """Take no note."""
+
+
+class BatchRun:
+    """Reads rows into a batch; `hear` is told what became of each chunk, in their order."""
+
+    def __init__(
+        self,
+        order: Order,
+        batch: BatchPipeline,
+        kept_whole: RowIssueWriter | None = None,
+        hear: Callable[[Result], None] = unheard,
+    ) -> None:
+        self._order = order
+        self._batch = batch
+        self._hear = hear
+        self.received = 0
+        self.errors = _row_issues(kept_whole, "errors")
+        self.warnings = _row_issues(kept_whole, "warnings")
+        self.reading: FileReading | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a wrong row forbids to store anything."""
+        return self._order.on_error is OnError.REJECT and self.errors.total > 0
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the rows."""
+        if self.is_refused:
+            return Counts(self.received, quarantined=self.received)
+        return self._batch.counts
+
+    def read(self, file: RowFile, watch: Watch) -> None:
+        """Read all of it: pieces are validated side by side and taken in in their order."""
+        with file:
+            self.reading = file.reading()
+            validator = self._validator(file)
+            check = self._check(file, validator)
+            # What came as events is one piece, as a rule, and its sender waits.
+            parallel = 0 if self._batch.key.is_first else PARALLEL_PIECES
+            for chunk, checked in map_in_order(check, file.pieces(), parallel):
+                self._take(chunk, checked, has_elements=file.place_unit == "item")
+                watch(file.position, self.received)
+            if not self.received:
+                raise no_rows(file.header_line)
+            for issue in file.ending():
+                self.warnings.note(issue)
+
+    def _validator(self, file: RowFile) -> Validator:
+        """Return what validates the file's rows; what is odd about the file is noted."""
+        order = self._order
+        try:
+            validator = Validator(
+                order.data_type,
+                order.mapping,
+                order.settings,
+                file.header,
+                has_named_fields=file.has_named_fields,
+            )
+        except FileRefusedError as error:
+            error.line = error.line or file.header_line
+            file.explain(error)
+            raise
+        for issue in file.oddities(validator.columns):
+            self.warnings.note(issue)
+        for unread in UnreadNames.of(order.data_type, order.mapping).among(file.single):
+            self.warnings.note(
+                RowIssue(file.header_line, unread.name, unread.code.value, unread.message)
+            )
+        return validator
+
+    def _check(
+        self, file: RowFile, validator: Validator
+    ) -> Callable[[Any], tuple[RowChunk, Checked]]:
+        """Return what reads and checks a piece; for several threads."""
+        order, batch = self._order, self._batch
+        layout = file.layout(order.mapping_name)
+        own = {layout.mapping: order.mapping}
+        reader = batch.suppressed.readers(own).of(order.data_type, layout)
+
+        def check(piece: Any) -> tuple[RowChunk, Checked]:
+            chunk = file.parse(piece, validator.columns)
+            rows = Rows(
+                chunk.frame,
+                chunk.raw,
+                Numbered(chunk.places, file.place_unit),
+                layout,
+                chunk.faults,
+                chunk.traits,
+                chunk.requests,
+            )
+            return chunk, batch.check(rows, validator, reader)
+
+        return check
+
+    def _take(self, chunk: RowChunk, checked: Checked, *, has_elements: bool) -> None:
+        self.received += chunk.frame.height
+        lines = pl.Series(chunk.lines)
+        elements = pl.Series(chunk.places) if has_elements else None
+        self.errors.add(checked.reasons, lines, elements)
+        self.warnings.add(checked.warnings, lines, elements)
+        if not self.is_refused:  # else the rest is read for its errors alone
+            self._hear(self._batch.take(checked))
+
+
+def _row_issues(kept_whole: RowIssueWriter | None, kind: Kind) -> RowIssues:
+    return RowIssues(keep_all=partial(kept_whole.write, kind) if kept_whole else None)
