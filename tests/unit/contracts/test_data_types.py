@@ -51,6 +51,7 @@ from tests.support.ingesting import ingest, service
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sources.kafka.positions import PartitionBatch
 from ingest_service.sources.kafka.sink import Bounds
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.stream_offsets import Partition
 from lakehouse.storage.tables import ensure_tables
@@ -59,12 +60,12 @@ from tests.unit.ingest_service.test_stream_sink import Process
 users = DataType("users")
 spec = RAW_TABLES[users]
 app = App(folder / "home")
-ensure_tables(app.lake)
+ensure_tables(Lake(app.lake))
 
 # a file: a state, the same again, another one, a wrong row
 body = "user_id,country\\nu1,de\\nu1,de\\nu1,at\\n,fr\\n"
 from lakehouse.contracts.tenant import OnError
-report = ingest(service(DeltaSink(app.lake)), folder, body, data_type=users,
+report = ingest(service(DeltaSink(Lake(app.lake))), folder, body, data_type=users,
                 on_error=OnError.QUARANTINE)
 counts = report.counts
 assert (counts.stored, counts.duplicate, counts.quarantined) == (2, 1, 1), counts
@@ -90,12 +91,12 @@ process.store(process.intake.prepare([PartitionBatch(assignment, [message], 1)])
 rows = app.rows(spec, "acme") + app.rows(spec, "good")
 stored = [(row["user_id"], row["country"]) for row in rows]
 assert sorted(stored) == [("u1", "at"), ("u1", "de"), ("u2", None), ("u3", "fr")], stored
-assert check_ledger(app.lake).wrong == ()
+assert check_ledger(Lake(app.lake)).wrong == ()
 
 # erasure
 subject = Subject("r1", "hash", None, "u1")
 people = People.of("acme", [subject])
-delete_rows(app.lake, people, datetime.now(UTC))
+delete_rows(Lake(app.lake), people, datetime.now(UTC))
 assert [row["user_id"] for row in app.rows(spec, "acme")] == ["u3"]
 
 # mentions, retention, quality, overview

@@ -22,6 +22,7 @@ from ingest_service.sources.replay import Replayer, ReplayOrder
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
 from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
 from lakehouse.privacy.suppression import NOBODY, StoredSuppressionList, Suppressed
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import COUNTS
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.tables import ensure_tables
@@ -52,7 +53,7 @@ Source = Callable[[App, Path], Any]
 
 
 def upload(app: App, folder: Path) -> None:
-    sink = DeltaSink(app.lake)
+    sink = DeltaSink(Lake(app.lake))
     ingest(service(sink, ListOf(ERASED)), folder, csv(), on_error=OnError.QUARANTINE)
 
 
@@ -87,7 +88,7 @@ def kafka(app: App, folder: Path) -> None:
 
 def replay(app: App, folder: Path) -> None:
     """Take in again what was refused for a word that the tenant's mapping has by now."""
-    sink = DeltaSink(app.lake)
+    sink = DeltaSink(Lake(app.lake))
     wrong = service(sink, ListOf(NOBODY))
     ingest(wrong, folder, csv(kind="stare"), on_error=OnError.QUARANTINE, is_repeat=True)
     words = SourceMapping(values={"interaction_type": {"stare": "view"}})
@@ -105,7 +106,7 @@ SOURCES = [upload, events, webhook, kafka, replay]
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     monkeypatch.setattr(StoredSuppressionList, "current", lambda *_: ERASED)
     made = App(tmp_path / "home")
-    ensure_tables(made.lake)
+    ensure_tables(Lake(made.lake))
     yield made
     made.close()
 
@@ -134,7 +135,7 @@ def test_a_fault_of_the_pipeline_strikes_every_source(
 def test_the_ledger_of_every_source_adds_up(app: App, tmp_path: Path, source: Source) -> None:
     source(app, tmp_path)
 
-    check = check_ledger(app.lake)
+    check = check_ledger(Lake(app.lake))
     assert (check.wrong, check.unfinished, check.received) == ((), 0, 4)
     entries = [row for tenant in ("acme", "good") for row in app.rows(OPS_INGEST_LEDGER, tenant)]
     total = {name: sum(row[name] for row in entries) for name in COUNTS}

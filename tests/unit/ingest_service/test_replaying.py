@@ -99,7 +99,7 @@ def test_rows_that_could_not_be_written_do_not_leave_the_quarantine(
         with pytest.raises(StorageError):
             replay(lake)
     assert (users(lake), len(open_places(lake))) == (["u1"], 4)
-    assert check_ledger(lake).wrong == ()
+    assert check_ledger(Lake(lake)).wrong == ()
 
 
 @pytest.mark.parametrize("commits", [0, 1, 2])

@@ -160,7 +160,7 @@ def test_a_message_that_names_another_tenant_than_its_key_is_kept_when_it_comes_
 
     (kept,) = Lake(lake).table(RAW_QUARANTINE).to_pyarrow_table()["reasons"].to_pylist()
     assert [reason["code"] for reason in kept] == ["tenant_mismatch"]
-    check = check_ledger(lake)
+    check = check_ledger(Lake(lake))
     assert (check.received, check.wrong, check.unfinished) == (1, (), 0)
 
 
