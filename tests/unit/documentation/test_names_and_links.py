@@ -1,13 +1,10 @@
-"""What the documentation names exists: variables, metrics, commands, files and headings."""
+"""What the documentation names exists: variables, metrics, files and headings."""
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
-from lakehouse.cli.main import app
 from tests.conftest import PROJECT_DIR
 from tools.reference.metrics_page import names
 from tools.reference.settings_page import SET_BY_ETA, variables
@@ -95,32 +92,16 @@ _OTHER = {"eta_client", "eta_dags", "eta_plan"}
 """Packages and a macro that are named like a metric."""
 
 
-@pytest.mark.parametrize("page", GUIDES, ids=_id)
-def test_every_command_exists(page: Path) -> None:
-    """`eta one two --option`, wherever it stands as code: the words and long options exist."""
-    root: Any = typer.main.get_command(app)
-    wrong = []
-    for line in _commands(page.read_text()):
-        command, words = root, line.split()
-        while words and hasattr(command, "commands") and re.fullmatch(r"[a-z0-9-]+", words[0]):
-            if words[0] not in command.commands:
-                wrong.append(line)
-                break
-            command = command.commands[words.pop(0)]
-        known = {opt for one in command.params for opt in (*one.opts, *one.secondary_opts)}
-        if not hasattr(command, "commands"):
-            used = {word.split("=")[0] for word in words if re.match(r"--[a-z]", word)}
-            wrong += [f"{line} ({option})" for option in used - known - {"--help"}]
-    assert wrong == []
+def test_what_is_said_of_other_products_has_a_source() -> None:
+    text = (PROJECT_DIR / "docs/comparison.md").read_text()
+    about = [part for part in text.split("\n## ") if part.startswith(_OTHER_PRODUCTS)]
+    assert len(about) == len(_OTHER_PRODUCTS)
+    claims = [one for part in about for one in re.findall(r"^- .+", part, re.MULTILINE)]
+    rows = [line.strip("| ").split("|")[2:] for line in text.split("\n") if line.startswith("| ")]
+    claims += [cell for row in rows[1:] for cell in row if cell.strip(" -")]
+    assert [claim for claim in claims if "][" not in claim] == []
+    named = set(re.findall(r"\]\[([a-z-]+)\]", text))
+    assert named == set(re.findall(r"^\[([a-z-]+)\]: https://\S+$", text, re.MULTILINE))
 
 
-def _commands(text: str) -> list[str]:
-    """What follows `eta ` where code begins with it, or a shell's line, up to its end."""
-    code = [match.group(0).strip("`") for match in _CODE.finditer(_FENCE.sub("", text))]
-    code += [line for match in _FENCE.finditer(text) for line in match.group(0).split("\n")]
-    found = []
-    for line in code:
-        before = re.sub(r"^(?:[A-Z_]+=\S+ +)*", "", line.strip())
-        if match := re.match(r"(?:uv run )?eta ([a-z][^#;&|)`]*)", before):
-            found.append(match.group(1).rstrip(" …"))
-    return found
+_OTHER_PRODUCTS = ("Feast", "Snowplow", "Amazon Personalize")
