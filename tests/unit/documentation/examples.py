@@ -57,6 +57,11 @@ def blocks(text: str, *languages: str) -> list[Block]:
     ]
 
 
+def pages_with(*languages: str) -> list[Path]:
+    """Return the pages that have blocks of these languages."""
+    return [page for page in PAGES if blocks(page.read_text(), *languages)]
+
+
 def spans(text: str) -> list[str]:
     """Return what stands as code within sentences and tables."""
     return [code.replace("\\|", "|") for code in _CODE.findall(_FENCE.sub("", text))]
