@@ -105,3 +105,13 @@ def test_what_is_said_of_other_products_has_a_source() -> None:
 
 
 _OTHER_PRODUCTS = ("Feast", "Snowplow", "Amazon Personalize")
+
+
+def test_every_page_is_at_most_two_clicks_from_the_start() -> None:
+    docs = PROJECT_DIR / "docs"
+    reached = {docs / "index.md"}
+    for _ in range(2):
+        for page in list(reached):
+            targets = [target.partition("#")[0] for target in links(page.read_text())]
+            reached |= {(page.parent / one).resolve() for one in targets if one.endswith(".md")}
+    assert set(docs.rglob("*.md")) - reached == set()
