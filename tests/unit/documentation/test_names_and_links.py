@@ -115,3 +115,11 @@ def test_every_page_is_at_most_two_clicks_from_the_start() -> None:
             targets = [target.partition("#")[0] for target in links(page.read_text())]
             reached |= {(page.parent / one).resolve() for one in targets if one.endswith(".md")}
     assert set(docs.rglob("*.md")) - reached == set()
+
+
+def test_tutorial_sets_what_compose_asks_for() -> None:
+    asked = set(re.findall(r"\$\{([A-Z_]+):\?", (PROJECT_DIR / "deploy/compose.yaml").read_text()))
+    text = (PROJECT_DIR / "docs/tutorials/cluster.md").read_text()
+    before, _, _ = text.partition("docker compose")
+    assert asked
+    assert asked - set(re.findall(r"\b([A-Z_]+)=\$\(", before)) == set()
