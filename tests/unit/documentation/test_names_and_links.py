@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROJECT_DIR
+from tests.unit.documentation.examples import spans
 from tools.reference.metrics_page import names
 from tools.reference.settings_page import SET_BY_ETA, variables
 
@@ -115,6 +116,31 @@ def test_every_page_is_at_most_two_clicks_from_the_start() -> None:
             targets = [target.partition("#")[0] for target in links(page.read_text())]
             reached |= {(page.parent / one).resolve() for one in targets if one.endswith(".md")}
     assert set(docs.rglob("*.md")) - reached == set()
+
+
+@pytest.fixture(scope="module")
+def identifiers() -> set[str]:
+    """Every name in the project's code, SQL and settings, and of its files."""
+    folders = ["lakehouse", "ingest_service", "dbt_project", "macros", "dags", "deploy"]
+    folders += ["packages", "tests", "benchmarks", "soda_checks", "tools"]
+    files = [file for folder in folders for file in (PROJECT_DIR / folder).rglob("*")]
+    files += PROJECT_DIR.glob("*.*")
+    ends = (".py", ".sql", ".yml", ".yaml", ".toml", ".js", ".avsc", ".lua")
+    texts = [file.read_text() for file in files if file.suffix in ends]
+    return {file.stem for file in files} | set(re.findall(r"[A-Za-z_]\w*", "\n".join(texts)))
+
+
+_NAME = re.compile(r"\b[a-z]\w*_\w*[a-z0-9]\b")
+_INVENTED = {"my_model", "user_weekend_interactions"}
+"""Names that an example gives to something new."""
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=_id)
+def test_every_name_of_the_code_is_in_the_code(page: Path, identifiers: set[str]) -> None:
+    if page.parent.name == "adr":  # of its time
+        return
+    named = {n for span in spans(page.read_text()) for n in _NAME.findall(span)}
+    assert named - identifiers - _INVENTED == set()
 
 
 def test_tutorial_sets_what_compose_asks_for() -> None:
