@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import PROJECT_DIR
 from tests.unit.documentation.examples import spans
 from tools.reference.metrics_page import names
-from tools.reference.settings_page import SET_BY_ETA, variables
+from tools.reference.settings_page import SET_BY_ETA, settings_page, variables
 
 PAGES = sorted(
     [
@@ -141,6 +141,27 @@ def test_every_name_of_the_code_is_in_the_code(page: Path, identifiers: set[str]
         return
     named = {n for span in spans(page.read_text()) for n in _NAME.findall(span)}
     assert named - identifiers - _INVENTED == set()
+
+
+def defaults_said(text: str) -> list[tuple[str, str]]:
+    """Variables that a sentence gives with a value, as in `ETA_X` (5 s)."""
+    found = re.findall(
+        r"`([A-Z][A-Z_]{4,})`\s+\w*\s?\((\d[\d.,]*)(?: ([GMK]iB))?\b(?! hours)", text
+    )
+    return [(name, f"{number.replace(',', '')} {unit}".strip()) for name, number, unit in found]
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=_id)
+def test_defaults_are_those_of_the_settings(page: Path) -> None:
+    rows = re.findall(r"^\| `(ETA_\w+)` \|[^|]*\| ([^|]*) \|", settings_page(), re.MULTILINE)
+    for name, value in defaults_said(page.read_text()):
+        same = [default for variable, default in rows if variable.endswith(name)]
+        assert any(re.search(rf"(?<![\d.]){value}\b", default) for default in same), (name, value)
+
+
+def test_defaults_in_a_sentence_are_found() -> None:
+    text = "`ETA_A_B` (1,024), `BODY_SECONDS` seconds (60), `LIMIT` (4 GiB) `ETA_C` (no number)"
+    assert defaults_said(text) == [("ETA_A_B", "1024"), ("BODY_SECONDS", "60"), ("LIMIT", "4 GiB")]
 
 
 def test_tutorial_sets_what_compose_asks_for() -> None:
