@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import PROJECT_DIR
 from tests.unit.documentation.examples import spans
@@ -162,6 +163,15 @@ def test_defaults_are_those_of_the_settings(page: Path) -> None:
 def test_defaults_in_a_sentence_are_found() -> None:
     text = "`ETA_A_B` (1,024), `BODY_SECONDS` seconds (60), `LIMIT` (4 GiB) `ETA_C` (no number)"
     assert defaults_said(text) == [("ETA_A_B", "1024"), ("BODY_SECONDS", "60"), ("LIMIT", "4 GiB")]
+
+
+def test_variables_of_the_models_are_described_with_their_defaults() -> None:
+    project = yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text())["vars"]
+    table = (PROJECT_DIR / "docs/models.md").read_text().split("## Variables")[1].split("\n## ")[0]
+    said = dict(re.findall(r"^\| `(\w+)` \| ([\d.,]+) \|", table, re.MULTILINE))
+    numbers = {name: value for name, value in project.items() if isinstance(value, int | float)}
+    assert {name: float(value.replace(",", "")) for name, value in said.items()} == numbers
+    assert set(project) - {"features"} <= set(re.findall(r"`(\w+)`", table))
 
 
 def test_tutorial_sets_what_compose_asks_for() -> None:
