@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import re
 import tomllib
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,31 @@ def test_every_command_would_be_taken(page: Path, monkeypatch: pytest.MonkeyPatc
     assert told == []
 
 
+def test_every_command_in_a_message_would_be_taken() -> None:
+    files = [
+        f for name in ("lakehouse", "ingest_service") for f in (PROJECT_DIR / name).rglob("*.py")
+    ]
+    named = [
+        (file.name, Command(words, whole=False))
+        for file in files
+        for text in _texts(ast.parse(file.read_text()))
+        for span in re.findall(r"`((?:uv run )?(?:eta|dbt) [^`\n]+)`", text)
+        for words in parse(span)
+    ]
+    assert len(named) > 100
+    assert [(name, str(c), reason) for name, c in named if (reason := wrong(c))] == []
+
+
+def _texts(tree: ast.AST) -> Iterator[str]:
+    """Every text of a module, with `…` for what is put in when it runs."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = [str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values]
+            yield "".join(parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -93,7 +119,10 @@ def _refused(root: Any, words: list[str], *, whole: bool) -> str | None:
         whole = False
     command, context = root, root.make_context("x", [], resilient_parsing=True)
     while hasattr(command, "commands"):
-        if not words or words[0] in ("x", "--version"):
+        if words and words[0] in {option for one in command.params for option in one.opts}:
+            words, whole = words[1:], False
+            continue
+        if not words or words[0] == "x":
             return "which command?" if whole else None
         name, command, words = command.resolve_command(context, words)
         if command is None:
