@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.gcs import gcs
@@ -15,6 +16,10 @@ __all__ = ["gcs", "s3"]
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("ETA_TEST_DATA", PROJECT_DIR.parent / "shared" / "data"))
+
+# how long making an input takes says how busy the machine is, and nothing of the code
+settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

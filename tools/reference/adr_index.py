@@ -43,7 +43,7 @@ def adr_index() -> str:
             "# Decisions",
             "",
             paragraph(
-                "Each record says what was decided, why, and what was measured.",
+                "Each record says what was decided, why, and what was refused.",
                 "A record is not rewritten when a later one replaces it: its status says so.",
                 "A new one takes the next number; `python -m tools.reference` makes this list.",
             ),

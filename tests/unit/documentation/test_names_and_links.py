@@ -1,16 +1,15 @@
-"""What the documentation names exists: variables, metrics, commands, files and headings."""
+"""What the documentation names exists: variables, metrics, files and headings."""
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
+import yaml
 
-from lakehouse.cli.main import app
 from tests.conftest import PROJECT_DIR
+from tests.unit.documentation.examples import spans
 from tools.reference.metrics_page import names
-from tools.reference.settings_page import SET_BY_ETA, variables
+from tools.reference.settings_page import SET_BY_ETA, settings_page, variables
 
 PAGES = sorted(
     [
@@ -95,33 +94,91 @@ _OTHER = {"eta_client", "eta_dags", "eta_plan"}
 """Packages and a macro that are named like a metric."""
 
 
+def test_what_is_said_of_other_products_has_a_source() -> None:
+    text = (PROJECT_DIR / "docs/comparison.md").read_text()
+    about = [part for part in text.split("\n## ") if part.startswith(_OTHER_PRODUCTS)]
+    assert len(about) == len(_OTHER_PRODUCTS)
+    claims = [one for part in about for one in re.findall(r"^- .+", part, re.MULTILINE)]
+    rows = [line.strip("| ").split("|")[2:] for line in text.split("\n") if line.startswith("| ")]
+    claims += [cell for row in rows[1:] for cell in row if cell.strip(" -")]
+    assert [claim for claim in claims if "][" not in claim] == []
+    named = set(re.findall(r"\]\[([a-z-]+)\]", text))
+    assert named == set(re.findall(r"^\[([a-z-]+)\]: https://\S+$", text, re.MULTILINE))
+
+
+_OTHER_PRODUCTS = ("Feast", "Snowplow", "Amazon Personalize")
+
+
+def test_every_page_is_at_most_two_clicks_from_the_start() -> None:
+    docs = PROJECT_DIR / "docs"
+    reached = {docs / "index.md"}
+    for _ in range(2):
+        for page in list(reached):
+            targets = [target.partition("#")[0] for target in links(page.read_text())]
+            reached |= {(page.parent / one).resolve() for one in targets if one.endswith(".md")}
+    assert set(docs.rglob("*.md")) - reached == set()
+
+
+@pytest.fixture(scope="module")
+def identifiers() -> set[str]:
+    """Every name in the project's code, SQL and settings, and of its files."""
+    folders = ["lakehouse", "ingest_service", "dbt_project", "macros", "dags", "deploy"]
+    folders += ["packages", "tests", "benchmarks", "soda_checks", "tools"]
+    files = [file for folder in folders for file in (PROJECT_DIR / folder).rglob("*")]
+    files += PROJECT_DIR.glob("*.*")
+    ends = (".py", ".sql", ".yml", ".yaml", ".toml", ".js", ".avsc", ".lua")
+    texts = [file.read_text() for file in files if file.suffix in ends]
+    return {file.stem for file in files} | set(re.findall(r"[A-Za-z_]\w*", "\n".join(texts)))
+
+
+_NAME = re.compile(r"\b[a-z]\w*_\w*[a-z0-9]\b")
+_INVENTED = {"my_model", "user_weekend_interactions"}
+"""Names that an example gives to something new."""
+_OF_DELTA_RS = {"google_service_account_path", "azure_storage_account_name"}
+"""Options that go through to delta-rs as they are."""
+
+
 @pytest.mark.parametrize("page", GUIDES, ids=_id)
-def test_every_command_exists(page: Path) -> None:
-    """`eta one two --option`, wherever it stands as code: the words and long options exist."""
-    root: Any = typer.main.get_command(app)
-    wrong = []
-    for line in _commands(page.read_text()):
-        command, words = root, line.split()
-        while words and hasattr(command, "commands") and re.fullmatch(r"[a-z0-9-]+", words[0]):
-            if words[0] not in command.commands:
-                wrong.append(line)
-                break
-            command = command.commands[words.pop(0)]
-        known = {opt for one in command.params for opt in (*one.opts, *one.secondary_opts)}
-        is_end = not hasattr(command, "commands")
-        if is_end and not command.context_settings:  # those of `eta dbt` are dbt's
-            used = {word.split("=")[0] for word in words if re.match(r"--[a-z]", word)}
-            wrong += [f"{line} ({option})" for option in used - known - {"--help"}]
-    assert wrong == []
+def test_every_name_of_the_code_is_in_the_code(page: Path, identifiers: set[str]) -> None:
+    if page.parent.name == "adr":  # of its time
+        return
+    named = {n for span in spans(page.read_text()) for n in _NAME.findall(span)}
+    assert named - identifiers - _INVENTED - _OF_DELTA_RS == set()
 
 
-def _commands(text: str) -> list[str]:
-    """What follows `eta ` where code begins with it, or a shell's line, up to its end."""
-    code = [match.group(0).strip("`") for match in _CODE.finditer(_FENCE.sub("", text))]
-    code += [line for match in _FENCE.finditer(text) for line in match.group(0).split("\n")]
-    found = []
-    for line in code:
-        before = re.sub(r"^(?:[A-Z_]+=\S+ +)*", "", line.strip())
-        if match := re.match(r"(?:uv run )?eta ([a-z][^#;&|)`]*)", before):
-            found.append(match.group(1).rstrip(" …"))
-    return found
+def defaults_said(text: str) -> list[tuple[str, str]]:
+    """Variables that a sentence gives with a value, as in `ETA_X` (5 s)."""
+    found = re.findall(
+        r"`([A-Z][A-Z_]{4,})`\s+\w*\s?\((\d[\d.,]*)(?: ([GMK]iB))?\b(?! hours)", text
+    )
+    return [(name, f"{number.replace(',', '')} {unit}".strip()) for name, number, unit in found]
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=_id)
+def test_defaults_are_those_of_the_settings(page: Path) -> None:
+    rows = re.findall(r"^\| `(ETA_\w+)` \|[^|]*\| ([^|]*) \|", settings_page(), re.MULTILINE)
+    for name, value in defaults_said(page.read_text()):
+        same = [default for variable, default in rows if variable.endswith(name)]
+        assert any(re.search(rf"(?<![\d.]){value}\b", default) for default in same), (name, value)
+
+
+def test_defaults_in_a_sentence_are_found() -> None:
+    text = "`ETA_A_B` (1,024), `BODY_SECONDS` seconds (60), `LIMIT` (4 GiB) `ETA_C` (no number)"
+    assert defaults_said(text) == [("ETA_A_B", "1024"), ("BODY_SECONDS", "60"), ("LIMIT", "4 GiB")]
+
+
+def test_variables_of_the_models_are_described_with_their_defaults() -> None:
+    project = yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text())["vars"]
+    table = (PROJECT_DIR / "docs/models.md").read_text().split("## Variables")[1].split("\n## ")[0]
+    said = dict(re.findall(r"^\| `(\w+)` \| ([\d.,]+) \|", table, re.MULTILINE))
+    numbers = {name: value for name, value in project.items() if isinstance(value, int | float)}
+    assert {name: float(value.replace(",", "")) for name, value in said.items()} == numbers
+    assert set(project) - {"features"} <= set(re.findall(r"`(\w+)`", table))
+
+
+def test_tutorial_sets_what_compose_asks_for() -> None:
+    asked = set(re.findall(r"\$\{([A-Z_]+):\?", (PROJECT_DIR / "deploy/compose.yaml").read_text()))
+    text = (PROJECT_DIR / "docs/tutorials/cluster.md").read_text()
+    before, _, _ = text.partition("docker compose")
+    assert asked
+    assert asked - set(re.findall(r"\b([A-Z_]+)=\$\(", before)) == set()
