@@ -27,17 +27,17 @@
       is_rebuild  whether the table is rebuilt instead of changed
       tenants     the tenants with changes, in the modes `changed` and `rewrite`
       whole       those of them that are touched as a whole
-      feeds       what else is touched: mappings of `columns` and the `select` of values
-      touched     the view of the touched users, if users are replaced; see `keep_touched_users`
+      feeds       what else is touched: mappings of `columns` and the `select` of values, each once
+      touched     the view of the touched users, if users are replaced; see `find_touched_users`
       floor       the earliest touched time, or none
       changes     per changed parent table: its change feed, to select from
       fresh       the parent table whose feed has all rows of all touched users, or of all touched keys that
                   the model's table does not hold yet; or none
       is_small    whether the touched values are few enough to be sent to every task
-      repeats     whether the changed rows are too many for that, so that values are taken once
       removes     whether touched users may have lost rows
       users       how many users are touched
-      rows        how many interactions the touched users have, or rows of the parents changed, about
+      rows        how many interactions the touched users or tenants have, or rows of the parents changed, about
+      kept        the views that the session keeps until the commit; see `keep_rows`
       tenant_id   the one tenant the run is narrowed to, or none
       target      the model's table if it stays (rows may have to be deleted from it), or none
       from, to    per source table: the Delta version the table holds, and the one this run reads
@@ -51,7 +51,7 @@
     {%- set scope = {
         'mode': 'all', 'reason': '', 'is_rebuild': false, 'tenants': [], 'whole': [],
         'feeds': [], 'touched': none, 'floor': none, 'changes': {}, 'fresh': none, 'is_small': true,
-        'repeats': false, 'removes': false, 'users': 0, 'rows': 0, 'tenant_id': none, 'target': none, 'from': {},
+        'removes': false, 'users': 0, 'rows': 0, 'kept': [], 'tenant_id': none, 'target': none, 'from': {},
         'to': {}, 'held': {}, 'read': {}, 'commits': {}, 'parameters': parameters, 'logic': none,
         'replaces_users': replaces_users, 'time': time, 'keeps_expired': keeps_expired,
     } -%}

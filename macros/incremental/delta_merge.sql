@@ -34,23 +34,21 @@
             {%- if scope.keeps_expired and scope.mode == 'all' -%}
                 {%- do check_query_columns(target_relation, sql, columns) -%}
             {%- endif -%}
+            {%- set is_tuned = tune_for_few_rows(scope) -%}
             {%- if scope.mode == 'rewrite' or (scope.replaces_users and scope.mode == 'all') -%}
                 {%- call statement('main', fetch_result=true) -%}
                     {{ delta_replace_sql(target_relation, sql, columns, scope) }}
                 {%- endcall -%}
                 {%- do report_result('REPLACED', covered(scope), counted_rows()) -%}
+            {%- elif scope.replaces_users -%}
+                {%- do replace_users(target_relation, sql, columns, scope) -%}
             {%- else -%}
-                {%- set is_tuned = tune_for_few_rows(scope) -%}
-                {%- if scope.replaces_users -%}
-                    {%- do replace_users(target_relation, sql, columns, scope) -%}
-                {%- else -%}
-                    {%- call statement('main', fetch_result=true) -%}
-                        {{ delta_merge_sql(target_relation, sql, columns, scope) }}
-                    {%- endcall -%}
-                    {%- do report_result('CHANGED', covered(scope), counted_rows()) -%}
-                {%- endif -%}
-                {%- if is_tuned -%}{%- do tune_for_many_rows() -%}{%- endif -%}
+                {%- call statement('main', fetch_result=true) -%}
+                    {{ delta_merge_sql(target_relation, sql, columns, scope) }}
+                {%- endcall -%}
+                {%- do report_result('CHANGED', covered(scope), counted_rows()) -%}
             {%- endif -%}
+            {%- if is_tuned -%}{%- do tune_for_many_rows() -%}{%- endif -%}
         {%- endif -%}
         {%- if scope.tenant_id is none and not (
             scope.mode == 'nothing' and scope['from'] == scope['to'] and scope.held == scope.read
@@ -61,7 +59,7 @@
         {%- endif -%}
     {%- endif -%}
 
-    {%- do drop_touched_users(scope) -%}
+    {%- do drop_kept_rows(scope) -%}
     {%- do forget_parent(model.name) -%}
 
     {{ run_hooks(post_hooks) }}
@@ -104,14 +102,17 @@
 
 {% macro tune_for_few_rows(scope) -%}
     {#-
-    A run on few rows is planned once and in few tasks: to plan again after every shuffle (Spark's adaptive
-    execution) cost a third of it. In this thread's local session alone; returns whether it is so.
+    A run on few rows is planned once (to plan again after every shuffle, Spark's adaptive execution, cost a
+    third of it), in few tasks, and without code of its own for each expression, which took another third.
+    In this thread's local session alone; returns whether it is so.
     -#}
     {%- set is_tuned = target.name == 'dev' and is_on_few_rows(scope) -%}
     {%- if is_tuned -%}
         {%- do run_query('set spark.sql.adaptive.enabled = false') -%}
+        {%- do run_query('set spark.sql.codegen.factoryMode = NO_CODEGEN') -%}
         {%- do run_query(
-            'set spark.sql.shuffle.partitions = ' ~ [2, scope.rows // 100000, interactions_of().rows // 2000000] | max
+            'set spark.sql.shuffle.partitions = '
+            ~ [1 if scope.rows < 20000 else 2, scope.rows // 100000, interactions_of().rows // 2000000] | max
         ) -%}
     {%- endif -%}
     {{ return(is_tuned) }}
@@ -120,15 +121,16 @@
 
 {% macro is_on_few_rows(scope) -%}
     {#-
-    Whether a run by changes is on few rows: what it writes is then sent to every task. Otherwise Spark
+    Whether a run is on few rows. What one by changes writes is then sent to every task: otherwise Spark
     shuffles the whole table to find the rows that leave, for it does not know the size of what comes.
     -#}
-    {{ return(scope.mode == 'changed' and scope.rows < var('few_rows') | int) }}
+    {{ return(scope.mode in ['changed', 'rewrite'] and scope.rows < var('few_rows') | int) }}
 {%- endmacro %}
 
 
 {% macro tune_for_many_rows() -%}
     {%- do run_query('reset spark.sql.adaptive.enabled') -%}
+    {%- do run_query('reset spark.sql.codegen.factoryMode') -%}
     {%- do run_query('reset spark.sql.shuffle.partitions') -%}
 {%- endmacro %}
 

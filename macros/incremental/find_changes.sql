@@ -3,22 +3,22 @@
     {%- set counted = [] -%}
     {%- for name, parent in parents.items() if set_changes(scope, parent) -%}
         {%- set changes = scope.changes[parent.table] -%}
-        {%- set feed = feed_of(reads[name], changes) -%}
-        {%- if feed -%}{%- do scope.feeds.append(feed) -%}{%- endif -%}
-        {%- do counted.append(
-            'select tenant_id, ' ~ ('false' if feed else 'true') ~ ' as is_whole, '
-            ~ (feed.hash if feed else 'cast(null as bigint)') ~ ' as touched_hash, '
-            ~ (floor.values() | first if feed and floor else 'cast(null as timestamp)')
-            ~ ' as touched_at from ' ~ changes
-        ) -%}
+        {%- if reads[name] -%}
+            {%- do counted.append(keep_touched_keys(scope, name, reads[name], changes, floor)) -%}
+        {%- else -%}
+            {%- do counted.append(
+                'select tenant_id, true as is_whole, count(*) as change_count, cast(null as timestamp) as touched_at from '
+                ~ changes ~ ' group by tenant_id'
+            ) -%}
+        {%- endif -%}
     {%- endfor -%}
     {%- if not counted -%}
         {%- do scope.update({'mode': 'nothing', 'reason': 'nothing changed'}) -%}
         {{ return(none) }}
     {%- endif -%}
     {%- set found = run_query(
-        'select tenant_id, max(is_whole) as is_whole, count(*) as change_count, '
-        ~ 'approx_count_distinct(touched_hash) as touched_count, '
+        'select tenant_id, max(is_whole) as is_whole, sum(change_count) as change_count, '
+        ~ 'count_if(not is_whole) as touched_count, '
         ~ 'cast(min(touched_at) as string) as touched_at from (' ~ counted | join(' union all ')
         ~ ') group by tenant_id order by tenant_id'
     ) -%}
@@ -26,18 +26,13 @@
         {%- do scope.tenants.append(checked_tenant_id(row['tenant_id'])) -%}
         {%- if row['is_whole'] -%}{%- do scope.whole.append(row['tenant_id']) -%}{%- endif -%}
     {%- endfor -%}
-    {#- of a table that stays small it costs less to replace all rows than to merge some; 0 switches it off -#}
-    {%- set is_rewrite = config.get('unique_key') == ['tenant_id'] or (
-        config.get('rewrite_rows') and var('rewrite_rows') | int > 0
-        and interactions_of().rows < config.get('rewrite_rows')
-    ) -%}
     {%- do scope.update({
-        'mode': ('rewrite' if is_rewrite else 'changed') if scope.tenants else 'nothing',
+        'mode': 'changed' if scope.tenants else 'nothing',
         'reason': 'rows changed' if scope.tenants else 'nothing changed',
         'is_small': found.columns['touched_count'].values() | sum <= var('broadcast_keys') | int,
         'rows': found.columns['change_count'].values() | sum | int,
-        'repeats': found.columns['change_count'].values() | sum > var('broadcast_keys') | int,
     }) -%}
+    {%- if is_cheaper_replaced(scope) -%}{%- do set_rewrite(scope) -%}{%- endif -%}
     {%- if floor and scope.mode == 'changed' and not scope.whole -%}
         {%- set earliest = found.columns['touched_at'].values() | map('string') | min -%}
         {%- do scope.update({'floor': {'column': floor.keys() | first, 'at': earliest}}) -%}
@@ -86,19 +81,37 @@
 {%- endmacro %}
 
 
-{% macro feed_of(touched, changes) -%}
-    {#- The values that a parent's changes touch, as an entry of `feeds`; none when it is the tenant. -#}
-    {%- if not touched -%}{{ return(none) }}{%- endif -%}
+{% macro keep_touched_keys(scope, name, touched, changes, floor) -%}
+    {#-
+    Keeps the values that a parent's changes touch, each once, as an entry of the scope's `feeds`. Returns them
+    to select from, with how many changes touch them and the earliest touched time.
+    -#}
     {%- set expressions = named_expressions(touched) -%}
+    {%- set columns = expressions.keys() | list -%}
     {%- set selected = ['tenant_id'] -%}
-    {%- for column, expression in expressions.items() -%}
-        {%- do selected.append(expression ~ ' as ' ~ column) -%}
-    {%- endfor -%}
-    {{ return({
-        'columns': expressions.keys() | list,
-        'select': 'select ' ~ selected | join(', ') ~ ' from ' ~ changes,
-        'hash': 'xxhash64(' ~ expressions.values() | join(', ') ~ ')',
-    }) }}
+    {%- for column, expression in expressions.items() -%}{%- do selected.append(expression ~ ' as ' ~ column) -%}{%- endfor -%}
+    {%- set keys = keep_rows(
+        scope, 'keys_' ~ name.replace('.', '_'),
+        'select ' ~ selected | join(', ') ~ ', false as is_whole, count(*) as change_count, '
+        ~ 'min(' ~ (floor.values() | first if floor else 'cast(null as timestamp)') ~ ') as touched_at from ' ~ changes
+        ~ ' group by tenant_id, ' ~ expressions.values() | join(', ')
+    ) -%}
+    {%- do scope.feeds.append({'columns': columns, 'select': 'select tenant_id, ' ~ columns | join(', ') ~ ' from ' ~ keys}) -%}
+    {{ return('select tenant_id, is_whole, change_count, touched_at from ' ~ keys) }}
+{%- endmacro %}
+
+
+{% macro is_cheaper_replaced(scope) -%}
+    {#-
+    Whether it costs less to replace all rows of the tenants than to merge some: of a table of one row each, of one
+    that stays small (`rewrite_rows` in its config), and of tenants that are small. Not of a table that
+    keeps what its source no longer has; 0 as the variable switches it off.
+    -#}
+    {%- if scope.mode != 'changed' -%}{{ return(false) }}{%- endif -%}
+    {%- if config.get('unique_key') == ['tenant_id'] -%}{{ return(true) }}{%- endif -%}
+    {%- if scope.keeps_expired or var('rewrite_rows') | int == 0 -%}{{ return(false) }}{%- endif -%}
+    {%- if config.get('rewrite_rows') -%}{{ return(interactions_of().rows < config.get('rewrite_rows')) }}{%- endif -%}
+    {{ return(interactions_of(scope.tenants).rows < var('rewrite_rows') | int) }}
 {%- endmacro %}
 
 

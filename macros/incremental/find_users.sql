@@ -14,7 +14,7 @@
     {%- for name in changed if not reads[name] -%}{%- do whole.append(parents[name].table) -%}{%- endfor -%}
     {%- if interactions_of().rows < var('rewrite_rows') | int or whole | length == changed | length -%}
         {%- do set_tenants(scope, scope.changes.values() | list) -%}
-        {%- do scope.update({'mode': 'rewrite' if scope.tenants else 'nothing'}) -%}
+        {%- do set_rewrite(scope) -%}
         {{ return(none) }}
     {%- endif -%}
     {%- if whole -%}{%- do find_whole_tenants(scope, whole) -%}{%- endif -%}
@@ -35,11 +35,21 @@
             ) -%}
         {%- endfor -%}
     {%- endif -%}
-    {%- do keep_touched_users(scope, selects) -%}
+    {%- do find_touched_users(scope, selects) -%}
     {%- if touches_most(scope) -%}
-        {%- do drop_touched_users(scope) -%}
-        {%- do scope.update({'mode': 'rewrite', 'touched': none, 'floor': none, 'fresh': none}) -%}
+        {%- do drop_kept_rows(scope) -%}
+        {%- do set_rewrite(scope) -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro set_rewrite(scope) -%}
+    {#- Sets that all rows of the scope's tenants are replaced. -#}
+    {%- do scope.update({
+        'mode': 'rewrite' if scope.tenants else 'nothing',
+        'rows': interactions_of(scope.tenants).rows if scope.tenants else 0,
+        'touched': none, 'feeds': [], 'floor': none, 'fresh': none,
+    }) -%}
 {%- endmacro %}
 
 
@@ -92,7 +102,7 @@
 {%- endmacro %}
 
 
-{% macro keep_touched_users(scope, selects) -%}
+{% macro find_touched_users(scope, selects) -%}
     {#-
     Keeps the touched users in the session until the commit, one row per tenant and hash, as the view
     `scope.touched`: `tenant_id`, `user_hash`, `since`, `is_removed`, `is_fresh`. Sets what the scope
@@ -104,15 +114,11 @@
         ~ (selects | join(' union all ') or 'select tenant_id, user_hash, ' ~ always() ~ ' as since, '
         ~ 'false as is_removed, false as is_fresh from ' ~ scope.target ~ ' where false')
         ~ ') group by tenant_id, user_hash' -%}
-    {%- set view = 'eta_users_of_' ~ model.schema ~ '_' ~ model.alias -%}
-    {%- if is_run() -%}
-        {%- do run_query('create or replace temporary view ' ~ view ~ ' as ' ~ users) -%}
-        {%- do run_query('cache lazy table ' ~ view) -%}
-    {%- endif -%}
+    {%- set view = keep_rows(scope, 'users', users) -%}
     {%- set found = run_query(
         'select tenant_id, count(*) as user_count, max(is_removed) as removes, count_if(not is_fresh) as other_count, '
         ~ 'cast(min(since) as string) as since from '
-        ~ (view if is_run() else '(' ~ users ~ ')') ~ ' group by tenant_id order by tenant_id'
+        ~ view ~ ' group by tenant_id order by tenant_id'
     ) -%}
     {%- for row in found.rows -%}{%- do scope.tenants.append(checked_tenant_id(row['tenant_id'])) -%}{%- endfor -%}
     {%- set count = found.columns['user_count'].values() | sum | int -%}
@@ -140,11 +146,6 @@
 {% macro always() -%}
     {#- A time before all others: `since` of users all of whose rows are touched. -#}
     {{ return("timestamp '0001-01-01 00:00:00'") }}
-{%- endmacro %}
-
-
-{% macro drop_touched_users(scope) -%}
-    {%- if scope.touched and is_run() -%}{%- do run_query('uncache table if exists ' ~ scope.touched) -%}{%- endif -%}
 {%- endmacro %}
 
 
@@ -195,26 +196,4 @@
             {%- do scope.update({'fresh': parents[name].table}) -%}
         {%- endif -%}
     {%- endfor -%}
-{%- endmacro %}
-
-
-{% macro rows_in_scope(parent, scope) -%}
-    {#-
-    All rows that a parent (a model, or a source as `schema.table`) has of what is touched, to select from; in a
-    run of everything all of its rows. Where its feed has them all (`fresh`) they are read from there: no
-    other file is opened.
-    -#}
-    {%- set relation = source(*parent.split('.')) if '.' in parent else ref(parent) -%}
-    {%- if scope.fresh and scope.fresh == relation.schema ~ '.' ~ relation.identifier -%}
-    (
-        select * except (_change_type, _commit_version, _commit_timestamp)
-        from {{ scope.changes[scope.fresh] }}
-        where _change_type = 'insert'
-    )
-    {%- else -%}
-    (
-        select * from {{ relation }}
-        where {{ in_scope(scope) }}
-    )
-    {%- endif -%}
 {%- endmacro %}

@@ -74,7 +74,7 @@
     ({{ dot }}{{ names | join(', ' ~ dot) }}) in (
         select
             {{ '/*+ broadcast(touched) */ ' if scope.is_small }}
-            {{- 'distinct ' if scope.repeats }}{{ names | join(', ') }}
+            {{- names | join(', ') }}
         from ({{ selects | join(' union all ') }}) as touched
     )
 {%- endmacro %}

@@ -1,4 +1,4 @@
-{% macro draws(eligible_counts) -%}
+{% macro draws(eligible_counts, settings=none) -%}
     {#-
     CTE `draws`: for each positive k' = min(k, M) distinct positions among its M eligible items,
     every position with probability k'/M; the known items (`is_known` 1) pass through. Systematic
@@ -22,7 +22,7 @@ counted_draws as (
             eligible_counts.item_id
         ) as draw_key
     from {{ eligible_counts }} as eligible_counts
-    left join {{ ref('stg_tenant_settings') }} as settings
+    left join {{ settings or ref('stg_tenant_settings') }} as settings
         on eligible_counts.tenant_id = settings.tenant_id
 ),
 

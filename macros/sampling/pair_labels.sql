@@ -1,5 +1,5 @@
 {% macro pair_labels(
-    interactions, key=['tenant_id', 'user_id', 'item_id'], labelled_only=true
+    interactions, key=['tenant_id', 'user_id', 'item_id'], labelled_only=true, settings=none
 ) -%}
     {#-
     CTE `pair_labels`: one row per `key`, without `labelled_only` even if no interaction is of a positive
@@ -20,7 +20,7 @@ labelled as (
             {{ tenant_setting('negative_types') }}, interactions.interaction_type
         ) as is_negative
     from {{ interactions }} as interactions
-    left join {{ ref('stg_tenant_settings') }} as settings
+    left join {{ settings or ref('stg_tenant_settings') }} as settings
         on interactions.tenant_id = settings.tenant_id
 ),
 

@@ -1,4 +1,4 @@
-{% macro sampled_negatives(pairs, item_availability, times, time) -%}
+{% macro sampled_negatives(pairs, item_availability, times, time, settings=none) -%}
     {#-
     CTE `sampled_negatives`: for each positive k' = min(k, M) distinct items of the M that were
     available in its hour and that the user does not know, each with probability k'/M; one row per
@@ -8,6 +8,7 @@
                           for which negatives are drawn, null if none
       item_availability   one row per item with `available_at`, a whole hour
       times, time         rows, and their column, among which every `positive_time` is
+      settings            one row per tenant with settings of its own; the model of them if not given
 
     Everything is a rank: the items in the order in which they became available, those of an hour being
     a prefix. A user's known items are ranks e_0 < e_1 < …. M is the prefix's length less the known
@@ -57,7 +58,7 @@ available_counts as (
 
 {{ sampling_ranks(pairs) }},
 
-{{ draws('eligible_counts') }},
+{{ draws('eligible_counts', settings) }},
 
 {{ drawn_ranks('draws') }},
 

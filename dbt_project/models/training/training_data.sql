@@ -15,20 +15,31 @@
 with
 
 interactions as (
-    select * from {{ ref('stg_interactions') }}
-    where {{ in_scope(scope) }} and {{ known_by_cutoff() }}
+    select * from {{ rows_in_scope(
+        'stg_interactions', scope, known_by_cutoff(),
+        columns=['tenant_id', 'user_id', 'item_id', 'event_id', 'interaction_type', 'event_time'],
+        is_repeated=true
+    ) }}
 ),
 
 item_availability as (
-    select * from {{ ref('item_availability') }}
-    where {{ in_tenants(scope) }}
+    select * from {{ rows_in_scope(
+        'item_availability', scope, of_tenants=true, is_repeated=true
+    ) }}
+),
+
+tenant_settings as (
+    select * from {{ rows_in_scope(
+        'stg_tenant_settings', scope, of_tenants=true, is_repeated=true
+    ) }}
 ),
 
 -- every pair, labelled or not: a user knows what they interacted with in any way
-{{ pair_labels('interactions', labelled_only=false) }},
+{{ pair_labels('interactions', labelled_only=false, settings='tenant_settings') }},
 
 {{ sampled_negatives(
-    'pair_labels', 'item_availability', times='interactions', time='event_time'
+    'pair_labels', 'item_availability', times='interactions', time='event_time',
+    settings='tenant_settings'
 ) }},
 
 examples as (

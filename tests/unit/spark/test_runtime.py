@@ -63,6 +63,7 @@ def test_compiler_planning_and_partitions_follow_the_size_of_raw(
     java = configuration["spark.driver.extraJavaOptions"]
     assert ("TieredStopAtLevel=1" in java) is is_small
     assert (configuration["spark.sql.adaptive.enabled"] == "false") is is_small
+    assert (configuration["spark.sql.codegen.factoryMode"] == "NO_CODEGEN") is is_small
 
 
 def test_partitions_and_java_options_of_ones_own_win(tmp_path: Path) -> None:
