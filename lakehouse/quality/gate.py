@@ -42,7 +42,6 @@ _TABLES: Final = {
     ),
     "training": (
         "training.training_data",
-        "training.training_counts",
         "training.training_contents",
     ),
 }

@@ -1,4 +1,4 @@
-"""Tables of earlier releases that no model writes any more, and that people are in."""
+"""Tables of earlier releases that no model writes any more: people are in them, or old figures."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ RETIRED_TABLES: Final = (
     ("training", "positives"),
     ("training", "explicit_negatives"),
     ("training", "sampled_negatives"),
+    ("training", "training_counts"),
 )
-"""Schema and name; today they are views of `training.training_data`, which has all their rows."""
+"""Schema and name; today views of `training.training_data`, and columns of `training_contents`."""
 
 
 def remove_retired_tables(lake: Lake) -> None:

@@ -1,4 +1,4 @@
-"""What would be published now: read from Delta logs and two tables of one row per tenant.
+"""What would be published now: read from Delta logs and a table of one row per tenant.
 
 No example is touched, and it costs the same for one tenant and for all.
 """
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
 
 CONTENTS: Final = "training.training_contents"
-COUNTS: Final = "training.training_counts"
 
 
 def candidates(
@@ -46,7 +45,7 @@ def candidates(
 
     Costs the same for one tenant and for all. Raises `EtaError` when the tables do not agree.
     """
-    tables = {name: Lake(settings).built(name) for name in (*PINNED_TABLES, CONTENTS, COUNTS)}
+    tables = {name: Lake(settings).built(name) for name in (*PINNED_TABLES, CONTENTS)}
     data, contents = tables[TRAINING_DATA], tables[CONTENTS]
     built = built_with(data)
     if built != built_with(contents):
@@ -63,15 +62,14 @@ def candidates(
         now=now,
     )
     rows = rows_by_tenant(data)
-    counts = {row["tenant_id"]: row for row in tables[COUNTS].to_pyarrow_table().to_pylist()}
     found: dict[str, Manifest] = {}
     for row in contents.to_pyarrow_table().to_pylist():
         tenant_id = row["tenant_id"]
         if tenant_ids is not None and tenant_id not in tenant_ids:
             continue
-        if row["example_count"] != rows[tenant_id] or tenant_id not in counts:
+        if row["example_count"] != rows[tenant_id]:
             raise _disagreement()
-        found[tenant_id] = _manifest(shared, row, counts[tenant_id])
+        found[tenant_id] = _manifest(shared, row)
         if found[tenant_id].counts.rows != rows[tenant_id]:
             raise _disagreement()
     return found
@@ -109,14 +107,14 @@ class _Shared:
     now: datetime
 
 
-def _manifest(shared: _Shared, row: Mapping[str, Any], counted: Mapping[str, Any]) -> Manifest:
+def _manifest(shared: _Shared, row: Mapping[str, Any]) -> Manifest:
     counts = Counts(
         positives=row["positive_count"],
         sampled_negatives=row["sampled_negative_count"],
         explicit_negatives=row["explicit_negative_count"],
-        shortfall=counted["shortfall_count"],
-        positives_without_negatives=counted["positives_without_negatives_count"],
-        liked_and_disliked=counted["liked_and_disliked_count"],
+        shortfall=row["shortfall_count"],
+        positives_without_negatives=row["positives_without_negatives_count"],
+        liked_and_disliked=row["liked_and_disliked_count"],
     )
     return Manifest(
         snapshot_id=make_snapshot_id(shared.now, row["content_hash"]),

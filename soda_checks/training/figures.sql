@@ -38,7 +38,6 @@ totals as (
     select
         tenant_id,
         struct(*) as examples,
-        null as counts,
         null as contents,
         null as staging
     from example_totals
@@ -46,17 +45,9 @@ totals as (
     select
         tenant_id,
         null as examples,
-        struct(positive_count, shortfall_count) as counts,
-        null as contents,
-        null as staging
-    from training.training_counts
-    where :is_for_all or array_contains(:tenants, tenant_id)
-    union all
-    select
-        tenant_id,
-        null as examples,
-        null as counts,
-        struct(unix_micros(newest_known_at) as newest_known_us) as contents,
+        struct(
+            positive_count, shortfall_count, unix_micros(newest_known_at) as newest_known_us
+        ) as contents,
         null as staging
     from training.training_contents
     where :is_for_all or array_contains(:tenants, tenant_id)
@@ -64,7 +55,6 @@ totals as (
     select
         tenant_id,
         null as examples,
-        null as counts,
         null as contents,
         struct(wish_count, newest_read_known_us) as staging
     from gate_staging
@@ -74,7 +64,6 @@ tenants as (
     select
         tenant_id,
         first(examples, true) as examples,
-        first(counts, true) as counts,
         first(contents, true) as contents,
         first(staging, true) as staging
     from totals
@@ -87,13 +76,13 @@ figures as (
         coalesce(staging.wish_count, 0) as wish_count,
         coalesce(examples.row_count, 0) as example_count,
         coalesce(examples.positive_count, 0) as positive_count,
-        coalesce(counts.positive_count, 0) as counted_positive_count,
+        coalesce(contents.positive_count, 0) as counted_positive_count,
         coalesce(examples.sampled_negative_count, 0) as sampled_negative_count,
         coalesce(examples.explicit_negative_count, 0) as explicit_negative_count,
         coalesce(examples.duplicate_count, 0) as duplicate_example_count,
         coalesce(examples.missing_id_count, 0) as missing_id_count,
         coalesce(examples.wrong_label_count, 0) as wrong_label_count,
-        coalesce(counts.shortfall_count, 0) as shortfall_count,
+        coalesce(contents.shortfall_count, 0) as shortfall_count,
         (staging.newest_read_known_us - contents.newest_known_us) / 3.6e9 as behind_hours,
         coalesce(
             settings.negatives_per_positive, :negatives_per_positive

@@ -79,7 +79,6 @@ def test_a_resumed_run_is_what_a_full_refresh_makes(
         "test_type:unit",
     ]
     command += ["--select", "path:dbt_project/models/staging", "+training_contents"]
-    command += ["training_counts"]
     again = subprocess.run(
         command, cwd=PROJECT_DIR, env=orchestra.environment, capture_output=True, text=True
     )

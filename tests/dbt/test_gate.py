@@ -200,7 +200,7 @@ def test_a_missing_column_fails_every_tenant(
     lake: SessionLake, settings: LakeSettings, results: dict[str, GateResult]
 ) -> None:
     session = open_local_session(lake.settings)
-    name = "training.training_counts"
+    name = "training.training_contents"
     version = session.sql(f"describe history {name} limit 1").collect()[0].version
     counts = session.table(name).drop("shortfall_count")
     counts.write.format("delta").mode("overwrite").option("overwriteSchema", "true").partitionBy(
@@ -211,11 +211,11 @@ def test_a_missing_column_fails_every_tenant(
     finally:
         session.sql(f"restore table {name} to version as of {version}")
     (outcome,) = found["gate-good"].failures
-    assert outcome.check == "training_counts_have_their_columns"
+    assert outcome.check == "training_contents_have_their_columns"
     assert (outcome.layer, outcome.table) == ("training", name)
     assert outcome.measured == "shortfall_count is missing"
     assert {failure.check for failure in found["gate-no-user"].failures} == {
-        "training_counts_have_their_columns",
+        "training_contents_have_their_columns",
         "staged_user_id_is_given",
     }
     assert set(found["gate-good"].report["figures"]) == {"raw", "staging", "features"}

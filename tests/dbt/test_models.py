@@ -120,7 +120,7 @@ def test_training_data_is_the_union(lake: SessionLake, built: dict) -> None:
         name: lake.table(f"training.{name}", "modelled").height
         for name in ("positives", "sampled_negatives", "explicit_negatives")
     }
-    (counts,) = lake.table("training.training_counts", "modelled").to_dicts()
+    (counts,) = lake.table("training.training_contents", "modelled").to_dicts()
     assert data.height == sum(sizes.values())
     assert data["label"].sum() == sizes["positives"] == counts["positive_count"]
     assert counts["sampled_negative_count"] == sizes["sampled_negatives"]
@@ -162,7 +162,7 @@ def test_a_tenants_settings_shape_its_training_set_alone(lake: SessionLake, buil
 
     before = lake.table("training.training_data", "plain")
     lake.set_tenant("viewer", VIEWING.model_copy(update={"negatives_per_positive": 1}))
-    lake.dbt("run", "--select", "+training_contents", "training_counts")  # what is published as one
+    lake.dbt("run", "--select", "+training_contents")  # what is published as one
     assert set(lake.table("training.sampled_negatives", "viewer")["draw_index"]) == {1}
     assert lake.table("training.training_data", "plain").equals(before)
 

@@ -49,7 +49,7 @@ def test_row_counts(lake: SessionLake, movielens: RunningService) -> None:
     assert counts["recent_interactions"] == 39_929
     assert counts["positives"] == 55_375
     assert counts["sampled_negatives"] == 221_448
-    (totals,) = lake.table("training.training_counts", TENANT).to_dicts()
+    (totals,) = lake.table("training.training_contents", TENANT).to_dicts()
     assert totals["positives_without_negatives_count"] == 13
     assert totals["shortfall_count"] == 4 * 55_375 - 221_448
 

@@ -24,7 +24,6 @@ TRAINING_MODELS = (
     "item_availability",
     "training_data",
     "training_users",
-    "training_counts",
     "training_contents",
 )
 

@@ -353,7 +353,7 @@ def plant_below_raw(session: "SparkSession") -> None:
             deletes[table].append(chosen)
         else:
             updates[table].append((column, value, chosen))
-    deletes["training.training_counts"].append("tenant_id = 'gate-no-positives'")
+    deletes["training.training_contents"].append("tenant_id = 'gate-no-positives'")
     for table, changes in updates.items():
         cases = defaultdict(list)
         for column, value, which in changes:

@@ -246,6 +246,5 @@ DERIVED_TABLES: Sequence[str] = (
     "training.training_users",
     "training.user_histories",
     "training.training_examples",
-    "training.training_counts",
     "training.training_contents",
 )

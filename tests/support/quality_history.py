@@ -27,7 +27,7 @@ DAYS = 26
 
 MODELS = (
     *("stg_interactions", "stg_items", "user_features", "item_features", "recent_interactions"),
-    *("positives", "sampled_negatives", "training_data", "training_counts", "join_rates"),
+    *("positives", "sampled_negatives", "training_data", "join_rates"),
 )
 BAD_TIMES = CheckOutcome(
     check="raw_event_time_is_in_range",

@@ -101,16 +101,6 @@ def write_training_tables(
     write_table(settings, "training/training_data", data, parameters)
     contents = [_contents(frame, name, parameters) for name, found in tenants.items() if found]
     write_table(settings, "training/training_contents", pa.Table.from_pylist(contents), parameters)
-    counts = [
-        {
-            "tenant_id": name,
-            "shortfall_count": 3,
-            "positives_without_negatives_count": 1,
-            "liked_and_disliked_count": 2,
-        }
-        for name in tenants
-    ]
-    write_table(settings, "training/training_counts", pa.Table.from_pylist(counts), parameters)
     available = (
         frame.select("tenant_id", "item_id")
         .unique()
@@ -137,6 +127,9 @@ def _contents(frame: pl.DataFrame, tenant_id: str, parameters: Mapping[str, Any]
         "positive_count": (kinds == "positive").sum(),
         "sampled_negative_count": (kinds == "sampled").sum(),
         "explicit_negative_count": (kinds == "explicit").sum(),
+        "shortfall_count": 3,
+        "positives_without_negatives_count": 1,
+        "liked_and_disliked_count": 2,
         "newest_known_at": NOON,
     }
 

@@ -1,4 +1,4 @@
--- one row per tenant: a fingerprint of its training set and what it was made with
+-- one row per tenant: a fingerprint of its training set, its sizes and what it was made with
 {{ config(unique_key=['tenant_id'], change_feed=false, deletion_vectors=false) }}
 {% set scope = change_scope(
     reads={'training_users': [], 'stg_interactions': [], 'stg_tenant_settings': []},
@@ -13,7 +13,9 @@ totals as (
         {{ hash_modulus('sum(hash_sum_b)') }} as hash_sum_b,
         sum(positive_count) as positive_count,
         sum(sampled_negative_count) as sampled_negative_count,
-        sum(explicit_negative_count) as explicit_negative_count
+        sum(explicit_negative_count) as explicit_negative_count,
+        sum(positives_with_negatives_count) as positives_with_negatives_count,
+        sum(liked_and_disliked_count) as liked_and_disliked_count
     from {{ ref('training_users') }}
     where {{ in_scope(scope) }}
     group by tenant_id
@@ -46,6 +48,11 @@ training_contents as (
         totals.positive_count,
         totals.sampled_negative_count,
         totals.explicit_negative_count,
+        {{ tenant_setting('negatives_per_positive') }} * totals.positive_count
+        - totals.sampled_negative_count as shortfall_count,
+        totals.positive_count
+        - totals.positives_with_negatives_count as positives_without_negatives_count,
+        totals.liked_and_disliked_count,
         newest_interactions.newest_known_at
     from totals
     left join newest_interactions

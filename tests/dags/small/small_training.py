@@ -14,7 +14,6 @@ TRAINING = [
     "item_availability",
     "training_data",
     "training_users",
-    "training_counts",
     "training_contents",
 ]
 
