@@ -157,7 +157,7 @@ async def _take_in(request: Request, caller: Sender, order: _Order) -> Response:
             remedy="send JSON, with `Content-Type: application/json`",
         )
     check_idempotency_key(order.idempotency_key)
-    _check_mapping(caller.settings, order.mapping)
+    _check_mapping(caller.settings, order.mapping, order.data_type)
     settings = services.settings
     tenant_id = caller.key.tenant_id
     async with services.bodies.read(request, settings.max_batch_bytes, tenant_id) as body:
@@ -166,7 +166,8 @@ async def _take_in(request: Request, caller: Sender, order: _Order) -> Response:
         if order.is_plain(caller):
             rows = plain_body(body, order.data_type, limits)
         if rows is None:
-            columns = JsonColumns.of(order.data_type, caller.settings.mapping(order.mapping))
+            mapping = caller.settings.mapping(order.mapping, order.data_type)
+            columns = JsonColumns.of(order.data_type, mapping)
             rows = await parsed(body, limits, columns)
         services.quotas.take(tenant_id, caller.settings.quotas, rows.count)
         wanted = EventRequest(
@@ -255,9 +256,9 @@ def answer(status: int, body: bytes, headers: dict[str, str] | None = None) -> R
     return Response(body, status, headers, "application/json")
 
 
-def _check_mapping(settings: TenantSettings, mapping: str) -> None:
+def _check_mapping(settings: TenantSettings, mapping: str, data_type: DataType) -> None:
     try:
-        settings.mapping(mapping)
+        settings.mapping(mapping, data_type)
     except EtaError as error:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST, "unknown_mapping", error.message, remedy=error.remedy

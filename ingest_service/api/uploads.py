@@ -207,7 +207,7 @@ def _answer(
 
 def _check_mapping(settings: TenantSettings, order: UploadOrder) -> None:
     try:
-        settings.mapping(order.parameters.mapping)
+        settings.mapping(order.parameters.mapping, order.parameters.data_type)
     except EtaError as error:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST, "unknown_mapping", error.message, remedy=error.remedy

@@ -131,7 +131,7 @@ def _upload(
         path,
         job.tenant_id,
         parameters.data_type,
-        settings.mapping(parameters.mapping),
+        settings.mapping(parameters.mapping, parameters.data_type),
         settings,
         job.batch_id,
         on_error=parameters.on_error,

@@ -179,11 +179,11 @@ class MessageReader:
         assert settings is not None
         found = TenantMessages(tenant_id, data_type, bad=messages.bad)
         for asked, alike in messages.json.items():
-            name, mapping = mapping_of(settings, asked)
+            name, mapping = mapping_of(settings, data_type, asked)
             columns = JsonColumns.of(data_type, mapping)
             group = self._read_json(data_type, alike, columns, name)
             found.groups.append(_of_tenant(group, tenant_id, alike, homeless))
-        name, mapping = mapping_of(settings)
+        name, mapping = mapping_of(settings, data_type)
         columns = JsonColumns.of(data_type, mapping)
         for group in self._read_avro(data_type, messages.avro, columns, name, found.bad):
             found.groups.append(group)
@@ -269,16 +269,18 @@ def _with_unread(texts: RowTexts, unread: Sequence[Unread]) -> RowTexts:
     return replace(texts, faults=[*texts.faults, *faults])
 
 
-def mapping_of(settings: TenantSettings, asked: str | None = None) -> tuple[str, SourceMapping]:
+def mapping_of(
+    settings: TenantSettings, data_type: DataType, asked: str | None = None
+) -> tuple[str, SourceMapping]:
     """Return name and mapping that a tenant's messages are read with.
 
     The one that a message asks for, if the tenant has it; else the tenant's own for messages.
     """
     if asked is not None:
         with suppress(EtaError):
-            return asked, settings.mapping(asked)
+            return asked, settings.mapping(asked, data_type)
     name = STREAM_MAPPING if STREAM_MAPPING in settings.sources else CONTRACT
-    return name, settings.mapping(name)
+    return name, settings.mapping(name, data_type)
 
 
 @cache

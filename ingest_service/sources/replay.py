@@ -251,12 +251,13 @@ class _ReplayRun:
 
     def _reader(self, layout: SourceLayout) -> RecordReader:
         name = self._order.mapping or layout.mapping
-        own = {name: self._order.settings.mapping(name)}
+        own = {name: self._order.settings.mapping(name, self._data_type)}
         read_with = layout.model_copy(update={"mapping": name})
         return self._batch.suppressed.readers(own).of(self._data_type, read_with)
 
     def _asked(self, layout: SourceLayout) -> JsonColumns:
-        mapping = self._order.settings.mapping(self._order.mapping or layout.mapping)
+        name = self._order.mapping or layout.mapping
+        mapping = self._order.settings.mapping(name, self._data_type)
         return JsonColumns.of(self._data_type, mapping)
 
     def _validator(self, layout: SourceLayout, columns: tuple[str, ...]) -> Validator:
@@ -265,7 +266,7 @@ class _ReplayRun:
         key = (name, columns, has_named_fields)
         if key not in self._validators:
             settings = self._order.settings
-            mapping = settings.mapping(name)
+            mapping = settings.mapping(name, self._data_type)
             self._validators[key] = Validator(
                 self._data_type, mapping, settings, columns, has_named_fields=has_named_fields
             )

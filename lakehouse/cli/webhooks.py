@@ -34,16 +34,15 @@ def add(
 ) -> None:
     """Add a source and print its signing secret, alone on stdout, for the only time."""
     is_segment = adapter == "segment"
+    read_as = data_type or (DataType.CLICKSTREAM if is_segment else DataType.INTERACTIONS)
     with control_database() as database:
         if mapping is not None:
-            database.tenant_settings(tenant_id).mapping(mapping)
+            database.tenant_settings(tenant_id).mapping(mapping, read_as)
         made = database.webhooks.add(
             tenant_id,
             name,
             adapter=adapter,
-            data_type=(
-                data_type or (DataType.CLICKSTREAM if is_segment else DataType.INTERACTIONS)
-            ).value,
+            data_type=read_as.value,
             mapping=mapping or ("segment" if is_segment else "contract"),
             by=operator(),
         )

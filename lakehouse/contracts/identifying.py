@@ -59,6 +59,7 @@ class IdentifyingFields:
     @classmethod
     def of(cls, data_type: DataType, mapping: SourceMapping) -> Self:
         """Return those of a data type under a mapping."""
+        mapping = mapping.of(data_type)
         known = data_type.definition.subjects
 
         def paths(field: str) -> frozenset[str]:

@@ -3,7 +3,6 @@
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
-from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -13,6 +12,8 @@ from lakehouse.contracts.kinds import InteractionType as InteractionType
 from lakehouse.contracts.kinds import OnError as OnError
 from lakehouse.contracts.quality import QualitySettings
 from lakehouse.contracts.retention import RetentionPolicy
+from lakehouse.contracts.source_mapping import SourceMapping as SourceMapping
+from lakehouse.contracts.source_mapping import TimestampFormat as TimestampFormat
 from lakehouse.errors import EtaError
 
 TENANT_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -43,73 +44,6 @@ def check_owner(tenant_id: str) -> str:
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TimestampFormat(_Model):
-    """How a timestamp column is written.
-
-    `unit` `iso` reads ISO 8601 (no offset means UTC); `s`, `ms`, `us` read a number since the
-    epoch; `format` (strptime) wins over the unit. `time_zone` (an IANA name) is the zone of times
-    that are written without an offset: with one, a time that its clocks never showed is wrong, and
-    of one that they showed twice the first is taken, with a warning.
-    """
-
-    unit: Literal["iso", "s", "ms", "us"] = "ms"
-    format: str | None = None
-    time_zone: str | None = None
-
-    @property
-    def is_number(self) -> bool:
-        """Whether times are numbers since the epoch."""
-        return self.format is None and self.unit != "iso"
-
-    @model_validator(mode="after")
-    def _zone_is_known_and_of_use(self) -> Self:
-        if self.time_zone is None:
-            return self
-        if self.is_number:
-            raise ValueError("time_zone: numbers since 1970 have no zone; give a format or iso")
-        if self.time_zone not in available_timezones():
-            raise ValueError("time_zone: not a zone's IANA name, such as Europe/Berlin or UTC")
-        return self
-
-
-class SourceMapping(_Model):
-    """How one kind of file becomes contract columns, so that a real file needs no editing.
-
-    `columns`: contract field → column of the file (fields left out keep their own name; one column
-    may feed several fields). `values`: contract field → {value in the file → contract value}; a
-    value without an entry is kept as it stands. `constants`: contract field → value for every row.
-    `delimiter` and `encoding` are told from the file where they are left out. `decimal` is the mark
-    before the decimals of prices and ratings; with a comma, a number that has a point is wrong.
-    `delimiter` and `encoding` are told from the file where they are left out. For a CSV file that
-    is not as RFC 4180 has it: `skip_lines` before the header; `comment`, what lines begin with that
-    are no rows; `header: none` with `names`, its columns in order; `escape`, a backslash that
-    stands before quotes.
-    """
-
-    columns: dict[str, str] = Field(default_factory=dict)
-    values: dict[str, dict[str, str]] = Field(default_factory=dict)
-    constants: dict[str, str] = Field(default_factory=dict)
-    timestamps: dict[str, TimestampFormat] = Field(default_factory=dict)
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    encoding: str | None = None
-    decimal: Literal[".", ","] = "."
-    skip_lines: Annotated[int, Field(ge=0, le=1_000)] = 0
-    comment: Annotated[str, Field(min_length=1, max_length=1, pattern=r"^[!-~]$")] | None = None
-    header: Literal["first", "none"] = "first"
-    names: list[str] = Field(default_factory=list, max_length=1_000)
-    escape: Literal["\\"] | None = None
-
-    @model_validator(mode="after")
-    def _names_its_columns_once(self) -> Self:
-        if (self.header == "none") != bool(self.names):
-            raise ValueError("a file without a header needs `header: none` and `names`, both")
-        if len(set(self.names)) < len(self.names):
-            raise ValueError("names: a column is named twice")
-        if self.comment is not None and self.comment in {'"', self.delimiter}:
-            raise ValueError("comment: a quote or the delimiter cannot begin a comment")
-        return self
 
 
 class TimeRange(_Model):
@@ -237,8 +171,14 @@ class TenantSettings(_Model):
     quality: QualitySettings = Field(default_factory=QualitySettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
 
-    def mapping(self, name: str | None) -> SourceMapping:
-        """Return the source mapping called `name`; raise `EtaError` when the tenant has none."""
+    def mapping(self, name: str | None, data_type: DataType) -> SourceMapping:
+        """Return what the source mapping called `name` says for a data type.
+
+        Raises `EtaError` when the tenant has none of that name.
+        """
+        return self._named(name).of(data_type)
+
+    def _named(self, name: str | None) -> SourceMapping:
         wanted = name or "default"
         found = self.sources.get(wanted)
         if found is not None:

@@ -21,7 +21,7 @@ from lakehouse.contracts.reasons import FileFault, ReasonCode
 from lakehouse.contracts.row_issues import REASON_SCHEMA as REASON_SCHEMA
 from lakehouse.contracts.row_issues import besides, divided, repeated_headers
 from lakehouse.contracts.sent import sent_fields
-from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings, TimestampFormat
+from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
 from lakehouse.contracts.times import check_format, microseconds
 
 _DTYPES = {
@@ -127,7 +127,7 @@ class Validator:
         self._contexts = {
             source.field.name: ReadContext(
                 settings.time_range,
-                mapping.timestamps.get(source.field.name, TimestampFormat()),
+                mapping.timestamp(source.field.name),
                 mapping.decimal,
             )
             for source in self._sources

@@ -21,7 +21,10 @@ def read_settings(path: Path) -> TenantSettings:
     try:
         return TenantSettings.model_validate(document)
     except ValidationError as error:
-        problems = [f"{_place(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        problems = [
+            f"{_place(one['loc'])}: {one['msg'].removeprefix('Value error, ')}"
+            for one in error.errors()
+        ]
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         raise EtaError(
             "\n  ".join([f"{path} is not valid:", *problems[:_SHOWN], *more]),

@@ -225,14 +225,25 @@ def _stored_settings(document: dict[str, Any]) -> TenantSettings:
 
 def _stored_sources(version: int, document: Any) -> dict[str, SourceMapping]:
     """Return a version's mappings, whatever else an earlier program has written beside them."""
-    names = ("columns", "values", "constants")
     try:
         return {
-            str(name): SourceMapping.model_validate({n: one[n] for n in names if n in one})
+            str(name): SourceMapping.model_validate(
+                {
+                    **_of_fields(one),
+                    "data_types": {
+                        kind: _of_fields(section)
+                        for kind, section in one.get("data_types", {}).items()
+                    },
+                }
+            )
             for name, one in document.get("sources", {}).items()
         }
     except (ValidationError, AttributeError, TypeError) as error:
         raise SettingsHistoryLost(version) from error
+
+
+def _of_fields(said: dict[str, Any]) -> dict[str, Any]:
+    return {name: said[name] for name in ("columns", "values", "constants") if name in said}
 
 
 def _tenant(row: Row[Any]) -> Tenant:

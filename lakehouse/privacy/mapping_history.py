@@ -108,7 +108,8 @@ class MappingHistory:
     def _pairs(self) -> set[tuple[str, str]]:
         return {
             pair
-            for mapping in self.every()
+            for source in self.every()
+            for mapping in (source, *map(source.of, source.data_types))
             for field in IDENTIFYING_COLUMNS
             for pair in mapping.values.get(field, {}).items()
         }

@@ -105,7 +105,7 @@ class ErasableLake:
                     batch_id=f"b{self.batches:04}-{token_hex(4)}",
                     path=path,
                     settings=settings,
-                    mapping=settings.mapping(mapping),
+                    mapping=settings.mapping(mapping, data_type),
                     mapping_name=mapping,
                     on_error=on_error,
                     format=file_format,

@@ -9,21 +9,42 @@ import polars as pl
 from ingest_service.readers.csv.encoding import UTF8, Encoding
 from ingest_service.readers.csv.structure import Marks, Positions, byte_traits
 from lakehouse.contracts.characters import Traits
+from lakehouse.contracts.source_mapping import NO_QUOTE, SourceMapping
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """What of a file is not as RFC 4180 has it, as its source mapping says.
 
-    `skip_lines`: lines before the header that are not read. `comment`: what lines begin with that
-    are no records. `names`: the columns of a file without a header. `escape`: what stands before a
-    quote, delimiter or line end that is text.
+    `skip_lines`: lines before the header that are not read, `skip_last_lines` those at the end of
+    the file. `comment`: what lines begin with that are no records. `names`: the columns, of a file
+    without a header (`header_lines` 0) or instead of it. `escape`: what stands before a quote,
+    delimiter or line end that is text. `quote`: around texts; None: quotes are text.
+    `header_lines`: how many records the header has, whose words are joined.
     """
 
     skip_lines: int = 0
     comment: str | None = None
     names: tuple[str, ...] | None = None
     escape: str | None = None
+    skip_last_lines: int = 0
+    quote: str | None = '"'
+    header_lines: int = 1
+
+    @classmethod
+    def of(cls, mapping: SourceMapping) -> "Dialect":
+        """Return what a source mapping says."""
+        lines = {"first": 1, "none": 0}
+        header = mapping.header
+        return cls(
+            mapping.skip_lines,
+            mapping.comment,
+            tuple(mapping.names) or None,
+            mapping.escape,
+            mapping.skip_last_lines,
+            None if mapping.quote == NO_QUOTE else mapping.quote,
+            header if isinstance(header, int) else lines[header],
+        )
 
 
 PLAIN: Final = Dialect()

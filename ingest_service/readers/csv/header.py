@@ -50,14 +50,18 @@ def header_text(marks: Marks, line: int) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def read_header(
-    text: str, delimiter: str, line: int, wanted: Set[str], escape: str | None
-) -> Header:
+def joined_names(records: Sequence[Sequence[str]]) -> list[str]:
+    """Return the names of a header of several lines: the words of each column, with a space."""
+    width = max(map(len, records))
+    padded = [[*record, *[""] * (width - len(record))] for record in records]
+    return [" ".join(filter(None, map(str.strip, words))) for words in zip(*padded, strict=True)]
+
+
+def read_header(names: Sequence[str], line: int, wanted: Set[str]) -> Header:
     """Return the columns; `wanted` are the names that may be read, all when it is empty.
 
     Raises `FileRefusedError` for too many, or for one of those that comes twice.
     """
-    names = first_record(text, delimiter, escape)
     if len(names) > MAX_COLUMNS:
         raise FileRefusedError(
             FileFault.TOO_MANY_COLUMNS,

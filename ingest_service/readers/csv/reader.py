@@ -24,7 +24,13 @@ from ingest_service.readers.csv.delimiters import (
 )
 from ingest_service.readers.csv.encoding import TextSource
 from ingest_service.readers.csv.faults import RecordFaults, find_faults
-from ingest_service.readers.csv.header import Header, header_text, read_header
+from ingest_service.readers.csv.header import (
+    Header,
+    first_record,
+    header_text,
+    joined_names,
+    read_header,
+)
 from ingest_service.readers.csv.preamble import separator_of
 from ingest_service.readers.csv.records import Records
 from ingest_service.readers.csv.structure import (
@@ -248,13 +254,29 @@ class CsvFile:
                 else delimiter_by_count(text, len(dialect.names))
             )
             check_quotes(marks, ord(delimiter.value), records.line, is_last=True)
-        if dialect.names is not None:
+        if dialect.header_lines:
+            found = self._header_names(text, delimiter.value, marks)
+            if dialect.names is None:
+                return delimiter, read_header(found, self.header_line, self.options.wanted)
+            if len(found) != len(dialect.names):
+                raise _other_names(len(found), len(dialect.names), self.header_line)
+        else:
             records.put_back(marks)
-            return delimiter, Header(dialect.names, single=dialect.names)
-        wanted, escape = self.options.wanted, dialect.escape
-        header = read_header(text, delimiter.value, records.line, wanted, escape)
+        assert dialect.names is not None  # a mapping without a header has them
+        return delimiter, Header(dialect.names, single=dialect.names)
+
+    def _header_names(self, text: str, delimiter: str, marks: Marks) -> list[str]:
+        """Return the names in the header, of which one record was read, and read the others."""
+        records, dialect = self._records, self.options.dialect
+        found = [first_record(text, delimiter, dialect.escape)]
         records.line += len(marks.line_ends)
-        return delimiter, header
+        while len(found) < dialect.header_lines:
+            more = records.next_piece(HEADER_BYTES, delimiter, one_record=True)
+            if more is None:
+                raise _empty("the file ends within the lines that `header` says it has")
+            found.append(first_record(header_text(more, records.line), delimiter, dialect.escape))
+            records.line += len(more.line_ends)
+        return found[0] if len(found) == 1 else joined_names(found)
 
     def _known_delimiter(self, separator: str | None) -> Delimiter | None:
         given = self.options.delimiter
@@ -263,6 +285,15 @@ class CsvFile:
         if separator is not None:
             return replace(given_delimiter(separator), how="sep_line")
         return None
+
+
+def _other_names(found: int, given: int, line: int) -> FileRefusedError:
+    return FileRefusedError(
+        FileFault.RAGGED_ROW,
+        f"the header has {found:,} columns, and the source mapping has {given:,} `names` for them",
+        remedy="name every column in `names`, in order",
+        line=line,
+    )
 
 
 def _empty(message: str) -> FileRefusedError:

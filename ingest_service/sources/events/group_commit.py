@@ -205,7 +205,7 @@ class GroupCommitWriter:
         started = monotonic()
         tenant_id, data_type, mapping_name, source = key
         settings = self._settings_of(tenant_id)
-        mapping = settings.mapping(mapping_name)
+        mapping = settings.mapping(mapping_name, data_type)
         order = RowsOrder(
             tenant_id, data_type, mapping, mapping_name, settings, self._new_batch_id(), source
         )

@@ -217,8 +217,8 @@ class _TenantRun:
 
     def _take(self, batch: BatchPipeline, group: RowGroup, settings: TenantSettings) -> None:
         columns = tuple(group.texts.values)
-        mapping = settings.mapping(group.layout.mapping)
         data_type = self._key.data_type
+        mapping = settings.mapping(group.layout.mapping, data_type)
         validator = Validator(data_type, mapping, settings, columns, has_named_fields=True)
         reader = batch.suppressed.readers(settings.sources).of(data_type, group.layout)
         places = Positions.of(group.places, self._parts, self._key.tenant_id)

@@ -1,16 +1,9 @@
 """What an upload may ask for: its query parameters, and what its job keeps of them."""
 
-from typing import Annotated, Final
+from pydantic import BaseModel, ConfigDict, Field
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-
+from lakehouse.contracts.source_mapping import DelimiterText
 from lakehouse.contracts.tenant import DataType, FileFormat, OnError
-
-_TAB: Final = {"tab": "\t", "\\t": "\t"}
-
-
-def _spelled(value: object) -> object:
-    return _TAB.get(value, value) if isinstance(value, str) else value
 
 
 class UploadParameters(BaseModel):
@@ -34,11 +27,10 @@ class UploadParameters(BaseModel):
     encoding: str | None = Field(
         None, max_length=40, description="Encoding of the file; told from it when left out."
     )
-    delimiter: Annotated[str | None, BeforeValidator(_spelled)] = Field(
+    delimiter: DelimiterText | None = Field(
         None,
-        min_length=1,
-        max_length=1,
-        description="Character between fields, or `tab`; told from the header when left out.",
+        description="What stands between fields: up to 8 characters, or `tab`; told from the "
+        "header when left out.",
     )
 
 

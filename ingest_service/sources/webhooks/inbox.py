@@ -188,11 +188,12 @@ def _hashes(message: Message, body: bytes) -> list[str]:
 
 
 def _columns(source: WebhookSource, settings: TenantSettings) -> tuple[str, JsonColumns]:
+    data_type = DataType(source.data_type)
     try:
-        name, mapping = source.mapping, settings.mapping(source.mapping)
+        name, mapping = source.mapping, settings.mapping(source.mapping, data_type)
     except EtaError:
-        name, mapping = CONTRACT, settings.mapping(CONTRACT)
-    return name, JsonColumns.of(DataType(source.data_type), mapping)
+        name, mapping = CONTRACT, settings.mapping(CONTRACT, data_type)
+    return name, JsonColumns.of(data_type, mapping)
 
 
 def _events(source: WebhookSource, name: str, rows: RowTexts, body: bytes) -> EventRequest:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lakehouse.contracts.tenant import InteractionType, TenantSettings
+from lakehouse.contracts.tenant import DataType, InteractionType, TenantSettings
 from lakehouse.control.settings_file import read_settings
 from lakehouse.control.tenants import settings_document
 from lakehouse.errors import EtaError
@@ -19,7 +19,7 @@ def test_yaml_and_json_are_read(tmp_path: Path, suffix: str) -> None:
     path.write_text(json.dumps(document) if suffix == "json" else yaml.safe_dump(document))
     settings = read_settings(path)
     assert settings.positive_types == frozenset({InteractionType.LIKE})
-    assert settings.mapping("shop").delimiter == ";"
+    assert settings.mapping("shop", DataType.INTERACTIONS).delimiter == ";"
 
 
 def test_an_empty_file_means_every_default(tmp_path: Path) -> None:

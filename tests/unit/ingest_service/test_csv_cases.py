@@ -184,7 +184,6 @@ def test_file_without_a_header_is_read_by_the_names_of_its_mapping(tmp_path: Pat
     "mapping",
     [
         pytest.param({"header": "none"}, id="no names"),
-        pytest.param({"names": ["a"]}, id="names and a header"),
         pytest.param({"header": "none", "names": ["a", "a"]}, id="a name twice"),
         pytest.param({"comment": '"'}, id="a quote begins comments"),
         pytest.param({"comment": ";", "delimiter": ";"}, id="the delimiter begins comments"),
