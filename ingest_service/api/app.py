@@ -14,6 +14,7 @@ from ingest_service.api import (
     events,
     exports,
     health,
+    pages,
     privacy,
     problems,
     quality,
@@ -30,7 +31,7 @@ from ingest_service.metrics import ServiceMetrics
 
 
 def create_app(services: Services) -> FastAPI:
-    """Return the app. Every endpoint needs a key, but for health, the description and the page."""
+    """Return the app. Every endpoint needs a key, but for health, the description and pages."""
 
     turns = Semaphore(services.settings.parallel_uploads)
     worker = UploadWorker(services, turns)
@@ -53,10 +54,14 @@ def create_app(services: Services) -> FastAPI:
                 await part.start()
             yield
 
+    settings = services.settings
+    has_docs = settings.docs == "open"
     app = FastAPI(
         title="eta ingestion",
         description="Takes in interactions and item catalogues.",
         lifespan=lifespan,
+        openapi_url=pages.DESCRIPTION if has_docs else None,
+        docs_url=None,  # it would load scripts of a content network
         redoc_url=None,
         redirect_slashes=False,  # a redirect would go where the request's Host header says
     )
@@ -74,11 +79,11 @@ def create_app(services: Services) -> FastAPI:
     for router in checked:
         app.include_router(router, dependencies=CHECKED)
     # Platforms, probes and browsers add parameters of their own to these.
-    for router in (webhooks.router, quality.page_router(), health.router):
+    browsed = (pages.dashboard_router(), pages.docs_router(is_open=has_docs))
+    for router in (webhooks.router, *browsed, health.router):
         app.include_router(router)
     app.state.parameters = QueryParameters(app)
     problems.install(app)
-    settings = services.settings
     pace = Pace(settings.body_idle_seconds, settings.body_rate, settings.upload_seconds)
     app.add_middleware(BodyPace, pace=pace, stopping=services.stopping)
     app.add_middleware(RequestCounter, metrics=services.metrics)
