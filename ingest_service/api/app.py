@@ -14,10 +14,12 @@ from ingest_service.api import (
     events,
     exports,
     health,
+    key,
     pages,
     privacy,
     problems,
     quality,
+    quarantine,
     upload_jobs,
     uploads,
     webhooks,
@@ -69,9 +71,11 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(events.router)  # first: routes are tried in their order
     checked = (
         uploads.router(uploads.Intake(turns, worker)),
+        key.router,
         upload_jobs.router,
         admin.router,
         batches.router,
+        quarantine.router(turns),
         privacy.router,
         exports.router,
         quality.router,
@@ -79,7 +83,11 @@ def create_app(services: Services) -> FastAPI:
     for router in checked:
         app.include_router(router, dependencies=CHECKED)
     # Platforms, probes and browsers add parameters of their own to these.
-    browsed = (pages.dashboard_router(), pages.docs_router(is_open=has_docs))
+    browsed = (
+        pages.dashboard_router(),
+        pages.upload_router(),
+        pages.docs_router(is_open=has_docs),
+    )
     for router in (webhooks.router, *browsed, health.router):
         app.include_router(router)
     app.state.parameters = QueryParameters(app)

@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 DOCS: Final = "/docs"
 DASHBOARD: Final = "/dashboard"
+UPLOAD: Final = "/upload"
 
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _DOCUMENTATION: Final = (
@@ -45,7 +46,11 @@ def _headers(policy: str) -> list[tuple[bytes, bytes]]:
 
 
 _STRICT: Final = _headers(_NOTHING)
-_OTHERS: Final = {DOCS: _headers(_DOCUMENTATION), DASHBOARD: _headers(_PAGE)}
+_OTHERS: Final = {
+    DOCS: _headers(_DOCUMENTATION),
+    DASHBOARD: _headers(_PAGE),
+    UPLOAD: _headers(_PAGE),
+}
 
 
 class SecurityHeaders:

@@ -13,8 +13,9 @@ from typing import Final
 from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
 
-from ingest_service.api.middleware import DASHBOARD, DOCS
+from ingest_service.api.middleware import DASHBOARD, DOCS, UPLOAD
 from ingest_service.api.problems import ProblemError
+from ingest_service.upload_page.files import upload_html, upload_script, upload_style
 from lakehouse.quality.pages import page_html, page_script, page_style
 
 HTML: Final = "text/html"
@@ -62,11 +63,21 @@ _DASHBOARD: Final = (
     PageFile("/page.css", CSS, page_style),
     PageFile("/page.js", SCRIPT, page_script),
 )
+_UPLOAD: Final = (
+    PageFile("", HTML, upload_html),
+    PageFile("/page.css", CSS, upload_style),
+    PageFile("/page.js", SCRIPT, upload_script),
+)
 
 
 def dashboard_router() -> APIRouter:
     """Return the routes of the page that shows the quality of the data."""
     return _page(DASHBOARD, _DASHBOARD, "shows the quality of the data", "quality")
+
+
+def upload_router() -> APIRouter:
+    """Return the routes of the page on which a tenant uploads files."""
+    return _page(UPLOAD, _UPLOAD, "uploads files", "uploads")
 
 
 def docs_router(*, is_open: bool) -> APIRouter:

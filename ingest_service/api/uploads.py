@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from ingest_service.api.auth import may_ingest
-from ingest_service.api.body import PART, announced_length, received
+from ingest_service.api.body import MAPPING_PART, MOST_MAPPING, PART, announced_length, received
 from ingest_service.api.event_schemas import waiting_response
 from ingest_service.api.events import settings_of
 from ingest_service.api.idempotency import (
@@ -29,6 +29,7 @@ from ingest_service.api.models import (
 )
 from ingest_service.api.pace import going_down
 from ingest_service.api.problems import MEDIA_TYPE, ProblemError
+from ingest_service.api.sent_mapping import sent_mapping
 from ingest_service.api.services import Services, services_of
 from ingest_service.api.work import Answer, StoppedError, run_upload, until_stopped
 from ingest_service.api.worker import UploadWorker
@@ -58,7 +59,14 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 
 def _body(description: str) -> dict[str, Any]:
     part = {"type": "string", "format": "binary", "description": description}
-    form = {"type": "object", "required": [PART], "properties": {PART: part}}
+    mapping = {
+        "type": "string",
+        "maxLength": MOST_MAPPING,
+        "contentMediaType": "application/json",
+        "description": "A source mapping as settings have it, for this file alone.",
+    }
+    parts = {PART: part, MAPPING_PART: mapping}
+    form = {"type": "object", "required": [PART], "properties": parts}
     content = {"multipart/form-data": {"schema": form}}
     return {"requestBody": {"required": True, "content": content}}
 
@@ -83,8 +91,11 @@ class Intake:
         _check_mapping(settings, order)
         announced = announced_length(request, services.settings.max_upload_bytes)
         with services.uploads.upload(key.tenant_id, settings.quotas, announced) as count:
-            async with received(request, services, key.tenant_id, count) as file:
-                order = order.model_copy(update={"declared_charset": file.charset})
+            reading = received(request, services, key.tenant_id, count, takes_mapping=True)
+            async with reading as file:
+                mapping = sent_mapping(file.mapping_text, order.parameters.mapping)
+                sent = {"declared_charset": file.charset, "mapping_settings": mapping}
+                order = order.model_copy(update=sent)
                 claim = await run_in_threadpool(claim_of, idempotency_key, order, file)
                 accepted = await run_in_threadpool(_accept, services, key, order, file, claim)
                 if accepted.outcome == "busy":

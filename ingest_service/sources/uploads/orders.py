@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from lakehouse.contracts.tenant import DataType, FileFormat, OnError
+from lakehouse.contracts.tenant import DataType, FileFormat, OnError, SourceMapping
 
 _TAB: Final = {"tab": "\t", "\\t": "\t"}
 
@@ -45,7 +45,8 @@ class UploadParameters(BaseModel):
 class UploadOrder(BaseModel):
     """An upload as a job keeps it; the file is beside.
 
-    `declared_charset`: of the file, as its Content-Type has it.
+    `declared_charset`: of the file, as its Content-Type has it. `mapping_settings`: the mapping
+    that came with it, which the tenant's settings do not have.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,3 +54,4 @@ class UploadOrder(BaseModel):
     parameters: UploadParameters
     format: FileFormat = FileFormat.CSV
     declared_charset: str | None = None
+    mapping_settings: SourceMapping | None = None

@@ -98,12 +98,16 @@ class Spool:
 
 
 class SpoolFile:
-    """An open spool file; `write` appends. `charset` is what its sender declares, if anything."""
+    """An open spool file; `write` appends. `charset` is what its sender declares, if anything.
+
+    `mapping_text` is the part of the form beside the file that says how it is to be read.
+    """
 
     def __init__(self, path: Path, descriptor: int, check: Callable[[], None]) -> None:
         self.path = path
         self.is_kept = False
         self.charset: str | None = None
+        self.mapping_text: bytes | None = None
         self._descriptor = descriptor
         self._check = check
         self._unchecked = 0
