@@ -14,6 +14,7 @@ from ingest_service.api import (
     events,
     exports,
     health,
+    inspection,
     privacy,
     problems,
     quality,
@@ -64,6 +65,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(events.router)  # first: routes are tried in their order
     checked = (
         uploads.router(uploads.Intake(turns, worker)),
+        inspection.router,
         upload_jobs.router,
         admin.router,
         batches.router,
