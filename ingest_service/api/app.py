@@ -14,6 +14,7 @@ from ingest_service.api import (
     events,
     exports,
     health,
+    inspection,
     key,
     pages,
     privacy,
@@ -72,6 +73,7 @@ def create_app(services: Services) -> FastAPI:
     checked = (
         uploads.router(uploads.Intake(turns, worker)),
         key.router,
+        inspection.router,
         upload_jobs.router,
         admin.router,
         batches.router,

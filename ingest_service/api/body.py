@@ -44,6 +44,7 @@ async def received(
     count: Callable[[int], None],
     *,
     takes_mapping: bool = False,
+    enough: int | None = None,
 ) -> AsyncIterator[SpoolFile]:
     """Spool the file that a request carries and yield it, unpacked; it is gone after the block.
 
@@ -52,7 +53,8 @@ async def received(
     packed (`Content-Encoding`), and so may the file, which its first bytes tell. Raises
     `ProblemError`: 413 when the body or what it unpacks to is too large, 415 for a type that is
     not known, 400 for a damaged body, 507 when the disk is full; and what `count` raises, which is
-    given the size of every piece of the body.
+    given the size of every piece of the body. Of a packed file no more is unpacked than `enough`
+    bytes and what comes with them.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     packing = packing_of_body(request)
@@ -80,9 +82,11 @@ async def received(
             yield sent
             return
         plain = stack.enter_context(services.spool.file(tenant_id))
-        await _write_all(_unpacked(sent, packing, services.settings.max_unpacked_bytes), plain)
+        pieces = _unpacked(sent, packing, services.settings.max_unpacked_bytes)
+        plain.is_start = await _write_all(pieces, plain, enough)
         sent.drop()
-        plain.charset, plain.mapping_text = sent.charset, sent.mapping_text
+        plain.charset, plain.packing = sent.charset, packing
+        plain.mapping_text = sent.mapping_text
         yield plain
 
 
@@ -125,14 +129,22 @@ def _next(pieces: Iterator[bytes]) -> bytes | None:
         raise unpacking_problem(error, "unpacked_too_large") from None
 
 
-async def _write_all(chunks: AsyncIterator[bytes], target: SpoolFile) -> None:
-    pending = bytearray()
+async def _write_all(
+    chunks: AsyncIterator[bytes], target: SpoolFile, enough: int | None = None
+) -> bool:
+    """Write what comes, up to about `enough` bytes; return whether that is not all of it."""
+    pending, size = bytearray(), 0
     async for data in chunks:
+        if enough is not None and size > enough:
+            await write(target, bytes(pending))
+            return True
         pending += data
+        size += len(data)
         if len(pending) >= WRITE_BYTES:
             await write(target, bytes(pending))
             pending.clear()
     await write(target, bytes(pending))
+    return False
 
 
 def _too_large(limit: int) -> ProblemError:

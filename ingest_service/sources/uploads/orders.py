@@ -9,8 +9,13 @@ from lakehouse.contracts.tenant import DataType, FileFormat, OnError, SourceMapp
 _TAB: Final = {"tab": "\t", "\\t": "\t"}
 
 
+def spelled(value: str | None) -> str | None:
+    """Return the delimiter that a word stands for."""
+    return _TAB.get(value, value) if value is not None else None
+
+
 def _spelled(value: object) -> object:
-    return _TAB.get(value, value) if isinstance(value, str) else value
+    return spelled(value) if isinstance(value, str) else value
 
 
 class UploadParameters(BaseModel):
