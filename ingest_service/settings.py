@@ -111,6 +111,9 @@ class ServiceSettings(BaseSettings):
     """Bearer token for `GET /metrics`, which is closed without it. It opens nothing else."""
     operator_token: SecretStr | None = None
     """Bearer token of the operator for the quality of every tenant's data, on the dashboard."""
+    docs: Literal["open", "closed"] = "open"
+    """Whether `/docs` and `/openapi.json` show the API's description to anyone; closed, both are
+    404. It holds no data."""
     recovery_grace: timedelta = timedelta(hours=1)
     """Age at which an unfinished batch of an unknown process is taken for dead."""
     ledger_check_every: timedelta = timedelta(minutes=10)

@@ -21,15 +21,15 @@ from ingest_service.quality import QualityDesk
 from ingest_service.readers.events.parsing import EventLimits
 from ingest_service.readers.quarantined import EditedRows
 from ingest_service.readiness import Readiness
+from ingest_service.rejects import RejectDesk
 from ingest_service.settings import ServiceSettings, StreamSettings
-from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.recovery import recover
 from ingest_service.sources.events.group_commit import GroupCommitWriter, GroupLimits
 from ingest_service.sources.events.quotas import QuotaKeeper
 from ingest_service.sources.events.writer import EventWriter
 from ingest_service.sources.ingest import IngestService
-from ingest_service.sources.replay import ReplayedBatch, Replayer, ReplayOrder
+from ingest_service.sources.replay import ReplayedBatch, Replayer
 from ingest_service.sources.uploads.quotas import UploadQuotas
 from ingest_service.sources.uploads.spool import Spool
 from ingest_service.sources.webhooks.inbox import Inbox
@@ -54,7 +54,6 @@ from lakehouse.storage.tables import ensure_tables
 if TYPE_CHECKING:
     from ingest_service.stream.producer import InteractionProducer
 
-REPLAY_JOB: Final = "replay"
 LEDGER_WATCH: Final = timedelta(days=2)
 """How far back the running service looks at the ledger. At its start, and while something is lost,
 it looks at all that may be known to be lost; `eta ledger check` looks at everything."""
@@ -74,12 +73,15 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     sink = DeltaSink(Lake(lake))
     spool = Spool(lake.spool_dir, settings.spool_bytes_per_tenant)
     row_issues = RowIssueStore(Lake(lake))
+    windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows)
+    suppression = StoredSuppressionList(control)
+    clock = RisingClock(_now)
     ingest = IngestService(
         sink,
         DeltaHistory(sink),
-        DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows),
-        StoredSuppressionList(control),
-        RisingClock(_now),
+        windows,
+        suppression,
+        clock,
         settings.chunk_bytes,
         row_issues,
     )
@@ -142,6 +144,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         quotas=QuotaKeeper(control.usage),
         uploads=UploadQuotas(control.upload_usage),
         quality=quality,
+        rejects=_reject_desk(control, sink, windows, suppression, clock),
         bodies=BodyReader(_rooms(settings), settings.body_seconds),
         stopping=Stopping(settings.shutdown_seconds),
         not_ready=readiness.problems,
@@ -182,26 +185,23 @@ def replay(
     sink = DeltaSink(Lake(lake))
     windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows)
     suppression = StoredSuppressionList(control)
-    replayer = Replayer(
-        sink, sink.table, DeltaHistory(sink), windows, suppression, RisingClock(_now)
-    )
-    tenant = control.tenant_settings(tenant_id)
-    jobs: list[str] = []
-
-    def on_batch(key: BatchKey) -> None:
-        jobs.append(control.jobs.start(key.tenant_id, REPLAY_JOB, key.commit_id))
-
-    state = "failed"
-    order = ReplayOrder(tenant_id, tenant, batch_id, mapping, edited)
     try:
         with control.jobs.kept():
-            found = replayer.replay(order, on_batch)
-        state = "succeeded"
-        return found
+            desk = _reject_desk(control, sink, windows, suppression, RisingClock(_now))
+            return desk.replay(tenant_id, batch_id, mapping, edited)
     finally:
-        for job in jobs:
-            control.jobs.finish(job, state, {})
         control.close()
+
+
+def _reject_desk(
+    control: ControlDatabase,
+    sink: DeltaSink,
+    windows: DedupeWindows,
+    suppression: StoredSuppressionList,
+    clock: RisingClock,
+) -> RejectDesk:
+    replayer = Replayer(sink, sink.table, DeltaHistory(sink), windows, suppression, clock)
+    return RejectDesk(control, sink, replayer)
 
 
 def new_batch_id(session_id: str | None = None) -> str:

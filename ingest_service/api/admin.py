@@ -16,7 +16,7 @@ from ingest_service.api.services import Services, services_of
 from lakehouse.control.database import ApiKey, KeyNotFound, ScopeNotHeld
 from lakehouse.errors import EtaError
 
-Scope = Literal["ingest", "read", "admin", "privacy"]
+Scope = Literal["ingest", "read", "quarantine", "admin", "privacy"]
 
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     401: problem_response("No valid API key."),

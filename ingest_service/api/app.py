@@ -14,9 +14,13 @@ from ingest_service.api import (
     events,
     exports,
     health,
+    inspection,
+    key,
+    pages,
     privacy,
     problems,
     quality,
+    quarantine,
     upload_jobs,
     uploads,
     webhooks,
@@ -30,7 +34,7 @@ from ingest_service.metrics import ServiceMetrics
 
 
 def create_app(services: Services) -> FastAPI:
-    """Return the app. Every endpoint needs a key, but for health, the description and the page."""
+    """Return the app. Every endpoint needs a key, but for health, the description and pages."""
 
     turns = Semaphore(services.settings.parallel_uploads)
     worker = UploadWorker(services, turns)
@@ -53,10 +57,14 @@ def create_app(services: Services) -> FastAPI:
                 await part.start()
             yield
 
+    settings = services.settings
+    has_docs = settings.docs == "open"
     app = FastAPI(
         title="eta ingestion",
         description="Takes in interactions and item catalogues.",
         lifespan=lifespan,
+        openapi_url=pages.DESCRIPTION if has_docs else None,
+        docs_url=None,  # it would load scripts of a content network
         redoc_url=None,
         redirect_slashes=False,  # a redirect would go where the request's Host header says
     )
@@ -64,9 +72,12 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(events.router)  # first: routes are tried in their order
     checked = (
         uploads.router(uploads.Intake(turns, worker)),
+        key.router,
+        inspection.router,
         upload_jobs.router,
         admin.router,
         batches.router,
+        quarantine.router(turns),
         privacy.router,
         exports.router,
         quality.router,
@@ -74,11 +85,15 @@ def create_app(services: Services) -> FastAPI:
     for router in checked:
         app.include_router(router, dependencies=CHECKED)
     # Platforms, probes and browsers add parameters of their own to these.
-    for router in (webhooks.router, quality.page_router(), health.router):
+    browsed = (
+        pages.dashboard_router(),
+        pages.upload_router(),
+        pages.docs_router(is_open=has_docs),
+    )
+    for router in (webhooks.router, *browsed, health.router):
         app.include_router(router)
     app.state.parameters = QueryParameters(app)
     problems.install(app)
-    settings = services.settings
     pace = Pace(settings.body_idle_seconds, settings.body_rate, settings.upload_seconds)
     app.add_middleware(BodyPace, pace=pace, stopping=services.stopping)
     app.add_middleware(RequestCounter, metrics=services.metrics)

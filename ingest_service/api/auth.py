@@ -126,6 +126,24 @@ async def may_see(
     return key
 
 
+async def may_correct(
+    key: Annotated[ApiKey, Security(authenticated, scopes=["ingest"])],
+    tenant_id: Annotated[str, Path(description="The tenant the key belongs to.")],
+) -> ApiKey:
+    """Return the caller's key when it may send rows of `tenant_id` once more; 403 otherwise."""
+    _require_tenant(key, tenant_id)
+    return require_scope(key, "ingest")
+
+
+async def may_read_rejects(
+    key: Annotated[ApiKey, Security(authenticated, scopes=["quarantine"])],
+    tenant_id: Annotated[str, Path(description="The tenant the key belongs to.")],
+) -> ApiKey:
+    """Return the caller's key when it may have rejected rows as they were sent; 403 otherwise."""
+    _require_tenant(key, tenant_id)
+    return require_scope(key, "quarantine")
+
+
 async def metrics_reader(
     request: Request,
     services: Annotated[Services, Depends(services_of)],

@@ -9,7 +9,7 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
 from ingest_service.api.coding import packing_of_body, unpacking_problem
-from ingest_service.api.multipart import FORM, charset_of, spool_part
+from ingest_service.api.multipart import FORM, TextPart, charset_of, spool_part
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services
 from ingest_service.api.spooling import WRITE_BYTES, write
@@ -17,6 +17,9 @@ from ingest_service.sources.uploads.spool import SpoolFile
 from ingest_service.unpack import DamagedPackError, UnpackedTooLargeError, packing_of, unpacked
 
 PART: Final = "file"
+MAPPING_PART: Final = "mapping_settings"
+MOST_MAPPING: Final = 16 * 1024
+"""Bytes of a mapping that comes with a file: rows that go to quarantine keep it, each."""
 
 _FILE_TYPES: Final = frozenset(
     {
@@ -35,15 +38,23 @@ _FILE_TYPES: Final = frozenset(
 
 @asynccontextmanager
 async def received(
-    request: Request, services: Services, tenant_id: str, count: Callable[[int], None]
+    request: Request,
+    services: Services,
+    tenant_id: str,
+    count: Callable[[int], None],
+    *,
+    takes_mapping: bool = False,
+    enough: int | None = None,
 ) -> AsyncIterator[SpoolFile]:
     """Spool the file that a request carries and yield it, unpacked; it is gone after the block.
 
-    The file is the form part `file`, or the whole body when that is no form. The body may be
+    The file is the form part `file`, or the whole body when that is no form. With `takes_mapping` a
+    form may have a part `mapping_settings` beside it. The body may be
     packed (`Content-Encoding`), and so may the file, which its first bytes tell. Raises
     `ProblemError`: 413 when the body or what it unpacks to is too large, 415 for a type that is
     not known, 400 for a damaged body, 507 when the disk is full; and what `count` raises, which is
-    given the size of every piece of the body.
+    given the size of every piece of the body. Of a packed file no more is unpacked than `enough`
+    bytes and what comes with them.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     packing = packing_of_body(request)
@@ -58,7 +69,9 @@ async def received(
             chunks = _unpacked(packed, packing, services.settings.max_unpacked_bytes)
         sent = stack.enter_context(services.spool.file(tenant_id))
         if kind == FORM:
-            await spool_part(chunks, request.headers["content-type"], PART, sent)
+            beside = TextPart(MAPPING_PART, MOST_MAPPING) if takes_mapping else None
+            await spool_part(chunks, request.headers["content-type"], PART, sent, beside)
+            sent.mapping_text = beside.value if beside is not None else None
         else:
             await _write_all(chunks, sent)
             sent.charset = charset_of(request.headers["content-type"])
@@ -69,9 +82,11 @@ async def received(
             yield sent
             return
         plain = stack.enter_context(services.spool.file(tenant_id))
-        await _write_all(_unpacked(sent, packing, services.settings.max_unpacked_bytes), plain)
+        pieces = _unpacked(sent, packing, services.settings.max_unpacked_bytes)
+        plain.is_start = await _write_all(pieces, plain, enough)
         sent.drop()
-        plain.charset = sent.charset
+        plain.charset, plain.packing = sent.charset, packing
+        plain.mapping_text = sent.mapping_text
         yield plain
 
 
@@ -114,14 +129,22 @@ def _next(pieces: Iterator[bytes]) -> bytes | None:
         raise unpacking_problem(error, "unpacked_too_large") from None
 
 
-async def _write_all(chunks: AsyncIterator[bytes], target: SpoolFile) -> None:
-    pending = bytearray()
+async def _write_all(
+    chunks: AsyncIterator[bytes], target: SpoolFile, enough: int | None = None
+) -> bool:
+    """Write what comes, up to about `enough` bytes; return whether that is not all of it."""
+    pending, size = bytearray(), 0
     async for data in chunks:
+        if enough is not None and size > enough:
+            await write(target, bytes(pending))
+            return True
         pending += data
+        size += len(data)
         if len(pending) >= WRITE_BYTES:
             await write(target, bytes(pending))
             pending.clear()
     await write(target, bytes(pending))
+    return False
 
 
 def _too_large(limit: int) -> ProblemError:

@@ -41,7 +41,8 @@ def claim_of(key: str | None, order: UploadOrder, file: SpoolFile) -> Idempotenc
     with file.path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     # Absent as it was before orders had it, so that keys of then are known.
-    unsaid = {"declared_charset"} if order.declared_charset is None else None
+    since = ("declared_charset", "mapping_settings")
+    unsaid = {name for name in since if getattr(order, name) is None}
     asked = f"{order.model_dump_json(exclude=unsaid)}\n{digest}"
     return IdempotencyKey(_sha256(key), _sha256(asked))
 

@@ -19,12 +19,12 @@ _log = logging.getLogger(__name__)
 
 DOCS: Final = "/docs"
 DASHBOARD: Final = "/dashboard"
+UPLOAD: Final = "/upload"
 
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _DOCUMENTATION: Final = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
-    "style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
-    "img-src 'self' data: https://fastapi.tiangolo.com; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 _PAGE: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
@@ -46,7 +46,11 @@ def _headers(policy: str) -> list[tuple[bytes, bytes]]:
 
 
 _STRICT: Final = _headers(_NOTHING)
-_OTHERS: Final = {DOCS: _headers(_DOCUMENTATION), DASHBOARD: _headers(_PAGE)}
+_OTHERS: Final = {
+    DOCS: _headers(_DOCUMENTATION),
+    DASHBOARD: _headers(_PAGE),
+    UPLOAD: _headers(_PAGE),
+}
 
 
 class SecurityHeaders:

@@ -22,12 +22,35 @@ MAX_CHARSET: Final = 40
 
 
 @dataclass(slots=True)
+class TextPart:
+    """A short part that may stand beside the file; `value` is None while none came."""
+
+    name: str
+    most_bytes: int
+    value: bytes | None = None
+
+    def begin(self) -> None:
+        """It comes; twice is refused."""
+        if self.value is not None:
+            raise _malformed(f"the body has more than one part called {self.name!r}")
+        self.value = b""
+
+    def add(self, data: bytes) -> None:
+        """Take what comes of it, up to its limit."""
+        self.value = (self.value or b"") + data
+        if len(self.value) > self.most_bytes:
+            raise _too_long(self)
+
+
+@dataclass(slots=True)
 class _Parts:
     """Follows the parser: which part is being read, and what of the file is not yet on disk."""
 
     wanted: bytes
     pending: bytearray
+    beside: TextPart | None = None
     is_wanted: bool = False
+    is_beside: bool = False
     parts: int = 0
     found: int = 0
     is_complete: bool = False
@@ -40,7 +63,7 @@ class _Parts:
         self.parts += 1
         if self.parts > MAX_PARTS:
             raise _malformed(f"the body has more than {MAX_PARTS} parts")
-        self.is_wanted = False
+        self.is_wanted = self.is_beside = False
         self.header = self.value = self.kind = b""
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -55,6 +78,9 @@ class _Parts:
             if name == self.wanted:
                 self.is_wanted = True
                 self.found += 1
+            elif self.beside is not None and name == self.beside.name.encode():
+                self.is_beside = True
+                self.beside.begin()
             else:
                 raise _unknown_part(name.decode("utf-8", errors="replace"))
         elif self.header.lower() == b"content-type":
@@ -68,20 +94,27 @@ class _Parts:
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self.is_wanted and self.found == 1:
             self.pending += memoryview(data)[start:end]
+        elif self.is_beside and self.beside is not None:
+            self.beside.add(data[start:end])
 
     def on_end(self) -> None:
         self.is_complete = True
 
 
 async def spool_part(
-    chunks: AsyncIterator[bytes], content_type: str, name: str, target: SpoolFile
+    chunks: AsyncIterator[bytes],
+    content_type: str,
+    name: str,
+    target: SpoolFile,
+    beside: TextPart | None = None,
 ) -> None:
     """Write the part called `name` of a form to `target`, and note the charset it declares.
 
-    Raises `ProblemError` 400 for a damaged body or one with other parts than one such, 415 for a
-    type without a boundary, 507 when the disk is full, and what `chunks` raise.
+    Of the others the form may have `beside`, which is given its value. Raises `ProblemError` 400
+    for a damaged body or one with other parts than one such, 413 for a `beside` that is too large,
+    415 for a type without a boundary, 507 when the disk is full, and what `chunks` raise.
     """
-    parser, parts = _parser(content_type, name)
+    parser, parts = _parser(content_type, name, beside)
     async for data in chunks:
         try:
             parser.write(data)
@@ -103,7 +136,9 @@ def charset_of(content_type: str | bytes) -> str | None:
     return found[:MAX_CHARSET] or None
 
 
-def _parser(content_type: str, name: str) -> tuple[MultipartParser, _Parts]:
+def _parser(
+    content_type: str, name: str, beside: TextPart | None
+) -> tuple[MultipartParser, _Parts]:
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if kind != FORM.encode() or not boundary:
@@ -113,7 +148,7 @@ def _parser(content_type: str, name: str) -> tuple[MultipartParser, _Parts]:
             "the body is not multipart/form-data with a boundary",
             remedy=f"send the file as the form part {name!r}, as `curl -F {name}=@FILE` does",
         )
-    parts = _Parts(name.encode(), bytearray())
+    parts = _Parts(name.encode(), bytearray(), beside)
     callbacks = {
         "on_part_begin": parts.on_part_begin,
         "on_header_field": parts.on_header_field,
@@ -143,6 +178,15 @@ def _unknown_part(name: str) -> ProblemError:
         "unknown_form_part",
         f"the form has a part {shown!r}, which is not read",
         remedy="send the file alone as the part 'file'; options are parameters of the URL",
+    )
+
+
+def _too_long(part: TextPart) -> ProblemError:
+    return ProblemError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "form_part_too_large",
+        f"the form's part {part.name!r} is larger than {part.most_bytes:,} bytes",
+        remedy="save it in the tenant's settings, and name it",
     )
 
 

@@ -1,4 +1,4 @@
-"""The quality of a tenant's data as one document, and the page that draws it."""
+"""The quality of a tenant's data as one document."""
 
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -8,14 +8,12 @@ from fastapi.concurrency import run_in_threadpool
 
 from ingest_service.api.auth import Viewer, viewer
 from ingest_service.api.event_schemas import problem_response
-from ingest_service.api.middleware import DASHBOARD
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
 from ingest_service.quality import QualityBusyError
 from lakehouse.contracts.tenant import UNATTRIBUTED
 from lakehouse.quality.document import QualityOverview, QualityReport
 from lakehouse.quality.history import DAYS, MOST_DAYS
-from lakehouse.quality.pages import page_html, page_script, page_style
 
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     401: problem_response("Neither a valid API key nor the operator's token."),
@@ -61,29 +59,6 @@ async def report(
         return _json(await services.quality.report(tenant_id, days))
     except QualityBusyError as error:
         raise _busy(error) from None
-
-
-def page_router() -> APIRouter:
-    """Return the page's routes. They are open: the page holds no data and asks for a key."""
-    pages = APIRouter(prefix=DASHBOARD, tags=["quality"])
-
-    def add(path: str, text: str, media_type: str) -> None:
-        async def serve() -> Response:
-            return Response(text, media_type=media_type)
-
-        pages.add_api_route(
-            path,
-            serve,
-            name=f"page{path}",
-            summary=f"A file of the page that shows the quality of the data: {media_type}.",
-            response_class=Response,
-            responses={200: {"description": "The file.", "content": {media_type: {}}}},
-        )
-
-    add("", page_html(), "text/html")
-    add("/page.css", page_style(), "text/css")
-    add("/page.js", page_script(), "text/javascript")
-    return pages
 
 
 def _json(body: bytes) -> Response:

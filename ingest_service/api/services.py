@@ -11,6 +11,7 @@ from ingest_service.api.small_body import BodyReader
 from ingest_service.metrics import ServiceMetrics
 from ingest_service.quality import QualityDesk
 from ingest_service.readiness import NotReady
+from ingest_service.rejects import RejectDesk
 from ingest_service.settings import ServiceSettings
 from ingest_service.sources.events.quotas import QuotaKeeper
 from ingest_service.sources.events.writer import EventWriter
@@ -51,6 +52,7 @@ class Services:
     bodies: BodyReader
     inbox: Inbox
     quality: QualityDesk
+    rejects: RejectDesk
     stopping: Stopping
     uploads: UploadQuotas
 

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from ingest_service.api.auth import may_ingest
-from ingest_service.api.body import PART, announced_length, received
+from ingest_service.api.body import MAPPING_PART, MOST_MAPPING, PART, announced_length, received
 from ingest_service.api.event_schemas import waiting_response
 from ingest_service.api.events import settings_of
 from ingest_service.api.idempotency import (
@@ -29,19 +29,18 @@ from ingest_service.api.models import (
 )
 from ingest_service.api.pace import going_down
 from ingest_service.api.problems import MEDIA_TYPE, ProblemError
+from ingest_service.api.sent_mapping import sent_mapping
 from ingest_service.api.services import Services, services_of
 from ingest_service.api.work import Answer, StoppedError, run_upload, until_stopped
 from ingest_service.api.worker import UploadWorker
 from ingest_service.sources.uploads.orders import UploadOrder, UploadParameters
 from ingest_service.sources.uploads.spool import SpoolFile
-from lakehouse.contracts.tenant import FileFormat, TenantSettings
+from lakehouse.contracts.tenant import FileFormat, SourceMapping, TenantSettings
 from lakehouse.control.database import Accepted, ApiKey, IdempotencyKey, Job, Work
 from lakehouse.errors import EtaError
 
 _PROBLEM: Final[dict[str, Any]] = {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}
-_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "Read to its end.", "model": UploadStored | UploadInvalid},
-    202: {"description": "Kept; a job reads it (`async`).", "model": UploadJob},
+PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     400: {"description": "The file or the body cannot be read; nothing is stored.", **_PROBLEM},
     401: {"description": "No valid API key.", **_PROBLEM},
     403: {"description": "The key is another tenant's, or may not ingest.", **_PROBLEM},
@@ -54,11 +53,24 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     503: {"description": "Not possible now; not acknowledged.", **_PROBLEM},
     507: {"description": "No room on the service's disk; not acknowledged.", **_PROBLEM},
 }
+_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "Read to its end.", "model": UploadStored | UploadInvalid},
+    202: {"description": "Kept; a job reads it (`async`).", "model": UploadJob},
+    **PROBLEMS,
+}
 
 
-def _body(description: str) -> dict[str, Any]:
+def file_body(description: str) -> dict[str, Any]:
+    """Return how OpenAPI shows a request that carries a file."""
     part = {"type": "string", "format": "binary", "description": description}
-    form = {"type": "object", "required": [PART], "properties": {PART: part}}
+    mapping = {
+        "type": "string",
+        "maxLength": MOST_MAPPING,
+        "contentMediaType": "application/json",
+        "description": "A source mapping as settings have it, for this file alone.",
+    }
+    parts = {PART: part, MAPPING_PART: mapping}
+    form = {"type": "object", "required": [PART], "properties": parts}
     content = {"multipart/form-data": {"schema": form}}
     return {"requestBody": {"required": True, "content": content}}
 
@@ -80,11 +92,14 @@ class Intake:
     ) -> JSONResponse:
         """Keep the file that a request carries, and read it now or leave it to the worker."""
         settings = await settings_of(services, key.tenant_id)
-        _check_mapping(settings, order)
+        named_mapping(settings, order.parameters.mapping)
         announced = announced_length(request, services.settings.max_upload_bytes)
         with services.uploads.upload(key.tenant_id, settings.quotas, announced) as count:
-            async with received(request, services, key.tenant_id, count) as file:
-                order = order.model_copy(update={"declared_charset": file.charset})
+            reading = received(request, services, key.tenant_id, count, takes_mapping=True)
+            async with reading as file:
+                mapping = sent_mapping(file.mapping_text, order.parameters.mapping)
+                sent = {"declared_charset": file.charset, "mapping_settings": mapping}
+                order = order.model_copy(update=sent)
                 claim = await run_in_threadpool(claim_of, idempotency_key, order, file)
                 accepted = await run_in_threadpool(_accept, services, key, order, file, claim)
                 if accepted.outcome == "busy":
@@ -127,7 +142,7 @@ def router(intake: Intake) -> APIRouter:
 
     @routes.post(
         "/upload-csv",
-        openapi_extra=_body("CSV (RFC 4180) with a header; may be gzip or zstd."),
+        openapi_extra=file_body("CSV (RFC 4180) with a header; may be gzip or zstd."),
         responses=_RESPONSES,
     )
     async def upload_csv(
@@ -146,7 +161,9 @@ def router(intake: Intake) -> APIRouter:
 
     @routes.post(
         "/upload-json",
-        openapi_extra=_body("An array of objects, or one object per line; may be gzip or zstd."),
+        openapi_extra=file_body(
+            "An array of objects, or one object per line; may be gzip or zstd."
+        ),
         responses=_RESPONSES,
     )
     async def upload_json(
@@ -205,9 +222,10 @@ def _answer(
     return JSONResponse(body, status, headers, media_type)
 
 
-def _check_mapping(settings: TenantSettings, order: UploadOrder) -> None:
+def named_mapping(settings: TenantSettings, name: str | None) -> SourceMapping:
+    """Return a tenant's mapping; raises `ProblemError` 400 when it has none of that name."""
     try:
-        settings.mapping(order.parameters.mapping, order.parameters.data_type)
+        return settings.source(name)
     except EtaError as error:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST, "unknown_mapping", error.message, remedy=error.remedy

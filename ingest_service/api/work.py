@@ -131,11 +131,16 @@ def _upload(
         path,
         job.tenant_id,
         parameters.data_type,
-        settings.mapping(parameters.mapping, parameters.data_type),
+        (
+            order.mapping_settings.of(parameters.data_type)
+            if order.mapping_settings
+            else settings.mapping(parameters.mapping, parameters.data_type)
+        ),
         settings,
         job.batch_id,
         on_error=parameters.on_error,
         mapping_name=parameters.mapping or "default",
+        is_mapping_sent=order.mapping_settings is not None,
         format=order.format,
         encoding=parameters.encoding,
         delimiter=parameters.delimiter,

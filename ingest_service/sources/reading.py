@@ -106,6 +106,8 @@ class BatchRun:
         """Return what reads and checks a piece; for several threads."""
         order, batch = self._order, self._batch
         layout = file.layout(order.mapping_name)
+        if order.is_mapping_sent:
+            layout = layout.model_copy(update={"mapping_settings": order.mapping})
         own = {layout.mapping: order.mapping}
         reader = batch.suppressed.readers(own).of(order.data_type, layout)
 

@@ -23,7 +23,7 @@ from ingest_service.readers.quarantined import EditedRows, reread, without_unsen
 from ingest_service.sinks.base import BatchKey, Sink
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import ReasonCode
-from lakehouse.contracts.tenant import DataType, TenantSettings
+from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
 from lakehouse.contracts.validator import Validator
 from lakehouse.errors import EtaError
 from lakehouse.privacy.records import RecordReader
@@ -45,7 +45,8 @@ _DOUBTFUL: Final = tuple(
 class ReplayOrder:
     """What to replay: a tenant's open rows, of one batch or all.
 
-    `mapping` reads them with another of the tenant's source mappings than the one of their batch.
+    `mapping` reads them with another of the tenant's source mappings than the one of their batch,
+    which is the one that came with the batch where one did.
     With `edited`, only the rows that it holds are tried.
     """
 
@@ -250,25 +251,32 @@ class _ReplayRun:
         return self._batch.check(read, validator, self._reader(layout))
 
     def _reader(self, layout: SourceLayout) -> RecordReader:
+        name, mapping = self._mapping(layout)
+        update = {"mapping": name} | ({"mapping_settings": None} if self._order.mapping else {})
+        read_with = layout.model_copy(update=update)
+        return self._batch.suppressed.readers({name: mapping}).of(self._data_type, read_with)
+
+    def _mapping(self, layout: SourceLayout) -> tuple[str, SourceMapping]:
+        """Return what rows of a layout are read with now, and what the tenant calls it."""
+        if self._order.mapping is None and layout.mapping_settings is not None:
+            return layout.mapping, layout.mapping_settings
         name = self._order.mapping or layout.mapping
-        own = {name: self._order.settings.mapping(name, self._data_type)}
-        read_with = layout.model_copy(update={"mapping": name})
-        return self._batch.suppressed.readers(own).of(self._data_type, read_with)
+        return name, self._order.settings.mapping(name, self._data_type)
 
     def _asked(self, layout: SourceLayout) -> JsonColumns:
-        name = self._order.mapping or layout.mapping
-        mapping = self._order.settings.mapping(name, self._data_type)
-        return JsonColumns.of(self._data_type, mapping)
+        return JsonColumns.of(self._data_type, self._mapping(layout)[1])
 
     def _validator(self, layout: SourceLayout, columns: tuple[str, ...]) -> Validator:
-        name = self._order.mapping or layout.mapping
+        _, mapping = self._mapping(layout)
         has_named_fields = layout.format != "csv"
-        key = (name, columns, has_named_fields)
+        key = (mapping.model_dump_json(), columns, has_named_fields)
         if key not in self._validators:
-            settings = self._order.settings
-            mapping = settings.mapping(name, self._data_type)
             self._validators[key] = Validator(
-                self._data_type, mapping, settings, columns, has_named_fields=has_named_fields
+                self._data_type,
+                mapping,
+                self._order.settings,
+                columns,
+                has_named_fields=has_named_fields,
             )
         return self._validators[key]
 

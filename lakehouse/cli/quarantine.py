@@ -1,6 +1,5 @@
 """`eta quarantine`: see, correct and take in what was refused."""
 
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -12,8 +11,6 @@ from lakehouse.cli.output import note, print_rows
 from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from lakehouse.storage.quarantine import Quarantine
 
 app = typer.Typer(help="See, correct and take in refused rows.", no_args_is_help=True)
@@ -59,7 +56,7 @@ def show(
     from lakehouse.storage.quarantine_export import reasons_text, record_text
 
     shown: list[tuple[str, str, str, str]] = []
-    for rows in _having(_quarantine(tenant, batch), code):
+    for rows in _quarantine(tenant, batch).rows(code):
         for row in rows.head(limit - len(shown)).iter_rows(named=True):
             text = record_text(row["raw"], SourceLayout.from_text(row["layout"]))
             text = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
@@ -80,7 +77,7 @@ def export(
     """Write open rows to a CSV file: batch, line, reasons, then the columns of the file."""
     from lakehouse.storage.quarantine_export import export_rows
 
-    count = export_rows(_having(_quarantine(tenant, batch), code), out)
+    count = export_rows(_quarantine(tenant, batch).rows(code), out)
     note(f"{count:,} rows written to {out}; it holds personal data, delete it when done")
     note(f"Correct them there, then: `eta quarantine fix --tenant {tenant} --rows {out}`")
 
@@ -145,14 +142,3 @@ def _quarantine(tenant: str, batch: str | None) -> "Quarantine":
     lake = Lake(lake_settings())
     ensure_tables(lake)
     return Quarantine(cache(lake.table), tenant, batch)
-
-
-def _having(quarantine: "Quarantine", code: str | None) -> "Iterator[pl.DataFrame]":
-    import polars as pl
-
-    for rows in quarantine.rows():
-        if code is None:
-            yield rows
-        else:
-            codes = pl.col("reasons").list.eval(pl.element().struct.field("code"))
-            yield rows.filter(codes.list.contains(code))

@@ -8,6 +8,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from lakehouse.contracts.tenant import SourceMapping
+
 
 class SourceLayout(BaseModel):
     """What a source's rows look like: enough to read one of them alone.
@@ -15,7 +17,8 @@ class SourceLayout(BaseModel):
     `columns`: the header of a CSV file, in its order; of JSON the names that were asked for.
     `escape`: what stands before a quote that is text.
     `encoding`: of the bytes, as Python calls it. `mapping`: name of the tenant's source mapping
-    that the rows were read with. `schema_text`: of an Avro message, the schema it was written
+    that the rows were read with; `mapping_settings`: the mapping itself, where it came with the
+    rows instead. `schema_text`: of an Avro message, the schema it was written
     with. `bytes` cannot be read; `message` is a JSON object with key and value of a message in
     base64. Holds nothing of a row.
     """
@@ -28,6 +31,7 @@ class SourceLayout(BaseModel):
     escape: str | None = None
     columns: tuple[str, ...] = ()
     mapping: str = "default"
+    mapping_settings: SourceMapping | None = None
     schema_text: str | None = None
 
     def to_text(self) -> str:

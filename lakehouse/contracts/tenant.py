@@ -176,9 +176,10 @@ class TenantSettings(_Model):
 
         Raises `EtaError` when the tenant has none of that name.
         """
-        return self._named(name).of(data_type)
+        return self.source(name).of(data_type)
 
-    def _named(self, name: str | None) -> SourceMapping:
+    def source(self, name: str | None) -> SourceMapping:
+        """Return the source mapping called `name`, with its sections; raises as `mapping` does."""
         wanted = name or "default"
         found = self.sources.get(wanted)
         if found is not None:

@@ -1,8 +1,8 @@
-"""What was handed out of a person: noted in the audit log, the person by a keyed hash alone."""
+"""What was handed out of people: noted in the audit log, a person by a keyed hash alone."""
 
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from lakehouse.control import schema
 from lakehouse.control.audit import SYSTEM, AuditLog
@@ -11,6 +11,7 @@ from lakehouse.control.suppressions import Suppressions, subject_hash
 from lakehouse.control.tenants import TenantNotFound
 
 EXPORTED: Final = "privacy.export"
+REJECTS: Final = "quarantine.export"
 
 
 class Disclosures:
@@ -29,9 +30,19 @@ class Disclosures:
         The entry's subject is the hash that the suppression list would have of the person, so who
         knows an id and the tenant's key can find its exports. Raises `TenantNotFound`.
         """
-        known = select(schema.tenants.c.tenant_id).where(schema.tenants.c.tenant_id == tenant_id)
         with self._connections.write() as connection:
-            if connection.execute(known).first() is None:
-                raise TenantNotFound(tenant_id)
+            _check_known(connection, tenant_id)
             subject = subject_hash(self._suppressions.key(connection, tenant_id), user_id)
             self._audit.write(connection, by, EXPORTED, tenant_id, subject)
+
+    def note_rejects(self, tenant_id: str, batch_id: str, *, by: str = SYSTEM) -> None:
+        """Note that rejected rows of a batch are handed out, as `note` does."""
+        with self._connections.write() as connection:
+            _check_known(connection, tenant_id)
+            self._audit.write(connection, by, REJECTS, tenant_id, batch_id)
+
+
+def _check_known(connection: Connection, tenant_id: str) -> None:
+    known = select(schema.tenants.c.tenant_id).where(schema.tenants.c.tenant_id == tenant_id)
+    if connection.execute(known).first() is None:
+        raise TenantNotFound(tenant_id)

@@ -18,8 +18,8 @@ from lakehouse.control.connection import Connections, DatabaseUnreachable
 from lakehouse.control.tenants import TenantNotFound
 from lakehouse.errors import EtaError
 
-SCOPES: Final = frozenset({"ingest", "read", "admin", "privacy"})
-HANDED_ON: Final = frozenset({"privacy"})
+SCOPES: Final = frozenset({"ingest", "read", "quarantine", "admin", "privacy"})
+HANDED_ON: Final = frozenset({"privacy", "quarantine"})
 """Scopes that a key can give to another key, or renew, only if it has them itself."""
 
 LAST_USED_EVERY: Final = timedelta(minutes=1)

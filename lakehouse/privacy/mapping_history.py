@@ -69,7 +69,10 @@ class MappingHistory:
         """Return what records of a layout may have been read with; nothing when nobody knows.
 
         The layout of a message that could not be read does not tell its mapping: any may be it.
+        A mapping that came with the rows is the one that they were read with.
         """
+        if layout.mapping_settings is not None:
+            return [layout.mapping_settings]
         if not layout.columns and layout.format in ("bytes", "avro", "message"):
             return self.every()
         found = self.named(layout.mapping)

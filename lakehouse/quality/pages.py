@@ -6,6 +6,7 @@ text nodes; what stands in the file beside it is JSON that cannot end its elemen
 
 import hashlib
 from base64 import b64encode
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from typing import Final
@@ -43,12 +44,13 @@ def page_style() -> str:
 
 def page_script() -> str:
     """Return its script."""
-    return _script("live.js")
+    return page_program(_parts(*_DRAWING, "entry.js", "live.js"))
 
 
 def report_html(report: QualityReport) -> str:
     """Return a report as one HTML file; opening it makes no request, its policy allows none."""
-    style, script = _text("page.css"), _script("filed.js")
+    style = _text("page.css")
+    script = page_program(_parts(*_DRAWING, "filed.js"))
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; "
         f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
@@ -65,9 +67,19 @@ def report_html(report: QualityReport) -> str:
     )
 
 
-def _script(last: str) -> str:
-    parts = "\n".join(_text(name) for name in (*_DRAWING, last))
-    return f'(() => {{\n"use strict";\n{parts}}})();\n'
+def shared_parts() -> list[str]:
+    """Return the scripts that another page of the service begins with: elements, and its key."""
+    return _parts("elements.js", "entry.js")
+
+
+def page_program(parts: Sequence[str]) -> str:
+    """Return scripts as one that leaves no name behind."""
+    text = "\n".join(parts)
+    return f'(() => {{\n"use strict";\n{text}}})();\n'
+
+
+def _parts(*names: str) -> list[str]:
+    return [_text(name) for name in names]
 
 
 def _text(name: str) -> str:

@@ -84,9 +84,16 @@ class Quarantine:
         """Return `batch_id, attempt` of the batches whose records count, open or not."""
         return self._stored.select("batch_id", "attempt")
 
-    def rows(self) -> Iterator[pl.DataFrame]:
-        """Yield the open rows in pieces; those of a piece in file order."""
-        return self._pieces(_ROW)
+    def rows(self, code: str | None = None) -> Iterator[pl.DataFrame]:
+        """Yield the open rows in pieces, or those with a reason; those of a piece in file order."""
+        for rows in self._pieces(_ROW):
+            if code is None:
+                yield rows
+                continue
+            codes = pl.col("reasons").list.eval(pl.element().struct.field("code"))
+            found = rows.filter(codes.list.contains(code))
+            if found.height:
+                yield found
 
     def _pieces(self, columns: str) -> Iterator[pl.DataFrame]:
         where = f"tenant_id = '{self._tenant_id}' and {self._where} and {self._arrived}"

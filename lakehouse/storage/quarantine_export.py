@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,31 +21,39 @@ if TYPE_CHECKING:
 
 
 def export_rows(pieces: Iterable[pl.DataFrame], target: Path) -> int:
-    """Write open rows to `target`, whole or not at all; return how many.
+    """Write open rows to `target` as `export_lines` has them, whole or not at all; return how many.
+
+    The file is readable by this user alone, since it holds personal data.
+    """
+    count = 0
+    with whole_file(target, mode=0o600) as partial, partial.open("wb") as file:
+        for lines, rows in export_lines(pieces):
+            file.write(lines)
+            count += rows
+    return count
+
+
+def export_lines(pieces: Iterable[pl.DataFrame]) -> Iterator[tuple[bytes, int]]:
+    """Yield open rows as lines of a CSV file, and how many rows they are; the header comes first.
 
     The first three columns say which row a line stands for and what is wrong with it, the others
-    are the file's own. UTF-8, readable by this user alone, since it holds personal data. A record
-    with too many or too few fields keeps those it has, and bytes that are no text stay as they
-    are. Raises `EtaError` when the rows come from files with different columns.
+    are the file's own. UTF-8; a record with too many or too few fields keeps those it has, and
+    bytes that are no text stay as they are. No rows: nothing. Raises `EtaError` when the rows come
+    from files with different columns.
     """
     columns: tuple[str, ...] | None = None
-    count = 0
-    with (
-        whole_file(target, mode=0o600) as partial,
-        partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        for rows in pieces:
-            for row in rows.iter_rows(named=True):
-                layout = SourceLayout.from_text(row["layout"])
-                if columns is None:
-                    columns = layout.columns
-                    writer.writerow([*OWN_COLUMNS, *map(neutral, columns)])
-                elif columns != layout.columns:
-                    raise _different_columns()
-                writer.writerow([neutral(cell) for cell in _record(row, layout)])
-                count += 1
-    return count
+    for rows in pieces:
+        text = StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        for row in rows.iter_rows(named=True):
+            layout = SourceLayout.from_text(row["layout"])
+            if columns is None:
+                columns = layout.columns
+                writer.writerow([*OWN_COLUMNS, *map(neutral, columns)])
+            elif columns != layout.columns:
+                raise _different_columns()
+            writer.writerow([neutral(cell) for cell in _record(row, layout)])
+        yield text.getvalue().encode(errors="surrogateescape"), rows.height
 
 
 def reasons_text(reasons: Sequence[Mapping[str, Any]]) -> str:

@@ -21,7 +21,7 @@ from tests.support.rows import interactions_csv
 from tests.support.service import METRICS_TOKEN, OPERATOR_TOKEN, RunningService
 
 VICTIM, STRANGER = "acme", "stranger"
-PAGE = {"/dashboard", "/dashboard/page.css", "/dashboard/page.js"}
+PAGE = {page + file for page in ("/dashboard", "/upload") for file in ("", "/page.css", "/page.js")}
 PUBLIC = {"/health/live", "/health/ready", *PAGE}
 REFUSED = {401, 403, 404}
 _HTTP = httpx.Client(timeout=30)
@@ -66,7 +66,8 @@ class World:
         self.service = service
         service.add_tenant(STRANGER)
         self.control = control = ControlDatabase.open(service.lake.control_url)
-        self.job = service.upload(VICTIM, interactions_csv(5)).json()["job_id"]
+        sent = service.upload(VICTIM, interactions_csv(5)).json()
+        self.job, self.batch = sent["job_id"], sent["batch_id"]
         self.spare_key = control.keys.create(VICTIM).key_id
         self.source = control.webhooks.add(
             VICTIM, "shop", adapter="generic", data_type="interactions", mapping="contract"
@@ -92,6 +93,7 @@ class World:
         known = {
             "tenant_id": VICTIM,
             "job_id": self.job,
+            "batch_id": self.batch,
             "key_id": self.spare_key,
             "source": self.source,
             "user_id": "someone",

@@ -1,47 +1,21 @@
 """The page of the data's quality in Chromium, on the real service."""
 
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from lakehouse.control.database import ControlDatabase
 from lakehouse.quality.history import Reader
 from lakehouse.quality.pages import report_html
 from lakehouse.storage.lake import Lake
+from tests.support.browsing import CONTRASTS, Watched, asked_only, brightness, tab_to
 from tests.support.quality_history import plant_gates, plant_measurements, plant_runs
 from tests.support.rows import interactions_csv, lines
 from tests.support.service import OPERATOR_TOKEN, RunningService
 
-CHROMIUM = shutil.which("chromium")
 HOSTILE = "<img src=x onerror=alert(1)>"
-SCHEMES = ("light", "dark")
-
-
-@dataclass
-class Watched:
-    """A page, and everything it asked for, said on its console or threw."""
-
-    page: Page
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("there is no browser: `apt-get install chromium`")
-    with sync_playwright() as playwright:
-        # as root Chromium has no sandbox; what it opens here is our own page
-        expect.set_options(timeout=60_000)  # a busy machine
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
@@ -60,33 +34,10 @@ def watched_service(service: RunningService) -> RunningService:
     return service
 
 
-@pytest.fixture(params=SCHEMES)
-def watched(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Watched]:
-    context = browser.new_context(
-        color_scheme=request.param, viewport={"width": 1240, "height": 1000}
-    )
-    found = Watched(context.new_page())
-    found.page.on("request", lambda asked: found.requests.append(asked.url))
-    found.page.on("console", lambda said: _complain(found, said))
-    found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
-    yield found
-    context.close()
-
-
-def _complain(found: Watched, said: Any) -> None:
-    if said.type in ("error", "warning"):
-        found.complaints.append(said.text)
-
-
 def _enter(watched: Watched, service: RunningService, key: str) -> None:
     watched.page.goto(f"{service.base_url}/dashboard")
     watched.page.get_by_label("Key").fill(key)
     watched.page.keyboard.press("Enter")
-
-
-def _asked_only(watched: Watched, service: RunningService) -> bool:
-    own = (f"{service.base_url}/", "data:")
-    return bool(watched.requests) and all(url.startswith(own) for url in watched.requests)
 
 
 def test_the_operator_sees_all_tenants_and_opens_one(
@@ -107,7 +58,7 @@ def test_the_operator_sees_all_tenants_and_opens_one(
     page.get_by_role("button", name="All tenants").click()
     expect(rows).to_have_count(2)
     assert watched.complaints == []
-    assert _asked_only(watched, watched_service)
+    assert asked_only(watched, watched_service)
     assert OPERATOR_TOKEN not in " ".join(watched.requests) + page.url
 
 
@@ -133,7 +84,7 @@ def test_one_comes_down_to_a_check_by_keyboard(
     _enter(watched, watched_service, watched_service.add_key("acme", "admin"))
     expect(page.get_by_role("heading", level=1)).to_have_text("acme")
     summary = page.locator("summary", has_text="check failed").nth(1)
-    _tab_to(page, summary)
+    tab_to(page, summary)
     page.keyboard.press("Enter")
     checks = summary.locator("xpath=..").get_by_role("table", name="Checks not met")
     expect(checks).to_contain_text("raw_event_time_is_in_range")
@@ -173,13 +124,13 @@ def test_the_page_follows_the_systems_colours_and_the_button(
     page = watched.page
     page.goto(f"{watched_service.base_url}/dashboard")
     is_dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-    assert (_brightness(page) < 100) == is_dark
+    assert (brightness(page) < 100) == is_dark
     page.get_by_role("button", name="Colours: auto").click()
-    assert _brightness(page) > 200
+    assert brightness(page) > 200
     page.get_by_role("button", name="Colours: light").click()
-    assert _brightness(page) < 100
+    assert brightness(page) < 100
     page.reload()
-    assert _brightness(page) < 100
+    assert brightness(page) < 100
     assert watched.complaints == []
 
 
@@ -189,7 +140,7 @@ def test_every_text_stands_out_from_its_ground(
     page = watched.page
     _enter(watched, watched_service, watched_service.add_key("acme", "read"))
     expect(page.get_by_role("heading", level=1)).to_have_text("acme")
-    found = page.evaluate(_CONTRASTS)
+    found = page.evaluate(CONTRASTS)
     assert len(found) > 50
     faint = [entry for entry in found if entry["ratio"] < 4.5]
     assert faint == []
@@ -227,41 +178,3 @@ def test_the_report_is_one_file_that_asks_for_nothing(
     assert watched.page.locator("img").count() == 0
     assert watched.complaints == []
     assert watched.requests == [file.as_uri()]
-
-
-def _tab_to(page: Page, wanted: Any) -> None:
-    for _ in range(200):
-        page.keyboard.press("Tab")
-        if wanted.evaluate("node => node === document.activeElement"):
-            return
-    raise AssertionError("the keyboard does not come there")
-
-
-def _brightness(page: Page) -> float:
-    text = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    return sum(int(part) for part in text[4:-1].split(",")[:3]) / 3
-
-
-_CONTRASTS = """() => {
-  const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
-  const part = (c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-  const luminance = ([r, g, b]) => 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
-  const ground = (node) => {
-    for (let n = node; n; n = n.parentElement) {
-      const colour = parse(getComputedStyle(n).backgroundColor);
-      if (colour.length === 3 || colour[3] === 1) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const found = [];
-  const walk = document.createTreeWalker(document.querySelector("body"), NodeFilter.SHOW_TEXT);
-  while (walk.nextNode()) {
-    const node = walk.currentNode.parentElement;
-    if (!walk.currentNode.data.trim() || !node.getClientRects().length) continue;
-    const style = getComputedStyle(node);
-    const ink = parse(node.closest("svg") ? style.fill : style.color);
-    const [a, b] = [luminance(ink), luminance(ground(node))].sort((x, y) => y - x);
-    found.push({ text: walk.currentNode.data, ratio: (a + 0.05) / (b + 0.05) });
-  }
-  return found;
-}"""

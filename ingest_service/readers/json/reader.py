@@ -85,8 +85,11 @@ class JsonRows(ObjectRows):
 
     def parse(self, piece: _Lines | list[JsonRecord], columns: Sequence[str]) -> JsonChunk:
         """Return the rows of a piece."""
-        records = piece if isinstance(piece, list) else _records(piece)
-        return chunk_of(records, self._columns, columns)
+        return chunk_of(self.records(piece), self._columns, columns)
+
+    def records(self, piece: _Lines | list[JsonRecord]) -> list[JsonRecord]:
+        """Return the rows of a piece as they stand."""
+        return piece if isinstance(piece, list) else _records(piece)
 
     def reading(self) -> FileReading:
         """Return its encoding."""

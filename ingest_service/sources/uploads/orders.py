@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lakehouse.contracts.source_mapping import DelimiterText
+from lakehouse.contracts.source_mapping import DelimiterText, SourceMapping
 from lakehouse.contracts.tenant import DataType, FileFormat, OnError
 
 
@@ -37,7 +37,8 @@ class UploadParameters(BaseModel):
 class UploadOrder(BaseModel):
     """An upload as a job keeps it; the file is beside.
 
-    `declared_charset`: of the file, as its Content-Type has it.
+    `declared_charset`: of the file, as its Content-Type has it. `mapping_settings`: the mapping
+    that came with it, which the tenant's settings do not have.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,3 +46,4 @@ class UploadOrder(BaseModel):
     parameters: UploadParameters
     format: FileFormat = FileFormat.CSV
     declared_charset: str | None = None
+    mapping_settings: SourceMapping | None = None

@@ -98,12 +98,19 @@ class Spool:
 
 
 class SpoolFile:
-    """An open spool file; `write` appends. `charset` is what its sender declares, if anything."""
+    """An open spool file; `write` appends. `charset` is what its sender declares, if anything.
+
+    `mapping_text` is the part of the form beside the file that says how it is to be read.
+    `packing` is how what it holds was packed; `is_start`: it holds only the start of that.
+    """
 
     def __init__(self, path: Path, descriptor: int, check: Callable[[], None]) -> None:
         self.path = path
         self.is_kept = False
         self.charset: str | None = None
+        self.mapping_text: bytes | None = None
+        self.packing: str | None = None
+        self.is_start = False
         self._descriptor = descriptor
         self._check = check
         self._unchecked = 0
@@ -126,6 +133,15 @@ class SpoolFile:
         """Delete the file before the block ends, and free its room on the disk."""
         os.ftruncate(self._descriptor, 0)
         self.path.unlink(missing_ok=True)
+
+    def end_at_line(self) -> None:
+        """Cut off what follows the last line end, of a file that was cut anywhere."""
+        size = self.path.stat().st_size
+        with self.path.open("rb") as file:
+            file.seek(max(0, size - CHECK_BYTES))
+            end = file.read().rfind(b"\n") + 1
+        if end:
+            os.ftruncate(self._descriptor, max(0, size - CHECK_BYTES) + end)
 
     def write(self, data: bytes) -> None:
         """Append all of `data`; raises `OSError` when the disk is full, and `SpoolQuotaError`."""

@@ -30,13 +30,15 @@ class RowsOrder:
     source: str
     on_error: OnError = OnError.QUARANTINE
     is_dry: bool = False
+    is_mapping_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FileUpload:
     """A file on disk and what is to become of its rows.
 
-    `mapping_name` is what the tenant calls the mapping: rows in quarantine keep it.
+    `mapping_name` is what the tenant calls the mapping: rows in quarantine keep it, or with
+    `is_mapping_sent`, since it came with the file, the mapping itself.
     `encoding` and `delimiter` go before the mapping's; `declared_charset`, the request's, comes
     after both. `expects_damage`: records that are not
     UTF-8 are wrong rows. `is_dry`: nothing is stored. `is_repeat`: an earlier attempt may have
@@ -51,6 +53,7 @@ class FileUpload:
     batch_id: str
     on_error: OnError = OnError.REJECT
     mapping_name: str = "default"
+    is_mapping_sent: bool = False
     format: FileFormat = FileFormat.CSV
     encoding: str | Encoding | None = None
     delimiter: str | None = None

@@ -87,7 +87,7 @@ function section(title, about, ...children) {
     el("h2", {}, title), about ? el("p", { class: "quiet" }, about) : null, children);
 }
 
-function more(summary, inside, isOpen) {
+function more(summary, inside, isOpen, keepOpen) {
   // what is inside is made when it is first opened
   const box = el("details", { open: isOpen }, el("summary", {}, summary));
   const open = () => {
@@ -95,7 +95,10 @@ function more(summary, inside, isOpen) {
       box.append(el("div", { class: "inside" }, inside()));
     }
   };
-  box.addEventListener("toggle", open);
+  box.addEventListener("toggle", () => {
+    open();
+    if (keepOpen) keepOpen(box.open);
+  });
   open();
   return box;
 }

@@ -6,51 +6,17 @@ const main = el("main", {});
 const bar_ = el("header", {});
 let asked = 0;
 
-class Refused extends Error {
-  constructor(message, remedy, status) {
-    super(message);
-    this.remedy = remedy;
-    this.status = status;
-  }
-}
+const key = () => sessionStorage.getItem(KEY);
+const get = async (path) => (await askService(path, key())).json();
 
-async function get(path) {
-  let answer;
-  try {
-    answer = await fetch(path, {
-      headers: { Authorization: `Bearer ${sessionStorage.getItem(KEY)}` },
-      credentials: "omit", cache: "no-store", redirect: "error",
-    });
-  } catch {
-    throw new Refused("The service does not answer.", "Is it running? Try again in a moment.", 0);
-  }
-  const body = await answer.json().catch(() => ({}));
-  if (answer.ok) return body;
-  throw new Refused(body.detail || `The service answered ${answer.status}.`, body.remedy || "",
-    answer.status);
-}
-
-function keyForm(error) {
-  const input = el("input", { type: "password", id: "key", autocomplete: "off", required: true,
-    spellcheck: "false", "aria-describedby": "key-about" });
-  const form = el("form", { class: "card", onsubmit: (event) => {
-    event.preventDefault();
-    if (!/^[\x21-\x7e]+$/.test(input.value.trim())) {
-      show(keyForm(new Refused("That is no key.", "A key has no spaces and begins with eta_.", 0)));
-      return;
-    }
-    sessionStorage.setItem(KEY, input.value.trim());
-    render();
-  } },
-    el("h1", {}, "Data quality"),
-    el("p", { id: "key-about" },
-      "Enter an API key with the scope read or admin to see your tenant, or the operator's token " +
-      "to see all. It stays in this tab until you close it."),
-    error && el("p", { role: "alert" }, mark("bad", error.message), " ", error.remedy),
-    el("p", {}, el("label", { for: "key" }, "Key")),
-    el("div", { class: "row" }, input, el("button", { type: "submit" }, "Show")));
-  return [form, () => input.focus()];
-}
+const entry = {
+  title: "Data quality",
+  about: "Enter an API key with the scope read or admin to see your tenant, or the operator's token " +
+    "to see all. It stays in this tab until you close it.",
+  act: "Show",
+  take: (given) => { sessionStorage.setItem(KEY, given); render(); },
+  refuse: (error) => show(keyForm(entry, error)),
+};
 
 function show([content, then]) {
   main.replaceChildren(...[content].flat(Infinity).filter(Boolean));
@@ -96,7 +62,7 @@ const wanted = () => {
 async function render() {
   const mine = ++asked;
   drawHeader(false);
-  if (!sessionStorage.getItem(KEY)) return show(keyForm(null));
+  if (!key()) return show(keyForm(entry, null));
   show([el("p", { class: "card", role: "status" }, "Reading…")]);
   let content, isOne = false;
   try {
@@ -113,10 +79,9 @@ async function render() {
     if (mine !== asked) return undefined;
     if (error.status === 401) {
       sessionStorage.removeItem(KEY);
-      return show(keyForm(error));
+      return show(keyForm(entry, error));
     }
-    content = el("div", { class: "card notice bad", role: "alert" },
-      el("h2", {}, "That did not work"), el("p", {}, error.message, " ", error.remedy));
+    content = refusalCard(error);
   }
   if (mine !== asked) return undefined;
   drawHeader(!isOne && wanted() !== "");
@@ -127,7 +92,7 @@ async function render() {
 const theme = themeButton();
 
 function drawHeader(hasBack) {
-  const hasKey = Boolean(sessionStorage.getItem(KEY));
+  const hasKey = Boolean(key());
   const button = (text, act) => el("button", { type: "button", onclick: act }, text);
   bar_.replaceChildren(...[
     el("span", { class: "name" }, "eta · data quality"),

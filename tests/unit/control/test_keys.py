@@ -129,7 +129,7 @@ def test_a_key_needs_a_tenant(database: ControlDatabase) -> None:
 
 @pytest.mark.parametrize("scopes", [frozenset(), frozenset({"ingest", "root"})])
 def test_scopes_are_checked(acme: ControlDatabase, scopes: frozenset[str]) -> None:
-    with pytest.raises(EtaError, match="admin, ingest, privacy, read"):
+    with pytest.raises(EtaError, match="admin, ingest, privacy, quarantine, read"):
         acme.keys.create("acme", scopes)
     assert acme.keys.list("acme") == ()
 
