@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ingest_service.readers.base import RowFile
 from ingest_service.readers.csv.chunks import CsvOptions, Dialect
-from ingest_service.readers.csv.detection import guess_encoding, suggestion
+from ingest_service.readers.csv.detection import guess_encoding, question
 from ingest_service.readers.csv.encoding import Encoding, NotUtf8Error
 from ingest_service.readers.csv.rows import CsvRows
 from ingest_service.readers.json.reader import JsonRows
@@ -64,10 +64,7 @@ def second_reading(upload: FileUpload, fault: NotUtf8Error) -> FileUpload:
     guess = guess_encoding(upload.path)
     if guess.encoding is not None and not is_said and not fault.is_cut:
         return replace(upload, encoding=guess.encoding)
-    is_damaged = is_said or fault.is_cut or not guess.likely
+    is_damaged = is_said or fault.is_cut or not (guess.likely or fault.is_escaped)
     if upload.on_error is OnError.QUARANTINE and is_damaged and not upload.expects_damage:
         return replace(upload, expects_damage=True)
-    hint = suggestion(guess)
-    if hint is not None:
-        fault.remedy = f"{fault.remedy}; if it is whole, {hint}" if fault.is_cut else hint
-    raise fault
+    raise question(fault, guess.candidates)
