@@ -10,7 +10,7 @@ from ingest_service.readers.csv.rows import CsvRows
 from ingest_service.readers.json.reader import JsonRows
 from ingest_service.readers.json.rows import JsonColumns
 from ingest_service.sources.uploads.upload import FileUpload
-from lakehouse.contracts.mapping import FileRefusedError, wanted_columns
+from lakehouse.contracts.mapping import FileRefusedError, refuse_file_settings, wanted_columns
 from lakehouse.contracts.reasons import FileFault
 from lakehouse.contracts.tenant import FileFormat, OnError, SourceMapping
 
@@ -20,6 +20,7 @@ def open_rows(upload: FileUpload, chunk_bytes: int) -> RowFile:
     mapping = upload.mapping
     encoding = upload.encoding or mapping.encoding
     if upload.format is FileFormat.JSON:
+        refuse_file_settings(mapping)
         name = encoding.name if isinstance(encoding, Encoding) else encoding
         columns = JsonColumns.of(upload.data_type, mapping)
         return JsonRows(upload.path, name, columns, chunk_bytes)
