@@ -57,7 +57,7 @@ class EventWarning(BaseModel):
 class EventResult(BaseModel):
     """What became of one event."""
 
-    status: str = Field(description="stored, duplicate, rejected, suppressed or queued.")
+    status: str = Field(description="stored, duplicate, rejected, suppressed, skipped or queued.")
     event_id: str | None = Field(None, description="Its id: yours, or the one computed from it.")
     reasons: list[EventReason] | None = Field(None, description="Why it was rejected: all reasons.")
     warnings: list[EventWarning] | None = Field(
@@ -73,6 +73,7 @@ class EventsAnswer(BaseModel):
     duplicate: int
     rejected: int
     suppressed: int
+    skipped: int = Field(description="Left out, as the source mapping says of their type.")
     queued: int
     warning_count: int = Field(
         0, description="How many warnings there are in `results`; absent when there are none."

@@ -62,6 +62,9 @@ class UploadStored(_RowIssues):
         description="Rows kept aside: known event_id, other content; or wrong (`errors`)."
     )
     suppressed: int = Field(description="Rows of erased people, dropped.")
+    skipped: int = Field(
+        0, description="Rows that the source mapping leaves out (`skip`); the ledger has them not."
+    )
     batch_id: str | None = Field(description="Null when nothing was stored (`dry_run`).")
     s3_path: str = Field(description="Where the raw table is: a URL, or a path for a local lake.")
 
@@ -157,13 +160,15 @@ def upload_result(report: IngestReport, job: Job) -> UploadStored | UploadInvali
     ).__dict__
     if report.is_stored:
         return UploadStored(
-            rows_received=counts.received,
+            rows_received=counts.received + report.skipped,
             rows_accepted=counts.stored,
             duplicates=counts.duplicate,
             quarantined=counts.quarantined,
             suppressed=counts.suppressed,
+            skipped=report.skipped,
             batch_id=None if report.is_dry else report.batch_id,
             s3_path=report.location,
             **issues,
         )
-    return UploadInvalid(rows_received=counts.received, rows_rejected=report.errors.rows, **issues)
+    received = counts.received + report.skipped
+    return UploadInvalid(rows_received=received, rows_rejected=report.errors.rows, **issues)

@@ -64,6 +64,7 @@ class WebhookAnswer(BaseModel):
     duplicate: int = 0
     rejected: int = Field(0, description="Kept in quarantine with every reason.")
     suppressed: int = 0
+    skipped: int = Field(0, description="Left out, as the source mapping says of their type.")
     warnings_by_code: dict[str, int] = Field(
         default_factory=dict,
         description="What is odd about its events, which were taken all the same: how often.",
@@ -127,6 +128,7 @@ async def webhook(
         duplicate=found.count(EventStatus.DUPLICATE),
         rejected=found.count(EventStatus.REJECTED),
         suppressed=found.count(EventStatus.SUPPRESSED),
+        skipped=found.count(EventStatus.SKIPPED),
         warnings_by_code=dict(found.warnings),
     )
 

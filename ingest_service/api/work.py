@@ -71,13 +71,21 @@ def run_upload(
             }
         queue.finish(job.job_id, "failed", failure)
         raise
+    told = without_samples(answer.body)
     if keeps_answer:
-        kept = kept_answer(services, answer.status, answer.body, _LISTS, whole=keeps_whole)
+        kept = kept_answer(services, answer.status, told, _LISTS, whole=keeps_whole)
     else:
-        body = {name: value for name, value in answer.body.items() if name not in _LISTS}
+        body = {name: value for name, value in told.items() if name not in _LISTS}
         kept = {"status": answer.status, "body": body}
     queue.finish(job.job_id, state, kept)
     return answer
+
+
+def without_samples(body: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer without text of the file, which may name a person and must not be kept."""
+    if "candidates" not in body:
+        return body
+    return {**body, "candidates": [{"encoding": one["encoding"]} for one in body["candidates"]]}
 
 
 def until_stopped(services: Services) -> Watch:

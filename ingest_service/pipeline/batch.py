@@ -42,6 +42,10 @@ def no_rows() -> pl.Series:
     return pl.Series([], dtype=pl.UInt32)
 
 
+def _without(rows: pl.Series, others: pl.Series) -> pl.Series:
+    return rows.filter(~rows.is_in(others.implode())) if len(others) else rows
+
+
 class Places(Protocol):
     """Where rows stood; rows are given by their position."""
 
@@ -85,6 +89,7 @@ class Checked:
     prints: pl.DataFrame = field(default_factory=FINGERPRINT_SCHEMA.to_frame)
     is_state: pl.Series | None = None
     erased: pl.Series = field(default_factory=no_rows)
+    skipped: pl.Series = field(default_factory=no_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,8 @@ class Result:
 
     `accepted`: those that the contract allows, with their `event_id`, and `verdicts` in their
     order. `reasons`: why others are not. `erased`: rows of erased people. `warnings`: what is odd
-    about rows, whatever became of them.
+    about rows, whatever became of them. `skipped`: rows that the mapping leaves out; the ledger
+    does not have them.
     """
 
     count: int
@@ -102,6 +108,7 @@ class Result:
     verdicts: pl.Series
     warnings: pl.DataFrame = field(default_factory=REASON_SCHEMA.to_frame)
     erased: pl.Series = field(default_factory=no_rows)
+    skipped: pl.Series = field(default_factory=no_rows)
 
     @property
     def stored(self) -> pl.DataFrame:
@@ -161,7 +168,8 @@ class BatchPipeline:
             found = dated_states(found, rows.earlier.arrived_at)
         prints = fingerprints(self.key.data_type, found.accepted, found.payload, found.is_state)
         checked = Checked(
-            rows, found.reasons, found.warnings, found.accepted, prints, found.is_state
+            *(rows, found.reasons, found.warnings, found.accepted, prints, found.is_state),
+            skipped=no_rows() if found.skipped is None else found.skipped,
         )
         return self._suppress(checked, validator.subjects(rows.frame), reader)
 
@@ -186,11 +194,12 @@ class BatchPipeline:
         if is_state is not None:
             accepted = with_places(accepted, is_state, rows.places.refs(accepted["row"]))
         result = Result(
-            rows.frame.height, checked.reasons, accepted, verdicts, checked.warnings, checked.erased
+            *(rows.frame.height, checked.reasons, accepted, verdicts),
+            *(checked.warnings, checked.erased, checked.skipped),
         )
         by_outcome = result.rows_by_outcome()
         if rows.earlier is None:
-            self._count(result.count, by_outcome)
+            self._count(result.count - len(result.skipped), by_outcome)
             self._quarantine(rows, result.refused)
         else:
             del by_outcome["quarantined"]
@@ -217,7 +226,7 @@ class BatchPipeline:
             accepted=checked.accepted.filter(stays),
             prints=checked.prints.filter(stays),
             is_state=None if is_state is None else is_state.filter(stays),
-            erased=gone.arg_true(),
+            erased=_without(gone.arg_true(), checked.skipped),
         )
 
     def _count(self, received: int, by_outcome: Mapping[str, pl.Series]) -> None:

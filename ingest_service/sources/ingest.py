@@ -119,6 +119,7 @@ class IngestService:
             warnings=run.warnings,
             reading=run.reading,
             is_dry=order.is_dry,
+            skipped=run.skipped,
         )
 
     def _known(self, upload: FileUpload) -> IngestReport | None:

@@ -18,6 +18,7 @@ from ingest_service.readers.csv.reader import no_rows
 from ingest_service.sources.parallel import map_in_order
 from ingest_service.sources.uploads.upload import Order, Watch
 from lakehouse.contracts.mapping import FileRefusedError
+from lakehouse.contracts.reasons import WarningCode
 from lakehouse.contracts.tenant import OnError
 from lakehouse.contracts.unread import UnreadNames
 from lakehouse.contracts.validator import Validator
@@ -45,6 +46,7 @@ class BatchRun:
         self._batch = batch
         self._hear = hear
         self.received = 0
+        self.skipped = 0
         self.errors = _row_issues(kept_whole, "errors")
         self.warnings = _row_issues(kept_whole, "warnings")
         self.reading: FileReading | None = None
@@ -58,7 +60,8 @@ class BatchRun:
     def counts(self) -> Counts:
         """What became of the rows."""
         if self.is_refused:
-            return Counts(self.received, quarantined=self.received)
+            wrong = self.received - self.skipped
+            return Counts(wrong, quarantined=wrong)
         return self._batch.counts
 
     def read(self, file: RowFile, watch: Watch) -> None:
@@ -76,6 +79,13 @@ class BatchRun:
                 raise no_rows(file.header_line)
             for issue in file.ending():
                 self.warnings.note(issue)
+            if self.skipped:
+                self.warnings.note(self._skipped_rows(file.header_line))
+
+    def _skipped_rows(self, line: int) -> RowIssue:
+        rows = "1 row was" if self.skipped == 1 else f"{self.skipped:,} rows were"
+        why = f"{rows} left out, as the source mapping says of their interaction type (skip)"
+        return RowIssue(line, "", WarningCode.SKIPPED_ROWS.value, why)
 
     def _validator(self, file: RowFile) -> Validator:
         """Return what validates the file's rows; what is odd about the file is noted."""
@@ -94,7 +104,14 @@ class BatchRun:
             raise
         for issue in file.oddities(validator.columns):
             self.warnings.note(issue)
-        for unread in UnreadNames.of(order.data_type, order.mapping).among(file.single):
+        alike = dict(validator.columns_by_likeness)
+        for name, column in sorted(alike.items(), key=lambda pair: file.header.index(pair[1])):
+            why = f"read as {name!r}, which no other column is like"
+            code = WarningCode.COLUMN_BY_LIKENESS
+            self.warnings.note(RowIssue(file.header_line, column, code.value, why))
+        read = set(alike.values())
+        unread_names = UnreadNames.of(order.data_type, order.mapping)
+        for unread in unread_names.among(name for name in file.single if name not in read):
             self.warnings.note(
                 RowIssue(file.header_line, unread.name, unread.code.value, unread.message)
             )
@@ -128,6 +145,7 @@ class BatchRun:
 
     def _take(self, chunk: RowChunk, checked: Checked, *, has_elements: bool) -> None:
         self.received += chunk.frame.height
+        self.skipped += len(checked.skipped)
         lines = pl.Series(chunk.lines)
         elements = pl.Series(chunk.places) if has_elements else None
         self.errors.add(checked.reasons, lines, elements)

@@ -168,7 +168,12 @@ def _refusal(answer: httpx.Response) -> EtaError:
 def refused(status: int, problem: dict[str, Any]) -> EtaError:
     """Return the error for a problem that the service answered with."""
     detail = problem.get("detail") or problem.get("title") or "no reason was given"
+    readings = "".join(
+        f"\n  {one['encoding']:<12} reads {one['sample']}"
+        for one in problem.get("candidates", [])
+        if one.get("sample")
+    )
     return EtaError(
-        f"the service refused the file ({status}): {detail}",
+        f"the service refused the file ({status}): {detail}{readings}",
         remedy=problem.get("remedy") or "correct the request and send the file again",
     )

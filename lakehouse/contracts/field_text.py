@@ -101,3 +101,4 @@ class ReadContext:
     time_range: TimeRange
     timestamp: TimestampFormat
     decimal: Literal[".", ","] = "."
+    thousands: Literal[",", ".", " ", "'", "_"] | None = None

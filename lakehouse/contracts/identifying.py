@@ -104,7 +104,14 @@ class IdentifyingFields:
             return USER
         if name in self.anonymous:
             return ANONYMOUS
-        return identified_by(name)
+        return identified_by(name) or self._alike(folded(name))
+
+    def _alike(self, name: str) -> str | None:
+        """By a folded name: a column may be read whose name differs in case or white space."""
+        for field, paths in ((USER, self.user), (ANONYMOUS, self.anonymous)):
+            if name in map(folded, paths):
+                return field
+        return None
 
     def may_be(self, name: str) -> str | None:
         """Return which field a name at any depth may be of: of a path each part counts."""

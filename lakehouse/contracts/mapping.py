@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 
 from lakehouse.contracts.characters import folded
-from lakehouse.contracts.fields import ContractField
+from lakehouse.contracts.fields import ContractField, FieldKind
 from lakehouse.contracts.reasons import FileFault
+from lakehouse.contracts.source_mapping import SKIP
 from lakehouse.contracts.tenant import DataType, SourceMapping
 from lakehouse.errors import EtaError
 
@@ -45,12 +46,17 @@ class FileRefusedError(EtaError):
 
 @dataclass(frozen=True, slots=True)
 class FieldSource:
-    """Where a field's text comes from: a column of the file or a constant, then a value map."""
+    """Where a field's text comes from: a column of the file or a constant, then a value map.
+
+    `null_values`: words of the column for "no value". `asked`: the column as the mapping calls it.
+    """
 
     field: ContractField
     column: str | None
     constant: str | None
     values: dict[str, str]
+    null_values: tuple[str, ...] = ()
+    asked: str = ""
 
     @property
     def label(self) -> str:
@@ -60,19 +66,33 @@ class FieldSource:
     def text(self) -> pl.Expr:
         """The field's text, after the value map, as a string expression over the file's columns.
 
-        A word is looked up as it stands, then without the white space around it.
+        A word is looked up as it stands, then without the white space around it; words for "no
+        value" first, which are null then.
         """
+        found = self._sent()
+        return pl.coalesce(*self._mapped(found), found) if self.values else found
+
+    def is_skipped(self) -> pl.Expr | None:
+        """Whether the value map says of the text that its row is left out; None when it never does.
+
+        Of the interaction type alone: its words are few, and `skip` is none of them.
+        """
+        if self.field.kind is not FieldKind.INTERACTION_TYPE or SKIP not in self.values.values():
+            return None
+        return (pl.coalesce(*self._mapped(self._sent())) == SKIP).fill_null(value=False)
+
+    def _sent(self) -> pl.Expr:
         if self.column is None:
-            found = pl.lit(self.constant, dtype=pl.String)
-        else:
-            found = pl.col(self.column)
-        if not self.values:
+            return pl.lit(self.constant, dtype=pl.String)
+        found = pl.col(self.column)
+        if not self.null_values:
             return found
+        return pl.when(~found.str.strip_chars().is_in(list(self.null_values))).then(found)
+
+    def _mapped(self, found: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
         stripped = {word.strip(): value for word, value in reversed(self.values.items())}
         stripped |= {word: value for word, value in self.values.items() if word in stripped}
-        return pl.coalesce(
-            _looked_up(found, self.values), _looked_up(found.str.strip_chars(), stripped), found
-        )
+        return _looked_up(found, self.values), _looked_up(found.str.strip_chars(), stripped)
 
 
 def _looked_up(text: pl.Expr, values: dict[str, str]) -> pl.Expr:
@@ -97,16 +117,17 @@ def resolve(
     """
     fields = data_type.definition.fields
     _refuse_unknown_fields(fields, mapping)
-    present = set(columns)
     sources: list[FieldSource] = []
     missing: dict[str, str] = {}
+    nulls = tuple(word.strip() for word in mapping.null_values)
+    found = matched_columns(data_type, mapping, columns)
     for field in fields:
         column = mapping.columns.get(field.name, field.name)
         values = mapping.values.get(field.name, {})
         if field.name in mapping.constants:
             sources.append(FieldSource(field, None, mapping.constants[field.name], values))
-        elif column in present:
-            sources.append(FieldSource(field, column, None, values))
+        elif column in found:
+            sources.append(FieldSource(field, found[column], None, values, nulls, column))
         elif field.required or field.name in mapping.columns:
             missing[field.name] = column
     subjects = data_type.definition.subjects
@@ -115,6 +136,44 @@ def resolve(
     if missing:
         raise _missing_columns(missing, columns)
     return tuple(sources)
+
+
+def refuse_file_settings(mapping: SourceMapping) -> None:
+    """Raise `FileRefusedError` for a mapping of lines and fields, of which JSON rows have none."""
+    names = mapping.file_settings
+    if names:
+        raise FileRefusedError(
+            FileFault.UNKNOWN_MAPPED_FIELD,
+            "the source mapping says how lines are cut into fields, which JSON rows have not: "
+            f"{', '.join(names)}",
+            remedy="give JSON a source mapping without them, and name it (`mapping`)",
+        )
+
+
+def matched_columns(
+    data_type: DataType, mapping: SourceMapping, columns: Sequence[str]
+) -> dict[str, str]:
+    """Return the columns of a file by the names that the mapping reads, where the file has them.
+
+    A name is that of a column exactly, or else, unless the mapping says `exact`, but for letter
+    case and white or invisible characters: of one column alone, that no other name means.
+    """
+    present = set(columns)
+    wanted = wanted_columns(data_type, mapping)
+    found = {name: name for name in wanted if name in present}
+    if mapping.match_columns == "exact":
+        return found
+    free: dict[str, list[str]] = {}
+    for column in columns:
+        if column not in wanted:
+            free.setdefault(folded(column), []).append(column)
+    asking: dict[str, list[str]] = {}
+    for name in wanted - found.keys():
+        asking.setdefault(folded(name), []).append(name)
+    for key, names in asking.items():
+        if len(names) == 1 and len(alike := free.get(key, [])) == 1:
+            found[names[0]] = alike[0]
+    return found
 
 
 def _missing_columns(missing: dict[str, str], present: Sequence[str]) -> FileRefusedError:
@@ -128,7 +187,7 @@ def _missing_columns(missing: dict[str, str], present: Sequence[str]) -> FileRef
         for column in missing.values()
         if folded(column) in names
     ]
-    hint = f"; names are compared exactly: {', '.join(near)}" if near else ""
+    hint = f"; {', '.join(near)}" if near else ""
     return FileRefusedError(
         FileFault.MISSING_COLUMNS,
         f"the file lacks these columns: {', '.join(named)}{hint}",

@@ -4,6 +4,7 @@ A price is stored to 4 decimal places. A rating is stored as a double, and the m
 `decimal(18, 6)`: one that does not fit in there would be null in them, so it is refused here.
 """
 
+import re
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -21,6 +22,8 @@ RATING_BELOW: Final = 10.0**12
 DOUBLE_DIGITS: Final = 15
 """So many digits of any decimal number survive in a double."""
 
+_LOOK_ALIKE: Final = {" ": " \u00a0\u2009\u202f", "'": "'\u2019"}
+"""Characters of one mark of thousands: spaces that do not break, the curly apostrophe."""
 _EXPONENT: Final = "[eE]"
 _DECIMAL_COMMA: Final = r"^[+-]?[0-9]*,[0-9]+$"
 _DECIMAL_POINT: Final = r"^[+-]?[0-9]*\.[0-9]+$"
@@ -61,10 +64,29 @@ def read_decimal(field: ContractField, text: FieldText, context: ReadContext) ->
 
 def _in_points(text: FieldText, context: ReadContext) -> pl.Expr:
     """Return the text with a point before its decimals; null where the mark is the other one."""
+    number = text.stripped if context.thousands is None else _ungrouped(text.stripped, context)
     if context.decimal == ".":
-        return text.stripped
-    has_point = text.stripped.str.contains(".", literal=True)
-    return pl.when(~has_point).then(text.stripped.str.replace(",", ".", literal=True))
+        return number
+    has_point = number.str.contains(".", literal=True)
+    return pl.when(~has_point).then(number.str.replace(",", ".", literal=True))
+
+
+def _ungrouped(number: pl.Expr, context: ReadContext) -> pl.Expr:
+    """Return a number without the marks of its thousands; null where they stand anywhere else.
+
+    The last group has three digits, those before it three or, as in India, two.
+    """
+    assert context.thousands is not None
+    mark = f"[{_LOOK_ALIKE.get(context.thousands, re.escape(context.thousands))}]"
+    decimals = f"(?:{re.escape(context.decimal)}[0-9]*)?"
+    grouped = rf"^[+-]?[0-9]{{1,3}}(?:{mark}[0-9]{{2,3}})*{mark}[0-9]{{3}}{decimals}$"
+    has_mark = number.str.contains(mark)
+    return (
+        pl.when(~has_mark)
+        .then(number)
+        .when(number.str.contains(grouped))
+        .then(number.str.replace_all(mark, ""))
+    )
 
 
 def _unreadable(
@@ -76,6 +98,8 @@ def _unreadable(
     other = _DECIMAL_POINT if is_comma else _DECIMAL_COMMA
     unread_text = pl.when(is_bad).then(text.stripped)
     is_other = unread_text.str.contains(other).fill_null(value=False)
+    if context.thousands is not None:
+        return (Check(code, is_bad, f"{message}, with thousands apart by {context.thousands!r}"),)
     hint = (
         "it has a decimal point, and the source mapping says `decimal: ','`"
         if is_comma

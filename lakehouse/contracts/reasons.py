@@ -61,6 +61,8 @@ class WarningCode(StrEnum):
     NO_FINAL_LINE_END = "no_final_line_end"
     NAMELESS_COLUMN = "nameless_column"
     REPEATED_COLUMN = "repeated_column"
+    SKIPPED_ROWS = "skipped_rows"
+    COLUMN_BY_LIKENESS = "column_by_likeness"
 
 
 class FileFault(StrEnum):
@@ -260,7 +262,7 @@ WARNINGS: Final[dict[WarningCode, Explanation]] = {
     WarningCode.SIMILAR_COLUMN: Explanation(
         "a column or field that is not read has nearly the name of one that could be: letter "
         "case, white space, invisible characters, `_` and `-`, or one letter differ",
-        "make sure the right one is read; names are compared exactly",
+        "make sure the right one is read",
     ),
     WarningCode.UNREAD_FIELD: Explanation(
         "an event or JSON row of the contract's own names has a field that the contract does not "
@@ -286,6 +288,17 @@ WARNINGS: Final[dict[WarningCode, Explanation]] = {
     WarningCode.REPEATED_COLUMN: Explanation(
         "the header has a column twice that is not read",
         "give every column its own name",
+    ),
+    WarningCode.SKIPPED_ROWS: Explanation(
+        "rows were left out: the source mapping's `values` has `skip` for their interaction type; "
+        "they are stored nowhere, and the ledger does not count them",
+        "nothing, if that is meant; else take the entry out of the mapping and send the file again",
+    ),
+    WarningCode.COLUMN_BY_LIKENESS: Explanation(
+        "a column was read whose name is another one's but for letter case, white space or "
+        "invisible characters; no other column has a name like it",
+        "nothing, if it is meant; else name the right column in the source mapping, or set "
+        "`match_columns: exact`",
     ),
 }
 

@@ -47,7 +47,8 @@ class Validated:
     `is_state`: marks accepted catalogue rows that came without `updated_at`, None when none did.
     `reasons`: one row per thing that is wrong, ordered by row, then by field; no accepted row has
     any, every other row has at least one. `warnings`: the same for what is odd about rows,
-    accepted or not.
+    accepted or not. `skipped`: rows that the mapping leaves out, of which nothing else is said;
+    None when there are none.
     """
 
     data_type: DataType
@@ -56,6 +57,7 @@ class Validated:
     is_state: pl.Series | None
     reasons: pl.DataFrame
     warnings: pl.DataFrame
+    skipped: pl.Series | None = None
 
     @property
     def rejected_count(self) -> int:
@@ -73,6 +75,7 @@ class Checked:
     values: pl.DataFrame
     reasons: pl.DataFrame
     warnings: pl.DataFrame
+    skipped: pl.Series | None = None
 
     @property
     def rejected_count(self) -> int:
@@ -129,12 +132,16 @@ class Validator:
                 settings.time_range,
                 mapping.timestamp(source.field.name),
                 mapping.decimal,
+                mapping.thousands,
             )
             for source in self._sources
         }
         added = [source.constant or "" for source in self._sources]
         added += [value for source in self._sources for value in source.values.values()]
         self._added = Traits.of(added)
+        self._is_skipped = next(
+            (one for source in self._sources if (one := source.is_skipped()) is not None), None
+        )
         self._refuse_bad_formats()
         self._checks: list[tuple[FieldSource, Check]] = []
         self._oddities: list[tuple[FieldSource, Check]] = []
@@ -153,6 +160,15 @@ class Validator:
     def columns(self) -> tuple[str, ...]:
         """The columns of the file that are read; the others need not be parsed."""
         return tuple(dict.fromkeys(s.column for s in self._sources if s.column is not None))
+
+    @property
+    def columns_by_likeness(self) -> tuple[tuple[str, str], ...]:
+        """Names that the mapping reads, with columns of the file that have nearly that name."""
+        return tuple(
+            (source.asked, source.column)
+            for source in self._sources
+            if source.column is not None and source.asked not in ("", source.column)
+        )
 
     def subjects(self, frame: pl.DataFrame) -> list[pl.Series]:
         """Return the texts of a batch that name a person, one series per field that can.
@@ -201,7 +217,8 @@ class Validator:
             time = self.data_type.definition.time_column
             accepted = accepted.with_columns(pl.col(time).fill_null(now))
         return Validated(
-            self.data_type, accepted, payload, is_state, checked.reasons, checked.warnings
+            *(self.data_type, accepted, payload, is_state, checked.reasons, checked.warnings),
+            skipped=checked.skipped,
         )
 
     def check(
@@ -227,9 +244,21 @@ class Validator:
         if noticed.height:
             warnings = pl.concat([warnings, besides(noticed, faults)])
             warnings = warnings.sort("row", maintain_order=True)
+        skipped = self._skipped(frame)
+        if skipped is not None:
+            is_left = ~pl.col("row").is_in(skipped.implode())
+            values, reasons, warnings = (one.filter(is_left) for one in (values, reasons, warnings))
         if reasons.height:
             values = values.filter(~pl.col("row").is_in(reasons["row"].implode()))
-        return Checked(values, reasons, warnings)
+        return Checked(values, reasons, warnings, skipped)
+
+    def _skipped(self, frame: pl.DataFrame) -> pl.Series | None:
+        if self._is_skipped is None:
+            return None
+        mask = frame.select(is_skipped=self._is_skipped.or_(pl.lit(value=False)))["is_skipped"]
+        if len(mask) != frame.height:  # a constant
+            mask = mask.new_from_index(0, frame.height)
+        return mask.arg_true().cast(pl.UInt32) if mask.any() else None
 
     def _read(
         self,

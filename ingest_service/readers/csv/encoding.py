@@ -8,11 +8,11 @@ charset that the request declares counts as given, unless the bytes contradict i
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ingest_service.readers.csv.charsets import (
     WINDOWS,
@@ -20,6 +20,8 @@ from ingest_service.readers.csv.charsets import (
     declared_name,
     unknown_encoding,
 )
+from ingest_service.readers.csv.east_asian import escaped_encoding
+from ingest_service.readers.csv.plausibility import are_words
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
 
@@ -36,6 +38,9 @@ _MARKS: Final = (
 )
 _NUL_SHARE: Final = 0.4
 _CUT: Final = "the file ends within a character (truncated upload?)"
+_WORD: Final = re.compile(r"\w+")
+_MOST_WORDS: Final = 1_000
+_LONGEST_ESCAPE: Final = 64
 _CONTROLS: Final = re.compile("[\x80-\x9f]")
 """What ISO 8859 has where Windows code pages have letters and signs; no text holds them."""
 
@@ -79,6 +84,8 @@ class TextSource:
         is_doubtful = self.encoding.how == "declared" and name not in (UTF8, *_WIDE)
         self._as_utf8 = codecs.getincrementaldecoder(UTF8)() if is_doubtful else None
         self._is_ascii = True
+        self._words: set[str] = set()
+        self._before = b""
 
     @property
     def position(self) -> int:
@@ -88,7 +95,10 @@ class TextSource:
     def read(self, size: int) -> bytes:
         """Return text made of about `size` bytes of the file, nothing at its end."""
         if self._decoder is None:
-            return self._file.read(size)
+            data = self._file.read(size)
+            if self.encoding.how == "detected":
+                self._refuse_escapes(data)
+            return data
         while True:
             block = self._file.read(size)
             self._compare_with_utf8(block)
@@ -109,18 +119,39 @@ class TextSource:
     def _compare_with_utf8(self, block: bytes) -> None:
         """Refuse, at its end, a file that is UTF-8 while the request declares something else.
 
-        Many clients declare a charset that they never looked for.
+        Many clients declare a charset that they never looked for. Bytes that are UTF-8 by chance
+        make letters that are in no words; then the declared charset counts.
         """
         if self._as_utf8 is None:
             return
         try:
-            self._as_utf8.decode(block, final=not block)
+            text = self._as_utf8.decode(block, final=not block)
         except UnicodeDecodeError:
             self._as_utf8 = None
             return
         self._is_ascii &= block.isascii()
-        if not block and not self._is_ascii:
+        if not text.isascii() and len(self._words) < _MOST_WORDS:
+            self._words.update(word for word in _WORD.findall(text) if not word.isascii())
+        if not block and not self._is_ascii and are_words(self._words):
             raise self._contradicted()
+
+    def _refuse_escapes(self, block: bytes) -> None:
+        """Refuse ASCII that stands for other characters (ISO 2022, HZ): nobody said that it does.
+
+        Text of ASCII alone is UTF-8 as well, and would be stored as it stands.
+        """
+        before, self._before = self._before, block[-_LONGEST_ESCAPE:]
+        if b"\x1b" not in block and b"~" not in block:
+            return
+        if escaped_encoding(before + block) is not None:
+            fault = NotUtf8Error(
+                FileFault.NOT_UTF8,
+                "the file switches between sets of characters by escapes, as no UTF-8 does",
+                remedy="export the file as UTF-8, or give its `encoding`",
+                line=self._line,
+            )
+            fault.is_escaped = True
+            raise fault
 
     def _contradicted(self) -> FileRefusedError:
         return unknown_encoding(
@@ -206,13 +237,31 @@ def _wide(start: bytes) -> Encoding | None:
     return Encoding(name, round(min(0.5 + share / 2, 0.99), 2), "detected")
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An encoding that a file may be in, and what a part of the file says in it."""
+
+    encoding: str
+    sample: str
+
+
 class NotUtf8Error(FileRefusedError):
     """A file that nobody gave an encoding for holds bytes that are not UTF-8.
 
-    `is_cut`: all of it is UTF-8 but for its end, which lies within a character.
+    `is_cut`: all of it is UTF-8 but for its end, which lies within a character. `is_escaped`:
+    all of it is ASCII, which stands for other characters. `candidates`: what it may be in; their
+    samples are text of the file, for who has sent it alone.
     """
 
     is_cut = False
+    is_escaped = False
+    candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """Where in the file the fault is, and what it may be in."""
+        shown = [{"encoding": one.encoding, "sample": one.sample} for one in self.candidates]
+        return {**super().details, "candidates": shown} if shown else super().details
 
 
 def not_utf8(data: bytes, first_line: int, *, is_end: bool = False) -> NotUtf8Error:

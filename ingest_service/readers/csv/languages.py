@@ -38,6 +38,7 @@ WESTERN: Final = (
     _language("àèéíóç", "ïòúü"),  # Catalan
     _language("äöõü", "šž"),  # Estonian
     _language("ëç"),  # Albanian
+    _language("âêîôûáéíóú", "àèìòùäëïöüÿ"),  # Welsh, Irish, Gaelic
 )
 CENTRAL: Final = (
     _language("ąćęłńóśźż"),  # Polish
@@ -51,12 +52,28 @@ CENTRAL: Final = (
     WESTERN[1],
 )
 TURKISH: Final = (_language("çğıöşü", "âîûİ"),)
+SOUTHERN: Final = (
+    *TURKISH,
+    _language("ċġħż", "àèìòù"),  # Maltese
+    _language("ĉĝĥĵŝŭ"),  # Esperanto
+)
 BALTIC: Final = (
     _language("ąčęėįšųūž"),  # Lithuanian
     _language("āčēģīķļņšūž", "ōŗ"),  # Latvian
     _language("ąčęėįšųūžāēģīķļņ", "ōŗ"),  # both
     WESTERN[10],
 )
+NORDIC: Final = (
+    *BALTIC,
+    _language("áčđŋšŧžåäö", "æøâ"),  # Sami
+    _language("âêîôûãĩũ", "áíúæøå"),  # Greenlandic
+    *WESTERN[6:9],
+)
+CELTIC: Final = (
+    _language("âêîôûŵŷ", "áéíóúẃýàèìòùẁỳäëïöüẅÿ"),  # Welsh
+    _language("áéíóúḃċḋḟġṁṗṡṫ"),  # Irish in its older spelling
+)
+VIETNAMESE: Final = (_language("ăâđêôơư\u0300\u0301\u0303\u0309\u0323", "áàéèíóòúùýãõ"),)
 CYRILLIC: Final = (_language("оеаинтсрвлкмдпуя", "бгжзйфхцчшщъыьэюёіїєґўђѓјљњћќџѕѝ"),)
 GREEK: Final = (_language("αοιετσνηυρπκμλςάόίέ", "βγδζθξφχψωήύώϊϋΐΰ"),)
 HEBREW: Final = (_language("".join(map(chr, range(0x5D0, 0x5EB)))),)
@@ -67,15 +84,30 @@ THAI: Final = (_language("".join(map(chr, range(0xE01, 0xE4F)))),)
 
 LATIN: Final = {
     "cp1252": WESTERN,
-    "iso8859-15": WESTERN,
     "cp1250": CENTRAL,
     "cp1254": TURKISH,
+    "iso8859-15": WESTERN,
     "iso8859-2": CENTRAL,
     "cp1257": BALTIC,
-    "mac-roman": WESTERN[:9],
-    "cp850": WESTERN[:9],
+    "mac-roman": WESTERN,
+    "cp850": WESTERN,
     "cp852": CENTRAL,
+    "iso8859-16": CENTRAL,
+    "iso8859-9": TURKISH,
+    "iso8859-13": BALTIC,
+    "iso8859-4": NORDIC,
+    "iso8859-3": SOUTHERN,
+    "iso8859-10": NORDIC,
+    "iso8859-14": CELTIC,
+    "cp1258": VIETNAMESE,
     "cp857": TURKISH,
+    "cp775": BALTIC,
+    "cp437": WESTERN,
+    "cp858": WESTERN,
+    "cp865": WESTERN,
+    "mac-latin2": (*CENTRAL, *BALTIC),
+    "mac-turkish": TURKISH,
+    "mac-iceland": WESTERN,
 }
 """Encodings of Latin letters, the likelier first."""
 
@@ -86,10 +118,16 @@ OTHER_SCRIPTS: Final = {
     "cp866": CYRILLIC,
     "iso8859-5": CYRILLIC,
     "mac-cyrillic": CYRILLIC,
+    "cp855": CYRILLIC,
     "cp1253": GREEK,
     "iso8859-7": GREEK,
+    "cp737": GREEK,
+    "mac-greek": GREEK,
     "cp1255": HEBREW,
+    "iso8859-8": HEBREW,
+    "cp862": HEBREW,
     "cp1256": ARABIC,
+    "iso8859-6": ARABIC,
     "cp874": THAI,
 }
-EAST_ASIAN: Final = ("cp949", "cp932", "euc_jp", "gb18030", "big5")
+EAST_ASIAN: Final = ("cp949", "cp932", "euc_jp", "gb18030", "big5", "big5hkscs", "johab")

@@ -15,12 +15,13 @@ from ingest_service.pipeline.batch import Result
 
 
 class EventStatus(StrEnum):
-    """What can become of an event; all but `suppressed` and `duplicate` take up room."""
+    """What can become of an event; stored, rejected and queued ones take up room."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
     REJECTED = "rejected"
     SUPPRESSED = "suppressed"
+    SKIPPED = "skipped"
     QUEUED = "queued"
 
 
@@ -153,6 +154,8 @@ def _add(found: Outcomes, piece: Result) -> None:
     for row, event_id, verdict in zip(rows, event_ids, piece.verdicts, strict=True):
         statuses[row] = _STATUS[Verdict(verdict)]
         ids[row] = event_id
+    for row in piece.skipped:
+        statuses[row] = EventStatus.SKIPPED
     for row, reasons in reasons_by_position(piece.refused).items():
         statuses[row] = EventStatus.REJECTED
         found.reasons[first + row] = reasons

@@ -255,6 +255,7 @@ class _TenantRun:
         """Count what became of messages per part, and why they are wrong or odd."""
         count, data_type = len(self._parts), self._key.data_type
         self._received += np.bincount(places.parts, minlength=count)
+        self._received -= np.bincount(places.parts[result.skipped.to_numpy()], minlength=count)
         for name, rows in result.rows_by_outcome().items():
             self._tally[name] += np.bincount(places.parts[rows.to_numpy()], minlength=count)
         for code, number in result.refused["code"].value_counts().iter_rows():

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from ingest_service.readers.base import RowFile
 from ingest_service.readers.csv.chunks import CsvOptions, Dialect
-from ingest_service.readers.csv.detection import guess_encoding, suggestion
+from ingest_service.readers.csv.detection import guess_encoding, question
 from ingest_service.readers.csv.encoding import Encoding, NotUtf8Error
 from ingest_service.readers.csv.rows import CsvRows
 from ingest_service.readers.json.reader import JsonRows
 from ingest_service.readers.json.rows import JsonColumns
 from ingest_service.sources.uploads.upload import FileUpload
-from lakehouse.contracts.mapping import FileRefusedError, wanted_columns
+from lakehouse.contracts.mapping import FileRefusedError, refuse_file_settings, wanted_columns
 from lakehouse.contracts.reasons import FileFault
 from lakehouse.contracts.tenant import FileFormat, OnError, SourceMapping
 
@@ -20,6 +20,7 @@ def open_rows(upload: FileUpload, chunk_bytes: int) -> RowFile:
     mapping = upload.mapping
     encoding = upload.encoding or mapping.encoding
     if upload.format is FileFormat.JSON:
+        refuse_file_settings(mapping)
         name = encoding.name if isinstance(encoding, Encoding) else encoding
         columns = JsonColumns.of(upload.data_type, mapping)
         return JsonRows(upload.path, name, columns, chunk_bytes)
@@ -64,10 +65,7 @@ def second_reading(upload: FileUpload, fault: NotUtf8Error) -> FileUpload:
     guess = guess_encoding(upload.path)
     if guess.encoding is not None and not is_said and not fault.is_cut:
         return replace(upload, encoding=guess.encoding)
-    is_damaged = is_said or fault.is_cut or not guess.likely
+    is_damaged = is_said or fault.is_cut or not (guess.likely or fault.is_escaped)
     if upload.on_error is OnError.QUARANTINE and is_damaged and not upload.expects_damage:
         return replace(upload, expects_damage=True)
-    hint = suggestion(guess)
-    if hint is not None:
-        fault.remedy = f"{fault.remedy}; if it is whole, {hint}" if fault.is_cut else hint
-    raise fault
+    raise question(fault, guess.candidates)

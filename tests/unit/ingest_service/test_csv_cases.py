@@ -111,7 +111,7 @@ def test_byte_order_mark_goes_before_the_declared_charset(tmp_path: Path) -> Non
 def test_korean_windows_page_may_be_given_and_is_suggested(tmp_path: Path) -> None:
     body = "item_id,title\no1,여성 신발\no2,똠방각하\n".encode("cp949")
     error = refusal(tmp_path, body, data_type=DataType.ITEMS)
-    assert "it may be cp949" in error.remedy
+    assert "encoding, cp949" in error.remedy
     sink = MemorySink()
     take(tmp_path, body, sink, DataType.ITEMS, encoding="cp949")
     assert stored(sink, DataType.ITEMS, "title") == [("여성 신발",), ("똠방각하",)]
@@ -377,19 +377,19 @@ GA = {
 @pytest.mark.parametrize(
     ("name", "data_type", "code", "hint"),
     [
-        ("czech_cp1250", CATALOGUE, "not_utf8", "it may be cp1250"),
-        ("hungarian_cp1250", CATALOGUE, "not_utf8", "it may be cp1250"),
-        ("german_iso8859_15_euro", CATALOGUE, "not_utf8", "it may be iso8859-15"),
-        ("macroman_german", CATALOGUE, "not_utf8", "it may be mac-roman"),
-        ("turkish_cp1254", CATALOGUE, "not_utf8", "it may be cp1254"),
-        ("korean_cp949", CATALOGUE, "not_utf8", "it may be cp949"),
+        ("czech_cp1250", CATALOGUE, "not_utf8", "encoding, cp1250"),
+        ("hungarian_cp1250", CATALOGUE, "not_utf8", "encoding, cp1250"),
+        ("german_iso8859_15_euro", CATALOGUE, "not_utf8", "encoding, iso8859-15"),
+        ("macroman_german", CATALOGUE, "not_utf8", "encoding, mac-roman"),
+        ("turkish_cp1254", CATALOGUE, "not_utf8", "encoding, cp1254"),
+        ("korean_cp949", CATALOGUE, "not_utf8", "encoding, cp949"),
         ("cut_in_a_character", CATALOGUE, "not_utf8", "send all of it"),
         ("ga_preamble", INTERACTIONS, "missing_columns", "skip_lines: 3"),
         ("headerless_u.data", INTERACTIONS, "missing_columns", "header: none"),
         ("cr_only", INTERACTIONS, "bare_carriage_return", "LF or CRLF"),
         ("backslash_escapes", CATALOGUE, "bad_quote", "escape"),
         ("stray_quote_one_row", CATALOGUE, "bad_quote", "in quotes"),
-        ("../mixed/cp1254_declared", INTERACTIONS, "not_utf8", "it may be cp1254"),
+        ("../mixed/cp1254_declared", INTERACTIONS, "not_utf8", "encoding, cp1254"),
     ],
 )
 def test_case_is_refused_with_what_helps(

@@ -8,12 +8,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest_service.readers.csv.charsets import ENCODINGS
+from ingest_service.readers.csv.charsets import ENCODINGS, canonical_name
 from ingest_service.readers.csv.chunks import CsvOptions
-from ingest_service.readers.csv.detection import guess_encoding
+from ingest_service.readers.csv.detection import (
+    encoding_candidates,
+    guess_encoding,
+    question,
+)
 from ingest_service.readers.csv.encoding import NotUtf8Error
 from ingest_service.readers.csv.reader import CsvFile
 from lakehouse.contracts.mapping import FileRefusedError
+from lakehouse.contracts.reasons import FileFault
 
 WANTED = frozenset({"user_id", "item_id"})
 GERMAN = "user_id,item_id\nMüller,Größe über Ägypten\nJürgen,Straße in Köln\n"
@@ -71,7 +76,7 @@ def test_whatever_the_encoding_and_delimiter_the_text_and_bytes_come_back(
         pytest.param(GERMAN, "cp1252", id="German"),
         pytest.param(GERMAN, "latin-1", id="German, Latin-1"),
         pytest.param(FRENCH, "cp1252", id="French with typographic marks"),
-        pytest.param("user_id,item_id\nZoé,1\n", "latin-1", id="one letter"),
+        pytest.param("user_id,item_id\nZoé,Größe\n", "latin-1", id="three letters"),
     ],
 )
 def test_western_file_is_told_with_a_confidence_below_one(
@@ -97,6 +102,10 @@ def test_western_file_is_told_with_a_confidence_below_one(
         pytest.param("u,i\nżół,1\n", "cp1250", id="one Polish word"),
         pytest.param(RUSSIAN, "cp1251", id="Russian"),
         pytest.param(JAPANESE, "cp932", id="Japanese"),
+        pytest.param("u,i\nZoé,1\n", "cp1252", id="one letter that may be another elsewhere"),
+        pytest.param("u,i\nŽoga,Fülbevaló\n", "iso8859-16", id="Slovene and Hungarian"),
+        pytest.param("u,i\n日本語,1\n", "iso2022_jp", id="ASCII with escapes"),
+        pytest.param("u,i\n中文,1\n", "hz", id="ASCII with tildes and braces"),
     ],
 )
 def test_other_encodings_are_never_guessed_to_be_western(
@@ -175,3 +184,54 @@ def test_delimiter_of_no_use_is_refused(tmp_path: Path, delimiter: str) -> None:
     with pytest.raises(FileRefusedError) as caught:
         read(path, delimiter=delimiter)
     assert caught.value.code == "bad_delimiter"
+
+
+@pytest.mark.parametrize(
+    ("names", "meant"),
+    [
+        ("cp949 uhc ks_c_5601-1987 euc-kr windows-949", "cp949"),
+        ("gb2312 GB_2312-80 gbk windows-936 x-gbk", "gbk"),
+        ("cp874 tis-620 windows-874 ISO-8859-11", "cp874"),
+        ("big5-hkscs hkscs", "big5hkscs"),
+        ("ascii US-ASCII ANSI_X3.4-1968", "ascii"),
+        ("windows-31j Shift_JIS x-sjis cp932 MS_Kanji", "cp932"),
+        ("latin1 ISO-8859-1 iso88591 l1 cp819", "iso8859-1"),
+        ("windows-1252 Windows1252 win-1252 cp-1252 x-cp1252 1252", "cp1252"),
+        ("latin-9 ISO_8859-15", "iso8859-15"),
+        ("macintosh x-mac-roman MacRoman", "mac-roman"),
+        ("x-mac-ce mac-centraleurope", "mac-latin2"),
+        ("ibm850 IBM-850 dos-850 850", "cp850"),
+        ("utf8 UTF-8 utf8mb4 utf_8_sig cp65001", "utf-8"),
+        ("ISO-8859-8-I logical", "iso8859-8"),
+    ],
+)
+def test_an_encoding_is_known_by_all_of_its_names(names: str, meant: str) -> None:
+    assert {canonical_name(name) for name in names.split()} == {meant}
+
+
+def declared(path: Path, text: str, charset: str) -> list[tuple[str, ...]]:
+    path.write_bytes(f"u,i\n{text},1\n".encode(charset))
+    return read(path, declared=charset)[1]
+
+
+def test_a_declared_charset_is_taken_at_its_word(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    for text, charset in (("Dětské", "windows-1250"), ("一", "gb2312"), ("Žoga", "iso-8859-16")):
+        assert declared(path, text, charset) == [(text, "1")]
+    assert "一".encode("gb2312").decode("utf-8") == "һ"
+    path.write_bytes("u,i\nGröße,1\n".encode())
+    with pytest.raises(FileRefusedError, match="the file is UTF-8"):
+        read(path, declared="windows-1250")
+
+
+def test_candidates_are_named_with_a_sample_of_the_text_under_each(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes("u,i\nDětské boty,1\ntričko,2\n".encode("cp1250"))
+    shown = {one.encoding: one.sample for one in encoding_candidates(path)}
+    assert shown["cp1250"] == "Dětské boty"
+    assert shown["cp1252"] == "Dìtské boty"
+    fault = question(NotUtf8Error(FileFault.NOT_UTF8, "m", remedy="r"), encoding_candidates(path))
+    assert "--encoding" in fault.remedy
+    assert "cp1250" in fault.remedy
+    assert "boty" not in f"{fault.message}{fault.remedy}"
+    assert {"encoding": "cp1250", "sample": "Dětské boty"} in fault.details["candidates"]
