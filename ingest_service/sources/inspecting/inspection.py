@@ -16,12 +16,8 @@ from ingest_service.readers.json.rows import JsonColumns, chunk_of
 from ingest_service.sources.inspecting.bounded import Bounded
 from ingest_service.sources.inspecting.columns import ColumnReport, columns_of
 from ingest_service.sources.inspecting.dialect import FoundDialect, find_dialect
-from ingest_service.sources.inspecting.proposal import (
-    Proposal,
-    Proposer,
-    named_by_meaning,
-    report_of,
-)
+from ingest_service.sources.inspecting.proposal import Proposal
+from ingest_service.sources.inspecting.proposer import Proposer, report_of
 from ingest_service.sources.inspecting.start import format_of, names_in_json, text_of_start
 from ingest_service.sources.inspecting.trial import CHUNK_BYTES, Reason, Trial, try_mapping
 from ingest_service.sources.uploads.opening import open_rows, second_reading
@@ -113,8 +109,11 @@ def inspect(order: InspectOrder, now: datetime) -> Inspection:
     data_type = order.data_type or proposer.data_type()
     proposal = proposer.propose(data_type)
     mapping = own | proposal.mapping()
+    reports = [report_of(column, proposal, proposer.times) for column in columns]
     if not has_names:
-        mapping = _with_names(own, proposal, [column.name for column in columns])
+        called = proposal.rename(names)
+        mapping = own | {"names": list(called.values())} | proposal.mapping()
+        reports = [replace(report, name=called[report.name]) for report in reports]
     tried = order.mapping or _mapping(mapping)
     settings = with_time_range(order.settings, proposal)
     upload = replace(upload, data_type=data_type, mapping=tried, settings=settings)
@@ -126,7 +125,7 @@ def inspect(order: InspectOrder, now: datetime) -> Inspection:
         dialect,
         mapping if order.mapping is None else order.mapping.model_dump(exclude_defaults=True),
         proposal,
-        [report_of(column, proposal, proposer.times) for column in columns],
+        reports,
         _trial(order, upload, now, texts),
     )
 
@@ -204,14 +203,6 @@ def _trial(order: InspectOrder, upload: FileUpload, now: datetime, texts: _Texts
         count = texts.frame.height
         reason = Reason(str(error.code), count, message, error.line or 1)
         return Trial(reasons=[reason], received=count, rejected=count, is_whole=texts.is_whole)
-
-
-def _with_names(own: dict[str, Any], proposal: Proposal, names: Sequence[str]) -> dict[str, Any]:
-    """Return the mapping of a file without a header, whose columns are called as what they mean."""
-    called = dict(zip(names, named_by_meaning(proposal, names), strict=True))
-    columns = {name: called[column] for name, column in proposal.columns.items()}
-    mapping = replace(proposal, columns=columns).mapping()
-    return own | {"names": list(called.values())} | mapping
 
 
 def _mapping(keys: dict[str, Any]) -> SourceMapping:
