@@ -103,10 +103,7 @@ def _delimiter(lines: Sequence[str], escape: str | None) -> str:
 
 
 def _first_of_table(counts: Sequence[int], width: int) -> int:
-    """Return where the first line of the table's width is that such a line follows."""
-    for at, count in enumerate(counts):
-        if count == width and (at + 1 == len(counts) or counts[at + 1] == width):
-            return at
+    """Return which is the first line of the table's width: titles before it have fewer fields."""
     return next((at for at, count in enumerate(counts) if count == width), 0)
 
 

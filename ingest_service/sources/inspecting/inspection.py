@@ -11,7 +11,13 @@ from pydantic import ValidationError
 
 from ingest_service.pipeline.report import FileReading
 from ingest_service.readers.csv.detection import guess_encoding
-from ingest_service.readers.csv.encoding import Encoding, NotUtf8Error, non_ascii_lines
+from ingest_service.readers.csv.encoding import (
+    UTF8,
+    Encoding,
+    NotUtf8Error,
+    TextSource,
+    non_ascii_lines,
+)
 from ingest_service.readers.json.rows import JsonColumns, chunk_of
 from ingest_service.sources.inspecting.bounded import Bounded
 from ingest_service.sources.inspecting.columns import ColumnReport, columns_of
@@ -219,15 +225,13 @@ def _mapping(keys: dict[str, Any]) -> SourceMapping:
 
 def _guessed(order: InspectOrder) -> Encoding | None:
     """Return the encoding a file that is not UTF-8 is read in, as the reader decides it."""
-    if order.declared_charset is not None or next(non_ascii_lines(order.path, 1), None) is None:
-        return None
-    return guess_encoding(order.path).encoding
+    return None if _says_its_encoding(order) else guess_encoding(order.path).encoding
 
 
 def _candidates(order: InspectOrder, file_format: FileFormat) -> list[tuple[str, str]]:
     """Return likely encodings, each with a line read by it, where no encoding is sure."""
-    is_said = order.encoding or order.declared_charset or (order.mapping and order.mapping.encoding)
-    if is_said or file_format is not FileFormat.CSV or _is_utf8(order.path, order.looked_at):
+    is_given = order.encoding or (order.mapping and order.mapping.encoding)
+    if is_given or file_format is not FileFormat.CSV or _says_its_encoding(order):
         return []
     guess = guess_encoding(order.path)
     if guess.encoding is not None:
@@ -236,11 +240,17 @@ def _candidates(order: InspectOrder, file_format: FileFormat) -> list[tuple[str,
     return [(name, line.decode(name, "replace")[:_SAMPLE_CHARACTERS]) for name in guess.likely]
 
 
-def _is_utf8(path: Path, limit: int) -> bool:
-    with path.open("rb") as file:
-        data = file.read(limit)
+def _says_its_encoding(order: InspectOrder) -> bool:
+    """Whether a charset was declared, a mark or NULs show it, or what is looked at is UTF-8."""
+    source = TextSource(order.path, None, order.declared_charset)
     try:
-        data.decode("utf-8")
+        if source.encoding.how != "detected" or source.encoding.name != UTF8:
+            return True
+        data = source.read(order.looked_at)
+    finally:
+        source.close()
+    try:
+        data.decode()
     except UnicodeDecodeError as error:
-        return error.reason == "unexpected end of data" or error.start >= len(data) - 3
+        return error.reason == "unexpected end of data" and error.end == len(data)
     return True

@@ -28,6 +28,8 @@ from lakehouse.contracts.kinds import DataType
 _OF_THE_ITEM: Final = 1.5
 """A name beginning as that of the item's column is nearer: of `Lineitem sku`, `Lineitem name`."""
 _LEAST_FILLED: Final = 0.8
+"""Of a column of types: a state that only some rows have is none."""
+_LEAST_KNOWN: Final = 0.2
 _ORDER: Final = (
     *("user_id", "item_id", "interaction_type", "timestamp", "event_name", "anonymous_id"),
     *("title", "category", "price", "available_from", "is_active", "updated_at", "attributes"),
@@ -150,8 +152,6 @@ class Proposer:
 
     def _fits(self, column: Column, field: ContractField) -> bool:
         kind = field.kind
-        if field.required and column.filled < _LEAST_FILLED * column.rows:
-            return False
         if kind is FieldKind.TIMESTAMP:
             return column.name in self.times
         if kind in (FieldKind.NUMBER, FieldKind.DECIMAL):
@@ -162,7 +162,9 @@ class Proposer:
             return column.type == "json"
         if kind is FieldKind.INTERACTION_TYPE:
             is_few = 0 < len(column.words) <= MOST_TYPES
-            return is_few and column.name not in self.times and known_share(column.words) > 0.2
+            is_filled = column.filled >= _LEAST_FILLED * column.rows
+            is_known = known_share(column.words) >= _LEAST_KNOWN
+            return is_few and is_filled and is_known and column.name not in self.times
         if field.name in ("user_id", "item_id", "session_id", "event_id"):
             is_time = column.name in self.times and column.type != "integer"
             return not is_time and column.longest <= MOST_ID and column.type != "json"
@@ -248,9 +250,14 @@ class Proposer:
     def _ask_for_missing(self, found: Proposal, fields: dict[str, ContractField]) -> None:
         for name, field in fields.items():
             if field.required and name not in found.columns and name not in found.constants:
+                named = self._named(name)
+                why = "None was found"
+                if named is not None:
+                    sample = named.samples[0]
+                    why = f"{named.name!r} is called so, but {sample!r} is not read as one"
                 found.questions.append(
-                    f"Which column is the {plain(name)}? None was found: add it to `columns`, or "
-                    "to `constants` if it is the same for all rows."
+                    f"Which column is the {plain(name)}? {why}: add it to `columns`, or to "
+                    "`constants` if it is the same for all rows."
                 )
 
     def _tell_odd(self, found: Proposal) -> None:
