@@ -168,6 +168,11 @@ def _refusal(answer: httpx.Response) -> EtaError:
 def refused(status: int, problem: dict[str, Any]) -> EtaError:
     """Return the error for a problem that the service answered with."""
     detail = problem.get("detail") or problem.get("title") or "no reason was given"
+    faults = problem.get("faults")
+    if faults:
+        shown = "; ".join(f"{fault['where']}: {fault['reason']}" for fault in faults)
+        detail = f"{detail}: {shown}"
+        problem = {"remedy": "correct these; `eta upload --help` says what each may be"}
     return EtaError(
         f"the service refused the file ({status}): {detail}",
         remedy=problem.get("remedy") or "correct the request and send the file again",
