@@ -16,11 +16,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from ingest_service.api.auth import may_correct, may_read_rejects, may_see
-from ingest_service.api.body import PART, announced_length, received
+from ingest_service.api.body import announced_length, received
 from ingest_service.api.event_schemas import problem_response, waiting_response
 from ingest_service.api.events import settings_of
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
+from ingest_service.api.uploads import file_body
 from ingest_service.readers.quarantined import EditedRows, read_edited
 from ingest_service.rejects import Rejects
 from ingest_service.sources.replay import ReplayedBatch
@@ -56,27 +57,7 @@ _CSV: Final[dict[int | str, dict[str, Any]]] = {
     },
     400: problem_response("The batch's rows have different columns."),
 }
-_FORM: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [PART],
-                    "properties": {
-                        PART: {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "A download of `rows.csv` with corrected values; lines "
-                            "may be left out.",
-                        }
-                    },
-                }
-            }
-        },
-    }
-}
+_DESCRIBED: Final = "A download of `rows.csv` with corrected values; lines may be left out."
 
 BatchId = Annotated[
     str, Query(pattern=r"^[A-Za-z0-9._:-]{1,300}$", description="The batch the rows came in.")
@@ -194,7 +175,7 @@ def router(turns: Semaphore) -> APIRouter:
             )
         return _replayed(found, None)
 
-    @routes.post("/corrections", openapi_extra=_FORM, responses=_CORRECTIONS)
+    @routes.post("/corrections", openapi_extra=file_body(_DESCRIBED), responses=_CORRECTIONS)
     async def correct_rejects(
         request: Request, key: Corrector, services: Parts, mapping: MappingName = None
     ) -> Replayed:

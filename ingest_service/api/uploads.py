@@ -60,16 +60,18 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def file_body(description: str) -> dict[str, Any]:
-    """Return how OpenAPI shows a request that carries a file."""
-    part = {"type": "string", "format": "binary", "description": description}
-    mapping = {
-        "type": "string",
-        "maxLength": MOST_MAPPING,
-        "contentMediaType": "application/json",
-        "description": "A source mapping as settings have it, for this file alone.",
+def file_body(description: str, *, takes_mapping: bool = False) -> dict[str, Any]:
+    """Return how OpenAPI shows a request that carries a file, and perhaps a mapping beside it."""
+    parts: dict[str, Any] = {
+        PART: {"type": "string", "format": "binary", "description": description}
     }
-    parts = {PART: part, MAPPING_PART: mapping}
+    if takes_mapping:
+        parts[MAPPING_PART] = {
+            "type": "string",
+            "maxLength": MOST_MAPPING,
+            "contentMediaType": "application/json",
+            "description": "A source mapping as settings have it, for this file alone.",
+        }
     form = {"type": "object", "required": [PART], "properties": parts}
     content = {"multipart/form-data": {"schema": form}}
     return {"requestBody": {"required": True, "content": content}}
@@ -142,7 +144,9 @@ def router(intake: Intake) -> APIRouter:
 
     @routes.post(
         "/upload-csv",
-        openapi_extra=file_body("CSV (RFC 4180) with a header; may be gzip or zstd."),
+        openapi_extra=file_body(
+            "CSV (RFC 4180) with a header; may be gzip or zstd.", takes_mapping=True
+        ),
         responses=_RESPONSES,
     )
     async def upload_csv(
@@ -162,7 +166,7 @@ def router(intake: Intake) -> APIRouter:
     @routes.post(
         "/upload-json",
         openapi_extra=file_body(
-            "An array of objects, or one object per line; may be gzip or zstd."
+            "An array of objects, or one object per line; may be gzip or zstd.", takes_mapping=True
         ),
         responses=_RESPONSES,
     )

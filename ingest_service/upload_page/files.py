@@ -20,6 +20,7 @@ _SCRIPTS: Final = (
     "result.js",
     "rejects.js",
     "batches.js",
+    "reading.js",
     "upload.js",
 )
 

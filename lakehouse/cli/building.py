@@ -37,6 +37,8 @@ def build_with_progress(
             if not event.is_finished:
                 kind = "Test" if event.kind in _TESTS else event.kind.capitalize()
                 progress.update(task, description=f"{kind} {event.name[:40]}")
+                if not progress.console.is_terminal and event.kind not in _TESTS:
+                    progress.console.print(f"  {event.name} …", highlight=False)
                 return
             progress.advance(task)
             if event.kind not in _TESTS:

@@ -2,12 +2,13 @@
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
+from lakehouse.contracts.kinds import DataType
 from lakehouse.storage.lake import Lake
 
 
 def demo() -> None:
     """Generate two tenants' data and take it through the service and the models."""
-    from lakehouse.cli.end_to_end import TenantFiles, run_end_to_end
+    from lakehouse.cli.end_to_end import FileToSend, TenantFiles, run_end_to_end
     from lakehouse.demo.generate import generate
     from lakehouse.demo.tenants import DEMO_TENANTS
 
@@ -20,8 +21,10 @@ def demo() -> None:
         tenants.append(
             TenantFiles(
                 tenant.tenant_id,
-                files.interactions,
-                files.items,
+                (
+                    FileToSend(DataType.ITEMS, files.items),
+                    FileToSend(DataType.INTERACTIONS, files.interactions),
+                ),
                 name=tenant.name,
                 settings=tenant.settings,
             )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 
@@ -21,15 +21,22 @@ from lakehouse.settings import LakeSettings
 
 
 @dataclass(frozen=True, slots=True)
+class FileToSend:
+    """A file, what its rows are and how it is read."""
+
+    data_type: DataType
+    path: Path
+    options: UploadOptions = field(default_factory=UploadOptions)
+
+
+@dataclass(frozen=True, slots=True)
 class TenantFiles:
-    """A tenant and the files to upload for it; `settings` replace those it has."""
+    """A tenant and the files to upload for it, in order; `settings` replace those it has."""
 
     tenant_id: str
-    interactions: Path
-    items: Path | None = None
+    files: tuple[FileToSend, ...]
     name: str | None = None
     settings: TenantSettings | None = None
-    mapping: str | None = None
 
 
 def run_end_to_end(
@@ -40,9 +47,9 @@ def run_end_to_end(
 ) -> None:
     """Upload each tenant's files through the real service, build, publish, show the result.
 
-    The catalogue goes first. `finish` is called after the table of results. Ends with exit code 1
-    when a file has wrong rows (nothing of that file is stored and nothing is built), or when a
-    tenant's data did not pass the checks.
+    `finish` is called after the table of results. Ends with exit code 1 when a file has wrong rows
+    (nothing of that file is stored and nothing is built), or when a tenant's data did not pass the
+    checks. A tenant that was added for files of which nothing was stored is taken out again.
     """
     warming = Thread(target=_warm_up, args=(settings,), daemon=True)
     warming.start()  # a JVM needs seconds, and the uploads hardly need this process
@@ -51,8 +58,7 @@ def run_end_to_end(
     try:
         with running_service(log) as url:
             for tenant in tenants:
-                _add_tenant(database, tenant)
-                with _temporary_key(database, tenant.tenant_id) as key:
+                with _added(database, tenant), _temporary_key(database, tenant.tenant_id) as key:
                     _upload(url, key, tenant)
     finally:
         database.close()
@@ -74,11 +80,20 @@ def _warm_up(settings: LakeSettings) -> None:
         open_local_session(settings)
 
 
-def _add_tenant(database: ControlDatabase, tenant: TenantFiles) -> None:
-    if not database.tenants.exists(tenant.tenant_id):
+@contextmanager
+def _added(database: ControlDatabase, tenant: TenantFiles) -> Iterator[None]:
+    """Add a tenant, or change its settings; a new one goes again when nothing of it was stored."""
+    is_new = not database.tenants.exists(tenant.tenant_id)
+    if is_new:
         database.tenants.add(tenant.tenant_id, name=tenant.name, settings=tenant.settings)
     elif tenant.settings is not None:
         database.set_tenant_settings(tenant.tenant_id, tenant.settings)
+    try:
+        yield
+    except BaseException:
+        if is_new and database.tenants.remove_unused(tenant.tenant_id):
+            note(f"The tenant {tenant.tenant_id} was not added.")
+        raise
 
 
 @contextmanager
@@ -91,13 +106,10 @@ def _temporary_key(database: ControlDatabase, tenant_id: str) -> Iterator[str]:
 
 
 def _upload(url: str, key: str, tenant: TenantFiles) -> None:
-    files = [(DataType.INTERACTIONS, tenant.interactions, tenant.mapping)]
-    if tenant.items is not None:
-        files.insert(0, (DataType.ITEMS, tenant.items, None))
     client = UploadClient(url, key, tenant.tenant_id)
-    for data_type, file, mapping in files:
-        report = client.send(file, data_type, UploadOptions(mapping))
-        note(f"{tenant.tenant_id}, {data_type}")
-        show_report(file.name, report)
+    for file in tenant.files:
+        report = client.send(file.path, file.data_type, file.options)
+        note(f"{tenant.tenant_id}, {file.data_type}")
+        show_report(file.path.name, report)
         if report["status"] != "success":
             raise typer.Exit(1)

@@ -18,6 +18,7 @@ from lakehouse.cli import (
     evaluation,
     export,
     gate,
+    inspect,
     keys,
     ledger,
     plan,
@@ -57,6 +58,7 @@ app = typer.Typer(
 
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
+app.command("inspect")(inspect.inspect)
 app.command("serve")(serve.serve)
 app.command("upload")(upload.upload)
 app.command("upload-job")(upload.upload_job)

@@ -117,7 +117,8 @@ def show_report(file: str, report: dict[str, Any]) -> None:
         done = "would be stored" if report["dry_run"] else "stored"
         note(
             f"{file}: {report['rows_received']:,} rows, {report['rows_accepted']:,} {done}, "
-            f"{report['duplicates']:,} known already, {report['quarantined']:,} in quarantine"
+            f"{report['duplicates']:,} repeats of rows in the file or stored before, "
+            f"{report['quarantined']:,} in quarantine"
         )
     else:
         note(

@@ -173,6 +173,11 @@ def refused(status: int, problem: dict[str, Any]) -> EtaError:
         for one in problem.get("candidates", [])
         if one.get("sample")
     )
+    faults = problem.get("faults")
+    if faults:
+        shown = "; ".join(f"{fault['where']}: {fault['reason']}" for fault in faults)
+        detail = f"{detail}: {shown}"
+        problem = {"remedy": "correct these; `eta upload --help` says what each may be"}
     return EtaError(
         f"the service refused the file ({status}): {detail}{readings}",
         remedy=problem.get("remedy") or "correct the request and send the file again",

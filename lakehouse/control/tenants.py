@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from lakehouse.contracts.tenant import (
@@ -21,6 +21,12 @@ from lakehouse.control import schema
 from lakehouse.control.audit import SYSTEM, AuditLog
 from lakehouse.control.connection import Connections
 from lakehouse.errors import EtaError
+
+_OF_A_TENANT: Final = (
+    *(schema.idempotency_keys, schema.jobs, schema.api_keys, schema.daily_usage),
+    *(schema.suppression_lists, schema.tenant_settings, schema.tenants),
+)
+"""What belongs to a tenant, each before what it refers to."""
 
 
 class TenantNotFound(EtaError):
@@ -103,6 +109,31 @@ class Tenants:
             self._insert_settings(connection, tenant_id, 1, settings or TenantSettings())
             self._audit.write(connection, by, "tenant.add", tenant_id, tenant_id)
         return tenant
+
+    def remove_unused(self, tenant_id: str, *, by: str = SYSTEM) -> bool:
+        """Take out a tenant of which nothing was ever stored; return whether that was so.
+
+        Its settings, keys and the jobs of what was refused go as well. One that has a job that
+        succeeded or goes on, a webhook source or an erasure stays.
+        """
+        check_tenant_id(tenant_id)
+        with self._connections.write() as connection:
+            jobs = schema.jobs
+            used = [
+                select(jobs.c.job_id).where(
+                    jobs.c.tenant_id == tenant_id, jobs.c.state.not_in(("refused", "failed"))
+                ),
+                *(
+                    select(table.c.tenant_id).where(table.c.tenant_id == tenant_id)
+                    for table in (schema.webhook_sources, schema.erasures, schema.suppressions)
+                ),
+            ]
+            if any(connection.execute(query.limit(1)).first() is not None for query in used):
+                return False
+            for table in _OF_A_TENANT:
+                connection.execute(delete(table).where(table.c.tenant_id == tenant_id))
+            self._audit.write(connection, by, "tenant.remove", tenant_id, tenant_id)
+        return True
 
     def list(self) -> tuple[Tenant, ...]:
         """Return every tenant, by id."""

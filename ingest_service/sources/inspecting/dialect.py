@@ -103,10 +103,7 @@ def _delimiter(lines: Sequence[str], escape: str | None) -> str:
 
 
 def _first_of_table(counts: Sequence[int], width: int) -> int:
-    """Return where the first line of the table's width is that such a line follows."""
-    for at, count in enumerate(counts):
-        if count == width and (at + 1 == len(counts) or counts[at + 1] == width):
-            return at
+    """Return which is the first line of the table's width: titles before it have fewer fields."""
     return next((at for at, count in enumerate(counts) if count == width), 0)
 
 
@@ -137,19 +134,27 @@ def _field_names() -> set[str]:
 
 
 def _comment(lines: Sequence[str]) -> str | None:
-    """Return what two lines at least, or the first, a sentence, begin with, and most do not."""
+    """Return what lines begin with that are no records: they have not as many fields as the others.
+
+    An id may begin with a sign as well (`#1004`).
+    """
     for sign in _COMMENTS:
-        marked = sum(line.startswith(sign) for line in lines)
-        filled = sum(bool(line.strip()) for line in lines)
-        if marked > 1 and marked < filled:
-            return sign
-        if (
-            marked
-            and lines[0].startswith(sign)
-            and max(len(_fields(lines[0], one, None)) for one in CANDIDATES) == 1
-        ):
+        marked = [line for line in lines if line.startswith(sign)]
+        others = [line for line in lines if line.strip() and not line.startswith(sign)]
+        if marked and others and not _are_alike(marked, others):
             return sign
     return None
+
+
+def _are_alike(marked: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether by any delimiter half of the marked lines have as many fields as the others."""
+    for delimiter in CANDIDATES:
+        widths = Counter(len(_fields(line, delimiter, None)) for line in others)
+        width = widths.most_common(1)[0][0]
+        same = sum(len(_fields(line, delimiter, None)) == width for line in marked)
+        if width > 1 and 2 * same >= len(marked):
+            return True
+    return False
 
 
 def _escape(lines: Sequence[str]) -> str | None:

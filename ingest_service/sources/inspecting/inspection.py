@@ -11,17 +11,19 @@ from pydantic import ValidationError
 
 from ingest_service.pipeline.report import FileReading
 from ingest_service.readers.csv.detection import guess_encoding
-from ingest_service.readers.csv.encoding import Encoding, NotUtf8Error, non_ascii_lines
+from ingest_service.readers.csv.encoding import (
+    UTF8,
+    Encoding,
+    NotUtf8Error,
+    TextSource,
+    non_ascii_lines,
+)
 from ingest_service.readers.json.rows import JsonColumns, chunk_of
 from ingest_service.sources.inspecting.bounded import Bounded
 from ingest_service.sources.inspecting.columns import ColumnReport, columns_of
 from ingest_service.sources.inspecting.dialect import FoundDialect, find_dialect
-from ingest_service.sources.inspecting.proposal import (
-    Proposal,
-    Proposer,
-    named_by_meaning,
-    report_of,
-)
+from ingest_service.sources.inspecting.proposal import Proposal
+from ingest_service.sources.inspecting.proposer import Proposer, report_of
 from ingest_service.sources.inspecting.start import format_of, names_in_json, text_of_start
 from ingest_service.sources.inspecting.trial import CHUNK_BYTES, Reason, Trial, try_mapping
 from ingest_service.sources.uploads.opening import open_rows, second_reading
@@ -113,8 +115,11 @@ def inspect(order: InspectOrder, now: datetime) -> Inspection:
     data_type = order.data_type or proposer.data_type()
     proposal = proposer.propose(data_type)
     mapping = own | proposal.mapping()
+    reports = [report_of(column, proposal, proposer.times) for column in columns]
     if not has_names:
-        mapping = _with_names(own, proposal, [column.name for column in columns])
+        called = proposal.rename(names)
+        mapping = own | {"names": list(called.values())} | proposal.mapping()
+        reports = [replace(report, name=called[report.name]) for report in reports]
     tried = (order.mapping or _mapping(mapping)).of(data_type)
     settings = with_time_range(order.settings, proposal)
     upload = replace(upload, data_type=data_type, mapping=tried, settings=settings)
@@ -126,7 +131,7 @@ def inspect(order: InspectOrder, now: datetime) -> Inspection:
         dialect,
         mapping if order.mapping is None else order.mapping.model_dump(exclude_defaults=True),
         proposal,
-        [report_of(column, proposal, proposer.times) for column in columns],
+        reports,
         _trial(order, upload, now, texts),
     )
 
@@ -206,14 +211,6 @@ def _trial(order: InspectOrder, upload: FileUpload, now: datetime, texts: _Texts
         return Trial(reasons=[reason], received=count, rejected=count, is_whole=texts.is_whole)
 
 
-def _with_names(own: dict[str, Any], proposal: Proposal, names: Sequence[str]) -> dict[str, Any]:
-    """Return the mapping of a file without a header, whose columns are called as what they mean."""
-    called = dict(zip(names, named_by_meaning(proposal, names), strict=True))
-    columns = {name: called[column] for name, column in proposal.columns.items()}
-    mapping = replace(proposal, columns=columns).mapping()
-    return own | {"names": list(called.values())} | mapping
-
-
 def _mapping(keys: dict[str, Any]) -> SourceMapping:
     try:
         return SourceMapping.model_validate(keys)
@@ -228,15 +225,13 @@ def _mapping(keys: dict[str, Any]) -> SourceMapping:
 
 def _guessed(order: InspectOrder) -> Encoding | None:
     """Return the encoding a file that is not UTF-8 is read in, as the reader decides it."""
-    if order.declared_charset is not None or next(non_ascii_lines(order.path, 1), None) is None:
-        return None
-    return guess_encoding(order.path).encoding
+    return None if _says_its_encoding(order) else guess_encoding(order.path).encoding
 
 
 def _candidates(order: InspectOrder, file_format: FileFormat) -> list[tuple[str, str]]:
     """Return likely encodings, each with a line read by it, where no encoding is sure."""
-    is_said = order.encoding or order.declared_charset or (order.mapping and order.mapping.encoding)
-    if is_said or file_format is not FileFormat.CSV or _is_utf8(order.path, order.looked_at):
+    is_given = order.encoding or (order.mapping and order.mapping.encoding)
+    if is_given or file_format is not FileFormat.CSV or _says_its_encoding(order):
         return []
     guess = guess_encoding(order.path)
     if guess.encoding is not None:
@@ -245,11 +240,17 @@ def _candidates(order: InspectOrder, file_format: FileFormat) -> list[tuple[str,
     return [(name, line.decode(name, "replace")[:_SAMPLE_CHARACTERS]) for name in guess.likely]
 
 
-def _is_utf8(path: Path, limit: int) -> bool:
-    with path.open("rb") as file:
-        data = file.read(limit)
+def _says_its_encoding(order: InspectOrder) -> bool:
+    """Whether a charset was declared, a mark or NULs show it, or what is looked at is UTF-8."""
+    source = TextSource(order.path, None, order.declared_charset)
     try:
-        data.decode("utf-8")
+        if source.encoding.how != "detected" or source.encoding.name != UTF8:
+            return True
+        data = source.read(order.looked_at)
+    finally:
+        source.close()
+    try:
+        data.decode()
     except UnicodeDecodeError as error:
-        return error.reason == "unexpected end of data" or error.start >= len(data) - 3
+        return error.reason == "unexpected end of data" and error.end == len(data)
     return True

@@ -111,7 +111,7 @@ def distance(name: str, field: str) -> float | None:
     for skipped, rest in _endings(words):
         for known, penalty in ((_SURE_WORDS, 0.1), (_UNSURE_WORDS, _NOT_SURE)):
             place = known.get(field, {}).get(rest)
-            if place is not None:
+            if place is not None and (known is _SURE_WORDS or not skipped):
                 return penalty + place + skipped * _PER_WORD
     return None
 

@@ -85,9 +85,12 @@ def guess_times(values: Sequence[str], now: datetime) -> TimeGuess | None:
     return _guess(formats, micros, has_zone=has_zone, example=values[0])
 
 
-def is_nanoseconds(values: Sequence[str]) -> bool:
-    """Whether values are numbers of 19 digits, which no unit of the contract reads."""
-    return bool(values) and all(len(v) == 19 and v.isdecimal() for v in values[:LOOKED_AT])
+def is_nanoseconds(values: Sequence[str], now: datetime) -> bool:
+    """Whether values are times in a unit that the contract does not read: numbers of 19 digits."""
+    low, high = (microseconds(moment) * 1_000 for moment in (_EARLIEST, now))
+    return bool(values) and all(
+        len(v) == 19 and v.isdecimal() and low < int(v) < high for v in values[:LOOKED_AT]
+    )
 
 
 def _numbers(values: Sequence[str], now: datetime) -> TimeGuess | None:

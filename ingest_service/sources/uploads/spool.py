@@ -136,12 +136,8 @@ class SpoolFile:
 
     def end_at_line(self) -> None:
         """Cut off what follows the last line end, of a file that was cut anywhere."""
-        size = self.path.stat().st_size
-        with self.path.open("rb") as file:
-            file.seek(max(0, size - CHECK_BYTES))
-            end = file.read().rfind(b"\n") + 1
-        if end:
-            os.ftruncate(self._descriptor, max(0, size - CHECK_BYTES) + end)
+        if end := line_end_before(self.path):
+            os.ftruncate(self._descriptor, end)
 
     def write(self, data: bytes) -> None:
         """Append all of `data`; raises `OSError` when the disk is full, and `SpoolQuotaError`."""
@@ -152,6 +148,15 @@ class SpoolFile:
         view = memoryview(data)
         while view:
             view = view[os.write(self._descriptor, view) :]
+
+
+def line_end_before(path: Path) -> int:
+    """Return where the last line of a file ends, as a size; 0 when its last 16 MiB have none."""
+    start = max(0, path.stat().st_size - CHECK_BYTES)
+    with path.open("rb") as file:
+        file.seek(start)
+        end = file.read().rfind(b"\n") + 1
+    return start + end if end else 0
 
 
 def _drop_abandoned(path: Path, is_needed: Callable[[str], bool]) -> bool:

@@ -27,7 +27,7 @@ async function batchesView(session, view) {
     .filter((job) => job.state !== "succeeded" || (job.result || {}).dry_run);
   return [
     page.batches.length ? [shell, older] : el("p", {}, "Nothing was stored yet."),
-    others.length ? more(`${count(others.length)} uploads that stored nothing, or are under way`,
+    others.length ? more(`Uploads that stored nothing, or are under way: ${count(others.length)}`,
       () => table("Uploads that stored nothing, or are under way", ["sent (UTC)", "status", { title: "what", class: "words" }],
         others.map((job) => [{ class: "time", value: time(job.created_at) }, ...jobStatus(job)])), hasOpen(others)) : null,
   ];

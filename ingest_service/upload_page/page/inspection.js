@@ -10,7 +10,6 @@ function inspectionView(found, view) {
     el("p", { class: "hero" }, ...verdict(counts)),
     el("p", { class: "quiet" }, lookedAt(found, view)),
     el("dl", { class: "facts" }, facts(found).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
-    found.format && found.format.note && el("p", { class: "quiet" }, found.format.note),
     questionsView(found, view),
     candidatesView(found, view),
     reasonsTable("Why rows would be rejected", found.reasons),
@@ -30,8 +29,10 @@ function verdict(counts) {
 
 function lookedAt(found, view) {
   const isWhole = found.is_whole_file && view.isAll;
-  return (isWhole ? "All of the file was looked at. " : "Only the start of the file was looked at; a dry run reads all of it. ") +
-    "Nothing was stored. Rows that are stored already are not told apart here.";
+  const note = (found.format || {}).note;
+  return [note ? `${note[0].toUpperCase()}${note.slice(1)}. ` : "",
+    isWhole ? "" : "There is more of the file: a dry run reads all of it. ",
+    "Nothing was stored. Rows that are stored already are not told apart here."];
 }
 
 function facts(found) {

@@ -9,12 +9,14 @@ function picker(label, options, chosen, onpick, describedBy) {
   return select;
 }
 
-function typed(label, value, onchange, attributes) {
+// Told at every key, and the form is not drawn anew: a click on a button right after typing counts.
+function typed(label, value, oninput, attributes) {
   return el("input", { type: "text", "aria-label": label, autocomplete: "off", spellcheck: "false",
-    value, onchange: (event) => onchange(event.target.value), ...attributes });
+    value, oninput: (event) => oninput(event.target.value), ...attributes });
 }
 
-// `view`: mapping, dataType, columns (as inspected), candidates, change(edit, focus).
+// `view`: mapping, dataType, columns (as inspected), change(edit) draws the form anew, note(edit) does
+// not, replace(mapping), isFileOpen, keepOpen(isOpen).
 function mappingForm(view) {
   const fields = FIELDS[view.dataType] || [];
   const names = view.columns.map((column) => column.name);
@@ -46,7 +48,7 @@ function fieldRow(view, field, names) {
     el("span", {}, code(field.name), field.required ? " (needed)" : ""),
     el("div", { class: "stack" }, select,
       source.kind === "constant" && typed(`${field.name}: the fixed value`, source.value,
-        (value) => view.change((mapping) => setSource(mapping, field.name, { kind: "constant", value })),
+        (value) => view.note((mapping) => setSource(mapping, field.name, { kind: "constant", value })),
         { id: `constant-${field.name}` })),
     source.kind === "none" ? null : el("div", { class: "stack" }, fieldDetail(view, field, source)),
   ];
@@ -69,15 +71,16 @@ function timeForm(view, field) {
   const time = timeOf(view.mapping, field.name);
   const unit = unitOf(time);
   const change = (edit) => view.change((mapping) => setTime(mapping, field.name, edit));
+  const note = (edit) => view.note((mapping) => setTime(mapping, field.name, edit));
   const units = picker(`${field.name}: how it is written`, Object.entries(UNITS), unit, (value) =>
     change(value === "format" ? { format: time.format || "%Y-%m-%d %H:%M:%S" } : { unit: value, format: null }));
   units.id = `unit-${field.name}`;
   const zoned = unit === "iso" || unit === "format";
   return [units,
     unit === "format" && typed(`${field.name}: format, as strptime has it`, time.format,
-      (value) => change({ format: value }), { id: `format-${field.name}` }),
+      (value) => note({ format: value }), { id: `format-${field.name}` }),
     zoned && typed(`${field.name}: time zone of times without one`, time.time_zone || "",
-      (value) => change({ time_zone: value.trim() }),
+      (value) => note({ time_zone: value.trim() }),
       { id: `zone-${field.name}`, list: "zones", placeholder: "UTC, or Europe/Berlin" })];
 }
 
@@ -87,19 +90,22 @@ function wordsForm(view, field, source) {
   const seen = column ? (column.samples || []).map(String) : [];
   const words = [...new Set([...Object.keys(known), ...seen])].slice(0, 100);
   const meanings = [["", "as it stands"], ...INTERACTION_TYPES.map((word) => [word, word])];
-  return words.map((word, place) => {
+  const other = typed(`${field.name}: another word of the file`, "", () => {}, { id: `more-${field.name}`,
+    placeholder: "another word", onchange: (event) => event.target.value && view.change((mapping) =>
+      setWord(mapping, field.name, event.target.value, INTERACTION_TYPES[0])) });
+  return [words.map((word, place) => {
     const meant = known[word] || "";
     const options = meant && !INTERACTION_TYPES.includes(meant) ? [...meanings, [meant, meant]] : meanings;
     const select = picker(`what “${word}” means`, options, meant,
       (value) => view.change((mapping) => setWord(mapping, field.name, word, value)));
     select.id = `word-${field.name}-${place}`;
     return el("span", { class: "row" }, el("code", {}, word || "(empty)"), " → ", select);
-  });
+  }), other];
 }
 
 function fileForm(view) {
   const { mapping } = view;
-  const plain = (name, value) => view.change((edited) => setPlain(edited, name, value));
+  const plain = (name, value) => view.note((edited) => setPlain(edited, name, value));
   const field = (label, id, control) => {
     control.id = id;
     control.removeAttribute("aria-label");
@@ -135,9 +141,8 @@ function fileForm(view) {
 
 function handForm(view) {
   const area = el("textarea", { rows: "12", id: "by-hand", spellcheck: "false", "aria-describedby": "by-hand-fault" });
-  area.value = JSON.stringify(view.mapping, null, 2);
   const fault = el("p", { id: "by-hand-fault", role: "alert" });
-  return more("All of the mapping, as JSON", () => [
+  const content = () => [
     el("p", {}, el("label", { for: "by-hand" }, "The mapping, as settings have it: every setting can be given here.")),
     area, fault,
     el("p", {}, el("button", { type: "button", onclick: () => {
@@ -152,5 +157,9 @@ function handForm(view) {
       }
       view.replace(given);
     } }, "Take this")),
-  ]);
+  ];
+  return more("All of the mapping, as JSON", () => {
+    area.value = JSON.stringify(view.mapping, null, 2);
+    return content();
+  });
 }

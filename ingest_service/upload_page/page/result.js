@@ -49,6 +49,7 @@ function issuesView(session, job, body) {
   const kind = body.error_count ? "errors" : "warnings";
   const box = el("div", {});
   const draw = (issues) => box.replaceChildren(
+    el("h3", {}, `First ${kind}, by line`),
     table(`First ${kind}`, [numeric("line"), "column", "reason", { title: "what", class: "words" }],
       issues.slice(0, SHOWN_ISSUES).map((one) => [{ class: "number", value: count(one.line) }, one.column,
         code(one.code), { class: "words", value: one.reason }])),

@@ -4,7 +4,7 @@
 let session = null;
 let file = null, found = null, isAll = true, mapping = {}, isChanged = false, fileName = "";
 let savedName = "";  // of the mapping in the settings that is used as it stands
-let looking = null, sending = null, isFileOpen = false, asked = 0;
+let looking = null, sending = null, isFileOpen = false, onError = "reject", asked = 0;
 
 const bar_ = el("header", {});
 const main = el("main", {});
@@ -91,7 +91,12 @@ function drawChoice() {
 const chosen = (id) => { const node = document.getElementById(id); return node ? node.value : ""; };
 
 function choose(picked) {
-  if (sending) { say("An upload is under way: cancel it first."); return; }
+  if (sending) {
+    const words = "An upload is under way: wait for its end or cancel it, then choose another file.";
+    say(words);
+    document.getElementById("outcome").replaceChildren(el("p", { class: "card notice" }, words));
+    return;
+  }
   file = picked;
   mapping = {};
   found = null;
@@ -141,63 +146,22 @@ function drawFound() {
   drawSending();
 }
 
-function edit(change) {
-  const focused = document.activeElement && document.activeElement.id;
-  change(mapping);
-  isChanged = true;
-  savedName = "";
-  fileName = uploadName();
-  drawMapping();
-  drawSending();
-  const again = focused && document.getElementById(focused);
-  if (again) again.focus();
-}
-
-function faultsNow() {
-  const columns = (found.columns || []).map((column) => column.name);
-  return savedName ? [] : faultsOf(mapping, FIELDS[found.data_type] || [], columns);
-}
-
-function drawMapping() {
-  const columns = found.columns || [];
-  const view = { mapping, columns, dataType: found.data_type, isFileOpen, change: edit,
-    keepOpen: (isOpen) => { isFileOpen = isOpen; },
-    replace: (given) => { mapping = given; edit(() => {}); say("Taken: look at the file with it."); } };
-  const faults = faultsNow();
-  const candidates = ((found.encoding || {}).candidates || []).map((one) => one.name);
-  const zones = Intl.supportedValuesOf ? Intl.supportedValuesOf("timeZone") : [];
-  parts.mapping.replaceChildren(section("How it is read",
-    "A proposal to adjust. It counts for this file; rows that are rejected keep it.",
-    el("datalist", { id: "zones" }, zones.map((name) => el("option", { value: name }))),
-    el("datalist", { id: "encodings" }, [...new Set([...candidates, "utf-8", "cp1252", "utf-16"])]
-      .map((name) => el("option", { value: name }))),
-    mappingForm(view),
-    faults.length ? el("ul", {}, faults.map((one) => el("li", {}, mark("bad", "missing"), ` ${one}`))) : null,
-    el("p", { class: "row" }, button("Look again with this", () => look({ draft: mapping, focus: "look-again" }), { id: "look-again" }),
-      isChanged ? mark("watch", "changed since the file was looked at") : null),
-    saveView(found, session, isChanged)));
-}
-
 function drawSending() {
-  const faults = faultsNow();
-  const radio = (value, words, isChosen) => el("label", { class: "choice" },
-    el("input", { type: "radio", name: "on-error", value, checked: isChosen }), words);
-  const act = (isDry) => () => send(isDry);
-  const blocked = faults.length > 0;
+  const radio = (value, words) => el("label", { class: "choice" }, el("input", { type: "radio", name: "on-error", value,
+    checked: value === onError, onchange: () => { onError = value; } }), words);
   parts.sending.replaceChildren(section("Upload", null,
     el("fieldset", {}, el("legend", {}, "If a row is wrong"),
-      radio("reject", "store nothing", true), radio("quarantine", "store the good rows, keep the wrong ones aside", false)),
+      radio("reject", "store nothing"), radio("quarantine", "store the good rows, keep the wrong ones aside")),
     el("p", { class: "row" },
-      button("Dry run: read all, store nothing", act(true), { id: "dry", disabled: blocked }),
-      button(`Upload ${size(file.size)}`, act(false), { id: "send", class: "main", disabled: blocked })),
-    blocked ? el("p", { class: "quiet" }, "First: ", faults.join(" ")) : null,
-    el("div", { id: "progress" }), el("div", { id: "outcome" })));
+      button("Dry run: read all, store nothing", () => send(true), { id: "dry" }),
+      button(`Upload ${size(file.size)}`, () => send(false), { id: "send", class: "main" })),
+    blocked, el("div", { id: "progress" }), el("div", { id: "outcome" })));
+  drawState();
 }
 
 async function send(isDry) {
   if (sending) return;
   const outcome = document.getElementById("outcome"), box = document.getElementById("progress");
-  const onError = document.querySelector("input[name=on-error]:checked").value;
   const saved = savedName;
   const options = query({ tenant_id: session.tenant, data_type: found.data_type, on_error: onError, async: "true",
     dry_run: isDry ? "true" : null, mapping: saved });
@@ -233,10 +197,7 @@ async function send(isDry) {
     outcome.replaceChildren(brokenOff(error, stop.textContent !== "Cancel", isDry));
   } finally {
     sending = null;
-    for (const id of ["dry", "send"]) {
-      const again = document.getElementById(id);
-      if (again) again.disabled = false;
-    }
+    if (found) drawState();
   }
   const told = outcome.querySelector("h2, h3");
   if (told) { told.tabIndex = -1; told.focus(); }
