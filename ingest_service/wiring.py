@@ -77,7 +77,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     ingest = IngestService(
         sink,
         DeltaHistory(sink),
-        DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows),
+        DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows, lake.spool_dir),
         StoredSuppressionList(control),
         RisingClock(_now),
         settings.chunk_bytes,
@@ -180,7 +180,7 @@ def replay(
     control = ControlDatabase.open(lake.control_url)
     ensure_tables(Lake(lake))
     sink = DeltaSink(Lake(lake))
-    windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows)
+    windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows, lake.spool_dir)
     suppression = StoredSuppressionList(control)
     replayer = Replayer(
         sink, sink.table, DeltaHistory(sink), windows, suppression, RisingClock(_now)

@@ -154,6 +154,11 @@ class BatchPipeline:
         self._output = output
         self._occurrences = Occurrences(key.data_type)
 
+    @property
+    def repeated(self) -> int:
+        """How many of the duplicates repeat a row of this batch, not one that was stored before."""
+        return self._window.repeated
+
     def check(self, rows: Rows, validator: Validator, reader: RecordReader) -> Checked:
         """Validate rows and leave out those of erased people; `reader` reads their records."""
         found = validator.validate(rows.frame, self.key.known_at, rows.traits, rows.faults)

@@ -101,7 +101,8 @@ class IngestReport:
 
     `is_stored`: whether the batch was committed; with `on_error=quarantine` it is in spite of
     `errors`. RowIssues keep the first of theirs and count them all. `reading` says how the file
-    was read. `is_dry`: it was only asked what would happen; the counts say what.
+    was read. `is_dry`: it was only asked what would happen; the counts say what. `repeated`: how
+    many of the duplicates repeat another row of the file; None when an earlier attempt knew.
     """
 
     batch_id: str
@@ -112,3 +113,4 @@ class IngestReport:
     warnings: RowIssues
     reading: FileReading | None = None
     is_dry: bool = False
+    repeated: int | None = None

@@ -119,6 +119,7 @@ class IngestService:
             warnings=run.warnings,
             reading=run.reading,
             is_dry=order.is_dry,
+            repeated=run.repeated,
         )
 
     def _known(self, upload: FileUpload) -> IngestReport | None:
