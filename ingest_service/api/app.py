@@ -31,7 +31,6 @@ from ingest_service.metrics import ServiceMetrics
 
 def create_app(services: Services) -> FastAPI:
     """Return the app. Every endpoint needs a key, but for health, the description and the page."""
-
     turns = Semaphore(services.settings.parallel_uploads)
     worker = UploadWorker(services, turns)
 

@@ -241,7 +241,7 @@ class BatchPipeline:
         refused = reasons_by_row(reasons)
         raw = rows.raw(refused["row"].to_list())
         refs, others = rows.places.refs(refused["row"]), rows.places.others(refused["row"])
-        self._output.quarantine(
+        self._output.append_companion(
             quarantine_rows(self.key, raw, refs, refused["reasons"], rows.layout, others)
         )
 
@@ -253,4 +253,4 @@ class BatchPipeline:
                 edited = pl.repeat(is_edited, count, dtype=pl.Boolean, eager=True)
                 outcomes = pl.repeat(outcome, count, eager=True)
                 refs = pl.Series(places.refs(rows))
-                self._output.resolve(outcome_rows(self.key, refs, outcomes, edited))
+                self._output.append_companion(outcome_rows(self.key, refs, outcomes, edited))

@@ -95,11 +95,8 @@ class _TenantTables:
         of = (self.key.data_type, self.key.tenant_id)
         self.tables.raw.setdefault(of, []).append(rows)
 
-    def quarantine(self, rows: pa.Table) -> None:
+    def append_companion(self, rows: pa.Table) -> None:
         self.tables.quarantine.setdefault(self.key.tenant_id, []).append(rows)
-
-    def resolve(self, rows: pa.Table) -> None:
-        raise NotImplementedError("messages are no replay")
 
 
 class Intake:
