@@ -42,9 +42,11 @@ class ServiceSettings(BaseSettings):
     chunk_bytes: int = Field(default=4 * 1024 * 1024, ge=64 * 1024)
     """Bytes of a file in work at once."""
     dedupe_rows: int = Field(default=1_000_000, gt=0)
-    """Newest events per tenant and data type that arriving rows are compared with."""
+    """Newest events per tenant and data type that arriving rows are compared with, together with
+    all of the batch that the oldest of them came with."""
     dedupe_total_rows: int = Field(default=2_000_000, gt=0)
-    """The same over all tenants of a process; the least recently used tenants are dropped."""
+    """The same over all tenants of a process; the least recently used tenants are dropped. What a
+    large batch brought is on disk in the spool folder, 24 bytes per event, and counts an eighth."""
     row_issues_days: int = Field(
         default=30,
         gt=0,

@@ -73,7 +73,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     sink = DeltaSink(Lake(lake))
     spool = Spool(lake.spool_dir, settings.spool_bytes_per_tenant)
     row_issues = RowIssueStore(Lake(lake))
-    windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows)
+    windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows, lake.spool_dir)
     suppression = StoredSuppressionList(control)
     clock = RisingClock(_now)
     ingest = IngestService(
@@ -183,7 +183,7 @@ def replay(
     control = ControlDatabase.open(lake.control_url)
     ensure_tables(Lake(lake))
     sink = DeltaSink(Lake(lake))
-    windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows)
+    windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows, lake.spool_dir)
     suppression = StoredSuppressionList(control)
     try:
         with control.jobs.kept():

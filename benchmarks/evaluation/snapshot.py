@@ -43,9 +43,7 @@ def make_snapshot(file: Path, folder: Path) -> tuple[EvaluationManifest, Path]:
         raise RuntimeError("staging failed")
 
     def run(variables: dict[str, Any]) -> None:
-        result = build(settings, variables=variables, select=[ON_REQUEST])
-        if not result.is_success:
-            raise RuntimeError("; ".join(result.failures))
+        build(settings, variables=variables, select=[ON_REQUEST])
 
     wanted = {TENANT: EvaluationSettings(method="leave_one_out")}
     (manifest,) = make_evaluations(settings, wanted, run, lambda: datetime.now(UTC))

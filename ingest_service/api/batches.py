@@ -38,7 +38,9 @@ class Batch(BaseModel):
     received_at: datetime = Field(description="When it was taken in, UTC.")
     received: int
     stored: int
-    duplicate: int = Field(description="Rows known already, within the recent window.")
+    duplicate: int = Field(
+        description="Rows known already, within the recent window, or repeated in the batch."
+    )
     quarantined: int = Field(description="Rows that are in quarantine now.")
     suppressed: int = Field(description="Rows of erased people, dropped.")
     replays: int = Field(description="How often rows of its quarantine were taken in.")

@@ -57,7 +57,13 @@ class UploadStored(_RowIssues):
     status: Literal["success"] = "success"
     rows_received: int = Field(description="Rows of the file, the header apart.")
     rows_accepted: int = Field(description="Rows newly stored; a repeated upload has none.")
-    duplicates: int = Field(description="Rows known already, in the file or before it.")
+    duplicates: int = Field(
+        description="Rows that are not stored again: known already, or repeated in the file."
+    )
+    repeated_in_file: int | None = Field(
+        description="Those of `duplicates` that repeat another row of the file and were not known "
+        "before it; null when the file was stored by an attempt that was cut off."
+    )
     quarantined: int = Field(
         description="Rows kept aside: known event_id, other content; or wrong (`errors`)."
     )
@@ -163,6 +169,7 @@ def upload_result(report: IngestReport, job: Job) -> UploadStored | UploadInvali
             rows_received=counts.received + report.skipped,
             rows_accepted=counts.stored,
             duplicates=counts.duplicate,
+            repeated_in_file=report.repeated,
             quarantined=counts.quarantined,
             suppressed=counts.suppressed,
             skipped=report.skipped,

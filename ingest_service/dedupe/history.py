@@ -1,26 +1,56 @@
 """The raw tables as the dedupe window's past: after a start, and for other processes' commits."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from functools import partial
+from itertools import groupby
 from typing import Final
 
 import polars as pl
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from ingest_service.dedupe.verdicts import newest_states
+from ingest_service.dedupe.stored_prints import StoredPrints
 from ingest_service.dedupe.window import FINGERPRINT_SCHEMA, Seen
 from ingest_service.sinks.delta import DeltaSink
-from lakehouse.contracts.identity import fingerprints, payload_text
-from lakehouse.contracts.order import positions
 from lakehouse.contracts.tables import RAW_TABLES
 from lakehouse.contracts.tenant import DataType
-from lakehouse.storage.damage import DamagedError, damaged_file
 from lakehouse.storage.staging import batch_of
-from lakehouse.storage.stores import table_filesystem
 
-_NOT_READ: Final = frozenset({"tenant_id", "ingest_date", "source", "batch_id", "source_ref"})
-_ARRIVAL: Final = ("known_at", "batch_id", "position", "source_ref")
-_BATCH_ROWS: Final = 131_072
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A data file of a tenant, and how many `rows` became known when, if that was looked up."""
+
+    path: str
+    day: date
+    rows: int
+    moments: pl.DataFrame | None = None
+
+    @property
+    def is_one_batch(self) -> bool:
+        """Whether all rows are known to be of one batch and to have become known together."""
+        return batch_of(self.path) is not None and self.first == self.last != _NEVER
+
+    @property
+    def first(self) -> datetime:
+        """When its first rows became known."""
+        return _moment(None if self.moments is None else self.moments["known_at"].min())
+
+    @property
+    def last(self) -> datetime:
+        """When its last rows became known."""
+        return _moment(None if self.moments is None else self.moments["known_at"].max())
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be read: files, the oldest first, and of them the rows known `since` then."""
+
+    files: list[_File]
+    since: datetime | None
 
 
 class DeltaHistory:
@@ -31,21 +61,42 @@ class DeltaHistory:
 
     def unseen(
         self, tenant_id: str, data_type: DataType, seen: Seen, limit: int
-    ) -> Iterable[pl.DataFrame]:
-        """Return fingerprints of files not in `seen`; see `History.unseen`.
+    ) -> Iterator[pl.DataFrame]:
+        """Yield fingerprints of files not in `seen`, a row group at a time; see `History.unseen`.
 
-        All of them are read before `seen` changes. Raises `DamagedError` for a file that cannot be
-        read, also on a new handle, and `StorageError` when the table cannot be.
+        Catalogue rows of files that were merged are all read before the first is yielded. Raises
+        `DamagedError` for a file that cannot be read, also on a new handle, and `StorageError`
+        when the table cannot be.
         """
+        spec = RAW_TABLES[data_type]
 
-        def read(table: DeltaTable) -> tuple[Seen, list[pl.DataFrame]]:
+        def planned(table: DeltaTable) -> tuple[Seen, _Plan]:
             found = seen.copy()
-            return found, list(_unseen(table, tenant_id, data_type, found, limit))
+            stored = StoredPrints(table, tenant_id, data_type)
+            return found, _plan(_files(table, tenant_id), stored, found, limit)
 
-        found, frames = self._sink.ask(RAW_TABLES[data_type], read)
+        found, plan = self._sink.ask(spec, planned)
         seen.files, seen.batches, seen.is_void = found.files, found.batches, found.is_void
         seen.rows, seen.added = found.rows, found.added
-        return frames
+
+        def group(path: str, number: int, table: DeltaTable) -> tuple[pl.DataFrame, int]:
+            return StoredPrints(table, tenant_id, data_type).group(path, number, plan.since)
+
+        def ordered(paths: Sequence[str], table: DeltaTable) -> pl.DataFrame:
+            return StoredPrints(table, tenant_id, data_type).ordered(paths, plan.since)
+
+        for files in _apart(plan.files) if data_type.definition.is_state else [plan.files]:
+            paths = [file.path for file in files]
+            if data_type.definition.is_state and not _is_one_batch(files):
+                yield self._sink.ask(spec, partial(ordered, paths), is_newest=False)
+                continue
+            for path in paths:
+                number, count = 0, 1
+                while number < count:
+                    read = partial(group, path, number)
+                    rows, count = self._sink.ask(spec, read, is_newest=False)
+                    yield rows
+                    number += 1
 
     def stored(self, tenant_id: str, data_type: DataType, keys: pl.Series) -> pl.DataFrame:
         """Return the fingerprints of all stored rows of these keys, however long ago they came.
@@ -55,11 +106,11 @@ class DeltaHistory:
 
         def read(table: DeltaTable) -> list[pl.DataFrame]:
             wanted = keys.unique().alias("key").to_frame()
+            stored = StoredPrints(table, tenant_id, data_type)
             return [
-                _read_file(table, tenant_id, path, data_type, rows)
-                .select("key", "payload")
-                .join(wanted, on="key", how="semi")
-                for path, rows in _files(table, tenant_id)
+                rows.select("key", "payload").join(wanted, on="key", how="semi")
+                for file in _files(table, tenant_id)
+                for rows in stored.file(file.path)
             ]
 
         return pl.concat(
@@ -70,12 +121,10 @@ class DeltaHistory:
         )
 
 
-def _unseen(
-    table: DeltaTable, tenant_id: str, data_type: DataType, seen: Seen, limit: int
-) -> Iterator[pl.DataFrame]:
-    files = _files(table, tenant_id)
-    paths = {path for path, _ in files}
-    total = sum(rows for _, rows in files)
+def _plan(files: list[_File], stored: StoredPrints, seen: Seen, limit: int) -> _Plan:
+    """Return what to read of files that are not in `seen`, and make `seen` say so."""
+    paths = {file.path for file in files}
+    total = sum(file.rows for file in files)
     gone = _are_gone(seen, paths)
     seen.is_void = gone and (seen.added is None or total != seen.rows + seen.added)
     is_merged = gone and not seen.is_void
@@ -83,34 +132,37 @@ def _unseen(
     if seen.is_void:
         seen.files, seen.batches = set(), set()
     fresh = [
-        (path, rows)
-        for path, rows in files
-        if not is_merged and path not in seen.files and batch_of(path) not in seen.batches
+        file
+        for file in files
+        if not is_merged and file.path not in seen.files and batch_of(file.path) not in seen.batches
     ]
     seen.files = paths
     seen.batches.clear()
-    wanted: list[str] = []
+    return _newest(fresh, stored, limit)
+
+
+def _newest(files: list[_File], stored: StoredPrints, limit: int) -> _Plan:
+    """Return what to read to have the newest `limit` rows and all that came with the oldest.
+
+    All of a batch becomes known together, and on one day, so what is known since a moment are
+    whole batches, whichever files they are in. When rows became known stands in the files alone:
+    delta-rs 1.6 tells the bounds of one column of the log, which is another one.
+    """
+    if sum(file.rows for file in files) < limit:
+        return _Plan(files, None)
+    found: list[_File] = []
     room = limit
-    for path, rows in fresh:
+    for _, of_day in groupby(files, key=lambda file: file.day):
+        found += [replace(file, moments=stored.moments(file.path)) for file in of_day]
+        room = limit - sum(file.rows for file in found)
         if room <= 0:
             break
-        wanted.append(path)
-        room -= rows
-    frames = (_read_file(table, tenant_id, path, data_type, limit) for path in reversed(wanted))
-    if data_type.definition.is_state:
-        yield from _in_order(frames)
-    else:
-        yield from (frame.select("key", "payload") for frame in frames)
-
-
-def _read_file(
-    table: DeltaTable, tenant_id: str, path: str, data_type: DataType, limit: int
-) -> pl.DataFrame:
-    try:
-        return _read(table, path, data_type, limit)
-    except Exception as error:
-        spec = RAW_TABLES[data_type]
-        raise DamagedError(damaged_file(spec, tenant_id, path, error)) from error
+    moments = pl.concat([file.moments for file in found if file.moments is not None])
+    newest = moments.sort("known_at", descending=True)
+    since = newest.filter(pl.col("rows").cum_sum() >= limit)["known_at"][0]
+    assert isinstance(since, datetime)
+    wanted = [file for file in found if file.last >= since]
+    return _Plan(sorted(wanted, key=lambda file: (file.first, file.path)), since)
 
 
 def _are_gone(seen: Seen, paths: set[str]) -> bool:
@@ -121,76 +173,34 @@ def _are_gone(seen: Seen, paths: set[str]) -> bool:
     return is_merged and not seen.batches <= {batch_of(path) for path in paths}
 
 
-def _files(table: DeltaTable, tenant_id: str) -> list[tuple[str, int]]:
-    """The tenant's data files with their row counts, newest first by what became known last."""
+def _files(table: DeltaTable, tenant_id: str) -> list[_File]:
+    """The tenant's data files, those of the newest day first."""
     adds = pl.DataFrame(table.get_add_actions(flatten=True))
     mine = adds.filter(pl.col("partition.tenant_id") == tenant_id)
     if not mine.height:
         return []
-    newest = ["partition.ingest_date", "max.known_at", "modification_time", "path"]
-    ordered = mine.sort([name for name in newest if name in mine.columns], descending=True)
-    return list(ordered.select("path", "num_records").iter_rows())
+    ordered = mine.sort("partition.ingest_date", "path", descending=True)
+    columns = ordered.select("path", "partition.ingest_date", "num_records")
+    return [_File(path, day, rows) for path, day, rows in columns.iter_rows()]
 
 
-def _in_order(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """All rows in the order in which they arrived; of an item's states the one still in force.
-
-    A merged file need not have its rows in that order, so it is not the files' that counts.
-    """
-    found = list(frames)
-    if found:
-        rows = pl.concat(found).sort(_ARRIVAL, maintain_order=True).drop(_ARRIVAL)
-        yield newest_states(rows)
-
-
-def _read(table: DeltaTable, path: str, data_type: DataType, limit: int) -> pl.DataFrame:
-    """The newest `limit` rows of a file or so, in the order in which they became known.
-
-    A batch's own file is in order, so its last row groups will do. A merged one need not be.
-    """
-    with table_filesystem(table).open_input_file(path) as source:
-        file = pq.ParquetFile(source)
-        ordering = {"batch_id", "source_ref"} if data_type.definition.is_state else frozenset()
-        left_out = _NOT_READ - ordering
-        names = [name for name in file.schema_arrow.names if name not in left_out]
-        is_merged = batch_of(path) is None
-        groups = list(range(file.num_row_groups)) if is_merged else _last_groups(file, limit)
-        rows = pl.concat(
-            _fingerprints(data_type, pl.DataFrame(batch))
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names, row_groups=groups)
-        )
-    return rows.sort("known_at", maintain_order=True).tail(limit) if is_merged else rows
+def _apart(files: list[_File]) -> Iterator[list[_File]]:
+    """Yield files, which come oldest first, together with those that became known meanwhile."""
+    together: list[_File] = []
+    for file in files:
+        if together and file.first > max(one.last for one in together):
+            yield together
+            together = []
+        together.append(file)
+    if together:
+        yield together
 
 
-def _last_groups(file: pq.ParquetFile, limit: int) -> list[int]:
-    groups: list[int] = []
-    rows = 0
-    for group in reversed(range(file.num_row_groups)):
-        groups.insert(0, group)
-        rows += file.metadata.row_group(group).num_rows
-        if rows >= limit:
-            break
-    return groups
+def _is_one_batch(files: list[_File]) -> bool:
+    """Whether files, one behind the other, are one batch in the order in which it arrived."""
+    is_one = len({batch_of(file.path) for file in files}) == 1
+    return is_one and all(file.is_one_batch for file in files)
 
 
-def _fingerprints(data_type: DataType, frame: pl.DataFrame) -> pl.DataFrame:
-    is_state = None
-    known_at = frame["known_at"]
-    if "context" in frame.columns:
-        frame = frame.unnest("context")
-    if data_type.definition.is_state:
-        time = data_type.definition.time_column
-        is_state = frame.select(pl.col(time) == pl.col("known_at")).to_series()
-        given = pl.when(pl.col(time) != pl.col("known_at")).then(time)
-        frame = frame.with_columns(given.alias(time))
-    prints = fingerprints(data_type, frame, payload_text(data_type, frame), is_state)
-    if is_state is None:
-        return prints.with_columns(known_at)
-    places = frame["source_ref"].cast(pl.String)
-    return prints.with_columns(
-        known_at,
-        is_state.alias("is_state"),
-        frame["batch_id"].cast(pl.String),
-        positions(places),
-        places,
-    )
+def _moment(value: object) -> datetime:
+    return value if isinstance(value, datetime) else _NEVER

@@ -5,13 +5,16 @@ file again must store nothing. So the second A is another event than the first: 
 occurrence is part of its id, and a batch that is sent again has the same numbers.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import polars_hash as plh
 
-from ingest_service.dedupe.window import Segment, gathered
+from ingest_service.dedupe.segments import gathered
 from lakehouse.contracts.identity import SEPARATOR, repeated_ids
 from lakehouse.contracts.tenant import DataType
 
@@ -23,6 +26,30 @@ _SCHEMA: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """Counted rows and the sorted hashes of their keys, a sieve: most arriving keys are new."""
+
+    rows: pl.DataFrame
+    hashes: npt.NDArray[np.uint64] = field(repr=False)
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame) -> "_Runs":
+        return cls(rows, np.sort(rows["key"].hash().to_numpy()))
+
+    @classmethod
+    def merged(cls, parts: Sequence["_Runs"]) -> "_Runs":
+        return cls.of(pl.concat([part.rows for part in parts], rechunk=True))
+
+    @property
+    def height(self) -> int:
+        return self.rows.height
+
+    def may_hold_any(self, hashes: npt.NDArray[np.uint64]) -> bool:
+        places = np.searchsorted(self.hashes, hashes)
+        return bool((self.hashes[np.minimum(places, len(self.hashes) - 1)] == hashes).any())
+
+
 class Occurrences:
     """Counts the dated rows of one batch, piece by piece in their order.
 
@@ -32,7 +59,7 @@ class Occurrences:
 
     def __init__(self, data_type: DataType) -> None:
         self._definition = data_type.definition
-        self._segments: list[Segment] = []
+        self._segments: list[_Runs] = []
 
     def apply(
         self,
@@ -97,7 +124,7 @@ class Occurrences:
         )
         fresh = _newest(fresh) if counted.height else fresh
         if fresh.height:
-            self._segments = gathered([*self._segments, Segment.of(fresh)])
+            self._segments = gathered([*self._segments, _Runs.of(fresh)], _Runs.merged)
         return numbers.scatter(counted["row"], counted["runs"] - 1)
 
     def _take_known(self, dated: pl.DataFrame) -> pl.DataFrame:
@@ -106,10 +133,10 @@ class Occurrences:
         hashes = np.sort(dated["key"].hash().to_numpy())
         kept = []
         for segment in self._segments:
-            if segment.may_hold(hashes).any():
+            if segment.may_hold_any(hashes):
                 found.append(segment.rows.join(dated, on="key", how="semi"))
                 rest = segment.rows.join(dated, on="key", how="anti")
-                segment = Segment.of(rest)  # noqa: PLW2901
+                segment = _Runs.of(rest)  # noqa: PLW2901
             if segment.height:
                 kept.append(segment)
         self._segments = kept

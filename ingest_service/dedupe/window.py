@@ -1,14 +1,17 @@
 """The newest events of a tenant, as fingerprints, and what they say about arriving rows.
 
-Exact within the window: 32 bytes per event, by default the newest million per tenant and data
-type. What lies further back is stored again and removed by staging, which counts it; so the window
-saves storage and tells senders early, and correctness does not rest on it.
+Exact within the window: by default the newest million events per tenant and data type, and all of
+the batch that the oldest of them came with, however large it is; so a file that is sent again meets
+the whole of itself. While a batch runs the window stays, and all of the batch's own rows count too.
+What lies further back is stored again and removed by staging, which counts it; so the window saves
+storage and tells senders early, and correctness does not rest on it.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol
 
@@ -16,6 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ingest_service.dedupe.segments import (
+    Flags,
+    Prints,
+    Segment,
+    Storage,
+    gathered,
+    sorted_prints,
+)
 from ingest_service.dedupe.turns import Turn, Turns
 from ingest_service.dedupe.verdicts import Verdict as Verdict
 from ingest_service.dedupe.verdicts import judge_repeated, judge_states, newest_states, state_key
@@ -24,6 +35,12 @@ from lakehouse.contracts.tenant import DataType
 WINDOW_ROWS: Final = 1_000_000
 TOTAL_ROWS: Final = 2_000_000
 FINGERPRINT_SCHEMA: Final = pl.Schema({"key": pl.UInt128, "payload": pl.UInt64})
+_IN_MEMORY: Final = 4
+"""A part of a batch of over a fourth of the window goes to disk."""
+_OF_BATCHES: Final = 8
+"""Batches are put together up to an eighth of the window: as a whole they are forgotten."""
+_ON_DISK: Final = 8
+"""So many rows on disk count as one in memory."""
 
 
 @dataclass(slots=True)
@@ -53,9 +70,10 @@ class History(Protocol):
     def unseen(
         self, tenant_id: str, data_type: DataType, seen: Seen, limit: int
     ) -> Iterable[pl.DataFrame]:
-        """Yield fingerprints of files not in `seen`, oldest first, the newest `limit` rows or so.
+        """Yield fingerprints of files not in `seen`, oldest first.
 
-        Makes `seen.files` the files that the table has now, and empties `seen.batches`. Sets
+        They are the newest `limit` rows and all that came with the oldest of them, or more. Makes
+        `seen.files` the files that the table has now, and empties `seen.batches`. Sets
         `seen.is_void` when files are gone, and then yields all there are. A frame has `key` and
         `payload`; of catalogue rows also `is_state` and `state_key`, in the order of arrival.
         """
@@ -89,44 +107,21 @@ class NoHistory:
         return pl.DataFrame(schema=FINGERPRINT_SCHEMA)
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Fingerprints, oldest first, and the sorted hashes of their keys: a sieve.
-
-    A key whose hash is not among them is not in `rows`; most arriving keys are in no segment, and
-    to find that out costs a hundredth of a join. After rows were dropped there may be too many.
-    """
-
-    rows: pl.DataFrame
-    hashes: npt.NDArray[np.uint64] = field(repr=False)
-
-    @classmethod
-    def of(cls, rows: pl.DataFrame) -> "Segment":
-        """Return rows as a segment."""
-        return cls(rows, np.sort(_hashes(rows)))
-
-    @property
-    def height(self) -> int:
-        """How many events it holds."""
-        return self.rows.height
-
-    def may_hold(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-        """Return for each hash whether a key of it may be here; quickest when they are sorted."""
-        places = np.searchsorted(self.hashes, hashes)
-        return self.hashes[np.minimum(places, len(self.hashes) - 1)] == hashes  # type: ignore[no-any-return]
-
-
 class BatchWindow:
-    """The window as one batch sees it: the tenant's, plus the batch's own rows so far."""
+    """The window as one batch sees it: the tenant's, plus all of the batch's own rows so far."""
 
-    def __init__(self, segments: list[Segment], limit: int) -> None:
-        self._segments = segments
-        self._limit = limit
+    def __init__(self, segments: Sequence[Segment], storage: Storage) -> None:
+        self._known = list(segments)
+        self._own: list[Segment] = []
+        self._storage = storage
+        self.repeated = 0
+        """How many duplicates were not known before the batch: they repeat a row of its own."""
 
     @property
     def segments(self) -> list[Segment]:
-        """Fingerprints, oldest first, at most the limit in all."""
-        return self._segments
+        """What it knows, oldest first; all that the batch has added is the last one."""
+        own = [self._storage.merged(self._own)] if self._own else []
+        return [*self._known, *own]
 
     def judge(self, fingerprints: pl.DataFrame, is_state: pl.Series | None = None) -> pl.Series:
         """Return a `Verdict` per row and remember the new ones.
@@ -139,50 +134,56 @@ class BatchWindow:
         rows = fingerprints.with_columns(
             pl.row_index("row"), is_state=pl.lit(False if is_state is None else is_state)
         )
-        verdicts = self._judge_known(rows)
-        fresh = rows.filter((verdicts == Verdict.NEW) & ~rows["is_state"])
-        if not fresh["key"].is_first_distinct().all():
+        prints, order = sorted_prints(rows)
+        verdicts, is_before = self._judge_known(rows, prints, order)
+        if (prints.place[1:] == prints.place[:-1]).any():
+            fresh = rows.filter((verdicts == Verdict.NEW) & ~rows["is_state"])
             verdicts = verdicts.scatter(fresh["row"], judge_repeated(fresh))
         if rows["is_state"].any():
             verdicts = judge_states(rows, verdicts)
-        self._remember(rows.filter(verdicts == Verdict.NEW))
+        self.repeated += int(((verdicts == Verdict.DUPLICATE).to_numpy() & ~is_before).sum())
+        if _has_states(rows):
+            self.add(rows.filter(verdicts == Verdict.NEW))
+        else:
+            self._keep(prints.take((verdicts == Verdict.NEW).to_numpy()[order]))
         return verdicts
 
-    def _judge_known(self, rows: pl.DataFrame) -> pl.Series:
-        verdicts = pl.repeat(Verdict.NEW, rows.height, dtype=pl.UInt8, eager=True)
-        if not rows.height:
-            return verdicts
-        hashes = np.sort(_hashes(rows))
-        suspects = [one.rows for one in self._segments if one.may_hold(hashes).any()]
-        if not suspects:
-            return verdicts
-        known = pl.concat(suspects, rechunk=False)
-        # The arriving rows are the smaller side, so the hash table is built over them.
-        hits = known.join(rows, on="key", how="inner", suffix="_new")
-        if not hits.height:
-            return verdicts
-        judged = hits.group_by("row").agg(
-            pl.when((pl.col("payload") == pl.col("payload_new")).any())
-            .then(Verdict.DUPLICATE)
-            .when(pl.col("is_state").first())
-            .then(Verdict.NEW)
-            .otherwise(Verdict.CONFLICT)
-            .cast(pl.UInt8)
-            .alias("verdict")
-        )
-        return verdicts.scatter(judged["row"], judged["verdict"])
+    def add(self, rows: pl.DataFrame) -> None:
+        """Remember rows; any catalogue row takes the place of its item's older state."""
+        if _has_states(rows):
+            gone = rows.select(key=state_key(rows)).drop_nulls().unique()
+            if gone.height:
+                states, _ = sorted_prints(gone)
+                self._known = _left([one.without(states) for one in self._known])
+                self._own = _left([one.without(states) for one in self._own])
+            rows = newest_states(rows)
+        self._keep(sorted_prints(rows)[0])
 
-    def _remember(self, rows: pl.DataFrame) -> None:
-        if not rows.height:
-            return
-        self._segments = _newest(_with(self._segments, rows), self._limit)
+    def _keep(self, rows: Prints) -> None:
+        if rows.height:
+            self._own = gathered([*self._own, Segment.of(rows)], self._storage.merged)
+
+    def _judge_known(
+        self, rows: pl.DataFrame, prints: Prints, order: npt.NDArray[np.intp]
+    ) -> tuple[pl.Series, Flags]:
+        """Return verdicts beside what is known, and which rows were known before the batch."""
+        is_known, is_same = _compared(self._known, prints)
+        is_own, is_repeated = _compared(self._own, prints)
+        is_before = np.zeros(rows.height, np.bool_)
+        is_before[order[is_same]] = True
+        found = np.full(rows.height, Verdict.NEW, np.uint8)
+        found[order[is_known | is_own]] = Verdict.CONFLICT
+        found[rows["is_state"].to_numpy()] = Verdict.NEW
+        found[order[is_same | is_repeated]] = Verdict.DUPLICATE
+        return pl.Series(found), is_before
 
 
 class RecentEvents:
     """One tenant's window of one data type; a batch has it for itself while it runs."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, folder: Path | None = None) -> None:
         self._limit = limit
+        self._storage = Storage(limit // _IN_MEMORY, folder)
         self._segments: list[Segment] = []
         self._seen = Seen()
         self._turns = Turns()
@@ -191,6 +192,13 @@ class RecentEvents:
     def row_count(self) -> int:
         """How many events are remembered."""
         return sum(segment.height for segment in self._segments)
+
+    @property
+    def weight(self) -> int:
+        """How many rows in memory it counts as."""
+        return sum(
+            segment.rows_in_memory + segment.rows_on_disk // _ON_DISK for segment in self._segments
+        )
 
     def turn(self) -> AbstractContextManager[Turn]:
         """Queue for the window."""
@@ -216,22 +224,35 @@ class RecentEvents:
         counts as seen once its rows are in.
         """
         seen = self._seen.copy()
-        fresh = list(history.unseen(tenant_id, data_type, seen, self._limit))
-        segments = [] if seen.is_void else self._segments
-        for rows in fresh:
-            segments = _with(segments, rows)
-        self._segments, self._seen = _newest(segments, self._limit), seen
+        read: BatchWindow | None = None
+        for rows in history.unseen(tenant_id, data_type, seen, self._limit):
+            read = read or BatchWindow([] if seen.is_void else self._segments, self._storage)
+            read.add(rows)
+        if read is not None:
+            self._segments = self._newest(read)
+        elif seen.is_void:
+            self._segments = []
+        self._seen = seen
 
     def window(self) -> BatchWindow:
         """Return a copy for a batch to write on."""
-        return BatchWindow(list(self._segments), self._limit)
+        return BatchWindow(self._segments, self._storage)
 
     def publish(self, window: BatchWindow, batch_id: str, rows: int | None = None) -> None:
         """Take over what a committed batch has added: so many rows, if that is known."""
-        self._segments = window.segments
+        self._segments = self._newest(window)
         self._seen.batches.add(batch_id)
         known = rows is not None and self._seen.added is not None
         self._seen.added = self._seen.added + rows if known else None  # type: ignore[operator]
+
+    def _newest(self, window: BatchWindow) -> list[Segment]:
+        """Return what is to be remembered: batches are kept, or forgotten, as a whole."""
+        most = max(1, self._limit // _OF_BATCHES)
+        kept = gathered(window.segments, self._storage.merged, most)
+        spare = sum(segment.height for segment in kept) - self._limit
+        while kept and kept[0].height <= spare:
+            spare -= kept.pop(0).height
+        return kept
 
 
 class BatchSession:
@@ -252,8 +273,12 @@ class BatchSession:
 class DedupeWindows:
     """The windows of all tenants; the least recently used go when the total grows too large."""
 
-    def __init__(self, rows: int = WINDOW_ROWS, total_rows: int = TOTAL_ROWS) -> None:
+    def __init__(
+        self, rows: int = WINDOW_ROWS, total_rows: int = TOTAL_ROWS, folder: Path | None = None
+    ) -> None:
+        """Keep what is on disk in the folder; without one where temporary files are."""
         self._rows = rows
+        self._folder = folder
         self._total_rows = max(rows, total_rows)
         self._windows: OrderedDict[tuple[str, DataType], RecentEvents] = OrderedDict()
         self._lock = Lock()
@@ -262,7 +287,7 @@ class DedupeWindows:
         """Return the window of a tenant and data type, empty when it was never used or dropped."""
         with self._lock:
             key = (tenant_id, data_type)
-            window = self._windows.pop(key, None) or RecentEvents(self._rows)
+            window = self._windows.pop(key, None) or RecentEvents(self._rows, self._folder)
             self._windows[key] = window
             spare = self._total_rows - self._rows
             while len(self._windows) > 1 and self._others() > spare:
@@ -271,50 +296,25 @@ class DedupeWindows:
 
     def _others(self) -> int:
         windows = list(self._windows.values())
-        return sum(window.row_count for window in windows[:-1])
+        return sum(window.weight for window in windows[:-1])
 
 
-def _hashes(rows: pl.DataFrame) -> npt.NDArray[np.uint64]:
-    return rows["key"].hash().to_numpy()
+def _compared(segments: Iterable[Segment], prints: Prints) -> tuple[Flags, Flags]:
+    """Return which keys one of the segments knows, and which with this payload."""
+    is_known, is_same = np.zeros(prints.height, np.bool_), np.zeros(prints.height, np.bool_)
+    for segment in segments:
+        known, same = segment.compare(prints)
+        is_known |= known
+        is_same |= same
+    return is_known, is_same
 
 
-def _with(segments: list[Segment], rows: pl.DataFrame) -> list[Segment]:
-    """Add rows behind the others; any catalogue row takes the place of its item's older state."""
-    if "state_key" in rows.columns or ("is_state" in rows.columns and rows["is_state"].any()):
-        gone = rows.select(key=state_key(rows)).drop_nulls().unique()
-        if gone.height:
-            hashes = np.sort(_hashes(gone))
-            segments = [
-                _without(one, gone) if one.may_hold(hashes).any() else one for one in segments
-            ]
-            segments = [segment for segment in segments if segment.height]
-        rows = newest_states(rows)
-    if not rows.height:
-        return segments
-    return gathered([*segments, Segment.of(rows.select("key", "payload"))])
+def _has_states(rows: pl.DataFrame) -> bool:
+    """Whether a row may take the place of another one: of interactions none does."""
+    if "state_key" in rows.columns:
+        return True
+    return "is_state" in rows.columns and bool(rows["is_state"].any())
 
 
-def _without(segment: Segment, states: pl.DataFrame) -> Segment:
-    return replace(segment, rows=segment.rows.join(states, on="key", how="anti"))
-
-
-def gathered(segments: list[Segment]) -> list[Segment]:
-    """Put small segments together, so that there are few however small the batches are.
-
-    Each is more than twice the next, so a row is copied as often as its number has binary digits.
-    """
-    while len(segments) > 1 and segments[-2].height <= 2 * segments[-1].height:
-        *segments, older, newer = segments
-        segments.append(Segment.of(pl.concat([older.rows, newer.rows], rechunk=True)))
-    return segments
-
-
-def _newest(segments: list[Segment], limit: int) -> list[Segment]:
-    excess = sum(segment.height for segment in segments) - limit
-    kept = list(segments)
-    while excess > 0:
-        oldest = kept.pop(0)
-        if oldest.height > excess:
-            kept.insert(0, replace(oldest, rows=oldest.rows.slice(excess)))
-        excess -= oldest.height
-    return kept
+def _left(segments: Iterable[Segment]) -> list[Segment]:
+    return [segment for segment in segments if segment.height]

@@ -161,6 +161,11 @@ class BatchPipeline:
         self._output = output
         self._occurrences = Occurrences(key.data_type)
 
+    @property
+    def repeated(self) -> int:
+        """How many of the duplicates repeat a row of this batch, not one that was stored before."""
+        return self._window.repeated
+
     def check(self, rows: Rows, validator: Validator, reader: RecordReader) -> Checked:
         """Validate rows and leave out those of erased people; `reader` reads their records."""
         found = validator.validate(rows.frame, self.key.known_at, rows.traits, rows.faults)
@@ -245,7 +250,7 @@ class BatchPipeline:
         refused = reasons_by_row(reasons)
         raw = rows.raw(refused["row"].to_list())
         refs, others = rows.places.refs(refused["row"]), rows.places.others(refused["row"])
-        self._output.quarantine(
+        self._output.append_companion(
             quarantine_rows(self.key, raw, refs, refused["reasons"], rows.layout, others)
         )
 
@@ -257,4 +262,4 @@ class BatchPipeline:
                 edited = pl.repeat(is_edited, count, dtype=pl.Boolean, eager=True)
                 outcomes = pl.repeat(outcome, count, eager=True)
                 refs = pl.Series(places.refs(rows))
-                self._output.resolve(outcome_rows(self.key, refs, outcomes, edited))
+                self._output.append_companion(outcome_rows(self.key, refs, outcomes, edited))

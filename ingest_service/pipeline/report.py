@@ -102,7 +102,8 @@ class IngestReport:
     `is_stored`: whether the batch was committed; with `on_error=quarantine` it is in spite of
     `errors`. RowIssues keep the first of theirs and count them all. `reading` says how the file
     was read. `is_dry`: it was only asked what would happen; the counts say what. `skipped`: rows
-    that the mapping leaves out, which `counts` do not have.
+    that the mapping leaves out, which `counts` do not have. `repeated`: how many of the duplicates
+    repeat another row of the file; None when an earlier attempt knew.
     """
 
     batch_id: str
@@ -114,3 +115,4 @@ class IngestReport:
     reading: FileReading | None = None
     is_dry: bool = False
     skipped: int = 0
+    repeated: int | None = None

@@ -62,12 +62,11 @@ class Output(Protocol):
         """Add rows for the raw table."""
         ...
 
-    def quarantine(self, rows: pa.Table) -> None:
-        """Add rows for the quarantine."""
-        ...
+    def append_companion(self, rows: pa.Table) -> None:
+        """Add rows for the raw table's companion: the quarantine.
 
-    def resolve(self, rows: pa.Table) -> None:
-        """Add outcomes of rows that a replay takes out of the quarantine."""
+        Of a replay they are outcomes of rows that it takes out of the quarantine.
+        """
         ...
 
 

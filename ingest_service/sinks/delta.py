@@ -209,7 +209,6 @@ class DeltaSink:
         A commit under the same id by another process in between makes this one fail. Raises
         `OutdatedError` when the rows are not current any more.
         """
-
         if is_first and self.commit_first(spec, files, commit_id, attempt, is_current):
             return True
 

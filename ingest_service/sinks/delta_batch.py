@@ -42,7 +42,7 @@ SURE_SECONDS: Final = 600
 """How long nobody takes a batch for dead: recovery waits longer."""
 
 
-def aside_table(replay: int) -> TableSpec:
+def companion_table(replay: int) -> TableSpec:
     """Return the table that a batch, or its n-th replay, commits to first."""
     return OPS_REPLAY_OUTCOMES if replay else RAW_QUARANTINE
 
@@ -62,8 +62,8 @@ class DeltaBatch:
         self._raw_spec = RAW_TABLES[batch.data_type]
         self._before = None if batch.is_first else sink.state(self._raw_spec, batch.commit_id)
         self._raw = self._staged(self._raw_spec)
-        self._aside_spec = aside_table(batch.replay)
-        self._aside: StagedRows | None = None  # most batches need none
+        self._companion_spec = companion_table(batch.replay)
+        self._companion: StagedRows | None = None  # most batches need none
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         self._writing: Future[None] | None = None
 
@@ -81,17 +81,12 @@ class DeltaBatch:
         self._wait()
         self._writing = self._writer.submit(self._raw.write, rows)
 
-    def quarantine(self, rows: pa.Table) -> None:
-        """Write rows to the quarantine's data files."""
-        if self._batch.replay:
-            raise ValueError("what a replay does not take in stays in the quarantine")
-        self._set_aside(rows)
-
-    def resolve(self, rows: pa.Table) -> None:
-        """Write outcomes to the replay table's data files."""
-        if not self._batch.replay:
-            raise ValueError("only a replay has outcomes")
-        self._set_aside(rows)
+    def append_companion(self, rows: pa.Table) -> None:
+        """Write rows to the data files of the quarantine, or of a replay's outcomes."""
+        if self._companion is None:
+            self._companion = self._staged(self._companion_spec)
+        with storage_errors(self._companion_spec.full_name):
+            self._companion.write(self._marked(rows))
 
     def commit(self, counts: Counts, is_current: Callable[[], bool] = always) -> bool:
         """Commit quarantine or outcomes, ledger, raw; see `SinkBatch.commit`."""
@@ -110,10 +105,13 @@ class DeltaBatch:
         ledger = self._ledger(counts)
         steps = [(OPS_INGEST_LEDGER, ledger)]
         tried_before = []
-        if self._aside is not None and self._aside.row_count:
-            steps.insert(0, (self._aside_spec, self._aside))
-        elif not is_first and self._sink.state(self._aside_spec, self._batch.commit_id) is not None:
-            tried_before.append(self._aside_spec)
+        if self._companion is not None and self._companion.row_count:
+            steps.insert(0, (self._companion_spec, self._companion))
+        elif (
+            not is_first
+            and self._sink.state(self._companion_spec, self._batch.commit_id) is not None
+        ):
+            tried_before.append(self._companion_spec)
         done: list[TableSpec] = []
         try:
             for spec, staged in steps:
@@ -144,14 +142,8 @@ class DeltaBatch:
         """Delete the data files."""
         self._writer.shutdown()
         self._raw.discard()
-        if self._aside is not None:
-            self._aside.discard()
-
-    def _set_aside(self, rows: pa.Table) -> None:
-        if self._aside is None:
-            self._aside = self._staged(self._aside_spec)
-        with storage_errors(self._aside_spec.full_name):
-            self._aside.write(self._marked(rows))
+        if self._companion is not None:
+            self._companion.discard()
 
     def _acknowledge(self) -> None:
         """Do so for the attempt that was stored in the place of this one."""
@@ -216,8 +208,8 @@ class DeltaBatch:
         ledger = self._staged(OPS_INGEST_LEDGER)
         ledger.write(ledger_rows([(self._batch, self._attempt, counts)]))
         parts = [(OPS_INGEST_LEDGER, ledger), (self._raw_spec, self._raw)]
-        if self._aside is not None:
-            parts.append((self._aside_spec, self._aside))
+        if self._companion is not None:
+            parts.append((self._companion_spec, self._companion))
         files = [(spec.path, name) for spec, staged in parts for name in staged.close()]
         self._sink.sync.data_files(files)
         return ledger

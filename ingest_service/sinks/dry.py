@@ -16,11 +16,8 @@ class DryBatch:
     def append(self, rows: pa.Table) -> None:
         """Drop rows for the raw table."""
 
-    def quarantine(self, rows: pa.Table) -> None:
-        """Drop rows for the quarantine."""
-
-    def resolve(self, rows: pa.Table) -> None:
-        """Drop outcomes of a replay."""
+    def append_companion(self, rows: pa.Table) -> None:
+        """Drop rows for the quarantine, and outcomes of a replay."""
 
     def commit(self, counts: Counts, is_current: Callable[[], bool] = always) -> bool:  # noqa: ARG002
         """Store nothing."""

@@ -41,8 +41,7 @@ class MemoryBatch:
         self._sink = sink
         self._batch = batch
         self._raw: list[pa.Table] = []
-        self._quarantine: list[pa.Table] = []
-        self._outcomes: list[pa.Table] = []
+        self._companion: list[pa.Table] = []
 
     @property
     def is_committed(self) -> bool:
@@ -54,15 +53,10 @@ class MemoryBatch:
         if rows.num_rows:
             self._raw.append(rows)
 
-    def quarantine(self, rows: pa.Table) -> None:
-        """Add rows for the quarantine."""
+    def append_companion(self, rows: pa.Table) -> None:
+        """Add rows for the quarantine, or outcomes of a replay."""
         if rows.num_rows:
-            self._quarantine.append(rows)
-
-    def resolve(self, rows: pa.Table) -> None:
-        """Add outcomes of a replay."""
-        if rows.num_rows:
-            self._outcomes.append(rows)
+            self._companion.append(rows)
 
     def commit(self, counts: Counts, is_current: Callable[[], bool] = always) -> bool:
         """Store everything at once; False when the batch was stored already."""
@@ -70,8 +64,8 @@ class MemoryBatch:
             return False
         if not is_current():
             raise OutdatedError
-        self._sink.quarantined.extend((self._batch, rows) for rows in self._quarantine)
-        self._sink.outcomes.extend((self._batch, rows) for rows in self._outcomes)
+        companion = self._sink.outcomes if self._batch.replay else self._sink.quarantined
+        companion.extend((self._batch, rows) for rows in self._companion)
         self._sink.ledger.append((self._batch, counts))
         stored = self._sink.raw.setdefault(self._batch.data_type, [])
         stored.extend((self._batch, rows) for rows in self._raw)
@@ -81,5 +75,4 @@ class MemoryBatch:
     def abort(self) -> None:
         """Drop everything."""
         self._raw.clear()
-        self._quarantine.clear()
-        self._outcomes.clear()
+        self._companion.clear()

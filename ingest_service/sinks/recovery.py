@@ -11,7 +11,7 @@ import polars as pl
 from deltalake import DeltaTable
 
 from ingest_service.sinks.delta import DeltaSink
-from ingest_service.sinks.delta_batch import aside_table, delete_attempts
+from ingest_service.sinks.delta_batch import companion_table, delete_attempts
 from lakehouse.contracts.tables import (
     OPS_INGEST_LEDGER,
     OPS_REPLAY_OUTCOMES,
@@ -129,7 +129,7 @@ def _clear(
         if is_won(sink.state(found.raw_table, found.commit_id)):
             return False  # it was stored just now; the next start looks again
     mine = f"attempt = {found.attempt}"
-    for spec in (aside_table(found.replay), OPS_INGEST_LEDGER):
+    for spec in (companion_table(found.replay), OPS_INGEST_LEDGER):
         delete_attempts(sink, spec, found.tenant_id, found.batch_id, found.replay, mine)
     return True
 

@@ -120,6 +120,7 @@ class IngestService:
             reading=run.reading,
             is_dry=order.is_dry,
             skipped=run.skipped,
+            repeated=run.repeated,
         )
 
     def _known(self, upload: FileUpload) -> IngestReport | None:

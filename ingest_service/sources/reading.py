@@ -64,6 +64,11 @@ class BatchRun:
             return Counts(wrong, quarantined=wrong)
         return self._batch.counts
 
+    @property
+    def repeated(self) -> int:
+        """How many of the duplicates repeat another row of the same file."""
+        return 0 if self.is_refused else self._batch.repeated
+
     def read(self, file: RowFile, watch: Watch) -> None:
         """Read all of it: pieces are validated side by side and taken in in their order."""
         with file:

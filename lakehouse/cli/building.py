@@ -6,9 +6,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lakehouse.jobs.prepare import build_models
 from lakehouse.settings import LakeSettings
-from lakehouse.training.build import BuildResult, NodeEvent
+from lakehouse.training.build import BuildResult, NodeEvent, build
 
 _TESTS: Final = ("test", "unit_test")
 
@@ -46,7 +45,7 @@ def build_with_progress(
                     f"  {event.name:<24} {event.seconds:6.1f} s  {event.status}", highlight=False
                 )
 
-        return build_models(
+        return build(
             settings,
             tenant_id=tenant_id,
             full_refresh=full_refresh,

@@ -27,5 +27,4 @@ def current() -> None:
 
 
 def _url() -> str:
-
     return lake_settings().control_url

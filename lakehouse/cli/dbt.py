@@ -17,7 +17,6 @@ def dbt(
 
     The options are dbt's own. What dbt writes goes into the checkout, without one into the home.
     """
-
     from dbt.cli.main import cli
 
     from lakehouse.training.build import dbt_environment

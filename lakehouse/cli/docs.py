@@ -19,7 +19,6 @@ def docs(
     ] = None,
 ) -> None:
     """Build the dbt documentation and serve it until stopped (Ctrl-C), or write it somewhere."""
-
     from lakehouse.training.build import run_dbt
     from lakehouse.training.docs_page import publish_docs
 

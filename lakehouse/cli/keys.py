@@ -67,7 +67,6 @@ def rotate(
     ] = 24,
 ) -> None:
     """Make a key in the place of another, which is refused when the overlap is over."""
-
     with control_database() as database:
         key = database.keys.rotate(key_id, timedelta(hours=overlap), by=operator())
     typer.echo(key.secret)

@@ -89,7 +89,6 @@ def give_up(
     The check and the service's readiness then do not report it any more, and the next start removes
     what is left of it.
     """
-
     from lakehouse.storage.acknowledged import give_up as accept
 
     lake = Lake(lake_settings())

@@ -83,7 +83,6 @@ def check_certificate(
 
 def _settings() -> "LakeSettings | None":
     """The settings; None outside of a project, where a signature can be checked all the same."""
-
     try:
         return lake_settings()
     except EtaError:

@@ -41,7 +41,6 @@ def serve_metrics(
     ] = 1_000,
 ) -> None:
     """Serve the measures to Prometheus until stopped; reads Delta tables, needs no Spark."""
-
     from lakehouse.quality.exporter import serve_metrics as serve
     from lakehouse.storage.tables import ensure_tables
 

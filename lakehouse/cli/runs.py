@@ -28,7 +28,6 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
 ) -> None:
     """List runs, newest first, and say which one holds the lock."""
-
     with control_database() as database:
         runs, holder = database.runs.list(limit=limit), database.run_lock.holder()
     print_rows(
@@ -55,7 +54,6 @@ def list_(
 @app.command()
 def show(run_id: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run.")]) -> None:
     """Print everything known of a run as JSON."""
-
     with control_database() as database:
         run = asdict(database.runs.get(run_id))
     typer.echo(json.dumps(run, indent=2, default=str))
@@ -64,7 +62,6 @@ def show(run_id: Annotated[str, typer.Argument(metavar="RUN", help="Id of the ru
 @app.command()
 def release() -> None:
     """Free the lock of a run that you know to be dead; a living one would be disturbed."""
-
     with control_database() as database:
         holder = database.run_lock.holder()
         is_freed = database.run_lock.release()

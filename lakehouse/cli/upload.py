@@ -108,6 +108,13 @@ def upload_job(
     _finish(client, f"job {job_id}", result, errors_to)
 
 
+def _duplicates(report: dict[str, Any]) -> str:
+    """Say what was known before the file, and what only repeats another row of it."""
+    repeated = report.get("repeated_in_file") or 0
+    known = f"{report['duplicates'] - repeated:,} known already"
+    return f"{known}, {repeated:,} repeated in the file" if repeated else known
+
+
 def show_report(file: str, report: dict[str, Any]) -> None:
     """Print an upload's counts, and its first errors."""
     if report["warning_count"]:
@@ -117,8 +124,7 @@ def show_report(file: str, report: dict[str, Any]) -> None:
         done = "would be stored" if report["dry_run"] else "stored"
         note(
             f"{file}: {report['rows_received']:,} rows, {report['rows_accepted']:,} {done}, "
-            f"{report['duplicates']:,} repeats of rows in the file or stored before, "
-            f"{report['quarantined']:,} in quarantine"
+            f"{_duplicates(report)}, {report['quarantined']:,} in quarantine"
         )
     else:
         note(

@@ -51,7 +51,6 @@ def start_spark(settings: LakeSettings, kind: Kind = "connect", port: int | None
     `EtaError` when Java or the jars cannot be had, the port is taken, or the server does not
     answer. A lake on S3 must have no other Spark, on no machine.
     """
-
     folder = settings.dev_dir / NAMES[kind]
     if (running := find_server(NAMES[kind], folder)) is not None:
         return running
@@ -85,7 +84,6 @@ def become_spark(settings: LakeSettings, kind: Kind, host: str, port: int) -> No
 
     It has no authentication of its own: `host` must be reachable for those alone who may do all.
     """
-
     environment = _environment(settings)
     ensure_tables(Lake(settings))
     command = _command(kind, host, port, environment)

@@ -49,17 +49,14 @@ class DbtModels:
 
     def run(self, settings: LakeSettings) -> None:
         """Bring every model up to date; their tests are a matter of the next run."""
-
         _run(settings, "run", "--exclude", ON_REQUEST)
 
     def withdraw(self, settings: LakeSettings, tenant_id: str, now: datetime) -> list[str]:
         """Withdraw published snapshots that cannot be read any more."""
-
         return withdraw_broken(Lake(settings), tenant_id, now)
 
     def publish(self, settings: LakeSettings, tenant_id: str) -> str | None:
         """Publish the tenant's training set anew if it passes the gate; return why not, if not."""
-
         try:
             done = publish_changed(
                 settings, run_gate, lambda: datetime.now(UTC), tenant_id=tenant_id
@@ -79,7 +76,6 @@ def _end_session() -> None:
 
 
 def _run(settings: LakeSettings, *arguments: str) -> None:
-
     outcome = run_dbt(settings, arguments)
     if not outcome.success:
         raise EtaError(

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from lakehouse.contracts.tenant import EvaluationSettings, check_tenant_id
 from lakehouse.control.opening import existing_database
 from lakehouse.errors import EtaError
-from lakehouse.jobs.prepare import Build, build_models
+from lakehouse.jobs.prepare import Build
 from lakehouse.settings import LakeSettings
-from lakehouse.training.build import ON_REQUEST
+from lakehouse.training.build import ON_REQUEST, build
 from lakehouse.training.evaluation import make_evaluations
 from lakehouse.training.manifest import EvaluationManifest
 from lakehouse.training.writing import writing_models
@@ -26,7 +26,7 @@ def evaluate(
     cutoff: str | None = None,
     seed: int | None = None,
     full_refresh: bool = False,
-    build: Build = build_models,
+    build: Build = build,
 ) -> list[EvaluationManifest]:
     """Divide the tenants' interactions, build and publish the snapshots under one lock.
 

@@ -7,13 +7,12 @@ from secrets import token_hex
 from typing import Any, Protocol
 
 from lakehouse.control.database import ControlDatabase
-from lakehouse.errors import EtaError
 from lakehouse.extras import has_extra, how_to_install
 from lakehouse.jobs.measure import measure_afterwards
 from lakehouse.quality.gate import run_gate
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
-from lakehouse.training.build import BuildResult, NodeEvent, build
+from lakehouse.training.build import build
 from lakehouse.training.lake_state import table_versions
 from lakehouse.training.prepare import Gate, Published, publish_changed
 from lakehouse.training.run_parameters import RunParameters
@@ -22,7 +21,7 @@ from lakehouse.training.writing import writing_models
 
 
 class Build(Protocol):
-    """What builds and tests the models: `build_models`, or one that shows how far it is."""
+    """What builds and tests the models: `training.build.build`, or one that shows how far it is."""
 
     def __call__(
         self,
@@ -37,41 +36,12 @@ class Build(Protocol):
         ...
 
 
-def build_models(
-    settings: LakeSettings,
-    *,
-    tenant_id: str | None = None,
-    full_refresh: bool = False,
-    variables: Mapping[str, Any] | None = None,
-    select: Sequence[str] = (),
-    on_event: Callable[[NodeEvent], None] = lambda _: None,
-    on_count: Callable[[int], None] = lambda _: None,
-) -> BuildResult:
-    """Build and test the models; raises `EtaError` naming the first failures."""
-    result = build(
-        settings,
-        tenant_id=tenant_id,
-        full_refresh=full_refresh,
-        variables=variables,
-        select=select,
-        on_event=on_event,
-        on_count=on_count,
-    )
-    if not result.is_success:
-        raise EtaError(
-            "the build failed: " + "; ".join(result.failures[:3]),
-            remedy="run `dbt build` where you ran this, or read "
-            f"{settings.dbt_log_dir / 'dbt.log'}",
-        )
-    return result
-
-
 def prepare(
     settings: LakeSettings,
     parameters: RunParameters,
     *,
     is_strict: bool = False,
-    build: Build = build_models,
+    build: Build = build,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Published:
     """Build, check and publish as one recorded run, under one lock; then measure quality.

@@ -50,7 +50,6 @@ def folder_policies(project_dir: Path) -> dict[str, DataClass | None]:
 
 def classified_tables(settings: LakeSettings) -> dict[str, DataClass]:
     """Return the tables that move between storage tiers, by path below the lake."""
-
     tables = {spec.path: DataClass.RAW_INTERACTIONS for spec in EXPIRING}
     for schema, kind in folder_policies(settings.project).items():
         if kind is not None:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lakehouse.errors import EtaError
@@ -41,11 +41,9 @@ class NodeEvent:
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """What a build did. `failures` holds a line for each node that failed."""
+    """What a build did: the seconds of each node."""
 
-    is_success: bool
-    seconds_by_node: Mapping[str, float] = field(default_factory=dict)
-    failures: tuple[str, ...] = ()
+    seconds_by_node: Mapping[str, float]
 
 
 def build(
@@ -66,7 +64,7 @@ def build(
     are skipped. `variables` are dbt vars,
     such as `seed` or `cutoff`. Safe to repeat: a build that was killed is finished by the next
     one. Unit tests are left out, they belong to development. Raises `EtaError` when dbt could not
-    run at all; a failing model or test is in the result.
+    run at all, and one that names the first failures when a model or a test failed.
     """
     wanted = {**(variables or {}), **({"tenant_id": tenant_id} if tenant_id else {})}
     failures: list[str] = []
@@ -80,11 +78,13 @@ def build(
         ],
         callbacks=[_listen(on_event, on_count, failures)],
     )
-    return BuildResult(
-        is_success=bool(outcome.success),
-        seconds_by_node={result.node.name: result.execution_time for result in outcome.result},
-        failures=tuple(failures),
-    )
+    if not outcome.success:
+        raise EtaError(
+            "the build failed: " + "; ".join(failures[:3]),
+            remedy="run `dbt build` where you ran this, or read "
+            f"{settings.dbt_log_dir / 'dbt.log'}",
+        )
+    return BuildResult({result.node.name: result.execution_time for result in outcome.result})
 
 
 def run_dbt(

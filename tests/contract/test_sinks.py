@@ -128,7 +128,7 @@ def test_committed_rows_are_there_with_everything(backend: Backend) -> None:
     batch.append(interactions(key(), "u1", "u2"))
     batch.append(interactions(key(), "u3"))
     reason = [[{"code": "conflicting_event", "field": "event_id", "message": "m"}]]
-    batch.quarantine(quarantine_rows(key(), [b"x,\xff"], refs(1), reason, SourceLayout()))
+    batch.append_companion(quarantine_rows(key(), [b"x,\xff"], refs(1), reason, SourceLayout()))
 
     assert batch.commit(Counts(received=4, stored=3, quarantined=1))
     rows = backend.rows(RAW_INTERACTIONS)
@@ -209,12 +209,12 @@ def test_batches_of_other_ids_do_not_meet(backend: Backend) -> None:
 
 def test_replay_amends_its_batch(backend: Backend) -> None:
     first = backend.sink.begin(key())
-    first.quarantine(quarantine_rows(key(), [b"x"], refs(1), [[]], SourceLayout()))
+    first.append_companion(quarantine_rows(key(), [b"x"], refs(1), [[]], SourceLayout()))
     assert first.commit(Counts(received=1, stored=0, quarantined=1))
     replay = backend.sink.begin(key(replay=1))
     assert not replay.is_committed
     replay.append(interactions(key(replay=1), "u1"))
-    replay.resolve(outcomes(key(replay=1), "line:0000000002"))
+    replay.append_companion(outcomes(key(replay=1), "line:0000000002"))
     assert replay.commit(Counts(received=0, stored=1, quarantined=-1))
 
     assert backend.reopen().begin(key(replay=1)).is_committed
@@ -230,7 +230,7 @@ def test_of_two_replays_at_once_one_is_stored(backend: Backend) -> None:
     attempts = [backend.sink.begin(key(replay=1)), backend.reopen().begin(key(replay=1))]
     for attempt in attempts:
         attempt.append(interactions(key(replay=1), "u1"))
-        attempt.resolve(outcomes(key(replay=1), "line:0000000002"))
+        attempt.append_companion(outcomes(key(replay=1), "line:0000000002"))
     results = [attempt.commit(Counts(0, 1, quarantined=-1)) for attempt in attempts]
 
     assert results == [True, False]

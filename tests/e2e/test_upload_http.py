@@ -33,6 +33,7 @@ def test_good_file_is_stored_with_its_provenance(service: RunningService) -> Non
         "rows_received": 120,
         "rows_accepted": 120,
         "duplicates": 0,
+        "repeated_in_file": 0,
         "quarantined": 0,
         "suppressed": 0,
         "error_count": 0,

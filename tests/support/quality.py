@@ -67,7 +67,7 @@ def plant(
     if reasons:
         count = len(reasons)
         rows = quarantine_rows(batch, [b"x"] * count, refs(count), reasons, SourceLayout())
-        begun.quarantine(rows)
+        begun.append_companion(rows)
     kept = (plan.good, plan.duplicate, plan.quarantined, plan.suppressed)
     assert begun.commit(Counts(sum(kept), *kept))
     return batch
@@ -81,7 +81,7 @@ def correct(sink: DeltaSink, batch: BatchKey, replay: int, places: list[str]) ->
     begun = sink.begin(again)
     users = [f"{batch.batch_id}-corrected-{replay}-{n}" for n in range(len(places))]
     begun.append(interactions(again, *users))
-    begun.resolve(outcomes(again, *places))
+    begun.append_companion(outcomes(again, *places))
     assert begun.commit(Counts(0, len(places), quarantined=-len(places)))
 
 

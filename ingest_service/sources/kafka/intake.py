@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from ingest_service.dedupe.segments import Storage
 from ingest_service.dedupe.window import BatchSession, BatchWindow, DedupeWindows, History
 from ingest_service.pipeline.batch import BatchPipeline, Result, Rows
 from ingest_service.pipeline.counts import OUTCOMES, Counts
@@ -34,7 +35,7 @@ from lakehouse.contracts.validator import REASON_SCHEMA, Validator
 from lakehouse.privacy.suppression import SuppressionList
 from lakehouse.storage.stream_offsets import SOURCE
 
-_NO_WINDOW: Final = BatchWindow([], 0)
+_NO_WINDOW: Final = BatchWindow([], Storage(0))
 """Of messages that are no rows: nothing of them is compared."""
 
 
@@ -94,11 +95,8 @@ class _TenantTables:
         of = (self.key.data_type, self.key.tenant_id)
         self.tables.raw.setdefault(of, []).append(rows)
 
-    def quarantine(self, rows: pa.Table) -> None:
+    def append_companion(self, rows: pa.Table) -> None:
         self.tables.quarantine.setdefault(self.key.tenant_id, []).append(rows)
-
-    def resolve(self, rows: pa.Table) -> None:
-        raise NotImplementedError("messages are no replay")
 
 
 class Intake:

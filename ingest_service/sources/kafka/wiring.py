@@ -66,7 +66,7 @@ def build_consumer(
     intake = Intake(
         MessageReader(avro, tenants.settings, settings.max_message_bytes),
         tenants,
-        DedupeWindows(service.dedupe_rows, service.dedupe_total_rows),
+        DedupeWindows(service.dedupe_rows, service.dedupe_total_rows, lake.spool_dir),
         DeltaHistory(delta),
         StoredSuppressionList(control),
         RisingClock(),

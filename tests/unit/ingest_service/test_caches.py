@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ingest_service.dedupe import history
+from ingest_service.dedupe import stored_prints
 from ingest_service.dedupe.window import FINGERPRINT_SCHEMA, DedupeWindows, Seen, Verdict
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sources.events.quotas import QuotaError, QuotaKeeper
@@ -193,14 +193,14 @@ def test_rows_are_known_after_a_data_file_was_read_at_the_second_try(
     ensure_tables(Lake(lake))
     text = "event_id,user_id,item_id,interaction_type,timestamp\ne1,u,i,view,1767225600000\n"
     assert ingest(service(DeltaSink(Lake(lake))), tmp_path, text, "b1").counts.stored == 1
-    read, tries = history._read, []
+    read, tries = stored_prints._read, []
 
-    def failing_once(*args: Any) -> pl.DataFrame:
+    def failing_once(*args: Any) -> tuple[pl.DataFrame, int]:
         tries.append(args)
         if len(tries) == 1:
             raise OSError(5, "injected")
         return read(*args)
 
-    monkeypatch.setattr(history, "_read", failing_once)
+    monkeypatch.setattr(stored_prints, "_read", failing_once)
     counts = ingest(service(DeltaSink(Lake(lake))), tmp_path, text, "b2").counts
     assert (counts.stored, counts.duplicate, len(tries)) == (0, 1, 2)

@@ -39,7 +39,9 @@ def begun(sink: DeltaSink, batch_id: str) -> DeltaBatch:
     """Begin a batch of one good and one quarantined row."""
     batch = sink.begin(young(batch_id))
     batch.append(interactions(young(batch_id), "u1"))
-    batch.quarantine(quarantine_rows(young(batch_id), [b"x"], refs(1), REASON, SourceLayout()))
+    batch.append_companion(
+        quarantine_rows(young(batch_id), [b"x"], refs(1), REASON, SourceLayout())
+    )
     return batch
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_service.dedupe import history
+from ingest_service.dedupe import stored_prints
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.pipeline.report import IngestReport
@@ -83,7 +83,7 @@ def test_files_are_merged_beside_the_commits_and_no_row_is_known_less(
     lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    monkeypatch.setattr(history, "_read", lambda *args: read.append(args[1]))
+    monkeypatch.setattr(stored_prints, "_read", lambda *args: read.append(args[1]))
     monkeypatch.setattr(compaction, "CHECK_EVERY", 1)
     monkeypatch.setattr(compaction, "SMALL_FILES", 3)
     monkeypatch.setattr(

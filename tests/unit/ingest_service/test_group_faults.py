@@ -96,7 +96,7 @@ class Bench:
         patch(patches, BatchWindow, "judge")
         patch(patches, type(sink), "begin", "location")
         batch = DeltaBatch if self.delta else MemoryBatch
-        patch(patches, batch, "append", "quarantine", "commit", "abort")
+        patch(patches, batch, "append", "append_companion", "commit", "abort")
         if self.delta:
             patch(patches, DeltaSink, "commit_first", "commit_if", "compact", "ask")
 

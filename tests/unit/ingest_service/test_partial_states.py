@@ -279,7 +279,6 @@ def test_a_row_from_quarantine_has_sent_what_it_sent(tmp_path: Path) -> None:
 
 
 def test_a_lake_of_an_earlier_release_gets_the_column(tmp_path: Path) -> None:
-
     lake = LakeSettings(home=tmp_path / "home")
     old = pa.schema([field for field in RAW_ITEMS.schema if field.name != SENT_FIELDS])
     earlier = dataclasses.replace(RAW_ITEMS, schema=old, added_columns=())

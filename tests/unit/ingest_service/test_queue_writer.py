@@ -46,7 +46,6 @@ class Lake:
         return Written("b", Outcomes(statuses, [None] * request.count).results())
 
     async def start(self) -> None: ...
-
     async def stop(self) -> None: ...
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_service.dedupe import history
+from ingest_service.dedupe import stored_prints
 from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.sinks.delta import DeltaSink
@@ -135,7 +135,7 @@ def test_files_of_this_process_are_not_read_back(
     lake = LakeSettings(home=tmp_path)
     ensure_tables(Lake(lake))
     running = service(DeltaSink(Lake(lake)))
-    monkeypatch.setattr(history, "_read", lambda *_: pytest.fail("a file was read"))
+    monkeypatch.setattr(stored_prints, "_read", lambda *_: pytest.fail("a file was read"))
     for number in range(3):
         ingest(running, tmp_path, interactions_csv(30, first=number * 10), f"b{number}")
 

@@ -51,7 +51,7 @@ def test_a_request_between_question_and_commit_stops_the_commit(
     batch = DeltaSink(Lake(lake)).begin(replace(key(), is_first=is_first))
     batch.append(interactions(key(), "u1"))
     reason = [[{"code": "conflicting_event", "field": "event_id", "message": "m"}]]
-    batch.quarantine(quarantine_rows(key(), [b"u1,x"], refs(1), reason, SourceLayout()))
+    batch.append_companion(quarantine_rows(key(), [b"u1,x"], refs(1), reason, SourceLayout()))
     with pytest.raises(OutdatedError):
         batch.commit(Counts(2, 1, quarantined=1), asked_a_moment_before(lake, after))
     for spec in TABLES:

@@ -36,7 +36,7 @@ def store(lake: LakeSettings, tenant: str, batch_id: str, days_ago: int) -> None
     key = BatchKey(tenant, DataType.INTERACTIONS, batch_id, known_at, "csv", 0)
     batch = DeltaSink(Lake(lake)).begin(key)
     batch.append(interactions(key, f"{batch_id}-1", f"{batch_id}-2"))
-    batch.quarantine(quarantine_rows(key, [b"x"], refs(1), [[]], SourceLayout()))
+    batch.append_companion(quarantine_rows(key, [b"x"], refs(1), [[]], SourceLayout()))
     batch.commit(Counts(4, 2, 1, 1))
 
 

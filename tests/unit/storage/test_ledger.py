@@ -42,7 +42,7 @@ def store(sink: DeltaSink, batch: BatchKey, stored: int = 2, quarantined: int = 
     """Commit a batch that also had a duplicate."""
     begun = sink.begin(batch)
     begun.append(interactions(batch, *(f"u{n}" for n in range(stored))))
-    begun.quarantine(
+    begun.append_companion(
         quarantine_rows(
             batch, [b"x"] * quarantined, refs(quarantined), [[]] * quarantined, SourceLayout()
         )
@@ -61,7 +61,7 @@ def lake(tmp_path: Path) -> LakeSettings:
     replay = key("b1", 1, NOW)
     begun = sink.begin(replay)
     begun.append(interactions(replay, "corrected"))
-    begun.resolve(outcomes(replay, "line:0000000002"))
+    begun.append_companion(outcomes(replay, "line:0000000002"))
     begun.commit(Counts(0, 1, quarantined=-1))
     store(sink, key("b3", tenant="other"))
     return settings

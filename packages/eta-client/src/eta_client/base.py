@@ -1,6 +1,7 @@
 """What the two clients have in common: all but the waiting."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -39,7 +40,7 @@ def note_warned(warned: Sequence[Warned]) -> None:
     _log.warning("events were taken with warnings: %s", told)
 
 
-class BaseClient:
+class BaseClient(ABC):
     """Keeps events on disk and says what becomes of them; `_start` makes what sends them."""
 
     _wake: Wake
@@ -68,8 +69,9 @@ class BaseClient:
             timeout=self._options.timeout,
         )
 
+    @abstractmethod
     def _start(self, **connection: Any) -> None:
-        raise NotImplementedError
+        """Make what sends: an HTTP client with this connection, and who uses it."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._url!r})"
