@@ -50,7 +50,8 @@ def upload(
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="Default: told from the file.")] = None,
     delimiter: Annotated[
-        str | None, typer.Option(help="One character or `tab`. Default: told from the header.")
+        str | None,
+        typer.Option(help="One to eight characters, or `tab`. Default: told from the file."),
     ] = None,
     compress: Annotated[bool, typer.Option("--compress", help="Send it as gzip.")] = False,
     idempotency_key: Annotated[

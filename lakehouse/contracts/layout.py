@@ -4,9 +4,16 @@ A record of a CSV file means nothing without the file's header and delimiter, an
 when somebody comes to correct it.
 """
 
-from typing import Literal, Self
+import csv
+from io import StringIO
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
+
+UNIT_SEPARATOR: Final = "\x1f"
+"""Stands for a delimiter of several characters while a record is read."""
+LONGEST_FIELD: Final = 1 << 30
+"""For Python's csv module, which else refuses 131,073 characters."""
 
 
 class SourceLayout(BaseModel):
@@ -38,3 +45,20 @@ class SourceLayout(BaseModel):
     def from_text(cls, text: str) -> Self:
         """Read `to_text` back."""
         return cls.model_validate_json(text)
+
+    def csv_records(self, text: str, *, is_strict: bool = True) -> list[list[str]]:
+        """Return the records of a text of CSV, as a rule one; raises `csv.Error`.
+
+        Lines without anything hold none. What is not strict takes a quote out of place for text.
+        """
+        csv.field_size_limit(LONGEST_FIELD)  # of the whole process, so set by who needs it
+        longer = self.delimiter if len(self.delimiter.encode()) > 1 else None
+        found = csv.reader(
+            StringIO(text if longer is None else text.replace(longer, UNIT_SEPARATOR), newline=""),
+            delimiter=self.delimiter if longer is None else UNIT_SEPARATOR,
+            escapechar=self.escape,
+            strict=is_strict,
+        )
+        if longer is None:
+            return [record for record in found if record]
+        return [[cell.replace(UNIT_SEPARATOR, longer) for cell in row] for row in found if row]

@@ -80,19 +80,18 @@ class SourceMapping(_Model):
     `columns`: contract field → column of the file (fields left out keep their own name; one column
     may feed several fields). `values`: contract field → {value in the file → contract value}; a
     value without an entry is kept as it stands. `constants`: contract field → value for every row.
-    `delimiter` and `encoding` are told from the file where they are left out. `decimal` is the mark
-    before the decimals of prices and ratings; with a comma, a number that has a point is wrong.
-    `delimiter` and `encoding` are told from the file where they are left out. For a CSV file that
-    is not as RFC 4180 has it: `skip_lines` before the header; `comment`, what lines begin with that
-    are no rows; `header: none` with `names`, its columns in order; `escape`, a backslash that
-    stands before quotes.
+    `decimal` is the mark before the decimals of prices and ratings; with a comma, a number that has
+    a point is wrong. `delimiter`, of one to eight characters, and `encoding` are told from the file
+    where they are left out. For a CSV file that is not as RFC 4180 has it: `skip_lines` before the
+    header; `comment`, what lines begin with that are no rows; `header: none` with `names`, its
+    columns in order; `escape`, a backslash that stands before quotes.
     """
 
     columns: dict[str, str] = Field(default_factory=dict)
     values: dict[str, dict[str, str]] = Field(default_factory=dict)
     constants: dict[str, str] = Field(default_factory=dict)
     timestamps: dict[str, TimestampFormat] = Field(default_factory=dict)
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    delimiter: str | None = Field(default=None, min_length=1, max_length=8)
     encoding: str | None = None
     decimal: Literal[".", ","] = "."
     skip_lines: Annotated[int, Field(ge=0, le=1_000)] = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +66,7 @@ def _record(row: Mapping[str, Any], layout: SourceLayout) -> list[str]:
 
 def _csv_fields(text: str, layout: SourceLayout) -> list[str]:
     try:
-        return next(csv.reader(StringIO(text, newline=""), delimiter=layout.delimiter), [])
+        return next(iter(layout.csv_records(text, is_strict=False)), [])
     except csv.Error:
         return [text]
 

@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 
 from ingest_service.readers.csv.encoding import UTF8, Encoding
+from ingest_service.readers.csv.notation import PLAIN_NOTATION, Notation
 from ingest_service.readers.csv.structure import Marks, Positions, byte_traits
 from lakehouse.contracts.characters import Traits
 
@@ -47,6 +48,11 @@ class CsvOptions:
     keeps_going: bool = False
     expects_damage: bool = False
 
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether nobody says which columns are read: the file's shape is all there is."""
+        return self.keeps_going and not self.wanted
+
 
 @dataclass(frozen=True, slots=True)
 class CsvChunk:
@@ -62,6 +68,7 @@ class CsvChunk:
     faults: pl.DataFrame
     _marks: Marks
     _encoding: str
+    _notation: Notation = PLAIN_NOTATION
 
     @property
     def traits(self) -> Traits:
@@ -85,6 +92,8 @@ class CsvChunk:
         marks = self._marks
         starts, ends = marks.record_starts, marks.record_ends
         records = [marks.data[starts[row] : ends[row]].removesuffix(b"\r") for row in rows]
+        if not self._notation.is_plain:
+            records = [self._notation.original(record) for record in records]
         if self._encoding == UTF8:
             return records
         return [record.decode().encode(self._encoding) for record in records]

@@ -37,8 +37,8 @@ class UploadParameters(BaseModel):
     delimiter: Annotated[str | None, BeforeValidator(_spelled)] = Field(
         None,
         min_length=1,
-        max_length=1,
-        description="Character between fields, or `tab`; told from the header when left out.",
+        max_length=8,
+        description="What stands between fields, or `tab`; told from the file when left out.",
     )
 
 

@@ -1,0 +1,97 @@
+"""Files with another line end or a longer delimiter, as plain CSV and back.
+
+Old Macs ended lines with a carriage return, and some exports put `::` or `, ` between fields. All
+that reads records knows a line feed and one byte. So a file's text is rewritten on its way in, in a
+way that can be undone, and values and raw records are put back as the file has them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from lakehouse.contracts.layout import UNIT_SEPARATOR
+from lakehouse.contracts.mapping import FileRefusedError
+from lakehouse.contracts.reasons import FileFault
+
+_SEPARATOR: Final = UNIT_SEPARATOR.encode()
+_SWAPPED: Final = bytes.maketrans(b"\r\n", b"\n\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Notation:
+    """What of a file's text is rewritten.
+
+    `long_delimiter`: the one of several bytes, which becomes a unit separator (0x1F).
+    `has_old_line_ends`: carriage returns and line feeds change places.
+    """
+
+    long_delimiter: bytes = b""
+    has_old_line_ends: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is rewritten."""
+        return not self.long_delimiter and not self.has_old_line_ends
+
+    def rewritten(self, data: bytes) -> bytes:
+        """Return text of the file as plain CSV; it may end within a delimiter."""
+        if self.has_old_line_ends:
+            data = data.translate(_SWAPPED)
+        return data.replace(self.long_delimiter, _SEPARATOR) if self.long_delimiter else data
+
+    def rewritten_end(self, data: bytes, more: bytes) -> bytes:
+        """Return rewritten text with a few more bytes of the file."""
+        if self.has_old_line_ends:
+            more = more.translate(_SWAPPED)
+        kept = max(0, len(data) - len(self.long_delimiter))
+        return data[:kept] + (data[kept:] + more).replace(self.long_delimiter, _SEPARATOR)
+
+    def may_go_on(self, data: bytes) -> bool:
+        """Whether rewritten text ends with the start of a delimiter."""
+        longest = len(self.long_delimiter) - 1
+        return any(data.endswith(self.long_delimiter[:n]) for n in range(longest, 0, -1))
+
+    def original(self, data: bytes) -> bytes:
+        """Return plain CSV as the file has it."""
+        if self.long_delimiter:
+            data = data.replace(_SEPARATOR, self.long_delimiter)
+        return data.translate(_SWAPPED) if self.has_old_line_ends else data
+
+    def original_texts(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return values of plain CSV as the file has them."""
+        if self.is_plain or not frame.width:
+            return frame
+        pairs = {UNIT_SEPARATOR: self.long_delimiter.decode()} if self.long_delimiter else {}
+        if self.has_old_line_ends:
+            pairs |= {"\n": "\r", "\r": "\n"}
+        return frame.select(pl.all().str.replace_many(list(pairs), list(pairs.values())))
+
+    def original_names(self, names: Sequence[str]) -> list[str]:
+        """Return names as the file has them."""
+        return [self.original(name.encode()).decode() for name in names]
+
+    def refuse_separators(self, data: bytes, first_line: int) -> None:
+        """Refuse text of the file that has the byte which stands for its delimiter."""
+        at = data.find(_SEPARATOR) if self.long_delimiter else -1
+        if at >= 0:
+            line = first_line + data.count(b"\n", 0, at)
+            raise FileRefusedError(
+                FileFault.BAD_DELIMITER,
+                f"line {line} holds the control character 0x1F, which no file may hold whose "
+                "delimiter has several characters",
+                remedy="take it out, or export the file with a delimiter of one character",
+                line=line,
+            )
+
+
+PLAIN_NOTATION: Final = Notation()
+
+
+def has_old_line_ends(start: bytes) -> bool:
+    """Whether the start of a file has lines that end with a carriage return alone."""
+    if b"\r" not in start[:-1]:
+        return False
+    outside = b"".join(start.split(b'"')[::2])
+    return b"\r" in outside and b"\n" not in outside
