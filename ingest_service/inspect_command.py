@@ -43,7 +43,7 @@ def _looked_at(order: dict[str, Any], file: dict[str, Any]) -> dict[str, Any]:
                     path,
                     settings,
                     None if data_type is None else DataType(data_type),
-                    None if name is None else settings.mapping(name),
+                    None if name is None else settings.source(name),
                     order["encoding"],
                     order["delimiter"],
                     name=Path(file["path"]).name,

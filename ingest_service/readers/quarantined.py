@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
 import polars as pl
@@ -133,13 +132,8 @@ def _avro_records(raw: list[bytes], schema_text: str) -> list[JsonRecord]:
 def _record(layout: SourceLayout, raw: bytes) -> tuple[str, ...] | None:
     try:
         text = raw.decode(layout.encoding)
-        records = csv.reader(
-            StringIO(text, newline=""),
-            delimiter=layout.delimiter,
-            escapechar=layout.escape,
-            strict=True,
-        )
-        fields = tuple(next(records, ()))
+        records = layout.csv_records(text)
+        fields = tuple(records[0]) if records else ()
     except (UnicodeDecodeError, csv.Error):
         return None
     return fields if len(fields) == len(layout.columns) and "\0" not in text else None

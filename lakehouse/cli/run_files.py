@@ -119,13 +119,15 @@ def _parts(order: RunOrder, settings: "TenantSettings") -> list[_Part]:
     items_mapping = order.items_mapping
     if items_mapping is None and ITEMS_MAPPING in settings.sources:
         items_mapping = ITEMS_MAPPING
+    if items_mapping is None and DataType.ITEMS in settings.source(None).data_types:
+        items_mapping = "default"
     if order.items:
         parts.insert(0, _Part(DataType.ITEMS, files_of(order.items), items_mapping))
     elif order.items_mapping is not None:
         parts.insert(0, _Part(DataType.ITEMS, files, items_mapping, *how))
     for part in parts:
         if part.mapping is not None:
-            settings.mapping(part.mapping)  # one that the tenant lacks is said before anything else
+            settings.source(part.mapping)  # one that the tenant lacks is said before anything else
     return parts
 
 

@@ -51,7 +51,7 @@ def upload(
     encoding: Annotated[str | None, typer.Option(help="Default: told from the file.")] = None,
     delimiter: Annotated[
         str | None,
-        typer.Option(help="Up to 8 characters or `tab`. Default: told from it."),
+        typer.Option(help="One to eight characters, or `tab`. Default: told from the file."),
     ] = None,
     compress: Annotated[bool, typer.Option("--compress", help="Send it as gzip.")] = False,
     idempotency_key: Annotated[

@@ -4,18 +4,26 @@ A record of a CSV file means nothing without the file's header and delimiter, an
 when somebody comes to correct it.
 """
 
-from typing import Literal, Self
+import csv
+from io import StringIO
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from lakehouse.contracts.tenant import SourceMapping
+
+UNIT_SEPARATOR: Final = "\x1f"
+"""Stands for a delimiter of several characters while a record is read."""
+LONGEST_FIELD: Final = 1 << 30
+"""For Python's csv module, which else refuses 131,073 characters."""
 
 
 class SourceLayout(BaseModel):
     """What a source's rows look like: enough to read one of them alone.
 
     `columns`: the header of a CSV file, in its order; of JSON the names that were asked for.
-    `escape`: what stands before a quote that is text.
+    `escape`: what stands before a quote that is text. `quote`: around texts, empty where quotes are
+    text.
     `encoding`: of the bytes, as Python calls it. `mapping`: name of the tenant's source mapping
     that the rows were read with; `mapping_settings`: the mapping itself, where it came with the
     rows instead. `schema_text`: of an Avro message, the schema it was written
@@ -29,6 +37,7 @@ class SourceLayout(BaseModel):
     encoding: str = "utf-8"
     delimiter: str = ","
     escape: str | None = None
+    quote: str = '"'
     columns: tuple[str, ...] = ()
     mapping: str = "default"
     mapping_settings: SourceMapping | None = None
@@ -42,3 +51,22 @@ class SourceLayout(BaseModel):
     def from_text(cls, text: str) -> Self:
         """Read `to_text` back."""
         return cls.model_validate_json(text)
+
+    def csv_records(self, text: str, *, is_strict: bool = True) -> list[list[str]]:
+        """Return the records of a text of CSV, as a rule one; raises `csv.Error`.
+
+        Lines without anything hold none. What is not strict takes a quote out of place for text.
+        """
+        csv.field_size_limit(LONGEST_FIELD)  # of the whole process, so set by who needs it
+        longer = self.delimiter if len(self.delimiter.encode()) > 1 else None
+        found = csv.reader(
+            StringIO(text if longer is None else text.replace(longer, UNIT_SEPARATOR), newline=""),
+            delimiter=self.delimiter if longer is None else UNIT_SEPARATOR,
+            escapechar=self.escape,
+            quotechar=self.quote or None,
+            quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
+            strict=is_strict,
+        )
+        if longer is None:
+            return [record for record in found if record]
+        return [[cell.replace(UNIT_SEPARATOR, longer) for cell in row] for row in found if row]

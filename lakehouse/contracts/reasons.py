@@ -63,6 +63,9 @@ class WarningCode(StrEnum):
     REPEATED_COLUMN = "repeated_column"
     SKIPPED_ROWS = "skipped_rows"
     COLUMN_BY_LIKENESS = "column_by_likeness"
+    SKIPPED_LINES = "skipped_lines"
+    DAMAGED_HEADER = "damaged_header"
+    RECORD_WITHIN_TEXT = "record_within_text"
 
 
 class FileFault(StrEnum):
@@ -79,6 +82,7 @@ class FileFault(StrEnum):
     BARE_CARRIAGE_RETURN = "bare_carriage_return"
     RAGGED_ROW = "ragged_row"
     RECORD_TOO_LONG = "record_too_long"
+    HEADER_TOO_LONG = "header_too_long"
     DUPLICATE_HEADER = "duplicate_header"
     TOO_MANY_COLUMNS = "too_many_columns"
     MISSING_COLUMNS = "missing_columns"
@@ -274,7 +278,7 @@ WARNINGS: Final[dict[WarningCode, Explanation]] = {
         "check it, and give `encoding` with the upload or export as UTF-8",
     ),
     WarningCode.DETECTED_DELIMITER: Explanation(
-        "the delimiter was detected from the header, and it is not a comma",
+        "the delimiter was told from the file, and it is not a comma",
         "give `delimiter` with the upload or in the source mapping",
     ),
     WarningCode.NO_FINAL_LINE_END: Explanation(
@@ -299,6 +303,21 @@ WARNINGS: Final[dict[WarningCode, Explanation]] = {
         "invisible characters; no other column has a name like it",
         "nothing, if it is meant; else name the right column in the source mapping, or set "
         "`match_columns: exact`",
+    ),
+    WarningCode.SKIPPED_LINES: Explanation(
+        "lines before the header, or behind the table, were taken for titles or totals and are not "
+        "read",
+        "make sure that none of them is a row; `skip_lines` or `comment` in the source mapping say "
+        "which lines are none",
+    ),
+    WarningCode.DAMAGED_HEADER: Explanation(
+        "a quote in the header is out of place; its names were read without quotes",
+        "correct the header",
+    ),
+    WarningCode.RECORD_WITHIN_TEXT: Explanation(
+        "a text of several lines has a line with all the fields of a record: a quote may be out of "
+        "place, and rows may be part of that text",
+        "look at the lines of that row, and write a quote within a text twice",
     ),
 }
 
@@ -344,6 +363,11 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
     FileFault.RAGGED_ROW: Explanation(
         "a record has more or fewer fields than the header",
         "give every record the header's fields, or upload with `on_error=quarantine`",
+    ),
+    FileFault.HEADER_TOO_LONG: Explanation(
+        "the header is longer than 64 KiB",
+        "make sure that the file begins with the names of its columns; leave out those that are "
+        "not read",
     ),
     FileFault.RECORD_TOO_LONG: Explanation(
         "a record is longer than 4 MiB", "look for a quote that is opened and never closed"

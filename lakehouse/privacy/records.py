@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from io import BytesIO, StringIO
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.contracts.identifying import ANONYMOUS, USER
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from lakehouse.contracts.identifying import IdentifyingFields
     from lakehouse.contracts.layout import SourceLayout
 
-LONGEST_FIELD: Final = 1 << 30
-"""Characters: more than a record can have."""
 MOST_EXTRA: Final = 16
 """Of a record with more cells too many, each cell may be of each column."""
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
@@ -240,15 +238,8 @@ def _text(raw: bytes, encoding: str) -> str:
 
 def _csv_records(text: str, layout: SourceLayout) -> list[list[str]] | None:
     """Return the records of a text, as a rule one; None when its quotes do not fit."""
-    csv.field_size_limit(LONGEST_FIELD)  # of the whole process, so set by who needs it
     try:
-        found = csv.reader(
-            StringIO(text, newline=""),
-            delimiter=layout.delimiter,
-            escapechar=layout.escape,
-            strict=True,
-        )
-        return [record for record in found if record]
+        return layout.csv_records(text)
     except csv.Error:
         return None
 

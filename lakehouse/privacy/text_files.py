@@ -10,7 +10,7 @@ import csv
 import io
 from typing import IO, TYPE_CHECKING, Final
 
-from lakehouse.privacy.records import LONGEST_FIELD
+from lakehouse.contracts.layout import LONGEST_FIELD
 from lakehouse.privacy.unparsed import pairs_of
 
 if TYPE_CHECKING:

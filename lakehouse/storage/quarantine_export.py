@@ -75,7 +75,7 @@ def _record(row: Mapping[str, Any], layout: SourceLayout) -> list[str]:
 
 def _csv_fields(text: str, layout: SourceLayout) -> list[str]:
     try:
-        return next(csv.reader(StringIO(text, newline=""), delimiter=layout.delimiter), [])
+        return next(iter(layout.csv_records(text, is_strict=False)), [])
     except csv.Error:
         return [text]
 

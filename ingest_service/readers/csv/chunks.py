@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 
 from ingest_service.readers.csv.encoding import UTF8, Encoding
+from ingest_service.readers.csv.notation import PLAIN_NOTATION, Notation
 from ingest_service.readers.csv.structure import Marks, Positions, byte_traits
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.source_mapping import NO_QUOTE, SourceMapping
@@ -30,6 +31,12 @@ class Dialect:
     skip_last_lines: int = 0
     quote: str | None = '"'
     header_lines: int = 1
+
+    @property
+    def tells_where_it_begins(self) -> bool:
+        """Whether it is said which lines stand before the first row."""
+        is_named = self.names is not None or self.header_lines != 1
+        return is_named or self.skip_lines > 0 or self.comment is not None
 
     @classmethod
     def of(cls, mapping: SourceMapping) -> "Dialect":
@@ -68,6 +75,11 @@ class CsvOptions:
     keeps_going: bool = False
     expects_damage: bool = False
 
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether nobody says which columns are read: the file's shape is all there is."""
+        return self.keeps_going and not self.wanted
+
 
 @dataclass(frozen=True, slots=True)
 class CsvChunk:
@@ -83,6 +95,7 @@ class CsvChunk:
     faults: pl.DataFrame
     _marks: Marks
     _encoding: str
+    _notation: Notation = PLAIN_NOTATION
 
     @property
     def traits(self) -> Traits:
@@ -106,6 +119,8 @@ class CsvChunk:
         marks = self._marks
         starts, ends = marks.record_starts, marks.record_ends
         records = [marks.data[starts[row] : ends[row]].removesuffix(b"\r") for row in rows]
+        if not self._notation.is_plain:
+            records = [self._notation.original(record) for record in records]
         if self._encoding == UTF8:
             return records
         return [record.decode().encode(self._encoding) for record in records]

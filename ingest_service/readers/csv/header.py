@@ -8,6 +8,7 @@ from typing import Final
 
 from ingest_service.readers.csv.encoding import not_utf8, nul_byte
 from ingest_service.readers.csv.structure import Marks, bare_returns
+from lakehouse.contracts.layout import LONGEST_FIELD
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import EXPLANATIONS, FileFault, ReasonCode
 
@@ -57,18 +58,30 @@ def joined_names(records: Sequence[Sequence[str]]) -> list[str]:
     return [" ".join(filter(None, map(str.strip, words))) for words in zip(*padded, strict=True)]
 
 
-def read_header(names: Sequence[str], line: int, wanted: Set[str]) -> Header:
-    """Return the columns; `wanted` are the names that may be read, all when it is empty.
+def header_of(
+    names: Sequence[str],
+    line: int,
+    wanted: Set[str],
+    *,
+    row_width: int | None = None,
+    has_empty_ends: bool = False,
+    is_looked_at: bool = False,
+) -> Header:
+    """Return the columns that are called so; `wanted` are names that may be read, all when empty.
 
-    Raises `FileRefusedError` for too many, or for one of those that comes twice.
+    `row_width`: how many fields each row has, where that is another number; with `has_empty_ends`
+    the difference is empty fields at the end. Raises `FileRefusedError` for too many, or for one of
+    those that comes twice, unless the file `is_looked_at` alone.
     """
-    if len(names) > MAX_COLUMNS:
+    width = len(names) if row_width is None else row_width
+    if max(width, len(names)) > MAX_COLUMNS:
         raise FileRefusedError(
             FileFault.TOO_MANY_COLUMNS,
-            f"the header has {len(names):,} columns, more than {MAX_COLUMNS:,}",
+            f"the header has {max(width, len(names)):,} columns, more than {MAX_COLUMNS:,}",
             remedy="leave out the columns that the source mapping does not read",
             line=line,
         )
+    names = names[:width]
     named = len(names)
     while named > 1 and not names[named - 1].strip():
         named -= 1
@@ -76,7 +89,7 @@ def read_header(names: Sequence[str], line: int, wanted: Set[str]) -> Header:
         named = len(names)  # a title above the table, rather than its header
     twice = sorted({name for name in names[:named] if names[:named].count(name) > 1})
     read_twice = [name for name in twice if name in wanted or not wanted]
-    if read_twice:
+    if read_twice and not is_looked_at:
         shown = ", ".join(repr(name) for name in read_twice)
         raise FileRefusedError(
             FileFault.DUPLICATE_HEADER,
@@ -85,13 +98,28 @@ def read_header(names: Sequence[str], line: int, wanted: Set[str]) -> Header:
             line=line,
             columns=read_twice,
         )
-    unique = _unique([*names[:named], *(f"(column {n + 1})" for n in range(named, len(names)))])
+    unique = _unique([*names[:named], *(f"(column {n + 1})" for n in range(named, width))])
+    nameless = unique[named:] if has_empty_ends or not is_looked_at else ()
     single = tuple(name for name in names[:named] if name not in twice)
-    return Header(tuple(unique), tuple(unique[named:]), tuple(twice), single)
+    return Header(tuple(unique), tuple(nameless), tuple(twice), single)
+
+
+def damaged_names(line: bytes, delimiter: str, columns: int) -> list[str] | None:
+    """Return the names in a line with a quote out of place, None when that is not sure.
+
+    It is when the line has as many names as the rows have fields, quotes left aside.
+    """
+    try:
+        text = line.decode("utf-8").rstrip("\r\n").replace('"', "")
+    except UnicodeDecodeError:
+        return None
+    names = text.split(delimiter)
+    return names if len(names) == columns > 1 else None
 
 
 def first_record(text: str, delimiter: str, escape: str | None = None) -> list[str]:
     """Return the fields of the first record of a text, none when it cannot be read."""
+    csv.field_size_limit(LONGEST_FIELD)  # of the whole process, so set by who needs it
     reader = csv.reader(
         StringIO(text, newline=""), delimiter=delimiter, escapechar=escape, strict=True
     )

@@ -11,8 +11,6 @@ from typing import Final
 
 from ingest_service.readers.csv.delimiters import CANDIDATES
 from ingest_service.readers.csv.header import first_record
-from lakehouse.contracts.mapping import FileRefusedError
-from lakehouse.contracts.reasons import FileFault
 
 LINES: Final = 50
 _SEP: Final = re.compile(rb'"?sep=([^"\r\n])"?')
@@ -28,22 +26,6 @@ def separator_of(line: bytes) -> str | None:
     if found is None or line[found.end() :].strip(b"\r\n" + found[1]):
         return None
     return found[1].decode("latin-1")
-
-
-def carriage_returns_end_lines(start: bytes) -> bool:
-    """Whether the start of a file has lines that end with a carriage return alone."""
-    first = start.partition(b"\r")[0]
-    return b"\n" not in start and b"\r" in start[:-1] and b'"' not in first
-
-
-def old_line_ends() -> FileRefusedError:
-    """Return what to raise for a file of such lines."""
-    return FileRefusedError(
-        FileFault.BARE_CARRIAGE_RETURN,
-        "the file's lines end with a carriage return alone, as old Macs wrote them",
-        remedy="save it with LF or CRLF line ends; in Excel as 'CSV UTF-8', not 'CSV (Macintosh)'",
-        line=1,
-    )
 
 
 def advice(lines: Sequence[str], header_line: int, missing: Set[str], wanted: Set[str]) -> str:

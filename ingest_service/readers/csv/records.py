@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 
 from ingest_service.readers.csv.chunks import CsvOptions
-from ingest_service.readers.csv.damage import Repair
+from ingest_service.readers.csv.damage import Repair, lines_alone
 from ingest_service.readers.csv.encoding import UTF8, TextSource, not_utf8, nul_byte
-from ingest_service.readers.csv.preamble import carriage_returns_end_lines, old_line_ends
+from ingest_service.readers.csv.notation import PLAIN_NOTATION, Notation, has_old_line_ends
 from ingest_service.readers.csv.structure import (
     Marks,
     Positions,
@@ -17,6 +17,7 @@ from ingest_service.readers.csv.structure import (
     find_marks,
     is_utf8,
 )
+from lakehouse.contracts.layout import UNIT_SEPARATOR
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
 
@@ -28,7 +29,8 @@ class Records:
 
     `ended`: all of the file is read. `ends_open`: and it ends without a line end. When `header` is
     set, damaged quotes are set aside where the options allow it; `damaged` are such records of the
-    newest piece.
+    newest piece. `delimiter` is the one byte between fields, and `notation` says what of the file
+    was rewritten to have one.
     """
 
     def __init__(self, source: TextSource, options: CsvOptions, record_bytes: int) -> None:
@@ -36,10 +38,13 @@ class Records:
         self._options = options
         self._record_bytes = record_bytes
         self._rest = b""
+        self.notation = PLAIN_NOTATION
+        self.delimiter = ","
         self.line = 1
         self.ended = self.ends_open = False
         self.header: Sequence[str] | None = None
-        self._is_first = True
+        self._before: bytes | None = None
+        self._is_over = False
         self.damaged: Positions = np.empty(0, dtype=np.int64)
 
     @property
@@ -67,12 +72,35 @@ class Records:
         self.line = 1
         self.ended = self.ends_open = False
 
+    def follow_line_ends(self) -> None:
+        """Take carriage returns for line ends if the file begins so; call it at the start."""
+        if has_old_line_ends(self._peeked()):
+            self._rewrite(replace(self.notation, has_old_line_ends=True))
+
+    def quote_with(self, quote: str | None) -> None:
+        """Take this for the quote around texts, None for none; call it at the start."""
+        if quote != self.notation.quote:
+            self._rewrite(replace(self.notation, quote=quote))
+
+    def divide_by(self, delimiter: str) -> None:
+        """Take this for what stands between fields."""
+        value = delimiter.encode()
+        self.delimiter = delimiter
+        if len(value) > 1:
+            self.delimiter = UNIT_SEPARATOR
+            self._rewrite(replace(self.notation, long_delimiter=value))
+
+    def peek(self) -> bytes:
+        """Return whole lines from here on, 64 KiB at most, or the start of a longer one."""
+        start = self._peeked()
+        if self.ended and len(start) == len(self._rest):
+            return start
+        return start[: start.rfind(b"\n") + 1] or start
+
     def peek_line(self) -> bytes:
         """Return the next line with its end, or its first 64 KiB; nothing at the end."""
         while b"\n" not in self._rest and len(self._rest) < PEEKED_BYTES and not self.ended:
             self._rest += self._read(4096)
-        if carriage_returns_end_lines(self._rest):
-            raise old_line_ends()
         line, end, _ = self._rest.partition(b"\n")
         return line + end
 
@@ -87,17 +115,35 @@ class Records:
         self.line += 1
         return True
 
-    def put_back(self, marks: Marks) -> None:
-        """Let the records of a piece, which was the last one, be read again."""
-        self._rest = marks.data + self._rest
+    def next_header(self, most_bytes: int) -> Marks:
+        """Return the next record, of which there is one; raises `FileRefusedError`.
 
-    def next_piece(
-        self, size: int, delimiter: str | None, *, one_record: bool = False
-    ) -> Marks | None:
-        """Return the next whole records, None at the end; what follows them is kept.
-
-        Quotes are not checked without a `delimiter`.
+        Where a quote is out of place, the line stays the next one.
         """
+        size, escape = 4096, self._options.dialect.escape
+        while True:
+            while len(self._rest) < size and not self.ended:
+                self._rest += self._read(size - len(self._rest))
+            is_open = self.ended and not self._rest.endswith(b"\n")
+            marks = find_marks(self._rest + b"\n" * is_open, escape)
+            if len(marks.record_ends):
+                break
+            if self.ended:
+                check_quotes(marks, ord(self.delimiter), self.line, is_last=True)
+            if len(self._rest) > most_bytes:
+                raise header_too_long(self.line, most_bytes)
+            size *= 4
+        marks = marks.until(int(marks.record_ends[0]))
+        check_quotes(marks, ord(self.delimiter), self.line, is_last=True)
+        if len(marks.data) > most_bytes:
+            raise header_too_long(self.line, most_bytes)
+        self._check_text(marks.data)
+        self.ends_open = len(marks.data) > len(self._rest)
+        self._rest = self._rest[len(marks.data) :]
+        return marks
+
+    def next_piece(self, size: int) -> Marks | None:
+        """Return the next whole records, None at the end; what follows them is kept."""
         data = self._rest
         wanted = size
         while True:
@@ -108,46 +154,51 @@ class Records:
                 self.ends_open = True
                 data += b"\n"
             self._check_text(data)
-            marks = find_marks(data, self._options.dialect.escape)
-            self.damaged = np.empty(0, dtype=np.int64)
-            if delimiter is not None:
-                try:
-                    check_quotes(marks, ord(delimiter), self.line, is_last=self.ended)
-                except FileRefusedError as fault:
-                    marks = self._repaired(data, delimiter, fault, marks)
+            marks = self._marks(data)
             if len(marks.record_ends):
-                self._is_first &= self.header is None
-                return self._cut(data, marks, one_record=one_record)
+                self._before = marks.data
+                return self._cut(data, marks)
             if self.ended:
-                check_quotes(marks, ord(","), self.line, is_last=True)
                 raise self.record_too_long(self.line)
             if len(data) > self._record_bytes:
                 raise self.record_too_long(self.line)
             wanted = len(data) + size
 
-    def _repaired(
-        self, data: bytes, delimiter: str, fault: FileRefusedError, marks: Marks
-    ) -> Marks:
+    def _marks(self, data: bytes) -> Marks:
+        self.damaged = np.empty(0, dtype=np.int64)
+        if self._is_over:
+            marks, self.damaged = lines_alone(data)
+            return marks
+        marks = find_marks(data, self._options.dialect.escape)
+        try:
+            check_quotes(marks, ord(self.delimiter), self.line, is_last=self.ended)
+        except FileRefusedError as fault:
+            return self._repaired(data, fault, marks)
+        return marks
+
+    def _repaired(self, data: bytes, fault: FileRefusedError, marks: Marks) -> Marks:
         """Return the marks with damaged lines as records of their own; raises the fault if not.
 
         Without a record when more has to be read first.
         """
-        if self.header is None or not self._options.keeps_going or marks.escape is not None:
+        if self.header is None or not self._options.keeps_going:
             raise fault
-        repair = Repair(
+        escape = self._options.dialect.escape
+        result = Repair(
             data,
-            delimiter,
+            self.delimiter,
             self.header,
             fault,
-            is_first=self._is_first,
+            before=self._before,
             is_last=self.ended,
-        )
-        result = repair.run()
+            escape=escape,
+        ).run()
         if result.is_short:
             if self.ended or len(data) > self._record_bytes:
                 raise fault
             return replace(marks, record_ends=marks.record_ends[:0])
-        repaired, self.damaged = result.marks(data)
+        self._is_over = result.is_over
+        repaired, self.damaged = result.marks(data, escape)
         return repaired
 
     def record_too_long(self, line: int) -> FileRefusedError:
@@ -159,7 +210,31 @@ class Records:
             line=line,
         )
 
+    def _peeked(self) -> bytes:
+        if len(self._rest) < PEEKED_BYTES:
+            self._rest += self._read(PEEKED_BYTES - len(self._rest))
+        return self._rest[:PEEKED_BYTES]
+
+    def _rewrite(self, notation: Notation) -> None:
+        """Rewrite what comes; it was not rewritten in this way so far."""
+        rest = self.notation.original(self._rest)
+        self.notation = notation
+        self._rest = self._rewritten(rest)
+
     def _read(self, size: int) -> bytes:
+        data = self._read_source(size)
+        return data if self.notation.is_plain else self._rewritten(data)
+
+    def _rewritten(self, data: bytes) -> bytes:
+        notation = self.notation
+        notation.refuse_separators(data, self.line)
+        data = notation.rewritten(data)
+        while notation.may_go_on(data) and (more := self._read_source(1)):
+            notation.refuse_separators(more, self.line + data.count(b"\n"))
+            data = notation.rewritten_end(data, more)
+        return data
+
+    def _read_source(self, size: int) -> bytes:
         parts = []
         while size > 0 and not self.ended:
             part = self._source.read(size)
@@ -169,8 +244,8 @@ class Records:
             size -= len(part)
         return b"".join(parts)
 
-    def _cut(self, data: bytes, marks: Marks, *, one_record: bool) -> Marks:
-        last = int(marks.record_ends[0 if one_record else -1])
+    def _cut(self, data: bytes, marks: Marks) -> Marks:
+        last = int(marks.record_ends[-1])
         self._rest = data[last + 1 :]
         return marks.until(last) if self._rest else marks
 
@@ -184,3 +259,14 @@ class Records:
         if not is_utf8(whole):
             is_end = self.ended and self.ends_open
             raise not_utf8(whole[:-1] if is_end else whole, self.line, is_end=is_end)
+
+
+def header_too_long(line: int, most_bytes: int) -> FileRefusedError:
+    """Return what to raise for a header that never ends."""
+    return FileRefusedError(
+        FileFault.HEADER_TOO_LONG,
+        f"the header on line {line} is longer than {most_bytes:,} bytes",
+        remedy="make sure that the file begins with the names of its columns, and leave out those "
+        "that the source mapping does not read",
+        line=line,
+    )

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ingest_service.pipeline.report import FileReading, RowIssue
+from ingest_service.readers.csv.beginning import HEADER_BYTES
 from ingest_service.readers.csv.chunks import CsvOptions
 from ingest_service.readers.csv.encoding import UTF8, TextSource
 from ingest_service.readers.csv.preamble import LINES, advice
-from ingest_service.readers.csv.reader import HEADER_BYTES, CsvFile, blank_file
+from ingest_service.readers.csv.reader import CsvFile, blank_file
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import WARNINGS, FileFault, WarningCode
@@ -22,7 +23,7 @@ class CsvRows(CsvFile):
     def __init__(self, path: Path, options: CsvOptions, chunk_bytes: int) -> None:
         super().__init__(path, options, chunk_bytes=chunk_bytes)
         self._path = path
-        if self.is_blank:
+        if self.beginning.is_blank:
             self.close()
             raise blank_file()
 
@@ -44,6 +45,7 @@ class CsvRows(CsvFile):
             encoding=self.encoding.name,
             delimiter=self.delimiter.value,
             escape=self.options.dialect.escape,
+            quote=self.options.dialect.quote or "",
             columns=self.header,
             mapping=mapping_name,
         )
@@ -57,6 +59,14 @@ class CsvRows(CsvFile):
         if delimiter.how == "sep_line":
             how = f"read with {delimiter.value!r}, as its first line says (sep=)"
             yield RowIssue(1, "", WarningCode.DETECTED_DELIMITER.value, how)
+        beginning = self.beginning
+        if beginning.skipped:
+            first, last = self.header_line - beginning.skipped, self.header_line - 1
+            how = f"lines {first} to {last} stand before the header and are not read"
+            yield RowIssue(first, "", WarningCode.SKIPPED_LINES.value, how)
+        if beginning.has_damaged_header:
+            meaning = WARNINGS[WarningCode.DAMAGED_HEADER].meaning
+            yield self._warning(WarningCode.DAMAGED_HEADER, meaning)
         for name in self.repeated:
             meaning = WARNINGS[WarningCode.REPEATED_COLUMN].meaning
             yield self._warning(WarningCode.REPEATED_COLUMN, meaning, name)

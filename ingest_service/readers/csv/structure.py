@@ -235,10 +235,12 @@ def blank_records(marks: Marks, delimiter: int) -> npt.NDArray[np.bool_]:
     return blank
 
 
-def records_that_begin_with(marks: Marks, byte: int) -> npt.NDArray[np.bool_]:
-    """True for each record whose first byte is this one."""
+def records_that_begin_with(marks: Marks, sign: bytes) -> npt.NDArray[np.bool_]:
+    """True for each record that begins with these bytes."""
     view = np.frombuffer(marks.data, dtype=np.uint8)
-    begins: npt.NDArray[np.bool_] = view[marks.record_starts] == byte
+    begins: npt.NDArray[np.bool_] = view[marks.record_starts] == sign[0]
+    for row in np.flatnonzero(begins).tolist() if len(sign) > 1 else ():
+        begins[row] = marks.data.startswith(sign, int(marks.record_starts[row]))
     return begins
 
 

@@ -30,7 +30,7 @@ class UploadParameters(BaseModel):
     delimiter: DelimiterText | None = Field(
         None,
         description="What stands between fields: up to 8 characters, or `tab`; told from the "
-        "header when left out.",
+        "file when left out.",
     )
 
 

@@ -177,7 +177,7 @@ def test_delimiter_is_told_from_the_header(
     assert (file.delimiter.value, file.delimiter.confidence) == (delimiter, confidence)
 
 
-@pytest.mark.parametrize("delimiter", ['"', "\n", "é", "\0"])
+@pytest.mark.parametrize("delimiter", ['"', "\n", "\x1f", "\0", "longer::::"])
 def test_delimiter_of_no_use_is_refused(tmp_path: Path, delimiter: str) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n")
