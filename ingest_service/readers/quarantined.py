@@ -137,6 +137,7 @@ def _record(layout: SourceLayout, raw: bytes) -> tuple[str, ...] | None:
             StringIO(text, newline=""),
             delimiter=layout.delimiter,
             escapechar=layout.escape,
+            **layout.quoting,
             strict=True,
         )
         fields = tuple(next(records, ()))

@@ -4,16 +4,25 @@ A record of a CSV file means nothing without the file's header and delimiter, an
 when somebody comes to correct it.
 """
 
-from typing import Literal, Self
+import csv
+from typing import Literal, Self, TypedDict
 
 from pydantic import BaseModel, ConfigDict
+
+
+class QuotingOptions(TypedDict):
+    """Of the readers and writers of the module csv."""
+
+    quotechar: str | None
+    quoting: Literal[0, 3]
 
 
 class SourceLayout(BaseModel):
     """What a source's rows look like: enough to read one of them alone.
 
     `columns`: the header of a CSV file, in its order; of JSON the names that were asked for.
-    `escape`: what stands before a quote that is text.
+    `escape`: what stands before a quote that is text. `quote`: around texts, where it is another
+    than `"`; `none` where quotes are text.
     `encoding`: of the bytes, as Python calls it. `mapping`: name of the tenant's source mapping
     that the rows were read with. `schema_text`: of an Avro message, the schema it was written
     with. `bytes` cannot be read; `message` is a JSON object with key and value of a message in
@@ -26,9 +35,17 @@ class SourceLayout(BaseModel):
     encoding: str = "utf-8"
     delimiter: str = ","
     escape: str | None = None
+    quote: str | None = None
     columns: tuple[str, ...] = ()
     mapping: str = "default"
     schema_text: str | None = None
+
+    @property
+    def quoting(self) -> QuotingOptions:
+        """What Python's reader of CSV is told about quotes."""
+        if self.quote == "none":
+            return {"quotechar": None, "quoting": csv.QUOTE_NONE}
+        return {"quotechar": self.quote or '"', "quoting": csv.QUOTE_MINIMAL}
 
     def to_text(self) -> str:
         """Return the layout as it is stored; equal layouts have equal texts."""

@@ -67,7 +67,8 @@ def _record(row: Mapping[str, Any], layout: SourceLayout) -> list[str]:
 
 def _csv_fields(text: str, layout: SourceLayout) -> list[str]:
     try:
-        return next(csv.reader(StringIO(text, newline=""), delimiter=layout.delimiter), [])
+        rows = csv.reader(StringIO(text, newline=""), delimiter=layout.delimiter, **layout.quoting)
+        return next(rows, [])
     except csv.Error:
         return [text]
 

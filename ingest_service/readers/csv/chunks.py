@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 
 from ingest_service.readers.csv.encoding import UTF8, Encoding
+from ingest_service.readers.csv.quotes import QUOTE, swapped
 from ingest_service.readers.csv.structure import Marks, Positions, byte_traits
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.source_mapping import NO_QUOTE, SourceMapping
@@ -83,6 +84,7 @@ class CsvChunk:
     faults: pl.DataFrame
     _marks: Marks
     _encoding: str
+    _quote: str | None = QUOTE
 
     @property
     def traits(self) -> Traits:
@@ -106,6 +108,7 @@ class CsvChunk:
         marks = self._marks
         starts, ends = marks.record_starts, marks.record_ends
         records = [marks.data[starts[row] : ends[row]].removesuffix(b"\r") for row in rows]
+        records = [swapped(record, self._quote) for record in records]
         if self._encoding == UTF8:
             return records
         return [record.decode().encode(self._encoding) for record in records]

@@ -32,6 +32,7 @@ from ingest_service.readers.csv.header import (
     read_header,
 )
 from ingest_service.readers.csv.preamble import separator_of
+from ingest_service.readers.csv.quotes import EditedText, swapped, swapped_names, swapped_texts
 from ingest_service.readers.csv.records import Records
 from ingest_service.readers.csv.structure import (
     Marks,
@@ -71,9 +72,13 @@ class CsvFile:
         self.options = options or CsvOptions()
         self._chunk_bytes = chunk_bytes
         self._record_bytes = record_bytes
-        self._source = TextSource(path, self.options.encoding, self.options.declared)
+        dialect = self.options.dialect
+        text = TextSource(path, self.options.encoding, self.options.declared)
+        self._source = EditedText(text, dialect.quote, dialect.skip_last_lines)
         self._records = Records(self._source, self.options, record_bytes)
         self.encoding = self._source.encoding
+        self._quote = dialect.quote
+        self._comment = swapped((dialect.comment or "").encode(), dialect.quote)
         self.is_blank = False
         self.header_line = 1
         try:
@@ -175,16 +180,15 @@ class CsvFile:
             frame = self._without_nameless(frame, faults).drop(unasked)
         if frame.height != len(lines):
             raise RuntimeError(f"{frame.height} records parsed, {len(lines)} found")
-        return CsvChunk(frame, lines, faults.reasons(), marks, self.encoding.name)
+        return CsvChunk(frame, lines, faults.reasons(), marks, self.encoding.name, self._quote)
 
     def _no_records(self, marks: Marks, lines: Positions) -> npt.NDArray[np.bool_]:
         """True for empty lines and comments."""
         dropped = np.zeros(len(lines), dtype=np.bool_)
         if len(self.header) > 1:
             dropped |= blank_records(marks, ord(self.delimiter.value))
-        comment = self.options.dialect.comment
-        if comment is not None:
-            comments = records_that_begin_with(marks, ord(comment))
+        if self._comment:
+            comments = records_that_begin_with(marks, self._comment)
             for row in np.flatnonzero(comments).tolist():
                 if b"\n" in marks.data[marks.record_starts[row] : marks.record_ends[row]]:
                     raise open_quote(int(lines[row]))
@@ -213,6 +217,7 @@ class CsvFile:
         bad = faults.mask if faults.found else None
         good = marks if bad is None else without(marks, bad)
         frame = read_values(good, self.header, columns, self.delimiter.value)
+        frame = swapped_texts(frame, self._quote)
         if bad is None:
             return frame
         places = pl.Series(np.cumsum(~bad) - 1, dtype=pl.Int64)
@@ -224,7 +229,7 @@ class CsvFile:
         for _ in range(dialect.skip_lines):
             if not records.drop_line():
                 raise _empty("the file has no more lines than `skip_lines` says to skip")
-        comment = (dialect.comment or "").encode()
+        comment = self._comment
         separator = separator_of(records.peek_line()) if records.line == 1 else None
         if separator is not None:
             records.drop_line()
@@ -276,7 +281,8 @@ class CsvFile:
                 raise _empty("the file ends within the lines that `header` says it has")
             found.append(first_record(header_text(more, records.line), delimiter, dialect.escape))
             records.line += len(more.line_ends)
-        return found[0] if len(found) == 1 else joined_names(found)
+        names = found[0] if len(found) == 1 else joined_names(found)
+        return swapped_names(names, dialect.quote)
 
     def _known_delimiter(self, separator: str | None) -> Delimiter | None:
         given = self.options.delimiter

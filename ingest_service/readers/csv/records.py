@@ -8,8 +8,9 @@ import numpy as np
 
 from ingest_service.readers.csv.chunks import CsvOptions
 from ingest_service.readers.csv.damage import Repair
-from ingest_service.readers.csv.encoding import UTF8, TextSource, not_utf8, nul_byte
+from ingest_service.readers.csv.encoding import UTF8, not_utf8, nul_byte
 from ingest_service.readers.csv.preamble import carriage_returns_end_lines, old_line_ends
+from ingest_service.readers.csv.quotes import Source
 from ingest_service.readers.csv.structure import (
     Marks,
     Positions,
@@ -31,7 +32,7 @@ class Records:
     newest piece.
     """
 
-    def __init__(self, source: TextSource, options: CsvOptions, record_bytes: int) -> None:
+    def __init__(self, source: Source, options: CsvOptions, record_bytes: int) -> None:
         self._source = source
         self._options = options
         self._record_bytes = record_bytes

@@ -7,10 +7,12 @@ from ingest_service.pipeline.report import FileReading, RowIssue
 from ingest_service.readers.csv.chunks import CsvOptions
 from ingest_service.readers.csv.encoding import UTF8, TextSource
 from ingest_service.readers.csv.preamble import LINES, advice
+from ingest_service.readers.csv.quotes import QUOTE
 from ingest_service.readers.csv.reader import HEADER_BYTES, CsvFile, blank_file
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import WARNINGS, FileFault, WarningCode
+from lakehouse.contracts.source_mapping import NO_QUOTE
 
 
 class CsvRows(CsvFile):
@@ -44,6 +46,7 @@ class CsvRows(CsvFile):
             encoding=self.encoding.name,
             delimiter=self.delimiter.value,
             escape=self.options.dialect.escape,
+            quote=_layout_quote(self.options.dialect.quote),
             columns=self.header,
             mapping=mapping_name,
         )
@@ -92,3 +95,8 @@ class CsvRows(CsvFile):
 
     def _warning(self, code: WarningCode, reason: str, column: str = "") -> RowIssue:
         return RowIssue(self.header_line, column, code.value, reason)
+
+
+def _layout_quote(quote: str | None) -> str | None:
+    """None, the default: as RFC 4180 has it, so that layouts of before read the same."""
+    return None if quote == QUOTE else quote or NO_QUOTE

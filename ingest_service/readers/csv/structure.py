@@ -235,10 +235,13 @@ def blank_records(marks: Marks, delimiter: int) -> npt.NDArray[np.bool_]:
     return blank
 
 
-def records_that_begin_with(marks: Marks, byte: int) -> npt.NDArray[np.bool_]:
-    """True for each record whose first byte is this one."""
+def records_that_begin_with(marks: Marks, start: bytes) -> npt.NDArray[np.bool_]:
+    """True for each record that begins with these bytes, of which none is a line end."""
     view = np.frombuffer(marks.data, dtype=np.uint8)
-    begins: npt.NDArray[np.bool_] = view[marks.record_starts] == byte
+    begins = np.ones(len(marks.record_starts), dtype=np.bool_)
+    for at, byte in enumerate(start):  # a record that is shorter ends with another byte
+        places = np.minimum(marks.record_starts + at, len(view) - 1)
+        begins &= view[places] == byte
     return begins
 
 

@@ -10,9 +10,8 @@ from ingest_service.readers.csv.rows import CsvRows
 from ingest_service.readers.json.reader import JsonRows
 from ingest_service.readers.json.rows import JsonColumns
 from ingest_service.sources.uploads.upload import FileUpload
-from lakehouse.contracts.mapping import FileRefusedError, refuse_file_settings, wanted_columns
-from lakehouse.contracts.reasons import FileFault
-from lakehouse.contracts.tenant import FileFormat, OnError, SourceMapping
+from lakehouse.contracts.mapping import refuse_file_settings, wanted_columns
+from lakehouse.contracts.tenant import FileFormat, OnError
 
 
 def open_rows(upload: FileUpload, chunk_bytes: int) -> RowFile:
@@ -24,7 +23,6 @@ def open_rows(upload: FileUpload, chunk_bytes: int) -> RowFile:
         name = encoding.name if isinstance(encoding, Encoding) else encoding
         columns = JsonColumns.of(upload.data_type, mapping)
         return JsonRows(upload.path, name, columns, chunk_bytes)
-    _refuse_unread(mapping)
     options = CsvOptions(
         encoding=encoding,
         declared=upload.declared_charset,
@@ -35,21 +33,6 @@ def open_rows(upload: FileUpload, chunk_bytes: int) -> RowFile:
         expects_damage=upload.expects_damage,
     )
     return CsvRows(upload.path, options, chunk_bytes)
-
-
-def _refuse_unread(mapping: SourceMapping) -> None:
-    unread = {
-        "quote": mapping.quote != '"',
-        "skip_last_lines": mapping.skip_last_lines > 0,
-        "comment": len(mapping.comment or "") > 1,
-    }
-    if any(unread.values()):
-        names = ", ".join(name for name, is_set in unread.items() if is_set)
-        raise FileRefusedError(
-            FileFault.UNKNOWN_MAPPED_FIELD,
-            f"this version reads no files with these settings of the source mapping: {names}",
-            remedy="leave them out",
-        )
 
 
 def second_reading(upload: FileUpload, fault: NotUtf8Error) -> FileUpload:
