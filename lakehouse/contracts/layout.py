@@ -6,7 +6,7 @@ when somebody comes to correct it.
 
 import csv
 from io import StringIO
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, TypedDict
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,12 +18,19 @@ LONGEST_FIELD: Final = 1 << 30
 """For Python's csv module, which else refuses 131,073 characters."""
 
 
+class QuotingOptions(TypedDict):
+    """Of the readers and writers of the module csv."""
+
+    quotechar: str | None
+    quoting: Literal[0, 3]
+
+
 class SourceLayout(BaseModel):
     """What a source's rows look like: enough to read one of them alone.
 
     `columns`: the header of a CSV file, in its order; of JSON the names that were asked for.
-    `escape`: what stands before a quote that is text. `quote`: around texts, empty where quotes are
-    text.
+    `escape`: what stands before a quote that is text. `quote`: around texts, where it is another
+    than `"`; `none` where quotes are text.
     `encoding`: of the bytes, as Python calls it. `mapping`: name of the tenant's source mapping
     that the rows were read with; `mapping_settings`: the mapping itself, where it came with the
     rows instead. `schema_text`: of an Avro message, the schema it was written
@@ -37,11 +44,18 @@ class SourceLayout(BaseModel):
     encoding: str = "utf-8"
     delimiter: str = ","
     escape: str | None = None
-    quote: str = '"'
+    quote: str | None = None
     columns: tuple[str, ...] = ()
     mapping: str = "default"
     mapping_settings: SourceMapping | None = None
     schema_text: str | None = None
+
+    @property
+    def quoting(self) -> QuotingOptions:
+        """What Python's reader of CSV is told about quotes."""
+        if self.quote == "none":
+            return {"quotechar": None, "quoting": csv.QUOTE_NONE}
+        return {"quotechar": self.quote or '"', "quoting": csv.QUOTE_MINIMAL}
 
     def to_text(self) -> str:
         """Return the layout as it is stored; equal layouts have equal texts."""
@@ -63,8 +77,7 @@ class SourceLayout(BaseModel):
             StringIO(text if longer is None else text.replace(longer, UNIT_SEPARATOR), newline=""),
             delimiter=self.delimiter if longer is None else UNIT_SEPARATOR,
             escapechar=self.escape,
-            quotechar=self.quote or None,
-            quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
+            **self.quoting,
             strict=is_strict,
         )
         if longer is None:

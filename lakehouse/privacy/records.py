@@ -90,6 +90,7 @@ class RecordReader:
         self._fields = fields
         self._is_known = is_known
         self._others = others
+        self._quote = "'" if layout.quote == "'" else '"'
         self._columns = [fields.field_of(name) for name in layout.columns]
         self._schema: Any = None
 
@@ -131,7 +132,8 @@ class RecordReader:
         text = _text(raw, self._layout.encoding)
         records = _csv_records(text, self._layout)
         if records is None:  # its quotes do not fit
-            records = [cells_of(line, self._layout.delimiter) for line in _LINE_END.split(text)]
+            lines = _LINE_END.split(text)
+            records = [cells_of(line, self._layout.delimiter, self._quote) for line in lines]
         for cells in records:
             if not self._is_known and not _is_part_of_header(cells, self._layout.columns):
                 found.untold.update(cells)
@@ -146,7 +148,7 @@ class RecordReader:
             if name is not None:
                 for text in _possible(cells, index, len(self._columns), self._layout.delimiter):
                     found.untold.update(self._fields.as_read(name, text))
-                    found.untold.update(_unquoted(text))
+                    found.untold.update(_unquoted(text, self._quote))
 
     def _add_cells(self, cells: list[str], found: Named) -> None:
         if _is_header(cells, self._layout.columns):
@@ -154,7 +156,7 @@ class RecordReader:
         for name, cell in zip(self._columns, cells, strict=True):
             if name is not None:
                 found.add(name, self._fields.as_read(name, cell))
-                found.add(name, _unquoted(cell))
+                found.add(name, _unquoted(cell, self._quote))
 
     def _read_json(self, raw: bytes, found: Named) -> None:
         value = decoded(raw)
@@ -273,8 +275,8 @@ def _is_part_of_header(cells: list[str], columns: tuple[str, ...]) -> bool:
     return all(cell.strip() in columns for cell in cells if cell.strip())
 
 
-def _unquoted(cell: str) -> Iterator[str]:
+def _unquoted(cell: str, quote: str) -> Iterator[str]:
     """Yield what stands in quotes that a reader of CSV took for text: `x, "anna"`."""
     bare = cell.strip()
-    if bare != cell and len(bare) > 1 and bare[0] == bare[-1] == '"':
-        yield bare[1:-1].replace('""', '"')
+    if bare != cell and len(bare) > 1 and bare[0] == bare[-1] == quote:
+        yield bare[1:-1].replace(quote * 2, quote)

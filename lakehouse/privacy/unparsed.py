@@ -37,14 +37,14 @@ def opened_by(text: str) -> Iterator[tuple[str, bool]]:
         yield _decoded(match[1]), match[2] == "["
 
 
-def cells_of(text: str, delimiter: str) -> list[str]:
+def cells_of(text: str, delimiter: str, quote: str = '"') -> list[str]:
     """Return what stands between delimiters and line ends, without the quotes around it."""
     found = []
     for line in text.rstrip("\r\n").splitlines():
         for cell in line.split(delimiter):
             bare = cell.strip()
-            is_quoted = bare[:1] == '"' or bare[-1:] == '"'
-            found.append(bare.strip('"').replace('""', '"') if is_quoted else cell)
+            is_quoted = quote in (bare[:1], bare[-1:])
+            found.append(bare.strip(quote).replace(quote * 2, quote) if is_quoted else cell)
     return found
 
 

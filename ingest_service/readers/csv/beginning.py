@@ -80,7 +80,7 @@ def _go_to_header(records: Records, options: CsvOptions) -> tuple[str | None, bo
     for _ in range(dialect.skip_lines):
         if not records.drop_line():
             raise empty("the file has no more lines than `skip_lines` says to skip")
-    comment = (dialect.comment or "").encode()
+    comment = records.notation.swap((dialect.comment or "").encode())
     separator = separator_of(records.peek_line()) if records.line == 1 else None
     if separator is not None:
         records.drop_line()

@@ -48,7 +48,8 @@ class Notation:
     def _swapped(self) -> dict[str, str]:
         return _QUOTES[self.quote] | (_LINE_ENDS if self.has_old_line_ends else {})
 
-    def _swap(self, data: bytes) -> bytes:
+    def swap(self, data: bytes) -> bytes:
+        """Return text in which line ends and quotes have changed places; twice is as before."""
         swapped = self._swapped
         if not swapped:
             return data
@@ -59,17 +60,17 @@ class Notation:
     @property
     def _delimiter(self) -> bytes:
         """The long delimiter after the swap."""
-        return self._swap(self.long_delimiter)
+        return self.swap(self.long_delimiter)
 
     def rewritten(self, data: bytes) -> bytes:
         """Return text of the file as plain CSV; it may end within a delimiter."""
-        data = self._swap(data)
+        data = self.swap(data)
         return data.replace(self._delimiter, _SEPARATOR) if self.long_delimiter else data
 
     def rewritten_end(self, data: bytes, more: bytes) -> bytes:
         """Return rewritten text with a few more bytes of the file."""
         kept = max(0, len(data) - len(self.long_delimiter))
-        end = data[kept:] + self._swap(more)
+        end = data[kept:] + self.swap(more)
         return data[:kept] + end.replace(self._delimiter, _SEPARATOR)
 
     def may_go_on(self, data: bytes) -> bool:
@@ -81,7 +82,7 @@ class Notation:
         """Return plain CSV as the file has it."""
         if self.long_delimiter:
             data = data.replace(_SEPARATOR, self._delimiter)
-        return self._swap(data)
+        return self.swap(data)
 
     def original_texts(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return values of plain CSV as the file has them."""

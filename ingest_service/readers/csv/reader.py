@@ -175,7 +175,7 @@ class CsvFile:
             dropped |= blank_records(marks, ord(self._records.delimiter))
         comment = self.options.dialect.comment
         if comment is not None:
-            comments = records_that_begin_with(marks, comment.encode())
+            comments = records_that_begin_with(marks, self._records.notation.swap(comment.encode()))
             for row in np.flatnonzero(comments).tolist():
                 if b"\n" in marks.data[marks.record_starts[row] : marks.record_ends[row]]:
                     raise open_quote(int(lines[row]))

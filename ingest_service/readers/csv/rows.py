@@ -12,6 +12,7 @@ from ingest_service.readers.csv.reader import CsvFile, blank_file
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import WARNINGS, FileFault, WarningCode
+from lakehouse.contracts.source_mapping import NO_QUOTE
 
 
 class CsvRows(CsvFile):
@@ -45,7 +46,7 @@ class CsvRows(CsvFile):
             encoding=self.encoding.name,
             delimiter=self.delimiter.value,
             escape=self.options.dialect.escape,
-            quote=self.options.dialect.quote or "",
+            quote=_layout_quote(self.options.dialect.quote),
             columns=self.header,
             mapping=mapping_name,
         )
@@ -102,3 +103,8 @@ class CsvRows(CsvFile):
 
     def _warning(self, code: WarningCode, reason: str, column: str = "") -> RowIssue:
         return RowIssue(self.header_line, column, code.value, reason)
+
+
+def _layout_quote(quote: str | None) -> str | None:
+    """None, the default: as RFC 4180 has it, so that layouts of before read the same."""
+    return None if quote == '"' else quote or NO_QUOTE

@@ -115,4 +115,4 @@ def test_apostrophes_are_read_as_python_does(
 def test_a_record_alone_is_read_as_in_its_file() -> None:
     layout = SourceLayout(quote="'", columns=("a", "b"))
     assert layout.csv_records("'x,''1',\"") == [["x,'1", '"']]
-    assert layout.model_copy(update={"quote": ""}).csv_records("'x,\"1") == [["'x", '"1']]
+    assert layout.model_copy(update={"quote": "none"}).csv_records("'x,\"1") == [["'x", '"1']]

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from ingest_service.pipeline.report import IngestReport
+from ingest_service.readers.csv.chunks import CsvOptions, Dialect
+from ingest_service.readers.csv.reader import CsvFile
 from ingest_service.sinks.memory import MemorySink
 from ingest_service.sources.uploads.upload import FileUpload
 from lakehouse.contracts.identifying import IdentifyingFields
+from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.tenant import (
     DataType,
@@ -19,6 +22,7 @@ from lakehouse.contracts.tenant import (
     TenantSettings,
     TimeRange,
 )
+from lakehouse.privacy.records import RecordReader
 from tests.support.ingesting import service
 
 SETTINGS = TenantSettings(time_range=TimeRange.model_validate({"start": "1990-01-01"}))
@@ -206,3 +210,61 @@ def test_rows_of_json_have_no_lines_to_cut(tmp_path: Path) -> None:
         take(tmp_path, "[]", {"delimiter": ";", "skip_lines": 1}, format=FileFormat.JSON)
     assert raised.value.code == "unknown_mapped_field"
     assert "delimiter, skip_lines" in raised.value.message
+
+
+# --- quotes, comments, last lines
+
+
+def test_quotes_of_another_kind_are_read_and_kept_as_they_were(tmp_path: Path) -> None:
+    text = "item_id,title\n'x,1','O''Neill 27\" \n wide'\nx2,27\"\nx3,a,b\n"
+    how = {"on_error": OnError.QUARANTINE}
+    report, sink = take(tmp_path, text, {"quote": "'"}, ITEMS, **how)
+    assert stored(sink, ITEMS, "item_id", "title") == [
+        ("x,1", "O'Neill 27\" \n wide"),
+        ("x2", '27"'),
+    ]
+    assert report.counts.quarantined == 1
+    kept = [row for _, table in sink.quarantined for row in table.to_pylist()]
+    assert [row["raw"] for row in kept] == [b"x3,a,b"]
+    layout = SourceLayout.from_text(kept[0]["layout"])
+    assert layout.quote == "'"
+    fields = IdentifyingFields.of(EVENTS, SourceMapping())
+    people = layout.model_copy(update={"columns": ("user_id", "item_id")})
+    for raw in (b"'anna, b',i", b" 'anna, b',i", b"'anna, b',i,x", b"'anna, b',i'"):
+        assert "anna, b" in RecordReader(people, fields).named(raw).all
+
+
+def test_without_quotes_a_quote_is_text(tmp_path: Path) -> None:
+    text = 'item_id,"title"\nx,27" monitor\n"y",\'\n'
+    mapping = {"quote": "none", "columns": {"title": '"title"'}}
+    _, sink = take(tmp_path, text, mapping, ITEMS)
+    assert stored(sink, ITEMS, "item_id", "title") == [("x", '27" monitor'), ('"y"', "'")]
+    with pytest.raises(FileRefusedError, match="0x1E"):
+        take(tmp_path, text + "z,\x1e\n", mapping, ITEMS)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("skipped", [1, 2])
+def test_last_lines_are_not_read(tmp_path: Path, end: str, skipped: int) -> None:
+    totals = "\n".join(["Total", "of all"][:skipped])
+    text = "item_id,title\nx,a\ny,b\n" + totals + end
+    _, sink = take(tmp_path, text, {"skip_last_lines": skipped}, ITEMS)
+    assert stored(sink, ITEMS, "item_id") == [("x",), ("y",)]
+    with pytest.raises(FileRefusedError):
+        take(tmp_path, text, {"skip_last_lines": 9}, ITEMS)
+
+
+def test_last_lines_beyond_one_block(tmp_path: Path) -> None:
+    rows = "".join(f"i{n},{'t' * 50}\n" for n in range(3_000))
+    path = tmp_path / "many"
+    path.write_text("item_id,title\n" + rows + "sum\n" * 700)
+    with CsvFile(path, CsvOptions(dialect=Dialect(skip_last_lines=700)), chunk_bytes=256) as file:
+        count = sum(file.parse(piece, ["item_id"]).frame.height for piece in file.pieces())
+    assert count == 3_000
+
+
+def test_comments_of_several_characters(tmp_path: Path) -> None:
+    text = "// made by a till\nitem_id,title\n//x,1\n/x,2\n/\n//"
+    report, sink = take(tmp_path, text, {"comment": "//"}, ITEMS, on_error=OnError.QUARANTINE)
+    assert stored(sink, ITEMS, "item_id") == [("/x",)]
+    assert report.errors.by_code == {"ragged_row": 1}
