@@ -57,11 +57,6 @@ class Validated:
     reasons: pl.DataFrame
     warnings: pl.DataFrame
 
-    @property
-    def rejected_count(self) -> int:
-        """How many rows are not accepted."""
-        return self.reasons["row"].n_unique()
-
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -73,11 +68,6 @@ class Checked:
     values: pl.DataFrame
     reasons: pl.DataFrame
     warnings: pl.DataFrame
-
-    @property
-    def rejected_count(self) -> int:
-        """How many rows are not accepted."""
-        return self.reasons["row"].n_unique()
 
 
 def dated_states(validated: Validated, arrived_at: pl.Series) -> Validated:
