@@ -144,7 +144,7 @@ def _validate(data_type: DataType, mapping: SourceMapping, rows: RowTexts) -> No
 
 def _judge(validator: Validator, chunk: RowChunk) -> None:
     found = validator.validate(chunk.frame, _MOMENT, chunk.traits, chunk.faults)
-    judged = found.accepted.height + found.rejected_count
+    judged = found.accepted.height + found.reasons["row"].n_unique()
     if not set(found.warnings["code"]) <= set(WARNING_CODES):
         raise AssertionError("a warning of an unknown code")
     if judged != chunk.frame.height:

@@ -55,7 +55,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
 
     def check() -> int:
         found = (validator.check(c, known_at, byte_traits(marks)) for c, marks in chunks)
-        return rows - sum(checked.rejected_count for checked in found)
+        return rows - sum(checked.reasons["row"].n_unique() for checked in found)
 
     def identify() -> int:
         found = (validator.validate(c, known_at, byte_traits(marks)) for c, marks in chunks)

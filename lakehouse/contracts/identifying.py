@@ -30,8 +30,6 @@ def spelling(name: str) -> str:
     return folded(name.partition(":")[0]).replace("_", "").replace("-", "")
 
 
-PREVIOUS_ID: Final = "previousId"
-"""Whom Segment's `alias` calls were about before, exactly so spelled; in clickstream records."""
 _SPELLINGS: Final = {spelling(name): name for name in (USER, ANONYMOUS)}
 
 
@@ -130,10 +128,6 @@ class IdentifyingFields:
     def words_of(self, field: str) -> tuple[tuple[str, str], ...]:
         """Return what values of a field are read as, in pairs."""
         return self.user_words if field == USER else self.anonymous_words
-
-    def are_among(self, names: Iterable[str]) -> bool:
-        """Whether one of these columns names a person."""
-        return any(self.field_of(name) is not None for name in names)
 
     def as_read(self, field: str, text: str) -> Iterable[str]:
         """Yield a value as it was sent and, if the mapping reads it as another, that one too."""

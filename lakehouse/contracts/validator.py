@@ -59,11 +59,6 @@ class Validated:
     warnings: pl.DataFrame
     skipped: pl.Series | None = None
 
-    @property
-    def rejected_count(self) -> int:
-        """How many rows are not accepted."""
-        return self.reasons["row"].n_unique()
-
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -76,11 +71,6 @@ class Checked:
     reasons: pl.DataFrame
     warnings: pl.DataFrame
     skipped: pl.Series | None = None
-
-    @property
-    def rejected_count(self) -> int:
-        """How many rows are not accepted."""
-        return self.reasons["row"].n_unique()
 
 
 def dated_states(validated: Validated, arrived_at: pl.Series) -> Validated:

@@ -62,11 +62,6 @@ def signed(content: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]
     return {**full, SIGNATURE: key.sign(_PURPOSE + _canonical(full)).hex()}
 
 
-def signed_by_secret(content: Mapping[str, Any], secret: str) -> dict[str, Any]:
-    """Return the content signed as certificates of format 1 were."""
-    return {**content, SIGNATURE: _old_signature(content, secret)}
-
-
 def rendered(certificate: Mapping[str, Any]) -> str:
     """Return the text of a certificate, as `eta privacy status --certificate` prints it."""
     return json.dumps(dict(certificate), indent=2)

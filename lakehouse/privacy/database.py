@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Table, select, update
 from lakehouse.contracts.identifying import spelling
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.strict_json import StrictJsonError, dumps, loads
-from lakehouse.contracts.tenant import DataType, TenantSettings
+from lakehouse.contracts.tenant import DataType
 from lakehouse.control import schema
 from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.json_values import BATCH
@@ -60,34 +60,6 @@ def look_through_rows(
         elif _mentions(patterns, dict(row._mapping)):  # noqa: SLF001 - its documented way to a mapping
             found.mentions[table.name] += 1
     return found
-
-
-def count_in_rows(
-    database: ControlDatabase,
-    tenant_id: str,
-    patterns: IdentifierPatterns,
-    readers: Readers | None = None,
-) -> dict[str, int]:
-    """Return per table how many rows of the tenant name people."""
-    readers = readers or Readers(TenantSettings())
-    return dict(look_through_rows(database, tenant_id, patterns, readers).values)
-
-
-def take_out_of_rows(
-    database: ControlDatabase,
-    tenant_id: str,
-    patterns: IdentifierPatterns,
-    readers: Readers | None = None,
-    tied: frozenset[str] = frozenset(),
-) -> int:
-    """Take people out of answers and waiting messages; return how many rows were changed.
-
-    Of a waiting message only the events of these people go, and those that name no user and have
-    one of the `tied` anonymous ids: the others are still to be stored.
-    """
-    changes = row_changes(database, tenant_id, patterns, readers or Readers(TenantSettings()), tied)
-    change_rows(database, changes)
-    return len(changes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,15 +29,13 @@ if TYPE_CHECKING:
 
 MEBIBYTE: Final = 1024 * 1024
 SMALL_BYTES: Final = 8 * MEBIBYTE
-"""Files below this are merged while their day lasts; two of them fit into one of TARGET_BYTES."""
-TARGET_BYTES: Final = 2 * SMALL_BYTES
+"""Files below this are merged while their day lasts."""
 SMALL_FILES: Final = 64
 WAIT_FILES: Final = 4 * SMALL_FILES
 """With so many, a writer that merges beside its work waits for it."""
 CHECK_EVERY: Final = 4
 """A process looks at its tenant's day after so many of its commits."""
 ENDED_SMALL_BYTES: Final = 64 * MEBIBYTE
-ENDED_TARGET_BYTES: Final = 2 * ENDED_SMALL_BYTES
 KEPT_HOURS: Final = 30 * 24
 """How long removed files and log entries stay: a model whose last run is older than this cannot
 read what changed since, and has to be refreshed in full."""

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +15,7 @@ from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.build import build
+from tests.support.growth import Growth
 from tests.support.lake import DERIVED_TABLES, NOON, SessionLake, interaction
 from tests.support.stories import (
     EARLY,
@@ -26,13 +26,11 @@ from tests.support.stories import (
     store_first_events,
     two_users_of_one_hash,
 )
-from tests.support.tenants import random_catalogue, random_rows
 
 # The suite runs a few; ETA_TEST_TENANTS=100 is the long proof.
 TENANTS = [f"grown{n}" for n in range(int(os.environ.get("ETA_TEST_TENANTS", "5")))]
 IS_LONG = len(TENANTS) > 5
 pytestmark = pytest.mark.timeout(7200 if IS_LONG else 1800)  # the rounds are one fixture
-ROUNDS = 5
 BY_USER = {"rewrite_rows": 0, "rewrite_share": 2}
 """No table is so small, and no user so touched, that all rows of a tenant are replaced."""
 AS_LARGE = {**BY_USER, "few_rows": 0, "broadcast_keys": 20 * len(TENANTS)}
@@ -49,47 +47,11 @@ def differences(before: dict, after: dict) -> list[tuple[str, str]]:
     return [key for key in before if not before[key].equals(after[key])]
 
 
-def partly_sent(catalogue: list[dict], rng: random.Random) -> list[dict]:
-    """Half of the rows without some of their fields: late and early ones among them."""
-    found = []
-    for row in catalogue:
-        sent = [name for name in ("category", "price", "is_active") if rng.random() < 0.5]
-        unsent = dict.fromkeys({"category", "price"}.difference(sent))
-        part = {**row, **unsent, "sent_fields": sent, "event_id": f"{row['event_id']}-{len(sent)}"}
-        found.append(part if rng.random() < 0.5 else row)
-    return found
-
-
-class Growth:
-    """Tenants whose rows come in random batches: late, repeated, in conflict, in any order."""
-
-    def __init__(self, lake: SessionLake, rng: random.Random) -> None:
-        self.lake = lake
-        self.rng = rng
-        self.waiting: dict[str, list[list[dict]]] = {}
-        for number, name in enumerate(TENANTS):
-            rows = random_rows(100 + number, count=120)
-            rng.shuffle(rows)  # late events come in any batch
-            self.waiting[name] = [rows[start::ROUNDS] for start in range(ROUNDS)]
-
-    def add(self, *, is_last: bool = False) -> None:
-        """Store what a round brings: for most tenants a batch, for some a catalogue."""
-        for name, batches in self.waiting.items():
-            # visible late: known_at lies before rows that are in the lake already
-            known_at = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(hours=self.rng.randrange(200))
-            for _ in range(len(batches) if is_last else self.rng.choice([0, 1, 1, 2])):
-                if batches:
-                    self.lake.store(name, batches.pop(), known_at=known_at)
-            if self.rng.random() < 0.4:
-                catalogue = partly_sent(random_catalogue(self.rng.randrange(9)), self.rng)
-                self.lake.store_items(name, catalogue, known_at=known_at)
-
-
 @pytest.fixture(scope="module")
 def grown(lake: SessionLake) -> dict[tuple[str, str], pl.DataFrame]:
     """Tenants that grew over five rounds: a skipped, a killed, a rewriting, a narrowed run."""
     rng = random.Random(7)
-    growth = Growth(lake, rng)
+    growth = Growth(lake, rng, TENANTS)
     growth.add()
     lake.dbt("run")
     growth.add()

@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 from deltalake import DeltaTable
 
+from lakehouse.contracts.tenant import DataType
 from lakehouse.settings import LakeSettings
 
 ERASED: Final = "erased_people"
@@ -83,8 +84,13 @@ def _history() -> Iterator[None]:
 @contextmanager
 def _alias() -> Iterator[None]:
     """`previousId` of a Segment call names nobody."""
-    with patch("lakehouse.contracts.identifying.PREVIOUS_ID", "nothing"):
+    definition = DataType.CLICKSTREAM.definition
+    names = definition.previous_ids
+    object.__setattr__(definition, "previous_ids", frozenset())  # it is frozen
+    try:
         yield
+    finally:
+        object.__setattr__(definition, "previous_ids", names)
 
 
 @contextmanager

@@ -1,15 +1,13 @@
 """The validator beside its row-by-row reference, and what it promises besides."""
 
 import string
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.contracts import number_texts
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.tenant import (
@@ -26,8 +24,8 @@ from tests.support.reference_validator import (
     validate_interaction,
     validate_item,
 )
+from tests.support.validating import KNOWN_AT, validated
 
-KNOWN_AT = datetime(2026, 5, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 RANGE = TimeRange()
 
 INTERACTION_COLUMNS = [
@@ -159,21 +157,21 @@ CLICKS = st.fixed_dictionaries(
 @given(st.lists(INTERACTIONS, min_size=1, max_size=8))
 def test_interactions_like_the_reference(rows: list[dict[str, str | None]]) -> None:
     expected = [validate_interaction(row, RANGE.start, RANGE.end, KNOWN_AT) for row in rows]
-    _compare(_validate(DataType.INTERACTIONS, rows, INTERACTION_COLUMNS), expected, "event_time")
+    _compare(validated(DataType.INTERACTIONS, rows, INTERACTION_COLUMNS), expected, "event_time")
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(ITEMS, min_size=1, max_size=8))
 def test_items_like_the_reference(rows: list[dict[str, str | None]]) -> None:
     expected = [validate_item(row, KNOWN_AT) for row in rows]
-    _compare(_validate(DataType.ITEMS, rows, ITEM_COLUMNS), expected, "timestamp")
+    _compare(validated(DataType.ITEMS, rows, ITEM_COLUMNS), expected, "timestamp")
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(CLICKS, min_size=1, max_size=8))
 def test_clickstream_like_the_reference(rows: list[dict[str, str | None]]) -> None:
     expected = [validate_click(row, RANGE.start, RANGE.end, KNOWN_AT) for row in rows]
-    _compare(_validate(DataType.CLICKSTREAM, rows, CLICK_COLUMNS), expected, "event_time")
+    _compare(validated(DataType.CLICKSTREAM, rows, CLICK_COLUMNS), expected, "event_time")
 
 
 def test_clickstream_needs_a_column_for_one_of_its_subjects() -> None:
@@ -196,7 +194,7 @@ def test_timestamps_of_every_unit_like_the_reference(times: list[str | None], un
         timestamps={"timestamp": TimestampFormat.model_validate({"unit": unit})}
     )
     expected = [validate_interaction(row, RANGE.start, RANGE.end, KNOWN_AT, unit) for row in rows]
-    found = _validate(DataType.INTERACTIONS, rows, list(rows[0]), mapping)
+    found = validated(DataType.INTERACTIONS, rows, list(rows[0]), mapping)
     _compare(found, expected, "event_time")
 
 
@@ -205,7 +203,7 @@ def test_timestamps_of_every_unit_like_the_reference(times: list[str | None], un
 def test_numbers_like_the_reference(numbers: list[str | None]) -> None:
     rows: list[dict[str, str | None]] = [{"item_id": "i", "price": text} for text in numbers]
     expected = [validate_item(row, KNOWN_AT) for row in rows]
-    _compare(_validate(DataType.ITEMS, rows, ["item_id", "price"]), expected, "timestamp")
+    _compare(validated(DataType.ITEMS, rows, ["item_id", "price"]), expected, "timestamp")
 
 
 def test_one_column_feeds_two_fields_through_a_value_map() -> None:
@@ -218,7 +216,7 @@ def test_one_column_feeds_two_fields_through_a_value_map() -> None:
         {"user_id": "u", "item_id": "i", "stars": stars, "timestamp": "1700000000.0"}
         for stars in ("5", "3", "1", "2")
     ]
-    found = _validate(DataType.INTERACTIONS, rows, list(rows[0]), mapping)
+    found = validated(DataType.INTERACTIONS, rows, list(rows[0]), mapping)
 
     assert found.accepted["interaction_type"].to_list() == ["like", "view", "dislike"]
     assert found.accepted["rating"].to_list() == [5.0, 3.0, 1.0]
@@ -233,7 +231,7 @@ def test_constants_win_and_columns_without_a_use_are_ignored() -> None:
         {"user_id": "u", "item_id": "i", "interaction_type": "x", "timestamp": "1700000000000"}
         | {"unused": "\x00"}
     ]
-    found = _validate(DataType.INTERACTIONS, rows, list(rows[0]), mapping)
+    found = validated(DataType.INTERACTIONS, rows, list(rows[0]), mapping)
 
     assert found.accepted.select("interaction_type", "location").rows() == [("click", "shop")]
 
@@ -321,21 +319,9 @@ def test_both_zeros_are_one_rating() -> None:
         }
         for zero in ("0", "-0", "-0.0")
     ]
-    found = _validate(DataType.INTERACTIONS, rows, list(rows[0]))
+    found = validated(DataType.INTERACTIONS, rows, list(rows[0]))
 
     assert found.accepted["event_id"].n_unique() == 1
-
-
-def _validate(
-    data_type: DataType,
-    rows: list[dict[str, str | None]],
-    columns: list[str],
-    mapping: SourceMapping | None = None,
-) -> Validated:
-    frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
-    validator = Validator(data_type, mapping or SourceMapping(), TenantSettings(), columns)
-    texts = [text or "" for row in rows for text in row.values()]
-    return validator.validate(frame, KNOWN_AT, Traits.of(texts))
 
 
 def _compare(found: Validated, expected: list[Outcome], time_column: str) -> None:
@@ -348,66 +334,3 @@ def _compare(found: Validated, expected: list[Outcome], time_column: str) -> Non
     for row, (_, values) in zip(found.accepted.iter_rows(named=True), good, strict=True):
         for name, value in values.items():
             assert row[time_column if name == "timestamp" else name] == value, name
-
-
-def test_words_are_mapped_without_the_white_space_around_them() -> None:
-    mapping = SourceMapping(
-        values={"interaction_type": {"buy": "purchase", " look": "view", "look": "click"}}
-    )
-    columns = ["user_id", "item_id", "interaction_type", "timestamp"]
-    rows: list[dict[str, str | None]] = [
-        dict(zip(columns, ["u", "i", word, "1700000000000"], strict=True))
-        for word in (" buy", "buy\t", " look", "look ", "like", "")
-    ]
-    found = _validate(DataType.INTERACTIONS, rows, columns, mapping)
-
-    kinds = ["purchase", "purchase", "view", "click", "like"]
-    assert found.accepted["interaction_type"].to_list() == kinds
-    assert found.reasons.select("row", "code").rows() == [(5, "missing_value")]
-
-
-def test_a_row_that_repeats_the_header_is_refused_as_that() -> None:
-    columns = ["item_id", "title", "category"]
-    rows: list[list[str | None]] = [
-        ["A", "t", "c"],
-        ["item_id", "title", "category"],
-        [" item_id", "title ", None],
-        ["item_id", None, None],
-        ["item_id", "title", "c"],
-    ]
-    frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
-    validator = Validator(DataType.ITEMS, SourceMapping(), TenantSettings(), columns)
-    found = validator.validate(frame, KNOWN_AT)
-
-    assert found.reasons.select("row", "code").rows() == [
-        (1, "repeated_header"),
-        (2, "repeated_header"),
-    ]
-    assert found.accepted["row"].to_list() == [0, 3, 4]
-
-
-def test_a_decimal_comma_is_read_where_the_mapping_says_so() -> None:
-    rows: list[dict[str, str | None]] = [
-        {"item_id": "i", "price": text} for text in ("4,5", "4.5", "1.234,5", "7", "1,234,5")
-    ]
-    comma = _validate(DataType.ITEMS, rows, ["item_id", "price"], SourceMapping(decimal=","))
-    assert [str(price) for price in comma.accepted["price"]] == ["4.5000", "7.0000"]
-    assert "decimal: ','" in comma.reasons["message"][0]
-    point = _validate(DataType.ITEMS, rows, ["item_id", "price"])
-    assert [str(price) for price in point.accepted["price"]] == ["4.5000", "7.0000"]
-    assert "decimal: ','" in point.reasons["message"][0]
-
-
-def test_a_rating_fits_into_what_the_models_keep() -> None:
-    """The bound is that of the cast in `ranked_arrivals.sql`."""
-    model = Path("macros/staging/ranked_arrivals.sql").read_text()
-    assert "cast(rating as decimal(18, 6)) as rating" in model
-    below, places = 10.0 ** (18 - 6), 6
-    assert (below, places) == (number_texts.RATING_BELOW, number_texts.RATING_PLACES)
-
-
-def test_an_exponent_beyond_all_numbers_is_told() -> None:
-    rows: list[dict[str, str | None]] = [{"item_id": "i", "price": "1e-99999999999999999999"}]
-    found = _validate(DataType.ITEMS, rows, ["item_id", "price"])
-    codes = [*found.reasons["code"], *found.warnings["code"]]
-    assert codes in (["bad_number"], ["rounded_number"])

@@ -10,12 +10,14 @@ from secrets import token_hex
 import pytest
 from sqlalchemy import make_url
 
+from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.connection import BUSY_SECONDS
 from lakehouse.control.database import ControlDatabase
 from lakehouse.control.webhook_messages import message_hash
 from lakehouse.errors import EtaError
-from lakehouse.privacy.database import TABLES, count_in_rows, take_out_of_rows
+from lakehouse.privacy.database import TABLES, change_rows, look_through_rows, row_changes
 from lakehouse.privacy.identifier_patterns import IdentifierPatterns
+from lakehouse.privacy.readers import Readers
 
 MESSAGES = 200
 
@@ -65,8 +67,11 @@ def test_files_written_anew_hold_nothing_of_a_person(
     settle(database)
     assert holds(files, gone)
 
-    assert take_out_of_rows(database, "acme", IdentifierPatterns([gone])) == MESSAGES + 1
-    assert count_in_rows(database, "acme", IdentifierPatterns([gone])) == {}
+    patterns, readers = IdentifierPatterns([gone]), Readers(TenantSettings())
+    changes = row_changes(database, "acme", patterns, readers, frozenset())
+    assert len(changes) == MESSAGES + 1
+    change_rows(database, changes)
+    assert not look_through_rows(database, "acme", patterns, readers).values
     settle(database)
     assert holds(files, gone)  # old versions of the rows: why the files are written anew
     database.connections.compact(TABLES)

@@ -15,13 +15,14 @@ from typer.testing import CliRunner, Result
 from lakehouse.cli.main import app
 from lakehouse.errors import EtaError
 from lakehouse.privacy.certificate import (
+    SIGNATURE,
     NotGenuineError,
+    _old_signature,
     check,
     is_genuine,
     parsed,
     rendered,
     signed,
-    signed_by_secret,
 )
 from lakehouse.privacy.signing import known_public_key, public_key_of, public_pem, signing_key
 from lakehouse.settings import LakeSettings
@@ -92,7 +93,8 @@ def test_a_field_more_or_less_and_another_key_are_refused() -> None:
 
 
 def test_a_format_1_is_checked_with_the_tenants_secret() -> None:
-    old = signed_by_secret({**CONTENT, "format": 1}, "secret")
+    old = {**CONTENT, "format": 1}
+    old[SIGNATURE] = _old_signature(old, "secret")
     assert check(old, None, lambda _: "secret").signed_by is None
     for changed, secret in (
         (old, "other"),

@@ -1,0 +1,45 @@
+"""Tenants that grow from run to run."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+from tests.support.lake import SessionLake
+from tests.support.tenants import random_catalogue, random_rows
+
+ROUNDS = 5
+
+
+def partly_sent(catalogue: list[dict], rng: random.Random) -> list[dict]:
+    """Half of the rows without some of their fields: late and early ones among them."""
+    found = []
+    for row in catalogue:
+        sent = [name for name in ("category", "price", "is_active") if rng.random() < 0.5]
+        unsent = dict.fromkeys({"category", "price"}.difference(sent))
+        part = {**row, **unsent, "sent_fields": sent, "event_id": f"{row['event_id']}-{len(sent)}"}
+        found.append(part if rng.random() < 0.5 else row)
+    return found
+
+
+class Growth:
+    """Tenants whose rows come in random batches: late, repeated, in conflict, in any order."""
+
+    def __init__(self, lake: SessionLake, rng: random.Random, tenants: list[str]) -> None:
+        self.lake = lake
+        self.rng = rng
+        self.waiting: dict[str, list[list[dict]]] = {}
+        for number, name in enumerate(tenants):
+            rows = random_rows(100 + number, count=120)
+            rng.shuffle(rows)  # late events come in any batch
+            self.waiting[name] = [rows[start::ROUNDS] for start in range(ROUNDS)]
+
+    def add(self, *, is_last: bool = False) -> None:
+        """Store what a round brings: for most tenants a batch, for some a catalogue."""
+        for name, batches in self.waiting.items():
+            # visible late: known_at lies before rows that are in the lake already
+            known_at = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(hours=self.rng.randrange(200))
+            for _ in range(len(batches) if is_last else self.rng.choice([0, 1, 1, 2])):
+                if batches:
+                    self.lake.store(name, batches.pop(), known_at=known_at)
+            if self.rng.random() < 0.4:
+                catalogue = partly_sent(random_catalogue(self.rng.randrange(9)), self.rng)
+                self.lake.store_items(name, catalogue, known_at=known_at)
