@@ -102,6 +102,7 @@ class IngestReport:
     `is_stored`: whether the batch was committed; with `on_error=quarantine` it is in spite of
     `errors`. RowIssues keep the first of theirs and count them all. `reading` says how the file
     was read. `is_dry`: it was only asked what would happen; the counts say what.
+    `has_too_many_wrong`: more of its rows are wrong than its mapping allows.
     """
 
     batch_id: str
@@ -112,3 +113,9 @@ class IngestReport:
     warnings: RowIssues
     reading: FileReading | None = None
     is_dry: bool = False
+    has_too_many_wrong: bool = False
+
+    @property
+    def is_all_wrong(self) -> bool:
+        """Whether it has rows, and each of them is wrong."""
+        return self.counts.received > 0 and self.counts.quarantined == self.counts.received

@@ -84,7 +84,9 @@ class SourceMapping(_Model):
     a point is wrong. `delimiter`, of one to eight characters, and `encoding` are told from the file
     where they are left out. For a CSV file that is not as RFC 4180 has it: `skip_lines` before the
     header; `comment`, what lines begin with that are no rows; `header: none` with `names`, its
-    columns in order; `escape`, a backslash that stands before quotes.
+    columns in order; `escape`, a backslash that stands before quotes. `max_reject_share`: of a file
+    that is taken with its wrong rows kept aside, the share of its rows that may be wrong; with more
+    nothing of it is stored.
     """
 
     columns: dict[str, str] = Field(default_factory=dict)
@@ -99,6 +101,7 @@ class SourceMapping(_Model):
     header: Literal["first", "none"] = "first"
     names: list[str] = Field(default_factory=list, max_length=1_000)
     escape: Literal["\\"] | None = None
+    max_reject_share: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     @model_validator(mode="after")
     def _names_its_columns_once(self) -> Self:
