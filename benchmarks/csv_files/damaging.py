@@ -47,7 +47,8 @@ def damage(kind: str, record: str, style: Style, random: Random) -> str:
 def damaged(random: Random, written: Written) -> tuple[str, Counter[tuple[str, ...]], list[str]]:
     """Return the text with one to three damaged records, the rows that it holds, what was done.
 
-    A record that is another one now, alone or with the next, is a row that the file holds.
+    A record that is another one now, alone or with those behind it, or a line that is one, is a row that
+    the file holds.
     """
     records, done = list(written.records), []
     places = set()
@@ -61,6 +62,8 @@ def damaged(random: Random, written: Written) -> tuple[str, Counter[tuple[str, .
         done.append(kind)
     rows = Counter(written.rows)
     for at in places:
-        near = "".join(records[at : at + 2])
-        rows.update(whole_records(near if near.endswith("\n") else f"{near}\n", written.style))
+        near = "".join(records[at : at + 4])
+        near = near if near.endswith("\n") else f"{near}\n"
+        for start in [0, *(n + 1 for n, char in enumerate(near[:-1]) if char == "\n")]:
+            rows.update(whole_records(near[start:], written.style))
     return "".join(records), rows, done

@@ -54,7 +54,9 @@ class _RowIssues(BaseModel):
 class UploadStored(_RowIssues):
     """What was taken in, durably: the whole file, or with `on_error=quarantine` its good rows."""
 
-    status: Literal["success"] = "success"
+    status: Literal["success", "all_rejected"] = Field(
+        "success", description="`all_rejected`: every row is in quarantine, and none is stored."
+    )
     rows_received: int = Field(description="Rows of the file, the header apart.")
     rows_accepted: int = Field(description="Rows newly stored; a repeated upload has none.")
     duplicates: int = Field(
@@ -76,9 +78,12 @@ class UploadStored(_RowIssues):
 
 
 class UploadInvalid(_RowIssues):
-    """At least one row is wrong; nothing of the file is stored."""
+    """At least one row is wrong, or too many are; nothing of the file is stored."""
 
-    status: Literal["validation_failed"] = "validation_failed"
+    status: Literal["validation_failed", "too_many_rejected"] = Field(
+        "validation_failed",
+        description="`too_many_rejected`: more than the mapping's `max_reject_share` are wrong.",
+    )
     rows_received: int
     rows_rejected: int
 
@@ -166,6 +171,7 @@ def upload_result(report: IngestReport, job: Job) -> UploadStored | UploadInvali
     ).__dict__
     if report.is_stored:
         return UploadStored(
+            status="all_rejected" if report.is_all_wrong else "success",
             rows_received=counts.received + report.skipped,
             rows_accepted=counts.stored,
             duplicates=counts.duplicate,
@@ -177,5 +183,9 @@ def upload_result(report: IngestReport, job: Job) -> UploadStored | UploadInvali
             s3_path=report.location,
             **issues,
         )
-    received = counts.received + report.skipped
-    return UploadInvalid(rows_received=received, rows_rejected=report.errors.rows, **issues)
+    return UploadInvalid(
+        status="too_many_rejected" if report.has_too_many_wrong else "validation_failed",
+        rows_received=counts.received + report.skipped,
+        rows_rejected=report.errors.rows,
+        **issues,
+    )

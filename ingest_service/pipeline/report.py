@@ -103,7 +103,8 @@ class IngestReport:
     `errors`. RowIssues keep the first of theirs and count them all. `reading` says how the file
     was read. `is_dry`: it was only asked what would happen; the counts say what. `skipped`: rows
     that the mapping leaves out, which `counts` do not have. `repeated`: how many of the duplicates
-    repeat another row of the file; None when an earlier attempt knew.
+    repeat another row of the file; None when an earlier attempt knew. `has_too_many_wrong`: more of
+    its rows are wrong than its mapping allows.
     """
 
     batch_id: str
@@ -116,3 +117,9 @@ class IngestReport:
     is_dry: bool = False
     skipped: int = 0
     repeated: int | None = None
+    has_too_many_wrong: bool = False
+
+    @property
+    def is_all_wrong(self) -> bool:
+        """Whether it has rows, and each of them is wrong."""
+        return self.counts.received > 0 and self.counts.quarantined == self.counts.received

@@ -75,7 +75,7 @@ class IngestService:
                 upload = second_reading(upload, error)
                 raise StartOverError from error
             runs.append(run)
-            return not (run.is_refused or upload.is_dry)
+            return not (run.is_refused or run.has_too_many_wrong or upload.is_dry)
 
         new_key = partial(self._key, upload)
         self._runner.run(upload.tenant_id, upload.data_type, new_key, read, is_dry=upload.is_dry)
@@ -114,7 +114,8 @@ class IngestService:
             batch_id=order.batch_id,
             location=self._sink.location(order.data_type),
             counts=run.counts,
-            is_stored=not run.is_refused,
+            is_stored=not (run.is_refused or run.has_too_many_wrong),
+            has_too_many_wrong=run.has_too_many_wrong,
             errors=run.errors,
             warnings=run.warnings,
             reading=run.reading,

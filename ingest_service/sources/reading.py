@@ -16,7 +16,7 @@ from ingest_service.pipeline.report import FileReading, RowIssue, RowIssues
 from ingest_service.readers.base import RowChunk, RowFile
 from ingest_service.readers.csv.reader import no_rows
 from ingest_service.sources.parallel import map_in_order
-from ingest_service.sources.uploads.upload import Order, Watch
+from ingest_service.sources.uploads.upload import FileUpload, Order, Watch
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import WarningCode
 from lakehouse.contracts.tenant import OnError
@@ -55,6 +55,14 @@ class BatchRun:
     def is_refused(self) -> bool:
         """Whether a wrong row forbids to store anything."""
         return self._order.on_error is OnError.REJECT and self.errors.total > 0
+
+    @property
+    def has_too_many_wrong(self) -> bool:
+        """Whether more of a file's rows are wrong than its mapping allows; known at the end."""
+        order = self._order
+        if not isinstance(order, FileUpload) or order.on_error is OnError.REJECT:
+            return False
+        return self.errors.rows > order.mapping.max_reject_share * self.received
 
     @property
     def counts(self) -> Counts:

@@ -120,7 +120,9 @@ def show_report(file: str, report: dict[str, Any]) -> None:
     if report["warning_count"]:
         by_code = ", ".join(f"{code}: {n:,}" for code, n in report["warnings_by_code"].items())
         note(f"{file}: warnings: {by_code}")
-    if report["status"] == "success":
+    if report["status"] == "all_rejected":
+        note(f"{file}: all {report['rows_received']:,} rows are wrong, and in quarantine")
+    elif report["status"] == "success":
         done = "would be stored" if report["dry_run"] else "stored"
         note(
             f"{file}: {report['rows_received']:,} rows, {report['rows_accepted']:,} {done}, "

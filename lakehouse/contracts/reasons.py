@@ -81,8 +81,8 @@ class FileFault(StrEnum):
     BAD_ESCAPE = "bad_escape"
     BARE_CARRIAGE_RETURN = "bare_carriage_return"
     RAGGED_ROW = "ragged_row"
-    RECORD_TOO_LONG = "record_too_long"
     HEADER_TOO_LONG = "header_too_long"
+    RECORD_TOO_LONG = "record_too_long"
     DUPLICATE_HEADER = "duplicate_header"
     TOO_MANY_COLUMNS = "too_many_columns"
     MISSING_COLUMNS = "missing_columns"
@@ -389,7 +389,7 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
     ),
     FileFault.BAD_DELIMITER: Explanation(
         "the delimiter cannot be used",
-        "use one ASCII character that is no quote and no line end",
+        "use one to eight characters that are no quote and no line end",
     ),
     FileFault.BAD_JSON: Explanation(
         "a JSON array is damaged, so where its elements end is not sure",

@@ -138,6 +138,7 @@ class _Settings(_Model):
     skip_last_lines: Annotated[int, Field(ge=0, le=1_000)] = 0
     header: Literal["first", "none"] | Annotated[int, Field(ge=1, le=10)] = "first"
     names: Words = Field(default_factory=list, max_length=1_000)
+    max_reject_share: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -194,6 +195,9 @@ class SourceMapping(_Settings):
     rows. `skip_lines` before the header and `skip_last_lines` of the file, which are not read.
     `header`: `first`, `none`, or of how many lines it consists (whose words are joined with a
     space). `names`: the columns in order, of a file without a header or instead of the header's.
+
+    `max_reject_share`: of a file that is taken with its wrong rows kept aside, the share of its rows
+    that may be wrong; with more nothing of it is stored.
 
     `data_types`: what is otherwise for one data type, so that one source serves several; it goes
     before what is said for all, entry by entry in columns, values, constants and timestamps.

@@ -1,12 +1,13 @@
 """How a CSV file is to be read, and its records on their way out."""
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import polars as pl
 
 from ingest_service.readers.csv.encoding import UTF8, Encoding
+from ingest_service.readers.csv.faults import records_within_texts
 from ingest_service.readers.csv.notation import PLAIN_NOTATION, Notation
 from ingest_service.readers.csv.structure import Marks, Positions, byte_traits
 from lakehouse.contracts.characters import Traits
@@ -64,7 +65,8 @@ class CsvOptions:
     `declared`: the charset that the request says the file has; `encoding` goes before it.
     `wanted`: column names that may be asked for, by which a delimiter is told. `keeps_going`: a
     record that cannot be read is told by its chunk (`faults`), and does not refuse the file.
-    `expects_damage`: so is one that is not UTF-8.
+    `expects_damage`: so is one that is not UTF-8. `lists_faults`: without `keeps_going` too, one
+    that is ragged or has a needless escape or carriage return is told, so that all of them are.
     """
 
     encoding: str | Encoding | None = None
@@ -74,6 +76,7 @@ class CsvOptions:
     wanted: Set[str] = frozenset()
     keeps_going: bool = False
     expects_damage: bool = False
+    lists_faults: bool = False
 
     @property
     def is_looked_at(self) -> bool:
@@ -101,6 +104,12 @@ class CsvChunk:
     def traits(self) -> Traits:
         """What its bytes say about all texts at once."""
         return byte_traits(self._marks)
+
+    def with_warnings(self, delimiter: str, columns: int) -> "CsvChunk":
+        """Return it with what is odd about good records among its faults."""
+        warnings = records_within_texts(self._marks, ord(delimiter), columns)
+        warnings = warnings.join(self.faults, on="row", how="anti")
+        return replace(self, faults=pl.concat([self.faults, warnings])) if len(warnings) else self
 
     @property
     def places(self) -> Positions:

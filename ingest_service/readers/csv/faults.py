@@ -1,6 +1,7 @@
 """Records that cannot be read: refused with their place, or told one by one."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,16 @@ from ingest_service.readers.csv.structure import (
     undecodable_records,
 )
 from lakehouse.contracts.mapping import FileRefusedError
-from lakehouse.contracts.reasons import EXPLANATIONS, FileFault, ReasonCode
+from lakehouse.contracts.reasons import (
+    EXPLANATIONS,
+    WARNINGS,
+    FileFault,
+    ReasonCode,
+    WarningCode,
+)
 from lakehouse.contracts.validator import REASON_SCHEMA
+
+_FEWEST_COLUMNS: Final = 3
 
 
 @dataclass(slots=True)
@@ -102,3 +111,20 @@ def find_faults(
         message = f"it has {counts[record]} fields, the header has {columns}{cut}"
         faults.add(np.array([record]), ReasonCode.RAGGED_ROW, message)
     return faults
+
+
+def records_within_texts(marks: Marks, delimiter: int, columns: int) -> pl.DataFrame:
+    """Return a warning for each record with a line, within quotes, of as many fields as columns.
+
+    Of two columns every second text has such a line, so nothing is said.
+    """
+    inner = np.setdiff1d(marks.line_ends, marks.record_ends, assume_unique=True)
+    if not len(inner) or columns < _FEWEST_COLUMNS:
+        return REASON_SCHEMA.to_frame()
+    code, rows = WarningCode.RECORD_WITHIN_TEXT, []
+    starts = marks.record_starts
+    for record in records_at(marks, inner).tolist():
+        lines = marks.data[starts[record] : marks.record_ends[record]].split(b"\n")
+        if any(line.count(bytes([delimiter])) + 1 == columns for line in lines[1:-1]):
+            rows.append((record, code.value, "", "", WARNINGS[code].meaning))
+    return pl.DataFrame(rows, schema=REASON_SCHEMA, orient="row")

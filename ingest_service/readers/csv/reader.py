@@ -92,6 +92,11 @@ class CsvFile:
         return self._records.line - 1
 
     @property
+    def byte_delimiter(self) -> str:
+        """What stands between fields once the text is plain CSV."""
+        return self._records.delimiter
+
+    @property
     def header_line(self) -> int:
         """Where the header is."""
         return self.beginning.header_line
@@ -155,7 +160,7 @@ class CsvFile:
             is_text=not self.options.expects_damage,
             damaged=np.flatnonzero(damaged),
         )
-        if not self.options.keeps_going:
+        if not (self.options.keeps_going or self.options.lists_faults):
             faults.refuse()
         nameless = self._header.nameless
         unasked = [name for name in nameless if name not in columns]
@@ -192,7 +197,7 @@ class CsvFile:
                 ReasonCode.RAGGED_ROW,
                 f"it has a value in column {number}, which the header gives no name",
             )
-        if not self.options.keeps_going:
+        if not (self.options.keeps_going or self.options.lists_faults):
             faults.refuse()
         if not faults.found:
             return frame

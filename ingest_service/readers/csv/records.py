@@ -1,5 +1,6 @@
 """A file's text cut into whole records, with the line that each piece begins on."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -22,6 +23,8 @@ from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
 
 PEEKED_BYTES: Final = 64 * 1024
+_END_OF_FILE: Final = re.compile(rb"(?<![^\n])[ \t]*\x1a+\s*\Z")
+"""A last line of Ctrl-Z, which DOS programs write."""
 
 
 class Records:
@@ -148,6 +151,8 @@ class Records:
         wanted = size
         while True:
             data += self._read(wanted - len(data))
+            if self.ended and b"\x1a" in data[-64:]:
+                data = _END_OF_FILE.sub(b"", data)
             if not data:
                 return None
             if self.ended and not data.endswith(b"\n"):
@@ -162,7 +167,7 @@ class Records:
                 raise self.record_too_long(self.line)
             if len(data) > self._record_bytes:
                 raise self.record_too_long(self.line)
-            wanted = len(data) + size
+            wanted = 2 * len(data) + size  # not quadratic where a record is long
 
     def _marks(self, data: bytes) -> Marks:
         self.damaged = np.empty(0, dtype=np.int64)

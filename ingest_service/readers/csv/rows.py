@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ingest_service.pipeline.report import FileReading, RowIssue
 from ingest_service.readers.csv.beginning import HEADER_BYTES
-from ingest_service.readers.csv.chunks import CsvOptions
+from ingest_service.readers.csv.chunks import CsvChunk, CsvOptions, CsvPiece
 from ingest_service.readers.csv.encoding import UTF8, TextSource
 from ingest_service.readers.csv.preamble import LINES, advice
 from ingest_service.readers.csv.reader import CsvFile, blank_file
@@ -27,6 +27,10 @@ class CsvRows(CsvFile):
         if self.beginning.is_blank:
             self.close()
             raise blank_file()
+
+    def parse(self, piece: CsvPiece, columns: Sequence[str]) -> CsvChunk:
+        """Return the records of a piece, warnings among their faults."""
+        return super().parse(piece, columns).with_warnings(self.byte_delimiter, len(self.header))
 
     def reading(self) -> FileReading:
         """Return its encoding and delimiter."""

@@ -10,6 +10,7 @@ from typing import Final
 
 MOST_RECORDS: Final = 200
 _OTHERS: Final = re.compile(rb"[;\t|]")
+_EMPTY_LINES: Final = re.compile(rb"[\r\n]+")
 _NUMBER: Final = re.compile(r"[-+(]?[\d$€£%][\d.,:/TZ $€£%()-]*")
 
 
@@ -92,16 +93,20 @@ def _records(data: bytes, delimiter: bytes) -> Iterator[SampleRecord]:
     cell = re.compile(rb"(" + quoted + rb"|" + unquoted + rb")(" + between + rb"|\r?\n|\r?\Z)")
     at = line = 0
     while at < len(data):
+        empty = _EMPTY_LINES.match(data, at)
+        if empty is not None:
+            line += data.count(b"\n", at, empty.end())
+            at = empty.end()
+            continue
         parts, end = _record(data, at, cell)
         is_clean = parts is not None
         if parts is None:
             end = data.find(b"\n", at) + 1 or len(data)
             parts = data[at:end].rstrip(b"\r\n").split(delimiter)
-        if data[at:end].strip(b"\r\n"):
-            foreign = is_clean and any(one[:1] != b'"' and _OTHERS.search(one) for one in parts)
-            spaced = sum(one[:1] == b" " for one in parts[1:])
-            cells = tuple(_text(one if is_clean else one.strip(b" ")) for one in parts)
-            yield SampleRecord(line, cells, is_clean, foreign, spaced)
+        foreign = is_clean and any(one[:1] != b'"' and _OTHERS.search(one) for one in parts)
+        spaced = sum(one[:1] == b" " for one in parts[1:])
+        cells = tuple(_text(one if is_clean else one.strip(b" ")) for one in parts)
+        yield SampleRecord(line, cells, is_clean, foreign, spaced)
         line += data.count(b"\n", at, end)
         at = end
 

@@ -25,7 +25,7 @@ from ingest_service.readers.csv.samples import Sample, SampleRecord, sample_of
 MOST_SKIPPED: Final = 50
 """Records before the header, at most."""
 _GOOD_FIT: Final = 0.8
-_SURE_FIT: Final = 0.95
+_LEAST_FIT: Final = 0.5
 _FEWEST_BY_SPACE: Final = 4
 """Columns from which a single space is believed to stand between fields."""
 _AHEAD: Final = 10
@@ -115,12 +115,13 @@ def _may_have_rows(sample: Sample, index: int) -> bool:
 
 def _best(samples: Sequence[Sample], rare: Sequence[Sample]) -> Sample:
     """The split by which most records have one number of cells."""
-    for sample in samples:
-        is_long = sample.delimiter in LONG_CANDIDATES
-        if is_long and sample.fit >= _SURE_FIT and sample.records[0].width == sample.width:
-            return sample
     single = [one for one in samples if one.delimiter in CANDIDATES]
     best = max(single, key=lambda one: (one.fit, one.width))
+    long = max(
+        (one for one in samples if one.delimiter in LONG_CANDIDATES), key=lambda one: one.fit
+    )
+    if long.fit >= max(_LEAST_FIT, best.fit):
+        return long
     if best.fit >= _GOOD_FIT:
         return best
     believed = [one for one in rare if one.delimiter != " " or one.width >= _FEWEST_BY_SPACE]

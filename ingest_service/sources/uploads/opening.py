@@ -31,6 +31,7 @@ def open_rows(upload: FileUpload, chunk_bytes: int) -> RowFile:
         wanted=wanted_columns(upload.data_type, mapping),
         keeps_going=upload.on_error is OnError.QUARANTINE,
         expects_damage=upload.expects_damage,
+        lists_faults=True,
     )
     return CsvRows(upload.path, options, chunk_bytes)
 

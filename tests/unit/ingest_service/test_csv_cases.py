@@ -186,7 +186,8 @@ def test_file_without_a_header_is_read_by_the_names_of_its_mapping(tmp_path: Pat
         ("196", "line:0000000001"),
         ("186", "line:0000000002"),
     ]
-    assert refusal(tmp_path, "1\t2\n", mapping=U_NAMES).code == "ragged_row"
+    report = take(tmp_path, "1\t2\n", mapping=U_NAMES)
+    assert [(e.line, e.code) for e in report.errors.kept] == [(1, "ragged_row")]
 
 
 @pytest.mark.parametrize(
@@ -232,9 +233,9 @@ def test_columns_without_a_name_may_hold_nothing(tmp_path: Path) -> None:
     assert [w.code for w in report.warnings.kept] == ["nameless_column"]
 
     damaged = header + row + ROW.replace("\n", ",,x\n")
-    error = refusal(tmp_path, damaged)
+    (error,) = take(tmp_path, damaged).errors.kept
     assert (error.code, error.line) == ("ragged_row", 3)
-    assert "column 6" in error.message
+    assert "column 6" in error.reason
     sink = MemorySink()
     take(tmp_path, damaged, sink, on_error=OnError.QUARANTINE)
     assert kept(sink) == [("line:0000000003", b"u1,i1,view,1700000000000,,x", ["ragged_row"])]
@@ -278,8 +279,8 @@ def test_backslash_before_quotes_is_read_by_its_setting(tmp_path: Path) -> None:
 def test_escape_that_needs_none_is_not_guessed_at(tmp_path: Path) -> None:
     body = ESCAPED + "b6,C:\\new,c\nb7,\\N,c\n"
     mapping = {"escape": "\\"}
-    error = refusal(tmp_path, body, data_type=DataType.ITEMS, mapping=mapping)
-    assert (error.code, error.line) == ("bad_escape", 4)
+    report = take(tmp_path, body, data_type=DataType.ITEMS, mapping=mapping)
+    assert [(e.line, e.code) for e in report.errors.kept] == [(4, "bad_escape"), (5, "bad_escape")]
     sink = MemorySink()
     options: dict[str, Any] = {"mapping": mapping, "on_error": OnError.QUARANTINE}
     take(tmp_path, body, sink, DataType.ITEMS, **options)
