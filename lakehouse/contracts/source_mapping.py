@@ -196,8 +196,8 @@ class SourceMapping(_Settings):
     `header`: `first`, `none`, or of how many lines it consists (whose words are joined with a
     space). `names`: the columns in order, of a file without a header or instead of the header's.
 
-    `max_reject_share`: of a file that is taken with its wrong rows kept aside, the share of its rows
-    that may be wrong; with more nothing of it is stored.
+    `max_reject_share`: the share of a file's rows that may be wrong where wrong rows are kept
+    aside; with more, nothing of it is stored.
 
     `data_types`: what is otherwise for one data type, so that one source serves several; it goes
     before what is said for all, entry by entry in columns, values, constants and timestamps.
