@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
 from fastapi import Request
@@ -15,22 +16,16 @@ from ingest_service.api.services import Services
 from ingest_service.api.spooling import WRITE_BYTES, write
 from ingest_service.sources.uploads.spool import SpoolFile
 from ingest_service.unpack import DamagedPackError, UnpackedTooLargeError, packing_of, unpacked
+from ingest_service.zip_archive import (
+    ZIP,
+    PackRefusedError,
+    is_zip_of_files,
+    nested_archive,
+    unpacked_member,
+)
+from lakehouse.contracts.file_names import FILE_TYPES, format_of_type
 
 PART: Final = "file"
-
-_FILE_TYPES: Final = frozenset(
-    {
-        "text/csv",
-        "text/tab-separated-values",
-        "text/plain",
-        "application/json",
-        "application/jsonl",
-        "application/x-ndjson",
-        "application/gzip",
-        "application/zstd",
-        "application/octet-stream",
-    }
-)
 
 
 @asynccontextmanager
@@ -47,7 +42,7 @@ async def received(
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     packing = packing_of_body(request)
-    if kind != FORM and kind not in _FILE_TYPES:
+    if kind != FORM and kind not in FILE_TYPES:
         raise _unknown_type("the body is neither multipart/form-data nor a file of a known type")
     with ExitStack() as stack:
         chunks = _counted(request, services, count)
@@ -62,16 +57,19 @@ async def received(
         else:
             await _write_all(chunks, sent)
             sent.charset = charset_of(request.headers["content-type"])
+            sent.named = format_of_type(kind)
         if packed is not None:
             packed.drop()
-        packing = await run_in_threadpool(packing_of, sent.path)
+        packing = await run_in_threadpool(_packing_of_file, sent.path)
         if packing is None:
             yield sent
             return
         plain = stack.enter_context(services.spool.file(tenant_id))
         await _write_all(_unpacked(sent, packing, services.settings.max_unpacked_bytes), plain)
         sent.drop()
-        plain.charset = sent.charset
+        plain.charset, plain.named = sent.charset, sent.named
+        if await run_in_threadpool(_packing_of_file, plain.path) is not None:
+            raise unpacking_problem(nested_archive(), "nested_archive")
         yield plain
 
 
@@ -102,7 +100,10 @@ async def _counted(
 
 
 async def _unpacked(packed: SpoolFile, packing: str, limit: int) -> AsyncIterator[bytes]:
-    pieces = unpacked(packed.path, packing, limit)
+    if packing == ZIP:
+        pieces = unpacked_member(packed.path, limit)
+    else:
+        pieces = unpacked(packed.path, packing, limit)
     while (piece := await run_in_threadpool(_next, pieces)) is not None:
         yield piece
 
@@ -110,6 +111,14 @@ async def _unpacked(packed: SpoolFile, packing: str, limit: int) -> AsyncIterato
 def _next(pieces: Iterator[bytes]) -> bytes | None:
     try:
         return next(pieces, None)
+    except (UnpackedTooLargeError, DamagedPackError, PackRefusedError) as error:
+        raise unpacking_problem(error, "unpacked_too_large") from None
+
+
+def _packing_of_file(path: Path) -> str | None:
+    """Return how a file is packed; a workbook, which is a zip archive, is not."""
+    try:
+        return ZIP if is_zip_of_files(path) else packing_of(path)
     except (UnpackedTooLargeError, DamagedPackError) as error:
         raise unpacking_problem(error, "unpacked_too_large") from None
 

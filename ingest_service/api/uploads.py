@@ -38,6 +38,7 @@ from lakehouse.contracts.tenant import FileFormat, TenantSettings
 from lakehouse.control.database import Accepted, ApiKey, IdempotencyKey, Job, Work
 from lakehouse.errors import EtaError
 
+_PACKED: Final = "may be gzip, zstd, bzip2, xz or a zip archive of that one file"
 _PROBLEM: Final[dict[str, Any]] = {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "Read to its end.", "model": UploadStored | UploadInvalid},
@@ -54,6 +55,19 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     503: {"description": "Not possible now; not acknowledged.", **_PROBLEM},
     507: {"description": "No room on the service's disk; not acknowledged.", **_PROBLEM},
 }
+
+
+Format = Annotated[
+    FileFormat, Query(alias="format", description="What the file is; told from its content.")
+]
+SheetName = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        description="Of a workbook, the sheet to read: its name, or its number from 1.",
+    ),
+]
 
 
 def _body(description: str) -> dict[str, Any]:
@@ -84,7 +98,8 @@ class Intake:
         announced = announced_length(request, services.settings.max_upload_bytes)
         with services.uploads.upload(key.tenant_id, settings.quotas, announced) as count:
             async with received(request, services, key.tenant_id, count) as file:
-                order = order.model_copy(update={"declared_charset": file.charset})
+                declared = {"declared_charset": file.charset, "named": file.named}
+                order = order.model_copy(update=declared)
                 claim = await run_in_threadpool(claim_of, idempotency_key, order, file)
                 accepted = await run_in_threadpool(_accept, services, key, order, file, claim)
                 if accepted.outcome == "busy":
@@ -127,7 +142,7 @@ def router(intake: Intake) -> APIRouter:
 
     @routes.post(
         "/upload-csv",
-        openapi_extra=_body("CSV (RFC 4180) with a header; may be gzip or zstd."),
+        openapi_extra=_body(f"CSV (RFC 4180) with a header; {_PACKED}."),
         responses=_RESPONSES,
     )
     async def upload_csv(
@@ -146,7 +161,7 @@ def router(intake: Intake) -> APIRouter:
 
     @routes.post(
         "/upload-json",
-        openapi_extra=_body("An array of objects, or one object per line; may be gzip or zstd."),
+        openapi_extra=_body(f"An array of objects, or one object per line; {_PACKED}."),
         responses=_RESPONSES,
     )
     async def upload_json(
@@ -158,6 +173,29 @@ def router(intake: Intake) -> APIRouter:
     ) -> JSONResponse:
         """Take in a JSON file, as `upload-csv` does a CSV file."""
         order = UploadOrder(parameters=parameters, format=FileFormat.JSON)
+        return await intake.take_in(request, key, services, order, idempotency_key)
+
+    @routes.post(
+        "/uploads",
+        openapi_extra=_body(
+            f"CSV, JSON, a sheet of an Excel workbook (.xlsx), Parquet or an Avro file; {_PACKED}."
+        ),
+        responses=_RESPONSES,
+    )
+    async def upload_any(
+        request: Request,
+        key: Annotated[ApiKey, Depends(may_ingest)],
+        services: Annotated[Services, Depends(services_of)],
+        parameters: Annotated[UploadParameters, Query()],
+        file_format: Format = FileFormat.AUTO,
+        sheet: SheetName = None,
+        idempotency_key: KeyHeader = None,
+    ) -> JSONResponse:
+        """Take in a file of any format that is read, as `upload-csv` does a CSV file.
+
+        What it is is told from its content; a name or type that says otherwise is a warning.
+        """
+        order = UploadOrder(parameters=parameters, format=file_format, sheet=sheet)
         return await intake.take_in(request, key, services, order, idempotency_key)
 
     return routes

@@ -20,8 +20,8 @@ def demo() -> None:
         tenants.append(
             TenantFiles(
                 tenant.tenant_id,
-                files.interactions,
-                files.items,
+                [files.interactions],
+                [files.items],
                 name=tenant.name,
                 settings=tenant.settings,
             )

@@ -11,6 +11,7 @@ import typer
 from lakehouse.cli.output import note
 from lakehouse.cli.prepare import end_if_refused, prepare_and_tell
 from lakehouse.cli.service_process import running_service
+from lakehouse.cli.several_files import upload_several
 from lakehouse.cli.summary import print_next_commands, print_overview
 from lakehouse.cli.upload import show_report
 from lakehouse.cli.uploading import UploadClient, UploadOptions
@@ -25,8 +26,8 @@ class TenantFiles:
     """A tenant and the files to upload for it; `settings` replace those it has."""
 
     tenant_id: str
-    interactions: Path
-    items: Path | None = None
+    interactions: Sequence[Path]
+    items: Sequence[Path] = ()
     name: str | None = None
     settings: TenantSettings | None = None
     mapping: str | None = None
@@ -91,13 +92,18 @@ def _temporary_key(database: ControlDatabase, tenant_id: str) -> Iterator[str]:
 
 
 def _upload(url: str, key: str, tenant: TenantFiles) -> None:
-    files = [(DataType.INTERACTIONS, tenant.interactions, tenant.mapping)]
-    if tenant.items is not None:
-        files.insert(0, (DataType.ITEMS, tenant.items, None))
+    sent = [(DataType.INTERACTIONS, tenant.interactions, tenant.mapping)]
+    if tenant.items:
+        sent.insert(0, (DataType.ITEMS, tenant.items, None))
     client = UploadClient(url, key, tenant.tenant_id)
-    for data_type, file, mapping in files:
-        report = client.send(file, data_type, UploadOptions(mapping))
+    for data_type, (file, *others), mapping in sent:
         note(f"{tenant.tenant_id}, {data_type}")
+        options = UploadOptions(mapping)
+        if others:
+            if not upload_several(client, [file, *others], data_type, options, show_report):
+                raise typer.Exit(1)
+            continue
+        report = client.send(file, data_type, options)
         show_report(file.name, report)
         if report["status"] != "success":
             raise typer.Exit(1)

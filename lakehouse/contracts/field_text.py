@@ -101,3 +101,5 @@ class ReadContext:
     time_range: TimeRange
     timestamp: TimestampFormat
     decimal: Literal[".", ","] = "."
+    has_typed_times: bool = False
+    """Whether texts may be times as `times.typed_times` writes them, whatever unit others have."""

@@ -17,7 +17,8 @@ class SourceLayout(BaseModel):
     `encoding`: of the bytes, as Python calls it. `mapping`: name of the tenant's source mapping
     that the rows were read with. `schema_text`: of an Avro message, the schema it was written
     with. `bytes` cannot be read; `message` is a JSON object with key and value of a message in
-    base64. Holds nothing of a row.
+    base64. Rows of workbooks, Parquet and Avro files are kept as JSON objects of their columns;
+    `typed_times`: what they have as times is a text that says so. Holds nothing of a row.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,6 +30,7 @@ class SourceLayout(BaseModel):
     columns: tuple[str, ...] = ()
     mapping: str = "default"
     schema_text: str | None = None
+    typed_times: bool | None = None
 
     def to_text(self) -> str:
         """Return the layout as it is stored; equal layouts have equal texts."""

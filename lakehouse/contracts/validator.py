@@ -108,8 +108,9 @@ class Validator:
 
     A field that no column is read for was not sent. Rows that each name their own fields
     (`has_named_fields`: JSON, Avro) did not send those that are null either.
-    Raises `FileRefusedError` on construction when a required field has no source or the mapping
-    cannot be used. `validate` never raises for what a row holds.
+    With `has_typed_times` texts that a reader made of times (`times.typed_times`) are times in any
+    unit and format. Raises `FileRefusedError` on construction when a required field has no source
+    or the mapping cannot be used. `validate` never raises for what a row holds.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Validator:
         columns: Sequence[str],
         *,
         has_named_fields: bool = False,
+        has_typed_times: bool = False,
     ) -> None:
         self.data_type = data_type
         self._has_named_fields = has_named_fields
@@ -129,6 +131,7 @@ class Validator:
                 settings.time_range,
                 mapping.timestamps.get(source.field.name, TimestampFormat()),
                 mapping.decimal,
+                has_typed_times,
             )
             for source in self._sources
         }

@@ -45,7 +45,8 @@ class UploadParameters(BaseModel):
 class UploadOrder(BaseModel):
     """An upload as a job keeps it; the file is beside.
 
-    `declared_charset`: of the file, as its Content-Type has it.
+    `declared_charset`: of the file, as its Content-Type has it. `named`: what its name or its
+    Content-Type says that it is. `sheet`: of a workbook, the one to read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,3 +54,5 @@ class UploadOrder(BaseModel):
     parameters: UploadParameters
     format: FileFormat = FileFormat.CSV
     declared_charset: str | None = None
+    named: FileFormat | None = None
+    sheet: str | None = None

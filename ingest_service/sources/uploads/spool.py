@@ -18,6 +18,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
+from lakehouse.contracts.tenant import FileFormat
 from lakehouse.errors import EtaError
 from lakehouse.storage.durable import sync_file, sync_new_folders
 
@@ -98,12 +99,17 @@ class Spool:
 
 
 class SpoolFile:
-    """An open spool file; `write` appends. `charset` is what its sender declares, if anything."""
+    """An open spool file; `write` appends.
+
+    `charset` and `named` are what its sender declares, if anything: the encoding, and what the file
+    is by its name or type.
+    """
 
     def __init__(self, path: Path, descriptor: int, check: Callable[[], None]) -> None:
         self.path = path
         self.is_kept = False
         self.charset: str | None = None
+        self.named: FileFormat | None = None
         self._descriptor = descriptor
         self._check = check
         self._unchecked = 0
