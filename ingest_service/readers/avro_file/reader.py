@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from io import BytesIO
-from itertools import islice
+from itertools import chain, islice
 from math import isfinite
 from pathlib import Path
 from types import TracebackType
@@ -76,19 +76,17 @@ class AvroRows(TableRows):
 
     def pieces(self) -> Iterator[list[JsonRecord]]:
         """Yield the records in pieces; raises `FileRefusedError` at one that cannot be read."""
-        for block in self._container.blocks():
-            records = self._records(block)
-            while piece := list(islice(records, PIECE_RECORDS)):
-                yield piece
+        records = chain.from_iterable(map(self._records, self._container.blocks()))
+        while piece := list(islice(records, PIECE_RECORDS)):
+            yield piece
 
     def parse(self, piece: list[JsonRecord], columns: Sequence[str]) -> JsonChunk:
         """Return the rows of a piece."""
         chunk = chunk_of(piece, self._columns, columns)
-        odd = _odd_identifiers(piece, self._asked)
-        if not odd:
-            return chunk
-        faults = pl.concat([chunk.faults, fault_frame(odd)]).sort("row", maintain_order=True)
-        return JsonChunk(chunk.frame, chunk.lines, chunk.places, faults, chunk.raws)
+        faults = chunk.faults
+        if odd := _odd_identifiers(piece, self._asked):
+            faults = pl.concat([faults, fault_frame(odd)]).sort("row", maintain_order=True)
+        return JsonChunk(chunk.frame, chunk.lines, chunk.places, faults, _Objects(piece))
 
     def reading(self) -> FileReading:
         """Return that it is Avro."""
@@ -103,22 +101,37 @@ class AvroRows(TableRows):
         yield from ()
 
     def _records(self, block: Block) -> Iterator[JsonRecord]:
-        stream = BytesIO(block.data)
+        stream, at = BytesIO(block.data), 0
         for number in range(block.first, block.first + block.count):
             try:
                 record = fastavro.schemaless_reader(stream, self._schema, None)
             except Exception:  # noqa: BLE001 - bytes that are no record fail in every way
                 raise _unreadable(number) from None
+            size, at = stream.tell() - at, stream.tell()
+            if size > MAX_BYTES:
+                raise cell_too_long("all of them together", f"record {number:,}")
             value = _object(record)
             for name in self._commas.intersection(value):
                 if isinstance(value[name], Number):
                     value[name] = value[name].replace(".", ",")
-            raw = dumps(value).encode()
-            if len(raw) > MAX_BYTES:
-                raise cell_too_long("all of them together", f"record {number:,}")
-            yield JsonRecord(raw, number, number, Parsed(value, 0, has_repeated_name=False))
+            yield JsonRecord(b"", number, number, Parsed(value, 0, has_repeated_name=False))
         if stream.read(1):
             raise damaged_avro("a block has more bytes than its records")
+
+
+class _Objects(Sequence[bytes]):
+    """Records as JSON objects, made when they are asked for: few are."""
+
+    def __init__(self, records: Sequence[JsonRecord]) -> None:
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, row: Any) -> Any:
+        parsed = self._records[row].parsed
+        assert parsed is not None
+        return dumps(parsed.value).encode()
 
 
 def _odd_identifiers(

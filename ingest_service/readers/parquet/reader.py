@@ -199,7 +199,7 @@ class ParquetRows(TableRows):
             faults += [(row, *about) for row in large.nonzero()[0].tolist()]
 
     def _records(self, batch: pa.RecordBatch, rows: Sequence[int]) -> list[Mapping[str, Any]]:
-        wanted = batch.take(pa.array(rows, pa.int64()))
+        wanted = batch.take(pl.Series(rows, dtype=pl.Int64).to_arrow())
         columns = {
             name: _nested_values(values)
             if is_nested(values.type)

@@ -77,7 +77,7 @@ def not_utf8(values: pa.Array, texts: pl.Series) -> Mask | None:
     kind = values.type
     if not (is_text(kind) or _is_bytes(kind) or pa.types.is_dictionary(kind)):
         return None
-    wrong = texts.is_null().to_numpy() & values.is_valid().to_numpy(zero_copy_only=False)
+    wrong = texts.is_null().to_numpy() & pl.Series(values.is_valid()).to_numpy()
     return wrong if wrong.any() else None
 
 
@@ -94,11 +94,12 @@ def lengths(values: pa.Array) -> npt.NDArray[np.int64] | None:
         of_known = lengths(values.dictionary)
         if of_known is None or not len(of_known):
             return None
-        return np.asarray(of_known[values.indices.fill_null(0).to_numpy(zero_copy_only=False)])
+        return np.asarray(of_known[pl.Series(values.indices).fill_null(0).to_numpy()])
     if not (is_text(values.type) or _is_bytes(values.type)):
         return None
-    found = pc.binary_length(values).fill_null(0)
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
+    # Through polars: pyarrow's own functions on constants import pandas.
+    found = pl.Series(pc.binary_length(values)).fill_null(0)
+    return np.asarray(found.to_numpy(), dtype=np.int64)
 
 
 def beyond_exact(values: pa.Array) -> Mask | None:

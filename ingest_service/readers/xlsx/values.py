@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from openpyxl.styles.numbers import is_date_format
 from openpyxl.utils.datetime import from_excel
@@ -31,8 +30,7 @@ class Trait(StrEnum):
     NOT_COMPUTED = "not_computed"
 
 
-@dataclass(frozen=True, slots=True)
-class CellValue:
+class CellValue(NamedTuple):
     """A cell's text, or the time that it is, and what is to be told of it."""
 
     text: str | None = None
