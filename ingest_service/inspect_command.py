@@ -68,16 +68,19 @@ def _looked_at(order: dict[str, Any], file: dict[str, Any]) -> dict[str, Any]:
 @contextmanager
 def _unpacked(path: Path, enough: int) -> Iterator[tuple[Path, str | None, bool]]:
     """Yield where the start of a file is unpacked, how it was packed, whether that is not all."""
+    from ingest_service.readers.formats import can_be_cut
     from ingest_service.sources.uploads.spool import line_end_before
-    from ingest_service.unpack import packing_of, unpacked
+    from ingest_service.zip_archive import packing_of_file, unpacked_file
 
-    packing = packing_of(path)
+    packing = packing_of_file(path)
     if packing is None:
         yield path, None, False
         return
     with NamedTemporaryFile(prefix="eta-inspect-") as target:
         is_start = False
-        for piece in unpacked(path, packing, sys.maxsize):
+        for piece in unpacked_file(path, packing, sys.maxsize):
+            if not target.tell() and not can_be_cut(piece):
+                enough = sys.maxsize
             is_start = target.tell() > enough
             if is_start:
                 break

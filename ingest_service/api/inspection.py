@@ -31,7 +31,7 @@ router = APIRouter(prefix="/internal/data/uploads", tags=["uploads"])
 
 @router.post(
     "/inspect",
-    openapi_extra=file_body("CSV or JSON, as uploads; may be gzip or zstd."),
+    openapi_extra=file_body("Any file that uploads take, packed or not."),
     responses=_RESPONSES,
 )
 async def inspect_upload(

@@ -14,10 +14,18 @@ class UploadRowIssue(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    line: int = Field(description="Line of the file the record starts on, from 1.")
+    line: int = Field(
+        description="Line of the file the record starts on, from 1; its row where there are none."
+    )
     column: str = Field(description="The file's column, or the field; empty for a whole row.")
     code: str
     reason: str
+    place: str = Field(
+        "",
+        description="Where the row stands, in the file's own terms: `line 42`, `element 42` of a "
+        "JSON array, `sheet 'May', row 42`, `row group 3, row 42`, `record 42`; empty for the file "
+        "itself.",
+    )
 
 
 class FileRead(BaseModel):
@@ -31,6 +39,8 @@ class FileRead(BaseModel):
     delimiter: str | None
     delimiter_confidence: float | None
     delimiter_from: str | None
+    format: str = Field("csv", description="What the content is: csv, json, xlsx, parquet, avro.")
+    sheet: str | None = Field(None, description="Of a workbook, the sheet that was read.")
 
 
 class _RowIssues(BaseModel):

@@ -15,10 +15,13 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.spooling import WRITE_BYTES, write
 from ingest_service.sources.uploads.spool import SpoolFile
+from lakehouse.contracts.file_names import format_of_name
+from lakehouse.contracts.tenant import FileFormat
 
 FORM: Final = "multipart/form-data"
 MAX_PARTS: Final = 100
 MAX_CHARSET: Final = 40
+MAX_NAME: Final = 255
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class _Parts:
     value: bytes = b""
     kind: bytes = b""
     charset: str | None = None
+    named: FileFormat | None = None
 
     def on_part_begin(self) -> None:
         self.parts += 1
@@ -74,10 +78,14 @@ class _Parts:
 
     def on_header_end(self) -> None:
         if self.header.lower() == b"content-disposition":
-            name = parse_options_header(self.value)[1].get(b"name", b"")
+            options = parse_options_header(self.value)[1]
+            name = options.get(b"name", b"")
             if name == self.wanted:
                 self.is_wanted = True
                 self.found += 1
+                self.named = format_of_name(
+                    options.get(b"filename", b"")[-MAX_NAME:].decode("utf-8", errors="replace")
+                )
             elif self.beside is not None and name == self.beside.name.encode():
                 self.is_beside = True
                 self.beside.begin()
@@ -108,7 +116,7 @@ async def spool_part(
     target: SpoolFile,
     beside: TextPart | None = None,
 ) -> None:
-    """Write the part called `name` of a form to `target`, and note the charset it declares.
+    """Write the part called `name` of a form to `target`, and note what it declares.
 
     Of the others the form may have `beside`, which is given its value. Raises `ProblemError` 400
     for a damaged body or one with other parts than one such, 413 for a `beside` that is too large,
@@ -128,6 +136,7 @@ async def spool_part(
     if parts.found != 1:
         raise _malformed(f"the body has {parts.found} parts called {name!r}, it must have one")
     target.charset = parts.charset or charset_of(content_type)
+    target.named = parts.named
 
 
 def charset_of(content_type: str | bytes) -> str | None:

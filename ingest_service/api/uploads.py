@@ -39,6 +39,7 @@ from lakehouse.contracts.tenant import FileFormat, SourceMapping, TenantSettings
 from lakehouse.control.database import Accepted, ApiKey, IdempotencyKey, Job, Work
 from lakehouse.errors import EtaError
 
+_PACKED: Final = "may be gzip, zstd, bzip2, xz or a zip archive of that one file"
 _PROBLEM: Final[dict[str, Any]] = {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     400: {"description": "The file or the body cannot be read; nothing is stored.", **_PROBLEM},
@@ -58,6 +59,19 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     202: {"description": "Kept; a job reads it (`async`).", "model": UploadJob},
     **PROBLEMS,
 }
+
+
+Format = Annotated[
+    FileFormat, Query(alias="format", description="What the file is; told from its content.")
+]
+SheetName = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        description="Of a workbook, the sheet to read: its name, or its number from 1.",
+    ),
+]
 
 
 def file_body(description: str, *, takes_mapping: bool = False) -> dict[str, Any]:
@@ -100,7 +114,11 @@ class Intake:
             reading = received(request, services, key.tenant_id, count, takes_mapping=True)
             async with reading as file:
                 mapping = sent_mapping(file.mapping_text, order.parameters.mapping)
-                sent = {"declared_charset": file.charset, "mapping_settings": mapping}
+                sent = {
+                    "declared_charset": file.charset,
+                    "named": file.named,
+                    "mapping_settings": mapping,
+                }
                 order = order.model_copy(update=sent)
                 claim = await run_in_threadpool(claim_of, idempotency_key, order, file)
                 accepted = await run_in_threadpool(_accept, services, key, order, file, claim)
@@ -144,9 +162,7 @@ def router(intake: Intake) -> APIRouter:
 
     @routes.post(
         "/upload-csv",
-        openapi_extra=file_body(
-            "CSV (RFC 4180) with a header; may be gzip or zstd.", takes_mapping=True
-        ),
+        openapi_extra=file_body(f"CSV (RFC 4180) with a header; {_PACKED}.", takes_mapping=True),
         responses=_RESPONSES,
     )
     async def upload_csv(
@@ -166,7 +182,7 @@ def router(intake: Intake) -> APIRouter:
     @routes.post(
         "/upload-json",
         openapi_extra=file_body(
-            "An array of objects, or one object per line; may be gzip or zstd.", takes_mapping=True
+            f"An array of objects, or one object per line; {_PACKED}.", takes_mapping=True
         ),
         responses=_RESPONSES,
     )
@@ -179,6 +195,30 @@ def router(intake: Intake) -> APIRouter:
     ) -> JSONResponse:
         """Take in a JSON file, as `upload-csv` does a CSV file."""
         order = UploadOrder(parameters=parameters, format=FileFormat.JSON)
+        return await intake.take_in(request, key, services, order, idempotency_key)
+
+    @routes.post(
+        "/uploads",
+        openapi_extra=file_body(
+            f"CSV, JSON, a sheet of an Excel workbook (.xlsx), Parquet or an Avro file; {_PACKED}.",
+            takes_mapping=True,
+        ),
+        responses=_RESPONSES,
+    )
+    async def upload_any(
+        request: Request,
+        key: Annotated[ApiKey, Depends(may_ingest)],
+        services: Annotated[Services, Depends(services_of)],
+        parameters: Annotated[UploadParameters, Query()],
+        file_format: Format = FileFormat.AUTO,
+        sheet: SheetName = None,
+        idempotency_key: KeyHeader = None,
+    ) -> JSONResponse:
+        """Take in a file of any format that is read, as `upload-csv` does a CSV file.
+
+        What it is is told from its content; a name or type that says otherwise is a warning.
+        """
+        order = UploadOrder(parameters=parameters, format=file_format, sheet=sheet)
         return await intake.take_in(request, key, services, order, idempotency_key)
 
     return routes

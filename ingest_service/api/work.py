@@ -153,6 +153,8 @@ def _upload(
         encoding=parameters.encoding,
         delimiter=parameters.delimiter,
         declared_charset=order.declared_charset,
+        named=order.named,
+        sheet=order.sheet,
         is_dry=parameters.dry_run,
         is_repeat=is_repeat,
     )

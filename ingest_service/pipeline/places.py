@@ -13,6 +13,29 @@ _DIGITS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceNames:
+    """How the places of rows are called: `unit` in the tables, `said` before the number for people.
+
+    `unit` holds nothing of the file but numbers.
+    """
+
+    unit: str
+    said: str
+
+
+LINES: Final = PlaceNames("line", "line ")
+ELEMENTS: Final = PlaceNames("item", "element ")
+RECORDS: Final = PlaceNames("record", "record ")
+EVENTS: Final = PlaceNames("event", "event ")
+_BY_UNIT: Final = {names.unit: names for names in (LINES, ELEMENTS, RECORDS, EVENTS)}
+
+
+def names_of(unit: str) -> PlaceNames:
+    """Return the names of the places that a whole file counts alike."""
+    return _BY_UNIT[unit]
+
+
+@dataclass(frozen=True, slots=True)
 class Numbered:
     """Rows of one file or request, numbered by line, element or event; see `Places`."""
 

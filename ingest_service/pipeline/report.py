@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from ingest_service.pipeline.counts import Counts
+from ingest_service.pipeline.places import ELEMENTS, LINES, PlaceNames
 
 KEPT_ISSUES: Final = 1_000
 
@@ -20,6 +21,8 @@ class RowIssue:
     column: str
     code: str
     reason: str
+    place: str = ""
+    """Where the row stands, in the file's own terms; empty for the file itself."""
 
 
 @dataclass(slots=True)
@@ -30,7 +33,7 @@ class RowIssues:
     by_code: Counter[str] = field(default_factory=Counter)
     rows: int = 0
     keep_all: Callable[[pl.DataFrame], None] | None = None
-    """Is handed every issue: `line`, `column`, `code`, `reason`."""
+    """Is handed every issue: `line`, `column`, `code`, `reason`, `place`."""
 
     @property
     def total(self) -> int:
@@ -38,11 +41,15 @@ class RowIssues:
         return self.by_code.total()
 
     def add(
-        self, reasons: pl.DataFrame, lines: pl.Series, elements: pl.Series | None = None
+        self,
+        reasons: pl.DataFrame,
+        lines: pl.Series,
+        places: pl.Series | None = None,
+        names: PlaceNames = LINES,
     ) -> None:
         """Take in the reasons of one chunk, whose rows stand on `lines`.
 
-        `elements`: their places in an array, which its lines may not tell apart.
+        `places`: what tells its rows apart, where lines do not, and how that is called.
         """
         if not reasons.height:
             return
@@ -54,16 +61,17 @@ class RowIssues:
             return
         line = lines.gather(wanted["row"]).alias("line")
         reason = pl.col("message")
-        if elements is not None:
-            place = elements.gather(wanted["row"])
-            reason = pl.format("{} (element {} of the array)", reason, pl.lit(place))
-        shown = wanted.select(line, "column", "code", reason=reason)
+        number = pl.lit((lines if places is None else places).gather(wanted["row"]))
+        place = pl.concat_str(pl.lit(names.said), number)
+        if names is ELEMENTS:
+            reason = pl.format("{} (element {} of the array)", reason, number)
+        shown = wanted.select(line, "column", "code", reason=reason, place=place)
         self.kept.extend(RowIssue(*row) for row in shown.head(room).iter_rows())
         if self.keep_all is not None:
             self.keep_all(shown)
 
     def restore(self, row_issues: pl.DataFrame) -> None:
-        """Take in row issues that were kept elsewhere: `line`, `column`, `code`, `reason`."""
+        """Take in row issues that were kept elsewhere, as `keep_all` was handed them."""
         self.by_code.update(dict(row_issues["code"].value_counts().iter_rows()))
         self.rows += row_issues["line"].n_unique()
         first = row_issues.head(max(0, KEPT_ISSUES - len(self.kept)))
@@ -83,8 +91,8 @@ class FileReading:
     """How a file was read; confidence from 0 to 1.
 
     `…_from`: `given` by the upload or the mapping, `mark` (the file's byte order mark), `declared`
-    (the request's charset), `sep_line` (the file's first line) or `detected`. A JSON file
-    has no delimiter.
+    (the request's charset), `sep_line` (the file's first line) or `detected`. Only CSV has a
+    delimiter, only a workbook a `sheet`.
     """
 
     encoding: str
@@ -93,6 +101,8 @@ class FileReading:
     delimiter: str | None = None
     delimiter_confidence: float | None = None
     delimiter_from: str | None = None
+    format: str = "csv"
+    sheet: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any, Protocol, Self
 
 import polars as pl
 
+from ingest_service.pipeline.places import PlaceNames
 from ingest_service.pipeline.report import FileReading, RowIssue
 from ingest_service.readers.csv.structure import Positions
 from lakehouse.contracts.characters import Traits
@@ -33,6 +34,11 @@ class RowChunk(Protocol):
     @property
     def places(self) -> Positions:
         """What tells them apart within the file: lines, or elements of an array."""
+        ...
+
+    @property
+    def place_names(self) -> PlaceNames | None:
+        """How its places are called; None: as those of the whole file (`RowFile.place_unit`)."""
         ...
 
     @property

@@ -15,7 +15,12 @@ from ingest_service.readers.csv.encoding import NotUtf8Error
 from ingest_service.readers.csv.reader import CHUNK_BYTES
 from ingest_service.sinks.base import BatchKey, Sink
 from ingest_service.sources.reading import BatchRun
-from ingest_service.sources.uploads.opening import open_rows, second_reading
+from ingest_service.sources.uploads.opening import (
+    name_issues,
+    open_rows,
+    second_reading,
+    with_format,
+)
 from ingest_service.sources.uploads.upload import FileUpload, Order, RowsOrder, Watch, unwatched
 from lakehouse.contracts.tenant import DataType
 from lakehouse.privacy.suppression import SuppressionList
@@ -55,6 +60,7 @@ class IngestService:
         what it raises is raised and nothing is stored. Raises `FileRefusedError` when the file
         cannot be read.
         """
+        upload = with_format(upload)
         if upload.is_repeat and (known := self._known(upload)) is not None:
             return known
         runs: list[BatchRun] = []
@@ -63,6 +69,8 @@ class IngestService:
             nonlocal upload
             kept_whole = self._writer(upload)
             run = BatchRun(upload, batch, kept_whole)
+            for issue in name_issues(upload):
+                run.warnings.note(issue)
             try:
                 run.read(open_rows(upload, self._chunk_bytes), watch)
                 if kept_whole is not None:

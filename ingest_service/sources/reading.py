@@ -11,7 +11,7 @@ import polars as pl
 
 from ingest_service.pipeline.batch import BatchPipeline, Checked, Result, Rows
 from ingest_service.pipeline.counts import Counts
-from ingest_service.pipeline.places import Numbered
+from ingest_service.pipeline.places import Numbered, PlaceNames, names_of
 from ingest_service.pipeline.report import FileReading, RowIssue, RowIssues
 from ingest_service.readers.base import RowChunk, RowFile
 from ingest_service.readers.csv.reader import no_rows
@@ -86,7 +86,7 @@ class BatchRun:
             # What came as events is one piece, as a rule, and its sender waits.
             parallel = 0 if self._batch.key.is_first else PARALLEL_PIECES
             for chunk, checked in map_in_order(check, file.pieces(), parallel):
-                self._take(chunk, checked, has_elements=file.place_unit == "item")
+                self._take(chunk, checked, chunk.place_names or names_of(file.place_unit))
                 watch(file.position, self.received)
             if not self.received:
                 raise no_rows(file.header_line)
@@ -110,6 +110,7 @@ class BatchRun:
                 order.settings,
                 file.header,
                 has_named_fields=file.has_named_fields,
+                has_typed_times=bool(file.layout(order.mapping_name).typed_times),
             )
         except FileRefusedError as error:
             error.line = error.line or file.header_line
@@ -143,10 +144,11 @@ class BatchRun:
 
         def check(piece: Any) -> tuple[RowChunk, Checked]:
             chunk = file.parse(piece, validator.columns)
+            names = chunk.place_names or names_of(file.place_unit)
             rows = Rows(
                 chunk.frame,
                 chunk.raw,
-                Numbered(chunk.places, file.place_unit),
+                Numbered(chunk.places, names.unit),
                 layout,
                 chunk.faults,
                 chunk.traits,
@@ -156,13 +158,13 @@ class BatchRun:
 
         return check
 
-    def _take(self, chunk: RowChunk, checked: Checked, *, has_elements: bool) -> None:
+    def _take(self, chunk: RowChunk, checked: Checked, names: PlaceNames) -> None:
         self.received += chunk.frame.height
         self.skipped += len(checked.skipped)
         lines = pl.Series(chunk.lines)
-        elements = pl.Series(chunk.places) if has_elements else None
-        self.errors.add(checked.reasons, lines, elements)
-        self.warnings.add(checked.warnings, lines, elements)
+        places = pl.Series(chunk.places)
+        self.errors.add(checked.reasons, lines, places, names)
+        self.warnings.add(checked.warnings, lines, places, names)
         if not self.is_refused:  # else the rest is read for its errors alone
             self._hear(self._batch.take(checked))
 

@@ -39,6 +39,7 @@ UNREADABLE: Final = "unreadable"
 _DOUBTFUL: Final = tuple(
     code.value for code in (ReasonCode.BAD_QUOTE, ReasonCode.BAD_ESCAPE, ReasonCode.RAGGED_ROW)
 )
+_UNREAD_VALUES: Final = (ReasonCode.NOT_UTF8.value, ReasonCode.NOT_COMPUTED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class _ReplayRun:
         self._order = order
         self._batch = batch
         self._data_type = batch.key.data_type
-        self._validators: dict[tuple[str, tuple[str, ...], bool], Validator] = {}
+        self._validators: dict[tuple[str, tuple[str, ...], bool, bool], Validator] = {}
         self._tried = 0
         self._codes: Counter[str] = Counter()
         self._refusal: str | None = None
@@ -269,7 +270,8 @@ class _ReplayRun:
     def _validator(self, layout: SourceLayout, columns: tuple[str, ...]) -> Validator:
         _, mapping = self._mapping(layout)
         has_named_fields = layout.format != "csv"
-        key = (mapping.model_dump_json(), columns, has_named_fields)
+        typed_times = bool(layout.typed_times)
+        key = (mapping.model_dump_json(), columns, has_named_fields, typed_times)
         if key not in self._validators:
             self._validators[key] = Validator(
                 self._data_type,
@@ -277,15 +279,19 @@ class _ReplayRun:
                 self._order.settings,
                 columns,
                 has_named_fields=has_named_fields,
+                has_typed_times=typed_times,
             )
         return self._validators[key]
 
 
 def _is_doubtful(layout: SourceLayout, reasons: pl.Series) -> pl.Series:
-    """Which records of a CSV file may be no rows, or others, though each alone can be parsed.
+    """Which records may be no rows, or others, though each alone can be parsed.
 
-    A line beside a stray quote may be text of a field; only an edited export says what it is.
+    A line beside a stray quote may be text of a field, and a value that could not be read is not in
+    the record of a table's row; only an edited export says what it is.
     """
+    if layout.typed_times:
+        return _has(reasons, _UNREAD_VALUES)
     if layout.format != "csv":
         return pl.repeat(value=False, n=len(reasons), dtype=pl.Boolean, eager=True)
     return _has(reasons, _DOUBTFUL)

@@ -1,40 +1,53 @@
-"""The files that a command's arguments name: files, folders and patterns."""
+"""Which files a person means: one, a folder, a pattern; no URL is fetched."""
 
-from collections.abc import Sequence
-from glob import glob, has_magic
+import re
+from collections.abc import Iterable
+from glob import glob
 from pathlib import Path
+from typing import Final
 
 from lakehouse.errors import EtaError
 
+_URL: Final = re.compile(r"^([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_PATTERN: Final = re.compile(r"[*?\[]")
 
-def files_of(given: Sequence[Path]) -> list[Path]:
-    """Return the files, each once: of a folder and of a pattern (`clicks-*.csv`) in their order.
 
-    Of a folder its own files count, not those within folders in it, nor hidden ones. Raises
-    `EtaError` for what names no file.
+def input_files(named: list[str]) -> list[Path]:
+    """Return the files that arguments name, each once, those of a folder or pattern by name.
+
+    Files whose name begins with a point do not count, nor what is in folders of a folder. Raises
+    `EtaError` for a URL, and for a name that stands for no file.
     """
     found: dict[Path, None] = {}
-    for one in given:
-        if one.is_dir():
-            files = sorted(
-                path for path in one.iterdir() if path.is_file() and not path.name.startswith(".")
-            )
-        elif one.is_file():
-            files = [one]
-        else:
-            files = [Path(path) for path in sorted(glob(str(one), recursive=True))]  # noqa: PTH207
-            files = [path for path in files if path.is_file()]
-        if not files:
-            raise _nothing(one)
-        found |= dict.fromkeys(files)
+    for name in named:
+        found.update(dict.fromkeys(_files_of(name)))
     return list(found)
 
 
-def _nothing(given: Path) -> EtaError:
-    if given.is_dir():
-        what = "holds no files"
-    elif has_magic(str(given)):
-        what = "fits no file"
+def _files_of(name: str) -> list[Path]:
+    scheme = _URL.match(name)
+    if scheme is not None:
+        raise EtaError(
+            f"{scheme[1]}:// is not read: no URL is fetched",
+            remedy="get the file with the tool of that storage (such as `aws s3 cp` or `curl -O`), "
+            "and name the copy",
+        )
+    path = Path(name)
+    if path.is_dir():
+        files = _visible(path.iterdir())
+        problem = f"the folder {name} holds no file"
+    elif path.exists():
+        return [path]
     else:
-        what = "is no file or folder"
-    return EtaError(f"{given} {what}", remedy="check the path; see `eta run --help`")
+        is_pattern = _PATTERN.search(name) is not None
+        # `Path.glob` takes no pattern from the root on
+        found = glob(name, recursive=True) if is_pattern else []  # noqa: PTH207
+        files = _visible(map(Path, found))
+        problem = f"{name} stands for no file"
+    if not files:
+        raise EtaError(problem, remedy="check the name; `ls` shows what is there")
+    return files
+
+
+def _visible(paths: Iterable[Path]) -> list[Path]:
+    return sorted(path for path in paths if path.is_file() and not path.name.startswith("."))

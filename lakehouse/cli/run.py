@@ -12,14 +12,14 @@ from lakehouse.contracts.kinds import OnError
 def run(
     tenant: Annotated[str, typer.Option(help="Id of the tenant; added if it is new.")],
     files: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Files of interactions: CSV or JSON, folders, patterns."),
+        list[str] | None,
+        typer.Argument(help="Interactions: CSV, JSON, .xlsx, Parquet, Avro; folders, patterns."),
     ] = None,
     interactions: Annotated[
-        list[Path] | None, typer.Option(help="The same, as an option; may be repeated.")
+        list[str] | None, typer.Option(help="The same, as an option; may be repeated.")
     ] = None,
     items: Annotated[
-        list[Path] | None, typer.Option(help="Files of the catalogue; may be repeated.")
+        list[str] | None, typer.Option(help="Files of the catalogue; may be repeated.")
     ] = None,
     settings: Annotated[
         Path | None,
@@ -53,14 +53,15 @@ def run(
     terminal you are asked, elsewhere the command ends with 1 and says what to type.
     """
     from lakehouse.cli.end_to_end import run_end_to_end
+    from lakehouse.cli.input_files import input_files
     from lakehouse.cli.run_files import RunOrder, checked_files
     from lakehouse.contracts.tenant import check_tenant_id
     from lakehouse.control.settings_file import read_settings
 
     order = RunOrder(
         check_tenant_id(tenant),
-        [*(files or []), *(interactions or [])],
-        items or [],
+        input_files([*(files or []), *(interactions or [])]),
+        input_files(items or []),
         None if settings is None else read_settings(settings),
         mapping,
         items_mapping,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.cli.end_to_end import FileToSend, TenantFiles
-from lakehouse.cli.input_files import files_of
 from lakehouse.cli.inspecting import FileToLookAt, LookedAtError, look_at
 from lakehouse.cli.output import note, print_rows
 from lakehouse.cli.proposing import ask, how_to_propose
@@ -112,7 +111,7 @@ def _settings_before(lake: "LakeSettings", tenant_id: str) -> "TenantSettings":
 
 
 def _parts(order: RunOrder, settings: "TenantSettings") -> list[_Part]:
-    files = files_of(order.interactions)
+    files = order.interactions
     mapping = order.mapping or ("default" if "default" in settings.sources else None)
     how = (order.encoding, order.delimiter)
     parts = [_Part(DataType.INTERACTIONS, files, mapping, *how)]
@@ -122,7 +121,7 @@ def _parts(order: RunOrder, settings: "TenantSettings") -> list[_Part]:
     if items_mapping is None and DataType.ITEMS in settings.source(None).data_types:
         items_mapping = "default"
     if order.items:
-        parts.insert(0, _Part(DataType.ITEMS, files_of(order.items), items_mapping))
+        parts.insert(0, _Part(DataType.ITEMS, order.items, items_mapping))
     elif order.items_mapping is not None:
         parts.insert(0, _Part(DataType.ITEMS, files, items_mapping, *how))
     for part in parts:

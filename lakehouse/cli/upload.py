@@ -25,8 +25,8 @@ LOCAL: Final = "http://127.0.0.1:8000"
 
 
 def upload(
-    file: Annotated[
-        Path, typer.Argument(help="The file.", exists=True, dir_okay=False, readable=True)
+    files: Annotated[
+        list[str], typer.Argument(help="Files, folders or patterns ('exports/*.csv').")
     ],
     tenant: Tenant,
     key: Key,
@@ -46,7 +46,10 @@ def upload(
         bool, typer.Option("--background", help="Do not wait: print the job's id.")
     ] = False,
     file_format: Annotated[
-        FileFormat | None, typer.Option("--format", help="Default: by the file's name.")
+        FileFormat, typer.Option("--format", help="What the files are; `auto`: as they show.")
+    ] = FileFormat.AUTO,
+    sheet: Annotated[
+        str | None, typer.Option(help="Of a workbook, the sheet: its name or number.")
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="Default: told from the file.")] = None,
     delimiter: Annotated[
@@ -60,10 +63,13 @@ def upload(
     errors_to: ErrorsTo = None,
     url: Url = LOCAL,
 ) -> None:
-    """Send a CSV or JSON file to the service and say what became of its rows.
+    """Send files (CSV, JSON, .xlsx, Parquet, Avro) to the service and say what became of the rows.
 
-    Ends with 1 when nothing was stored because rows are wrong.
+    Each is a batch of its own. Ends with 1 when one was refused, or nothing of it was stored
+    because rows are wrong; a file without rows among others is told.
     """
+    from lakehouse.cli.input_files import input_files
+    from lakehouse.cli.several_files import upload_several
     from lakehouse.cli.uploading import UploadClient, UploadOptions
 
     options = UploadOptions(
@@ -76,8 +82,16 @@ def upload(
         idempotency_key,
         compress,
         file_format,
+        sheet,
     )
     client = UploadClient(url, key, tenant)
+    file, *others = input_files(files)
+    if others:
+        if errors_to is not None or idempotency_key is not None:
+            raise typer.BadParameter("--errors-to and --idempotency-key are for one file")
+        if not upload_several(client, [file, *others], data_type, options, show_report):
+            raise typer.Exit(1)
+        return
     answer = client.send(file, data_type, options)
     if background:
         note(f"{file.name}: taken in; see `eta upload-job {answer['job_id']} --tenant {tenant}`")
@@ -136,16 +150,18 @@ def show_report(file: str, report: dict[str, Any]) -> None:
     if not report["error_count"]:
         return
     shown = report.get("errors", [])[:SHOWN_ERRORS]
-    print_rows(
-        ("line", "column", "code", "reason"),
-        [(e["line"], e["column"], e["code"], e["reason"]) for e in shown],
-    )
+    print_rows(("where", "column", "code", "reason"), list(map(_issue_row, shown)))
     if report["error_count"] > len(shown):
         by_code = ", ".join(f"{code}: {n:,}" for code, n in report["errors_by_code"].items())
         note(
             f"… and {report['error_count'] - len(shown):,} more (--errors-to FILE writes all); "
             f"in all {by_code}"
         )
+
+
+def _issue_row(issue: dict[str, Any]) -> tuple[str, str, str, str]:
+    where = issue.get("place") or f"line {issue['line']}"
+    return where, issue["column"], issue["code"], issue["reason"]
 
 
 def _finish(

@@ -20,8 +20,10 @@ ANSWER_SECONDS: Final = 3600
 ASK_SECONDS: Final = 1.0
 PIECE_BYTES: Final = 1024 * 1024
 
-_JSON: Final = (".json", ".jsonl", ".ndjson")
-_PACKED: Final = (".gz", ".zst", ".zstd")
+_OCTETS: Final = "application/octet-stream"
+"""What a file is, is told from its content and its name."""
+_OF_ANY_FILE: Final = (401, 403, 404, 422, 429)
+_WITHOUT_ROWS: Final = ("empty_file", "no_rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class UploadOptions:
     delimiter: str | None = None
     idempotency_key: str | None = None
     compress: bool = False
-    format: FileFormat | None = None
+    format: FileFormat = FileFormat.AUTO
+    sheet: str | None = None
 
     def parameters(self) -> dict[str, str]:
         """Return the request's parameters, those that differ from the service's defaults."""
@@ -47,6 +50,8 @@ class UploadOptions:
             "on_error": self.on_error if self.on_error is not OnError.REJECT else None,
             "dry_run": "true" if self.dry_run else None,
             "async": "true" if self.in_background else None,
+            "format": self.format if self.format is not FileFormat.AUTO else None,
+            "sheet": self.sheet,
         }
         return {name: str(value) for name, value in given.items() if value is not None}
 
@@ -75,13 +80,13 @@ class UploadClient:
         if options.idempotency_key is not None:
             headers["Idempotency-Key"] = options.idempotency_key
         with self._shown(file) as body:
-            sent: dict[str, Any] = {"files": {"file": (file.name, body, "text/csv")}}
+            sent: dict[str, Any] = {"files": {"file": (file.name, body, _OCTETS)}}
             if options.compress:
                 sent = {"content": _gzipped(body)}
-                headers |= {"Content-Encoding": "gzip", "Content-Type": "text/csv"}
+                headers |= {"Content-Encoding": "gzip", "Content-Type": _OCTETS}
             answer = self._ask(
                 "POST",
-                f"/internal/data/upload-{options.format or format_of(file)}",
+                "/internal/data/uploads",
                 params={
                     "tenant_id": self._tenant_id,
                     "data_type": data_type,
@@ -144,12 +149,6 @@ class UploadClient:
             yield body
 
 
-def format_of(file: Path) -> FileFormat:
-    """Return what a file is written in, by its name; CSV when that does not tell."""
-    endings = [ending.lower() for ending in file.suffixes if ending.lower() not in _PACKED]
-    return FileFormat.JSON if endings and endings[-1] in _JSON else FileFormat.CSV
-
-
 def _gzipped(body: BinaryIO) -> Iterator[bytes]:
     packer = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16)
     while piece := body.read(PIECE_BYTES):
@@ -165,7 +164,26 @@ def _refusal(answer: httpx.Response) -> EtaError:
     return refused(answer.status_code, problem)
 
 
-def refused(status: int, problem: dict[str, Any]) -> EtaError:
+class RefusedError(EtaError):
+    """The service refused a file; `reason` is the code of its answer, "" for none."""
+
+    def __init__(self, status: int, message: str, *, remedy: str, reason: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.status = status
+        self.reason = reason
+
+    @property
+    def is_of_any_file(self) -> bool:
+        """Whether the same would be said of any other file."""
+        return self.status in _OF_ANY_FILE or self.reason == "unknown_mapping"
+
+    @property
+    def is_without_rows(self) -> bool:
+        """Whether the file simply holds nothing."""
+        return self.reason in _WITHOUT_ROWS
+
+
+def refused(status: int, problem: dict[str, Any]) -> RefusedError:
     """Return the error for a problem that the service answered with."""
     detail = problem.get("detail") or problem.get("title") or "no reason was given"
     readings = "".join(
@@ -178,7 +196,9 @@ def refused(status: int, problem: dict[str, Any]) -> EtaError:
         shown = "; ".join(f"{fault['where']}: {fault['reason']}" for fault in faults)
         detail = f"{detail}: {shown}"
         problem = {"remedy": "correct these; `eta upload --help` says what each may be"}
-    return EtaError(
+    return RefusedError(
+        status,
         f"the service refused the file ({status}): {detail}{readings}",
         remedy=problem.get("remedy") or "correct the request and send the file again",
+        reason=str(problem.get("code") or ""),
     )

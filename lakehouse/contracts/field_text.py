@@ -102,3 +102,5 @@ class ReadContext:
     timestamp: TimestampFormat
     decimal: Literal[".", ","] = "."
     thousands: Literal[",", ".", " ", "'", "_"] | None = None
+    has_typed_times: bool = False
+    """Whether texts may be times as `times.typed_times` writes them, whatever unit others have."""

@@ -41,6 +41,13 @@ class FileFormat(StrEnum):
     CSV = "csv"
     JSON = "json"
     """One array of objects, or one object per line."""
+    XLSX = "xlsx"
+    """A sheet of an Excel workbook."""
+    PARQUET = "parquet"
+    AVRO = "avro"
+    """An Avro object container file."""
+    AUTO = "auto"
+    """What the content shows."""
 
 
 class OnError(StrEnum):

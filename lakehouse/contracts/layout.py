@@ -35,7 +35,8 @@ class SourceLayout(BaseModel):
     that the rows were read with; `mapping_settings`: the mapping itself, where it came with the
     rows instead. `schema_text`: of an Avro message, the schema it was written
     with. `bytes` cannot be read; `message` is a JSON object with key and value of a message in
-    base64. Holds nothing of a row.
+    base64. Rows of workbooks, Parquet and Avro files are kept as JSON objects of their columns;
+    `typed_times`: what they have as times is a text that says so. Holds nothing of a row.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +50,7 @@ class SourceLayout(BaseModel):
     mapping: str = "default"
     mapping_settings: SourceMapping | None = None
     schema_text: str | None = None
+    typed_times: bool | None = None
 
     @property
     def quoting(self) -> QuotingOptions:

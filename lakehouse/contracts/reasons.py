@@ -42,6 +42,7 @@ class ReasonCode(StrEnum):
     TENANT_MISMATCH = "tenant_mismatch"
     UNSUPPORTED_EVENT = "unsupported_event"
     CONFLICTING_MESSAGE = "conflicting_message"
+    NOT_COMPUTED = "not_computed"
 
 
 class WarningCode(StrEnum):
@@ -66,6 +67,11 @@ class WarningCode(StrEnum):
     SKIPPED_LINES = "skipped_lines"
     DAMAGED_HEADER = "damaged_header"
     RECORD_WITHIN_TEXT = "record_within_text"
+    FORMAT_MISMATCH = "format_mismatch"
+    TYPED_IDENTIFIER = "typed_identifier"
+    LONG_NUMBER_IDENTIFIER = "long_number_identifier"
+    MERGED_CELLS = "merged_cells"
+    OTHER_SHEETS = "other_sheets"
 
 
 class FileFault(StrEnum):
@@ -89,6 +95,15 @@ class FileFault(StrEnum):
     UNKNOWN_MAPPED_FIELD = "unknown_mapped_field"
     BAD_DELIMITER = "bad_delimiter"
     BAD_JSON = "bad_json"
+    WRONG_FORMAT = "wrong_format"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    DAMAGED_FILE = "damaged_file"
+    PASSWORD_PROTECTED = "password_protected"  # noqa: S105 - a code
+    SEVERAL_SHEETS = "several_sheets"
+    UNKNOWN_SHEET = "unknown_sheet"
+    NESTED_COLUMN = "nested_column"
+    TOO_MANY_ROWS = "too_many_rows"
+    FILE_TOO_LARGE = "file_too_large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +240,11 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
         "a webhook message of the same id but another body was received before",
         "give every message a webhook-id of its own; the message is kept in quarantine",
     ),
+    ReasonCode.NOT_COMPUTED: Explanation(
+        "a cell of a workbook holds a formula whose result the file does not have: a program "
+        "wrote it, and no spreadsheet has computed it",
+        "open the workbook in a spreadsheet, save it and send it again; or write values",
+    ),
 }
 
 WARNINGS: Final[dict[WarningCode, Explanation]] = {
@@ -319,6 +339,32 @@ WARNINGS: Final[dict[WarningCode, Explanation]] = {
         "place, and rows may be part of that text",
         "look at the lines of that row, and write a quote within a text twice",
     ),
+    WarningCode.FORMAT_MISMATCH: Explanation(
+        "the file is in another format than its name or its declared type says; it was read as "
+        "what its content is",
+        "give it the name of what it is",
+    ),
+    WarningCode.TYPED_IDENTIFIER: Explanation(
+        "an identifier is no text and no whole number in the file, but a date, a truth value, a "
+        "number with decimals, or a number that is shown with leading zeros; it is stored as it "
+        "is shown, a floating-point number without its decimals where they are zero",
+        "write identifiers as texts: spreadsheets and data frames turn them into other things",
+    ),
+    WarningCode.LONG_NUMBER_IDENTIFIER: Explanation(
+        "an identifier is a number of more than 15 digits in a spreadsheet, or a floating-point "
+        "number from 2^53 on: its last digits may have been lost before the file was written; it "
+        "is stored as the file has it",
+        "write identifiers as texts",
+    ),
+    WarningCode.MERGED_CELLS: Explanation(
+        "cells of the rows that were read are merged: the first of them has the value, the others "
+        "were read as empty",
+        "unmerge them and fill in the value in every row that it is meant for",
+    ),
+    WarningCode.OTHER_SHEETS: Explanation(
+        "the workbook has other sheets, which were not read",
+        "send each with `sheet=NAME` if it holds rows",
+    ),
 }
 
 FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
@@ -394,5 +440,43 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
     FileFault.BAD_JSON: Explanation(
         "a JSON array is damaged, so where its elements end is not sure",
         "correct it, or write one object per line: then wrong lines are told one by one",
+    ),
+    FileFault.WRONG_FORMAT: Explanation(
+        "the file is not what it was sent as: its content is in another format",
+        "send it to `/internal/data/uploads` (`eta upload FILE`), which finds the format out",
+    ),
+    FileFault.UNSUPPORTED_FORMAT: Explanation(
+        "the file is of a kind that is not read: an old or binary workbook, a document, a "
+        "picture, an archive",
+        "save it as CSV, JSON lines, Excel workbook (.xlsx), Parquet or Avro",
+    ),
+    FileFault.DAMAGED_FILE: Explanation(
+        "the file is cut off, damaged, or breaks the rules of its format",
+        "export or send it again; if it stays so, export it as CSV",
+    ),
+    FileFault.PASSWORD_PROTECTED: Explanation(
+        "the file is encrypted, and no key of it is asked for or kept here",
+        "save it without a password",
+    ),
+    FileFault.SEVERAL_SHEETS: Explanation(
+        "several sheets of the workbook could be meant",
+        "name the one to read: `sheet=NAME`, `eta upload --sheet NAME`; send each by itself",
+    ),
+    FileFault.UNKNOWN_SHEET: Explanation(
+        "the workbook has no sheet of the name that was given",
+        "give a name as the workbook has it, or the number of the sheet, from 1",
+    ),
+    FileFault.NESTED_COLUMN: Explanation(
+        "a column that is read as one value holds lists or records",
+        "name the path to a value in the source mapping (`who.id`), or flatten the column",
+    ),
+    FileFault.TOO_MANY_ROWS: Explanation(
+        "the file says that it has more rows than one file may have",
+        "split the file",
+    ),
+    FileFault.FILE_TOO_LARGE: Explanation(
+        "what the file holds is far larger than the file, or a part of it than may be kept in "
+        "memory",
+        "split it, or export it as CSV",
     ),
 }

@@ -19,6 +19,8 @@ _ISO: Final = (
     r"(?:[Zz]|(?<sign>[+-])(?<offset_hour>[0-9]{2}):?(?<offset_minute>[0-9]{2})?)?)?$"
 )
 """`\\d` would match the digits of every script, which are no numbers to anything else here."""
+_TYPED: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z?$"
+TYPED_FORMAT: Final = "%Y-%m-%dT%H:%M:%S%.6f"
 _ISO_OFFSET: Final = r"[Tt ][^Zz+-]*[Zz+-]"
 _EXPONENT: Final = "[eE]"
 _CODES: Final = re.compile(r"%(?:[-_0]?|\.|:{1,3}|#|\.?[369])[A-Za-z+%]")
@@ -135,6 +137,28 @@ def in_zone(micros: pl.Expr, zone: str, which: Literal["earliest", "latest"]) ->
     local = micros.cast(pl.Datetime("us"))
     aware = local.dt.replace_time_zone(zone, ambiguous=which, non_existent="null")
     return aware.dt.convert_time_zone("UTC").to_physical()
+
+
+def typed_times(times: pl.Series, *, is_utc: bool) -> pl.Series:
+    """Return times of a file that knows them as such as texts that no unit or format needs to read.
+
+    `is_utc`: they are moments; others are what a clock showed.
+    """
+    return times.dt.strftime(f"{TYPED_FORMAT}Z" if is_utc else TYPED_FORMAT)
+
+
+def typed_time(moment: datetime) -> str:
+    """Return one time as `typed_times` has it: of an aware one the moment in UTC."""
+    offset = moment.utcoffset()
+    bare = moment.replace(tzinfo=None)
+    if offset is None:
+        return bare.isoformat(timespec="microseconds")
+    return f"{(bare - offset).isoformat(timespec='microseconds')}Z"
+
+
+def is_typed(text: pl.Expr) -> pl.Expr:
+    """Whether a text is one of `typed_times`."""
+    return text.str.contains(_TYPED).fill_null(value=False)
 
 
 def iso_has_offset(text: pl.Expr) -> pl.Expr:

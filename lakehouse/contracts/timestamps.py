@@ -18,6 +18,7 @@ from lakehouse.contracts.times import (
     MICROSECONDS,
     epoch,
     in_zone,
+    is_typed,
     iso,
     iso_has_offset,
     microseconds,
@@ -37,6 +38,10 @@ def read_timestamp(field: ContractField, text: FieldText, context: ReadContext) 
     """Return how `text` is read as a time of `field`; `parsed` are microseconds UTC."""
     timestamp = context.timestamp
     sent, has_offset, how = _sent(text, timestamp)
+    if context.has_typed_times:
+        is_time = is_typed(text.stripped)
+        sent = pl.when(is_time).then(iso(text.stripped)).otherwise(sent)
+        has_offset = pl.when(is_time).then(iso_has_offset(text.stripped)).otherwise(has_offset)
     zone = timestamp.time_zone
     parsed: tuple[pl.Expr, ...] = (sent.alias(text.name_of("parsed")),)
     unread = text.parsed.is_null()

@@ -101,8 +101,9 @@ class Validator:
 
     A field that no column is read for was not sent. Rows that each name their own fields
     (`has_named_fields`: JSON, Avro) did not send those that are null either.
-    Raises `FileRefusedError` on construction when a required field has no source or the mapping
-    cannot be used. `validate` never raises for what a row holds.
+    With `has_typed_times` texts that a reader made of times (`times.typed_times`) are times in any
+    unit and format. Raises `FileRefusedError` on construction when a required field has no source
+    or the mapping cannot be used. `validate` never raises for what a row holds.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Validator:
         columns: Sequence[str],
         *,
         has_named_fields: bool = False,
+        has_typed_times: bool = False,
     ) -> None:
         self.data_type = data_type
         self._has_named_fields = has_named_fields
@@ -123,6 +125,7 @@ class Validator:
                 mapping.timestamp(source.field.name),
                 mapping.decimal,
                 mapping.thousands,
+                has_typed_times,
             )
             for source in self._sources
         }

@@ -28,12 +28,14 @@ FOLDER: Final = "ops/upload_findings"
 """As earlier releases called it: what they wrote stays readable."""
 KINDS: Final[tuple[Kind, ...]] = ("errors", "warnings")
 ROW_GROUP_ROWS: Final = 65_536
+PLACE: Final = "place"
 SCHEMA: Final = pa.schema(
     [
         pa.field("line", pa.int64()),
         pa.field("column", pa.string()),
         pa.field("code", pa.string()),
         pa.field("reason", pa.string()),
+        pa.field(PLACE, pa.string()),
     ]
 )
 
@@ -42,7 +44,7 @@ _NEUTRAL: Final = [
     .then(MARK + pl.col(name))
     .otherwise(name)
     .alias(name)
-    for name in ("column", "reason")
+    for name in ("column", "reason", PLACE)
 ]
 """A column of an uploaded file may be called like a formula."""
 _DATED: Final = re.compile(r"^(\d{8})T")
@@ -177,6 +179,8 @@ def _from(file: pq.ParquetFile, offset: int) -> Iterator[pl.DataFrame]:
         rows = file.metadata.row_group(group).num_rows
         if offset < rows:
             frame = pl.DataFrame(file.read_row_group(group))
+            if PLACE not in frame.columns:  # written by an earlier release, of lines alone
+                frame = frame.with_columns(pl.format("line {}", "line").alias(PLACE))
             yield frame.slice(offset)
         offset = max(0, offset - rows)
 

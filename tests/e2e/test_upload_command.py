@@ -8,7 +8,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lakehouse.cli.main import app
-from lakehouse.cli.uploading import format_of
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
 from tests.support.rows import HEADER, interactions_csv, lines
 from tests.support.service import RunningService
@@ -90,17 +89,3 @@ def test_json_file_is_known_by_its_name(service: RunningService, tmp_path: Path)
     result = eta(service, "named", "upload", path)
 
     assert (result.exit_code, "1 stored" in result.stderr) == (0, True), result.output
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("a.csv", "csv"),
-        ("a.JSONL.gz", "json"),
-        ("a.json.csv", "csv"),
-        ("a", "csv"),
-        ("a.zst", "csv"),
-    ],
-)
-def test_format_by_name(name: str, expected: str) -> None:
-    assert format_of(Path(name)) == expected

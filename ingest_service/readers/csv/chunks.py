@@ -117,6 +117,10 @@ class CsvChunk:
         return self.lines
 
     @property
+    def place_names(self) -> None:
+        """They are lines."""
+
+    @property
     def requests(self) -> None:
         """A file comes as a whole."""
 

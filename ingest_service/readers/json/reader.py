@@ -94,7 +94,7 @@ class JsonRows(ObjectRows):
     def reading(self) -> FileReading:
         """Return its encoding."""
         encoding = self._source.encoding
-        return FileReading(encoding.name, encoding.confidence, encoding.how)
+        return FileReading(encoding.name, encoding.confidence, encoding.how, format="json")
 
     def _first_bytes(self) -> bytes:
         """Return the first bytes that are no white space, and go back to the start."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ingest_service.pipeline.places import PlaceNames
 from ingest_service.pipeline.report import RowIssue
 from ingest_service.readers.csv.structure import Positions
 from lakehouse.contracts.characters import Traits
@@ -98,6 +99,7 @@ class JsonChunk:
     raws: Sequence[bytes] = field(repr=False)
     traits: Traits = UNKNOWN
     requests: pl.Series | None = None
+    place_names: PlaceNames | None = None
 
     def raw(self, rows: Sequence[int]) -> list[bytes]:
         """The rows as the file has them."""

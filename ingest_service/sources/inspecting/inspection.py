@@ -94,7 +94,7 @@ def inspect(order: InspectOrder, now: datetime) -> Inspection:
 
     Raises `FileRefusedError` for a file of which nothing can be read.
     """
-    file_format = format_of(order.path)
+    file_format = format_of(order.path, order.name, is_start=order.is_start)
     asked = _candidates(order, file_format)
     encoding = order.encoding or (order.mapping.encoding if order.mapping else None)
     if encoding is None and asked:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ingest_service.readers.csv.encoding import TextSource
+from ingest_service.readers.formats import can_be_cut, content_format
 from ingest_service.readers.json.reader import JsonRows
 from ingest_service.readers.json.rows import JsonColumns, JsonRecord
+from lakehouse.contracts.file_names import format_of_name
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
 from lakehouse.contracts.tenant import FileFormat
@@ -16,36 +18,23 @@ START_BYTES: Final = 256 * 1024
 _OBJECTS: Final = 5_000
 _MOST_NAMES: Final = 1_000
 _DEEPEST: Final = 4
-_OTHERS: Final = (
-    (b"PAR1", "a Parquet file"),
-    (b"PK\x03\x04", "a zip or Excel file"),
-    (b"Obj\x01", "an Avro file"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel file (.xls)"),
-    (b"BZh", "packed with bzip2"),
-    (b"%PDF", "a PDF"),
-    (b"SQLite format 3\0", "an SQLite database"),
-    (b"ORC", "an ORC file"),
-)
-"""What files are that people send as CSV."""
 
 
-def format_of(path: Path) -> FileFormat:
-    """Return what an unpacked file is written in.
+def format_of(path: Path, name: str, *, is_start: bool) -> FileFormat:
+    """Return what an unpacked file is written in, `name` its own.
 
-    Raises `FileRefusedError` for one that is none of rows of text.
+    Raises `FileRefusedError` for what is not read, and for the start of a file that is read from
+    its end.
     """
     with path.open("rb") as file:
         start = file.read(4_096)
-    what = next((what for magic, what in _OTHERS if start.startswith(magic)), None)
-    if what is not None:
+    if is_start and not can_be_cut(start):
         raise FileRefusedError(
-            FileFault.NUL_BYTE,
-            f"the file is {what}, not CSV or JSON",
-            remedy="export it as CSV (UTF-8) and send that",
-            line=1,
+            FileFault.UNSUPPORTED_FORMAT,
+            "a workbook, Parquet or Avro file cannot be looked at by its start alone",
+            remedy="send all of it, without `start_only`",
         )
-    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-    return FileFormat.JSON if text[:1] == b"{" or text[:1] == b"[" else FileFormat.CSV
+    return content_format(path, format_of_name(name))
 
 
 def text_of_start(path: Path, encoding: Any, declared: str | None) -> str:

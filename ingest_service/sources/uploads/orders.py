@@ -38,7 +38,8 @@ class UploadOrder(BaseModel):
     """An upload as a job keeps it; the file is beside.
 
     `declared_charset`: of the file, as its Content-Type has it. `mapping_settings`: the mapping
-    that came with it, which the tenant's settings do not have.
+    that came with it, which the tenant's settings do not have. `named`: what its name or its
+    Content-Type says that it is. `sheet`: of a workbook, the one to read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,3 +48,5 @@ class UploadOrder(BaseModel):
     format: FileFormat = FileFormat.CSV
     declared_charset: str | None = None
     mapping_settings: SourceMapping | None = None
+    named: FileFormat | None = None
+    sheet: str | None = None

@@ -18,6 +18,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
+from lakehouse.contracts.tenant import FileFormat
 from lakehouse.errors import EtaError
 from lakehouse.storage.durable import sync_file, sync_new_folders
 
@@ -98,10 +99,12 @@ class Spool:
 
 
 class SpoolFile:
-    """An open spool file; `write` appends. `charset` is what its sender declares, if anything.
+    """An open spool file; `write` appends.
 
-    `mapping_text` is the part of the form beside the file that says how it is to be read.
-    `packing` is how what it holds was packed; `is_start`: it holds only the start of that.
+    `charset` and `named` are what its sender declares, if anything: the encoding, and what the file
+    is by its name or type. `mapping_text` is the part of the form beside the file that says how it
+    is to be read. `packing` is how what it holds was packed; `is_start`: it holds only the start of
+    that.
     """
 
     def __init__(self, path: Path, descriptor: int, check: Callable[[], None]) -> None:
@@ -111,6 +114,7 @@ class SpoolFile:
         self.mapping_text: bytes | None = None
         self.packing: str | None = None
         self.is_start = False
+        self.named: FileFormat | None = None
         self._descriptor = descriptor
         self._check = check
         self._unchecked = 0

@@ -40,7 +40,8 @@ class FileUpload:
     `mapping_name` is what the tenant calls the mapping: rows in quarantine keep it, or with
     `is_mapping_sent`, since it came with the file, the mapping itself.
     `encoding` and `delimiter` go before the mapping's; `declared_charset`, the request's, comes
-    after both. `expects_damage`: records that are not
+    after both. `named`: what the file's name or declared type says that it is; `sheet`: of a
+    workbook, the one to read. `expects_damage`: records that are not
     UTF-8 are wrong rows. `is_dry`: nothing is stored. `is_repeat`: an earlier attempt may have
     stored the batch.
     """
@@ -58,6 +59,8 @@ class FileUpload:
     encoding: str | Encoding | None = None
     delimiter: str | None = None
     declared_charset: str | None = None
+    named: FileFormat | None = None
+    sheet: str | None = None
     expects_damage: bool = False
     is_dry: bool = False
     is_repeat: bool = False

@@ -1,10 +1,13 @@
 """Packed files: what comes out is what went in, up to the cap, in little memory."""
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,7 +30,12 @@ def zstd(data: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=1).compress(data)
 
 
-PACKERS = [pytest.param(gzip.compress, "gzip", id="gzip"), pytest.param(zstd, "zstd", id="zstd")]
+PACKERS = [
+    pytest.param(gzip.compress, "gzip", id="gzip"),
+    pytest.param(zstd, "zstd", id="zstd"),
+    pytest.param(bz2.compress, "bz2", id="bzip2"),
+    pytest.param(lzma.compress, "xz", id="xz"),
+]
 
 
 def bomb(packing: str, size: int) -> bytes:
@@ -199,3 +207,15 @@ def test_an_empty_body_is_damaged() -> None:
     for packing in ("gzip", "zstd"):
         with pytest.raises(DamagedPackError):
             unpacked_body(b"", packing, 10)
+
+
+@pytest.mark.parametrize(("pack", "packing"), PACKERS[2:])
+def test_a_bomb_of_another_kind_is_refused_while_it_unpacks(
+    tmp_path: Path, pack: Callable[[bytes], bytes], packing: str
+) -> None:
+    path = tmp_path / "packed"
+    path.write_bytes(pack(bytes(48 * 1024 * 1024)))
+    sizes: list[int] = []
+    with pytest.raises(UnpackedTooLargeError, match="200 times"):
+        sizes.extend(map(len, unpacked(path, packing, 2**40)))
+    assert sum(sizes) <= 2 * unpack.FREE_BYTES

@@ -1,0 +1,1 @@
+"""What a row costs in every format that is read."""

@@ -1,0 +1,1 @@
+"""Reading rows from Avro object container files, block after block."""

@@ -1,0 +1,1 @@
+"""Reading rows from files that know columns and types: workbooks and Parquet."""

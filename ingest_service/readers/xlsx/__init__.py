@@ -1,0 +1,1 @@
+"""Reading rows from a sheet of an Excel workbook, as its XML streams by."""
