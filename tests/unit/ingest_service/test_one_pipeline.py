@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import pyarrow as pa
 import pytest
 
 from ingest_service.dedupe.history import DeltaHistory
@@ -20,7 +21,13 @@ from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sources.kafka.positions import PartitionBatch
 from ingest_service.sources.replay import Replayer, ReplayOrder
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
-from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantSettings
+from lakehouse.contracts.tenant import (
+    DataType,
+    FileFormat,
+    OnError,
+    SourceMapping,
+    TenantSettings,
+)
 from lakehouse.privacy.suppression import NOBODY, StoredSuppressionList, Suppressed
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import COUNTS
@@ -28,6 +35,7 @@ from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.tables import ensure_tables
 from tests.support.app import App
 from tests.support.ingesting import ingest, service
+from tests.support.tables import avro, parquet, workbook
 from tests.unit.ingest_service.test_service import KEY, ListOf, hashed
 from tests.unit.ingest_service.test_stream_sink import Process
 from tests.unit.ingest_service.test_webhook_inbox import send, source_of
@@ -55,6 +63,25 @@ Source = Callable[[App, Path], Any]
 def upload(app: App, folder: Path) -> None:
     sink = DeltaSink(Lake(app.lake))
     ingest(service(sink, ListOf(ERASED)), folder, csv(), on_error=OnError.QUARANTINE)
+
+
+def _upload_any(app: App, folder: Path, content: bytes) -> None:
+    running = service(DeltaSink(Lake(app.lake)), ListOf(ERASED))
+    ingest(running, folder, content, on_error=OnError.QUARANTINE, format=FileFormat.AUTO)
+
+
+def upload_xlsx(app: App, folder: Path) -> None:
+    _upload_any(app, folder, workbook([list(ROWS[0]), *(row.values() for row in ROWS)]))
+
+
+def upload_parquet(app: App, folder: Path) -> None:
+    columns = {name: [str(row[name]) for row in ROWS] for name in ROWS[0]}
+    _upload_any(app, folder, parquet(pa.table(columns)))
+
+
+def upload_avro(app: App, folder: Path) -> None:
+    fields = dict.fromkeys(ROWS[0], "string") | {"timestamp": ["long", "string"]}
+    _upload_any(app, folder, avro(fields, ROWS))
 
 
 def events(app: App, folder: Path) -> None:
@@ -99,7 +126,7 @@ def replay(app: App, folder: Path) -> None:
     ).replay(order)
 
 
-SOURCES = [upload, events, webhook, kafka, replay]
+SOURCES = [upload, upload_xlsx, upload_parquet, upload_avro, events, webhook, kafka, replay]
 
 
 @pytest.fixture
