@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 def how_to_propose(file: Path, data_type: DataType, tenant_id: str) -> str:
     """Return the commands that propose a mapping, and use it."""
     name = shlex.quote(str(file))
-    items = "" if data_type is DataType.INTERACTIONS else " --items …"
+    if data_type is DataType.INTERACTIONS:
+        return (
+            f"eta inspect {name} --type {data_type} --save mapping.yml; look at what it says and "
+            f"edit mapping.yml; then eta run {name} --tenant {tenant_id} --settings mapping.yml"
+        )
     return (
-        f"eta inspect {name} --type {data_type} --save mapping.yml; look at what it says and edit "
-        f"mapping.yml; then eta run … --tenant {tenant_id}{items} --settings mapping.yml"
+        f"eta inspect {name} --type {data_type} --save {data_type}.yml; copy its source "
+        f"`{data_type}` into `sources` of the settings file, and run the command again with that "
+        "file as --settings"
     )
 
 

@@ -107,10 +107,13 @@ def inspect(order: InspectOrder, now: datetime) -> Inspection:
     own = dialect.as_mapping(names) if dialect else {}
     if asked:
         own["encoding"] = encoding
-    upload = _upload(order, file_format, DataType.INTERACTIONS, _mapping(own))
+    # A comma is left out of a mapping; here no name that is wanted tells the reader of it.
+    said = own | ({"delimiter": dialect.delimiter} if dialect else {})
+    read_by = order.mapping or _mapping(said)
+    upload = _upload(order, file_format, DataType.INTERACTIONS, read_by)
     texts, upload = _rows(order, upload)
     columns = columns_of(texts.frame)
-    has_names = dialect is None or dialect.has_header
+    has_names = dialect is None or dialect.has_header or order.mapping is not None
     proposer = Proposer(columns, now, has_names=has_names, hints=[order.name])
     data_type = order.data_type or proposer.data_type()
     proposal = proposer.propose(data_type)
