@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -11,6 +12,7 @@ from lakehouse.cli.main import app
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
 from tests.support.rows import HEADER, interactions_csv, lines
 from tests.support.service import RunningService
+from tests.support.tables import parquet
 
 
 @pytest.fixture
@@ -89,3 +91,28 @@ def test_json_file_is_known_by_its_name(service: RunningService, tmp_path: Path)
     result = eta(service, "named", "upload", path)
 
     assert (result.exit_code, "1 stored" in result.stderr) == (0, True), result.output
+
+
+def test_a_folder_is_sent_file_by_file_with_a_report_of_each_and_a_sum(
+    service: RunningService, tmp_path: Path
+) -> None:
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    head = "user_id,item_id,interaction_type,timestamp\n"
+    row = {"user_id": "f1", "item_id": "i", "interaction_type": "view", "timestamp": 1767225600000}
+    (folder / "a.csv").write_text(f"{head}f0,i,view,1767225600000\n")
+    (folder / "b.csv").write_text(head)
+    (folder / "c.parquet").write_bytes(parquet(pa.Table.from_pylist([row])))
+    service.add_tenant("folder")
+    sent = eta(service, "folder", "upload", folder)
+    assert sent.exit_code == 0, sent.output
+    assert "b.csv: no rows" in sent.stderr
+    assert "3 files, 2 rows: 2 stored" in sent.stderr
+    assert "1 files without rows" in sent.stderr
+
+    (folder / "d.pdf").write_bytes(b"%PDF-1.7")
+    again = eta(service, "folder", "upload", f"{folder}/*")
+    assert again.exit_code == 1, again.output
+    assert "d.pdf: the service refused the file (400): the file is a PDF document" in again.stderr
+    assert "2 known already" in again.stderr
+    assert eta(service, "folder", "upload", "s3://bucket/a.csv").exit_code != 0
