@@ -47,8 +47,8 @@ def damage(kind: str, record: str, style: Style, random: Random) -> str:
 def damaged(random: Random, written: Written) -> tuple[str, Counter[tuple[str, ...]], list[str]]:
     """Return the text with one to three damaged records, the rows that it holds, what was done.
 
-    A record that is another one now, alone or with those behind it, or a line that is one, is a row that
-    the file holds.
+    A record that is another one now, alone or with those behind it, or a line that is one, is a row
+    that the file holds.
     """
     records, done = list(written.records), []
     places = set()
