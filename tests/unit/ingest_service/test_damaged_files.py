@@ -49,15 +49,20 @@ def test_records_that_cannot_be_read_are_kept_aside_one_by_one(
     assert stored == [f"gü{n}" for n in range(6)]
 
 
-@pytest.mark.parametrize(
-    ("bad", "code"),
-    zip(
-        DAMAGED[:5],
-        ["ragged_row"] * 2 + ["nul_byte", "not_utf8", "bare_carriage_return"],
-        strict=True,
-    ),
-)
-def test_without_quarantine_the_first_of_them_refuses_the_file(
+def test_without_quarantine_those_that_leave_the_others_whole_are_listed(tmp_path: Path) -> None:
+    sink = MemorySink()
+    body = HEADER.encode() + DAMAGED[0] + GOOD + DAMAGED[1] + DAMAGED[4]
+    report = ingest(service(sink), tmp_path, body)
+    assert (report.is_stored, sink.raw) == (False, {})
+    assert [(error.line, error.code) for error in report.errors.kept] == [
+        (2, "ragged_row"),
+        (4, "ragged_row"),
+        (5, "bare_carriage_return"),
+    ]
+
+
+@pytest.mark.parametrize(("bad", "code"), [(DAMAGED[2], "nul_byte"), (DAMAGED[3], "not_utf8")])
+def test_without_quarantine_the_first_of_the_others_refuses_the_file(
     tmp_path: Path, bad: bytes, code: str
 ) -> None:
     sink = MemorySink()
@@ -70,8 +75,8 @@ def test_without_quarantine_the_first_of_them_refuses_the_file(
 
 
 def test_file_that_is_cut_off_says_so(tmp_path: Path) -> None:
-    with pytest.raises(FileRefusedError, match="the file ends there without a line end"):
-        ingest(service(MemorySink()), tmp_path, HEADER.encode() + GOOD + b"u2,i1")
+    report = ingest(service(MemorySink()), tmp_path, HEADER.encode() + GOOD + b"u2,i1")
+    assert "the file ends there without a line end" in report.errors.kept[0].reason
     report = ingest(service(MemorySink()), tmp_path, HEADER.encode() + GOOD + GOOD[:-1])
     assert [(w.line, w.code) for w in report.warnings.kept] == [(3, "no_final_line_end")]
 

@@ -164,15 +164,15 @@ def test_file_refused_late_stores_nothing_and_forgets_its_rows(tmp_path: Path) -
     sink = MemorySink()
     running = service(sink)
     with pytest.raises(FileRefusedError) as caught:
-        ingest(running, tmp_path, interactions_csv(50) + "u1,i1\n")
+        ingest(running, tmp_path, interactions_csv(50) + 'u1,i"1\n')
     report = ingest(running, tmp_path, interactions_csv(50))
 
-    assert (caught.value.code, caught.value.line) == ("ragged_row", 52)
+    assert (caught.value.code, caught.value.line) == ("bad_quote", 52)
     assert report.counts.stored == 50
 
 
 def test_fault_of_an_earlier_piece_is_told_before_a_later_one(tmp_path: Path) -> None:
-    body = lines("u1,i1") + interactions_csv(5_000).removeprefix(HEADER) + "u\0,i1,view,1\n"
+    body = lines('u1,i"1') + interactions_csv(5_000).removeprefix(HEADER) + "u\0,i1,view,1\n"
     with pytest.raises(FileRefusedError) as caught:
         ingest(service(MemorySink(), chunk_bytes=64), tmp_path, body)
     assert caught.value.line == 2
