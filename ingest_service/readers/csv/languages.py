@@ -38,7 +38,7 @@ WESTERN: Final = (
     _language("àèéíóç", "ïòúü"),  # Catalan
     _language("äöõü", "šž"),  # Estonian
     _language("ëç"),  # Albanian
-    _language("âêîôûáéíóú", "àèìòùäëïöüÿ"),  # Welsh, Irish, Gaelic
+    _language("âêîôûáéíóú", "àèìòùäëïöü"),  # Welsh, Irish, Gaelic
 )
 CENTRAL: Final = (
     _language("ąćęłńóśźż"),  # Polish
