@@ -61,6 +61,7 @@ BALTIC: Final = (
     _language("ąčęėįšųūž"),  # Lithuanian
     _language("āčēģīķļņšūž", "ōŗ"),  # Latvian
     _language("ąčęėįšųūžāēģīķļņ", "ōŗ"),  # both
+    _language("ąćęłńóōôśźż", "ãõ"),  # Polish, Silesian
     WESTERN[10],
 )
 NORDIC: Final = (
