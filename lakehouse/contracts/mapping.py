@@ -134,7 +134,7 @@ def resolve(
     if len(subjects) > 1 and not any(source.field.name in subjects for source in sources):
         missing.setdefault(" or ".join(subjects), " or ".join(subjects))
     if missing:
-        raise _missing_columns(missing, columns)
+        raise _missing_columns(missing, columns, is_exact=mapping.match_columns == "exact")
     return tuple(sources)
 
 
@@ -176,7 +176,9 @@ def matched_columns(
     return found
 
 
-def _missing_columns(missing: dict[str, str], present: Sequence[str]) -> FileRefusedError:
+def _missing_columns(
+    missing: dict[str, str], present: Sequence[str], *, is_exact: bool
+) -> FileRefusedError:
     named = [
         column if column == field else f"{column} (for {field})"
         for field, column in missing.items()
@@ -187,7 +189,8 @@ def _missing_columns(missing: dict[str, str], present: Sequence[str]) -> FileRef
         for column in missing.values()
         if folded(column) in names
     ]
-    hint = f"; {', '.join(near)}" if near else ""
+    how = "names are compared exactly" if is_exact else "of names alike none is chosen"
+    hint = f"; {how}: {', '.join(near)}" if near else ""
     return FileRefusedError(
         FileFault.MISSING_COLUMNS,
         f"the file lacks these columns: {', '.join(named)}{hint}",

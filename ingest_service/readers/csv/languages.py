@@ -38,7 +38,7 @@ WESTERN: Final = (
     _language("àèéíóç", "ïòúü"),  # Catalan
     _language("äöõü", "šž"),  # Estonian
     _language("ëç"),  # Albanian
-    _language("âêîôûáéíóú", "àèìòùäëïöüÿ"),  # Welsh, Irish, Gaelic
+    _language("âêîôûáéíóú", "àèìòùäëïöü"),  # Welsh, Irish, Gaelic
 )
 CENTRAL: Final = (
     _language("ąćęłńóśźż"),  # Polish
@@ -61,6 +61,7 @@ BALTIC: Final = (
     _language("ąčęėįšųūž"),  # Lithuanian
     _language("āčēģīķļņšūž", "ōŗ"),  # Latvian
     _language("ąčęėįšųūžāēģīķļņ", "ōŗ"),  # both
+    _language("ąćęłńóōôśźż", "ãõ"),  # Polish, Silesian
     WESTERN[10],
 )
 NORDIC: Final = (

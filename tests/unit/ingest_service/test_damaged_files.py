@@ -6,7 +6,7 @@ import pytest
 
 from ingest_service.sinks.memory import MemorySink
 from lakehouse.contracts.mapping import FileRefusedError
-from lakehouse.contracts.tenant import DataType, OnError
+from lakehouse.contracts.tenant import DataType, OnError, SourceMapping
 from tests.support.rows import HEADER
 from tests.unit.ingest_service.test_service import ingest, service
 
@@ -119,10 +119,18 @@ def test_encoding_that_was_given_is_not_second_guessed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["User_ID", " user_id", "user_id\u200b", "user\u00a0_id", "\ufeffuser_id"]
 )
-def test_nearly_the_right_column_is_named(tmp_path: Path, name: str) -> None:
+def test_nearly_the_right_column_is_read_or_named(tmp_path: Path, name: str) -> None:
     header = f"x,{name},item_id,interaction_type,timestamp\n"
+    text = header + "0,u1,i1,view,1700000000000\n"
+    report = ingest(service(MemorySink()), tmp_path, text)
+    assert [(w.column, w.code) for w in report.warnings.kept] == [
+        (name, "column_by_likeness"),
+        ("x", "unread_field"),
+    ]
+
+    exact = SourceMapping(match_columns="exact")
     with pytest.raises(FileRefusedError, match="compared exactly") as caught:
-        ingest(service(MemorySink()), tmp_path, header + "0,u1,i1,view,1700000000000\n")
+        ingest(service(MemorySink()), tmp_path, text, mapping=exact)
     assert (caught.value.columns, caught.value.line) == (("user_id",), 1)
 
     both = f"user_id,{name},item_id,interaction_type,timestamp\n"
