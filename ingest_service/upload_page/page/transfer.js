@@ -29,9 +29,12 @@ function formOf(file, mapping) {
   return form;
 }
 
+// Of a file's name its end alone is asked with: addresses are written down on their way.
+const endOf = (name) => `file${(/(\.[A-Za-z0-9]{1,8}){1,2}$/.exec(name) || [""])[0]}`;
+
 async function inspect(session, file, options, signal) {
   const { part, isAll } = await startOf(file);
-  const asked = query({ tenant_id: session.tenant, file_name: file.name.slice(0, 255), ...options,
+  const asked = query({ tenant_id: session.tenant, file_name: endOf(file.name), ...options,
     start_only: isAll ? null : "true" });
   const form = new FormData();
   form.append("file", part, file.name || "file");
