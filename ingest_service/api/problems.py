@@ -4,9 +4,10 @@ import logging
 import re
 import traceback
 from asyncio import CancelledError
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from deltalake.exceptions import DeltaError
 from fastapi import FastAPI, Request
@@ -22,9 +23,6 @@ from ingest_service.sources.uploads.spool import SpoolQuotaError
 from lakehouse.control.key_room import TooManyKeys
 from lakehouse.errors import EtaError
 from lakehouse.storage.faults import RETRY_SECONDS, Fault, StorageError, fault_of, storage_error
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
 
 MEDIA_TYPE: Final = "application/problem+json"
 

@@ -7,9 +7,12 @@ in a thread of its own, until it falls too far behind.
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
+
+from deltalake import DeltaTable
 
 from lakehouse.contracts.tables import TableSpec
 from lakehouse.storage.lake import Lake
@@ -22,11 +25,6 @@ from lakehouse.storage.maintenance import (
     merge_small_files,
     small_file_count,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from deltalake import DeltaTable
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 import pyarrow as pa
@@ -28,11 +28,8 @@ from lakehouse.contracts.validator import Validator
 from lakehouse.errors import EtaError
 from lakehouse.privacy.records import RecordReader
 from lakehouse.privacy.suppression import SuppressionList
-from lakehouse.storage.ledger import counting, ledger_rows
+from lakehouse.storage.ledger import OpenTable, counting, ledger_rows
 from lakehouse.storage.quarantine import ASKED, Quarantine
-
-if TYPE_CHECKING:
-    from lakehouse.storage.ledger import OpenTable
 
 UNREADABLE: Final = "unreadable"
 """Counted for a record that cannot be read alone: it needs an edited row."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from sqlalchemy import select, update
@@ -12,8 +13,6 @@ from lakehouse.control.owner import Owner, is_dead
 from lakehouse.errors import EtaError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from lakehouse.control.audit import AuditLog
     from lakehouse.control.connection import Connections
     from lakehouse.control.erasures import Erasure

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lakehouse.control.suppressions import hash_key_id
 from lakehouse.privacy.certificate import signed
@@ -19,17 +23,12 @@ from lakehouse.privacy.counts import (
     has_removed,
 )
 from lakehouse.privacy.unmatched import NOTHING, UNKNOWN
+from lakehouse.privacy.verify import Search
 from lakehouse.privacy.widening import SENT_AS, STORED_AS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     from lakehouse.control.database import ControlDatabase
     from lakehouse.control.erasures import Erasure
-    from lakehouse.privacy.verify import Search
 
 
 HASHED_WITH: Final = "hashed_with"

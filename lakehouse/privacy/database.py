@@ -24,10 +24,10 @@ from lakehouse.control import schema
 from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.json_values import BATCH
 from lakehouse.privacy.readers import Readers
+from lakehouse.privacy.records import RecordReader
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
-    from lakehouse.privacy.records import RecordReader
 
 ERASED: Final = "(erased)"
 TABLES: Final = ("webhook_messages", "jobs", "erasure_subjects")

@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from secrets import token_hex
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
-from deltalake import QueryBuilder
+from deltalake import DeltaTable, QueryBuilder
 
 from lakehouse.contracts.identifying import USER, identified_by
 from lakehouse.contracts.tables import PERSONAL_TABLES, RAW_QUARANTINE
@@ -26,9 +26,6 @@ from lakehouse.contracts.tenant import check_owner
 from lakehouse.privacy.storage_locations import KEYS_FOLDER
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.schemas import written_by_models
-
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
 
 _RENAMED: Final = "delta.columnMapping.mode"
 TENANT: Final = "tenant_id"

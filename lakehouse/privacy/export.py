@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import polars as pl
 import pyarrow as pa
-from deltalake import QueryBuilder
+from deltalake import DeltaTable, QueryBuilder
 
 from lakehouse.contracts.tables import PERSONAL_TABLES, RAW_CLICKSTREAM, RAW_INTERACTIONS, TableSpec
 from lakehouse.contracts.tenant import check_tenant_id
@@ -26,8 +26,6 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.schemas import shown_to_people, written_by_models
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
     from lakehouse.settings import LakeSettings
 
 FORMAT: Final = 1

@@ -12,14 +12,12 @@ import io
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Final
+from pathlib import Path
+from typing import IO, Final
 
 from lakehouse.contracts.characters import folded
 from lakehouse.errors import EtaError
 from lakehouse.privacy.id_objects import HEADINGS, NAMES, ids_of, is_object
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SHOWN_LINES: Final = 20
 LONGEST: Final = 512

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from lakehouse.contracts.identifying import ANONYMOUS, USER, identified_by
+from lakehouse.contracts.identifying import ANONYMOUS, USER, IdentifyingFields, identified_by
 from lakehouse.contracts.json_rows import value_text
 from lakehouse.contracts.strict_json import Number
-
-if TYPE_CHECKING:
-    from lakehouse.contracts.identifying import IdentifyingFields
 
 BATCH: Final = "batch"
 """Under this name a message holds several events (Segment)."""

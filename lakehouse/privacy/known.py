@@ -7,26 +7,20 @@ that was meant. So each is listed, and a request of such alone ends without a ce
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
-from deltalake import QueryBuilder
+from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import TableNotFoundError
 
 from lakehouse.contracts.tables import PERSONAL_TABLES, RAW_QUARANTINE
-from lakehouse.contracts.tenant import check_owner
+from lakehouse.contracts.tenant import TenantSettings, check_owner
 from lakehouse.privacy.derived import derived_tables, identifying_columns, quoted
 from lakehouse.privacy.id_files import Identifier, IdFile, forms, on_lines, resolved
 from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.quarantined import RECORDS
 from lakehouse.privacy.readers import Readers
 from lakehouse.storage.lake import Lake
-
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
-    from lakehouse.contracts.tenant import TenantSettings
 
 
 def stored_identifiers(

@@ -9,8 +9,10 @@ of the models follow by the next run. Identifiers of fewer than eight bytes are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -23,18 +25,12 @@ from lakehouse.contracts.tables import RAW_QUARANTINE, RAW_TABLES, TableSpec
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
 from lakehouse.privacy.database import ERASED
-from lakehouse.privacy.raw_tables import PLACE, TRIES, RowSearch, delete_found, of_requests
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
+from lakehouse.privacy.raw_tables import PLACE, TRIES, People, RowSearch, delete_found, of_requests
 from lakehouse.privacy.rewriting import Mask, Rewritten, find_rows, take_out
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.quarantine import Quarantine
 from lakehouse.waiting import retry_times
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from lakehouse.privacy.identifier_patterns import IdentifierPatterns
-    from lakehouse.privacy.raw_tables import People
 
 FREE_TEXTS: Final[dict[TableSpec, tuple[str, ...]]] = {
     **{RAW_TABLES[kind]: texts for kind in DataType if (texts := kind.definition.free_texts)},

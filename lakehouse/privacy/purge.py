@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,8 @@ import polars as pl
 import pyarrow.fs as pafs
 
 from lakehouse.privacy.derived import TENANT, has_tenants
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
+from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.scan import WITHOUT_END, scan_stream
 from lakehouse.privacy.storage_locations import (
     CHANGES,
@@ -40,10 +43,6 @@ from lakehouse.privacy.verify import Finding, Search
 from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
-
-    from lakehouse.privacy.identifier_patterns import IdentifierPatterns
-    from lakehouse.privacy.readers import Readers
     from lakehouse.settings import LakeSettings
 
 _PARTITION: Final = "/tenant_id="

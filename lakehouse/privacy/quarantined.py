@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pyarrow as pa
 
 from lakehouse.privacy.rewriting import Mask
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from lakehouse.privacy.identifier_patterns import IdentifierPatterns
     from lakehouse.privacy.readers import Readers
 

@@ -16,13 +16,12 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
-from lakehouse.contracts.identifying import ANONYMOUS, USER
+from lakehouse.contracts.identifying import ANONYMOUS, USER, IdentifyingFields
 from lakehouse.contracts.topics import KEY_SEPARATOR
 from lakehouse.privacy.json_values import decoded, leaves, named_in
 from lakehouse.privacy.unparsed import cells_of, opened_by, pairs_of, prefixed_texts, words_of
 
 if TYPE_CHECKING:
-    from lakehouse.contracts.identifying import IdentifyingFields
     from lakehouse.contracts.layout import SourceLayout
 
 MOST_EXTRA: Final = 16

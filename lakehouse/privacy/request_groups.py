@@ -8,13 +8,11 @@ says what somebody has to do.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
     from lakehouse.control.erasures import Erasure, Erasures, State
     from lakehouse.settings import LakeSettings
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+from deltalake import DeltaTable
 
 from lakehouse.contracts.tables import PERSONAL_TABLES, RAW_QUARANTINE
 from lakehouse.contracts.tenant import check_tenant_id
@@ -33,8 +34,6 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
     from lakehouse.control.database import ControlDatabase, Erasure
 
 

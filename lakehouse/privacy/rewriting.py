@@ -13,14 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake import DeltaTable
 
+from lakehouse.contracts.tables import TableSpec
 from lakehouse.storage.maintenance import live_files
 from lakehouse.storage.staging import (
     DataFile,
@@ -29,11 +31,6 @@ from lakehouse.storage.staging import (
     commit_files,
 )
 from lakehouse.storage.stores import table_filesystem
-
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
-    from lakehouse.contracts.tables import TableSpec
 
 THREADS: Final = 2
 NAME: Final = "rewritten"

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import IO, TYPE_CHECKING, Final
+from collections.abc import Iterable, Iterator
+from typing import IO, Final
 
+from lakehouse.contracts.identifying import IdentifyingFields
 from lakehouse.contracts.layout import LONGEST_FIELD
 from lakehouse.privacy.unparsed import pairs_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from lakehouse.contracts.identifying import IdentifyingFields
 
 PIECE: Final = 4 * 1024 * 1024
 HEAD: Final = 64 * 1024

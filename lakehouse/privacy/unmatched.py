@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from lakehouse.privacy.identifier_patterns import IdentifierPatterns
@@ -11,8 +12,6 @@ from lakehouse.privacy.verify import search
 from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from lakehouse.control.database import ControlDatabase
     from lakehouse.control.erasure_subjects import Subject
     from lakehouse.settings import LakeSettings

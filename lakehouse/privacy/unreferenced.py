@@ -20,11 +20,11 @@ from lakehouse.contracts.identifying import USER, identified_by
 from lakehouse.control.suppressions import subject_hash
 from lakehouse.privacy.purge import live_paths
 from lakehouse.privacy.quarantined import RECORDS
+from lakehouse.privacy.readers import Readers
 from lakehouse.privacy.storage_locations import CHANGES, DATA, lake_locations
 from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
-    from lakehouse.privacy.readers import Readers
     from lakehouse.privacy.suppression import Suppressed
 
 _ROWS: Final = 65_536

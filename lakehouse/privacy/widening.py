@@ -7,6 +7,7 @@ make `A9` of another source the same person, so rows stored under `A9` are told 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from lakehouse.privacy.known import stored_under
@@ -14,8 +15,6 @@ from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lakehouse.control.database import ControlDatabase
     from lakehouse.control.erasure_subjects import Subject
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
-from deltalake import QueryBuilder
+from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError
 
 from lakehouse.contracts.kinds import DataType
@@ -25,13 +25,8 @@ from lakehouse.contracts.tables import (
 )
 from lakehouse.contracts.tenant import UNATTRIBUTED
 from lakehouse.errors import EtaError
-from lakehouse.storage.ledger import COUNTS, SETTLED, counting, query
+from lakehouse.storage.ledger import COUNTS, SETTLED, OpenTable, counting, query
 from lakehouse.storage.quarantine import check_batch_id
-
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
-    from lakehouse.storage.ledger import OpenTable
 
 KEYS: Final = ("tenant_id", "data_type")
 FAULTS: Final = ("incomplete", "invalid", "inconsistent")

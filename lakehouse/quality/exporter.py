@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.core import Metric
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from lakehouse.errors import EtaError
 from lakehouse.quality.metrics import QualityMetrics
 from lakehouse.storage.lake import Lake
-
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
 
 PATH: Final = "/metrics"
 

@@ -20,6 +20,7 @@ from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.control.connection import DatabaseUnreachable
+from lakehouse.control.runs import ModelRun
 from lakehouse.errors import EtaError
 from lakehouse.quality import quality_table
 from lakehouse.quality.document import (
@@ -42,7 +43,6 @@ from lakehouse.storage.quarantine import Quarantine
 
 if TYPE_CHECKING:
     from lakehouse.control.database import ControlDatabase
-    from lakehouse.control.runs import ModelRun
 
 DAYS: Final = 30
 """How far back a report looks unless told."""

@@ -6,14 +6,16 @@ scrape, so it goes on when nothing measures any more, and the score is worked ou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 import polars as pl
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
+from deltalake import DeltaTable
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -25,12 +27,6 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import query
 from lakehouse.storage.maintenance import live_files
 from lakehouse.storage.stores import table_filesystem
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    import pyarrow.fs as pafs
-    from deltalake import DeltaTable
 
 Key = tuple[str, str]
 """Tenant and data type."""

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import polars as pl
 
+from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import OPS_DATA_QUALITY, OPS_INGEST_LEDGER
 from lakehouse.quality.arrivals import COMMIT, split_stored
 from lakehouse.quality.document import Measurement
 from lakehouse.quality.scoring import Shares
 from lakehouse.storage.data_quality import KEYS, newest_quality
-from lakehouse.storage.ledger import SETTLED, query
-
-if TYPE_CHECKING:
-    from lakehouse.contracts.kinds import DataType
-    from lakehouse.storage.ledger import OpenTable
+from lakehouse.storage.ledger import SETTLED, OpenTable, query
 
 MOST_ROWS: Final = 400
 """Measurements of one data type; what is older is left out."""

@@ -7,15 +7,15 @@ arrival is counted twice or left out, whoever is killed and however many measure
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import polars as pl
 import pyarrow as pa
-from deltalake import CommitProperties, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from lakehouse.contracts.kinds import DataType
@@ -26,16 +26,9 @@ from lakehouse.quality.arrivals import FAULTS, Arrivals, read_arrivals
 from lakehouse.quality.scoring import WINDOW, Shares, Sums, score, shares
 from lakehouse.storage.data_quality import quality_rows, read_marker
 from lakehouse.storage.lake import Lake
-from lakehouse.storage.ledger import COUNTS, query
+from lakehouse.storage.ledger import COUNTS, OpenTable, query
 from lakehouse.storage.staging import commit_files
 from lakehouse.waiting import retry_times
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from deltalake import DeltaTable
-
-    from lakehouse.storage.ledger import OpenTable
 
 STAGED: Final = ("staging_duplicate", "staging_conflict")
 COUNTED: Final = (*COUNTS, *FAULTS, "retried", *STAGED)

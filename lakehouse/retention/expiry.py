@@ -7,13 +7,15 @@ long ago, do not take them out again; what they hold stays (docs/adr/0021).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from secrets import randbits
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 import pyarrow.fs as pafs
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from lakehouse.contracts.retention import DataClass, RetentionPolicy
@@ -28,11 +30,6 @@ from lakehouse.storage.removals import EXPIRED, forget_undone, record_removal
 from lakehouse.storage.staging import DataFile, commit_files
 from lakehouse.storage.stores import table_filesystem
 from lakehouse.waiting import retry_times
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from deltalake import DeltaTable
 
 READER_TIME: Final = timedelta(hours=24)
 """Longest time that a reader may stay on a version: so long expired files stay in storage."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
 
 from lakehouse.contracts.retention import DataClass
 from lakehouse.contracts.tables import RAW_QUARANTINE, RAW_TABLES
 from lakehouse.errors import EtaError
-from lakehouse.settings import PROJECT_FILE
+from lakehouse.settings import PROJECT_FILE, LakeSettings
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.schemas import DEFAULT
-
-if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
 
 EXPIRING: Final = (
     *(spec for kind, spec in RAW_TABLES.items() if not kind.definition.is_state),

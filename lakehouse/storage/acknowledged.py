@@ -14,20 +14,18 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 
 from lakehouse.storage.durable import sync_file, sync_new_folders
 from lakehouse.storage.lake import Lake
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 FOLDER: Final = "ops/acknowledged"
 SUFFIX: Final = ".csv"

@@ -16,7 +16,9 @@ from urllib.parse import unquote
 
 import polars as pl
 import pyarrow.parquet as pq
+from deltalake import DeltaTable
 
+from lakehouse.contracts.tables import TableSpec
 from lakehouse.errors import EtaError
 from lakehouse.storage.durable import HINT, LOG
 from lakehouse.storage.faults import StorageError
@@ -26,9 +28,6 @@ from lakehouse.storage.stores import table_filesystem
 
 if TYPE_CHECKING:
     import pyarrow.fs as pafs
-    from deltalake import DeltaTable
-
-    from lakehouse.contracts.tables import TableSpec
 
 RESTORE: Final = (
     "put it back from a backup; if there is none, `eta tables repair` takes it out of the table "

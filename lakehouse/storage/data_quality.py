@@ -5,17 +5,13 @@ Rows are appended by `eta quality refresh`; docs/quality.md says what each colum
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 import polars as pl
 
 from lakehouse.contracts.tables import OPS_DATA_QUALITY
-from lakehouse.storage.ledger import query
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from lakehouse.storage.ledger import OpenTable
+from lakehouse.storage.ledger import OpenTable, query
 
 COLUMNS: Final = tuple(OPS_DATA_QUALITY.schema.names)
 KEYS: Final = ("tenant_id", "data_type")

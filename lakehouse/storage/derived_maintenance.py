@@ -9,6 +9,7 @@ each) stay.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +20,6 @@ from lakehouse.storage.stores import table_filesystem
 from lakehouse.storage.tables import model_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
     from deltalake import DeltaTable
 
 _CHANGES: Final = "_change_data"

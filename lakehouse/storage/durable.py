@@ -12,19 +12,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import unquote
 
 from lakehouse.storage.lake import Lake
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LOG: Final = "_delta_log"
 HINT: Final = "_last_checkpoint"

@@ -9,13 +9,11 @@ from __future__ import annotations
 import errno
 import re
 import sqlite3
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from lakehouse.errors import EtaError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Fault = Literal["full", "read_only"]
 

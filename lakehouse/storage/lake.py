@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +19,6 @@ from lakehouse.errors import EtaError
 from lakehouse.storage.stores import disk_path, filesystem_at, object_store
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
     import pyarrow.fs as pafs
     from deltalake import DeltaTable
 

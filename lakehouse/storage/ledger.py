@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
-from deltalake import QueryBuilder
+from deltalake import DeltaTable, QueryBuilder
 
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_TABLES, TableSpec
@@ -22,10 +22,7 @@ from lakehouse.errors import EtaError
 from lakehouse.storage.attempts import commit_id_of
 from lakehouse.storage.stream_offsets import PREFIX, lost_stream_rows
 
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
-    OpenTable = Callable[[TableSpec], DeltaTable]
+OpenTable = Callable[[TableSpec], DeltaTable]
 
 SETTLED: Final = timedelta(hours=1)
 """A row older than this counts without asking raw: recovery has removed it if it does not."""

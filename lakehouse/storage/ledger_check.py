@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
+from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from lakehouse.contracts.tables import (
@@ -22,9 +23,6 @@ from lakehouse.storage.damage import Damage, DamagedError, damaged_file, readabl
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import COUNTS, LEDGER_COLUMNS, counting
 from lakehouse.storage.removals import removed_rows
-
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
 
 BATCH: Final = ("tenant_id", "batch_id")
 LOST: Final = (

@@ -13,15 +13,12 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from lakehouse.contracts.tables import OPS_DATA_QUALITY
+from lakehouse.contracts.tables import OPS_DATA_QUALITY, TableSpec
 from lakehouse.storage.data_quality import read_marker
 from lakehouse.storage.durable import LOG
 from lakehouse.storage.lake import Lake
-
-if TYPE_CHECKING:
-    from lakehouse.contracts.tables import TableSpec
 
 KEPT_COMMITS: Final = 1_000
 KEPT_SECONDS: Final = 10 * 60

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from lakehouse.contracts.tables import SERVICE_TABLES, TableSpec
@@ -23,9 +24,6 @@ from lakehouse.storage.derived_maintenance import clean_derived
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.merging import PARTITION, merge_files
 from lakehouse.storage.staging import writer_properties
-
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
 
 MEBIBYTE: Final = 1024 * 1024
 SMALL_BYTES: Final = 8 * MEBIBYTE

@@ -7,11 +7,13 @@ Here the files are written and synced first, then named.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from lakehouse.storage.durable import LakeSync
@@ -20,10 +22,7 @@ from lakehouse.storage.staging import DataFile, StagedRows, commit_files
 from lakehouse.storage.stores import table_filesystem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pyarrow.fs as pafs
-    from deltalake import DeltaTable
 
     from lakehouse.contracts.tables import TableSpec
 

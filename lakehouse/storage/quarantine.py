@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 from deltalake import QueryBuilder
@@ -18,10 +18,7 @@ from deltalake import QueryBuilder
 from lakehouse.contracts.tables import OPS_REPLAY_OUTCOMES, RAW_QUARANTINE, TableSpec
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.errors import EtaError
-from lakehouse.storage.ledger import SETTLED, counting, query
-
-if TYPE_CHECKING:
-    from lakehouse.storage.ledger import OpenTable
+from lakehouse.storage.ledger import SETTLED, OpenTable, counting, query
 
 PLACE: Final = ("batch_id", "source_ref")
 ASKED: Final = timedelta(days=29)

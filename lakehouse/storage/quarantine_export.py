@@ -6,7 +6,9 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from lakehouse.contracts.json_rows import pick, value_text
 from lakehouse.contracts.layout import SourceLayout
@@ -15,9 +17,6 @@ from lakehouse.errors import EtaError
 from lakehouse.storage.quarantine import OWN_COLUMNS, place_of
 from lakehouse.storage.spreadsheet import neutral
 from lakehouse.storage.whole_files import whole_file
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 def export_rows(pieces: Iterable[pl.DataFrame], target: Path) -> int:

@@ -6,24 +6,18 @@ left has its application transaction. One that was killed in between does not co
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 import pyarrow as pa
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
 from lakehouse.contracts.tables import OPS_REMOVALS, SERVICE_TABLES, TableSpec
 from lakehouse.storage.lake import Lake
-from lakehouse.storage.ledger import query
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from deltalake import DeltaTable
-
-    from lakehouse.storage.ledger import OpenTable
+from lakehouse.storage.ledger import OpenTable, query
 
 EXPIRED: Final = "expired"
 ERASED: Final = "erased"

@@ -6,22 +6,18 @@ entry that is cut off is renamed, not deleted; data files that cannot be read st
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-from lakehouse.contracts.tables import SERVICE_TABLES
+from lakehouse.contracts.tables import SERVICE_TABLES, TableSpec
 from lakehouse.errors import EtaError
 from lakehouse.storage.damage import Damage, DamagedError, damaged_files, torn_entry
 from lakehouse.storage.durable import LOG, sync_folder
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.staging import DataFile, commit_files
 from lakehouse.waiting import retry_times
-
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
-    from lakehouse.contracts.tables import TableSpec
 
 TRIES: Final = 20
 ASIDE: Final = ".damaged"

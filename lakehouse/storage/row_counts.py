@@ -9,12 +9,9 @@ files took 0.02 s of processor time.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from deltalake import QueryBuilder
-
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
+from deltalake import DeltaTable, QueryBuilder
 
 
 def row_count(table: DeltaTable) -> int:

@@ -7,6 +7,7 @@ the machine's role.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -14,8 +15,6 @@ from urllib.parse import urlsplit
 from lakehouse.errors import EtaError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mypy_boto3_s3 import S3Client
 
     from lakehouse.storage.lake import Lake

@@ -7,6 +7,7 @@ of the project. Every session, an erasure and an export have to know them all.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from lakehouse.contracts.tables import SERVICE_TABLES
@@ -15,8 +16,6 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import MODEL_LAYERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from deltalake import DeltaTable
 
 SCHEMAS: Final = ("raw", *MODEL_LAYERS, "serving")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,8 +35,6 @@ from lakehouse.errors import EtaError
 from lakehouse.storage.stores import table_filesystem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence, Set
-
     from lakehouse.contracts.tables import TableSpec
 
 TARGET_FILE_BYTES: Final = 128 * 1024 * 1024

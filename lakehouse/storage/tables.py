@@ -5,6 +5,7 @@ Imported by every dbt start-up, so it imports deltalake only when a table has to
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from lakehouse.contracts.tables import SERVICE_TABLES, TableSpec
@@ -12,8 +13,6 @@ from lakehouse.storage.durable import HINT, LOG
 from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from deltalake import DeltaTable
 
 LOG_RETENTION: Final = "interval 30 days"

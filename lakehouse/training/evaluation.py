@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from deltalake import DeltaTable
+
+from lakehouse.contracts.tenant import EvaluationSettings
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.row_counts import rows_by_tenant
@@ -34,11 +38,6 @@ from lakehouse.training.tables import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from deltalake import DeltaTable
-
-    from lakehouse.contracts.tenant import EvaluationSettings
     from lakehouse.settings import LakeSettings
 
 CONTENTS: Final = "evaluation.evaluation_contents"

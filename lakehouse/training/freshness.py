@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
+from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from lakehouse.contracts.tables import RAW_INTERACTIONS
@@ -24,8 +25,6 @@ from lakehouse.training.publish import current_snapshot
 from lakehouse.training.tables import built_with
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
     from lakehouse.settings import LakeSettings
 
 _UNREAD: Final = "the models have not read them"

@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from lakehouse.contracts.tables import (
@@ -19,9 +20,6 @@ from lakehouse.contracts.tables import (
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.row_counts import row_count
 from lakehouse.storage.tables import model_tables
-
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
 
 SOURCES: Final = (
     RAW_INTERACTIONS.full_name,

@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lakehouse.errors import EtaError
+from lakehouse.settings import LakeSettings
 from lakehouse.storage.build_reports import read_build_reports
 from lakehouse.storage.lake import Lake
 from lakehouse.training.build import ON_REQUEST, run_dbt
-
-if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
 
 _MARK: Final = "eta plan "
 _MODES: Final = {

@@ -7,18 +7,15 @@ needed. The current snapshot of a tenant stays, however old.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lakehouse.contracts.retention import DataClass, RetentionPolicy
 from lakehouse.storage.lake import Lake
+from lakehouse.training.manifest import Manifest
 from lakehouse.training.snapshots import EVALUATION_SETS, TRAINING_SETS, Snapshots
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from lakehouse.training.manifest import Manifest
 
 _KINDS: Final[tuple[Snapshots[Any], ...]] = (TRAINING_SETS, EVALUATION_SETS)
 

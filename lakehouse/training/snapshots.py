@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from datetime import datetime
+from typing import Final, Generic, TypeVar
 
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.objects import ObjectFolder
 from lakehouse.training.manifest import EvaluationManifest, Manifest
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 M = TypeVar("M", bound=Manifest)
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pyarrow.fs as pafs
 from deltalake.exceptions import DeltaError
 
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.stores import table_filesystem
+from lakehouse.training.manifest import Manifest
 from lakehouse.training.snapshots import EVALUATION_SETS, TRAINING_SETS, Snapshots
-
-if TYPE_CHECKING:
-    from lakehouse.training.manifest import Manifest
 
 _KINDS: Final[tuple[Snapshots[Any], ...]] = (TRAINING_SETS, EVALUATION_SETS)
 

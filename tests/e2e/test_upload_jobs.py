@@ -17,7 +17,7 @@ from tests.support.upload_jobs import ended, get
 def test_upload_that_nobody_waits_for(service: RunningService) -> None:
     service.add_tenant("later")
     outcomes = []
-    for body in (interactions_csv(200), lines("u,i,view,never"), HEADER + "u,i\n"):
+    for body in (interactions_csv(200), lines("u,i,view,never"), HEADER + 'u,"i\n'):
         answer = service.upload("later", body, **{"async": "true"})
         assert answer.status_code == 202
         job = answer.json()
@@ -28,7 +28,7 @@ def test_upload_that_nobody_waits_for(service: RunningService) -> None:
         last = done["result"]
 
     assert outcomes == [("succeeded", 200), ("refused", 200), ("refused", 400)]
-    assert (last["code"], last["line"]) == ("ragged_row", 2)
+    assert (last["code"], last["line"]) == ("bad_quote", 2)
     assert len(service.rows(RAW_INTERACTIONS, "later")) == 200
     listed = get(service, "/v1/tenants/later/ingest/uploads", "later").json()["uploads"]
     assert [upload["state"] for upload in listed] == ["refused", "refused", "succeeded"]

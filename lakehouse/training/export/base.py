@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 
 from lakehouse.errors import EtaError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class ExportWriter(Protocol):
