@@ -13,6 +13,7 @@ from ingest_service.api.services import Services
 from ingest_service.settings import ServiceSettings
 from ingest_service.sources.uploads.orders import UploadOrder
 from ingest_service.sources.uploads.spool import SpoolFile
+from lakehouse.contracts.kinds import FileFormat
 from lakehouse.control.database import IdempotencyKey, KeyLimits
 
 REPLAYED: Final = {"Idempotent-Replayed": "true"}
@@ -41,8 +42,10 @@ def claim_of(key: str | None, order: UploadOrder, file: SpoolFile) -> Idempotenc
     with file.path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     # Absent as it was before orders had it, so that keys of then are known.
-    since = ("declared_charset", "mapping_settings")
+    since = ("declared_charset", "mapping_settings", "named", "sheet")
     unsaid = {name for name in since if getattr(order, name) is None}
+    if order.format is not FileFormat.AUTO:
+        unsaid.add("named")  # a hint that decides nothing
     asked = f"{order.model_dump_json(exclude=unsaid)}\n{digest}"
     return IdempotencyKey(_sha256(key), _sha256(asked))
 
