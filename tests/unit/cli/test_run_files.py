@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from lakehouse.cli import end_to_end
 from lakehouse.cli.end_to_end import TenantFiles
 from lakehouse.cli.main import app
+from lakehouse.cli.uploading import refused
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.database import ControlDatabase
 
@@ -212,3 +213,13 @@ def test_a_saved_proposal_is_never_written_over_another_file(home: Path) -> None
     (home / "mapping.yml").write_text("mine")
     assert eta("inspect", "a.csv", "--save", "mapping.yml").exit_code == 1
     assert (home / "mapping.yml").read_text() == "mine"
+
+
+def test_a_refused_parameter_is_said_with_its_fault() -> None:
+    problem = {
+        "detail": "the request's parameters are not valid",
+        "faults": [{"where": "query.delimiter", "reason": "at most 1 character"}],
+    }
+    error = refused(422, problem)
+    assert "query.delimiter: at most 1 character" in error.message
+    assert "--help" in error.remedy
