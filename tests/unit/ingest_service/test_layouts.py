@@ -31,6 +31,7 @@ CASES = [
     ("orders_export_1.csv", "Shopify orders", [], 0),
     ("google-analytics.csv", "Google Analytics", ["timestamps.timestamp.time_zone"], 1),
     ("u.data", "MovieLens 100k", [], 0),
+    ("ratings.dat", "MovieLens 1M", [], 0),
 ]
 cases = pytest.mark.parametrize(
     ("name", "section", "corrections", "skipped"), CASES, ids=[case[1] for case in CASES]
@@ -102,6 +103,13 @@ def test_a_catalogue_beside_the_events_is_proposed(name: str, section: str) -> N
     assert all(row["price"] and row["updated_at"] for row in answer["rows"])
 
 
+def test_a_catalogue_of_its_own_is_proposed() -> None:
+    answer = looked_at("movies.dat")
+    assert answer["data_type"] == "items"
+    assert answer["proposed_mapping"] == settings_of("MovieLens 1M")["sources"]["items"]
+    assert answer["rows"][2]["title"] == "Misérables, Les (1995)"
+
+
 def test_a_typed_header_is_read_as_well() -> None:
     answer = looked_at("ml-100k.inter")
     assert [column["meaning"] for column in answer["columns"]] == [
@@ -114,7 +122,7 @@ def test_a_typed_header_is_read_as_well() -> None:
 
 
 def test_every_layout_has_a_file_and_a_section() -> None:
-    named = {name for name, *_ in CASES} | {"ml-100k.inter", "ratings.dat", "movies.dat"}
+    named = {name for name, *_ in CASES} | {"ml-100k.inter", "movies.dat"}
     assert named == {path.name for path in LAYOUTS.iterdir()}
     sections = re.findall(r"^## (.*)$", PAGE.read_text(), re.MULTILINE)
     assert sections == [section for _, section, *_ in CASES]
