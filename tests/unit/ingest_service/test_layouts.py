@@ -82,7 +82,10 @@ def test_the_mapping_of_the_page_reads_the_file(
 ) -> None:
     settings = TenantSettings.model_validate(settings_of(section))
     answer = looked_at(
-        name, DataType.INTERACTIONS, settings=settings, mapping=settings.mapping("default", DataType.INTERACTIONS)
+        name,
+        DataType.INTERACTIONS,
+        settings=settings,
+        mapping=settings.mapping("default", DataType.INTERACTIONS),
     )
     counts = answer["counts"]
     assert counts["looked_at"] > 2
