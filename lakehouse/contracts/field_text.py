@@ -104,3 +104,5 @@ class ReadContext:
     thousands: Literal[",", ".", " ", "'", "_"] | None = None
     has_typed_times: bool = False
     """Whether texts may be times as `times.typed_times` writes them, whatever unit others have."""
+    zone: str | None = None
+    """Of such times that are what a clock showed, where the field has no other."""

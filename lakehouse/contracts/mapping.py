@@ -150,6 +150,23 @@ def refuse_file_settings(mapping: SourceMapping) -> None:
         )
 
 
+def refuse_sheet_settings(mapping: SourceMapping) -> None:
+    """Raise `FileRefusedError` for what of a mapping would be passed over in a workbook."""
+    unread = {
+        "header (a number of lines)": isinstance(mapping.header, int) and mapping.header > 1,
+        "names (beside a header)": mapping.header != "none" and bool(mapping.names),
+        "skip_last_lines": mapping.skip_last_lines > 0,
+    }
+    names = [name for name, is_set in unread.items() if is_set]
+    if names:
+        raise FileRefusedError(
+            FileFault.UNKNOWN_MAPPED_FIELD,
+            f"the source mapping has settings that a workbook is not read by: {', '.join(names)}",
+            remedy="take these rows out of the sheet and name a mapping without the settings, or "
+            "save the sheet as CSV",
+        )
+
+
 def matched_columns(
     data_type: DataType, mapping: SourceMapping, columns: Sequence[str]
 ) -> dict[str, str]:

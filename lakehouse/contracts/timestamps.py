@@ -42,7 +42,7 @@ def read_timestamp(field: ContractField, text: FieldText, context: ReadContext) 
         is_time = is_typed(text.stripped)
         sent = pl.when(is_time).then(iso(text.stripped)).otherwise(sent)
         has_offset = pl.when(is_time).then(iso_has_offset(text.stripped)).otherwise(has_offset)
-    zone = timestamp.time_zone
+    zone = timestamp.time_zone or (context.zone if context.has_typed_times else None)
     parsed: tuple[pl.Expr, ...] = (sent.alias(text.name_of("parsed")),)
     unread = text.parsed.is_null()
     nonexistent: tuple[Check, ...] = ()

@@ -126,6 +126,7 @@ class Validator:
                 mapping.decimal,
                 mapping.thousands,
                 has_typed_times,
+                mapping.time_zone,
             )
             for source in self._sources
         }

@@ -76,6 +76,7 @@ def test_a_stored_event_is_in_raw_when_it_is_answered(client: Client) -> None:
         "rejected": 0,
         "suppressed": 0,
         "queued": 0,
+        "skipped": 0,
         "results": [{"status": "stored", "event_id": "e1"}],
     }
     (row,) = client.service.rows(RAW_INTERACTIONS, client.tenant)

@@ -19,7 +19,7 @@ from tests.support.tables import parquet
 def rows(tmp_path: Path) -> Path:
     """A file of a good and a wrong row, in Latin-1 with tabs."""
     path = tmp_path / "rows.csv"
-    text = lines("Zoé,i1,view,1700000000000", "u2,i1,stare,soon")
+    text = lines("Grüße aus München,i1,view,1700000000000", "u2,i1,stare,soon")
     path.write_bytes(text.replace(",", "\t").encode("latin-1"))
     return path
 
@@ -58,7 +58,9 @@ def test_every_option_reaches_the_service(
         assert (result.exit_code, "1 stored" in result.stderr) == (0, True), result.output
         assert "1 in quarantine" in result.stderr
     assert len(service.rows(OPS_INGEST_LEDGER, "cli")) == 1
-    assert [row["user_id"] for row in service.rows(RAW_INTERACTIONS, "cli")] == ["Zoé"]
+    assert [row["user_id"] for row in service.rows(RAW_INTERACTIONS, "cli")] == [
+        "Grüße aus München"
+    ]
 
 
 def test_background_upload_is_followed_by_its_job(service: RunningService, tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_background_upload_is_followed_by_its_job(service: RunningService, tmp_p
     assert [result.exit_code for result in started] == [0, 0]
     assert (done.exit_code, "40 stored" in done.stderr) == (0, True), done.output
     assert refused.exit_code == 1
-    assert "it has 2 fields, the header has 4" in refused.stderr
+    assert "it has 2 fields, the header has 4" in refused.output
     unknown = eta(service, "follow", "upload-job", "nothing")
     assert (unknown.exit_code, "no job of that id" in unknown.stderr) == (1, True)
 

@@ -36,6 +36,7 @@ def test_good_file_is_stored_with_its_provenance(service: RunningService) -> Non
         "repeated_in_file": 0,
         "quarantined": 0,
         "suppressed": 0,
+        "skipped": 0,
         "error_count": 0,
         "errors_by_code": {},
         "errors": [],
@@ -49,6 +50,8 @@ def test_good_file_is_stored_with_its_provenance(service: RunningService) -> Non
             "delimiter": ",",
             "delimiter_confidence": 1.0,
             "delimiter_from": "detected",
+            "format": "csv",
+            "sheet": None,
         },
         "s3_path": f"{service.lake.lake}/raw/interactions",
     }
@@ -286,7 +289,9 @@ def test_movielens_needs_no_editing(service: RunningService, real_data: Path) ->
 
 def test_encoding_and_delimiter_may_be_given_or_found_out(service: RunningService) -> None:
     service.add_tenant("words")
-    body = (HEADER.replace(",", "\t") + "Zoé\ti1\tview\t1700000000000\n").encode("cp1252")
+    body = (HEADER.replace(",", "\t") + "Grüße aus München\ti1\tview\t1700000000000\n").encode(
+        "cp1252"
+    )
     given = service.upload("words", body, encoding="cp1252", delimiter="tab").json()
     found = service.upload("words", body).json()
 

@@ -18,6 +18,8 @@ from lakehouse.contracts.reasons import FileFault
 
 _SEPARATOR: Final = UNIT_SEPARATOR.encode()
 _LINE_ENDS: Final = {"\r": "\n", "\n": "\r"}
+_QUOTE_SIGN: Final = b"\x1e"
+"""Stands for a quote that is text."""
 _QUOTES: Final[dict[str | None, dict[str, str]]] = {
     '"': {},
     "'": {"'": '"', '"': "'"},
@@ -97,7 +99,15 @@ class Notation:
         return [self.original(name.encode()).decode() for name in names]
 
     def refuse_separators(self, data: bytes, first_line: int) -> None:
-        """Refuse text of the file that has the byte which stands for its delimiter."""
+        """Refuse text of the file that has a byte which stands for its delimiter or a quote."""
+        if self.quote is None and _QUOTE_SIGN in data:
+            line = first_line + data.count(b"\n", 0, data.index(_QUOTE_SIGN))
+            raise FileRefusedError(
+                FileFault.BAD_QUOTE,
+                f"line {line} holds the control character 0x1E, which no file without quotes may",
+                remedy="take it out, or leave `quote: none` out of the source mapping",
+                line=line,
+            )
         at = data.find(_SEPARATOR) if self.long_delimiter else -1
         if at >= 0:
             line = first_line + data.count(b"\n", 0, at)

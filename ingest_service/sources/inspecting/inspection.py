@@ -154,7 +154,7 @@ def time_range_of(settings: TenantSettings, proposal: Proposal) -> Any:
     if first < start:
         start = start.replace(year=first.year, month=1, day=1, hour=0, minute=0, second=0)
     if last >= end:
-        end = end.replace(year=last.year + 1, month=1, day=1, hour=0, minute=0, second=0)
+        end = end.replace(year=min(last.year + 1, 9999), month=1, day=1, hour=0, minute=0, second=0)
     return found.model_copy(update={"start": start, "end": end})
 
 

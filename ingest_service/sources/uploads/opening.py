@@ -21,6 +21,7 @@ from ingest_service.sources.uploads.upload import FileUpload
 from lakehouse.contracts.mapping import (
     FileRefusedError,
     refuse_file_settings,
+    refuse_sheet_settings,
     resolve,
     wanted_columns,
 )
@@ -74,6 +75,7 @@ def open_rows(upload: FileUpload, chunk_bytes: int) -> RowFile:
 
 def _open_workbook(upload: FileUpload, asked: TableColumns) -> RowFile:
     mapping = upload.mapping
+    refuse_sheet_settings(mapping)
     names = tuple(mapping.names) if mapping.header == "none" else None
 
     def fits(columns: tuple[str, ...]) -> bool:

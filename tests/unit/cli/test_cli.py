@@ -86,7 +86,7 @@ def test_what_show_prints_set_takes_back(home: Path) -> None:
 
 def test_wrong_settings_add_no_tenant_and_name_the_field(home: Path) -> None:
     settings = home / "settings.yml"
-    settings.write_text("sources: {shop: {delimiter: ';;'}}")
+    settings.write_text("sources: {shop: {delimiter: ';;;;;;;;;'}}")
     result = eta("tenants", "add", "acme", "--settings", str(settings))
     assert result.exit_code == 1
     assert "sources.shop.delimiter" in result.stderr
@@ -186,7 +186,7 @@ def test_wrong_scopes_are_refused() -> None:
     done("tenants", "add", "acme")
     result = eta("keys", "create", "acme", "--scope", "root")
     assert result.exit_code == 1
-    assert "admin, ingest, privacy, read" in result.stderr
+    assert "admin, ingest, privacy, quarantine, read" in result.stderr
 
 
 def test_wrong_arguments_are_the_caller_s_error() -> None:

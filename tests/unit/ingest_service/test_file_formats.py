@@ -94,6 +94,17 @@ def test_typed_times_need_no_unit_of_the_mapping(tmp_path: Path) -> None:
         local = take(tmp_path, content, written).stored[0]["event_time"]
         assert plain == START.replace(tzinfo=UTC), name
         assert local == (START - timedelta(hours=1)).replace(tzinfo=UTC), name
+        zoned = SourceMapping(time_zone="Europe/Berlin")
+        assert take(tmp_path, content, zoned).stored[0]["event_time"] == local, name
+
+
+@pytest.mark.parametrize("setting", [{"skip_last_lines": 1}, {"header": 2}])
+def test_a_workbook_refuses_settings_that_it_is_not_read_by(
+    tmp_path: Path, setting: dict[str, Any]
+) -> None:
+    content = workbook([["user_id", "item_id"], ["u", "i"]])
+    with pytest.raises(FileRefusedError, match="a workbook is not read by"):
+        take(tmp_path, content, SourceMapping.model_validate(setting))
 
 
 def test_numbers_are_numbers_also_where_the_mapping_has_a_decimal_comma(tmp_path: Path) -> None:

@@ -76,9 +76,10 @@ def test_every_route_with_a_json_body_reads_it_so(client: TestClient) -> None:
     """A later route cannot forget it: the description names every operation with such a body."""
     described = client.app.openapi()["paths"]  # type: ignore[attr-defined]
     own = ("/v1/events", "/v1/items", "/v1/clickstream", "/v1/webhooks/", "/internal/data/")
+    files = "/quarantine/corrections"
     for path, methods in described.items():
         for method, operation in methods.items():
-            if "requestBody" in operation and not path.startswith(own):
+            if "requestBody" in operation and not path.startswith(own) and not path.endswith(files):
                 url = path.replace("{tenant_id}", TENANT).replace("{key_id}", "k1")
                 answer = client.request(method, url, content=b'{"x":1,"x":2}', headers=JSON)
                 assert answer.json()["code"] == "invalid_json", path

@@ -124,7 +124,7 @@ def test_file_refused_late_leaves_no_data_files(tmp_path: Path) -> None:
     lake = LakeSettings(home=tmp_path)
     ensure_tables(Lake(lake))
     with pytest.raises(FileRefusedError):
-        ingest(service(DeltaSink(Lake(lake))), tmp_path, interactions_csv(5_000) + "u1,i1\n")
+        ingest(service(DeltaSink(Lake(lake))), tmp_path, interactions_csv(5_000) + 'u1,"i1\n')
 
     assert list(Path(lake.lake).rglob("*.parquet")) == []
 

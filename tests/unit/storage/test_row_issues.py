@@ -21,6 +21,7 @@ def rows(first: int, count: int) -> pl.DataFrame:
             "column": ["user_id"] * count,
             "code": ["missing_value"] * count,
             "reason": ['a "reason", with a comma'] * count,
+            "place": [f"line {line}" for line in range(first, first + count)],
         }
     )
 

@@ -52,13 +52,19 @@ def test_numbers_and_texts_stay(cell: str) -> None:
 def test_findings_name_columns_that_are_no_formulas(tmp_path: Path) -> None:
     store = RowIssueStore(Lake(LakeSettings(home=tmp_path)))
     writer = store.writer("acme", "20260501T000000000000-a")
-    rows = {"line": [1, 2], "column": ["=cmd()", "-4"], "code": ["a", "b"], "reason": ["@x", "r"]}
+    rows = {
+        "line": [1, 2],
+        "column": ["=cmd()", "-4"],
+        "code": ["a", "b"],
+        "reason": ["@x", "r"],
+        "place": ["line 1", "=A1"],
+    }
     writer.write("errors", pl.DataFrame(rows))
     writer.finish()
     text = b"".join(store.csv("acme", "20260501T000000000000-a", "errors")).decode()
     assert list(csv.reader(StringIO(text)))[1:] == [
-        ["1", "'=cmd()", "a", "'@x"],
-        ["2", "-4", "b", "r"],
+        ["1", "'=cmd()", "a", "'@x", "line 1"],
+        ["2", "-4", "b", "r", "'=A1"],
     ]
 
 
