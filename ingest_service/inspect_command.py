@@ -50,6 +50,7 @@ def _looked_at(order: dict[str, Any], file: dict[str, Any]) -> dict[str, Any]:
                     packing=packing,
                     is_start=is_start,
                     looked_at=order["looked_at"],
+                    sheet=order["sheet"],
                 ),
                 datetime.now(UTC),
             )

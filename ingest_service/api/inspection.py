@@ -64,6 +64,7 @@ async def inspect_upload(
                 parameters.file_name,
                 file.packing,
                 is_start=is_start,
+                sheet=parameters.sheet,
             )
             return JSONResponse(await run_in_threadpool(_answer, order))
 

@@ -39,6 +39,9 @@ def inspect(
     delimiter: Annotated[
         str | None, typer.Option(help="Characters between fields, or `tab`. Default: told.")
     ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="Of a workbook, the sheet: its name or number.")
+    ] = None,
     save: Annotated[
         Path | None,
         typer.Option(dir_okay=False, help="Write the proposed settings to this new file."),
@@ -57,7 +60,9 @@ def inspect(
         raise EtaError(f"{save} is there already", remedy="name a file that is not")
     wanted = FileToLookAt(file, data_type, mapping)
     known = _settings(tenant, settings)
-    (answer,) = look_at([wanted], known, encoding=encoding, delimiter=spelled(delimiter))
+    (answer,) = look_at(
+        [wanted], known, encoding=encoding, delimiter=spelled(delimiter), sheet=sheet
+    )
     if isinstance(answer, LookedAtError):
         raise answer
     if as_json:

@@ -44,6 +44,7 @@ def look_at(
     *,
     encoding: str | None = None,
     delimiter: str | None = None,
+    sheet: str | None = None,
     looked_at: int = LOOKED_AT,
 ) -> list[dict[str, Any] | LookedAtError]:
     """Return the service's answer for each file, or why it cannot be read."""
@@ -59,6 +60,7 @@ def look_at(
         "settings": settings.model_dump(mode="json"),
         "encoding": encoding,
         "delimiter": delimiter,
+        "sheet": sheet,
         "looked_at": looked_at,
     }
     ended = subprocess.run(

@@ -16,7 +16,7 @@ from lakehouse.contracts.json_rows import is_sent, pick, value_text
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.mapping import FileRefusedError, wanted_columns
 from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
-from lakehouse.contracts.strict_json import Parsed, StrictDecoder, StrictJsonError
+from lakehouse.contracts.strict_json import Number, Parsed, StrictDecoder, StrictJsonError
 from lakehouse.contracts.tenant import DataType, SourceMapping
 from lakehouse.contracts.unread import UnreadNames
 from lakehouse.contracts.validator import REASON_SCHEMA, UNKNOWN
@@ -39,13 +39,18 @@ class JsonRecord:
 @dataclass(frozen=True, slots=True)
 class JsonColumns:
     """The names that may be asked for, those whose values may be objects, and those whose null is
-    told from their absence."""
+    told from their absence.
+
+    `commas`: those whose numbers the mapping has with a decimal comma: a number that is one, and
+    no text, is written so before it is read.
+    """
 
     names: tuple[str, ...]
     objects: frozenset[str]
     carried: frozenset[str] = frozenset()
     unread: UnreadNames | None = field(default=None, compare=False)
     """What is told of other names; None: nothing."""
+    commas: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, data_type: DataType, mapping: SourceMapping) -> "JsonColumns":
@@ -58,7 +63,12 @@ class JsonColumns:
         names = tuple(sorted(wanted_columns(data_type, mapping)))
         carried = {mapping.columns.get(name, name) for name in data_type.definition.carried}
         unread = UnreadNames.of(data_type, mapping)
-        return cls(names, frozenset(objects), frozenset(carried), unread)
+        commas = {
+            mapping.columns.get(found.name, found.name)
+            for found in data_type.definition.fields
+            if mapping.decimal == "," and found.kind in (FieldKind.NUMBER, FieldKind.DECIMAL)
+        }
+        return cls(names, frozenset(objects), frozenset(carried), unread, frozenset(commas))
 
 
 class ObjectRows:
@@ -146,7 +156,7 @@ def texts_of(
     """
     names = columns.names if names is None else names
     unread = columns.unread if reports_unread else None
-    objects, carried = columns.objects, columns.carried
+    objects, carried, commas = columns.objects, columns.carried, columns.commas
     values: dict[str, list[str | None]] = {name: [] for name in names}
     adders = [(name, values[name].append) for name in names]
     faults: list[tuple[int, str, str, str, str]] = []
@@ -169,6 +179,8 @@ def texts_of(
             if value is None and name in carried and is_sent(found, name):
                 value = ""
             if value is None or isinstance(value, str):
+                if commas and name in commas and isinstance(value, Number):
+                    value = value.replace(".", ",")
                 add(value)
                 continue
             if isinstance(value, (dict, list)) and name not in objects:

@@ -46,7 +46,7 @@ _ASKED: Final = "asked"
 
 @dataclass(frozen=True, slots=True)
 class InspectOrder:
-    """A file to look at, unpacked, and what is known of it.
+    """A file to look at, unpacked, and what is known of it; of a workbook its `sheet`.
 
     `mapping`: to be tried instead of a proposed one. `name`: the file's, which may say what
     happened. `packing`: how it came. `is_start`: it is only the start of a file.
@@ -63,6 +63,7 @@ class InspectOrder:
     packing: str | None = None
     is_start: bool = False
     looked_at: int = LOOKED_AT
+    sheet: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,7 @@ def _upload(
         encoding=order.encoding,
         delimiter=order.delimiter,
         declared_charset=order.declared_charset,
+        sheet=order.sheet,
     )
 
 

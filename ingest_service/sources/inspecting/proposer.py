@@ -161,6 +161,8 @@ class Proposer:
         if kind is FieldKind.JSON_OBJECT:
             return column.type == "json"
         if kind is FieldKind.INTERACTION_TYPE:
+            if column.name == field.name:
+                return column.name not in self.times  # whatever it holds, rows are read by it
             is_few = 0 < len(column.words) <= MOST_TYPES
             is_filled = column.filled >= _LEAST_FILLED * column.rows
             is_known = known_share(column.words) >= _LEAST_KNOWN

@@ -30,6 +30,12 @@ class InspectParameters(BaseModel):
     delimiter: DelimiterText | None = Field(
         None, description="Delimiter of the file: up to 8 characters, or `tab`."
     )
+    sheet: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="Of a workbook, the sheet to look at: its name, or its number from 1.",
+    )
     file_name: str = Field(
         "", max_length=255, description="Name of the file, which may say what happened."
     )

@@ -109,13 +109,14 @@ def test_a_workbook_refuses_settings_that_it_is_not_read_by(
 
 def test_numbers_are_numbers_also_where_the_mapping_has_a_decimal_comma(tmp_path: Path) -> None:
     row = {"item_id": "i", "price": 4.25, "updated_at": START}
-    comma = SourceMapping(decimal=",")
+    comma = SourceMapping(decimal=",", thousands=".")
     kind = {"type": "long", "logicalType": "timestamp-millis"}
     fields = {"item_id": "string", "price": "double", "updated_at": kind}
     for content in (
         workbook([list(row), row.values()]),
         parquet(pa.Table.from_pylist([row])),
         avro(fields, [row | {"updated_at": START.replace(tzinfo=UTC)}]),
+        b'[{"item_id": "i", "price": 4.25, "updated_at": 1767225600000}]',
     ):
         taken = take(tmp_path, content, comma, DataType.ITEMS)
         assert [str(one["price"]) for one in taken.stored] == ["4.2500"], taken.errors

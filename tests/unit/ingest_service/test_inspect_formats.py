@@ -74,6 +74,34 @@ def test_a_mapping_is_proposed_and_reads_every_row(name: str, tmp_path: Path) ->
     assert answer["rows"][1]["interaction_type"] == "purchase"
 
 
+def test_a_sheet_of_several_is_looked_at(app: Any) -> None:
+    book = openpyxl.Workbook()
+    for title in ("May", "June"):
+        sheet = book.create_sheet(title)
+        sheet.append(["user_id", "item_id", "interaction_type", "timestamp"])
+        sheet.append([title, "i1", "view", 1_750_000_000_000])
+    target = BytesIO()
+    book.save(target)
+    assert inspected(app, target.getvalue()).status_code == 400
+    answer = inspected(app, target.getvalue(), sheet="June")
+    assert [row["user_id"] for row in answer.json()["rows"]] == ["June"]
+
+
+def test_rows_without_a_type_are_wrong_and_no_other_type(app: Any) -> None:
+    rows = "".join(
+        f"u{n},i,{'purchase' if n % 4 else ''},{1_750_000_000_000 + n}\n" for n in range(40)
+    )
+    answer = inspected(app, f"user_id,item_id,interaction_type,timestamp\n{rows}".encode()).json()
+    assert "constants" not in answer["proposed_mapping"]
+    assert (answer["counts"]["would_store"], answer["counts"]["would_reject"]) == (30, 10)
+
+
+def test_a_time_at_the_end_of_the_calendar_is_looked_at(app: Any) -> None:
+    rows = "u1,i,view,2026-01-01T00:00:00Z\nu2,i,view,9999-12-31T23:59:59Z\n"
+    answer = inspected(app, f"user_id,item_id,interaction_type,timestamp\n{rows}".encode())
+    assert answer.status_code == 200, answer.text
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_the_start_alone_is_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
