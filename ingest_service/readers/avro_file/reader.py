@@ -8,8 +8,7 @@ from io import BytesIO
 from itertools import chain, islice
 from math import isfinite
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import fastavro
 import polars as pl
@@ -58,15 +57,8 @@ class AvroRows(TableRows):
             self._container.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._container.close()
 
     @property

@@ -7,8 +7,7 @@ value. Anything else that is not plain CSV is refused with the line it stands on
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +28,7 @@ from ingest_service.readers.csv.structure import (
     without,
 )
 from ingest_service.readers.csv.values import read_values
+from ingest_service.readers.open_file import OpenFile
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault, ReasonCode
 
@@ -36,7 +36,7 @@ CHUNK_BYTES: Final = 4 * 1024 * 1024
 RECORD_BYTES: Final = 4 * 1024 * 1024
 
 
-class CsvFile:
+class CsvFile(OpenFile):
     """An open CSV file; read its `header`, then iterate `pieces` once.
 
     `pieces` needs one thread; `parse` may be called for several pieces at the same time.
@@ -65,17 +65,6 @@ class CsvFile:
             raise
         self._header = self.beginning.header
         self.delimiter = self.beginning.delimiter
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""

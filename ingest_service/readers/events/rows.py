@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import polars as pl
@@ -32,15 +30,7 @@ class EventRows(ObjectRows):
         self._parts = parts
         self.header = columns.names
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Nothing is open."""
 
     def pieces(self) -> Iterator[Sequence[EventTexts]]:

@@ -8,8 +8,7 @@ part of the JSON, so a fault there refuses the file with its line.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from ingest_service.pipeline.report import FileReading
 from ingest_service.readers.csv.encoding import TextSource
@@ -60,15 +59,8 @@ class JsonRows(ObjectRows):
         self.header_line = 1
         self.place_unit = "item" if self._is_array else "line"
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._source.close()
 
     @property

@@ -10,6 +10,7 @@ import polars as pl
 from ingest_service.pipeline.places import PlaceNames
 from ingest_service.pipeline.report import RowIssue
 from ingest_service.readers.csv.structure import Positions
+from ingest_service.readers.open_file import OpenFile
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.fields import FieldKind
 from lakehouse.contracts.json_rows import is_sent, pick, value_text
@@ -71,7 +72,7 @@ class JsonColumns:
         return cls(names, frozenset(objects), frozenset(carried), unread, frozenset(commas))
 
 
-class ObjectRows:
+class ObjectRows(OpenFile):
     """What every reader of objects says alike: each of them names its own fields."""
 
     has_named_fields = True

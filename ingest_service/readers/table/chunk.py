@@ -10,6 +10,7 @@ import polars as pl
 from ingest_service.pipeline.places import PlaceNames
 from ingest_service.pipeline.report import FileReading
 from ingest_service.readers.csv.structure import Positions
+from ingest_service.readers.open_file import OpenFile
 from ingest_service.unpack import FREE_BYTES, MAX_RATIO
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.layout import SourceLayout
@@ -48,7 +49,7 @@ def fault_frame(faults: Sequence[Fault]) -> pl.DataFrame:
     return pl.DataFrame(faults, schema=REASON_SCHEMA, orient="row")
 
 
-class TableRows:
+class TableRows(OpenFile):
     """What every reader of tables says alike.
 
     `header`: every name that can be asked for; `kept`: the columns that a row in quarantine has.

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -122,15 +121,8 @@ class XlsxRows(TableRows):
         self._nameless_rows = self._first_nameless = self._last_row = 0
         self._merged: list[str] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._stack.close()
 
     def pieces(self) -> Iterator[SheetPiece]:
