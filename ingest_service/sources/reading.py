@@ -62,7 +62,7 @@ class BatchRun:
         order = self._order
         if not isinstance(order, FileUpload) or order.on_error is OnError.REJECT:
             return False
-        return self.errors.rows > order.mapping.max_reject_share * self.received
+        return self.errors.rows > order.mapping.max_reject_share * (self.received - self.skipped)
 
     @property
     def counts(self) -> Counts:

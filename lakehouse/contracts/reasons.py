@@ -90,6 +90,7 @@ class FileFault(StrEnum):
     HEADER_TOO_LONG = "header_too_long"
     RECORD_TOO_LONG = "record_too_long"
     DUPLICATE_HEADER = "duplicate_header"
+    SECOND_HEADER = "second_header"
     TOO_MANY_COLUMNS = "too_many_columns"
     MISSING_COLUMNS = "missing_columns"
     UNKNOWN_MAPPED_FIELD = "unknown_mapped_field"
@@ -420,6 +421,11 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
     ),
     FileFault.DUPLICATE_HEADER: Explanation(
         "the header names a column twice that is read", "give every column its own name"
+    ),
+    FileFault.SECOND_HEADER: Explanation(
+        "a line within the file names its columns again in another order, so the rows behind it "
+        "would be read as something else",
+        "send the rows behind it as a file of their own, with that header",
     ),
     FileFault.TOO_MANY_COLUMNS: Explanation(
         "the header has more than 1,000 columns",

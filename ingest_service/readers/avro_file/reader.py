@@ -8,14 +8,15 @@ from io import BytesIO
 from itertools import chain, islice
 from math import isfinite
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import fastavro
 import polars as pl
 
 from ingest_service.pipeline.report import FileReading, RowIssue
 from ingest_service.readers.avro_file.container import Block, Container, damaged_avro
-from ingest_service.readers.avro_file.schema import record_schema
+from ingest_service.readers.avro_file.schema import has_bytes, record_schema
+from ingest_service.readers.avro_singles import single_fields, with_shortest
 from ingest_service.readers.json.rows import JsonChunk, JsonColumns, JsonRecord, chunk_of
 from ingest_service.readers.table.chunk import TableRows, fault_frame, table_reading
 from ingest_service.readers.table.columns import (
@@ -27,7 +28,7 @@ from ingest_service.readers.table.columns import (
 from lakehouse.contracts.fields import CONTEXT_FIELDS
 from lakehouse.contracts.json_rows import CONTEXT, EITHER, pick
 from lakehouse.contracts.mapping import FileRefusedError
-from lakehouse.contracts.reasons import FileFault, WarningCode
+from lakehouse.contracts.reasons import FileFault, ReasonCode, WarningCode
 from lakehouse.contracts.strict_json import MAX_BYTES, Number, Parsed, dumps
 from lakehouse.contracts.times import typed_time
 
@@ -46,6 +47,8 @@ class AvroRows(TableRows):
         self._container = Container(path)
         try:
             self._schema = record_schema(self._container.schema)
+            self._singles = single_fields(self._schema)
+            self._has_bytes = has_bytes(self._schema)
             self.kept = tuple(field["name"] for field in self._schema["fields"])
             self.header = tuple(
                 dict.fromkeys(
@@ -76,8 +79,10 @@ class AvroRows(TableRows):
         """Return the rows of a piece."""
         chunk = chunk_of(piece, self._columns, columns)
         faults = chunk.faults
-        if odd := _odd_identifiers(piece, self._asked):
-            faults = pl.concat([faults, fault_frame(odd)]).sort("row", maintain_order=True)
+        unread = _unread_bytes(piece, columns) if self._has_bytes else []
+        found = [*unread, *_odd_identifiers(piece, self._asked)]
+        if found:
+            faults = pl.concat([faults, fault_frame(found)]).sort("row", maintain_order=True)
         return JsonChunk(chunk.frame, chunk.lines, chunk.places, faults, _Objects(piece))
 
     def reading(self) -> FileReading:
@@ -102,7 +107,7 @@ class AvroRows(TableRows):
             size, at = stream.tell() - at, stream.tell()
             if size > MAX_BYTES:
                 raise cell_too_long("all of them together", f"record {number:,}")
-            value = _object(record)
+            value = _object(with_shortest(cast("dict[str, Any]", record), self._singles))
             for name in self._commas.intersection(value):
                 if isinstance(value[name], Number):
                     value[name] = value[name].replace(".", ",")
@@ -138,6 +143,26 @@ def _odd_identifiers(
             if code is not None:
                 found.append((row, *about_identifier(code, field, column)))
     return found
+
+
+def _unread_bytes(
+    piece: Sequence[JsonRecord], columns: Sequence[str]
+) -> list[tuple[int, str, str, str, str]]:
+    """Return the rows that have bytes in a column that is read, which are no text."""
+    code = ReasonCode.NOT_UTF8.value
+    return [
+        (row, code, "", column, f"{column} holds bytes that are not UTF-8")
+        for row, record in enumerate(piece)
+        if record.parsed is not None
+        for column in columns
+        if isinstance(pick(record.parsed.value, column), BytesText)
+    ]
+
+
+class BytesText(str):
+    """Bytes that are no text, in base64: so they are kept in quarantine."""
+
+    __slots__ = ()
 
 
 class OddNumber(Number):
@@ -200,7 +225,7 @@ def _bytes(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        return base64.b64encode(value).decode()
+        return BytesText(base64.b64encode(value).decode())
 
 
 def _has(name: str, fields: set[str]) -> bool:

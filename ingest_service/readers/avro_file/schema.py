@@ -1,5 +1,6 @@
 """The schema of a file's records, and whether it is one that a few bytes could abuse."""
 
+import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -35,6 +36,12 @@ def record_schema(schema: Any) -> Any:
             if items in part and not _takes_room(part[items], named, ()):
                 raise damaged_avro("its schema has lists of values that take no room")
     return parsed
+
+
+def has_bytes(schema: Any) -> bool:
+    """Whether a value may be bytes, which need not be a text."""
+    text = json.dumps(schema)
+    return '"bytes"' in text or '"fixed"' in text
 
 
 def _parts(schema: Any, depth: int) -> Iterator[dict[str, Any]]:

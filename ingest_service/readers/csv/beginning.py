@@ -46,8 +46,9 @@ class Beginning:
 
 def find_beginning(records: Records, options: CsvOptions) -> Beginning:
     """Read up to the first row; raises `FileRefusedError`."""
-    separator, is_blank = _go_to_header(records, options)
     dialect = options.dialect
+    separator, is_blank = _go_to_header(records, options)
+    comment = dialect.comment and records.notation.plain(dialect.comment)
     delimiter = _known_delimiter(options, separator)
     if not records.peek_line():
         raise empty("the file is empty")
@@ -60,7 +61,7 @@ def find_beginning(records: Records, options: CsvOptions) -> Beginning:
             records.peek(),
             delimiter,
             options.wanted,
-            comment=dialect.comment,
+            comment=comment,
             is_looked_at=options.is_looked_at,
             may_skip=not dialect.tells_where_it_begins and separator is None,
         )
@@ -116,7 +117,8 @@ def _with_header(
         found = damaged_names(records.peek_line(), delimiter, table.width)
         if fault.code is not FileFault.BAD_QUOTE or not options.keeps_going or found is None:
             raise
-        names, is_damaged = records.notation.original_names(found), True
+        found = list(options.dialect.names or records.notation.original_names(found))
+        names, is_damaged = found, True
         records.drop_line()
     else:
         records.line += len(marks.line_ends)

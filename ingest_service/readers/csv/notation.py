@@ -94,6 +94,10 @@ class Notation:
         pairs |= self._swapped
         return frame.select(pl.all().str.replace_many(list(pairs), list(pairs.values())))
 
+    def plain(self, text: str) -> str:
+        """Return a text of the file as plain CSV has it."""
+        return self.rewritten(text.encode()).decode()
+
     def original_names(self, names: Sequence[str]) -> list[str]:
         """Return names as the file has them."""
         return [self.original(name.encode()).decode() for name in names]

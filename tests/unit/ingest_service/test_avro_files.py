@@ -136,3 +136,16 @@ def test_a_block_with_more_records_than_bytes_is_refused(tmp_path: Path) -> None
     )
     with pytest.raises(FileRefusedError, match="more records than bytes"):
         take(tmp_path, container(schema, b"", 10**12), mapping)
+
+
+def test_a_number_of_32_bits_is_the_shortest_that_it_stands_for(tmp_path: Path) -> None:
+    single = avro(FIELDS | {"rating": ["null", "float"]}, [GOOD | {"rating": 0.1}])
+    (stored,) = take(tmp_path, single).stored
+    assert stored["rating"] == 0.1
+
+
+def test_bytes_that_are_no_text_make_a_wrong_row(tmp_path: Path) -> None:
+    rows = [GOOD | {"user_id": user} for user in (b"u\xff", b"u1")]
+    taken = take(tmp_path, avro(FIELDS | {"user_id": "bytes"}, rows))
+    assert taken.errors == [("record 1", "user_id", "not_utf8")]
+    assert [row["user_id"] for row in taken.stored] == ["u1"]

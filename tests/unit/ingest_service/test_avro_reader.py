@@ -150,3 +150,19 @@ def test_our_own_messages_say_which_fields_were_sent(
     record = with_sent_fields(DataType.ITEMS, {"item_id": "i", **event})
     found = items(registry, avro_schema(DataType.ITEMS), record)
     assert {name for name in CARRIED if name in found} == sent
+
+
+def test_a_number_of_32_bits_is_the_shortest_that_it_stands_for(registry: Registry) -> None:
+    written = avro_schema(KIND)
+    fields = [
+        one | {"type": ["null", "float"]} if one["name"] == "rating" else one
+        for one in written["fields"]
+    ]
+    registry.answer = schema.AvroSchema(written | {"fields": fields})
+    body = io.BytesIO()
+    writer = fastavro.parse_schema(written | {"fields": fields})
+    fastavro.schemaless_writer(body, writer, ROW | {"rating": 0.1})
+    raw = b"\0" + (7).to_bytes(4, "big") + body.getvalue()
+    record, text = reader(registry, [0.0]).read(KIND, raw)
+    assert record["rating"] == 0.1
+    assert [again["rating"] for again in read_again([raw], text) if again] == [0.1]

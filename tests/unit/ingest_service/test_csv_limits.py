@@ -88,6 +88,14 @@ def test_more_wrong_rows_than_the_mapping_allows_store_nothing(
     assert not report.is_all_wrong
 
 
+def test_skipped_rows_are_no_part_of_the_rows_that_may_be_wrong(tmp_path: Path) -> None:
+    mapping = {"max_reject_share": 0.3, "values": {"interaction_type": {"cart": "skip"}}}
+    skipped = "u1,i1,cart,1700000000000\n" * 8
+    body = HEADER + skipped + ROW + "u2,i2\n"
+    report = take(tmp_path, body, mapping=mapping, on_error=OnError.QUARANTINE)
+    assert (report.has_too_many_wrong, report.skipped) == (True, 8)
+
+
 def test_file_of_wrong_rows_alone_says_so(tmp_path: Path) -> None:
     report = take(tmp_path, HEADER + "u2,i2\n" + BAD, on_error=OnError.QUARANTINE)
     assert (report.is_stored, report.is_all_wrong) == (True, True)

@@ -31,22 +31,6 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_texts_in_apostrophes(tmp_path: Path) -> None:
-    path = written(tmp_path, "a,b\n'x,1','say \"no\"'\n'it''s\nmore',\"\n")
-    assert rows_of(path, SourceMapping(quote="'")) == [
-        {"a": "x,1", "b": 'say "no"'},
-        {"a": "it's\nmore", "b": '"'},
-    ]
-
-
-def test_quotes_are_text(tmp_path: Path) -> None:
-    path = written(tmp_path, 'a::b\n"x::say "no"\n::"\n')
-    assert rows_of(path, SourceMapping(quote="none", delimiter="::")) == [
-        {"a": '"x', "b": 'say "no"'},
-        {"a": None, "b": '"'},
-    ]
-
-
 def test_a_header_of_two_lines_and_names_instead_of_it(tmp_path: Path) -> None:
     path = written(tmp_path, "sold,sold,\nto,item,when\nu1,i1,3\n")
     assert rows_of(path, SourceMapping(header=2)) == [
@@ -56,16 +40,6 @@ def test_a_header_of_two_lines_and_names_instead_of_it(tmp_path: Path) -> None:
     assert rows_of(path, named) == [{"u'": "u1", "i": "i1", "t": "3"}]
     with pytest.raises(FileRefusedError, match="3 columns, and the source mapping has 2"):
         rows_of(path, SourceMapping(header=2, names=["u", "i"]))
-
-
-def test_a_comment_of_several_characters(tmp_path: Path) -> None:
-    path = written(tmp_path, "// made by a till\na,b\n/1,2\n// 3,4\n")
-    assert rows_of(path, SourceMapping(comment="//")) == [{"a": "/1", "b": "2"}]
-
-
-def test_last_lines_are_not_read(tmp_path: Path) -> None:
-    path = written(tmp_path, "a,b\n1,2\nTotal,2\n3 rows")
-    assert rows_of(path, SourceMapping(skip_last_lines=2)) == [{"a": "1", "b": "2"}]
 
 
 @given(

@@ -157,6 +157,7 @@ def test_words_for_nothing_are_no_values(tmp_path: Path) -> None:
         ({"thousands": "'"}, "1’234.50", "1234.5000"),
         ({"thousands": "."}, "", None),
         ({"thousands": ",", "decimal": "."}, '"1,23"', None),
+        ({"thousands": ",", "decimal": "."}, '"0,123"', None),
         ({"thousands": ",", "decimal": "."}, '"1,2345"', None),
         ({"thousands": ".", "decimal": ","}, "1.5", None),
     ],
