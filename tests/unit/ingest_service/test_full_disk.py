@@ -171,7 +171,8 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
             assert (refused.status_code, refused.json()["code"]) == (507, "storage_full")
             ready = caller.client.get("/health/ready")
             assert ready.status_code == 503
-            assert {one["code"] for one in ready.json()["problems"]} == {"storage_full"}
+            codes = {one["code"] for one in ready.json()["problems"]}
+            assert codes - {"starting"} == {"storage_full"}  # a busy machine still looks for rows
             filler.unlink()
             assert caller.events().status_code == 200
         assert check_ledger(Lake(lake)).is_clean
