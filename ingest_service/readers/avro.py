@@ -13,7 +13,7 @@ import httpx
 from schema_registry.client import SchemaRegistryClient
 from schema_registry.client.errors import ClientError
 
-from ingest_service.readers.avro_singles import single_fields, with_shortest
+from ingest_service.readers.avro_singles import Shorten, shortest_of
 from lakehouse.contracts.avro_schemas import avro_schema
 from lakehouse.contracts.fields import SENT_FIELDS
 from lakehouse.contracts.reasons import ReasonCode
@@ -67,7 +67,9 @@ class AvroReader:
             raise BadMessageError(ReasonCode.BAD_AVRO, "the message is too short for a schema id")
         schema_id = int.from_bytes(value[_ID], "big")
         schema, text = self._schema(schema_id)
-        record = with_shortest(read_avro(value, schema, data_type, text), _singles(text))
+        record = read_avro(value, schema, data_type, text)
+        if shorten := _shortest_of(text):
+            record = shorten(record)
         return sent_of(record, data_type.definition.carried, _written_names(text)), text
 
     def _schema(self, schema_id: int) -> tuple[Any, str]:
@@ -118,8 +120,8 @@ def read_again(values: Sequence[bytes], schema_text: str) -> list[dict[str, Any]
             record = None
         elif isinstance(record.get(SENT_FIELDS, ""), list | NoneType):
             record = sent_of(record, record.keys(), frozenset(record))
-        if record is not None:
-            record = with_shortest(record, _singles(schema_text))
+        if record is not None and (shorten := _shortest_of(schema_text)):
+            record = shorten(record)
         found.append(record)
     return found
 
@@ -159,8 +161,8 @@ def read_avro(value: bytes, schema: Any, data_type: DataType, text: str | None) 
 
 
 @cache
-def _singles(schema_text: str) -> frozenset[str]:
-    return single_fields(json.loads(schema_text))
+def _shortest_of(schema_text: str) -> Shorten | None:
+    return shortest_of(json.loads(schema_text))
 
 
 @cache

@@ -8,7 +8,7 @@ from io import BytesIO
 from itertools import chain, islice
 from math import isfinite
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import fastavro
 import polars as pl
@@ -16,7 +16,7 @@ import polars as pl
 from ingest_service.pipeline.report import FileReading, RowIssue
 from ingest_service.readers.avro_file.container import Block, Container, damaged_avro
 from ingest_service.readers.avro_file.schema import has_bytes, record_schema
-from ingest_service.readers.avro_singles import single_fields, with_shortest
+from ingest_service.readers.avro_singles import shortest_of
 from ingest_service.readers.json.rows import JsonChunk, JsonColumns, JsonRecord, chunk_of
 from ingest_service.readers.table.chunk import TableRows, fault_frame, table_reading
 from ingest_service.readers.table.columns import (
@@ -47,7 +47,7 @@ class AvroRows(TableRows):
         self._container = Container(path)
         try:
             self._schema = record_schema(self._container.schema)
-            self._singles = single_fields(self._schema)
+            self._shorten = shortest_of(self._schema)
             self._has_bytes = has_bytes(self._schema)
             self.kept = tuple(field["name"] for field in self._schema["fields"])
             self.header = tuple(
@@ -107,7 +107,7 @@ class AvroRows(TableRows):
             size, at = stream.tell() - at, stream.tell()
             if size > MAX_BYTES:
                 raise cell_too_long("all of them together", f"record {number:,}")
-            value = _object(with_shortest(cast("dict[str, Any]", record), self._singles))
+            value = _object(self._shorten(record) if self._shorten else record)
             for name in self._commas.intersection(value):
                 if isinstance(value[name], Number):
                     value[name] = value[name].replace(".", ",")

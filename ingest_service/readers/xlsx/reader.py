@@ -167,6 +167,8 @@ class XlsxRows(TableRows):
         """Refuse a row that names the columns in another order: below it they are others."""
         if len(values) != len(self._header.columns) or len(values) < 2:
             return
+        if next(iter(values.values())).text not in values:  # as of every row but a header
+            return
         texts = {name: value.text for name, value in values.items()}
         if texts.keys() == set(texts.values()) and any(name != texts[name] for name in texts):
             raise second_header(f"row {number:,}", number)

@@ -149,3 +149,33 @@ def test_bytes_that_are_no_text_make_a_wrong_row(tmp_path: Path) -> None:
     taken = take(tmp_path, avro(FIELDS | {"user_id": "bytes"}, rows))
     assert taken.errors == [("record 1", "user_id", "not_utf8")]
     assert [row["user_id"] for row in taken.stored] == ["u1"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "read"),
+    [
+        (
+            {"type": "record", "name": "R", "fields": [{"name": "f", "type": "float"}]},
+            {"f": 0.1},
+            0.1,
+        ),
+        (["null", {"type": "map", "values": "float"}], {"f": 0.1}, 0.1),
+        # which kind it was is not known any more: nothing is taken from a double
+        (["float", "double"], 0.1000000001, 0.1000000001),
+        (
+            [
+                {"type": "map", "values": "float"},
+                {"type": "record", "name": "R", "fields": [{"name": "f", "type": "double"}]},
+            ],
+            ("R", {"f": 0.1000000001}),
+            0.1000000001,
+        ),
+    ],
+)
+def test_numbers_of_32_bits_are_so_at_any_depth(
+    tmp_path: Path, kind: Any, value: Any, read: float
+) -> None:
+    body = avro(FIELDS | {"what": kind}, [GOOD | {"what": value}])
+    path = "what" if isinstance(value, float) else "what.f"
+    (stored,) = take(tmp_path, body, SourceMapping(columns={"rating": path})).stored
+    assert stored["rating"] == read
