@@ -80,7 +80,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Rows that were validated. `accepted`, `reasons` and `warnings` are without the `erased`."""
+    """Rows that were validated. `accepted`, `reasons` and `warnings` are without the `erased`.
+
+    `second_header`: the first that names the columns of a file in another order.
+    """
 
     rows: Rows
     reasons: pl.DataFrame
@@ -90,6 +93,7 @@ class Checked:
     is_state: pl.Series | None = None
     erased: pl.Series = field(default_factory=no_rows)
     skipped: pl.Series = field(default_factory=no_rows)
+    second_header: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,7 @@ class BatchPipeline:
         checked = Checked(
             *(rows, found.reasons, found.warnings, found.accepted, prints, found.is_state),
             skipped=no_rows() if found.skipped is None else found.skipped,
+            second_header=found.second_header,
         )
         return self._suppress(checked, validator.subjects(rows.frame), reader)
 

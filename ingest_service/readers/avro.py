@@ -162,7 +162,7 @@ def read_avro(value: bytes, schema: Any, data_type: DataType, text: str | None) 
 
 @cache
 def _shortest_of(schema_text: str) -> Shorten | None:
-    return shortest_of(json.loads(schema_text))
+    return shortest_of(fastavro.parse_schema(json.loads(schema_text)))
 
 
 @cache

@@ -17,6 +17,7 @@ from ingest_service.readers.base import RowChunk, RowFile
 from ingest_service.readers.csv.reader import no_rows
 from ingest_service.sources.parallel import map_in_order
 from ingest_service.sources.uploads.upload import FileUpload, Order, Watch
+from lakehouse.contracts.header_rows import second_header
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import WarningCode
 from lakehouse.contracts.tenant import OnError
@@ -163,6 +164,8 @@ class BatchRun:
         self.skipped += len(checked.skipped)
         lines = pl.Series(chunk.lines)
         places = pl.Series(chunk.places)
+        if (row := checked.second_header) is not None:
+            raise second_header(f"{names.said}{places[row]:,}", int(lines[row]))
         self.errors.add(checked.reasons, lines, places, names)
         self.warnings.add(checked.warnings, lines, places, names)
         if not self.is_refused:  # else the rest is read for its errors alone

@@ -74,13 +74,16 @@ def _in_points(text: FieldText, context: ReadContext) -> pl.Expr:
 def _ungrouped(number: pl.Expr, context: ReadContext) -> pl.Expr:
     """Return a number without the marks of its thousands; null where they stand anywhere else.
 
-    The last group has three digits, those before it three or, as in India, two; the first does not
-    begin with a zero, which is what decimals of one below 1 look like.
+    Groups have three digits, or as in India (with commas) the last three and those before it two;
+    the first does not begin with a zero, which is what decimals of one below 1 look like.
     """
     assert context.thousands is not None
     mark = f"[{_LOOK_ALIKE.get(context.thousands, re.escape(context.thousands))}]"
     decimals = f"(?:{re.escape(context.decimal)}[0-9]*)?"
-    grouped = rf"^[+-]?[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{2,3}})*{mark}[0-9]{{3}}{decimals}$"
+    groups = f"[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+"
+    if context.thousands == ",":
+        groups += f"|[1-9][0-9]?(?:{mark}[0-9]{{2}})+{mark}[0-9]{{3}}"
+    grouped = rf"^[+-]?(?:{groups}){decimals}$"
     has_mark = number.str.contains(mark)
     return (
         pl.when(~has_mark)

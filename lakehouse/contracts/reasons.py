@@ -184,7 +184,7 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
         "write line ends as LF or CRLF, and put quotes around texts that hold others",
     ),
     ReasonCode.REPEATED_HEADER: Explanation(
-        "the row repeats the header: every value in it is the name of its column",
+        "the row repeats the header: its values are the names of their columns, in any letter case",
         "take the line out; it comes from files that were put together with their headers",
     ),
     ReasonCode.BAD_QUOTE: Explanation(
@@ -423,8 +423,8 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
         "the header names a column twice that is read", "give every column its own name"
     ),
     FileFault.SECOND_HEADER: Explanation(
-        "a line within the file names its columns again in another order, so the rows behind it "
-        "would be read as something else",
+        "a row within the file names its columns again in another order, in any letter case, so "
+        "the rows behind it would be read as something else",
         "send the rows behind it as a file of their own, with that header",
     ),
     FileFault.TOO_MANY_COLUMNS: Explanation(

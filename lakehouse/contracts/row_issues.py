@@ -1,6 +1,5 @@
 """Reasons and warnings of rows as tables: those of the reader beside those of the validator."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -19,30 +18,19 @@ REASON_SCHEMA: Final = pl.Schema(
 WARNING_CODES: Final = [code.value for code in WarningCode]
 
 
-def repeated_headers(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """Return a reason for each row that repeats the header.
-
-    Each of its values, two at least, is the name of its column.
-    """
-    if len(columns) < 2:
-        return REASON_SCHEMA.to_frame()
-    # A header is likely to come again as it was; so most batches end here, at little cost.
-    exact = (pl.col(name) == name for name in columns)
-    if not frame.select(pl.any_horizontal(exact).any()).item():
-        return REASON_SCHEMA.to_frame()
-    same = [pl.col(name).str.strip_chars() == name for name in columns]
-    rows = frame.select(
-        row=pl.row_index().cast(pl.UInt32),
-        is_header=pl.all_horizontal(one.fill_null(value=True) for one in same)
-        & (pl.sum_horizontal(one.cast(pl.UInt32).fill_null(0) for one in same) > 1),
-    ).filter("is_header")
+def repeated_headers(rows: pl.Series) -> pl.DataFrame:
+    """Return the reason of rows that repeat the header."""
     code = ReasonCode.REPEATED_HEADER
-    return rows.select(
-        "row",
-        code=pl.lit(code.value),
-        field=pl.lit(""),
-        column=pl.lit(""),
-        message=pl.lit(EXPLANATIONS[code].meaning),
+    return (
+        rows.alias("row")
+        .to_frame()
+        .select(
+            "row",
+            code=pl.lit(code.value),
+            field=pl.lit(""),
+            column=pl.lit(""),
+            message=pl.lit(EXPLANATIONS[code].meaning),
+        )
     )
 
 

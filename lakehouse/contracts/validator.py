@@ -14,6 +14,7 @@ import polars as pl
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.field_text import KNOWN_AT, Check, FieldText, ReadContext
 from lakehouse.contracts.fields import SENT_FIELDS, FieldKind
+from lakehouse.contracts.header_rows import HeaderNames
 from lakehouse.contracts.identity import event_ids, payload_text
 from lakehouse.contracts.mapping import FieldSource, FileRefusedError, resolve
 from lakehouse.contracts.parsing import read_field
@@ -48,7 +49,8 @@ class Validated:
     `reasons`: one row per thing that is wrong, ordered by row, then by field; no accepted row has
     any, every other row has at least one. `warnings`: the same for what is odd about rows,
     accepted or not. `skipped`: rows that the mapping leaves out, of which nothing else is said;
-    None when there are none.
+    None when there are none. `second_header`: the first row that names the columns in another order
+    (see `header_rows`); those behind it are not what they were read as.
     """
 
     data_type: DataType
@@ -58,6 +60,7 @@ class Validated:
     reasons: pl.DataFrame
     warnings: pl.DataFrame
     skipped: pl.Series | None = None
+    second_header: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Checked:
     reasons: pl.DataFrame
     warnings: pl.DataFrame
     skipped: pl.Series | None = None
+    second_header: int | None = None
 
 
 def dated_states(validated: Validated, arrived_at: pl.Series) -> Validated:
@@ -136,6 +140,7 @@ class Validator:
         self._is_skipped = next(
             (one for source in self._sources if (one := source.is_skipped()) is not None), None
         )
+        self._header_names = HeaderNames(columns, self._sources)
         self._refuse_bad_formats()
         self._checks: list[tuple[FieldSource, Check]] = []
         self._oddities: list[tuple[FieldSource, Check]] = []
@@ -213,6 +218,7 @@ class Validator:
         return Validated(
             *(self.data_type, accepted, payload, is_state, checked.reasons, checked.warnings),
             skipped=checked.skipped,
+            second_header=checked.second_header,
         )
 
     def check(
@@ -230,7 +236,8 @@ class Validator:
         values = read.select("row", *(source.field.column for source in self._sources))
         reasons = _found(read, "bad", checks)
         warnings = _found(read, "odd", oddities)
-        faults, noticed = divided(faults, repeated_headers(frame, self.columns))
+        headers = self._header_names.among(frame, reasons["row"].unique(maintain_order=True))
+        faults, noticed = divided(faults, repeated_headers(headers.repeated))
         if faults.height:
             reasons = pl.concat([besides(reasons, faults), faults])
             reasons = reasons.sort("row", maintain_order=True)
@@ -244,7 +251,7 @@ class Validator:
             values, reasons, warnings = (one.filter(is_left) for one in (values, reasons, warnings))
         if reasons.height:
             values = values.filter(~pl.col("row").is_in(reasons["row"].implode()))
-        return Checked(values, reasons, warnings, skipped)
+        return Checked(values, reasons, warnings, skipped, headers.other)
 
     def _skipped(self, frame: pl.DataFrame) -> pl.Series | None:
         if self._is_skipped is None:

@@ -1,7 +1,7 @@
 """An Avro object container file as rows: each record as a JSON object of its fields."""
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from io import BytesIO
@@ -25,6 +25,7 @@ from ingest_service.readers.table.columns import (
     about_identifier,
     cell_too_long,
 )
+from ingest_service.readers.table.no_json import NoNumber, NoText, about_no_json, holds_no_json
 from lakehouse.contracts.fields import CONTEXT_FIELDS
 from lakehouse.contracts.json_rows import CONTEXT, EITHER, pick
 from lakehouse.contracts.mapping import FileRefusedError
@@ -79,8 +80,8 @@ class AvroRows(TableRows):
         """Return the rows of a piece."""
         chunk = chunk_of(piece, self._columns, columns)
         faults = chunk.faults
-        unread = _unread_bytes(piece, columns) if self._has_bytes else []
-        found = [*unread, *_odd_identifiers(piece, self._asked)]
+        looked_at = columns if self._has_bytes else self._asked.objects.intersection(columns)
+        found = [*_unread(piece, looked_at), *_odd_identifiers(piece, self._asked)]
         if found:
             faults = pl.concat([faults, fault_frame(found)]).sort("row", maintain_order=True)
         return JsonChunk(chunk.frame, chunk.lines, chunk.places, faults, _Objects(piece))
@@ -145,24 +146,22 @@ def _odd_identifiers(
     return found
 
 
-def _unread_bytes(
-    piece: Sequence[JsonRecord], columns: Sequence[str]
+def _unread(
+    piece: Sequence[JsonRecord], columns: Collection[str]
 ) -> list[tuple[int, str, str, str, str]]:
-    """Return the rows that have bytes in a column that is read, which are no text."""
-    code = ReasonCode.NOT_UTF8.value
-    return [
-        (row, code, "", column, f"{column} holds bytes that are not UTF-8")
-        for row, record in enumerate(piece)
-        if record.parsed is not None
-        for column in columns
-        if isinstance(pick(record.parsed.value, column), BytesText)
-    ]
-
-
-class BytesText(str):
-    """Bytes that are no text, in base64: so they are kept in quarantine."""
-
-    __slots__ = ()
+    """Return the rows that have a value in a column that is read, which is no text and no JSON."""
+    found = []
+    for row, record in enumerate(piece if columns else ()):
+        if record.parsed is None:
+            continue
+        for column in columns:
+            value = pick(record.parsed.value, column)
+            if isinstance(value, NoText):
+                why = f"{column} holds bytes that are not UTF-8"
+                found.append((row, ReasonCode.NOT_UTF8.value, "", column, why))
+            elif holds_no_json(value):
+                found.append(about_no_json(row, column))
+    return found
 
 
 class OddNumber(Number):
@@ -190,6 +189,13 @@ def _object(record: Any) -> dict[str, Any]:
     return {name: _value(value) for name, value in record.items()}
 
 
+def _within(value: Any) -> Any:
+    """Return a value within another: a number that is none is not a text there."""
+    if isinstance(value, float) and not isfinite(value):
+        return NoNumber.of(value)
+    return _value(value)
+
+
 def _value(value: Any) -> Any:
     """Return a value as JSON has it; times as texts that say so, numbers with their digits."""
     if value is None or isinstance(value, str | bool):
@@ -205,9 +211,9 @@ def _value(value: Any) -> Any:
     if isinstance(value, bytes):
         return _bytes(value)
     if isinstance(value, Mapping):
-        return _object(value)
+        return {name: _within(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_value(one) for one in value]
+        return [_within(one) for one in value]
     return str(value)
 
 
@@ -225,7 +231,7 @@ def _bytes(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        return BytesText(base64.b64encode(value).decode())
+        return NoText(base64.b64encode(value).decode())
 
 
 def _has(name: str, fields: set[str]) -> bool:

@@ -19,7 +19,6 @@ from ingest_service.readers.csv.encoding import TextSource
 from ingest_service.readers.csv.faults import RecordFaults, find_faults
 from ingest_service.readers.csv.last_lines import WithoutLastLines
 from ingest_service.readers.csv.records import Records
-from ingest_service.readers.csv.second_header import SecondHeader
 from ingest_service.readers.csv.structure import (
     Marks,
     Positions,
@@ -121,11 +120,8 @@ class CsvFile(OpenFile):
         records = self._records
         if not any(name[:1] == name[-1:] == "'" for name in self.header):
             records.header = self.header
-        second = self._second_header()
         while (marks := records.next_piece(self._chunk_bytes)) is not None:
             ends_open = records.ends_open and records.is_at_end
-            if second is not None:
-                second.refuse(marks, records.line)
             piece = CsvPiece(marks, records.line, ends_open, records.damaged)
             records.line += len(marks.line_ends)
             yield piece
@@ -165,15 +161,6 @@ class CsvFile(OpenFile):
         return CsvChunk(
             frame, lines, faults.reasons(), marks, self.encoding.name, self._records.notation
         )
-
-    def _second_header(self) -> SecondHeader | None:
-        """Return what looks for one, None where the file's own names are not known."""
-        dialect, notation = self.options.dialect, self._records.notation
-        if dialect.names is not None or dialect.header_lines != 1 or len(self._header.single) < 2:
-            return None
-        names = [notation.plain(name) for name in self.header]
-        wanted = {notation.plain(name) for name in self.options.wanted}
-        return SecondHeader(names, wanted, self._records.delimiter, dialect.escape)
 
     def _no_records(self, marks: Marks, lines: Positions) -> npt.NDArray[np.bool_]:
         """True for empty lines and comments."""

@@ -25,6 +25,7 @@ from ingest_service.readers.parquet.texts import (
     is_odd_identifier,
     json_values,
     lengths,
+    no_json,
     not_utf8,
     plain,
 )
@@ -43,6 +44,7 @@ from ingest_service.readers.table.columns import (
     about_identifier,
     cell_too_long,
 )
+from ingest_service.readers.table.no_json import about_no_json
 from ingest_service.unpack import FREE_BYTES, MAX_RATIO
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import EXPLANATIONS, WARNINGS, FileFault, ReasonCode, WarningCode
@@ -184,6 +186,9 @@ class ParquetRows(TableRows):
             code = ReasonCode.NOT_UTF8
             why = EXPLANATIONS[code].meaning
             faults += [(row, code.value, name, name, why) for row in wrong.nonzero()[0].tolist()]
+        lost = no_json(plain(values), texts)
+        if lost is not None:
+            faults += [about_no_json(row, name) for row in lost.nonzero()[0].tolist()]
         field = self._asked.identifiers.get(name)
         large = None if field is None else beyond_exact(plain(values))
         if field is not None and large is not None:

@@ -1,8 +1,10 @@
 """Columns of Arrow as texts, which is what the validator reads."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from datetime import date, datetime
+from decimal import Decimal
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_service.readers.table.columns import LARGEST_EXACT
-from lakehouse.contracts.strict_json import dumps
+from ingest_service.readers.table.no_json import NoNumber, NoText, holds_no_json
+from lakehouse.contracts.strict_json import Number, dumps
 from lakehouse.contracts.times import typed_time, typed_times
 
 Mask = npt.NDArray[np.bool_]
@@ -46,7 +49,7 @@ def column_texts(values: pa.Array, *, is_utc: bool = False, with_comma: bool = F
     """Return a column's values as texts, null where they are null or cannot be a text.
 
     `is_utc`: times without a zone are moments in UTC. `with_comma`: numbers have a decimal comma.
-    Lists and records become JSON.
+    Lists and records become JSON, null where they hold what JSON does not have.
     """
     kind = values.type
     if isinstance(kind, pa.UuidType):
@@ -77,6 +80,15 @@ def not_utf8(values: pa.Array, texts: pl.Series) -> Mask | None:
     kind = values.type
     if not (is_text(kind) or _is_bytes(kind) or pa.types.is_dictionary(kind)):
         return None
+    return _lost(values, texts)
+
+
+def no_json(values: pa.Array, texts: pl.Series) -> Mask | None:
+    """Return which lists and records of a column hold what JSON does not have; see `not_utf8`."""
+    return _lost(values, texts) if is_nested(values.type) else None
+
+
+def _lost(values: pa.Array, texts: pl.Series) -> Mask | None:
     wrong = texts.is_null().to_numpy() & pl.Series(values.is_valid()).to_numpy()
     return wrong if wrong.any() else None
 
@@ -111,12 +123,34 @@ def beyond_exact(values: pa.Array) -> Mask | None:
 
 
 def json_values(values: pa.Array) -> list[Any]:
-    """Return values as what JSON has: texts, null, objects and lists."""
-    return [_value(one) for one in values.to_pylist(maps_as_pydicts="lossy")]
+    """Return values as JSON has them; `NoJson` stands for one that it does not have."""
+    as_json = _json_of(values.type)
+    return [as_json(one) for one in values.to_pylist(maps_as_pydicts="lossy")]
 
 
 def _nested(value: Any) -> str | None:
-    return None if value is None else dumps(value)
+    return None if value is None or holds_no_json(value) else dumps(value)
+
+
+def _json_of(kind: pa.DataType) -> Callable[[Any], Any]:
+    """Return what makes JSON of the values of a type."""
+    test = pa.types
+    if isinstance(kind, pa.BaseExtensionType) and is_nested(kind.storage_type):
+        kind = kind.storage_type
+    if test.is_struct(kind):
+        fields = {field.name: _json_of(field.type) for field in kind}
+        return lambda value: value and {name: fields[name](one) for name, one in value.items()}
+    if test.is_map(kind):
+        item = _json_of(kind.item_type)
+        return lambda value: value and {str(name): item(one) for name, one in value.items()}
+    if test.is_dictionary(kind) or is_nested(kind):
+        item = _json_of(kind.value_type)
+        if test.is_dictionary(kind):
+            return item
+        return lambda value: value and [item(one) for one in value]
+    if test.is_floating(kind) and not test.is_float64(kind):
+        return lambda value: value if value is None else _number(float(str(np.float32(value))))
+    return _value
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
@@ -172,21 +206,25 @@ def _floats(numbers: pl.Series) -> pl.Series:
 
 
 def _value(value: Any) -> Any:
-    """Return one value of Python as JSON has it; numbers are texts, as everywhere in a table."""
-    if value is None or isinstance(value, str):
+    """Return one value of Python as JSON has it; times are texts that say so."""
+    if value is None or isinstance(value, str | bool):
         return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping):
-        return {str(name): _value(one) for name, one in value.items()}
+    if isinstance(value, int | Decimal):
+        return Number(value)
+    if isinstance(value, float):
+        return _number(value)
     if isinstance(value, bytes):
-        return _decoded(value) or base64.b64encode(value).decode()
+        text = _decoded(value)
+        return NoText(base64.b64encode(value).decode()) if text is None else text
     if isinstance(value, datetime):
         return typed_time(value)
     if isinstance(value, date):
         return f"{value.isoformat()}T00:00:00.000000"
-    if isinstance(value, Sequence):
-        return [_value(one) for one in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < _WHOLE:
-        return str(int(value))
     return str(value)
+
+
+def _number(value: float) -> Number:
+    if not isfinite(value):
+        return NoNumber.of(value)
+    is_whole = value.is_integer() and abs(value) < _WHOLE
+    return Number(int(value) if is_whole else repr(value))

@@ -15,7 +15,6 @@ import polars as pl
 from ingest_service.pipeline.places import PlaceNames
 from ingest_service.pipeline.report import FileReading, RowIssue
 from ingest_service.readers.csv.preamble import LINES, advice
-from ingest_service.readers.csv.second_header import second_header
 from ingest_service.readers.table.chunk import (
     Fault,
     TableChunk,
@@ -135,7 +134,6 @@ class XlsxRows(TableRows):
                 values = self._values(row)
                 if values is None:
                     continue
-                self._refuse_second_header(row.number, values)
                 piece.numbers.append(row.number)
                 piece.rows.append(values)
                 size += sum(len(value.text or "") + 8 for value in values.values())
@@ -162,16 +160,6 @@ class XlsxRows(TableRows):
             self.place_names,
             partial(self._records, piece),
         )
-
-    def _refuse_second_header(self, number: int, values: Values) -> None:
-        """Refuse a row that names the columns in another order: below it they are others."""
-        if len(values) != len(self._header.columns) or len(values) < 2:
-            return
-        if next(iter(values.values())).text not in values:  # as of every row but a header
-            return
-        texts = {name: value.text for name, value in values.items()}
-        if texts.keys() == set(texts.values()) and any(name != texts[name] for name in texts):
-            raise second_header(f"row {number:,}", number)
 
     def reading(self) -> FileReading:
         """Return which sheet is read."""

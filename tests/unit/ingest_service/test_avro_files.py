@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +161,11 @@ def test_bytes_that_are_no_text_make_a_wrong_row(tmp_path: Path) -> None:
             0.1,
         ),
         (["null", {"type": "map", "values": "float"}], {"f": 0.1}, 0.1),
-        # which kind it was is not known any more: nothing is taken from a double
+        # which kind it was is not known any more: what only widening explains was of 32 bits
         (["float", "double"], 0.1000000001, 0.1000000001),
+        (["float", "double"], ("float", 0.1), 0.1),
+        (["float", "double"], ("double", 1048576.25), 1048576.25),
+        (["null", "float", "double"], 0.5, 0.5),
         (
             [
                 {"type": "map", "values": "float"},
@@ -170,12 +174,54 @@ def test_bytes_that_are_no_text_make_a_wrong_row(tmp_path: Path) -> None:
             ("R", {"f": 0.1000000001}),
             0.1000000001,
         ),
+        (
+            [
+                {"type": "record", "name": "Q", "fields": [{"name": "f", "type": "float"}]},
+                {"type": "record", "name": "R", "fields": [{"name": "g", "type": "double"}]},
+            ],
+            ("Q", {"f": 0.1}),
+            0.1,
+        ),
+        (
+            [{"type": "array", "items": "float"}, {"type": "map", "values": "double"}],
+            {"f": 0.1},
+            0.1,
+        ),
     ],
 )
 def test_numbers_of_32_bits_are_so_at_any_depth(
     tmp_path: Path, kind: Any, value: Any, read: float
 ) -> None:
     body = avro(FIELDS | {"what": kind}, [GOOD | {"what": value}])
-    path = "what" if isinstance(value, float) else "what.f"
+    number = value[1] if isinstance(value, tuple) else value
+    path = "what" if isinstance(number, float) else "what.f"
     (stored,) = take(tmp_path, body, SourceMapping(columns={"rating": path})).stored
     assert stored["rating"] == read
+
+
+def test_numbers_of_32_bits_within_a_record_that_holds_itself(tmp_path: Path) -> None:
+    node = {
+        "type": "record",
+        "name": "Node",
+        "fields": [
+            {"name": "f", "type": "float"},
+            {"name": "next", "type": ["null", "Node"], "default": None},
+        ],
+    }
+    value = {"f": 0.1, "next": {"f": 0.2, "next": {"f": 0.3, "next": None}}}
+    body = avro(FIELDS | {"what": node}, [GOOD | {"what": value}])
+    mapping = SourceMapping(columns={"rating": "what.next.next.f"})
+    (stored,) = take(tmp_path, body, mapping).stored
+    assert stored["rating"] == 0.3
+
+
+ITEM = {"item_id": "string", "attributes": {"type": "map", "values": ["float", "bytes", "boolean"]}}
+
+
+def test_what_json_does_not_have_makes_a_wrong_row_within_attributes(tmp_path: Path) -> None:
+    values = [nan, inf, b"\xff", 0.1, True, b"red"]
+    rows = [{"item_id": f"i{n}", "attributes": {"x": value}} for n, value in enumerate(values)]
+    taken = take(tmp_path, avro(ITEM, rows), data_type=DataType.ITEMS)
+    assert taken.errors == [(f"record {n}", "attributes", "bad_json") for n in (1, 2, 3)]
+    stored = [json.loads(row["attributes"]) for row in taken.stored]
+    assert stored == [{"x": 0.1}, {"x": True}, {"x": "red"}]

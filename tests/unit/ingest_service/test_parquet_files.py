@@ -4,6 +4,7 @@ import json
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,38 @@ def test_an_object_of_the_contract_may_be_a_record(tmp_path: Path) -> None:
     values = {"item_id": ["i"], "attributes": [{"colour": "red", "sizes": ["s", "m"]}]}
     taken = take(tmp_path, parquet(pa.table(values)), data_type=DataType.ITEMS)
     assert json.loads(taken.stored[0]["attributes"]) == {"colour": "red", "sizes": ["s", "m"]}
+
+
+def test_values_of_a_record_are_those_of_json(tmp_path: Path) -> None:
+    kind = pa.struct(
+        {
+            "single": pa.float32(),
+            "whole": pa.int64(),
+            "price": pa.decimal128(6, 2),
+            "is_new": pa.bool_(),
+            "by_shop": pa.map_(pa.string(), pa.list_(pa.float32())),
+        }
+    )
+    value = {"single": 0.1, "whole": 3, "is_new": True, "by_shop": {"a": [0.2, None]}}
+    values = pa.array([value | {"price": Decimal("1.50")}, None], kind)
+    taken = take(
+        tmp_path,
+        parquet(pa.table({"item_id": ["i", "j"], "attributes": values})),
+        data_type=DataType.ITEMS,
+    )
+    assert json.loads(taken.stored[0]["attributes"]) == value | {"price": 1.5}
+    assert taken.stored[1]["attributes"] is None
+
+
+@pytest.mark.parametrize("value", [{"x": nan}, {"y": b"\xff"}, {"z": [{"x": inf}]}])
+def test_what_json_does_not_have_makes_a_wrong_row(tmp_path: Path, value: dict[str, Any]) -> None:
+    inner = pa.struct({"x": pa.float64()})
+    kind = pa.struct({"x": pa.float64(), "y": pa.binary(), "z": pa.list_(inner)})
+    values = pa.array([{"x": 1.0}, value], kind)
+    content = parquet(pa.table({"item_id": ["i", "j"], "attributes": values}))
+    taken = take(tmp_path, content, data_type=DataType.ITEMS)
+    assert taken.errors == [("row group 1, row 2", "attributes", "bad_json")]
+    assert len(taken.kept) == len(taken.stored) == 1
 
 
 def test_a_missing_column_is_named_with_those_that_there_are(tmp_path: Path) -> None:

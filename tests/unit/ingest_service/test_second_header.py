@@ -1,17 +1,16 @@
 """A file that names its columns again in another order is refused, wherever that line stands."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest_service.readers.csv.chunks import CsvOptions
-from ingest_service.readers.csv.reader import CsvFile
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
 from lakehouse.contracts.source_mapping import SourceMapping
-from lakehouse.contracts.tenant import OnError
+from lakehouse.contracts.tenant import DataType, OnError
 from tests.support.tables import take, workbook
 
 NAMES = ["user_id", "item_id", "interaction_type", "timestamp"]
@@ -51,21 +50,62 @@ def test_the_same_header_again_and_rows_with_names_in_them_are_rows(tmp_path: Pa
     assert len(taken.kept) == 1
 
 
+SPELLINGS = (
+    str,
+    str.upper,
+    str.title,
+    lambda name: name.replace("_", " "),
+    lambda name: name.replace("_", ""),
+    lambda name: f" {name}  ",
+    lambda name: f"'{name}'",
+    lambda name: f'"{name}"',
+)
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    names=st.lists(st.text("abc_é", min_size=1, max_size=4), min_size=2, max_size=5, unique=True),
-    before=st.integers(0, 30),
-    data=st.data(),
+    other=st.permutations(NAMES),
+    spell=st.sampled_from(SPELLINGS),
+    before=st.integers(1, 30),
+    given_names=st.booleans(),
 )
-def test_it_is_found_in_any_piece(
-    tmp_path: Path, names: list[str], before: int, data: st.DataObject
+def test_it_is_found_however_it_is_spelled(
+    tmp_path: Path, other: list[str], spell: Callable[[str], str], before: int, given_names: bool
 ) -> None:
-    other = data.draw(st.permutations(names).filter(lambda found: found != names))
-    path = tmp_path / "file.csv"
-    row = ["1"] * len(names)
-    path.write_bytes(lines_of(names, *[row] * before, other, row))
-    options = CsvOptions(delimiter=",", wanted=frozenset(names), keeps_going=True)
-    with pytest.raises(FileRefusedError) as raised, CsvFile(path, options, chunk_bytes=64) as file:
-        for _ in file.pieces():
-            pass
-    assert (raised.value.code, raised.value.line) == (FileFault.SECOND_HEADER, before + 2)
+    content = lines_of(*[ROW] * before, [spell(name) for name in other], ROW)
+    mapping = SourceMapping(header="none", names=NAMES)
+    if not given_names:
+        content, mapping = lines_of(NAMES) + content, SourceMapping()
+    if other == NAMES:
+        taken = take(tmp_path, content, mapping)
+        assert [code for *_, code in taken.errors] == ["repeated_header"]
+        return
+    with pytest.raises(FileRefusedError) as raised:
+        take(tmp_path, content, mapping)
+    line = before + (1 if given_names else 2)
+    assert (raised.value.code, raised.value.line) == (FileFault.SECOND_HEADER, line)
+
+
+@pytest.mark.parametrize(
+    ("names", "other"),
+    [
+        (["item_id", "title", "category"], ["title", "item_id", "genre"]),
+        (["item_id", "title", "category"], ["Category", "Item ID", "Title"]),
+        (["item_id", "title", "shelf"], ["shelf", "item_id", "title"]),
+    ],
+)
+def test_of_a_catalogue_without_times_as_well(
+    tmp_path: Path, names: list[str], other: list[str]
+) -> None:
+    content = lines_of(names, ["a", "b", "c"], other, ["d", "e", "f"])
+    with pytest.raises(FileRefusedError, match="line 3 names the columns again"):
+        take(tmp_path, content, data_type=DataType.ITEMS)
+
+
+@pytest.mark.parametrize(
+    "row", [["i", "Title", "Category"], ["title", "b", "c"], ["shelf", "", ""], ["", "title", ""]]
+)
+def test_an_item_that_is_called_as_a_column_is_one(tmp_path: Path, row: list[str]) -> None:
+    content = lines_of(["item_id", "title", "category"], ["a", "b", "c"], row)
+    taken = take(tmp_path, content, data_type=DataType.ITEMS)
+    assert not [code for *_, code in taken.errors if code == "repeated_header"]

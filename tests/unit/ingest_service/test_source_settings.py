@@ -159,6 +159,9 @@ def test_words_for_nothing_are_no_values(tmp_path: Path) -> None:
         ({"thousands": ",", "decimal": "."}, '"1,23"', None),
         ({"thousands": ",", "decimal": "."}, '"0,123"', None),
         ({"thousands": ",", "decimal": "."}, '"1,2345"', None),
+        ({"thousands": ","}, '"123,45,678"', None),
+        ({"thousands": ","}, '"1,234,56,789"', None),
+        ({"thousands": ".", "decimal": ","}, '"12.34.567"', None),
         ({"thousands": ".", "decimal": ","}, "1.5", None),
     ],
 )
