@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow.fs as pafs
 
+from lakehouse.storage.acknowledged import FOLDER as ACKNOWLEDGED
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.schemas import SCHEMAS, find_tables
 
@@ -167,7 +168,7 @@ def _table_of(path: str, own: frozenset[str]) -> str | None:
     return table if is_table else None
 
 
-_FOLDERS: Final = (KEYS_FOLDER, "ops/upload_findings")
+_FOLDERS: Final = (KEYS_FOLDER, "ops/upload_findings", ACKNOWLEDGED)
 
 
 def _kind(path: str, table: str | None) -> str:

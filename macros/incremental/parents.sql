@@ -37,7 +37,7 @@
     {%- set commits = commits_of(table, 8) -%}
     {{ return({
         'table': table,
-        'state': commits[0],
+        'state': {'version': commits[0].version, 'at': commits[0].at},
         'commits': commits,
         'is_model': '.' not in name,
         'sources': recorded_versions(table_properties(relation)) if '.' not in name else {name: commits[0].version},
@@ -93,7 +93,7 @@
         {%- set held = scope.held.get(parent.table) -%}
         {%- if held is none -%}
             {{ return(name ~ ' was never read') }}
-        {%- elif held != {'version': parent.state.version, 'at': parent.state.at} -%}
+        {%- elif held != parent.state -%}
             {%- set behind = parent.state.version - held.version -%}
             {%- set commits = parent.commits if behind < 8 else commits_of(parent.table, behind + 1) -%}
             {%- set commits = commits[:behind + 1] if behind > 0 else [] -%}
