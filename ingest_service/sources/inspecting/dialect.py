@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any, Final
 
+from ingest_service.readers.csv.delimiters import SPACED
 from ingest_service.readers.csv.preamble import separator_of
 from ingest_service.sources.inspecting.spellings import distance
 from lakehouse.contracts.fields import DataTypeDefinition
@@ -66,6 +67,8 @@ def find_dialect(text: str, given: str | None = None) -> FoundDialect:
         if line.strip() and not (comment and line.startswith(comment))
     ]
     delimiter = given or separator or _delimiter([line for _, line in kept], escape)
+    if not given and _has_space_before_quotes(delimiter, [line for _, line in kept]):
+        delimiter += " "
     counts = [len(_fields(line, delimiter, escape)) for _, line in kept]
     common = Counter(count for count in counts if count > 1).most_common(1)
     width = common[0][0] if common else 1
@@ -100,6 +103,16 @@ def _delimiter(lines: Sequence[str], escape: str | None) -> str:
 
     best = max(CANDIDATES, key=score)
     return best if score(best)[1] > 1 else ","
+
+
+def _has_space_before_quotes(delimiter: str, lines: Sequence[str]) -> bool:
+    """Whether fields are quoted behind a space (`"a", "b"`), which is then of the delimiter."""
+    spaced = f'{delimiter} "'
+    return (
+        delimiter in SPACED
+        and any(line.count(spaced) for line in lines[:1])
+        and all(f'{delimiter}"' not in line for line in lines)
+    )
 
 
 def _first_of_table(counts: Sequence[int], width: int) -> int:
@@ -162,9 +175,15 @@ def _escape(lines: Sequence[str]) -> str | None:
 
 
 def _fields(line: str, delimiter: str, escape: str | None) -> list[str]:
-    if len(delimiter) > 1:
+    is_spaced = delimiter.rstrip(" ") in SPACED
+    if len(delimiter) > 1 and not is_spaced:
         return line.split(delimiter)
-    reader = csv.reader(StringIO(line, newline=""), delimiter=delimiter, escapechar=escape)
+    reader = csv.reader(
+        StringIO(line, newline=""),
+        delimiter=delimiter[0],
+        escapechar=escape,
+        skipinitialspace=len(delimiter) > 1,
+    )
     try:
         return next(reader, [""])
     except csv.Error:

@@ -245,3 +245,16 @@ def test_any_file_is_looked_at_or_refused_and_counts_add_up(
     assert len(found["rows"]) == min(10, counts["would_store"])
     json.dumps(found)
     TenantSettings.model_validate(yaml.safe_load(found["proposed_settings_yaml"]))
+
+
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_quotes_behind_a_space_are_of_the_delimiter(tmp_path: Path, mark: str) -> None:
+    rows = [
+        ["user_id", "item_id", "interaction_type", "timestamp"],
+        ["u", f"i{mark} 2", "view", "2024-05-01T10:00:00Z"],
+    ]
+    content = "".join(f"{mark} ".join(f'"{cell}"' for cell in row) + "\n" for row in rows)
+    found = answer(tmp_path, content)
+    assert found["proposed_mapping"]["delimiter"] == f"{mark} "
+    assert found["counts"]["would_store"] == 1
+    assert found["rows"][0]["item_id"] == f"i{mark} 2"
