@@ -103,13 +103,15 @@
 {% macro tune_for_few_rows(scope) -%}
     {#-
     A run on few rows is planned once (to plan again after every shuffle, Spark's adaptive execution, cost a
-    third of it), in few tasks, and without code of its own for each expression, which took another third.
-    In this thread's local session alone; returns whether it is so.
+    third of it) and in few tasks; on still fewer without code of its own for each expression, which took
+    another third. In this thread's local session alone; returns whether it is so.
     -#}
     {%- set is_tuned = target.name == 'dev' and is_on_few_rows(scope) -%}
     {%- if is_tuned -%}
         {%- do run_query('set spark.sql.adaptive.enabled = false') -%}
-        {%- do run_query('set spark.sql.codegen.factoryMode = NO_CODEGEN') -%}
+        {%- if scope.rows < var('interpreted_rows') | int -%}
+            {%- do run_query('set spark.sql.codegen.factoryMode = NO_CODEGEN') -%}
+        {%- endif -%}
         {%- do run_query(
             'set spark.sql.shuffle.partitions = '
             ~ [1 if scope.rows < 20000 else 2, scope.rows // 100000, interactions_of().rows // 2000000] | max
