@@ -2,7 +2,6 @@
 
 import typer
 
-from lakehouse.cli import dev_kafka, dev_registry, dev_s3
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 
@@ -10,9 +9,6 @@ app = typer.Typer(
     help="Start and end servers for development: plain processes on 127.0.0.1, no Docker.",
     no_args_is_help=True,
 )
-app.add_typer(dev_kafka.app, name="kafka")
-app.add_typer(dev_registry.app, name="registry")
-app.add_typer(dev_s3.app, name="s3")
 
 
 @app.command()
