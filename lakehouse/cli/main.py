@@ -82,6 +82,39 @@ COMMANDS: Final[Table] = {
         "lakehouse.cli.runs:app",
         "See the runs of the models; `begin`, `check`, `publish` and `end` are for a scheduler.",
     ),
+    "runs begin": Place(
+        "lakehouse.cli.run_steps:begin",
+        "Take the lock and decide what the run has to do; print that as JSON.",
+    ),
+    "runs check": Place(
+        "lakehouse.cli.run_steps:check",
+        "Check the tenants of the run and note the verdicts; print who did not pass as JSON.",
+    ),
+    "runs publish": Place(
+        "lakehouse.cli.run_steps:publish",
+        "Publish what changed and passed the run's check; print what became of each as JSON.",
+    ),
+    "runs verdict": Place(
+        "lakehouse.cli.run_steps:verdict",
+        "Say what the run's check found for a tenant; exit code 1 when it did not pass.",
+    ),
+    "runs end": Place(
+        "lakehouse.cli.run_steps:end",
+        "Note the rows of each model, free the lock, end the run; write its metrics and quality.",
+    ),
+    "runs late": Place(
+        "lakehouse.cli.run_steps:late",
+        "Note that a run missed its deadline, if it did, for the metrics and `eta runs show`.",
+    ),
+    "runs freshness": Place(
+        "lakehouse.cli.run_monitoring:freshness",
+        "Show how long received rows have waited to be published; exit code 1 "
+        "beyond the objective.",
+    ),
+    "runs metrics": Place(
+        "lakehouse.cli.run_monitoring:metrics",
+        "Print the last runs as Prometheus metrics (for a textfile collector).",
+    ),
     "training": Place(
         "lakehouse.cli.training:app", "List, show and compare published training sets."
     ),
@@ -93,6 +126,23 @@ COMMANDS: Final[Table] = {
     "quality": Place("lakehouse.cli.quality:app", "How good each tenant's data is."),
     "quarantine": Place("lakehouse.cli.quarantine:app", "See, correct and take in refused rows."),
     "privacy": Place("lakehouse.cli.privacy:app", "Erase people and prove it."),
+    "privacy erase": Place(
+        "lakehouse.cli.privacy_erase:erase",
+        "Ask for people to be erased: from now on nothing of them is stored. Prints "
+        "the request's id.",
+    ),
+    "privacy work": Place(
+        "lakehouse.cli.privacy_erase:work",
+        "Carry out open erasures as far as possible; exit code 1 when one is late.",
+    ),
+    "privacy lift": Place(
+        "lakehouse.cli.privacy_erase:lift",
+        "Let people be stored again who were erased; noted in the audit log.",
+    ),
+    "privacy verify": Place(
+        "lakehouse.cli.privacy_verify:verify",
+        "Look for people everywhere, or check a certificate; exit code 1 when something is found.",
+    ),
     "privacy export": Place(
         "lakehouse.cli.privacy_export:export",
         "Write a person's data to a zip that its owner alone may read; it appears "

@@ -58,7 +58,8 @@ def test_the_line_of_the_table_is_how_the_command_s_own_help_begins(words: str) 
     assert command.name == words.split()[-1]
     first, _, _ = inspect.cleandoc(command.help).partition("\n\n")
     assert COMMANDS[words].help == " ".join(first.split())
-    assert not (command.short_help or command.hidden or command.deprecated)
+    told = (command.short_help, command.hidden, command.deprecated)
+    assert told == (None, False, False), "lists would show it otherwise"
 
 
 def test_a_command_below_a_group_stands_after_it() -> None:
