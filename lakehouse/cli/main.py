@@ -156,10 +156,6 @@ COMMANDS: Final[Table] = {
         "lakehouse.cli.privacy_reapply:reapply",
         "After a backup was restored: find people who had been erased, erase them again.",
     ),
-    "privacy public-key": Place(
-        "lakehouse.cli.privacy_certificate:public_key",
-        "Print the public key (PEM) with which anybody can check this installation's certificates.",
-    ),
     "tables": Place("lakehouse.cli.tables:app", "See and keep the tables' health."),
     "retention": Place(
         "lakehouse.cli.retention:app", "See and apply how long data stays, and in which storage."

@@ -7,10 +7,11 @@ from typing import Annotated, Final
 
 import typer
 
-from lakehouse.cli.control import control_database, operator
+from lakehouse.cli.control import control_database, lake_settings, operator
 from lakehouse.cli.output import note, print_rows
 from lakehouse.contracts.tenant import PrivacySettings
 from lakehouse.privacy.certificate import rendered
+from lakehouse.privacy.signing import key_id, public_key_of, public_pem, signing_key
 
 app = typer.Typer(help="Erase people and prove it.", no_args_is_help=True)
 
@@ -123,3 +124,11 @@ def policy(
             )
             database.set_tenant_settings(tenant, settings, by=operator())
     typer.echo(settings.privacy.mentions)
+
+
+@app.command("public-key")
+def public_key() -> None:
+    """Print the public key (PEM) with which anybody can check this installation's certificates."""
+    key = public_key_of(signing_key(lake_settings()))
+    typer.echo(public_pem(key), nl=False)
+    note(f"Key {key_id(key)}.")
