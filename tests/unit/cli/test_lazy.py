@@ -4,6 +4,7 @@ import inspect
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,13 @@ HEAVY = {"alembic", "dbt", "deltalake", "httpx", "numpy", "pandas", "polars", "p
          "sqlalchemy", "yaml"}  # fmt: skip
 LIGHT = ["keys", "keys list", "tenants", "upload", "upload-job", "status", "runs", "runs list",
          "webhooks", "privacy", "privacy withdraw", "dev", "serve", "consume"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command restricts the files of its home."""
+    monkeypatch.setenv("ETA_PROJECT_DIR", str(tmp_path))
+    monkeypatch.setenv("ETA_HOME", str(tmp_path / "home"))
 
 
 def eta(*arguments: str) -> Result:
