@@ -106,6 +106,14 @@ COMMANDS: Final[Table] = {
         "lakehouse.cli.run_steps:late",
         "Note that a run missed its deadline, if it did, for the metrics and `eta runs show`.",
     ),
+    "runs list": Place(
+        "lakehouse.cli.runs:list_", "List runs, newest first, and say which one holds the lock."
+    ),
+    "runs show": Place("lakehouse.cli.runs:show", "Print everything known of a run as JSON."),
+    "runs release": Place(
+        "lakehouse.cli.runs:release",
+        "Free the lock of a run that you know to be dead; a living one would be disturbed.",
+    ),
     "runs freshness": Place(
         "lakehouse.cli.run_monitoring:freshness",
         "Show how long received rows have waited to be published; exit code 1 "
@@ -131,17 +139,30 @@ COMMANDS: Final[Table] = {
         "Ask for people to be erased: from now on nothing of them is stored. Prints "
         "the request's id.",
     ),
+    "privacy status": Place(
+        "lakehouse.cli.privacy:status",
+        "Show how far erasures are; exit code 1 when one is open for more than 12 hours.",
+    ),
     "privacy work": Place(
         "lakehouse.cli.privacy_erase:work",
         "Carry out open erasures as far as possible; exit code 1 when one is late.",
+    ),
+    "privacy verify": Place(
+        "lakehouse.cli.privacy_verify:verify",
+        "Look for people everywhere, or check a certificate; exit code 1 when something is found.",
     ),
     "privacy lift": Place(
         "lakehouse.cli.privacy_erase:lift",
         "Let people be stored again who were erased; noted in the audit log.",
     ),
-    "privacy verify": Place(
-        "lakehouse.cli.privacy_verify:verify",
-        "Look for people everywhere, or check a certificate; exit code 1 when something is found.",
+    "privacy withdraw": Place(
+        "lakehouse.cli.privacy:withdraw",
+        "End a request that is not completed: it is carried out no further.",
+    ),
+    "privacy policy": Place(
+        "lakehouse.cli.privacy:policy",
+        "Show or set what becomes of texts that mention an erased person: titles, links, "
+        "free text.",
     ),
     "privacy export": Place(
         "lakehouse.cli.privacy_export:export",
@@ -155,6 +176,10 @@ COMMANDS: Final[Table] = {
     "privacy reapply": Place(
         "lakehouse.cli.privacy_reapply:reapply",
         "After a backup was restored: find people who had been erased, erase them again.",
+    ),
+    "privacy public-key": Place(
+        "lakehouse.cli.privacy:public_key",
+        "Print the public key (PEM) with which anybody can check this installation's certificates.",
     ),
     "tables": Place("lakehouse.cli.tables:app", "See and keep the tables' health."),
     "retention": Place(
@@ -189,7 +214,7 @@ COMMANDS: Final[Table] = {
         "A local Airflow on 127.0.0.1 with the DAGs loaded, its tasks on one shared Spark.",
     ),
 }
-"""Commands by their words. What a group's own module defines is not named again."""
+"""Commands by their words. A group whose module defines its commands has no rows for them."""
 
 
 class Eta(EtaGroup):

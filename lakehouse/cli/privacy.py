@@ -1,4 +1,4 @@
-"""`eta privacy`: erase people, and prove it."""
+"""`eta privacy`: erase people, and prove it; here are the commands that read no table."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -36,7 +36,6 @@ FileOption = Annotated[
 ]
 
 
-@app.command()
 def status(
     request: Annotated[
         str | None, typer.Argument(metavar="[REQUEST]", help="One request; default: the newest.")
@@ -82,7 +81,6 @@ def status(
         raise typer.Exit(1)
 
 
-@app.command()
 def withdraw(
     request: Annotated[str, typer.Argument(metavar="REQUEST", help="The request's id.")],
     tenant: Annotated[str | None, typer.Option(help="The tenant whose request it is.")] = None,
@@ -105,7 +103,6 @@ class Mentions(StrEnum):
     DELETE_ROW = "delete_row"
 
 
-@app.command()
 def policy(
     tenant: TenantOption,
     mentions: Annotated[
@@ -126,7 +123,6 @@ def policy(
     typer.echo(settings.privacy.mentions)
 
 
-@app.command("public-key")
 def public_key() -> None:
     """Print the public key (PEM) with which anybody can check this installation's certificates."""
     key = public_key_of(signing_key(lake_settings()))

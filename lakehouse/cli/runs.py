@@ -1,4 +1,4 @@
-"""`eta runs`: the runs of the models; its steps and figures are in modules of their own."""
+"""`eta runs list`, `show` and `release`: the runs of the models; its other commands load more."""
 
 import json
 from dataclasses import asdict
@@ -15,7 +15,6 @@ app = typer.Typer(
 )
 
 
-@app.command("list")
 def list_(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
 ) -> None:
@@ -43,7 +42,6 @@ def list_(
         note(f"{holder.run_id} writes now, since {holder.taken_at:%H:%M:%S} UTC.")
 
 
-@app.command()
 def show(run_id: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run.")]) -> None:
     """Print everything known of a run as JSON."""
     with control_database() as database:
@@ -51,7 +49,6 @@ def show(run_id: Annotated[str, typer.Argument(metavar="RUN", help="Id of the ru
     typer.echo(json.dumps(run, indent=2, default=str))
 
 
-@app.command()
 def release() -> None:
     """Free the lock of a run that you know to be dead; a living one would be disturbed."""
     with control_database() as database:
