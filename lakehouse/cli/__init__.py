@@ -1,1 +1,1 @@
-"""The `eta` command: one module per command or group, nothing heavy is imported too early."""
+"""The `eta` command: one module per command or group, loaded when it is called."""

@@ -6,6 +6,7 @@ import typer
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.training.audit import run_audit
 
 
 def audit(
@@ -15,8 +16,6 @@ def audit(
     ] = None,
 ) -> None:
     """Check the training tables for leaks from the future; exit code 1 when one is found."""
-    from lakehouse.training.audit import run_audit
-
     settings = lake_settings()
     checks = run_audit(settings, tenant_id=tenant, cutoff=cutoff)
     print_rows(

@@ -1,7 +1,12 @@
-"""What a command has from its environment: the settings, the control database, who types it."""
+"""What a command has from its environment: the settings, the control database, who types it.
+
+Nearly every command imports this module, also where it only shows its help. So the libraries of
+settings and databases are imported by the functions that need them.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from getpass import getuser
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def lake_settings() -> "LakeSettings":
-    """The settings; their library is imported here, since `eta --help` needs none."""
+    """The settings of this process's environment."""
     from lakehouse.settings import LakeSettings
 
     return LakeSettings()
@@ -30,8 +35,6 @@ def control_database() -> "Iterator[ControlDatabase]":
 
 def operator() -> str:
     """Who the audit log says has done it: the user of this machine."""
-    from getpass import getuser
-
     try:
         return f"cli:{getuser()}"
     except (OSError, KeyError):  # a user id without a name, as in containers

@@ -4,6 +4,7 @@ import typer
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
+from lakehouse.training.model_graph import write_graph
 
 app = typer.Typer(help="Prepare what the Airflow DAGs need.", no_args_is_help=True)
 
@@ -11,6 +12,4 @@ app = typer.Typer(help="Prepare what the Airflow DAGs need.", no_args_is_help=Tr
 @app.command()
 def build() -> None:
     """Write the graph of models that the DAGs are rendered from; again after a model changed."""
-    from lakehouse.training.model_graph import write_graph
-
     note(f"Wrote {write_graph(lake_settings())}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli.control import lake_settings
+from lakehouse.training.build import dbt_environment
 
 
 def dbt(
@@ -18,8 +19,6 @@ def dbt(
     The options are dbt's own. What dbt writes goes into the checkout, without one into the home.
     """
     from dbt.cli.main import cli
-
-    from lakehouse.training.build import dbt_environment
 
     os.environ.update(dbt_environment(lake_settings()))
     cli.main(arguments or [], prog_name="dbt")

@@ -1,17 +1,18 @@
 """`eta demo`: two tenants of generated data through everything."""
 
 from lakehouse.cli.control import lake_settings
+from lakehouse.cli.end_to_end import FileToSend, TenantFiles, run_end_to_end
 from lakehouse.cli.output import note
 from lakehouse.contracts.kinds import DataType
+from lakehouse.demo.generate import generate
+from lakehouse.demo.tenants import DEMO_TENANTS
 from lakehouse.storage.lake import Lake
+from lakehouse.training.plot import plot_training_sets
+from lakehouse.training.publish import find_snapshot
 
 
 def demo() -> None:
     """Generate two tenants' data and take it through the service and the models."""
-    from lakehouse.cli.end_to_end import FileToSend, TenantFiles, run_end_to_end
-    from lakehouse.demo.generate import generate
-    from lakehouse.demo.tenants import DEMO_TENANTS
-
     settings = lake_settings()
     lake = Lake(settings)
     note("Generating two tenants: a shop and a news site")
@@ -31,10 +32,6 @@ def demo() -> None:
         )
 
     def plot() -> None:
-        # here, because matplotlib is slow to import and only the demonstration needs it
-        from lakehouse.training.plot import plot_training_sets
-        from lakehouse.training.publish import find_snapshot
-
         manifests = [find_snapshot(lake, tenant.tenant_id, "current") for tenant in tenants]
         path = plot_training_sets(lake, manifests, settings.home_dir / "demo" / "training.png")
         note("")

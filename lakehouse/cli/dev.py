@@ -2,17 +2,14 @@
 
 import typer
 
-from lakehouse.cli import dev_kafka, dev_registry, dev_s3
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.dev.servers import all_servers, stop_server
 
 app = typer.Typer(
     help="Start and end servers for development: plain processes on 127.0.0.1, no Docker.",
     no_args_is_help=True,
 )
-app.add_typer(dev_kafka.app, name="kafka")
-app.add_typer(dev_registry.app, name="registry")
-app.add_typer(dev_s3.app, name="s3")
 
 
 @app.command()
@@ -23,8 +20,6 @@ def status() -> None:
 
 def show_servers(names: set[str] | None = None) -> bool:
     """Print the running servers (of `names`); return whether there is one."""
-    from lakehouse.dev.servers import all_servers
-
     found = all_servers(lake_settings().dev_dir)
     servers = [server for server in found if names is None or server.name in names]
     if not servers:
@@ -43,8 +38,6 @@ def show_servers(names: set[str] | None = None) -> bool:
 @app.command()
 def down() -> None:
     """End every server that `eta dev` has started here."""
-    from lakehouse.dev.servers import all_servers, stop_server
-
     folder = lake_settings().dev_dir
     for server in all_servers(folder):
         stop_server(server.name, folder / server.name)

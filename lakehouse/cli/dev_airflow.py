@@ -7,6 +7,9 @@ import typer
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.dev import show_servers
 from lakehouse.cli.output import note
+from lakehouse.dev.airflow import NAMES, airflow_command, start_airflow, stop_airflow
+from lakehouse.dev.servers import find_server
+from lakehouse.training.model_graph import write_graph
 
 app = typer.Typer(
     help="A local Airflow on 127.0.0.1 with the DAGs loaded, its tasks on one shared Spark.",
@@ -22,9 +25,6 @@ def up(
     workers: Annotated[int, typer.Option(min=1, max=32, help="Tasks that run at once.")] = 3,
 ) -> None:
     """Start Airflow and Spark, and say where the user interface is; what runs is left alone."""
-    from lakehouse.dev.airflow import airflow_command, start_airflow
-    from lakehouse.training.model_graph import write_graph
-
     settings = lake_settings()
     airflow_command(settings)  # before anything is started
     note("Reading the models")
@@ -37,8 +37,6 @@ def up(
 @app.command()
 def down() -> None:
     """End Airflow and the tasks that it runs; Spark stays (`eta dev spark down`)."""
-    from lakehouse.dev.airflow import stop_airflow
-
     ended = stop_airflow(lake_settings())
     note(f"{', '.join(ended)} ended." if ended else "No Airflow is running here.")
 
@@ -46,9 +44,6 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Show Airflow's processes; exit code 1 when one of them does not run."""
-    from lakehouse.dev.airflow import NAMES
-    from lakehouse.dev.servers import find_server
-
     folder = lake_settings().dev_dir
     show_servers(set(NAMES))
     if not all(find_server(name, folder / name) for name in NAMES):

@@ -4,6 +4,7 @@ import typer
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.dev.kafka import BOOTSTRAP, find_broker, start_broker, stop_broker, topic_sizes
 
 app = typer.Typer(help="A Kafka broker (KRaft) with the project's topics.", no_args_is_help=True)
 
@@ -11,8 +12,6 @@ app = typer.Typer(help="A Kafka broker (KRaft) with the project's topics.", no_a
 @app.command()
 def up() -> None:
     """Start the broker, make the topics, print where it listens. 43 MB are fetched once."""
-    from lakehouse.dev.kafka import BOOTSTRAP, start_broker
-
     note("Starting the broker …")
     server = start_broker(lake_settings())
     typer.echo(server.addresses[BOOTSTRAP])
@@ -22,16 +21,12 @@ def up() -> None:
 @app.command()
 def down() -> None:
     """End the broker; its messages stay for the next start."""
-    from lakehouse.dev.kafka import stop_broker
-
     note("The broker has ended." if stop_broker(lake_settings()) else "No broker was running here.")
 
 
 @app.command()
 def status() -> None:
     """Show whether it runs, and its topics with their partitions and messages."""
-    from lakehouse.dev.kafka import BOOTSTRAP, find_broker, topic_sizes
-
     server = find_broker(lake_settings())
     if server is None:
         note("No broker is running here; start one with `eta dev kafka up`.")

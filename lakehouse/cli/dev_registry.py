@@ -4,6 +4,7 @@ import typer
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
+from lakehouse.dev.registry import URL, find_registry, start_registry, stop_registry
 
 app = typer.Typer(help="A Confluent-compatible schema registry.", no_args_is_help=True)
 
@@ -11,8 +12,6 @@ app = typer.Typer(help="A Confluent-compatible schema registry.", no_args_is_hel
 @app.command()
 def up() -> None:
     """Start the registry and print its URL. 109 MB are fetched once."""
-    from lakehouse.dev.registry import URL, start_registry
-
     note("Starting the registry …")
     typer.echo(start_registry(lake_settings()).addresses[URL])
     note("Register the schemas with `eta schemas register`; it keeps them until it ends.")
@@ -21,8 +20,6 @@ def up() -> None:
 @app.command()
 def down() -> None:
     """End the registry; its schemas are gone with it."""
-    from lakehouse.dev.registry import stop_registry
-
     ran = stop_registry(lake_settings())
     note("The registry has ended." if ran else "No registry was running here.")
 
@@ -30,8 +27,6 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Show whether it runs and where."""
-    from lakehouse.dev.registry import URL, find_registry
-
     server = find_registry(lake_settings())
     if server is None:
         note("No registry is running here; start one with `eta dev registry up`.")

@@ -1,15 +1,14 @@
 """`eta dev spark`: a Spark server that several processes share."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.dev import show_servers
 from lakehouse.cli.output import note
-
-if TYPE_CHECKING:
-    from lakehouse.dev.spark import Kind
+from lakehouse.dev.servers import stop_server
+from lakehouse.dev.spark import DEFAULT_PORTS, NAMES, Kind, become_spark, start_spark
 
 app = typer.Typer(
     help="One long-lived Spark for dbt, the checks and the tasks of a scheduler.",
@@ -32,8 +31,6 @@ def up(
     ] = None,
 ) -> None:
     """Start the server on the local lake and say how to use it; one that runs is left alone."""
-    from lakehouse.dev.spark import DEFAULT_PORTS, start_spark
-
     kind = _kind(thrift)
     server = start_spark(lake_settings(), kind, DEFAULT_PORTS[kind] if port is None else port)
     addresses = server.addresses
@@ -53,8 +50,6 @@ def serve(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port.")] = None,
 ) -> None:
     """Be the server, in the foreground: what a container runs. It asks nobody who they are."""
-    from lakehouse.dev.spark import DEFAULT_PORTS, become_spark
-
     kind = _kind(thrift)
     become_spark(lake_settings(), kind, host, port or DEFAULT_PORTS[kind])
 
@@ -62,9 +57,6 @@ def serve(
 @app.command()
 def down() -> None:
     """End the servers that `up` has started here."""
-    from lakehouse.dev.servers import stop_server
-    from lakehouse.dev.spark import NAMES
-
     folder = lake_settings().dev_dir
     ended = [name for name in NAMES.values() if stop_server(name, folder / name)]
     note(f"{' and '.join(ended)} ended." if ended else "No Spark server is running here.")
@@ -73,11 +65,9 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Show the Spark servers that run here; exit code 1 when there is none."""
-    from lakehouse.dev.spark import NAMES
-
     if not show_servers(set(NAMES.values())):
         raise typer.Exit(1)
 
 
-def _kind(thrift: bool) -> "Kind":
+def _kind(thrift: bool) -> Kind:
     return "thrift" if thrift else "connect"

@@ -8,6 +8,8 @@ import typer
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
 from lakehouse.errors import EtaError
+from lakehouse.training.build import run_dbt
+from lakehouse.training.docs_page import publish_docs
 
 
 def docs(
@@ -19,9 +21,6 @@ def docs(
     ] = None,
 ) -> None:
     """Build the dbt documentation and serve it until stopped (Ctrl-C), or write it somewhere."""
-    from lakehouse.training.build import run_dbt
-    from lakehouse.training.docs_page import publish_docs
-
     settings = lake_settings()
     target = ["--target", settings.spark_target]
     note("Building the documentation")

@@ -18,6 +18,7 @@ from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.database import ControlDatabase
 from lakehouse.settings import LakeSettings
+from lakehouse.spark.session import open_local_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,6 @@ def run_end_to_end(
 
 def _warm_up(settings: LakeSettings) -> None:
     """Start Spark early; what goes wrong here goes wrong again, and is told, when it is needed."""
-    from lakehouse.spark.session import open_local_session
-
     with suppress(Exception):
         open_local_session(settings)
 

@@ -6,11 +6,15 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.building import build_with_progress
 from lakehouse.cli.control import lake_settings
-from lakehouse.cli.export import DestinationOption, FormatName, export_and_tell
+from lakehouse.cli.export import DestinationOption, export_and_tell
 from lakehouse.cli.output import note, print_rows
 from lakehouse.cli.training import SnapshotArgument, TenantOption
+from lakehouse.jobs.evaluate import evaluate
 from lakehouse.storage.lake import Lake
+from lakehouse.training.export.run import ExportFormat
+from lakehouse.training.snapshots import EVALUATION_SETS, to_json
 
 app = typer.Typer(
     help="Make, list, show and export evaluation snapshots: train, validation and test by time.",
@@ -74,9 +78,6 @@ def make(
         "minimum_item_positives": minimum_item_positives,
     }
     split = {name: value for name, value in given.items() if value is not None}
-    from lakehouse.cli.building import build_with_progress
-    from lakehouse.jobs.evaluate import evaluate
-
     for made in evaluate(
         lake_settings(),
         tenant,
@@ -99,8 +100,6 @@ def list_(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant; default: all.")] = None,
 ) -> None:
     """List evaluation snapshots, oldest first; `*` marks the current one."""
-    from lakehouse.training.snapshots import EVALUATION_SETS
-
     lake = Lake(lake_settings())
     rows: list[tuple[object, ...]] = []
     for tenant_id in [tenant] if tenant else EVALUATION_SETS.tenants(lake):
@@ -133,8 +132,6 @@ def list_(
 @app.command()
 def show(tenant: TenantOption, snapshot: SnapshotArgument = "current") -> None:
     """Print an evaluation snapshot's manifest as JSON."""
-    from lakehouse.training.snapshots import EVALUATION_SETS, to_json
-
     found = EVALUATION_SETS.find(Lake(lake_settings()), tenant, snapshot)
     typer.echo(to_json(found).decode(), nl=False)
 
@@ -143,14 +140,12 @@ def show(tenant: TenantOption, snapshot: SnapshotArgument = "current") -> None:
 def export(
     tenant: TenantOption,
     snapshot: SnapshotArgument = "current",
-    format_name: Annotated[
-        FormatName, typer.Option("--format", help="What is to read the files.")
-    ] = FormatName.parquet,
+    kind: Annotated[
+        ExportFormat, typer.Option("--format", help="What is to read the files.")
+    ] = ExportFormat.PARQUET,
     to: DestinationOption = None,
 ) -> None:
     """Write an evaluation snapshot to a folder, which appears whole or not at all."""
-    from lakehouse.training.snapshots import EVALUATION_SETS
-
     settings = lake_settings()
     manifest = EVALUATION_SETS.find(Lake(settings), tenant, snapshot)
-    export_and_tell(settings, manifest, format_name, to)
+    export_and_tell(settings, manifest, kind, to)

@@ -1,29 +1,19 @@
 """`eta export`: a published training set as files."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
+from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
-
-if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
-    from lakehouse.training.export.run import ExportFormat
-    from lakehouse.training.manifest import Manifest
-
-
-class FormatName(StrEnum):
-    """The names of `ExportFormat`, without what its module imports."""
-
-    parquet = "parquet"
-    recbole = "recbole"
-    personalize = "personalize"
-
+from lakehouse.training.export.run import ExportFormat, default_destination, export_snapshot
+from lakehouse.training.manifest import Manifest
+from lakehouse.training.publish import find_snapshot
 
 DestinationOption = Annotated[
     Path | None,
@@ -33,26 +23,21 @@ DestinationOption = Annotated[
 
 def export(
     tenant: Annotated[str, typer.Option(help="Id of the tenant.")],
-    format_name: Annotated[
-        FormatName, typer.Option("--format", help="What is to read the files.")
-    ] = FormatName.parquet,
+    kind: Annotated[
+        ExportFormat, typer.Option("--format", help="What is to read the files.")
+    ] = ExportFormat.PARQUET,
     snapshot: Annotated[str, typer.Option(help="A snapshot's id.")] = "current",
     to: DestinationOption = None,
 ) -> None:
     """Write a snapshot's rows to a folder, which appears whole or not at all."""
-    from lakehouse.training.publish import find_snapshot
-
     settings = lake_settings()
-    export_and_tell(settings, find_snapshot(Lake(settings), tenant, snapshot), format_name, to)
+    export_and_tell(settings, find_snapshot(Lake(settings), tenant, snapshot), kind, to)
 
 
 def export_and_tell(
-    settings: "LakeSettings", manifest: "Manifest", format_name: FormatName, to: Path | None
+    settings: LakeSettings, manifest: Manifest, kind: ExportFormat, to: Path | None
 ) -> None:
     """Export a snapshot with a bar of progress; print the folder alone on stdout."""
-    from lakehouse.training.export.run import ExportFormat, default_destination
-
-    kind = ExportFormat(format_name.value)
     destination = (to or default_destination(Lake(settings), manifest, kind)).absolute()
     _export_with_progress(settings, manifest, kind, destination)
     note(f"{manifest.row_count:,} rows of snapshot {manifest.snapshot_id} were read.")
@@ -61,12 +46,8 @@ def export_and_tell(
 
 
 def _export_with_progress(
-    settings: "LakeSettings", manifest: "Manifest", kind: "ExportFormat", destination: Path
+    settings: LakeSettings, manifest: Manifest, kind: ExportFormat, destination: Path
 ) -> None:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    from lakehouse.training.export.run import export_snapshot
-
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Rows", total=manifest.row_count)

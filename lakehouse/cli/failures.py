@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 import typer
-from typer.core import TyperGroup
 
+from lakehouse.cli.lazy import LazyGroup
 from lakehouse.errors import EtaError
 from lakehouse.extras import missing_extra
 
@@ -14,7 +14,7 @@ BROKEN: Final = 70
 """Exit code of an error that nobody foresaw (EX_SOFTWARE in sysexits.h)."""
 
 
-class EtaGroup(TyperGroup):
+class EtaGroup(LazyGroup):
     """Turns the errors of every command below it into a message on stderr and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:

@@ -1,16 +1,16 @@
 """`eta gate`: whether each tenant's data is fit to be published."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
-
-if TYPE_CHECKING:
-    from lakehouse.quality.outcomes import CheckOutcome
-    from lakehouse.settings import LakeSettings
+from lakehouse.quality.gate import run_gate
+from lakehouse.quality.outcomes import CheckOutcome
+from lakehouse.settings import LakeSettings
+from lakehouse.training.project_variables import project_variables
 
 
 class LayerName(StrEnum):
@@ -33,8 +33,6 @@ def gate(
     ] = LayerName.training,
 ) -> None:
     """Check raw, staging, features and training tables; exit code 1 when a tenant fails."""
-    from lakehouse.quality.gate import run_gate
-
     settings = lake_settings()
     results = run_gate(settings, tenant or None, **_how(settings, until))
     if not results:
@@ -64,17 +62,15 @@ def gate(
         raise typer.Exit(1)
 
 
-def _note_samples(tenant_id: str, outcome: "CheckOutcome") -> None:
+def _note_samples(tenant_id: str, outcome: CheckOutcome) -> None:
     if outcome.samples:
         note(f"{tenant_id}, {outcome.check}: some of the rows, identifiers masked:")
     for row in outcome.samples:
         note("  " + "  ".join(f"{name}={value}" for name, value in row.items()))
 
 
-def _how(settings: "LakeSettings", until: LayerName) -> dict[str, Any]:
+def _how(settings: LakeSettings, until: LayerName) -> dict[str, Any]:
     """What `run_gate` is told of the layers; without training data it cannot look k up there."""
-    from lakehouse.training.project_variables import project_variables
-
     if until is LayerName.training:
         return {}
     names = [layer.value for layer in LayerName]

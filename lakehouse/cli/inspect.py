@@ -3,17 +3,19 @@
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lakehouse.cli.control import lake_settings
+from lakehouse.cli.inspecting import FileToLookAt, LookedAtError, look_at, show, show_proposal
 from lakehouse.cli.output import note
 from lakehouse.contracts.kinds import DataType
+from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.control.opening import existing_database
+from lakehouse.control.settings_file import read_settings
+from lakehouse.control.tenants import TenantNotFound
 from lakehouse.errors import EtaError
-
-if TYPE_CHECKING:
-    from lakehouse.contracts.tenant import TenantSettings
 
 TENANT = "TENANT"
 
@@ -54,8 +56,6 @@ def inspect(
 
     The first 8 MiB are looked at.
     """
-    from lakehouse.cli.inspecting import FileToLookAt, LookedAtError, look_at, show, show_proposal
-
     if save is not None and save.exists():
         raise EtaError(f"{save} is there already", remedy="name a file that is not")
     wanted = FileToLookAt(file, data_type, mapping)
@@ -99,12 +99,7 @@ def spelled(delimiter: str | None) -> str | None:
     return "\t" if delimiter in ("tab", "\\t") else delimiter
 
 
-def _settings(tenant: str | None, file: Path | None) -> "TenantSettings":
-    from lakehouse.contracts.tenant import TenantSettings
-    from lakehouse.control.opening import existing_database
-    from lakehouse.control.settings_file import read_settings
-    from lakehouse.control.tenants import TenantNotFound
-
+def _settings(tenant: str | None, file: Path | None) -> TenantSettings:
     if file is not None:
         return read_settings(file)
     if tenant is None:

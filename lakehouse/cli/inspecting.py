@@ -6,15 +6,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import typer
 
 from lakehouse.cli.output import note, print_rows
+from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.errors import EtaError
-
-if TYPE_CHECKING:
-    from lakehouse.contracts.tenant import TenantSettings
 
 LOOKED_AT: Final = 8 * 1024 * 1024
 _SAMPLES: Final = 3
@@ -40,7 +38,7 @@ class LookedAtError(EtaError):
 
 def look_at(
     files: Sequence[FileToLookAt],
-    settings: "TenantSettings",
+    settings: TenantSettings,
     *,
     encoding: str | None = None,
     delimiter: str | None = None,

@@ -9,7 +9,12 @@ import typer
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.errors import EtaError
+from lakehouse.storage.acknowledged import give_up as accept
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.ledger import batches
+from lakehouse.storage.ledger_check import check_ledger
+from lakehouse.storage.removals import left_by_batch
+from lakehouse.storage.tables import ensure_tables
 
 app = typer.Typer(help="See and check where received rows are.", no_args_is_help=True)
 
@@ -29,9 +34,6 @@ def list_(
 
     `left`: how many of the stored and quarantined ones have left since, by age or by erasure.
     """
-    from lakehouse.storage.ledger import batches
-    from lakehouse.storage.removals import left_by_batch
-
     tables = cache(Lake(lake_settings()).table)
     found = batches(tables, tenant, limit=min(limit, PAGE))
     while found and len(found) < limit:
@@ -57,9 +59,6 @@ def check(
     ] = None,
 ) -> None:
     """Compare the ledger with raw and quarantine; exit code 1 names what does not add up."""
-    from lakehouse.storage.ledger_check import check_ledger
-    from lakehouse.storage.tables import ensure_tables
-
     lake = Lake(lake_settings())
     ensure_tables(lake)
     day = None if since is None else since.date()
@@ -89,8 +88,6 @@ def give_up(
     The check and the service's readiness then do not report it any more, and the next start removes
     what is left of it.
     """
-    from lakehouse.storage.acknowledged import give_up as accept
-
     lake = Lake(lake_settings())
     if not accept(lake, tenant, batch, datetime.now(UTC)):
         raise EtaError(

@@ -1,14 +1,12 @@
 """`eta plan`: what a run of the models would do."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
-
-if TYPE_CHECKING:
-    from lakehouse.training.run_plan import ModelPlan
+from lakehouse.training.run_plan import ModelPlan, plan_run
 
 _COLUMNS: Final = ("model", "mode", "why", "tenants", "users", "reads", "seconds")
 _TENANTS_NAMED: Final = 3
@@ -41,8 +39,6 @@ def plan(
     changes; about how many users they touch; per parent the Delta version that the table has read
     and the newest one; and the median seconds of the last runs that did the same.
     """
-    from lakehouse.training.run_plan import plan_run
-
     given: dict[str, Any] = {"cutoff": cutoff, "seed": seed}
     found = plan_run(
         lake_settings(),
@@ -64,7 +60,7 @@ def plan(
         raise typer.Exit(1)
 
 
-def _row(model: "ModelPlan") -> tuple[object, ...]:
+def _row(model: ModelPlan) -> tuple[object, ...]:
     named = ", ".join(model.tenants[:_TENANTS_NAMED])
     more = len(model.tenants) - _TENANTS_NAMED
     return (

@@ -1,16 +1,17 @@
 """`eta prepare`: from raw rows to features and training data."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from lakehouse.cli.building import build_with_progress
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
-
-if TYPE_CHECKING:
-    from lakehouse.settings import LakeSettings
-    from lakehouse.training.prepare import Published
-    from lakehouse.training.run_parameters import RunParameters
+from lakehouse.cli.summary import print_overview
+from lakehouse.jobs import prepare as job
+from lakehouse.settings import LakeSettings
+from lakehouse.training.prepare import Published
+from lakehouse.training.run_parameters import RunParameters, read_parameters
 
 TenantOption = Annotated[
     str | None, typer.Option(help="Only this tenant; default: every tenant with new data.")
@@ -35,9 +36,6 @@ def prepare(
     `eta plan` shows beforehand what it would do. Ends with exit code 1 when a tenant does not pass
     the checks; the others are published.
     """
-    from lakehouse.cli.summary import print_overview
-    from lakehouse.training.run_parameters import read_parameters
-
     given = {"tenant_id": tenant, "full_refresh": full_refresh, "cutoff": cutoff, "seed": seed}
     settings = lake_settings()
     published = prepare_and_tell(settings, read_parameters(given), is_strict=strict)
@@ -46,13 +44,9 @@ def prepare(
 
 
 def prepare_and_tell(
-    settings: "LakeSettings", parameters: "RunParameters | None" = None, *, is_strict: bool = False
-) -> "Published":
+    settings: LakeSettings, parameters: RunParameters | None = None, *, is_strict: bool = False
+) -> Published:
     """Prepare with a line of progress per model; say on stderr what became of each tenant."""
-    from lakehouse.cli.building import build_with_progress
-    from lakehouse.jobs import prepare as job
-    from lakehouse.training.run_parameters import RunParameters
-
     published = job.prepare(
         settings,
         parameters or RunParameters(),
@@ -73,7 +67,7 @@ def prepare_and_tell(
     return published
 
 
-def end_if_refused(published: "Published") -> None:
+def end_if_refused(published: Published) -> None:
     """End the command with exit code 1 when the gate refused a tenant."""
     if not published.is_success:
         note("What to do: `eta gate` shows each failed check and a command that shows more.")

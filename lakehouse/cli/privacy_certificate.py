@@ -1,36 +1,38 @@
-"""`eta privacy check-certificate` and `public-key`: who may believe a certificate, and why."""
+"""`eta privacy check-certificate`: who may believe a certificate, and why."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.control.database import ControlDatabase, TenantNotFound
 from lakehouse.control.opening import existing_database, has_database
 from lakehouse.errors import EtaError
+from lakehouse.privacy.certificate import check, parsed
+from lakehouse.privacy.checking import (
+    as_certified,
+    list_against,
+    mapped_subjects,
+    tables_against,
+    tables_without_commit,
+    those_named,
+    unreferenced_files_of,
+)
+from lakehouse.privacy.id_files import read_ids
+from lakehouse.privacy.identifier_patterns import IdentifierPatterns
+from lakehouse.privacy.signing import known_public_key, read_public_key
+from lakehouse.privacy.verify import search, summary
+from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    from lakehouse.control.database import ControlDatabase
-    from lakehouse.settings import LakeSettings
 
 REFUSED: Final = 1
 """Exit code of a certificate that is not as it was signed, or not by this key."""
 NOT_AS_CERTIFIED: Final = 3
 """Exit code of a genuine certificate with which the lake does not agree any more."""
-
-
-def public_key() -> None:
-    """Print the public key (PEM) with which anybody can check this installation's certificates."""
-    from lakehouse.privacy.signing import key_id, public_key_of, public_pem, signing_key
-
-    key = public_key_of(signing_key(lake_settings()))
-    typer.echo(public_pem(key), nl=False)
-    note(f"Key {key_id(key)}.")
 
 
 def check_certificate(
@@ -55,9 +57,6 @@ def check_certificate(
     Exit code 0: genuine, and the lake agrees. 1: refused, it is not as it was signed. 3: genuine,
     but the lake does not agree any more (an older state was restored, people were lifted or found).
     """
-    from lakehouse.privacy.certificate import check, parsed
-    from lakehouse.privacy.signing import known_public_key, read_public_key
-
     settings = _settings()
     certificate = parsed(file.read_bytes())
     if public_key is not None:
@@ -81,7 +80,7 @@ def check_certificate(
         raise typer.Exit(NOT_AS_CERTIFIED)
 
 
-def _settings() -> "LakeSettings | None":
+def _settings() -> LakeSettings | None:
     """The settings; None outside of a project, where a signature can be checked all the same."""
     try:
         return lake_settings()
@@ -90,7 +89,7 @@ def _settings() -> "LakeSettings | None":
 
 
 def _wrong_here(
-    settings: "LakeSettings | None", certificate: Mapping[str, Any], ids: Path | None
+    settings: LakeSettings | None, certificate: Mapping[str, Any], ids: Path | None
 ) -> list[str]:
     if settings is None or not has_database(settings):
         if ids is not None:
@@ -103,19 +102,12 @@ def _wrong_here(
 
 
 def wrong_with(
-    settings: "LakeSettings",
-    database: "ControlDatabase",
+    settings: LakeSettings,
+    database: ControlDatabase,
     certificate: Mapping[str, Any],
     ids: Path | None = None,
 ) -> list[str]:
     """Return what in the lake is not as certified, in sentences; says what agrees."""
-    from lakehouse.control.database import TenantNotFound
-    from lakehouse.privacy.checking import (
-        list_against,
-        tables_against,
-        tables_without_commit,
-    )
-
     try:
         database.tenant_settings(str(certificate["tenant_id"]))
     except TenantNotFound:
@@ -139,10 +131,8 @@ def wrong_with(
 
 
 def _in_unreferenced_files(
-    settings: "LakeSettings", database: "ControlDatabase", certificate: Mapping[str, Any]
+    settings: LakeSettings, database: ControlDatabase, certificate: Mapping[str, Any]
 ) -> list[str]:
-    from lakehouse.privacy.checking import unreferenced_files_of
-
     found = unreferenced_files_of(Lake(settings), database, certificate)
     wrong = []
     if found.tables:
@@ -166,16 +156,11 @@ def _in_unreferenced_files(
 
 
 def _search_for(
-    settings: "LakeSettings",
-    database: "ControlDatabase",
+    settings: LakeSettings,
+    database: ControlDatabase,
     certificate: Mapping[str, Any],
     ids: Path,
 ) -> list[str]:
-    from lakehouse.privacy.checking import as_certified, mapped_subjects, those_named
-    from lakehouse.privacy.id_files import read_ids
-    from lakehouse.privacy.identifier_patterns import IdentifierPatterns
-    from lakehouse.privacy.verify import search, summary
-
     read = read_ids(ids)
     for remark in read.remarks:
         note(f"{remark[0].upper()}{remark[1:]}.")

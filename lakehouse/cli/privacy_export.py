@@ -8,7 +8,10 @@ import typer
 from lakehouse.cli.control import control_database, lake_settings, operator
 from lakehouse.cli.output import note
 from lakehouse.errors import EtaError
+from lakehouse.privacy.export import open_export
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
+from lakehouse.storage.whole_files import whole_file
 
 
 def export(
@@ -20,10 +23,6 @@ def export(
 
     What the files hold: docs/export.md.
     """
-    from lakehouse.privacy.export import open_export
-    from lakehouse.storage.tables import ensure_tables
-    from lakehouse.storage.whole_files import whole_file
-
     if out.exists():
         raise EtaError(f"{out} is there already", remedy="name another file with --out")
     settings = lake_settings()

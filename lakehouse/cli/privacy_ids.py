@@ -3,40 +3,37 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
+
+from deltalake.exceptions import DeltaError
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
+from lakehouse.control.database import ControlDatabase
+from lakehouse.control.suppressions import subject_hash
+from lakehouse.control.tenants import SettingsHistoryLost
 from lakehouse.errors import EtaError
+from lakehouse.privacy.id_files import Identifier, IdFile, forms, read_ids, resolved
+from lakehouse.privacy.known import asked_for
+from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.storage.lake import Lake
-
-if TYPE_CHECKING:
-    from lakehouse.control.database import ControlDatabase
-    from lakehouse.privacy.id_files import Identifier, IdFile
+from lakehouse.storage.whole_files import whole_file
 
 
-def given(user: list[str] | None, file: Path | None) -> "IdFile":
+def given(user: list[str] | None, file: Path | None) -> IdFile:
     """The identifiers, those of the file first."""
-    from lakehouse.privacy.id_files import Identifier, IdFile, read_ids
-
     read = IdFile(()) if file is None else read_ids(file)
     named = tuple(Identifier(one) for one in user or ())
     return IdFile((*read.identifiers, *named), read.heading, read.is_json, read.notes)
 
 
 def looked_up(
-    database: "ControlDatabase", tenant: str, read: "IdFile", *, is_wanted: bool
-) -> "tuple[Sequence[Identifier], frozenset[str] | None]":
+    database: ControlDatabase, tenant: str, read: IdFile, *, is_wanted: bool
+) -> tuple[Sequence[Identifier], frozenset[str] | None]:
     """The identifiers to take, and those that are stored: None when the lake cannot be read.
 
     People are suppressed all the same, unless the list of the unknown ones `is_wanted`.
     """
-    from deltalake.exceptions import DeltaError
-
-    from lakehouse.control.tenants import SettingsHistoryLost
-    from lakehouse.privacy.known import asked_for
-    from lakehouse.privacy.mapping_history import MappingHistory
-
     try:
         history = MappingHistory.read(database, tenant)
         return asked_for(Lake(lake_settings()), tenant, read.identifiers, history)
@@ -51,10 +48,8 @@ def looked_up(
         return read.identifiers, None
 
 
-def with_mapped(database: "ControlDatabase", tenant: str, texts: Sequence[str]) -> list[str]:
+def with_mapped(database: ControlDatabase, tenant: str, texts: Sequence[str]) -> list[str]:
     """Identifiers, and what the tenant's mappings store them as: an erasure takes both."""
-    from lakehouse.privacy.mapping_history import MappingHistory
-
     others = MappingHistory.read(database, tenant).stored_as(texts)
     if others:
         note(
@@ -64,11 +59,8 @@ def with_mapped(database: "ControlDatabase", tenant: str, texts: Sequence[str]) 
     return [*texts, *sorted(others)]
 
 
-def note_mapped(database: "ControlDatabase", tenant: str, texts: Sequence[str]) -> None:
+def note_mapped(database: ControlDatabase, tenant: str, texts: Sequence[str]) -> None:
     """Say what an erasure makes of identifiers that a mapping translates (`values`)."""
-    from lakehouse.control.tenants import SettingsHistoryLost
-    from lakehouse.privacy.mapping_history import MappingHistory
-
     try:
         history = MappingHistory.read(database, tenant)
     except SettingsHistoryLost as error:
@@ -87,11 +79,8 @@ def note_mapped(database: "ControlDatabase", tenant: str, texts: Sequence[str]) 
         )
 
 
-def listed_or_as_read(database: "ControlDatabase", tenant: str, read: "IdFile") -> list[str]:
+def listed_or_as_read(database: ControlDatabase, tenant: str, read: IdFile) -> list[str]:
     """The identifiers as an erasure took them: with white space where that is on the list."""
-    from lakehouse.control.suppressions import subject_hash
-    from lakehouse.privacy.id_files import forms, resolved
-
     listed = database.suppressed(tenant)
     known = {
         text
@@ -104,13 +93,11 @@ def listed_or_as_read(database: "ControlDatabase", tenant: str, read: "IdFile") 
 
 
 @contextmanager
-def new_file(path: Path | None) -> "Iterator[IO[str] | None]":
+def new_file(path: Path | None) -> Iterator[IO[str] | None]:
     """A new file that its owner alone may read; it appears whole after the block, or not at all.
 
     It is opened before the block, so that what cannot be written is said before anything is done.
     """
-    from lakehouse.storage.whole_files import whole_file
-
     if path is None:
         yield None
         return

@@ -1,18 +1,19 @@
 """`eta privacy reapply`: people who were erased and are there again from a backup."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lakehouse.cli.control import control_database, lake_settings, operator
 from lakehouse.cli.output import note
+from lakehouse.control.database import ControlDatabase
+from lakehouse.privacy.certificate import check, parsed
+from lakehouse.privacy.restored import erase_again, list_again
+from lakehouse.privacy.signing import known_public_key
+from lakehouse.privacy.unreferenced import UnreferencedFiles
+from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
-
-if TYPE_CHECKING:
-    from lakehouse.control.database import ControlDatabase
-    from lakehouse.privacy.unreferenced import UnreferencedFiles
-    from lakehouse.settings import LakeSettings
 
 
 def reapply(
@@ -32,8 +33,6 @@ def reapply(
     Prints the ids of the requests it makes; `eta privacy work` carries them out. Who was erased is
     known by the suppression list in this home: if that was restored too, give the certificates.
     """
-    from lakehouse.privacy.restored import erase_again
-
     settings = lake_settings()
     with control_database() as database:
         for path in certificate or ():
@@ -53,18 +52,14 @@ def reapply(
     )
 
 
-def _list_again(settings: "LakeSettings", database: "ControlDatabase", path: Path, by: str) -> None:
-    from lakehouse.privacy.certificate import check, parsed
-    from lakehouse.privacy.restored import list_again
-    from lakehouse.privacy.signing import known_public_key
-
+def _list_again(settings: LakeSettings, database: ControlDatabase, path: Path, by: str) -> None:
     found = parsed(path.read_bytes())
     check(found, known_public_key(settings), lambda name: database.suppressed(name).key)
     count = list_again(database, found, by=by)
     note(f"{found['request_id']}: {count:,} hashes were put on the suppression list again.")
 
 
-def _tell(tenant_id: str, found: "UnreferencedFiles") -> None:
+def _tell(tenant_id: str, found: UnreferencedFiles) -> None:
     if found.tables:
         count = sum(found.tables.values())
         note(f"{tenant_id}: {count:,} of them are data files that no current version names.")

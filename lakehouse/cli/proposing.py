@@ -2,17 +2,17 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import click
 import typer
+import yaml
 
 from lakehouse.cli.inspecting import show, show_proposal
 from lakehouse.cli.output import note
 from lakehouse.contracts.kinds import DataType
+from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.errors import EtaError
-
-if TYPE_CHECKING:
-    from lakehouse.contracts.tenant import TenantSettings
 
 
 def how_to_propose(file: Path, data_type: DataType, tenant_id: str) -> str:
@@ -35,11 +35,9 @@ def ask(
     data_type: DataType,
     tenant_id: str,
     answer: dict[str, Any],
-    settings: "TenantSettings",
-) -> "TenantSettings":
+    settings: TenantSettings,
+) -> TenantSettings:
     """Return the settings with the proposed mapping, when a person agrees; raises `EtaError`."""
-    import yaml
-
     show(file, answer)
     show_proposal(answer)
     proposed = yaml.safe_load(answer["proposed_settings_yaml"])
@@ -51,10 +49,8 @@ def ask(
     return merged(settings, proposed)
 
 
-def merged(settings: "TenantSettings", proposed: dict[str, Any]) -> "TenantSettings":
+def merged(settings: TenantSettings, proposed: dict[str, Any]) -> TenantSettings:
     """Return settings with proposed ones in their place, other sources kept."""
-    from lakehouse.contracts.tenant import TenantSettings
-
     document = settings.model_dump()
     sources = {**document["sources"], **proposed["sources"]}
     return TenantSettings.model_validate(document | proposed | {"sources": sources})
@@ -76,6 +72,4 @@ def _chosen(choice: dict[str, Any], mapping: dict[str, Any]) -> dict[str, Any]:
 
 
 def _one_of(words: list[str]) -> Any:
-    import click
-
     return click.Choice(words)

@@ -9,7 +9,10 @@ import typer
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.cli.quality_report import report
+from lakehouse.jobs.measure import measure
+from lakehouse.quality.exporter import serve_metrics as serve
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.tables import ensure_tables
 
 app = typer.Typer(help="How good each tenant's data is.", no_args_is_help=True)
 app.command()(report)
@@ -20,8 +23,6 @@ def refresh(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant; default: all.")] = None,
 ) -> None:
     """Measure what came since the last time; append it to ops.data_quality."""
-    from lakehouse.jobs.measure import measure
-
     rows = measure(lake_settings(), tenant_id=tenant)
     if rows.is_empty():
         note("Nothing is new since the last measurement.")
@@ -41,9 +42,6 @@ def serve_metrics(
     ] = 1_000,
 ) -> None:
     """Serve the measures to Prometheus until stopped; reads Delta tables, needs no Spark."""
-    from lakehouse.quality.exporter import serve_metrics as serve
-    from lakehouse.storage.tables import ensure_tables
-
     stop = Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())

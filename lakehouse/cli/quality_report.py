@@ -3,16 +3,17 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note
+from lakehouse.cli.quality_text import report_text
+from lakehouse.quality.document import QualityReport
+from lakehouse.quality.history import Reader
+from lakehouse.quality.pages import report_html
 from lakehouse.storage.lake import Lake
-
-if TYPE_CHECKING:
-    from lakehouse.quality.document import QualityReport
 
 
 class ReportFormat(StrEnum):
@@ -34,8 +35,6 @@ def report(
     days: Annotated[int, typer.Option(min=1, max=90, help="How far back to look.")] = 30,
 ) -> None:
     """Show scores, rejects, runs, gates and dbt's results of the last days; needs no Spark."""
-    from lakehouse.quality.history import Reader
-
     with control_database() as database:
         database.tenant_settings(tenant)  # raises for an unknown one
         found = Reader(Lake(lake_settings()), database, days).report(tenant)
@@ -49,13 +48,10 @@ def report(
         note(part)
 
 
-def _text(found: "QualityReport", format_: ReportFormat) -> str:
-    from lakehouse.quality.pages import report_html
-
+def _text(found: QualityReport, format_: ReportFormat) -> str:
     if format_ is ReportFormat.html:
         return report_html(found)
     if format_ is ReportFormat.json:
         return found.model_dump_json(indent=2) + "\n"
-    from lakehouse.cli.quality_text import report_text
 
     return report_text(found, is_for_terminal=sys.stdout.isatty())

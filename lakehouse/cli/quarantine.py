@@ -2,16 +2,20 @@
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
 from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.cli.replaying import run_replay
+from lakehouse.contracts.layout import SourceLayout
+from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
+from lakehouse.control.settings_file import read_settings
 from lakehouse.storage.lake import Lake
-
-if TYPE_CHECKING:
-    from lakehouse.storage.quarantine import Quarantine
+from lakehouse.storage.quarantine import Quarantine, place_of
+from lakehouse.storage.quarantine_export import export_rows, reasons_text, record_text
+from lakehouse.storage.tables import ensure_tables
 
 app = typer.Typer(help="See, correct and take in refused rows.", no_args_is_help=True)
 
@@ -27,8 +31,6 @@ SHOWN: Final = 20
 @app.command("list")
 def list_(tenant: Tenant, batch: Batch = None) -> None:
     """Count open rows by reason, and by batch."""
-    from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
-
     quarantine = _quarantine(tenant, batch)
     remedies = {code.value: EXPLANATIONS[code].remedy for code in ReasonCode}
     print_rows(
@@ -51,10 +53,6 @@ def show(
     limit: Annotated[int, typer.Option(min=1, help="How many rows.")] = SHOWN,
 ) -> None:
     """Show open rows as they were sent, with every reason."""
-    from lakehouse.contracts.layout import SourceLayout
-    from lakehouse.storage.quarantine import place_of
-    from lakehouse.storage.quarantine_export import reasons_text, record_text
-
     shown: list[tuple[str, str, str, str]] = []
     for rows in _quarantine(tenant, batch).rows(code):
         for row in rows.head(limit - len(shown)).iter_rows(named=True):
@@ -75,8 +73,6 @@ def export(
     code: Code = None,
 ) -> None:
     """Write open rows to a CSV file: batch, line, reasons, then the columns of the file."""
-    from lakehouse.storage.quarantine_export import export_rows
-
     count = export_rows(_quarantine(tenant, batch).rows(code), out)
     note(f"{count:,} rows written to {out}; it holds personal data, delete it when done")
     note(f"Correct them there, then: `eta quarantine fix --tenant {tenant} --rows {out}`")
@@ -103,8 +99,6 @@ def fix(
     mapping: Mapping = None,
 ) -> None:
     """Change the tenant's settings or give corrected rows, and replay; safe to repeat."""
-    from lakehouse.control.settings_file import read_settings
-
     if settings is None and rows is None:
         raise typer.BadParameter("give --settings FILE, --rows FILE or both")
     if settings is not None:
@@ -116,8 +110,6 @@ def fix(
 
 
 def _replay(tenant: str, batch: str | None, mapping: str | None, rows: Path | None) -> None:
-    from lakehouse.cli.replaying import run_replay
-
     result = run_replay(tenant, batch, mapping, rows)
     columns = ("batch_id", "tried", "stored", "duplicate", "suppressed", "still_open")
     print_rows(columns, [[found[name] for name in columns] for found in result.batches])
@@ -135,10 +127,7 @@ def _replay(tenant: str, batch: str | None, mapping: str | None, rows: Path | No
         raise typer.Exit(1)
 
 
-def _quarantine(tenant: str, batch: str | None) -> "Quarantine":
-    from lakehouse.storage.quarantine import Quarantine
-    from lakehouse.storage.tables import ensure_tables
-
+def _quarantine(tenant: str, batch: str | None) -> Quarantine:
     lake = Lake(lake_settings())
     ensure_tables(lake)
     return Quarantine(cache(lake.table), tenant, batch)

@@ -1,17 +1,16 @@
 """`eta retention`: storage tiers and expiry, as the policies of docs/storage-tiers.md say."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.jobs import retention
+from lakehouse.jobs.retention import Expiry
+from lakehouse.retention.lifecycle import LifecyclePlan
 from lakehouse.storage.lake import Lake
-
-if TYPE_CHECKING:
-    from lakehouse.jobs.retention import Expiry
-    from lakehouse.retention.lifecycle import LifecyclePlan
 
 app = typer.Typer(
     help="See and apply how long data stays, and in which storage.", no_args_is_help=True
@@ -24,8 +23,6 @@ def plan() -> None:
 
     Changes nothing. Exit code 2 when there is something to apply or to expire.
     """
-    from lakehouse.jobs import retention
-
     settings = lake_settings()
     due = retention.expire(settings, dry_run=True)
     _show_expiry(due, is_dry=True)
@@ -45,8 +42,6 @@ def plan() -> None:
 @app.command()
 def apply() -> None:
     """Set the bucket's lifecycle rules and read them back; rules of others stay."""
-    from lakehouse.jobs import retention
-
     settings = lake_settings()
     found = retention.plan_rules(settings)
     _show(found.plan)
@@ -70,15 +65,13 @@ def expire(
 
     Rows leave the tables at once and storage a day later, with the next `expire`. Beside writers.
     """
-    from lakehouse.jobs import retention
-
     done = retention.expire(lake_settings(), tenant, dry_run=dry_run)
     _show_expiry(done, is_dry=dry_run)
     if not dry_run:
         note(f"{done.files:,} files left storage.")
 
 
-def _show(found: "LifecyclePlan") -> None:
+def _show(found: LifecyclePlan) -> None:
     sign = {"add": "+", "remove": "-", "change": "~", "keep": " "}
     print_rows(
         ("", "rule", "prefix", "before", "after"),
@@ -106,7 +99,7 @@ def _steps(rule: object) -> str | None:
     return ", ".join(steps)
 
 
-def _show_expiry(found: "Expiry", *, is_dry: bool) -> None:
+def _show_expiry(found: Expiry, *, is_dry: bool) -> None:
     if found.is_empty:
         note("Nothing is old enough to expire.")
         return

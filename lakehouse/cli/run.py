@@ -6,7 +6,12 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli.control import lake_settings
+from lakehouse.cli.end_to_end import run_end_to_end
+from lakehouse.cli.input_files import input_files
+from lakehouse.cli.run_files import RunOrder, checked_files
 from lakehouse.contracts.kinds import OnError
+from lakehouse.contracts.tenant import check_tenant_id
+from lakehouse.control.settings_file import read_settings
 
 
 def run(
@@ -52,12 +57,6 @@ def run(
     the tenant has no mapping and the files are not as the contract has them, one is proposed: on a
     terminal you are asked, elsewhere the command ends with 1 and says what to type.
     """
-    from lakehouse.cli.end_to_end import run_end_to_end
-    from lakehouse.cli.input_files import input_files
-    from lakehouse.cli.run_files import RunOrder, checked_files
-    from lakehouse.contracts.tenant import check_tenant_id
-    from lakehouse.control.settings_file import read_settings
-
     order = RunOrder(
         check_tenant_id(tenant),
         input_files([*(files or []), *(interactions or [])]),

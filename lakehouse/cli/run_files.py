@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lakehouse.cli.end_to_end import FileToSend, TenantFiles
 from lakehouse.cli.inspecting import FileToLookAt, LookedAtError, look_at
@@ -12,13 +12,11 @@ from lakehouse.cli.output import note, print_rows
 from lakehouse.cli.proposing import ask, how_to_propose
 from lakehouse.cli.uploading import UploadOptions
 from lakehouse.contracts.kinds import DataType, OnError
+from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.database import RunLocked
 from lakehouse.control.opening import existing_database
 from lakehouse.errors import EtaError
-
-if TYPE_CHECKING:
-    from lakehouse.contracts.tenant import TenantSettings
-    from lakehouse.settings import LakeSettings
+from lakehouse.settings import LakeSettings
 
 ITEMS_MAPPING: Final = "items"
 CONTRACT: Final = "contract"
@@ -33,7 +31,7 @@ class RunOrder:
     tenant_id: str
     interactions: Sequence[Path]
     items: Sequence[Path]
-    settings: "TenantSettings | None" = None
+    settings: TenantSettings | None = None
     mapping: str | None = None
     items_mapping: str | None = None
     on_error: OnError = OnError.REJECT
@@ -55,7 +53,7 @@ class _Part:
         return replace(self, files=files)
 
 
-def checked_files(lake: "LakeSettings", order: RunOrder) -> TenantFiles:
+def checked_files(lake: LakeSettings, order: RunOrder) -> TenantFiles:
     """Return what is to be uploaded, the catalogue first; nothing was started or changed yet.
 
     Raises `RunLocked` while another run writes the models, and `EtaError` for files that would be
@@ -95,10 +93,8 @@ def checked_files(lake: "LakeSettings", order: RunOrder) -> TenantFiles:
     )
 
 
-def _settings_before(lake: "LakeSettings", tenant_id: str) -> "TenantSettings":
+def _settings_before(lake: LakeSettings, tenant_id: str) -> TenantSettings:
     """Return the settings that a tenant has, the defaults for a new one; raises `RunLocked`."""
-    from lakehouse.contracts.tenant import TenantSettings
-
     with existing_database(lake) as database:
         if database is None:
             return TenantSettings()
@@ -110,7 +106,7 @@ def _settings_before(lake: "LakeSettings", tenant_id: str) -> "TenantSettings":
         return database.tenant_settings(tenant_id)
 
 
-def _parts(order: RunOrder, settings: "TenantSettings") -> list[_Part]:
+def _parts(order: RunOrder, settings: TenantSettings) -> list[_Part]:
     files = order.interactions
     mapping = order.mapping or ("default" if "default" in settings.sources else None)
     how = (order.encoding, order.delimiter)
@@ -131,7 +127,7 @@ def _parts(order: RunOrder, settings: "TenantSettings") -> list[_Part]:
 
 
 def _check(
-    order: RunOrder, part: _Part, settings: "TenantSettings"
+    order: RunOrder, part: _Part, settings: TenantSettings
 ) -> tuple[_Part, "TenantSettings"]:
     """Return the files that have rows, how to read them, and the settings with that in them."""
     found = _look(part, settings, part.mapping or CONTRACT)
@@ -145,7 +141,7 @@ def _check(
     return part.with_files(list(found)), settings
 
 
-def _look(part: _Part, settings: "TenantSettings", mapping: str) -> dict[Path, dict[str, Any]]:
+def _look(part: _Part, settings: TenantSettings, mapping: str) -> dict[Path, dict[str, Any]]:
     """Return what is found at the start of each file that has rows."""
     answers = look_at(
         [FileToLookAt(file, part.data_type, mapping) for file in part.files],
@@ -199,7 +195,7 @@ def _refuse_wrong(order: RunOrder, part: _Part, file: Path, answer: dict[str, An
     )
 
 
-def _proposed(order: RunOrder, part: _Part, settings: "TenantSettings") -> "TenantSettings":
+def _proposed(order: RunOrder, part: _Part, settings: TenantSettings) -> TenantSettings:
     """Return the settings with a mapping that a person on a terminal has agreed to."""
     file = part.files[0]
     if not (sys.stdin.isatty() and sys.stderr.isatty()):

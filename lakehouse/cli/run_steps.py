@@ -5,16 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
 from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note
-
-if TYPE_CHECKING:
-    from lakehouse.control.database import ControlDatabase
-    from lakehouse.settings import LakeSettings
+from lakehouse.control.database import ControlDatabase
+from lakehouse.jobs import run_steps
+from lakehouse.settings import LakeSettings
+from lakehouse.training.run_parameters import read_parameters
+from lakehouse.training.run_steps import EARLY_GATE, FINAL_GATE
 
 RunOption = Annotated[str, typer.Option("--run", envvar="ETA_RUN_ID", help="Id of the run.")]
 
@@ -36,10 +37,6 @@ def begin(
     wait: Annotated[float, typer.Option(min=0, help="Minutes to wait for another run to end.")] = 0,
 ) -> None:
     """Take the lock and decide what the run has to do; print that as JSON."""
-
-    from lakehouse.jobs import run_steps
-    from lakehouse.training.run_parameters import read_parameters
-
     parameters = read_parameters(
         {
             "tenant_id": tenant_id,
@@ -62,8 +59,6 @@ def check(
     ] = False,
 ) -> None:
     """Check the tenants of the run and note the verdicts; print who did not pass as JSON."""
-    from lakehouse.jobs import run_steps
-
     with _opened() as (settings, database):
         verdicts = run_steps.check(settings, database, run, is_early=early)
     refused = sorted(name for name, found in verdicts.items() if not found.passed)
@@ -78,8 +73,6 @@ def check(
 
 def publish(run: RunOption) -> None:
     """Publish what changed and passed the run's check; print what became of each as JSON."""
-    from lakehouse.jobs import run_steps
-
     with _opened() as (settings, database):
         done = run_steps.publish(settings, database, run)
     typer.echo(json.dumps(done, sort_keys=True))
@@ -91,11 +84,9 @@ def verdict(
     early: Annotated[bool, typer.Option(help="The verdict of the early check.")] = False,
 ) -> None:
     """Say what the run's check found for a tenant; exit code 1 when it did not pass."""
-    from lakehouse.training import run_steps
-
     with _opened() as (settings, database):
         noted = database.runs.get(run).notes
-    found = noted.get(run_steps.EARLY_GATE if early else run_steps.FINAL_GATE, {})
+    found = noted.get(EARLY_GATE if early else FINAL_GATE, {})
     told = found.get("tenants", {}).get(tenant)
     if told is None:
         note(f"The run has not checked the tenant {tenant!r}.")
@@ -117,8 +108,6 @@ def end(
     failed: Annotated[bool, typer.Option(help="A step of the run has failed.")] = False,
 ) -> None:
     """Note the rows of each model, free the lock, end the run; write its metrics and quality."""
-    from lakehouse.jobs import run_steps
-
     with _opened() as (settings, database):
         state, path = run_steps.end(settings, database, run, is_success=not failed, on_step=note)
     note(f"The run {state}. Metrics: {path}")
@@ -129,8 +118,6 @@ def late(
     deadline: Annotated[str, typer.Option(help="When it should have ended (UTC, ISO 8601).")],
 ) -> None:
     """Note that a run missed its deadline, if it did, for the metrics and `eta runs show`."""
-    from lakehouse.jobs import run_steps
-
     given = datetime.fromisoformat(deadline)
     moment = given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
     with _opened() as (settings, database):
@@ -142,7 +129,6 @@ def late(
 
 
 @contextmanager
-def _opened() -> "Iterator[tuple[LakeSettings, ControlDatabase]]":
-
+def _opened() -> Iterator[tuple[LakeSettings, ControlDatabase]]:
     with control_database() as database:
         yield lake_settings(), database

@@ -1,15 +1,14 @@
 """`eta schemas`: the project's Avro schemas against a registry."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.dev.addresses import registry_address
 from lakehouse.errors import EtaError
-
-if TYPE_CHECKING:
-    from lakehouse.storage.registry import Registry
+from lakehouse.storage.registry import Registry
 
 app = typer.Typer(
     help="The Avro schemas of messages and the schema registry.", no_args_is_help=True
@@ -44,10 +43,7 @@ def register(url: Url = None) -> None:
     print_rows(("subject", "state", "id"), [(s.subject, s.state, s.schema_id) for s in found])
 
 
-def _registry(url: str | None) -> "Registry":
-    from lakehouse.dev.addresses import registry_address
-    from lakehouse.storage.registry import Registry
-
+def _registry(url: str | None) -> Registry:
     found = url or registry_address(lake_settings())
     if found is None:
         raise EtaError(

@@ -6,14 +6,14 @@ import typer
 
 from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.control.opening import has_database
 
 
 def status(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
 ) -> None:
     """Show where the lake is, each table's rows per tenant and the newest jobs."""
-    from lakehouse.cli.summary import print_overview
-    from lakehouse.control.opening import has_database
+    from lakehouse.cli.summary import print_overview  # it loads what reads tables
 
     settings = lake_settings()
     note(f"Lake: {settings.lake}")

@@ -12,6 +12,7 @@ import typer
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.cli.process import become
+from lakehouse.cli.stream_status import consumer_states
 from lakehouse.contracts.kinds import DataType
 from lakehouse.errors import EtaError
 
@@ -77,8 +78,6 @@ def produce(
 
 
 def _show_status() -> None:
-    from lakehouse.cli.stream_status import consumer_states
-
     states = consumer_states(lake_settings().home_dir / "stream")
     if not states:
         note("No consumer of this home is running.")

@@ -6,7 +6,10 @@ import typer
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.jobs import maintain
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.maintenance import SMALL_FILES
+from lakehouse.storage.repair import repair_tables
 
 app = typer.Typer(help="See and keep the tables' health.", no_args_is_help=True)
 
@@ -14,9 +17,6 @@ app = typer.Typer(help="See and keep the tables' health.", no_args_is_help=True)
 @app.command()
 def health() -> None:
     """Show files and log of every table that the service writes; exit code 1 over the bound."""
-    from lakehouse.jobs import maintain
-    from lakehouse.storage.maintenance import SMALL_FILES
-
     found = maintain.health(Lake(lake_settings()))
     print_rows(
         ("table", "files", "MiB", "most small files in a day", "log files", "log MiB"),
@@ -43,8 +43,6 @@ def compact(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
 ) -> None:
     """Merge the files of days that have ended; may run beside writers and readers."""
-    from lakehouse.jobs import maintain
-
     merged = maintain.compact(Lake(lake_settings()), tenant)
     print_rows(
         ("table", "tenant", "day", "files before", "files after"),
@@ -60,8 +58,6 @@ def clean(
     dry_run: Annotated[bool, typer.Option(help="Only count.")] = False,
 ) -> None:
     """Shorten logs and delete files that nobody needs; pinned training sets stay readable."""
-    from lakehouse.jobs import maintain
-
     found = maintain.clean(Lake(lake_settings()), dry_run=dry_run)
     print_rows(("table", "files deleted", "log files"), found)
 
@@ -74,8 +70,6 @@ def repair(
 
     What is taken out is lost: look for a backup before. `eta ledger check` names the batches.
     """
-    from lakehouse.storage.repair import repair_tables
-
     found = repair_tables(Lake(lake_settings()), dry_run=dry_run)
     for damage in found:
         note(str(damage))

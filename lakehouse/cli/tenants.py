@@ -1,4 +1,8 @@
-"""`eta tenants`: add customers and decide how their data is read."""
+"""`eta tenants`: add customers and decide how their data is read.
+
+Other light commands import it for `TenantArgument`, so what only some of its commands need is
+imported by them.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -7,6 +7,14 @@ import typer
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.storage.lake import Lake
+from lakehouse.training import manifest
+from lakehouse.training.publish import (
+    current_snapshot,
+    find_snapshot,
+    list_snapshots,
+    published_tenants,
+    to_json,
+)
 
 TenantOption = Annotated[str, typer.Option("--tenant", help="Id of the tenant.")]
 SnapshotArgument = Annotated[
@@ -24,8 +32,6 @@ def list_(
 
     The rows of one that was withdrawn cannot be read any more: somebody was erased.
     """
-    from lakehouse.training.publish import current_snapshot, list_snapshots, published_tenants
-
     lake = Lake(lake_settings())
     rows: list[tuple[object, ...]] = []
     for tenant_id in [tenant] if tenant else published_tenants(lake):
@@ -55,8 +61,6 @@ def list_(
 @app.command()
 def show(tenant: TenantOption, snapshot: SnapshotArgument = "current") -> None:
     """Print a snapshot's manifest as JSON."""
-    from lakehouse.training.publish import find_snapshot, to_json
-
     found = find_snapshot(Lake(lake_settings()), tenant, snapshot)
     typer.echo(to_json(found).decode(), nl=False)
 
@@ -68,9 +72,6 @@ def diff(
     after: SnapshotArgument = "current",
 ) -> None:
     """Print what differs between two snapshots, field by field."""
-    from lakehouse.training import manifest
-    from lakehouse.training.publish import find_snapshot
-
     lake = Lake(lake_settings())
     old, new = (find_snapshot(lake, tenant, name) for name in (before, after))
     differing = manifest.diff(old, new)

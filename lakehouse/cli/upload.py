@@ -1,15 +1,15 @@
 """`eta upload`: send a file to the service; `eta upload-job`: what became of one sent before."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
+from lakehouse.cli.input_files import input_files
 from lakehouse.cli.output import note, print_rows
+from lakehouse.cli.several_files import upload_several
+from lakehouse.cli.uploading import UploadClient, UploadOptions, refused
 from lakehouse.contracts.kinds import DataType, FileFormat, OnError
-
-if TYPE_CHECKING:
-    from lakehouse.cli.uploading import UploadClient
 
 SHOWN_ERRORS: Final = 10
 
@@ -68,10 +68,6 @@ def upload(
     Each is a batch of its own. Ends with 1 when one was refused, or nothing of it was stored
     because rows are wrong; a file without rows among others is told.
     """
-    from lakehouse.cli.input_files import input_files
-    from lakehouse.cli.several_files import upload_several
-    from lakehouse.cli.uploading import UploadClient, UploadOptions
-
     options = UploadOptions(
         mapping,
         on_error,
@@ -109,8 +105,6 @@ def upload_job(
     url: Url = LOCAL,
 ) -> None:
     """Say how far an upload is, or what became of its rows."""
-    from lakehouse.cli.uploading import UploadClient, refused
-
     client = UploadClient(url, key, tenant)
     job = client.wait(job_id, _tell) if wait else client.job(job_id)
     if not job["finished_at"]:
@@ -165,7 +159,7 @@ def _issue_row(issue: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _finish(
-    client: "UploadClient", name: str, report: dict[str, Any], errors_to: Path | None
+    client: UploadClient, name: str, report: dict[str, Any], errors_to: Path | None
 ) -> None:
     show_report(name, report)
     if errors_to is not None and report["error_count"]:

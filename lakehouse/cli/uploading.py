@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-import httpx
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from lakehouse.contracts.kinds import FileFormat, OnError
 from lakehouse.errors import EtaError
+
+if TYPE_CHECKING:
+    import httpx
 
 ANSWER_SECONDS: Final = 3600
 """A large file is read and stored before it is answered."""
@@ -120,7 +122,9 @@ class UploadClient:
 
     def _ask(
         self, method: str, path: str, *, headers: dict[str, str] | None = None, **how: Any
-    ) -> httpx.Response:
+    ) -> "httpx.Response":
+        import httpx  # not cheap, and `eta upload --help` sends nothing
+
         timeout = httpx.Timeout(30, read=ANSWER_SECONDS, write=ANSWER_SECONDS)
         sent = headers or self._headers
         try:
@@ -156,7 +160,7 @@ def _gzipped(body: BinaryIO) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def _refusal(answer: httpx.Response) -> EtaError:
+def _refusal(answer: "httpx.Response") -> EtaError:
     try:
         problem = answer.json()
     except ValueError:

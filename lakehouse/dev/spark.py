@@ -22,6 +22,7 @@ from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.runtime import prepare_environment
 from lakehouse.spark.scratch import hold_scratch
+from lakehouse.spark.session import open_remote_session, register_statements
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 
@@ -119,13 +120,9 @@ def _addresses(kind: Kind, port: int) -> dict[str, str]:
 
 def _register_tables(kind: Kind, port: int, settings: LakeSettings) -> None:
     if kind == "connect":
-        from lakehouse.spark.session import open_remote_session
-
         open_remote_session(Lake(settings), f"sc://127.0.0.1:{port}").stop()
         return
     from pyhive import hive  # type: ignore[import-untyped]
-
-    from lakehouse.spark.session import register_statements
 
     connection = hive.connect("127.0.0.1", port, username="eta")
     try:

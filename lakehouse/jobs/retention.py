@@ -16,6 +16,7 @@ from lakehouse.retention.lifecycle import (
 from lakehouse.retention.rules import compile_rules, dangers
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.s3 import bucket_prefix, s3_client
 from lakehouse.storage.tables import ensure_tables
 from lakehouse.training.snapshot_expiry import ExpiredSnapshot, expire_snapshots
 
@@ -58,8 +59,6 @@ class Lifecycle:
 
 def plan_rules(settings: LakeSettings) -> Lifecycle:
     """Compare the bucket's lifecycle rules with those that the policies ask for."""
-    from lakehouse.storage.s3 import bucket_prefix, s3_client
-
     place = bucket_prefix(Lake(settings))
     tables = classified_tables(settings)
     rules = compile_rules(place.prefix, tables, _policies(settings))
@@ -69,8 +68,6 @@ def plan_rules(settings: LakeSettings) -> Lifecycle:
 
 def apply_rules(settings: LakeSettings, found: Lifecycle) -> list[str]:
     """Set the rules of a plan and read them back, if it has any; return all warnings."""
-    from lakehouse.storage.s3 import s3_client
-
     client = s3_client(Lake(settings))
     warnings = found.warnings
     if is_versioned(client, found.bucket):

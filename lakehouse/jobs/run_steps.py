@@ -11,6 +11,7 @@ from lakehouse.control.runs import State
 from lakehouse.jobs.measure import measure_afterwards
 from lakehouse.quality.gate import run_gate
 from lakehouse.settings import LakeSettings
+from lakehouse.spark.session import opened_session
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 from lakehouse.training import run_steps
@@ -47,8 +48,6 @@ def begin(
     )
     ensure_tables(Lake(settings))
     if settings.spark_target == "connect":
-        from lakehouse.spark.session import opened_session
-
         with opened_session(settings):  # a server then knows every table of a local lake
             pass
     show_tenant_settings(Lake(settings), database)

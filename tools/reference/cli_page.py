@@ -41,7 +41,9 @@ def cli_page() -> str:
 def commands(group: Any, before: str = "") -> list[tuple[str, Any]]:
     """Return every command that can be run below `group`, by its words, in their order."""
     found: list[tuple[str, Any]] = []
-    for name, command in sorted(group.commands.items()):
+    context = typer.Context(group)
+    for name in sorted(group.commands):
+        _, command, _ = group.resolve_command(context, [name])  # one that is not loaded yet is now
         if command.hidden:
             continue
         words = f"{before} {name}".strip()

@@ -10,7 +10,12 @@ from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import whole_folder
 from lakehouse.training.export.base import ExportWriter, markdown_table
+from lakehouse.training.export.catalogue import items
+from lakehouse.training.export.parquet import ParquetExport
+from lakehouse.training.export.personalize import PersonalizeExport
+from lakehouse.training.export.recbole import RecBoleExport
 from lakehouse.training.manifest import EvaluationManifest, Manifest
+from lakehouse.training.rows import sorted_rows
 from lakehouse.training.snapshots import to_json
 
 
@@ -60,8 +65,6 @@ def _write(
     folder: Path,
     on_rows: Callable[[int], None],
 ) -> None:
-    from lakehouse.training.rows import sorted_rows
-
     writer = _open_writer(lake, manifest, kind, folder)
     for rows in sorted_rows(lake, manifest, folder, on_rows=on_rows):
         writer.write(rows)
@@ -71,11 +74,6 @@ def _write(
 
 
 def _open_writer(lake: Lake, manifest: Manifest, kind: ExportFormat, folder: Path) -> ExportWriter:
-    from lakehouse.training.export.catalogue import items
-    from lakehouse.training.export.parquet import ParquetExport
-    from lakehouse.training.export.personalize import PersonalizeExport
-    from lakehouse.training.export.recbole import RecBoleExport
-
     if isinstance(manifest, EvaluationManifest) and kind is ExportFormat.PERSONALIZE:
         raise EtaError(
             "Amazon Personalize divides a data set itself and has no place for a split",

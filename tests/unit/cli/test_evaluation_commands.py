@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from lakehouse.cli import building
+from lakehouse.cli import evaluation
 from lakehouse.cli.main import app
 from lakehouse.contracts.tenant import EvaluationSettings, TenantSettings
 from lakehouse.control.database import ControlDatabase
@@ -34,7 +34,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any
     database.tenants.add("acme", settings=TenantSettings(evaluation=OWN))
     database.close()
     calls: list[dict[str, Any]] = []
-    monkeypatch.setattr(building, "build_with_progress", lambda _, **how: calls.append(how))
+    monkeypatch.setattr(evaluation, "build_with_progress", lambda _, **how: calls.append(how))
     return calls
 
 

@@ -38,7 +38,7 @@ def gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
                 raise results
             return results
 
-        monkeypatch.setattr("lakehouse.quality.gate.run_gate", stand_in)
+        monkeypatch.setattr("lakehouse.cli.gate.run_gate", stand_in)
         return CliRunner().invoke(app, ["gate", *arguments])
 
     run.asked = asked

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from lakehouse.cli import end_to_end
+from lakehouse.cli import run
 from lakehouse.cli.end_to_end import TenantFiles
 from lakehouse.cli.main import app
 from lakehouse.cli.uploading import refused
@@ -37,9 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[TenantFiles]:
     """What would have been started and uploaded."""
     found: list[TenantFiles] = []
-    monkeypatch.setattr(
-        end_to_end, "run_end_to_end", lambda settings, tenants, **_: found.extend(tenants)
-    )
+    monkeypatch.setattr(run, "run_end_to_end", lambda settings, tenants, **_: found.extend(tenants))
     return found
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from lakehouse.cli import building
 from lakehouse.cli.main import app
 from lakehouse.jobs import prepare
 from lakehouse.settings import LakeSettings
@@ -118,7 +117,7 @@ def test_prepare_publishes_who_passes_and_ends_with_1_for_who_does_not(
         failures = {"failures": [{"sentence": "globex has too few rows"}]}
         return {name: Verdict(name == "acme", failures) for name in tenants}
 
-    monkeypatch.setattr(building, "build_with_progress", lambda *_, **__: None)
+    monkeypatch.setattr("lakehouse.cli.prepare.build_with_progress", lambda *_, **__: None)
     monkeypatch.setattr(prepare, "run_gate", gate)
     result = eta("prepare")
     assert result.exit_code == 1

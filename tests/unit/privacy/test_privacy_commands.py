@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from typer.testing import CliRunner, Result
 
 from ingest_service.api.app import create_app
-from lakehouse.cli import privacy
+from lakehouse.cli import privacy_erase
 from lakehouse.cli.main import app
 from lakehouse.control import erasures, schema
 from lakehouse.control.owner import this_process
@@ -107,7 +107,7 @@ def test_a_list_of_unknown_ids_appears_whole_or_not_at_all(
     assert failed.exit_code == 1
     assert "Warning" not in failed.output  # an unknown tenant is what is wrong
     with monkeypatch.context() as patch:
-        patch.setattr(privacy, "looked_up", lambda *_, **__: 1 / 0)
+        patch.setattr(privacy_erase, "looked_up", lambda *_, **__: 1 / 0)
         assert run("erase", "--tenant", TENANT, "--file", ids, "--unknown", unknown).exit_code == 70
     assert [path.name for path in tmp_path.glob("*unknown*")] == []
     done = run("erase", "--tenant", TENANT, "--file", ids, "--unknown", unknown)
@@ -123,7 +123,7 @@ def test_many_requests_of_unknown_people_are_not_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     names = tuple(f"er_{number:024x}" for number in range(900))
-    privacy._tell([Progress(TENANT, (), (), (), names)])
+    privacy_erase._tell([Progress(TENANT, (), (), (), names)])
     lines = capsys.readouterr().err.splitlines()
     assert max(map(len, lines)) < 120
     assert len(lines) < 30

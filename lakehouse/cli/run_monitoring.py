@@ -1,0 +1,40 @@
+"""`eta runs freshness` and `eta runs metrics`: what a monitor asks about the runs of the models."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli.control import control_database, lake_settings
+from lakehouse.cli.output import note, print_rows
+from lakehouse.training.freshness import waiting_tenants
+from lakehouse.training.run_metrics import exposition
+
+
+def freshness(
+    within: Annotated[
+        float, typer.Option(min=0, help="Hours that a received row may wait for publication.")
+    ] = 12,
+) -> None:
+    """Show how long received rows have waited to be published; exit code 1 beyond the objective."""
+    found = waiting_tenants(lake_settings(), datetime.now(UTC))
+    print_rows(
+        ("tenant", "waiting hours", "since", "why"),
+        [(w.tenant_id, f"{w.hours:.1f}", w.since, w.why) for w in found],
+    )
+    late_ones = [w for w in found if w.hours > within]
+    for waiting in late_ones:
+        note(
+            f"{waiting.tenant_id}: rows wait since {waiting.since:%Y-%m-%d %H:%M} UTC, "
+            f"{waiting.hours:.1f} h; the objective is {within:g} h: {waiting.why}"
+        )
+    if late_ones:
+        note("What to do: `eta runs list` shows the last runs, `eta prepare` runs the models now.")
+        raise typer.Exit(1)
+    note(f"Nothing waits longer than {within:g} h.")
+
+
+def metrics() -> None:
+    """Print the last runs as Prometheus metrics (for a textfile collector)."""
+    with control_database() as database:
+        typer.echo(exposition(database.runs.list(limit=50)), nl=False)
