@@ -61,10 +61,11 @@ def _write(
     on_rows: Callable[[int], None],
 ) -> None:
     from lakehouse.training.rows import sorted_rows
+    from lakehouse.training.sample_weights import with_sample_weights
 
     writer = _open_writer(lake, manifest, kind, folder)
     for rows in sorted_rows(lake, manifest, folder, on_rows=on_rows):
-        writer.write(rows)
+        writer.write(with_sample_weights(rows, manifest))
     text = writer.finish()
     (folder / "README.md").write_text(_readme(manifest, kind, text), encoding="utf-8")
     (folder / "manifest.json").write_bytes(to_json(manifest))
