@@ -1,12 +1,18 @@
 {% macro pair_labels(
-    interactions, key=['tenant_id', 'user_id', 'item_id'], labelled_only=true, settings=none, uses=none
+    interactions,
+    key=['tenant_id', 'user_id', 'item_id'],
+    labelled_only=true,
+    settings=none,
+    uses=none,
+    undone_within=[]
 ) -%}
     {#-
     CTE `pair_labels`: one row per `key`, without `labelled_only` even if no interaction is of a positive
     or negative type: the first of each (ties by event id), the strongest positive, and `type_weight`, the greatest
     of that type's interactions, of a pair without a positive that of its first negative. The key begins with tenant,
-    user and item; what follows divides a pair's interactions into several rows. An interaction that a later one of
-    its row undoes is neither positive nor negative. `uses`: see `event_type_uses`; without it ratings are not read.
+    user and item; what follows divides a pair's interactions into several rows. An interaction that a later one undoes
+    is neither positive nor negative; both have to be of one row, with `undone_within` of one pair and equal in its
+    columns. `uses`: see `event_type_uses`; without it ratings are not read.
     -#}
     {%- set settings = settings or ref('stg_tenant_settings') -%}
     {%- set uses = uses or merged(event_type_uses(), {'values': false}) -%}
@@ -31,6 +37,7 @@ labelled as (
         ) as strength,
         {%- if uses.undoes %}
         {{ type_setting('undoes', 'interactions.interaction_type') }} as undone_type,
+        {{- further(undone_within, 'interactions') }}
         {%- endif %}
         array_contains(
             {{ tenant_setting('positive_types') }}, interactions.interaction_type
@@ -44,7 +51,7 @@ labelled as (
 ),
 
 {% if uses.undoes -%}
-{{ standing_labels('labelled', key) }},
+{{ standing_labels('labelled', key, key[:3] + undone_within if undone_within else key) }},
 
 {% endif -%}
 pairs as (
@@ -74,17 +81,18 @@ pair_labels as (
 {%- endmacro %}
 
 
-{% macro standing_labels(labelled, key) -%}
+{% macro standing_labels(labelled, key, within) -%}
     {#-
     CTE `standing_labels`: the rows of `labelled`, of which those are neither positive nor negative that an interaction
-    at a later time undoes. A window over what the rows are grouped by next: they are shuffled and sorted once.
+    at a later time, equal in the columns `within`, undoes. Where these are the `key`, which the rows are grouped by
+    next, they are shuffled and sorted once for both.
     -#}
 undoings as (
     select
         *,
         collect_list(
             if(undone_type is null, null, struct(undone_type, event.event_time as undone_at))
-        ) over (partition by {{ key | join(', ') }}) as pair_undoings
+        ) over (partition by {{ within | join(', ') }}) as pair_undoings
     from {{ labelled }}
 ),
 
