@@ -8,7 +8,7 @@
     In a model's fingerprint, which is of its logic alone, and in unit tests all are true.
     -#}
     {%- set uses = {'own': true, 'values': true, 'undoes': true} -%}
-    {%- if not execute or var('rebuild', false) or graph.get('eta_plain', {}).get(model.name) -%}
+    {%- if not execute or model.resource_type == 'unit_test' or graph.get('eta_plain', {}).get(model.name) -%}
         {{ return(uses) }}
     {%- elif scope and scope.mode == 'nothing' -%}
         {{ return({'own': false, 'values': false, 'undoes': false}) }}
