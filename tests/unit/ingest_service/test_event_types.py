@@ -1,8 +1,9 @@
 """A type that a tenant has declared comes into raw as it was sent, by every way."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from uuid import uuid4
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,24 +28,31 @@ def declared(*names: str) -> TenantSettings:
     )
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> LakeSettings:
+    found = LakeSettings(home=tmp_path_factory.mktemp("types"))
+    ensure_tables(Lake(found))
+    return found
+
+
 @settings(deadline=None, max_examples=20)
 @given(st.lists(NAMES, min_size=1, max_size=8, unique=True))
-def test_any_declared_name_goes_from_a_file_to_raw(names: list[str]) -> None:
-    with TemporaryDirectory() as folder:
-        home = LakeSettings(home=Path(folder))
-        ensure_tables(Lake(home))
-        lines = [f"e{n},u,i,{name},1767225600000\n" for n, name in enumerate(names)]
-        report = ingest(
-            service(DeltaSink(Lake(home))),
-            Path(folder),
-            HEADER + "".join(lines),
-            tenant=declared(*names),
-        )
-        assert report.counts.stored == len(names)
-        rows = Lake(home).table(RAW_INTERACTIONS).to_pyarrow_table().to_pylist()
-        assert {row["event_id"]: row["interaction_type"] for row in rows} == {
-            f"e{n}": name for n, name in enumerate(names)
-        }
+def test_any_declared_name_goes_from_a_file_to_raw(home: LakeSettings, names: list[str]) -> None:
+    batch = uuid4().hex
+    lines = [f"{batch}-{n},u,i,{name},1767225600000\n" for n, name in enumerate(names)]
+    report = ingest(
+        service(DeltaSink(Lake(home))),
+        home.home_dir,
+        HEADER + "".join(lines),
+        batch,
+        tenant=declared(*names),
+    )
+    assert report.counts.stored == len(names)
+    stored = Lake(home).table(RAW_INTERACTIONS).to_pyarrow_table().to_pylist()
+    rows = [row for row in stored if row["batch_id"] == batch]
+    assert {row["event_id"]: row["interaction_type"] for row in rows} == {
+        f"{batch}-{n}": name for n, name in enumerate(names)
+    }
 
 
 def test_an_undeclared_type_is_kept_aside_with_the_names_of_those_declared(tmp_path: Path) -> None:
@@ -91,7 +99,7 @@ def test_nothing_is_proposed_that_the_tenant_has_not_declared(tmp_path: Path) ->
     found = answer(tmp_path, f"user,item,rating,date\n{rows}", settings=own)
     assert "values" not in found["proposed_mapping"]
     assert "constants" not in found["proposed_mapping"]
-    assert any("interaction type" in text for text in found["questions"])
+    assert any("interaction_type" in text for text in found["questions"])
 
 
 def test_a_mapping_of_a_draft_may_name_declared_types(tmp_path: Path) -> None:
