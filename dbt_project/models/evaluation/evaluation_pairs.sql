@@ -7,8 +7,8 @@ splits as (
     where {{ of_evaluated_tenants() }}
 ),
 
--- By time, training knows nothing of what a later part undoes. A user's last positives are those that
--- stand in the end, so there is nothing undone among the others either.
+-- By time, training knows nothing of what a later part undoes. A user's last positives are those
+-- that stand in the end, so nothing undone is among the others either.
 interactions as (
     select
         interactions.*,
