@@ -49,13 +49,17 @@ def settings_of(types: Mapping[str, Any]) -> TenantSettings:
     return TenantSettings.model_validate({"event_types": types, "half_life_days": HALF_LIFE})
 
 
+def seen_by_another(prefix: str) -> list[dict[str, Any]]:
+    """Six items that may be drawn for everybody else."""
+    return [interaction(f"{prefix}{n}", "v", f"j{n}", "opened", NOON - DAY) for n in range(6)]
+
+
 def first_rows() -> list[dict[str, Any]]:
     def of_u(event_id: str, item_id: str, kind: str, rating: float | None = None) -> dict[str, Any]:
         return interaction(event_id, "u", item_id, kind, NOON + int(event_id[1:]) * DAY, rating)
 
-    seen = [interaction(f"v{n}", "v", f"j{n}", "opened", NOON - DAY) for n in range(6)]
     return [
-        *seen,
+        *seen_by_another("v"),
         of_u("e1", "i1", "play", 0.4),
         of_u("e2", "i1", "save"),
         of_u("e3", "i2", "play", 0.2),
@@ -176,7 +180,8 @@ def told(lake: SessionLake) -> Told:
     for tenant_id in (TYPED, RANDOM):
         lake.set_tenant(tenant_id, settings_of(TYPES))
     lake.store(TYPED, first_rows(), known_at=KNOWN_FIRST)
-    lake.store(RANDOM, random_rows(1, "a"), known_at=KNOWN_FIRST)
+    random_first = [*seen_by_another("v"), *random_rows(1, "a")]
+    lake.store(RANDOM, random_first, known_at=KNOWN_FIRST)
     lake.store(PLAIN, plain_rows("p"), known_at=KNOWN_FIRST)
     lake.dbt("run")
     first, files = labels(lake, TYPED), [plain_files()]
@@ -231,7 +236,7 @@ def test_labels_are_those_of_a_row_by_row_reference(lake: SessionLake, told: Tol
     expected = reference(rows, HEAVIER)
     assert labels(lake, RANDOM) == expected
     without_undoing = reference(rows, {**HEAVIER, "unsave": {"meaning": "neutral"}})
-    assert len(expected.items() ^ without_undoing.items()) > 10
+    assert len(expected.items() ^ without_undoing.items()) > 5
     assert {label[0] for label in expected.values()} == {"save", "play", "skipped"}
 
 
