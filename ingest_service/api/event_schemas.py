@@ -163,7 +163,11 @@ def _required_text(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _interaction_type(_: ContractField) -> dict[str, Any]:
-    return {"type": "string", "enum": [kind.value for kind in InteractionType]}
+    return {
+        "type": "string",
+        "enum": [kind.value for kind in InteractionType],
+        "description": "Of a tenant that has declared `event_types`: one of those.",
+    }
 
 
 def _timestamp(field: ContractField) -> dict[str, Any]:

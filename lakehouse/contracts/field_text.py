@@ -106,3 +106,5 @@ class ReadContext:
     """Whether texts may be times as `times.typed_times` writes them, whatever unit others have."""
     zone: str | None = None
     """Of such times that are what a clock showed, where the field has no other."""
+    interaction_types: tuple[str, ...] = ()
+    """The types that an interaction may be of."""

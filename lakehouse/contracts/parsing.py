@@ -15,7 +15,6 @@ from lakehouse.contracts.field_text import Check, FieldText, ReadContext, Readin
 from lakehouse.contracts.fields import ContractField, FieldKind
 from lakehouse.contracts.number_texts import read_decimal, read_number
 from lakehouse.contracts.reasons import ReasonCode, WarningCode
-from lakehouse.contracts.tenant import InteractionType
 from lakehouse.contracts.timestamps import read_timestamp
 
 _BOOLEANS: Final = {
@@ -99,8 +98,8 @@ def _too_long(field: ContractField, text: FieldText) -> Check:
     )
 
 
-def _interaction_type(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
-    known = [kind.value for kind in InteractionType]
+def _interaction_type(field: ContractField, text: FieldText, context: ReadContext) -> Reading:
+    known = list(context.interaction_types)
     check = Check(
         ReasonCode.UNKNOWN_INTERACTION_TYPE,
         ~text.blank & ~text.stripped.is_in(known),

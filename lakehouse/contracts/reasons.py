@@ -130,8 +130,9 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
         "8,192 for a url, 65,536 for attributes and properties",
     ),
     ReasonCode.UNKNOWN_INTERACTION_TYPE: Explanation(
-        "the type is none of view, click, like, purchase, dislike",
-        "map the file's own words to these in the source mapping's `values`",
+        "the type is none of those that the tenant has declared (`event_types`), without a "
+        "declaration none of view, click, like, purchase, dislike",
+        "map the file's own words to these in the source mapping's `values`, or declare the type",
     ),
     ReasonCode.BAD_TIMESTAMP: Explanation(
         "the time cannot be read in the mapping's unit or format, has a 60th second, or is a "

@@ -130,6 +130,19 @@ REMOVALS: Final = pa.schema(
     ]
 )
 
+# The types that a tenant has declared, the weakest first. `value_scale`: what a rating is divided
+# by where it scales the weight; null where it does not.
+EVENT_TYPES: Final = pa.list_(
+    pa.struct(
+        [
+            pa.field("name", pa.string()),
+            pa.field("weight", pa.float64()),
+            pa.field("value_scale", pa.float64()),
+            pa.field("undoes", pa.string()),
+        ]
+    )
+)
+
 # Append-only: the newest version of a tenant counts. A null means the project's default.
 TENANT_SETTINGS: Final = pa.schema(
     [
@@ -140,6 +153,8 @@ TENANT_SETTINGS: Final = pa.schema(
         pa.field("seed", pa.int64()),
         pa.field("negatives_per_positive", pa.int32()),
         pa.field("known_at", TIMESTAMP, nullable=False),
+        pa.field("event_types", EVENT_TYPES),
+        pa.field("half_life_days", pa.float64()),
     ]
 )
 
@@ -231,7 +246,12 @@ OPS_REPLAY_OUTCOMES: Final = TableSpec("ops", "replay_outcomes", REPLAY_OUTCOMES
 OPS_INGEST_LEDGER: Final = TableSpec("ops", "ingest_ledger", INGEST_LEDGER, ("known_at",))
 OPS_REMOVALS: Final = TableSpec("ops", "removals", REMOVALS, ("expired_before", "known_at"))
 OPS_TENANT_SETTINGS: Final = TableSpec(
-    "ops", "tenant_settings", TENANT_SETTINGS, ("version",), partition_by=("tenant_id",)
+    "ops",
+    "tenant_settings",
+    TENANT_SETTINGS,
+    ("version",),
+    partition_by=("tenant_id",),
+    added_columns=("event_types", "half_life_days"),
 )
 OPS_DATA_QUALITY: Final = TableSpec(
     "ops",

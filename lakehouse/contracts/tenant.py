@@ -6,6 +6,12 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from lakehouse.contracts.event_types import (
+    MOST_TYPES,
+    EventName,
+    EventType,
+    check_event_types,
+)
 from lakehouse.contracts.kinds import DataType as DataType
 from lakehouse.contracts.kinds import FileFormat as FileFormat
 from lakehouse.contracts.kinds import InteractionType as InteractionType
@@ -149,8 +155,11 @@ class TenantSettings(_Model):
     """Everything a tenant may set; every field has the product's default.
 
     `positive_types`, `negative_types`, `seed` and `negatives_per_positive` shape the training set;
-    left out, the variables of the same names in `dbt_project.yml` count. `evaluation` is how its
-    evaluation snapshots are divided unless `eta evaluation make` says otherwise.
+    left out, the variables of the same names in `dbt_project.yml` count. `event_types` are the
+    types of its interactions, instead of the contract's five, and say themselves what is positive
+    and what is negative; after `half_life_days` a training row weighs half (docs/event-types.md).
+    `evaluation` is how its evaluation snapshots are divided unless `eta evaluation make` says
+    otherwise.
     `sources` maps a mapping's name to it; an upload that names none uses `default`, which exists
     even when it is not given (contract column names, epoch milliseconds, commas). `contract` and
     `segment` exist as well. `quotas` bound what it sends as events. `retention` says how long its
@@ -164,12 +173,33 @@ class TenantSettings(_Model):
     negative_types: frozenset[InteractionType] | None = None
     seed: int | None = None
     negatives_per_positive: Annotated[int, Field(ge=0, le=1000)] | None = None
+    event_types: (
+        Annotated[dict[EventName, EventType], Field(min_length=1, max_length=MOST_TYPES)] | None
+    ) = None
+    half_life_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     sources: dict[str, SourceMapping] = Field(default_factory=dict)
     quotas: Quotas = Field(default_factory=Quotas)
     retention: RetentionPolicy = Field(default_factory=RetentionPolicy)
     quality: QualitySettings = Field(default_factory=QualitySettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
+
+    @model_validator(mode="after")
+    def _event_types_fit_together(self) -> Self:
+        if self.event_types is None:
+            return self
+        if self.positive_types is not None or self.negative_types is not None:
+            raise ValueError(
+                "event_types say what is positive and what is negative: leave out positive_types "
+                "and negative_types"
+            )
+        check_event_types(self.event_types)
+        return self
+
+    @property
+    def interaction_types(self) -> tuple[str, ...]:
+        """The types that the tenant's interactions may be of: as declared, or the contract's."""
+        return tuple(self.event_types or (kind.value for kind in InteractionType))
 
     def mapping(self, name: str | None, data_type: DataType) -> SourceMapping:
         """Return what the source mapping called `name` says for a data type.

@@ -131,6 +131,7 @@ class Validator:
                 mapping.thousands,
                 has_typed_times,
                 mapping.time_zone,
+                settings.interaction_types,
             )
             for source in self._sources
         }

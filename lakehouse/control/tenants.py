@@ -184,6 +184,20 @@ class Tenants:
                 found.append(sources)
         return tuple(found)
 
+    def declared_types(self) -> dict[str, frozenset[str]]:
+        """Return the event types that each tenant has declared in any version of its settings.
+
+        Tenants that never declared one are left out.
+        """
+        table = schema.tenant_settings
+        found: dict[str, frozenset[str]] = {}
+        with self._connections.read() as connection:
+            for row in connection.execute(select(table.c.tenant_id, table.c.document)):
+                names = frozenset(row.document.get("event_types") or ())
+                if names:
+                    found[row.tenant_id] = found.get(row.tenant_id, frozenset()) | names
+        return found
+
     def set_settings(self, tenant_id: str, settings: TenantSettings, *, by: str = SYSTEM) -> int:
         """Store a new version of the settings and return its number; older ones are kept.
 

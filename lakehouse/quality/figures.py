@@ -33,6 +33,7 @@ _HARMLESS: Final = re.compile(r"[A-Za-z0-9_:.+ -]*")
 
 _RULES: Final = (
     "tenant_id string, earliest timestamp, latest timestamp, positive_types array<string>, "
+    "known_types array<string>, "
     "negatives_per_positive int, least_rating double, most_rating double, future_after_hours int, "
     "period_days int, history_periods int, minimum_events int, minimum_users int, minimum_items int"
 )
@@ -40,12 +41,17 @@ _RULES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TenantRules:
-    """What counts for one tenant; None is the project's default."""
+    """What counts for one tenant; None is the project's default.
+
+    `known_types`: every type that the tenant's interactions may be of, those that it declared in
+    earlier settings included.
+    """
 
     time_range: TimeRange | None = None
     positive_types: tuple[str, ...] | None = None
     negatives: int | None = None
     quality: QualitySettings = field(default_factory=QualitySettings)
+    known_types: tuple[str, ...] | None = None
 
     def limits(self) -> dict[str, float | None]:
         """Return both bounds of each limit: `<figure>_warn` and `<figure>_fail`."""
@@ -169,6 +175,7 @@ def _hand_over(session: "SparkSession", rules: Mapping[str, TenantRules]) -> Non
             tenant_id,
             *_timestamps(rule.time_range),
             None if rule.positive_types is None else list(rule.positive_types),
+            None if rule.known_types is None else list(rule.known_types),
             rule.negatives,
             *_constants(rule.quality).values(),
         )

@@ -19,7 +19,7 @@ from lakehouse.quality.figures import (
 from lakehouse.quality.masking import Masker
 from lakehouse.quality.outcomes import Figure, GateResult, verdict
 from lakehouse.quality.report import new_report_path, write_report
-from lakehouse.quality.rules import tenant_rules
+from lakehouse.quality.rules import known_types, tenant_rules
 from lakehouse.quality.samples import take_samples
 from lakehouse.quality.soda import Finding, scan
 from lakehouse.quality.telling import outcomes
@@ -89,7 +89,7 @@ def run_gate(
     scope = Scope(wanted, rules, parameters or build_parameters(session), started_at)
     measured, figures, findings = _examine(session, settings.project / CHECKS_FOLDER, scope, layers)
     known |= {tenant_id for rows in figures.values() for tenant_id in rows}
-    samples = take_samples(session, findings, Masker())
+    samples = take_samples(session, findings, Masker(types=known_types(rules)))
     report_path = new_report_path(settings.home_dir, started_at)
     about: dict[str, Any] = {
         "checked_at": started_at.isoformat(),

@@ -5,6 +5,7 @@ No example is touched, and it costs the same for one tenant and for all.
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -129,6 +130,8 @@ def _manifest(shared: _Shared, row: Mapping[str, Any]) -> Manifest:
             negatives_per_positive=row["negatives_per_positive"],
             positive_types=tuple(filter(None, row["positive_types"].split(","))),
             negative_types=tuple(filter(None, row["negative_types"].split(","))),
+            event_types=_event_types(row.get("event_types")),
+            half_life_days=row.get("half_life_days"),
         ),
         counts=counts,
         label_balance=counts.positives / counts.rows,
@@ -136,6 +139,10 @@ def _manifest(shared: _Shared, row: Mapping[str, Any]) -> Manifest:
         columns=shared.columns,
         code_version=shared.code_version,
     )
+
+
+def _event_types(text: str | None) -> tuple[Mapping[str, Any], ...] | None:
+    return None if text is None else tuple(json.loads(text))
 
 
 def _disagreement() -> EtaError:

@@ -29,12 +29,18 @@ EXAMPLE: Final = (
     pl.col("event_time").dt.epoch("us"),
 )
 """What is hashed of a row of `training.training_data`."""
+_WEIGHT: Final = pl.col("type_weight")
+_WEIGHT_UNIT: Final = 1e9
 EVALUATED: Final = (*EXAMPLE, pl.col("split"), pl.col("is_cold_user"), pl.col("is_cold_item"))
 """What is hashed of a row of `evaluation.evaluation_data`."""
 
 
 class ContentHash:
-    """Takes rows in any order and in any pieces; `hexdigest` is that of all taken so far."""
+    """Takes rows in any order and in any pieces; `hexdigest` is that of all taken so far.
+
+    A weight other than 1 is hashed where rows have one: without, they have the hash that they had
+    before there were weights.
+    """
 
     def __init__(self, columns: tuple[pl.Expr, ...] = EXAMPLE) -> None:
         self._columns = columns
@@ -42,7 +48,12 @@ class ContentHash:
 
     def update(self, rows: pl.DataFrame) -> None:
         """Add rows with all columns of their table."""
-        text = pl.concat_str([_netstring(value) for value in self._columns])
+        values = [_netstring(value) for value in self._columns]
+        if _WEIGHT.meta.output_name() in rows.columns:
+            weight = _netstring((_WEIGHT * _WEIGHT_UNIT).cast(pl.Int64))
+            is_one = _WEIGHT.fill_null(1.0) == 1.0
+            values.append(pl.when(is_one).then(pl.lit("")).otherwise(weight))
+        text = pl.concat_str(values)
         salted = rows.select(**{salt: pl.concat_str([pl.lit(salt), text]) for salt in _SALTS})
         for position, salt in enumerate(_SALTS):
             hashes = salted.select(plh.col(salt).nchash.xxhash64(seed=_SEED)).to_series()

@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 TRAINING_DATA: Final = "training.training_data"
 CATALOGUE: Final = "staging.stg_items"
@@ -43,6 +50,19 @@ class Parameters(_Model):
     negatives_per_positive: int
     positive_types: tuple[str, ...]
     negative_types: tuple[str, ...]
+    event_types: tuple[Mapping[str, Any], ...] | None = None
+    """The types that the tenant has declared, the weakest first; None: the contract's."""
+    half_life_days: float | None = None
+    """Days after which a row weighs half; None: its age does not matter."""
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what a tenant without these settings did not have in earlier releases."""
+        found: dict[str, Any] = dump(self)
+        for name in ("event_types", "half_life_days"):
+            if found.get(name) is None:
+                found.pop(name, None)
+        return found
 
 
 class Counts(_Model):

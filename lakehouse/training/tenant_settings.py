@@ -6,6 +6,7 @@ from datetime import datetime
 import pyarrow as pa
 from deltalake import write_deltalake
 
+from lakehouse.contracts.event_types import Meaning, by_strength, named
 from lakehouse.contracts.tables import OPS_TENANT_SETTINGS, TENANT_SETTINGS
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.storage.lake import Lake
@@ -42,13 +43,38 @@ def _newest_versions(table: pa.Table) -> dict[str, tuple[int, dict[str, object]]
 
 
 def _row(tenant_id: str, settings: TenantSettings) -> dict[str, object]:
-    def names(types: frozenset[str] | None) -> list[str] | None:
-        return None if types is None else sorted(str(name) for name in types)
-
     return {
         "tenant_id": tenant_id,
-        "positive_types": names(settings.positive_types),
-        "negative_types": names(settings.negative_types),
+        **_meanings(settings),
         "seed": settings.seed,
         "negatives_per_positive": settings.negatives_per_positive,
+        "half_life_days": settings.half_life_days,
     }
+
+
+def _meanings(settings: TenantSettings) -> dict[str, object]:
+    """What the types of a tenant mean: declared types say so, else there are two lists of names."""
+    types = settings.event_types
+    if types is None:
+        return {
+            "positive_types": _names(settings.positive_types),
+            "negative_types": _names(settings.negative_types),
+            "event_types": None,
+        }
+    return {
+        "positive_types": named(types, Meaning.POSITIVE),
+        "negative_types": named(types, Meaning.NEGATIVE),
+        "event_types": [
+            {
+                "name": name,
+                "weight": one.weight,
+                "value_scale": None if one.value is None else one.value.scale,
+                "undoes": one.undoes,
+            }
+            for name, one in by_strength(types)
+        ],
+    }
+
+
+def _names(types: frozenset[str] | None) -> list[str] | None:
+    return None if types is None else sorted(str(name) for name in types)

@@ -1,10 +1,10 @@
-{% macro draws(eligible_counts, settings=none) -%}
+{% macro draws(eligible_counts, settings=none, carried=[]) -%}
     {#-
     CTE `draws`: for each positive k' = min(k, M) distinct positions among its M eligible items,
     every position with probability k'/M; the known items (`is_known` 1) pass through. Systematic
     sampling with integer bounds and a random rotation: draw i lies in [i·M div k', (i+1)·M div k'),
     then all are rotated by one offset. Integers only: with rounded bounds draws repeat, without the
-    rotation small M are not uniform.
+    rotation small M are not uniform. `carried`: see `sampled_negatives`.
     -#}
 counted_draws as (
     select
@@ -49,6 +49,7 @@ draws as (
         user_id,
         item_id as positive_item_id,
         positive_time,
+        {{- further(carried) }}
         is_known,
         eligible_count,
         draw_count,

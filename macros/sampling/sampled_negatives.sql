@@ -1,4 +1,6 @@
-{% macro sampled_negatives(pairs, item_availability, times, time, settings=none) -%}
+{% macro sampled_negatives(
+    pairs, item_availability, times, time, settings=none, carried=[]
+) -%}
     {#-
     CTE `sampled_negatives`: for each positive k' = min(k, M) distinct items of the M that were
     available in its hour and that the user does not know, each with probability k'/M; one row per
@@ -9,6 +11,7 @@
       item_availability   one row per item with `available_at`, a whole hour
       times, time         rows, and their column, among which every `positive_time` is
       settings            one row per tenant with settings of its own; the model of them if not given
+      carried             further columns of `pairs` that each draw has from its positive
 
     Everything is a rank: the items in the order in which they became available, those of an hour being
     a prefix. A user's known items are ranks e_0 < e_1 < …. M is the prefix's length less the known
@@ -56,9 +59,9 @@ available_counts as (
     from hour_totals
 ),
 
-{{ sampling_ranks(pairs) }},
+{{ sampling_ranks(pairs, carried) }},
 
-{{ draws('eligible_counts', settings) }},
+{{ draws('eligible_counts', settings, carried) }},
 
 {{ drawn_ranks('draws') }},
 
@@ -70,6 +73,7 @@ sampled_negatives as (
         drawn_ranks.positive_item_id,
         drawn_ranks.draw_index,
         drawn_ranks.eligible_count,
+        {{- further(carried, 'drawn_ranks') }}
         drawn_ranks.draw_count / cast(drawn_ranks.eligible_count as double) as sampling_probability,
         drawn_ranks.positive_time as event_time
     from drawn_ranks

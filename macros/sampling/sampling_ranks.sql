@@ -1,9 +1,9 @@
-{% macro sampling_ranks(pairs) -%}
+{% macro sampling_ranks(pairs, carried=[]) -%}
     {#-
     CTE `eligible_counts`: one row per known item of a user (`is_known` 1) with its gap position, and
     one per positive (`is_known` 0) with `eligible_count`, the number of items that were available in
     its hour and that the user does not know. At a tie the positive comes first, because a rank equal
-    to the count lies beyond the prefix.
+    to the count lies beyond the prefix. `carried`: see `sampled_negatives`.
     -#}
 placed_pairs as (
     select
@@ -11,6 +11,7 @@ placed_pairs as (
         pairs.user_id,
         pairs.item_id,
         pairs.positive_time,
+        {{- further(carried, 'pairs') }}
         ranked_items.item_rank,
         available_counts.available_count
     from {{ pairs }} as pairs
@@ -34,6 +35,7 @@ positions as (
         user_id,
         item_id,
         positive_time,
+        {{- further(carried) }}
         explode(array(
             struct(cast(item_rank as bigint) as position, 1 as is_known),
             struct(cast(available_count as bigint) as position, 0 as is_known)
@@ -47,6 +49,7 @@ counted_positions as (
         user_id,
         item_id,
         positive_time,
+        {{- further(carried) }}
         place.is_known,
         place.position - sum(place.is_known) over (
             partition by tenant_id, user_id
@@ -64,9 +67,18 @@ eligible_counts as (
         user_id,
         item_id,
         positive_time,
+        {{- further(carried) }}
         is_known,
         if(is_known = 1, unknown_count + 1, null) as gap_position,
         if(is_known = 0, unknown_count, null) as eligible_count
     from counted_positions
 )
+{%- endmacro %}
+
+
+{% macro further(columns, relation=none) -%}
+    {#- Columns (of `relation`) in the middle of a select list; nothing for none. -#}
+    {%- for column in columns %}
+        {{ relation ~ '.' if relation }}{{ column }},
+    {%- endfor -%}
 {%- endmacro %}

@@ -1,5 +1,9 @@
-{% macro example_text(more=[]) -%}
-    {#- What a labelled example is, as the text that its content hash is made of; `more` are further columns. -#}
+{% macro example_text(more=[], has_weights=true) -%}
+    {#-
+    What a labelled example is, as the text that its content hash is made of; `more` are further columns. With
+    `has_weights` a weight other than 1 is the end of it: without weights of its own a tenant has the hash it had.
+    -#}
+    {%- set text -%}
     {{ row_text([
         'tenant_id',
         'user_id',
@@ -12,4 +16,14 @@
         'cast(sampling_probability * 1e18d as bigint)',
         'unix_micros(event_time)',
     ] + more) }}
+    {%- endset -%}
+    {%- if not has_weights -%}{{ return(text) }}{%- endif -%}
+    concat(
+        {{ text }},
+        if(
+            coalesce(type_weight, 1.0d) = 1.0d,
+            '',
+            {{ row_text(['cast(type_weight * 1e9d as bigint)']) }}
+        )
+    )
 {%- endmacro %}

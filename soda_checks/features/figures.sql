@@ -10,7 +10,7 @@ user_totals as (
         count_if(
             not coalesce(
                 view_count + click_count + like_count + purchase_count + dislike_count
-                = total_interactions
+                <= total_interactions
                 and interactions_1d between 1 and interactions_7d
                 and interactions_7d <= interactions_30d
                 and interactions_30d <= total_interactions
@@ -18,6 +18,10 @@ user_totals as (
                 false
             )
         ) as inconsistent_count,
+        count_if(
+            view_count + click_count + like_count + purchase_count + dislike_count
+            < total_interactions
+        ) as own_type_count,
         sum(total_interactions) as interaction_count,
         max(total_interactions) as most_count,
         unix_micros(max(last_interaction)) as newest_us
@@ -56,13 +60,17 @@ item_totals as (
         count_if(coalesce(item_id, '') = '' or as_of is null) as missing_count,
         count_if(
             not coalesce(
-                view_count + click_count + like_count + purchase_count + dislike_count = popularity
+                view_count + click_count + like_count + purchase_count + dislike_count
+                <= popularity
                 and unique_users between 1 and popularity
                 and interactions_7d <= interactions_30d
                 and interactions_30d <= popularity,
                 false
             )
         ) as inconsistent_count,
+        count_if(
+            view_count + click_count + like_count + purchase_count + dislike_count < popularity
+        ) as own_type_count,
         sum(popularity) as interaction_count,
         max(popularity) as most_count,
         count_if(is_early) as early_count,
@@ -150,6 +158,9 @@ periods as (
         sum(like_count) as like_count,
         sum(purchase_count) as purchase_count,
         sum(dislike_count) as dislike_count,
+        sum(interaction_count)
+        - sum(view_count + click_count + like_count + purchase_count + dislike_count)
+            as own_type_count,
         sum(if(place <= 10, interaction_count, 0)) / sum(interaction_count) as top_share,
         min(minimum_events) as minimum_events
     from ranked
@@ -170,14 +181,16 @@ period_totals as (
             sum(if(period = 0, click_count, 0)),
             sum(if(period = 0, like_count, 0)),
             sum(if(period = 0, purchase_count, 0)),
-            sum(if(period = 0, dislike_count, 0))
+            sum(if(period = 0, dislike_count, 0)),
+            sum(if(period = 0, own_type_count, 0))
         ) as newest_types,
         array(
             avg(if(period > 0, view_count, null)),
             avg(if(period > 0, click_count, null)),
             avg(if(period > 0, like_count, null)),
             avg(if(period > 0, purchase_count, null)),
-            avg(if(period > 0, dislike_count, null))
+            avg(if(period > 0, dislike_count, null)),
+            avg(if(period > 0, own_type_count, null))
         ) as usual_types
     from periods
     group by tenant_id
@@ -263,8 +276,13 @@ select
     coalesce(items.missing_count, 0) as missing_item_key_count,
     coalesce(users.duplicate_count, 0) as duplicate_user_count,
     coalesce(items.duplicate_count, 0) as duplicate_item_count,
-    coalesce(users.inconsistent_count, 0) as inconsistent_user_count,
-    coalesce(items.inconsistent_count, 0) as inconsistent_item_count,
+    -- an interaction of none of the five types is one of a type that the tenant has declared
+    coalesce(users.inconsistent_count, 0)
+    + if(settings.known_types is null, coalesce(users.own_type_count, 0), 0)
+        as inconsistent_user_count,
+    coalesce(items.inconsistent_count, 0)
+    + if(settings.known_types is null, coalesce(items.own_type_count, 0), 0)
+        as inconsistent_item_count,
     (staging.newest_read_event_us - users.newest_us) / 3.6e9 as behind_hours,
     coalesce(users.most_count, 0) as top_user_count,
     if(

@@ -8,7 +8,10 @@ interactions as (
         coalesce(interactions.user_id, '') = '' as has_no_user,
         coalesce(interactions.item_id, '') = '' as has_no_item,
         not coalesce(
-            array_contains(:interaction_types, interactions.interaction_type), false
+            array_contains(
+                coalesce(settings.known_types, :interaction_types), interactions.interaction_type
+            ),
+            false
         ) as has_unknown_type,
         not coalesce(
             interactions.event_time >= coalesce(settings.earliest, :earliest)

@@ -55,7 +55,8 @@ def ingest(
     """Put a file on disk and take it in for tenant `acme`."""
     path = folder / "rows.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    mapping, tenant = options.pop("mapping", SourceMapping()), TenantSettings()
+    mapping = options.pop("mapping", SourceMapping())
+    tenant = options.pop("tenant", TenantSettings())
     return running.ingest(
         FileUpload(path, "acme", data_type, mapping, tenant, batch_id, on_error, **options), watch
     )

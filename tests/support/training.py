@@ -38,6 +38,8 @@ TRAINING_DATA = pa.schema(
         ("event_time", pa.timestamp("us", tz="UTC")),
     ]
 )
+WEIGHTED_DATA = TRAINING_DATA.append(pa.field("type_weight", pa.float64()))
+"""The same with weights, as it is since there are event types."""
 CATALOGUE = pa.schema(
     [
         ("tenant_id", pa.string()),
@@ -96,7 +98,8 @@ def write_training_tables(
     rows = [{"tenant_id": name, **row} for name, found in tenants.items() for row in found]
     if shuffle is not None:
         random.Random(shuffle).shuffle(rows)
-    data = pa.Table.from_pylist(rows, TRAINING_DATA)
+    is_weighted = any("type_weight" in row for row in rows)
+    data = pa.Table.from_pylist(rows, WEIGHTED_DATA if is_weighted else TRAINING_DATA)
     frame = pl.DataFrame(data)
     write_table(settings, "training/training_data", data, parameters)
     contents = [_contents(frame, name, parameters) for name, found in tenants.items() if found]
@@ -131,6 +134,11 @@ def _contents(frame: pl.DataFrame, tenant_id: str, parameters: Mapping[str, Any]
         "positives_without_negatives_count": 1,
         "liked_and_disliked_count": 2,
         "newest_known_at": NOON,
+        **{
+            name: parameters[name]
+            for name in ("event_types", "half_life_days")
+            if name in parameters
+        },
     }
 
 

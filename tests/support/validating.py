@@ -16,9 +16,11 @@ def validated(
     rows: list[dict[str, str | None]],
     columns: list[str],
     mapping: SourceMapping | None = None,
+    tenant: TenantSettings | None = None,
 ) -> Validated:
     """Return what the validator says of rows, which came at `KNOWN_AT`."""
     frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
-    validator = Validator(data_type, mapping or SourceMapping(), TenantSettings(), columns)
+    own = tenant or TenantSettings()
+    validator = Validator(data_type, mapping or SourceMapping(), own, columns)
     texts = [text or "" for row in rows for text in row.values()]
     return validator.validate(frame, KNOWN_AT, Traits.of(texts))

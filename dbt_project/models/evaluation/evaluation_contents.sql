@@ -9,7 +9,9 @@ splits as (
 evaluation_data as (
     select
         *,
-        {{ example_text(more=['split', 'is_cold_user', 'is_cold_item']) }} as example_text
+        {{ example_text(
+            more=['split', 'is_cold_user', 'is_cold_item'], has_weights=false
+        ) }} as example_text
     from {{ ref('evaluation_data') }}
     where {{ of_evaluated_tenants() }}
 ),

@@ -2,11 +2,26 @@
 {{ config(stats_columns=['first_interaction_at']) }}
 with
 
-interactions as (
-    select * from {{ ref('evaluation_interactions') }}
+splits as (
+    select * from {{ ref('evaluation_splits') }}
+    where {{ of_evaluated_tenants() }}
 ),
 
-{{ pair_labels('interactions', key=['tenant_id', 'user_id', 'item_id', 'split']) }},
+-- By time, training knows nothing of what a later part undoes. A user's last positives are those
+-- that stand in the end, so nothing undone is among the others either.
+interactions as (
+    select
+        interactions.*,
+        if(splits.method = 'time', interactions.split, 'all') as undone_within
+    from {{ ref('evaluation_interactions') }} as interactions
+    inner join splits on interactions.tenant_id = splits.tenant_id
+),
+
+{{ pair_labels(
+    'interactions',
+    key=['tenant_id', 'user_id', 'item_id', 'split'],
+    undone_within=['undone_within']
+) }},
 
 meetings as (
     select

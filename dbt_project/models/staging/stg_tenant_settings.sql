@@ -22,6 +22,8 @@ stg_tenant_settings as (
         negative_types,
         seed,
         negatives_per_positive,
+        event_types,
+        half_life_days,
         version
     from ranked
     where newness = 1

@@ -42,6 +42,8 @@ training_contents as (
         array_join(sort_array({{ tenant_setting('negative_types') }}), ',') as negative_types,
         cast({{ tenant_setting('seed') }} as bigint) as seed,
         {{ tenant_setting('negatives_per_positive') }} as negatives_per_positive,
+        to_json(settings.event_types) as event_types,
+        settings.half_life_days,
         totals.positive_count
         + totals.sampled_negative_count
         + totals.explicit_negative_count as example_count,

@@ -12,12 +12,16 @@
     },
     parameters=training_parameters()
 ) %}
+{% set uses = event_type_uses(scope) %}
+{% set values = ['rating'] if uses['values'] else [] %}
 with
 
 interactions as (
     select * from {{ rows_in_scope(
         'stg_interactions', scope, known_by_cutoff(),
-        columns=['tenant_id', 'user_id', 'item_id', 'event_id', 'interaction_type', 'event_time'],
+        columns=[
+            'tenant_id', 'user_id', 'item_id', 'event_id', 'interaction_type', 'event_time'
+        ] + values,
         is_repeated=true
     ) }}
 ),
@@ -35,11 +39,13 @@ tenant_settings as (
 ),
 
 -- every pair, labelled or not: a user knows what they interacted with in any way
-{{ pair_labels('interactions', labelled_only=false, settings='tenant_settings') }},
+{{ pair_labels(
+    'interactions', labelled_only=false, settings='tenant_settings', uses=uses
+) }},
 
 {{ sampled_negatives(
     'pair_labels', 'item_availability', times='interactions', time='event_time',
-    settings='tenant_settings'
+    settings='tenant_settings', carried=['type_weight'] if uses.own else []
 ) }},
 
 examples as (
@@ -52,6 +58,7 @@ examples as (
         if(positive_event_id is null, negative_type, strongest_type) as interaction_type,
         if(positive_event_id is null, 'explicit', null) as negative_type,
         if(positive_event_id is null, 0.0d, 1.0d) as label,
+        type_weight,
         cast(null as double) as sampling_probability,
         cast(null as bigint) as eligible_count,
         coalesce(positive_event_id, negative_event_id) as event_id,
@@ -70,6 +77,7 @@ examples as (
         cast(null as string) as interaction_type,
         'sampled' as negative_type,
         0.0d as label,
+        {{ 'type_weight' if uses.own else '1.0d' }} as type_weight,
         sampling_probability,
         eligible_count,
         cast(null as string) as event_id,
@@ -90,6 +98,7 @@ training_data as (
         interaction_type,
         negative_type,
         label,
+        type_weight,
         sampling_probability,
         eligible_count,
         event_id,

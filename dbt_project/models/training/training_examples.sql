@@ -23,6 +23,7 @@
     'interaction_type': 'string',
     'negative_type': 'string',
     'label': 'double',
+    'type_weight': 'double',
     'sampling_probability': 'double'
 } %}
 with
@@ -72,6 +73,7 @@ training_examples as (
         interaction_type,
         negative_type,
         label,
+        type_weight,
         sampling_probability,
         {{ feature_columns('user', 'user_', in_examples=true) }},
         {{ feature_columns('item', 'item_', in_examples=true) }},

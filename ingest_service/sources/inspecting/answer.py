@@ -34,6 +34,7 @@ def answer_of(found: Inspection) -> dict[str, Any]:
         },
         "columns": [asdict(column) for column in found.columns],
         "data_type": found.proposal.data_type.value,
+        "interaction_types": list(found.order.settings.interaction_types),
         "proposed_mapping": found.mapping,
         "proposed_settings_yaml": settings_yaml(found),
         "rows": trial.rows,
@@ -68,6 +69,12 @@ def settings_yaml(found: Inspection) -> str:
         settings["time_range"] = {
             "start": believed.start.date(),
             "end": believed.end.date(),
+        }
+    declared = found.order.settings.event_types
+    if declared is not None:
+        settings["event_types"] = {
+            name: one.model_dump(mode="json", exclude_defaults=True)
+            for name, one in declared.items()
         }
     settings["sources"] = {mapping_name(found.proposal.data_type): found.mapping}
     return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=100)

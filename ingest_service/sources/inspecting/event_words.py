@@ -1,7 +1,7 @@
-"""What senders call an interaction, and what it is in the contract."""
+"""What senders call an interaction, and what it is to the tenant: a type that it has."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from lakehouse.contracts.kinds import InteractionType
@@ -49,25 +49,43 @@ _HINTS: Final = (
     (InteractionType.LIKE, r"like|favo|wish|bookmark"),
     (InteractionType.VIEW, r"view|visit|watch|play|listen|read"),
 )
+CONTRACT: Final = tuple(kind.value for kind in InteractionType)
+"""The types of a tenant that has declared none."""
 _RATING: Final = re.compile(r"\d{1,3}(?:\.\d+)?")
 
 
 def meaning_of(word: str) -> str | None:
     """Return the contract's type that a word means, `skip` for what is none, None for unknown."""
-    return _MEANINGS.get(re.sub(r"[\W_]+", "", word).lower())
+    return _MEANINGS.get(_plain(word))
 
 
-def known_share(words: Sequence[str]) -> float:
+def _plain(word: str) -> str:
+    return re.sub(r"[\W_]+", "", word).lower()
+
+
+def _spelled(types: Iterable[str]) -> dict[str, str]:
+    return {_plain(name): name for name in types}
+
+
+def known_share(words: Sequence[str], types: Collection[str] = CONTRACT) -> float:
     """Return which share of different words is known."""
-    return sum(meaning_of(word) is not None for word in words) / len(words) if words else 0.0
+    own = _spelled(types)
+    known = sum(_plain(word) in own or meaning_of(word) is not None for word in words)
+    return known / len(words) if words else 0.0
 
 
-def value_map(words: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Return words → types, of those that are not the contract's own; and unknown words."""
+def value_map(
+    words: Iterable[str], types: Collection[str] = CONTRACT
+) -> tuple[dict[str, str], list[str]]:
+    """Return words → types, of those that are no type themselves; and unknown words.
+
+    `types` are those that the tenant has; a word that is one of them, however spelled, is that one.
+    """
+    own = _spelled(types)
     mapped, unknown = {}, []
     for word in words:
-        meaning = meaning_of(word)
-        if meaning is None:
+        meaning = own.get(_plain(word)) or meaning_of(word)
+        if meaning is None or (meaning != SKIP and meaning not in types):
             unknown.append(word)
         elif meaning != word:
             mapped[word] = meaning

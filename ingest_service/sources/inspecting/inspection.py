@@ -115,7 +115,12 @@ def inspect(order: InspectOrder, now: datetime) -> Inspection:
     texts, upload = _rows(order, upload)
     columns = columns_of(texts.frame)
     has_names = dialect is None or dialect.has_header or order.mapping is not None
-    proposer = Proposer(columns, now, has_names=has_names, hints=[order.name])
+    proposer = Proposer(
+        *(columns, now),
+        has_names=has_names,
+        hints=[order.name],
+        types=order.settings.interaction_types,
+    )
     data_type = order.data_type or proposer.data_type()
     proposal = proposer.propose(data_type)
     mapping = own | proposal.mapping()

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from ingest_service.sources.inspecting.columns import Column
-from ingest_service.sources.inspecting.event_words import known_share
+from ingest_service.sources.inspecting.event_words import CONTRACT, known_share
 from ingest_service.sources.inspecting.proposal import Proposal
 
 MOST_ID: Final = 512
@@ -12,11 +12,17 @@ MOST_TYPES: Final = 60
 
 
 def feed_by_order(
-    found: Proposal, columns: Sequence[Column], times: Collection[str], *, has_events: bool
+    found: Proposal,
+    columns: Sequence[Column],
+    times: Collection[str],
+    *,
+    has_events: bool,
+    types: Collection[str] = CONTRACT,
 ) -> None:
     """Feed fields from columns that have no names: ids go user, then item.
 
     `columns`: those that may be taken. `has_events`: of a catalogue, that it stands beside events.
+    `types`: of interactions, that the tenant has.
     """
     fields = {field.name for field in found.data_type.definition.fields}
     free = list(columns)
@@ -31,7 +37,7 @@ def feed_by_order(
     if "timestamp" in fields:
         take("timestamp", max(moments, key=lambda c: c.type != "integer", default=None))
     if "interaction_type" in fields:
-        take("interaction_type", next((c for c in free if is_of_events(c)), None))
+        take("interaction_type", next((c for c in free if is_of_events(c, types)), None))
     for name in ("user_id", "item_id"):
         if name in fields:
             take(name, next((c for c in free if c.longest <= MOST_ID), None))
@@ -45,9 +51,9 @@ def feed_by_order(
     found.questions.append(f"The file has no header: are the columns right, {ids}?")
 
 
-def is_of_events(column: Column) -> bool:
+def is_of_events(column: Column, types: Collection[str]) -> bool:
     """Whether a column's words are known to be types of events."""
-    return 0 < len(column.words) <= MOST_TYPES and known_share(column.words) >= 0.8
+    return 0 < len(column.words) <= MOST_TYPES and known_share(column.words, types) >= 0.8
 
 
 def _is_rating(column: Column) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 
 from ingest_service.sources.inspecting.columns import Column, ColumnReport
 from ingest_service.sources.inspecting.event_words import (
+    CONTRACT,
     SKIP,
     constant_from,
     known_share,
@@ -41,7 +42,7 @@ class Proposer:
     """Finds the fields of one data type among the columns of a file.
 
     `has_names`: whether the file has a header; without one the order and the values tell. `hints`:
-    names that may say what happened (the file's).
+    names that may say what happened (the file's). `types`: of interactions, that the tenant has.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Proposer:
         *,
         has_names: bool = True,
         hints: Sequence[str] = (),
+        types: Sequence[str] = CONTRACT,
     ) -> None:
         self._columns = [column for column in columns if column.filled]
         self._free = self._columns
         self._now = now
         self._has_names = has_names
         self._hints = hints
+        self._types = types
         self.times: dict[str, TimeGuess] = {}
         for column in self._columns:
             guess = guess_times(column.values, now)
@@ -86,7 +89,11 @@ class Proposer:
             self._free = [column for column in self._columns if column.name not in taken]
             unwanted = {"available_from", "is_active", "updated_at"}
         if not self._has_names:
-            feed_by_order(found, self._free, self.times, has_events=events is not None)
+            feed_by_order(
+                *(found, self._free, self.times),
+                has_events=events is not None,
+                types=self._types,
+            )
         for name in _ORDER:
             if name in fields and name not in found.columns and name not in unwanted:
                 self._by_name(found, fields[name])
@@ -139,7 +146,9 @@ class Proposer:
             self._only_time(found)
         if field.kind is FieldKind.INTERACTION_TYPE:
             free = (column for column in self._free if column.name not in taken)
-            words = next((c for c in free if is_of_events(c) and self._fits(c, field)), None)
+            words = next(
+                (c for c in free if is_of_events(c, self._types) and self._fits(c, field)), None
+            )
             if words is not None:
                 found.use(field.name, words)
 
@@ -165,7 +174,7 @@ class Proposer:
                 return column.name not in self.times  # whatever it holds, rows are read by it
             is_few = 0 < len(column.words) <= MOST_TYPES
             is_filled = column.filled >= _LEAST_FILLED * column.rows
-            is_known = known_share(column.words) >= _LEAST_KNOWN
+            is_known = known_share(column.words, self._types) >= _LEAST_KNOWN
             return is_few and is_filled and is_known and column.name not in self.times
         if field.name in ("user_id", "item_id", "session_id", "event_id"):
             is_time = column.name in self.times and column.type != "integer"
@@ -176,7 +185,7 @@ class Proposer:
         """Say where the type of an interaction comes from: a column, its rating, or a constant."""
         name = found.columns.get("interaction_type")
         if name is not None:
-            mapped, unknown = value_map(self._column(name).words)
+            mapped, unknown = value_map(self._column(name).words, self._types)
             if mapped:
                 found.values["interaction_type"] = mapped
             if SKIP in mapped.values():
@@ -185,12 +194,13 @@ class Proposer:
             if unknown:
                 found.questions.append(
                     f"What do these words of {name!r} mean: {_some(unknown)}? Add them to `values` "
-                    "as view, click, like, purchase, dislike or skip; until then their rows are "
-                    "wrong."
+                    f"as {', '.join(self._types)} or skip; until then their rows are wrong."
                 )
             return
         rating = found.columns.get("rating")
         mapped_ratings = rating_map(self._column(rating).words) if rating else None
+        if mapped_ratings is not None and not set(self._types).issuperset(mapped_ratings.values()):
+            mapped_ratings = None
         if rating is not None and mapped_ratings is not None:
             found.columns["interaction_type"] = rating
             found.values["interaction_type"] = mapped_ratings
@@ -201,10 +211,12 @@ class Proposer:
         said = constant_from([*self._hints]) or constant_from(
             column.name for column in self._columns
         )
-        found.constants["interaction_type"] = said or "view"
+        taken_for = next((one for one in (said, "view") if one in self._types), None)
+        if taken_for is None:
+            return
+        found.constants["interaction_type"] = taken_for
         found.questions.append(
-            "No column says what happened: every row was taken for a "
-            f"{said or 'view'}. Is that right?"
+            f"No column says what happened: every row was taken for a {taken_for}. Is that right?"
         )
 
     def _read_times(self, found: Proposal, fields: dict[str, ContractField]) -> None:

@@ -15,8 +15,8 @@ function typed(label, value, oninput, attributes) {
     value, oninput: (event) => oninput(event.target.value), ...attributes });
 }
 
-// `view`: mapping, dataType, columns (as inspected), change(edit) draws the form anew, note(edit) does
-// not, replace(mapping), isFileOpen, keepOpen(isOpen).
+// `view`: mapping, dataType, types (the tenant's, of interactions), columns (as inspected), change(edit)
+// draws the form anew, note(edit) does not, replace(mapping), isFileOpen, keepOpen(isOpen).
 function mappingForm(view) {
   const fields = FIELDS[view.dataType] || [];
   const names = view.columns.map((column) => column.name);
@@ -89,13 +89,14 @@ function wordsForm(view, field, source) {
   const column = view.columns.find((one) => source.kind === "column" && one.name === source.value);
   const seen = column ? (column.samples || []).map(String) : [];
   const words = [...new Set([...Object.keys(known), ...seen])].slice(0, 100);
-  const meanings = [["", "as it stands"], ...INTERACTION_TYPES.map((word) => [word, word])];
+  const types = view.types || INTERACTION_TYPES;
+  const meanings = [["", "as it stands"], ...types.map((word) => [word, word])];
   const other = typed(`${field.name}: another word of the file`, "", () => {}, { id: `more-${field.name}`,
     placeholder: "another word", onchange: (event) => event.target.value && view.change((mapping) =>
-      setWord(mapping, field.name, event.target.value, INTERACTION_TYPES[0])) });
+      setWord(mapping, field.name, event.target.value, types[0])) });
   return [words.map((word, place) => {
     const meant = known[word] || "";
-    const options = meant && !INTERACTION_TYPES.includes(meant) ? [...meanings, [meant, meant]] : meanings;
+    const options = meant && !types.includes(meant) ? [...meanings, [meant, meant]] : meanings;
     const select = picker(`what “${word}” means`, options, meant,
       (value) => view.change((mapping) => setWord(mapping, field.name, word, value)));
     select.id = `word-${field.name}-${place}`;

@@ -35,6 +35,7 @@ function drawForm() {
   const focused = document.activeElement && document.activeElement.id;
   form.replaceChildren(mappingForm({
     mapping, columns: found.columns || [], dataType: found.data_type, isFileOpen,
+    types: found.interaction_types,
     change: (change) => edit(change, true),
     note: (change) => edit(change, false),
     keepOpen: (isOpen) => { isFileOpen = isOpen; },

@@ -16,7 +16,10 @@ class ExportWriter(Protocol):
     """Writes the rows of one snapshot, handed over in order, below one folder."""
 
     def write(self, rows: pl.DataFrame) -> None:
-        """Take the next rows, with all columns of `training.training_data`."""
+        """Take the next rows, with all columns of `training.training_data`.
+
+        And `sample_weight`, where rows of the snapshot weigh other than 1.
+        """
         ...
 
     def finish(self) -> str:

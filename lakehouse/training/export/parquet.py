@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from lakehouse.training.export.base import markdown_table
 from lakehouse.training.manifest import EvaluationManifest, Manifest
+from lakehouse.training.sample_weights import SAMPLE_WEIGHT, described_weight, has_sample_weights
 
 ROW_GROUP_ROWS: Final = 131_072
 TARGET_FILE_BYTES: Final = 128 * 1024 * 1024
@@ -40,6 +41,8 @@ EVALUATED: Final = pa.schema(
     [*SCHEMA, pa.field("is_cold_user", pa.bool_()), pa.field("is_cold_item", pa.bool_())]
 )
 """The columns of an evaluation snapshot."""
+WEIGHTED: Final = pa.schema([*SCHEMA, pa.field(SAMPLE_WEIGHT, pa.float64())])
+"""The columns of a training set whose rows weigh other than 1."""
 _COLUMNS: Final[tuple[tuple[str, str], ...]] = (
     ("tenant_id", "the tenant"),
     ("user_id", "the user, as sent"),
@@ -103,6 +106,10 @@ class ParquetExport:
         name = "evaluation_data" if self._is_evaluation else "training_data"
         self._place = f"{name}/{manifest.created_at:%Y-%m-%d}"
         self._schema = EVALUATED if self._is_evaluation else SCHEMA
+        self._weight: tuple[tuple[str, str], ...] = ()
+        if has_sample_weights(manifest):
+            self._schema = WEIGHTED
+            self._weight = ((f"`{SAMPLE_WEIGHT}`", described_weight(manifest)),)
         self._root = folder / self._place
         self._file_bytes = file_bytes
         self._files: dict[str, _PartFiles] = {}
@@ -126,9 +133,8 @@ class ParquetExport:
         columns, loading = _COLUMNS, _LOADING
         if self._is_evaluation:
             columns, loading = _EVALUATED_COLUMNS, _EVALUATED_LOADING
-        table = markdown_table(
-            ("column", "meaning"), [(f"`{name}`", text) for name, text in columns]
-        )
+        described = [(f"`{name}`", text) for name, text in columns]
+        table = markdown_table(("column", "meaning"), [*described, *self._weight])
         return f"{table}\n\n{loading.format(folder=self._place)}"
 
 

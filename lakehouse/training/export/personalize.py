@@ -38,7 +38,7 @@ ITEM_FIELDS: Final[_Fields] = (
 _COLUMNS: Final = (
     ("interactions.csv `USER_ID`, `ITEM_ID`", "as sent"),
     ("interactions.csv `TIMESTAMP`", "first positive interaction, seconds since 1970"),
-    ("interactions.csv `EVENT_TYPE`", "strongest type of the pair: purchase, like, click, view"),
+    ("interactions.csv `EVENT_TYPE`", "strongest type of the pair"),
     ("items.csv `CATEGORY_L1`", "from the newest catalogue row; empty without one"),
     ("items.csv `CREATION_TIMESTAMP`", "hour from which the item was available"),
 )

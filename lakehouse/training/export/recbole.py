@@ -25,6 +25,7 @@ import polars as pl
 
 from lakehouse.training.export.base import Trouble, markdown_table, refuse, write_lines
 from lakehouse.training.manifest import EvaluationManifest, Manifest
+from lakehouse.training.sample_weights import SAMPLE_WEIGHT, described_weight, has_sample_weights
 
 MISSING_WORDS: Final = frozenset(
     ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
@@ -35,6 +36,7 @@ PADDING: Final = "[PAD]"
 """RecBole's own token for nothing."""
 
 INTER_HEADER: Final = "user_id:token\titem_id:token\tlabel:float\ttimestamp:float"
+WEIGHT: Final = f"{SAMPLE_WEIGHT}:float"
 ITEM_HEADER: Final = "item_id:token\ttitle:token_seq\tcategory:token"
 _COLUMNS: Final = (
     ("`user_id:token`, `item_id:token`", "as sent"),
@@ -88,8 +90,13 @@ class RecBoleExport:
         self._root = folder / manifest.tenant_id
         self._root.mkdir()
         names = (*_FILES.values(), _POSITIVES) if self._is_evaluation else (None,)
+        self._weight = ""
+        header = INTER_HEADER
+        if has_sample_weights(manifest):
+            self._weight = described_weight(manifest)
+            header = f"{INTER_HEADER}\t{WEIGHT}"
         for name in names:
-            write_lines(self._inter(name), pl.Series([INTER_HEADER]), is_new=True)
+            write_lines(self._inter(name), pl.Series([header]), is_new=True)
         _write_items(self._root / f"{manifest.tenant_id}.item", items)
 
     def write(self, rows: pl.DataFrame) -> None:
@@ -108,7 +115,8 @@ class RecBoleExport:
 
     def finish(self) -> str:
         """See `ExportWriter.finish`."""
-        table = markdown_table(("field", "meaning"), _COLUMNS)
+        weight = ((f"`{WEIGHT}`", self._weight),) if self._weight else ()
+        table = markdown_table(("field", "meaning"), (*_COLUMNS, *weight))
         configuration = _BENCHMARK if self._is_evaluation else _CONFIGURATION
         return f"{table}\n\n{configuration.format(tenant=self._tenant_id)}{_LIMITS}"
 
@@ -126,6 +134,7 @@ def _interactions(rows: pl.DataFrame) -> pl.Series:
         pl.col("item_id"),
         pl.col("label").cast(pl.String),
         pl.concat_str([(micros // 1_000_000).cast(pl.String), fraction], separator="."),
+        *([pl.col(SAMPLE_WEIGHT).cast(pl.String)] if SAMPLE_WEIGHT in rows.columns else []),
     )
 
 

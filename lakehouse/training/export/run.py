@@ -16,6 +16,7 @@ from lakehouse.training.export.personalize import PersonalizeExport
 from lakehouse.training.export.recbole import RecBoleExport
 from lakehouse.training.manifest import EvaluationManifest, Manifest
 from lakehouse.training.rows import sorted_rows
+from lakehouse.training.sample_weights import with_sample_weights
 from lakehouse.training.snapshots import to_json
 
 
@@ -67,7 +68,7 @@ def _write(
 ) -> None:
     writer = _open_writer(lake, manifest, kind, folder)
     for rows in sorted_rows(lake, manifest, folder, on_rows=on_rows):
-        writer.write(rows)
+        writer.write(with_sample_weights(rows, manifest))
     text = writer.finish()
     (folder / "README.md").write_text(_readme(manifest, kind, text), encoding="utf-8")
     (folder / "manifest.json").write_bytes(to_json(manifest))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lakehouse.training.content_hash import ContentHash
 from tests.support.lake import NOON
-from tests.support.training import TRAINING_DATA, examples
+from tests.support.training import TRAINING_DATA, WEIGHTED_DATA, examples
 
 ROWS = [{"tenant_id": "acme", **row} for row in examples(40)]
 
@@ -67,6 +67,20 @@ def test_a_boundary_between_columns_counts() -> None:
 def test_a_row_that_stands_twice_counts() -> None:
     assert hash_of(ROWS, [ROWS[0]]) != hash_of(ROWS)
     assert hash_of(ROWS, [ROWS[0], ROWS[0]]) != hash_of(ROWS)
+
+
+def test_a_weight_counts_where_it_is_not_one() -> None:
+    """A set without weights has the hash that it had before there were any."""
+
+    def weighing(*weights: float | None) -> str:
+        rows = [{**row, "type_weight": weight} for row, weight in zip(ROWS, weights, strict=False)]
+        counted = ContentHash()
+        counted.update(pl.DataFrame(rows, schema=pl.Schema(WEIGHTED_DATA)))
+        return counted.hexdigest()
+
+    assert weighing(1.0, None) == hash_of(ROWS[:2])
+    others = {weighing(2.0, 1.0), weighing(1.0, 2.0), weighing(2.5, 1.0), weighing(0.0, 1.0)}
+    assert len(others | {hash_of(ROWS[:2])}) == 5
 
 
 def test_nothing_is_all_zeros() -> None:

@@ -89,8 +89,9 @@ class BaseClient(ABC):
     ) -> str:
         """Keep an interaction and return its event id; it is sent soon.
 
-        `interaction_type`: view, click, like, purchase or dislike. `context` may have
-        `device_type`, `location`, `session_id`. Raises `EventTooLargeError` and `SpoolFullError`.
+        `interaction_type`: view, click, like, purchase or dislike, or what the tenant has
+        declared. `context` may have `device_type`, `location`, `session_id`. Raises
+        `EventTooLargeError` and `SpoolFullError`.
         """
         event = interaction(
             user_id,

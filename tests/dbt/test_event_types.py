@@ -1,0 +1,323 @@
+"""Declared event types: meaning, weight and undoing, told apart from who declares nothing."""
+
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.control.database import ControlDatabase
+from lakehouse.quality.gate import run_gate
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
+from lakehouse.training.content_hash import ContentHash
+from lakehouse.training.export.run import ExportFormat, export_snapshot
+from lakehouse.training.publish import publish
+from tests.support.lake import NOON, SessionLake, interaction
+from tests.support.stories import compiled
+
+pytestmark = pytest.mark.timeout(1800)
+
+DAY = timedelta(days=1)
+KNOWN_FIRST, KNOWN_LATER = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 10, tzinfo=UTC)
+CUTOFF = "2026-06-05 00:00:00"
+TYPED, RANDOM, PLAIN, LATE = "typed", "typed-random", "five-types", "five-types-late"
+TABLES = (
+    "training.training_data",
+    "training.training_users",
+    "training.training_examples",
+    "training.training_contents",
+)
+TYPES: dict[str, Any] = {
+    "opened": {"meaning": "neutral"},
+    "skipped": {"meaning": "negative", "weight": 0.5},
+    "play": {"meaning": "positive", "weight": 2, "value": {"scale": 0.8}},
+    "save": {"meaning": "positive", "strength": 2, "weight": 3},
+    "unsave": {"meaning": "neutral", "undoes": "save"},
+}
+HEAVIER = TYPES | {"save": {**TYPES["save"], "weight": 4}}
+HALF_LIFE = 10.0
+Label = tuple[str, float, str | None, float]
+
+
+def settings_of(types: Mapping[str, Any]) -> TenantSettings:
+    return TenantSettings.model_validate({"event_types": types, "half_life_days": HALF_LIFE})
+
+
+def seen_by_another(prefix: str) -> list[dict[str, Any]]:
+    """Six items that may be drawn for everybody else."""
+    return [interaction(f"{prefix}{n}", "v", f"j{n}", "opened", NOON - DAY) for n in range(6)]
+
+
+def first_rows() -> list[dict[str, Any]]:
+    def of_u(event_id: str, item_id: str, kind: str, rating: float | None = None) -> dict[str, Any]:
+        return interaction(event_id, "u", item_id, kind, NOON + int(event_id[1:]) * DAY, rating)
+
+    return [
+        *seen_by_another("v"),
+        of_u("e1", "i1", "play", 0.4),
+        of_u("e2", "i1", "save"),
+        of_u("e3", "i2", "play", 0.2),
+        of_u("e4", "i3", "save"),
+        of_u("e5", "i4", "skipped"),
+        of_u("e6", "i5", "opened"),
+        of_u("e7", "i6", "streamed"),  # declared once, not any more
+    ]
+
+
+def later_rows() -> list[dict[str, Any]]:
+    return [interaction(f"f{n}", "u", f"i{n}", "unsave", NOON + (20 + n) * DAY) for n in (1, 2, 3)]
+
+
+def random_rows(seed: int, prefix: str) -> list[dict[str, Any]]:
+    rng = random.Random(seed)
+    return [
+        interaction(
+            f"{prefix}{n}",
+            f"u{rng.randrange(6)}",
+            f"i{rng.randrange(8)}",
+            rng.choice([*TYPES, "streamed"]),
+            NOON + timedelta(hours=rng.randrange(200)),
+            rng.choice([None, 0.0, 0.25, 0.5, 1.0]),
+        )
+        for n in range(150)
+    ]
+
+
+def plain_rows(prefix: str, count: int = 40) -> list[dict[str, Any]]:
+    rng = random.Random(5)
+    kinds = ("view", "click", "purchase", "like", "dislike")
+    return [
+        interaction(
+            f"{prefix}{n}",
+            f"u{rng.randrange(5)}",
+            f"i{rng.randrange(12)}",
+            rng.choice(kinds),
+            NOON + timedelta(hours=n),
+            rng.choice([None, 0.5]),
+        )
+        for n in range(count)
+    ]
+
+
+def reference(
+    rows: Iterable[Mapping[str, Any]], types: Mapping[str, Any]
+) -> dict[tuple[str, str], Label]:
+    """(user, item) → type, label, kind of negative and weight, pair by pair, row by row."""
+    pairs: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        pairs.setdefault((row["user_id"], row["item_id"]), []).append(row)
+    return {pair: label for pair, found in pairs.items() if (label := _label(found, types))}
+
+
+def _label(rows: list[Mapping[str, Any]], types: Mapping[str, Any]) -> Label | None:
+    def is_undone(row: Mapping[str, Any]) -> bool:
+        return any(
+            types.get(other["interaction_type"], {}).get("undoes") == row["interaction_type"]
+            and other["event_time"] > row["event_time"]
+            for other in rows
+        )
+
+    def weight(row: Mapping[str, Any]) -> float:
+        declared = types[row["interaction_type"]]
+        scale = declared.get("value", {}).get("scale")
+        factor = 1.0
+        if scale is not None and row["rating"] is not None:
+            factor = min(max(row["rating"] / scale, 0.0), 1.0)
+        return declared.get("weight", 1) * factor
+
+    standing = [row for row in rows if row["interaction_type"] in types and not is_undone(row)]
+    of = {
+        meaning: [r for r in standing if types[r["interaction_type"]]["meaning"] == meaning]
+        for meaning in ("positive", "negative")
+    }
+    if of["positive"]:
+        strengths = {name: (one.get("strength", 1), name) for name, one in types.items()}
+        best = max(strengths[row["interaction_type"]] for row in of["positive"])[1]
+        heaviest = max(weight(row) for row in of["positive"] if row["interaction_type"] == best)
+        return best, 1.0, None, heaviest
+    if of["negative"]:
+        first = min(of["negative"], key=lambda row: (row["event_time"], row["event_id"]))
+        return first["interaction_type"], 0.0, "explicit", weight(first)
+    return None
+
+
+def labels(lake: SessionLake, tenant_id: str) -> dict[tuple[str, str], Label]:
+    rows = lake.table("training.training_data", tenant_id).filter(pl.col("draw_index") == 0)
+    columns = ("user_id", "item_id", "interaction_type", "label", "negative_type", "type_weight")
+    return {(row[0], row[1]): tuple(row[2:]) for row in rows.select(columns).rows()}
+
+
+@dataclass
+class Told:
+    """What the tables held after each run."""
+
+    first: dict[tuple[str, str], Label]
+    with_cutoff: dict[tuple[str, str], Label]
+    grown: dict[tuple[str, str], pl.DataFrame]
+    refreshed: dict[tuple[str, str], pl.DataFrame]
+    plain_files: list[set[Path]]
+    plain_sql: str
+
+
+def contents(lake: SessionLake) -> dict[tuple[str, str], pl.DataFrame]:
+    tenants = (TYPED, RANDOM, PLAIN, LATE)
+    return {(table, name): lake.table(table, name) for table in TABLES for name in tenants}
+
+
+@pytest.fixture(scope="module")
+def told(lake: SessionLake) -> Told:
+    """Rows, a run; more rows and another declaration, a run; with a cutoff; from the beginning."""
+
+    def plain_files() -> set[Path]:
+        return {path for path in lake.data_files() if f"tenant_id={PLAIN}/" in f"{path}"}
+
+    for tenant_id in (TYPED, RANDOM):
+        lake.set_tenant(tenant_id, settings_of(TYPES))
+    lake.store(TYPED, first_rows(), known_at=KNOWN_FIRST)
+    random_first = [*seen_by_another("v"), *random_rows(1, "a")]
+    lake.store(RANDOM, random_first, known_at=KNOWN_FIRST)
+    lake.store(PLAIN, plain_rows("p"), known_at=KNOWN_FIRST)
+    lake.dbt("run")
+    first, files = labels(lake, TYPED), [plain_files()]
+
+    for tenant_id in (TYPED, RANDOM):
+        lake.set_tenant(tenant_id, settings_of(HEAVIER))
+    lake.store(TYPED, later_rows(), known_at=KNOWN_LATER)
+    lake.store(RANDOM, random_rows(2, "b"), known_at=KNOWN_LATER)
+    lake.dbt("run")
+    files.append(plain_files())
+
+    lake.store(LATE, plain_rows("l"), known_at=KNOWN_LATER)
+    plain_sql = compiled(lake.dbt("run"), "training_data")
+    grown = contents(lake)
+
+    lake.dbt("run", "--vars", f"{{cutoff: '{CUTOFF}'}}", "--select", "+training_data")
+    with_cutoff = labels(lake, TYPED)
+    lake.dbt("run", "--full-refresh")
+    return Told(first, with_cutoff, grown, contents(lake), files, plain_sql)
+
+
+def test_types_have_the_meaning_and_the_weight_that_the_tenant_declared(told: Told) -> None:
+    assert told.first == {
+        ("u", "i1"): ("save", 1.0, None, 3.0),
+        ("u", "i2"): ("play", 1.0, None, 0.5),
+        ("u", "i3"): ("save", 1.0, None, 3.0),
+        ("u", "i4"): ("skipped", 0.0, "explicit", 0.5),
+    }
+
+
+def test_a_later_interaction_undoes_and_another_declaration_counts(
+    lake: SessionLake, told: Told
+) -> None:
+    assert labels(lake, TYPED) == {
+        ("u", "i1"): ("play", 1.0, None, 1.0),
+        ("u", "i2"): ("play", 1.0, None, 0.5),
+        ("u", "i4"): ("skipped", 0.0, "explicit", 0.5),
+    }
+
+
+def test_nothing_is_undone_by_what_became_known_after_the_cutoff(told: Told) -> None:
+    assert told.with_cutoff == {
+        ("u", "i1"): ("save", 1.0, None, 4.0),
+        ("u", "i2"): ("play", 1.0, None, 0.5),
+        ("u", "i3"): ("save", 1.0, None, 4.0),
+        ("u", "i4"): ("skipped", 0.0, "explicit", 0.5),
+    }
+
+
+def test_labels_are_those_of_a_row_by_row_reference(lake: SessionLake, told: Told) -> None:
+    rows = [*random_rows(1, "a"), *random_rows(2, "b")]
+    expected = reference(rows, HEAVIER)
+    assert labels(lake, RANDOM) == expected
+    without_undoing = reference(rows, {**HEAVIER, "unsave": {"meaning": "neutral"}})
+    assert len(expected.items() ^ without_undoing.items()) > 5
+    assert {label[0] for label in expected.values()} == {"save", "play", "skipped"}
+
+
+def test_negatives_carry_their_positives_weight_and_examples_that_of_the_data(
+    lake: SessionLake, told: Told
+) -> None:
+    rows = lake.table("training.training_data", RANDOM)
+    weights = dict(rows.filter(pl.col("label") == 1).select(_key(), "type_weight").iter_rows())
+    drawn = rows.filter(pl.col("negative_type") == "sampled").select(_key(), "type_weight")
+    assert drawn.height > 10
+    assert [weights[key] for key, _ in drawn.iter_rows()] == drawn["type_weight"].to_list()
+    assert len(set(drawn["type_weight"])) > 2
+
+    key = ["user_id", "anchor_item_id", "draw_index"]
+    examples = lake.table("training.training_examples", RANDOM)
+    assert (
+        examples.select(*key, "type_weight")
+        .sort(key)
+        .equals(rows.select(*key, "type_weight").sort(key))
+    )
+
+
+def _key() -> pl.Expr:
+    return pl.concat_str("user_id", pl.lit("|"), "anchor_item_id").alias("key")
+
+
+def test_incremental_runs_equal_a_full_refresh(told: Told) -> None:
+    assert [key for key in told.grown if not told.grown[key].equals(told.refreshed[key])] == []
+
+
+def test_who_declares_nothing_keeps_files_rows_and_hash(lake: SessionLake, told: Told) -> None:
+    before, after = told.plain_files
+    assert before
+    assert before == after, "another tenant's declaration wrote this tenant's rows"
+    rows = lake.table("training.training_data", PLAIN).with_columns(tenant_id=pl.lit(PLAIN))
+    assert rows["type_weight"].to_list() == [1.0] * rows.height
+    counted = ContentHash()
+    counted.update(rows.drop("type_weight"))
+    (contents,) = lake.table("training.training_contents", PLAIN).to_dicts()
+    assert contents["content_hash"] == counted.hexdigest()
+    assert (contents["event_types"], contents["half_life_days"]) == (None, None)
+
+
+def test_a_run_without_declared_types_has_nothing_of_them_in_its_sql(told: Told) -> None:
+    for word in ("event_types", "rating", "pair_undoings", "draw_index, type_weight"):
+        assert word not in told.plain_sql
+    assert "1.0d as type_weight" in told.plain_sql
+
+
+def test_an_export_puts_in_the_age(lake: SessionLake, told: Told, tmp_path: Path) -> None:
+    made = publish(lake.settings, TYPED, gate=None, now=datetime.now(UTC))
+    assert made.newest_known_at == KNOWN_LATER
+    assert made.parameters.half_life_days == HALF_LIFE
+    assert made.parameters.positive_types == ("play", "save")
+    names = [one["name"] for one in made.parameters.event_types or ()]
+    assert names == ["opened", "play", "skipped", "unsave", "save"]
+
+    export_snapshot(Lake(lake.settings), made, ExportFormat.PARQUET, tmp_path / "typed")
+    rows = pl.read_parquet(tmp_path / "typed/training_data/*/label=1.0/*.parquet")
+    found = dict(rows.select("item_id", "sample_weight").iter_rows())
+    days = {"i1": 1, "i2": 3}  # after 2026-05-01 12:00; t is 2026-06-10 00:00
+    weights = {"i1": 1.0, "i2": 0.5}
+    assert found == pytest.approx(
+        {name: weights[name] * 0.5 ** ((39.5 - days[name]) / 10) for name in days}, rel=1e-12
+    )
+
+    plain = publish(lake.settings, PLAIN, gate=None, now=datetime.now(UTC))
+    export_snapshot(Lake(lake.settings), plain, ExportFormat.PARQUET, tmp_path / "plain")
+    rows = pl.read_parquet(tmp_path / "plain/training_data/*/label=1.0/*.parquet")
+    assert "sample_weight" not in rows.columns
+
+
+def test_the_gate_and_the_models_tests_know_declared_types(
+    lake: SessionLake, told: Told, tmp_path: Path
+) -> None:
+    settings = LakeSettings(home=tmp_path, lake_uri=lake.settings.lake)
+    database = ControlDatabase.open(settings.control_url)
+    database.tenants.add(TYPED, settings=settings_of(TYPES | {"streamed": {"meaning": "neutral"}}))
+    unknown = run_gate(settings, [PLAIN, TYPED])
+    assert {name: result.failures for name, result in unknown.items()} == {PLAIN: (), TYPED: ()}
+    database.set_tenant_settings(TYPED, settings_of(HEAVIER))
+    assert run_gate(settings, [TYPED])[TYPED].passed, "rows of a type of earlier settings stay"
+    database.close()
+    lake.dbt("test", "--select", "stg_interactions,test_type:data")
