@@ -165,7 +165,7 @@ def test_commands(lake: LakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     compacted = runner.invoke(app, ["tables", "compact"])
     health = runner.invoke(app, ["tables", "health"])
     cleaned = runner.invoke(app, ["tables", "clean", "--dry-run"])
-    monkeypatch.setattr(maintenance, "SMALL_FILES", 0)
+    monkeypatch.setattr("lakehouse.cli.tables.SMALL_FILES", 0)
     crowded = runner.invoke(app, ["tables", "health"])
 
     assert [r.exit_code for r in (compacted, health, cleaned, crowded)] == [0, 0, 0, 1]
