@@ -39,3 +39,8 @@ def _text(value: object) -> str:
     if isinstance(value, (set, frozenset)):
         return ",".join(sorted(str(part) for part in value))
     return " ".join(str(value).split())  # a tab or a newline would break the columns
+
+
+def left_out(skipped: int) -> str:
+    """Return the end of a line of counts: the rows that the mapping leaves out, if any."""
+    return f", {skipped:,} left out by the mapping (skip)" if skipped else ""

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import typer
 
-from lakehouse.cli.output import note
+from lakehouse.cli.output import left_out, note
 from lakehouse.cli.uploading import RefusedError, UploadClient, UploadOptions
 
 Show = Callable[[str, dict[str, Any]], None]
-_SUMS: Final = ("rows_received", "rows_accepted", "duplicates", "quarantined")
+_SUMS: Final = ("rows_received", "rows_accepted", "duplicates", "quarantined", "skipped")
 
 
 def upload_several(
@@ -67,6 +67,7 @@ def _sum_of(count: int, sums: Counter[str], ends: Counter[str], *, is_dry: bool)
         text = (
             f"{count:,} files, {sums['rows_received']:,} rows: {sums['rows_accepted']:,} {done}, "
             f"{sums['duplicates']:,} known already, {sums['quarantined']:,} in quarantine"
+            f"{left_out(sums['skipped'])}"
         )
     if ends["refused"]:
         text += f"; {ends['refused']:,} files refused, nothing of them is stored"

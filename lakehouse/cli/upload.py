@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from lakehouse.cli.input_files import input_files
-from lakehouse.cli.output import note, print_rows
+from lakehouse.cli.output import left_out, note, print_rows
 from lakehouse.cli.several_files import upload_several
 from lakehouse.cli.uploading import UploadClient, UploadOptions, refused
 from lakehouse.contracts.kinds import DataType, FileFormat, OnError
@@ -135,6 +135,7 @@ def show_report(file: str, report: dict[str, Any]) -> None:
         note(
             f"{file}: {report['rows_received']:,} rows, {report['rows_accepted']:,} {done}, "
             f"{_duplicates(report)}, {report['quarantined']:,} in quarantine"
+            f"{left_out(report.get('skipped') or 0)}"
         )
     else:
         note(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lakehouse.cli.output import print_rows
+from lakehouse.cli.upload import show_report
 
 KEY = "0123456789abcdef" * 8
 
@@ -29,3 +30,24 @@ def test_a_person_gets_a_table_that_cuts_nothing_off(
     first_column = [line.split("│")[1].strip() for line in text.splitlines() if "│" in line]
     assert "".join(first_column) == KEY
     assert "[bold]x" in text
+
+
+def test_rows_that_the_mapping_leaves_out_stand_in_the_line_of_counts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = {
+        "status": "success",
+        "dry_run": False,
+        "rows_received": 40_000,
+        "rows_accepted": 38_050,
+        "duplicates": 0,
+        "quarantined": 0,
+        "skipped": 1_950,
+        "warning_count": 0,
+        "error_count": 0,
+    }
+    show_report("a.csv", report)
+    show_report("b.csv", report | {"rows_received": 38_050, "skipped": 0})
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("0 in quarantine, 1,950 left out by the mapping (skip)")
+    assert second.endswith("0 in quarantine")
