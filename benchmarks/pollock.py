@@ -4,7 +4,8 @@
 (or the archive `pollock-half.tar.xz`) prints one JSON object. Each file is read as an upload reads
 it: with `on_error=reject`, with `quarantine`, and with `quarantine` and the file's parameters
 given. Each row that would be stored is looked for in the file's clean version: one that is not
-there is wrong.
+there is wrong. Python's csv, polars, DuckDB and, where it is installed (`uv run --with clevercsv`),
+clevercsv read the same files in the same run, by their own detection.
 
 The scores are Pollock's (Vitagliano et al., PVLDB 16, 2023): ten measures of a file, added up.
 `simple` is the mean over files, `weighted` the mean by how often the pollution is met.
@@ -17,10 +18,12 @@ import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from benchmarks.pollock_peers import PEERS_REFUSALS, Reader, Table, peers
 from ingest_service.readers.csv.chunks import CsvOptions, Dialect
 from ingest_service.readers.csv.reader import CsvFile
 from lakehouse.contracts.mapping import FileRefusedError
@@ -32,10 +35,11 @@ MODES: Final = ("reject", "quarantine", "quarantine, parameters given")
 def main() -> None:
     """Print the result."""
     with _folder(Path(sys.argv[1])) as folder:
-        print(json.dumps({mode: measure(folder, mode) for mode in MODES}))
+        ours: dict[str, Reader] = {mode: partial(_read_so, mode) for mode in MODES}
+        print(json.dumps({name: measure(folder, read) for name, read in (ours | peers()).items()}))
 
 
-def measure(folder: Path, mode: str) -> dict[str, object]:
+def measure(folder: Path, read: Reader) -> dict[str, object]:
     """Return counts over all files, their scores, and what is lost of them by kind of file."""
     totals: Counter[str] = Counter()
     lost: dict[str, float] = defaultdict(float)
@@ -48,10 +52,10 @@ def measure(folder: Path, mode: str) -> dict[str, object]:
         totals["files"] += 1
         weight += weights[path.name]
         try:
-            header, rows, faults = _read(path, _options(mode, said))
-        except FileRefusedError as refusal:
+            header, rows, faults = read(path, said)
+        except (FileRefusedError, *PEERS_REFUSALS) as refusal:
             totals["files_refused"] += 1
-            totals[f"refused_{refusal.code}"] += 1
+            totals[f"refused_{getattr(refusal, 'code', type(refusal).__name__)}"] += 1
             lost[_kind(path)] += 10
             continue
         score = _score(clean, int(said["header_lines"]), header, rows)
@@ -89,9 +93,9 @@ def _options(mode: str, said: dict[str, Any]) -> CsvOptions:
     return CsvOptions(delimiter=said["delimiter"] or None, dialect=dialect, keeps_going=True)
 
 
-def _read(path: Path, options: CsvOptions) -> tuple[tuple[str, ...], list[tuple[str, ...]], int]:
+def _read_so(mode: str, path: Path, said: dict[str, Any]) -> Table:
     rows, faults = [], 0
-    with CsvFile(path, options) as file:
+    with CsvFile(path, _options(mode, said)) as file:
         for piece in file.pieces():
             chunk = file.parse(piece, file.header)
             bad = set(chunk.faults["row"].to_list())
