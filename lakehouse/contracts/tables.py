@@ -140,6 +140,9 @@ TENANT_SETTINGS: Final = pa.schema(
         pa.field("seed", pa.int64()),
         pa.field("negatives_per_positive", pa.int32()),
         pa.field("known_at", TIMESTAMP, nullable=False),
+        pa.field("popularity_share", pa.int32()),
+        pa.field("category_share", pa.int32()),
+        pa.field("popularity_alpha", pa.float64()),
     ]
 )
 
@@ -231,7 +234,12 @@ OPS_REPLAY_OUTCOMES: Final = TableSpec("ops", "replay_outcomes", REPLAY_OUTCOMES
 OPS_INGEST_LEDGER: Final = TableSpec("ops", "ingest_ledger", INGEST_LEDGER, ("known_at",))
 OPS_REMOVALS: Final = TableSpec("ops", "removals", REMOVALS, ("expired_before", "known_at"))
 OPS_TENANT_SETTINGS: Final = TableSpec(
-    "ops", "tenant_settings", TENANT_SETTINGS, ("version",), partition_by=("tenant_id",)
+    "ops",
+    "tenant_settings",
+    TENANT_SETTINGS,
+    ("version",),
+    partition_by=("tenant_id",),
+    added_columns=("popularity_share", "category_share", "popularity_alpha"),
 )
 OPS_DATA_QUALITY: Final = TableSpec(
     "ops",

@@ -99,6 +99,39 @@ class EvaluationSettings(_Model):
         return self
 
 
+DEFAULT_NEGATIVES_PER_POSITIVE: Final = 4
+"""Of tenants that say nothing, as the variable `negatives_per_positive` of `dbt_project.yml`."""
+
+
+class SamplingShares(_Model):
+    """How many of a positive's negatives each strategy draws (docs/negative-sampling.md)."""
+
+    uniform: Annotated[int, Field(ge=0)] = 0
+    popularity: Annotated[int, Field(ge=0)] = 0
+    category: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def total(self) -> int:
+        """Negatives per positive."""
+        return self.uniform + self.popularity + self.category
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether every negative is drawn uniformly, as without shares."""
+        return self.uniform == self.total
+
+
+class NegativeSamplingSettings(_Model):
+    """How negatives are drawn (docs/negative-sampling.md); without `shares` all uniformly.
+
+    `shares` add up to `negatives_per_positive`. `popularity` draws in proportion to
+    popularity ** `popularity_alpha`: 1 follows the popularity, 0 is uniform.
+    """
+
+    shares: SamplingShares | None = None
+    popularity_alpha: Annotated[float, Field(ge=0, le=1)] = 0.75
+
+
 class Quotas(_Model):
     """How much a tenant may send; null: as much as it likes.
 
@@ -149,7 +182,8 @@ class TenantSettings(_Model):
     """Everything a tenant may set; every field has the product's default.
 
     `positive_types`, `negative_types`, `seed` and `negatives_per_positive` shape the training set;
-    left out, the variables of the same names in `dbt_project.yml` count. `evaluation` is how its
+    left out, the variables of the same names in `dbt_project.yml` count. `negative_sampling` says
+    how many of the negatives are drawn by which strategy. `evaluation` is how its
     evaluation snapshots are divided unless `eta evaluation make` says otherwise.
     `sources` maps a mapping's name to it; an upload that names none uses `default`, which exists
     even when it is not given (contract column names, epoch milliseconds, commas). `contract` and
@@ -164,12 +198,26 @@ class TenantSettings(_Model):
     negative_types: frozenset[InteractionType] | None = None
     seed: int | None = None
     negatives_per_positive: Annotated[int, Field(ge=0, le=1000)] | None = None
+    negative_sampling: NegativeSamplingSettings = Field(default_factory=NegativeSamplingSettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     sources: dict[str, SourceMapping] = Field(default_factory=dict)
     quotas: Quotas = Field(default_factory=Quotas)
     retention: RetentionPolicy = Field(default_factory=RetentionPolicy)
     quality: QualitySettings = Field(default_factory=QualitySettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> Self:
+        shares = self.negative_sampling.shares
+        wanted = self.negatives_per_positive
+        if wanted is None:
+            wanted = DEFAULT_NEGATIVES_PER_POSITIVE
+        if shares is not None and shares.total != wanted:
+            raise ValueError(
+                f"negative_sampling: shares add up to {shares.total}, but negatives_per_positive "
+                f"is {wanted}"
+            )
+        return self
 
     def mapping(self, name: str | None, data_type: DataType) -> SourceMapping:
         """Return what the source mapping called `name` says for a data type.

@@ -42,13 +42,21 @@ def _newest_versions(table: pa.Table) -> dict[str, tuple[int, dict[str, object]]
 
 
 def _row(tenant_id: str, settings: TenantSettings) -> dict[str, object]:
+    """Return what the models read; shares only if some negatives are not drawn uniformly."""
+
     def names(types: frozenset[str] | None) -> list[str] | None:
         return None if types is None else sorted(str(name) for name in types)
 
+    shares = settings.negative_sampling.shares
+    weighted = None if shares is None or shares.is_uniform else shares
+    alpha = settings.negative_sampling.popularity_alpha
     return {
         "tenant_id": tenant_id,
         "positive_types": names(settings.positive_types),
         "negative_types": names(settings.negative_types),
         "seed": settings.seed,
-        "negatives_per_positive": settings.negatives_per_positive,
+        "negatives_per_positive": weighted.total if weighted else settings.negatives_per_positive,
+        "popularity_share": weighted.popularity if weighted else None,
+        "category_share": weighted.category if weighted else None,
+        "popularity_alpha": alpha if weighted and weighted.popularity else None,
     }

@@ -22,6 +22,9 @@ stg_tenant_settings as (
         negative_types,
         seed,
         negatives_per_positive,
+        popularity_share,
+        category_share,
+        popularity_alpha,
         version
     from ranked
     where newness = 1
