@@ -60,9 +60,12 @@
 
 
 {% macro set_changes(scope, parent) -%}
-    {#- Whether a parent changed since the table read it; then its feed is in `scope.changes`. -#}
+    {#- Whether a parent's rows changed since the table read it; then its feed is in `scope.changes`. -#}
     {%- set held = scope.held[parent.table].version -%}
-    {%- if parent.state.version == held -%}{{ return(false) }}{%- endif -%}
+    {%- set commits = scope.commits.get(parent.table, []) -%}
+    {%- if parent.state.version == held or (commits and not commits | rejectattr('is_neutral') | list) -%}
+        {{ return(false) }}
+    {%- endif -%}
     {%- do scope.changes.update({parent.table: changes_of(parent.table, held + 1, parent.state.version)}) -%}
     {{ return(true) }}
 {%- endmacro %}

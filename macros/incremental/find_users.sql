@@ -27,7 +27,9 @@
     {%- endfor -%}
     {%- if scope.whole -%}
         {%- set listing = [scope.target] -%}
-        {%- for name, touched in reads.items() if 'user_hash' in touched -%}{%- do listing.append(ref(name)) -%}{%- endfor -%}
+        {%- for name, touched in reads.items() if 'user_hash' in touched and name in parents -%}
+            {%- do listing.append(ref(name)) -%}
+        {%- endfor -%}
         {%- for relation in listing -%}
             {%- do selects.append(
                 'select distinct tenant_id, user_hash, ' ~ always() ~ ' as since, true as is_removed, false as is_fresh from '
@@ -74,7 +76,8 @@
             'select tenant_id, ' ~ touched.user_hash ~ ' as user_hash, min(' ~ time ~ ') as since, '
             ~ ('false' if is_replacement else 'bool_or(' ~ removed ~ ')') ~ ' as is_removed, '
             ~ ('not bool_and(' ~ removed ~ ')' if scope.fresh == parent.table else 'false') ~ ' as is_fresh from ' ~ changes
-            ~ (" where _change_type = 'insert'" if is_replacement) ~ ' group by tenant_id, ' ~ touched.user_hash
+            ~ ' where ' ~ of_possible_tenants(scope) ~ (" and _change_type = 'insert'" if is_replacement)
+            ~ ' group by tenant_id, ' ~ touched.user_hash
         ) }}
     {%- endif -%}
     {#- the users that have something in another table -#}
@@ -86,7 +89,9 @@
         {%- do conditions.append('rows.item_id = changes.item_id') -%}
     {%- endif -%}
     {%- if moment -%}
-        {%- set earliest = run_query('select cast(min(' ~ moment ~ ') as string) from ' ~ changes).rows[0][0] -%}
+        {%- set earliest = run_query(
+            'select cast(min(' ~ moment ~ ') as string) from ' ~ changes ~ ' where ' ~ of_possible_tenants(scope)
+        ).rows[0][0] -%}
         {%- if earliest is none -%}{{ return(none) }}{%- endif -%}
         {%- set comparison = ' >= ' if 'since' in touched else ' > ' -%}
         {%- do conditions.append('rows.event_time' ~ comparison ~ 'changes.moment') -%}
@@ -96,7 +101,7 @@
         'select rows.tenant_id, rows.user_hash, '
         ~ ('min(rows.event_time)' if scope.time else always()) ~ ' as since, false as is_removed, false as is_fresh from ' ~ ref(touched.users_of) ~ ' as rows '
         ~ 'inner join (select ' ~ keys | join(', ') ~ (', min(' ~ moment ~ ') as moment' if moment else '')
-        ~ ' from ' ~ changes ~ ' group by ' ~ keys | join(', ') ~ ') as changes on ' ~ conditions | join(' and ')
+        ~ ' from ' ~ changes ~ ' where ' ~ of_possible_tenants(scope) ~ ' group by ' ~ keys | join(', ') ~ ') as changes on ' ~ conditions | join(' and ')
         ~ ' group by rows.tenant_id, rows.user_hash'
     ) }}
 {%- endmacro %}
@@ -153,7 +158,7 @@
     {#- Sets the scope's tenants to those that have rows in one of the feeds. -#}
     {%- for row in run_query(
         'select distinct tenant_id from (select tenant_id from ' ~ changes | join(' union all select tenant_id from ')
-        ~ ') order by tenant_id'
+        ~ ') where ' ~ of_possible_tenants(scope) ~ ' order by tenant_id'
     ).rows -%}
         {%- do scope.tenants.append(checked_tenant_id(row[0])) -%}
     {%- endfor -%}
@@ -165,7 +170,7 @@
     {#- Sets the tenants that are touched as a whole: those with changes in these parents. -#}
     {%- for table in tables -%}
         {%- for row in run_query('select distinct tenant_id from ' ~ scope.changes[table]).rows
-            if row[0] not in scope.whole -%}
+            if row[0] not in scope.whole and (scope.possible is none or row[0] in scope.possible) -%}
             {%- do scope.whole.append(checked_tenant_id(row[0])) -%}
         {%- endfor -%}
     {%- endfor -%}

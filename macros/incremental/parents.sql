@@ -1,10 +1,14 @@
-{% macro built_parent(name, tenant_id) -%}
-    {#- A parent's table as it is now, asked once per run; none, in a narrowed run, if it has none. -#}
+{% macro built_parent(name, tenant_id, is_optional=false) -%}
+    {#-
+    A parent's table as it is now, asked once per run; none, in a narrowed run or where it is optional,
+    if it has none.
+    -#}
     {%- set known = graph.setdefault('eta_parents', {}) -%}
     {%- if name not in known -%}
         {%- do known.update({name: parent_of(name)}) -%}
     {%- endif -%}
     {%- set parent = known[name] -%}
+    {%- if parent is none and is_optional -%}{{ return(none) }}{%- endif -%}
     {%- if tenant_id is none and not is_plan() and (parent is none or parent.sources == {}) -%}
         {%- do exceptions.raise_compiler_error(
             name ~ (' was never built' if parent is none else ' was only ever built for single tenants')
