@@ -1,14 +1,19 @@
-{% macro sampled_negatives(pairs, item_availability, times, time, settings=none) -%}
+{% macro sampled_negatives(
+    pairs, item_availability, times, time, settings=none, has_weighted=false
+) -%}
     {#-
     CTE `sampled_negatives`: for each positive k' = min(k, M) distinct items of the M that were
     available in its hour and that the user does not know, each with probability k'/M; one row per
-    draw, with `positive_item_id`, `draw_index`, `eligible_count` and `sampling_probability`.
+    draw, with `positive_item_id`, `draw_index`, `eligible_count`, `negative_strategy` and
+    `sampling_probability`.
 
       pairs               one row per user and item that the user knows, with `positive_time`: the time
                           for which negatives are drawn, null if none
       item_availability   one row per item with `available_at`, a whole hour
       times, time         rows, and their column, among which every `positive_time` is
       settings            one row per tenant with settings of its own; the model of them if not given
+      has_weighted        whether `pairs` have `weighted_draws` (see `pairs_with_weighted_draws`): these come
+                          first, and the uniform ones are drawn from what they leave
 
     Everything is a rank: the items in the order in which they became available, those of an hour being
     a prefix. A user's known items are ranks e_0 < e_1 < …. M is the prefix's length less the known
@@ -56,9 +61,9 @@ available_counts as (
     from hour_totals
 ),
 
-{{ sampling_ranks(pairs) }},
+{{ sampling_ranks(pairs, has_weighted) }},
 
-{{ draws('eligible_counts', settings) }},
+{{ draws('eligible_counts', settings, has_weighted) }},
 
 {{ drawn_ranks('draws') }},
 
@@ -70,7 +75,18 @@ sampled_negatives as (
         drawn_ranks.positive_item_id,
         drawn_ranks.draw_index,
         drawn_ranks.eligible_count,
-        drawn_ranks.draw_count / cast(drawn_ranks.eligible_count as double) as sampling_probability,
+        {%- if has_weighted %}
+        coalesce(drawn_ranks.weighted_draw.negative_strategy, 'uniform') as negative_strategy,
+        drawn_ranks.weighted_draw.drawn_popularity,
+        coalesce(
+            drawn_ranks.weighted_draw.sampling_probability,
+            drawn_ranks.draw_count / cast(drawn_ranks.free_count as double)
+        ) as sampling_probability,
+        {%- else %}
+        'uniform' as negative_strategy,
+        cast(null as bigint) as drawn_popularity,
+        drawn_ranks.draw_count / cast(drawn_ranks.free_count as double) as sampling_probability,
+        {%- endif %}
         drawn_ranks.positive_time as event_time
     from drawn_ranks
     inner join ranked_items

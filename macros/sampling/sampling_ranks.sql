@@ -1,16 +1,20 @@
-{% macro sampling_ranks(pairs) -%}
+{% macro sampling_ranks(pairs, has_weighted=false) -%}
     {#-
     CTE `eligible_counts`: one row per known item of a user (`is_known` 1) with its gap position, and
     one per positive (`is_known` 0) with `eligible_count`, the number of items that were available in
     its hour and that the user does not know. At a tie the positive comes first, because a rank equal
-    to the count lies beyond the prefix.
+    to the count lies beyond the prefix. With `has_weighted` the positives keep their `weighted_draws`.
     -#}
+    {%- set weighted_draws = '\n        weighted_draws,' if has_weighted else '' %}
 placed_pairs as (
     select
         pairs.tenant_id,
         pairs.user_id,
         pairs.item_id,
         pairs.positive_time,
+        {%- if has_weighted %}
+        pairs.weighted_draws,
+        {%- endif %}
         ranked_items.item_rank,
         available_counts.available_count
     from {{ pairs }} as pairs
@@ -33,7 +37,7 @@ positions as (
         tenant_id,
         user_id,
         item_id,
-        positive_time,
+        positive_time,{{ weighted_draws }}
         explode(array(
             struct(cast(item_rank as bigint) as position, 1 as is_known),
             struct(cast(available_count as bigint) as position, 0 as is_known)
@@ -47,6 +51,9 @@ counted_positions as (
         user_id,
         item_id,
         positive_time,
+        {%- if has_weighted %}
+        if(place.is_known = 0, weighted_draws, null) as weighted_draws,
+        {%- endif %}
         place.is_known,
         place.position - sum(place.is_known) over (
             partition by tenant_id, user_id
@@ -63,7 +70,7 @@ eligible_counts as (
         tenant_id,
         user_id,
         item_id,
-        positive_time,
+        positive_time,{{ weighted_draws }}
         is_known,
         if(is_known = 1, unknown_count + 1, null) as gap_position,
         if(is_known = 0, unknown_count, null) as eligible_count

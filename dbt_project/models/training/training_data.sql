@@ -8,8 +8,10 @@
     reads={
         'stg_interactions': ['user_hash'],
         'item_availability': {'since': 'available_at', 'users_of': 'stg_interactions'},
+        'weighted_negatives': ['user_hash'],
         'stg_tenant_settings': []
     },
+    optional=['weighted_negatives'],
     parameters=training_parameters()
 ) %}
 with
@@ -37,9 +39,11 @@ tenant_settings as (
 -- every pair, labelled or not: a user knows what they interacted with in any way
 {{ pair_labels('interactions', labelled_only=false, settings='tenant_settings') }},
 
+{{ pairs_with_weighted_draws('sampled_pairs', 'pair_labels', scope) }},
+
 {{ sampled_negatives(
-    'pair_labels', 'item_availability', times='interactions', time='event_time',
-    settings='tenant_settings'
+    'sampled_pairs', 'item_availability', times='interactions', time='event_time',
+    settings='tenant_settings', has_weighted=uses_weighted_draws()
 ) }},
 
 examples as (
@@ -51,8 +55,10 @@ examples as (
         0 as draw_index,
         if(positive_event_id is null, negative_type, strongest_type) as interaction_type,
         if(positive_event_id is null, 'explicit', null) as negative_type,
+        cast(null as string) as negative_strategy,
         if(positive_event_id is null, 0.0d, 1.0d) as label,
         cast(null as double) as sampling_probability,
+        cast(null as bigint) as drawn_popularity,
         cast(null as bigint) as eligible_count,
         coalesce(positive_event_id, negative_event_id) as event_id,
         coalesce(positive_type, negative_type) as first_type,
@@ -69,8 +75,10 @@ examples as (
         draw_index,
         cast(null as string) as interaction_type,
         'sampled' as negative_type,
+        negative_strategy,
         0.0d as label,
         sampling_probability,
+        drawn_popularity,
         eligible_count,
         cast(null as string) as event_id,
         cast(null as string) as first_type,
@@ -89,8 +97,11 @@ training_data as (
         draw_index,
         interaction_type,
         negative_type,
+        negative_strategy,
         label,
         sampling_probability,
+        ln(sampling_probability) as logq,
+        drawn_popularity,
         eligible_count,
         event_id,
         first_type,

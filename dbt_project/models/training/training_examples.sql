@@ -22,6 +22,7 @@
     'draw_index': 'int',
     'interaction_type': 'string',
     'negative_type': 'string',
+    'negative_strategy': 'string',
     'label': 'double',
     'sampling_probability': 'double'
 } %}
@@ -71,8 +72,10 @@ training_examples as (
         draw_index,
         interaction_type,
         negative_type,
+        negative_strategy,
         label,
         sampling_probability,
+        ln(sampling_probability) as logq,
         {{ feature_columns('user', 'user_', in_examples=true) }},
         {{ feature_columns('item', 'item_', in_examples=true) }},
         event_time
