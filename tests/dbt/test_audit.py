@@ -51,6 +51,16 @@ PLANTED = {
         "known_at = timestamp '2029-01-01 00:00:00'",
         "true",
     ),
+    "weighted_negatives_have_the_popularity_of_before": (
+        "training.training_data",
+        "drawn_popularity = drawn_popularity + 1",
+        "negative_strategy = 'popularity'",
+    ),
+    "category_negatives_are_of_their_positives_category": (
+        "training.training_data",
+        "negative_strategy = 'category'",
+        "negative_strategy = 'popularity'",
+    ),
 }
 CUTOFF = "2028-01-01T00:00:00"
 TENANTS = dict(zip(PLANTED, LEAKY, strict=True))
