@@ -8,6 +8,7 @@ something else, and the file cannot be taken.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import polars as pl
@@ -40,12 +41,20 @@ class HeaderNames:
     def __init__(self, header: Sequence[str], sources: Sequence[FieldSource]) -> None:
         read = [(s.column, s.field) for s in sources if s.column is not None]
         required = [(column, field) for column, field in read if field.required]
+        self._header = header
         self._columns = list(dict.fromkeys(column for column, _ in read))
         self._keys = [column for column, field in required if field.is_identifier]
         self._is_never_right = any(field.kind is FieldKind.TIMESTAMP for _, field in required)
-        self._own = _named(pl.Series(self._columns, dtype=pl.String)).to_list()
-        names = _named(pl.Series([*header, *self._columns], dtype=pl.String))
-        self._names = names.filter(names != "").unique()
+
+    @cached_property
+    def _own(self) -> list[str]:
+        return _named(pl.Series(self._columns, dtype=pl.String)).to_list()
+
+    @cached_property
+    def _names(self) -> pl.Series:
+        """Made when a batch is looked at: a request of good events needs none."""
+        names = _named(pl.Series([*self._header, *self._columns], dtype=pl.String))
+        return names.filter(names != "").unique()
 
     def among(self, frame: pl.DataFrame, wrong: pl.Series) -> HeaderRows:
         """Return those of a batch; `wrong`: the rows that are, in order."""
