@@ -8,10 +8,12 @@ from ingest_service.api.problems import MEDIA_TYPE
 from lakehouse.contracts.fields import (
     CONTEXT_FIELDS,
     EARLIEST,
+    FLAG_NAME,
     ID_LENGTH,
     LATEST,
     ContractField,
     FieldKind,
+    ObjectValues,
 )
 from lakehouse.contracts.tenant import DataType, InteractionType, TimeRange
 from lakehouse.contracts.times import microseconds
@@ -201,8 +203,19 @@ def _boolean(_: ContractField) -> dict[str, Any]:
     return {"anyOf": [{"type": "boolean"}, number, {"type": "string", "pattern": _BOOLEANS}]}
 
 
-def _object(_: ContractField) -> dict[str, Any]:
-    return {"type": "object"}
+def _object(field: ContractField) -> dict[str, Any]:
+    match field.values:
+        case ObjectValues.FLAGS:
+            values: dict[str, Any] = {
+                "propertyNames": {"pattern": f"^{FLAG_NAME}$"},
+                "additionalProperties": {"type": "boolean"},
+            }
+        case ObjectValues.SCALARS:
+            scalars = ["string", "number", "boolean", "null"]
+            values = {"additionalProperties": {"type": scalars}}
+        case ObjectValues.ANY:
+            values = {}
+    return {"type": "object", **values}
 
 
 _KINDS: Final = {

@@ -1,4 +1,4 @@
-"""The Events API: interactions, items and clickstream events, one by one or in batches."""
+"""The Events API: interactions, items, clickstream events and users, one by one or in batches."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

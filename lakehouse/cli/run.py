@@ -26,6 +26,10 @@ def run(
     items: Annotated[
         list[str] | None, typer.Option(help="Files of the catalogue; may be repeated.")
     ] = None,
+    users: Annotated[
+        list[str] | None,
+        typer.Option(help="Files of users, read by the mapping `users` if the tenant has it."),
+    ] = None,
     settings: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="Tenant settings as YAML or JSON."),
@@ -61,6 +65,7 @@ def run(
         check_tenant_id(tenant),
         input_files([*(files or []), *(interactions or [])]),
         input_files(items or []),
+        input_files(users or []),
         None if settings is None else read_settings(settings),
         mapping,
         items_mapping,

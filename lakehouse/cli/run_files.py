@@ -19,6 +19,7 @@ from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 
 ITEMS_MAPPING: Final = "items"
+USERS_MAPPING: Final = "users"
 CONTRACT: Final = "contract"
 CHECKED_BYTES: Final = 256 * 1024
 _WITHOUT_ROWS: Final = ("empty_file", "no_rows")
@@ -31,6 +32,7 @@ class RunOrder:
     tenant_id: str
     interactions: Sequence[Path]
     items: Sequence[Path]
+    users: Sequence[Path] = ()
     settings: TenantSettings | None = None
     mapping: str | None = None
     items_mapping: str | None = None
@@ -120,6 +122,9 @@ def _parts(order: RunOrder, settings: TenantSettings) -> list[_Part]:
         parts.insert(0, _Part(DataType.ITEMS, order.items, items_mapping))
     elif order.items_mapping is not None:
         parts.insert(0, _Part(DataType.ITEMS, files, items_mapping, *how))
+    if order.users:
+        users_mapping = USERS_MAPPING if USERS_MAPPING in settings.sources else None
+        parts.insert(0, _Part(DataType.USERS, order.users, users_mapping))
     for part in parts:
         if part.mapping is not None:
             settings.source(part.mapping)  # one that the tenant lacks is said before anything else

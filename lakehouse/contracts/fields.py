@@ -34,6 +34,20 @@ class FieldKind(StrEnum):
     JSON_OBJECT = "json_object"
 
 
+class ObjectValues(StrEnum):
+    """What the values of a JSON object may be."""
+
+    ANY = "any"
+    SCALARS = "scalars"
+    """Texts, numbers, true, false and null; no object and no list."""
+    FLAGS = "flags"
+    """true or false, under names of lower-case letters, digits and `_`."""
+
+
+FLAG_NAME: Final = "[a-z][a-z0-9_]{0,63}"
+"""Pattern of the name of a flag."""
+
+
 @dataclass(frozen=True, slots=True)
 class ContractField:
     """A field as senders know it; `stored_as` is its column in the tables when that differs."""
@@ -49,6 +63,8 @@ class ContractField:
     """Whether the tenant's time range applies (else only the range every engine can read)."""
     days_ahead: int = 1
     """How many days after its arrival a time may lie before that is odd."""
+    values: ObjectValues = ObjectValues.ANY
+    """Of a JSON object."""
     in_payload: bool = True
     """Whether the field is part of what an event says, and so of its identity."""
     doc: str = ""

@@ -21,6 +21,7 @@ class DataType(StrEnum):
         INTERACTIONS = "interactions"
         ITEMS = "items"
         CLICKSTREAM = "clickstream"
+        USERS = "users"
     else:
         vars().update(
             {

@@ -12,7 +12,7 @@ import polars as pl
 
 from lakehouse.contracts.characters import INVISIBLE, NUL, NULL_WORDS
 from lakehouse.contracts.field_text import Check, FieldText, ReadContext, Reading
-from lakehouse.contracts.fields import ContractField, FieldKind
+from lakehouse.contracts.fields import FLAG_NAME, ContractField, FieldKind, ObjectValues
 from lakehouse.contracts.number_texts import read_decimal, read_number
 from lakehouse.contracts.reasons import ReasonCode, WarningCode
 from lakehouse.contracts.timestamps import read_timestamp
@@ -23,6 +23,26 @@ _BOOLEANS: Final = {
 }
 _SCIENTIFIC: Final = r"^[+-]?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,3}$"
 """How spreadsheets show a number of more than 11 digits."""
+_JSON_TEXT: Final = r'"(?:[^"\\]|\\.)*"'
+_JSON_SCALAR: Final = rf"(?:{_JSON_TEXT}|[-+.0-9eE]+|true|false|null)"
+
+
+def _object_of(name: str, value: str) -> str:
+    member = rf"\s*{name}\s*:\s*{value}\s*"
+    return rf"^\s*\{{(?:\s*|{member}(?:,{member})*)\}}\s*$"
+
+
+_OBJECTS: Final = {
+    ObjectValues.SCALARS: (
+        _object_of(_JSON_TEXT, _JSON_SCALAR),
+        "holds something else than texts, numbers, true, false and null",
+    ),
+    ObjectValues.FLAGS: (
+        _object_of(f'"{FLAG_NAME}"', "(?:true|false)"),
+        "is not true or false per purpose, purposes in lower case",
+    ),
+}
+"""Patterns of JSON objects that hold certain values, and what is said of others."""
 
 
 def read_field(field: ContractField, text: FieldText, context: ReadContext) -> Reading:
@@ -128,7 +148,15 @@ def _json_object(field: ContractField, text: FieldText, _: ReadContext) -> Readi
         f"{field.name} is not a JSON object",
     )
     value = pl.when(~text.blank).then(text.text)
-    return Reading(value, (check, _too_long(field, text)))
+    checks = (check, _too_long(field, text))
+    if field.values is ObjectValues.ANY:
+        return Reading(value, checks)
+    pattern, message = _OBJECTS[field.values]
+    is_other = ~text.blank & is_object & is_json & ~text.text.str.contains(pattern)
+    wrong = Check(
+        ReasonCode.WRONG_VALUES, is_other.fill_null(value=False), f"{field.name} {message}"
+    )
+    return Reading(value, (*checks, wrong))
 
 
 _READERS: Final[dict[FieldKind, Callable[[ContractField, FieldText, ReadContext], Reading]]] = {

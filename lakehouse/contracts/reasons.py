@@ -23,6 +23,7 @@ class ReasonCode(StrEnum):
     BAD_NUMBER = "bad_number"
     BAD_BOOLEAN = "bad_boolean"
     BAD_JSON = "bad_json"
+    WRONG_VALUES = "wrong_values"
     CONFLICTING_EVENT = "conflicting_event"
     RAGGED_ROW = "ragged_row"
     NOT_UTF8 = "not_utf8"
@@ -163,6 +164,11 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
     ReasonCode.BAD_JSON: Explanation(
         "a field, or in a JSON file a whole row, is not a JSON object (RFC 8259)",
         'write an object like {"colour": "red"}; NaN, comments and trailing commas are not JSON',
+    ),
+    ReasonCode.WRONG_VALUES: Explanation(
+        "a JSON object has values, or names, that its field does not take",
+        'attributes of a user are texts, numbers, true, false or null; consent is `{"training": '
+        "false}`, with true or false per purpose, purposes in lower-case letters, digits and `_`",
     ),
     ReasonCode.CONFLICTING_EVENT: Explanation(
         "an event of the same event_id but other content is already known",

@@ -241,6 +241,7 @@ PERSONAL_TABLES: Final = tuple(spec for spec in RAW_TABLES.values() if spec.subj
 RAW_INTERACTIONS: Final = RAW_TABLES[DataType.INTERACTIONS]
 RAW_ITEMS: Final = RAW_TABLES[DataType.ITEMS]
 RAW_CLICKSTREAM: Final = RAW_TABLES[DataType.CLICKSTREAM]
+RAW_USERS: Final = RAW_TABLES[DataType.USERS]
 RAW_QUARANTINE: Final = TableSpec("raw", "quarantine", QUARANTINE, ("known_at",))
 OPS_REPLAY_OUTCOMES: Final = TableSpec("ops", "replay_outcomes", REPLAY_OUTCOMES, ("known_at",))
 OPS_INGEST_LEDGER: Final = TableSpec("ops", "ingest_ledger", INGEST_LEDGER, ("known_at",))

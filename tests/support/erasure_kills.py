@@ -42,6 +42,7 @@ def kill_erasure(lake: ErasableLake, rng: random.Random, span: float) -> Killed:
     assert made.certificate["rows_deleted"] == {
         "raw.interactions": 9,
         "raw.clickstream": 2,
+        "raw.users": 0,
         "raw.quarantine": 1,
     }, killed
     ended = [e for e in lake.database.audit.list(TENANT) if e.action == "privacy.erased"]

@@ -19,7 +19,7 @@ from benchmarks.erasure.hostile.reading import (
 )
 from benchmarks.erasure.hostile.snapshots import Rows, changed, not_cleaned, pinned_rows
 
-RAW: Final = ("raw/interactions", "raw/clickstream", "raw/items", "raw/quarantine")
+RAW: Final = ("raw/interactions", "raw/clickstream", "raw/items", "raw/quarantine", "raw/users")
 OF_USERS: Final = (*RAW[:2], RAW[3], "staging/stg_interactions", "features/user_features")
 SHOWN: Final = 12
 NOT_THEIRS: Final = ("port", "service.log")

@@ -28,12 +28,15 @@ from lakehouse.contracts.kinds import DataType
 
 _OF_THE_ITEM: Final = 1.5
 """A name beginning as that of the item's column is nearer: of `Lineitem sku`, `Lineitem name`."""
+_UNSURE_FROM: Final = 2
+"""A name this far from meaning a field may mean another one."""
 _LEAST_FILLED: Final = 0.8
 """Of a column of types: a state that only some rows have is none."""
 _LEAST_KNOWN: Final = 0.2
 _ORDER: Final = (
     *("user_id", "item_id", "interaction_type", "timestamp", "event_name", "anonymous_id"),
     *("title", "category", "price", "available_from", "is_active", "updated_at", "attributes"),
+    "consent",
     *("rating", "session_id", "device_type", "location", "url", "properties", "event_id"),
 )
 
@@ -73,6 +76,12 @@ class Proposer:
         has_time = self._named("timestamp") is not None or bool(self.times)
         user = self._named("user_id")
         is_event = user is not None and (has_time or self._named("interaction_type") is not None)
+        has_items = any(
+            (far := distance(column.name, "item_id")) is not None and far < _UNSURE_FROM
+            for column in self._columns
+        )
+        if user is not None and self._named("consent") is not None and not has_items:
+            return DataType.USERS
         if is_event or (user is not None and self._named("rating") is not None):
             return DataType.INTERACTIONS
         return DataType.ITEMS if self._named("item_id") is not None else DataType.INTERACTIONS
@@ -136,7 +145,7 @@ class Proposer:
             column = self._free[at]
             if self._fits(column, field):
                 found.use(field.name, column)
-                if far >= 2 and field.required:
+                if far >= _UNSURE_FROM and field.required:
                     found.questions.append(
                         f"Is column {column.name!r} the {plain(field.name)}? No column says so "
                         "more clearly."

@@ -72,6 +72,8 @@ _SURE: Final[dict[str, str]] = {
     "updated_at": "updatedat updated updatets lastmodified modifiedat modified lastupdate "
     "lastupdated changedat geandertam stand aktualisiert misajour timestamp",
     "attributes": "attributes attrs properties features metadata extra json",
+    "consent": "consent consents consentflags consentstate einwilligung einwilligungen "
+    "consentement consentimiento consenso toestemming",
 }
 _UNSURE: Final[dict[str, str]] = {
     "user_id": "email customeremail emailaddress deviceid cookieid cookie anonymousid sessionid "

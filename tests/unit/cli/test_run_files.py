@@ -170,6 +170,22 @@ def test_a_catalogue_may_stand_beside_the_events(home: Path, started: list[Tenan
     ]
 
 
+def test_users_may_stand_beside_the_events(home: Path, started: list[TenantFiles]) -> None:
+    (home / "a.csv").write_text(CONTRACT)
+    (home / "u.csv").write_text("id,opt_in\nu1,no\n")
+    (home / "s.yml").write_text(
+        "sources: {users: {columns: {user_id: id, consent: opt_in}, "
+        "values: {consent: {'no': '{\"training\": false}'}}}}"
+    )
+    arguments = ["a.csv", "--tenant", "acme", "--settings", "s.yml", "--users", "u.csv"]
+    result = eta("run", *arguments)
+    assert result.exit_code == 0, result.stderr
+    assert [(file.data_type, file.options.mapping) for file in started[0].files] == [
+        ("users", "users"),
+        ("interactions", None),
+    ]
+
+
 def test_the_lock_is_looked_at_before_anything(
     home: Path, started: list[TenantFiles], database: ControlDatabase
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import RAW_TABLES, TIMESTAMP
 
-USERS = """
+DEVICES = """
 from lakehouse.contracts.fields import (
     ContractField, DataTypeDefinition, Endpoint, FieldKind, TopicOptions
 )
@@ -21,9 +21,9 @@ FIELDS = (
     ContractField("changed_at", FieldKind.TIMESTAMP, "t"),
 )
 DEFINITION = DataTypeDefinition(
-    rank=4, fields=FIELDS, record="User", about="A user.",
-    topic=TopicOptions("users", partitions=3),
-    endpoint=Endpoint("users", "Send users", "Users, answered as events are.", {"user_id": "u1"}),
+    rank=5, fields=FIELDS, record="Device", about="A device of a user.",
+    topic=TopicOptions("devices", partitions=3),
+    endpoint=Endpoint("devices", "Send devices", "Answered as events are.", {"user_id": "u1"}),
     objective_hours=24.0, time_column="changed_at", subjects=("user_id",), free_texts=("notes",),
     state_of="user_id",
 )
@@ -57,33 +57,33 @@ from lakehouse.storage.stream_offsets import Partition
 from lakehouse.storage.tables import ensure_tables
 from tests.unit.ingest_service.test_stream_sink import Process
 
-users = DataType("users")
-spec = RAW_TABLES[users]
+devices = DataType("devices")
+spec = RAW_TABLES[devices]
 app = App(folder / "home")
 ensure_tables(Lake(app.lake))
 
 # a file: a state, the same again, another one, a wrong row
 body = "user_id,country\\nu1,de\\nu1,de\\nu1,at\\n,fr\\n"
 from lakehouse.contracts.tenant import OnError
-report = ingest(service(DeltaSink(Lake(app.lake))), folder, body, data_type=users,
+report = ingest(service(DeltaSink(Lake(app.lake))), folder, body, data_type=devices,
                 on_error=OnError.QUARANTINE)
 counts = report.counts
 assert (counts.stored, counts.duplicate, counts.quarantined) == (2, 1, 1), counts
 
 # the Events API
 async def send(client):
-    answer = await client.post("/v1/users", json={"user_id": "u2", "notes": {"a": 1}},
+    answer = await client.post("/v1/devices", json={"user_id": "u2", "notes": {"a": 1}},
                                headers=app.headers("good"))
     assert answer.json()["stored"] == 1, answer.text
     paths = (await client.get("/openapi.json")).json()["paths"]
-    assert "/v1/users" in paths
+    assert "/v1/devices" in paths
 app.run(send)
 
 # Kafka
-assert topic_of(users).name == "users" and message_key(users, "acme", "u3") == b"acme:u3"
+assert topic_of(devices).name == "devices" and message_key(devices, "acme", "u3") == b"acme:u3"
 process = Process(app.lake)
-where = Partition("users", 0)
-(assignment,) = process.sink.take_over({where: (users, Bounds(0, 100, 1))})
+where = Partition("devices", 0)
+(assignment,) = process.sink.take_over({where: (devices, Bounds(0, 100, 1))})
 value = json.dumps({"user_id": "u3", "country": "fr"}).encode()
 message = SimpleNamespace(key=b"acme:u3", value=value, offset=0, timestamp=0, headers=())
 process.store(process.intake.prepare([PartitionBatch(assignment, [message], 1)]))
@@ -106,7 +106,7 @@ from lakehouse.quality.scoring import OBJECTIVE_HOURS
 from lakehouse.retention.folders import EXPIRING
 from lakehouse.storage.overview import OVERVIEW_TABLES
 assert spec in PERSONAL_RAW and FREE_TEXTS[spec] == ("notes",)
-assert spec not in EXPIRING and OBJECTIVE_HOURS[users] == 24.0 and spec.path in OVERVIEW_TABLES
+assert spec not in EXPIRING and OBJECTIVE_HOURS[devices] == 24.0 and spec.path in OVERVIEW_TABLES
 print("all of it")
 app.close()
 """
@@ -114,7 +114,7 @@ app.close()
 
 def test_a_type_that_nothing_else_names_goes_every_way(tmp_path: Path) -> None:
     (tmp_path / "types").mkdir()
-    (tmp_path / "types" / "users.py").write_text(USERS)
+    (tmp_path / "types" / "devices.py").write_text(DEVICES)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, check=False
     )

@@ -47,6 +47,7 @@ def test_avro_schemas_have_the_contracts_fields(kind: DataType) -> None:
 def test_keys_name_the_tenant_and_for_the_catalogue_the_item() -> None:
     assert message_key(DataType.INTERACTIONS, "acme", "i1") == b"acme"
     assert message_key(DataType.ITEMS, "acme", "i:1") == b"acme:i:1"
+    assert message_key(DataType.USERS, "acme", "u1") == b"acme:u1"
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,7 @@ def test_keys_name_the_tenant_and_for_the_catalogue_the_item() -> None:
         (DataType.INTERACTIONS, "ae7ce40e5bceaed9"),
         (DataType.ITEMS, "df9703b970ac5701"),
         (DataType.CLICKSTREAM, "3d358de21167b7aa"),
+        (DataType.USERS, "0a8a08fc67f10274"),
     ],
 )
 def test_schemas_that_producers_have_registered_stay_as_they_are(

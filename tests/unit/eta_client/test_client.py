@@ -105,6 +105,7 @@ def test_events_are_sent_in_batches_and_forgotten(service: Service, options: Cli
     with EtaClient(url(service), KEY, options=options) as client:
         ids = [client.track("u", f"i{n}", "click", timestamp=moment) for n in range(30)]
         client.upsert_item("i1", title="A", price=2.5, updated_at=moment)
+        client.upsert_user("u", consent={"training": False}, updated_at=moment)
         client.flush(10)
         assert client.waiting == 0
     sent = [event for path, events in service.received if path == "/v1/events" for event in events]
@@ -112,6 +113,9 @@ def test_events_are_sent_in_batches_and_forgotten(service: Service, options: Cli
     assert sent[0]["timestamp"] == 1_777_593_600_000
     (items,) = [events for path, events in service.received if path == "/v1/items"]
     assert items[0]["updated_at"] == 1_777_593_600_000
+    (users,) = [events for path, events in service.received if path == "/v1/users"]
+    agreed = {"training": False}
+    assert users == [{"user_id": "u", "consent": agreed, "updated_at": 1_777_593_600_000}]
     assert KEY not in repr(client)
 
 

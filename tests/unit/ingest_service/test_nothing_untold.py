@@ -161,11 +161,13 @@ GOOD: dict[DataType, Row] = {
         "user_id": "u",
         "timestamp": "1767225600000",
     },
+    DataType.USERS: {"attributes": '{"a": 1}'},
 }
 KEYS = {
     DataType.INTERACTIONS: "event_id",
     DataType.ITEMS: "item_id",
     DataType.CLICKSTREAM: "event_id",
+    DataType.USERS: "user_id",
 }
 WORDS = ["", " ", " a", "a\u200b", "NULL", "\\N", "nan", "#N/A", "1.23E+15", "x" * 600, "\u0663"]
 NUMBERS = [
@@ -184,7 +186,15 @@ LIKELY: dict[FieldKind, list[str]] = {
     FieldKind.NUMBER: NUMBERS,
     FieldKind.DECIMAL: NUMBERS,
     FieldKind.BOOLEAN: ["yes", "TRUE", " 0", "2", "on"],
-    FieldKind.JSON_OBJECT: ['{"a": 1}', "{}", "[]", '{"a":', ' {"a": "\u00e9"} '],
+    FieldKind.JSON_OBJECT: [
+        '{"a": 1}',
+        "{}",
+        "[]",
+        '{"a":',
+        ' {"a": "\u00e9"} ',
+        '{"a": {}}',
+        '{"a": false}',
+    ],
 }
 ANY = st.one_of(
     st.sampled_from([text for texts in LIKELY.values() for text in texts]),

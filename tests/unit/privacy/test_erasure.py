@@ -40,6 +40,7 @@ def test_nothing_of_a_person_is_left_and_everything_of_the_others(lake: Erasable
     assert made.certificate["rows_deleted"] == {
         "raw.interactions": 9,
         "raw.clickstream": 2,
+        "raw.users": 0,
         "raw.quarantine": 1,
     }
     assert gone not in str(made.certificate)

@@ -271,6 +271,7 @@ def test_an_id_as_sent_and_as_stored_is_one_person(
     assert certificate["rows_deleted"] == {
         "raw.interactions": 1,
         "raw.clickstream": 0,
+        "raw.users": 0,
         "raw.quarantine": 1,
     }
     is_widened = asked == "A9"

@@ -20,7 +20,8 @@ _log = logging.getLogger(__name__)
 class AsyncEtaClient(BaseClient):
     """As `EtaClient`, for one event loop: use it as `async with AsyncEtaClient(…) as client`.
 
-    `track` and `upsert_item` write to the spool at once, which takes microseconds and no await.
+    `track`, `upsert_item` and `upsert_user` write to the spool at once, which takes microseconds
+    and no await.
     """
 
     def _start(self, **connection: Any) -> None:

@@ -10,7 +10,18 @@ import httpx
 
 from eta_client.delivery import Delivery, Verdict
 from eta_client.errors import SdkError
-from eta_client.events import EVENTS, ITEMS, Moment, Rejected, Warned, encoded, interaction, item
+from eta_client.events import (
+    EVENTS,
+    ITEMS,
+    USERS,
+    Moment,
+    Rejected,
+    Warned,
+    encoded,
+    interaction,
+    item,
+    user,
+)
 from eta_client.options import ClientOptions
 from eta_client.spool import Batch, Spool, default_path
 
@@ -113,6 +124,15 @@ class BaseClient(ABC):
         is None is cleared. Raises as `track` does.
         """
         self._keep(ITEMS, item(item_id, fields))
+
+    def upsert_user(self, user_id: str, **fields: Any) -> None:
+        """Keep what is known of a user, and what the user agrees to; it is sent soon.
+
+        Fields: `attributes` (a mapping of texts, numbers and booleans), `consent` (a mapping of
+        purposes to booleans, such as `{"training": False}`), and `updated_at`, by default now. One
+        that is not given stays as it was; of `consent` each purpose does. Raises as `track` does.
+        """
+        self._keep(USERS, user(user_id, fields))
 
     @property
     def waiting(self) -> int:

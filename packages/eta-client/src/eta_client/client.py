@@ -18,13 +18,13 @@ _log = logging.getLogger(__name__)
 
 
 class EtaClient(BaseClient):
-    """Sends interactions and catalogue items; one object serves every thread of a process.
+    """Sends interactions, catalogue items and users; one object serves every thread of a process.
 
-    `track` and `upsert_item` keep the event on disk and return: nothing that happens afterwards
-    loses it. It is sent in the background until the service has it durably, and stored once
-    however often it was sent. `on_rejected` is told, in the sender's thread, each event that the
-    service refused; by default its reasons are logged. `on_warned` is told the events of an answer
-    that the service took and found something odd about; by default the codes are logged.
+    `track`, `upsert_item` and `upsert_user` keep the event on disk and return: nothing that happens
+    afterwards loses it. It is sent in the background until the service has it durably, and stored
+    once however often it was sent. `on_rejected` is told, in the sender's thread, each event that
+    the service refused; by default its reasons are logged. `on_warned` is told the events of an
+    answer that the service took and found something odd about; by default the codes are logged.
     """
 
     def _start(self, **connection: Any) -> None:

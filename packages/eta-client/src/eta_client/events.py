@@ -12,6 +12,7 @@ from eta_client.errors import EventTooLargeError
 
 EVENTS: Final = "/v1/events"
 ITEMS: Final = "/v1/items"
+USERS: Final = "/v1/users"
 
 Moment = datetime | int | None
 """A time: aware (naive is taken for UTC), milliseconds since 1970, or None for now."""
@@ -75,17 +76,26 @@ def interaction(
 
 
 def item(item_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a catalogue row; its `updated_at` is now unless it says otherwise.
-
-    Of two rows that do not say, the later one of a process has the later time, also within one
-    millisecond or after the clock was put back: it must win.
-    """
+    """Return a catalogue row, dated as `_dated` says."""
     given = dict(fields)
-    moment = given.pop("updated_at", None)
-    updated_at = _LATEST.next() if moment is None else milliseconds(moment)
     if given.get("available_from") is not None:
         given["available_from"] = milliseconds(given["available_from"])
-    return {"item_id": item_id, **given, "updated_at": updated_at}
+    return _dated({"item_id": item_id, **given})
+
+
+def user(user_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state of a user, dated as `_dated` says."""
+    return _dated({"user_id": user_id, **fields})
+
+
+def _dated(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state whose `updated_at` is now unless it says otherwise.
+
+    Of two that do not say, the later one of a process has the later time, also within one
+    millisecond or after the clock was put back: it must win.
+    """
+    moment = state.pop("updated_at", None)
+    return {**state, "updated_at": _LATEST.next() if moment is None else milliseconds(moment)}
 
 
 def encoded(event: Mapping[str, Any], limit: int) -> bytes:
