@@ -15,6 +15,7 @@ from lakehouse.contracts.tables import (
     OPS_TENANT_SETTINGS,
     RAW_INTERACTIONS,
     RAW_ITEMS,
+    RAW_USERS,
     SERVICE_TABLES,
 )
 from lakehouse.storage.lake import Lake
@@ -24,6 +25,7 @@ from lakehouse.storage.tables import model_tables
 SOURCES: Final = (
     RAW_INTERACTIONS.full_name,
     RAW_ITEMS.full_name,
+    RAW_USERS.full_name,
     OPS_TENANT_SETTINGS.full_name,
 )
 """The tables that the models read and do not write."""
@@ -92,7 +94,7 @@ def tenants_since(lake: Lake, versions: Mapping[str, int]) -> list[str] | None:
 def tenants_received(lake: Lake, first: date, last: date | None) -> list[str]:
     """Return the tenants that sent rows from day `first` to `last` (None: until now), UTC."""
     found: set[str] = set()
-    for spec in (RAW_INTERACTIONS, RAW_ITEMS):
+    for spec in (RAW_INTERACTIONS, RAW_ITEMS, RAW_USERS):
         for tenant_id, day in _files(lake.table(spec)).values():
             if day is not None and first <= day and (last is None or day <= last):
                 found.add(tenant_id)

@@ -14,6 +14,8 @@
     With `replaces_users` the table's rows of the touched users are removed and written again in one
     commit, and `reads` says how to find the users:
       ['user_hash']                       those of the changed rows
+          `when`                          those of the changed rows for which the condition holds
+          `removes`                       a new row, too, may take all rows of its user away
       {'user_hash': …, 'since': …}        the same, from the earliest of these times on (with `time`)
       {'item_id': …, 'users_of': model}   those that have the item in that model's table
           `after`                         there, later than the change of the item

@@ -70,11 +70,12 @@
         -#}
         {%- set is_replacement = commits | length == 1 and commits[0].replaces_users -%}
         {%- set removed = "_change_type in ('delete', 'update_preimage')" -%}
+        {%- set conditions = (["_change_type = 'insert'"] if is_replacement else []) + ([touched.when] if 'when' in touched else []) -%}
         {{ return(
             'select tenant_id, ' ~ touched.user_hash ~ ' as user_hash, min(' ~ time ~ ') as since, '
-            ~ ('false' if is_replacement else 'bool_or(' ~ removed ~ ')') ~ ' as is_removed, '
+            ~ ('true' if touched.get('removes') else 'false' if is_replacement else 'bool_or(' ~ removed ~ ')') ~ ' as is_removed, '
             ~ ('not bool_and(' ~ removed ~ ')' if scope.fresh == parent.table else 'false') ~ ' as is_fresh from ' ~ changes
-            ~ (" where _change_type = 'insert'" if is_replacement) ~ ' group by tenant_id, ' ~ touched.user_hash
+            ~ (' where ' ~ conditions | join(' and ') if conditions) ~ ' group by tenant_id, ' ~ touched.user_hash
         ) }}
     {%- endif -%}
     {#- the users that have something in another table -#}

@@ -51,6 +51,11 @@ PLANTED = {
         "known_at = timestamp '2029-01-01 00:00:00'",
         "true",
     ),
+    "withdrawn_users_are_not_trained_on": (
+        "staging.stg_users",
+        """consent = '{"training": false}'""",
+        "user_id = 'u1'",
+    ),
 }
 CUTOFF = "2028-01-01T00:00:00"
 TENANTS = dict(zip(PLANTED, LEAKY, strict=True))

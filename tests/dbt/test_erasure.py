@@ -20,7 +20,7 @@ from lakehouse.training.build import ON_REQUEST
 from lakehouse.training.publish import current_snapshot, list_snapshots, publish
 from lakehouse.training.rows import tenant_batches
 from tests.support.erasure import person
-from tests.support.lake import NOON, SessionLake, interaction, item
+from tests.support.lake import NOON, SessionLake, interaction, item, user
 
 TENANT = "forgetful"
 
@@ -68,6 +68,8 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     gone, users = person(), [person() for _ in range(4)]
     lake.store_items(TENANT, [item(f"i{n}") for n in range(12)])
     lake.store(TENANT, events([gone, *users], 0, 8))
+    agreed = [user(one, '{"training": true}', f"a-{one[-6:]}") for one in (gone, users[0])]
+    lake.store_users(TENANT, agreed)
     lake.dbt("run", "--exclude", ON_REQUEST)
     first = publish(lake.settings, TENANT, gate=None, now=datetime.now(UTC))
     before = others(lake, gone)

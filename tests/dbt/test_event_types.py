@@ -1,4 +1,7 @@
-"""Declared event types: meaning, weight and undoing, told apart from who declares nothing."""
+"""What one tenant declares and another does not: event types, and consent of its users.
+
+Meaning, weight and undoing of types, who is trained on, and who pays nothing for either.
+"""
 
 import random
 from collections.abc import Iterable, Mapping
@@ -18,7 +21,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.training.content_hash import ContentHash
 from lakehouse.training.export.run import ExportFormat, export_snapshot
 from lakehouse.training.publish import publish
-from tests.support.lake import NOON, SessionLake, interaction
+from tests.support.lake import NOON, SessionLake, interaction, user
 from tests.support.stories import compiled
 
 pytestmark = pytest.mark.timeout(1800)
@@ -27,11 +30,15 @@ DAY = timedelta(days=1)
 KNOWN_FIRST, KNOWN_LATER = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 10, tzinfo=UTC)
 CUTOFF = "2026-06-05 00:00:00"
 TYPED, RANDOM, PLAIN, LATE = "typed", "typed-random", "five-types", "five-types-late"
+ASKING = "asking"
+"""A tenant whose users are asked whether they may be trained on."""
+YES, NO = '{"training": true}', '{"training": false, "mail": true}'
 TABLES = (
     "training.training_data",
     "training.training_users",
     "training.training_examples",
     "training.training_contents",
+    "training.user_histories",
 )
 TYPES: dict[str, Any] = {
     "opened": {"meaning": "neutral"},
@@ -163,11 +170,41 @@ class Told:
     refreshed: dict[tuple[str, str], pl.DataFrame]
     plain_files: list[set[Path]]
     plain_sql: str
+    trained_on: list[list[str]]
+    """Users of `ASKING` in the training tables: after each run by changes, with the cutoff."""
+    features_of: list[int]
+    """Of how many of its users there are features, after the same runs."""
+    asking_sql: str
 
 
 def contents(lake: SessionLake) -> dict[tuple[str, str], pl.DataFrame]:
-    tenants = (TYPED, RANDOM, PLAIN, LATE)
+    tenants = (TYPED, RANDOM, PLAIN, LATE, ASKING)
     return {(table, name): lake.table(table, name) for table in TABLES for name in tenants}
+
+
+def asked(number: int, user_id: str, consent: str | None, day: int = 0) -> dict[str, Any]:
+    return user(user_id, consent, f"said-{number}", updated_at=NOON + day * DAY)
+
+
+def likes_and_dislikes() -> list[dict[str, Any]]:
+    kinds = {"liked": "like", "disliked": "dislike", "seen": "view"}
+    return [
+        interaction(f"{who}-{item}", who, item, kind, NOON + timedelta(hours=number))
+        for number, (who, item, kind) in enumerate(
+            (who, item, kind)
+            for who in ("never-asked", "leaves", "comes-back", "stays-away", "late")
+            for item, kind in kinds.items()
+        )
+    ]
+
+
+def trained_on(lake: SessionLake) -> list[str]:
+    """Who is in the training tables; a user is in all of them or in none."""
+    names = ("training_data", "training_users", "training_examples", "user_histories")
+    (found,) = {
+        tuple(sorted(set(lake.table(f"training.{name}", ASKING)["user_id"]))) for name in names
+    }
+    return list(found)
 
 
 @pytest.fixture(scope="module")
@@ -183,24 +220,51 @@ def told(lake: SessionLake) -> Told:
     random_first = [*seen_by_another("v"), *random_rows(1, "a")]
     lake.store(RANDOM, random_first, known_at=KNOWN_FIRST)
     lake.store(PLAIN, plain_rows("p"), known_at=KNOWN_FIRST)
+    lake.store(ASKING, likes_and_dislikes(), known_at=KNOWN_FIRST)
+    lake.store_users(
+        ASKING,
+        [asked(1, "leaves", YES), asked(2, "comes-back", NO), asked(3, "stays-away", NO)],
+        known_at=KNOWN_FIRST,
+    )
     lake.dbt("run")
     first, files = labels(lake, TYPED), [plain_files()]
+    who, features = [trained_on(lake)], [lake.table("features.user_features", ASKING).height]
 
     for tenant_id in (TYPED, RANDOM):
         lake.set_tenant(tenant_id, settings_of(HEAVIER))
     lake.store(TYPED, later_rows(), known_at=KNOWN_LATER)
     lake.store(RANDOM, random_rows(2, "b"), known_at=KNOWN_LATER)
-    lake.dbt("run")
+    lake.store_users(
+        ASKING,
+        [
+            asked(4, "leaves", NO, 1),
+            asked(5, "comes-back", YES, 1),
+            asked(6, "stays-away", '{"mail": true}', 1),
+            asked(7, "stays-away", None, 2),
+            asked(8, "late", NO, 2),
+        ],
+        known_at=KNOWN_LATER,
+    )
+    asking_sql = compiled(lake.dbt("run"), "training_data")
     files.append(plain_files())
+    who.append(trained_on(lake))
+    features.append(lake.table("features.user_features", ASKING).height)
 
     lake.store(LATE, plain_rows("l"), known_at=KNOWN_LATER)
     plain_sql = compiled(lake.dbt("run"), "training_data")
     grown = contents(lake)
 
-    lake.dbt("run", "--vars", f"{{cutoff: '{CUTOFF}'}}", "--select", "+training_data")
+    chosen = ("--select", "+training_examples", "training_users", "user_histories")
+    lake.dbt("run", "--vars", f"{{cutoff: '{CUTOFF}'}}", *chosen)
     with_cutoff = labels(lake, TYPED)
+    who.append(trained_on(lake))
     lake.dbt("run", "--full-refresh")
-    return Told(first, with_cutoff, grown, contents(lake), files, plain_sql)
+    return Told(
+        *(first, with_cutoff, grown, contents(lake), files, plain_sql),
+        trained_on=who,
+        features_of=features,
+        asking_sql=asking_sql,
+    )
 
 
 def test_types_have_the_meaning_and_the_weight_that_the_tenant_declared(told: Told) -> None:
@@ -265,6 +329,17 @@ def _key() -> pl.Expr:
 
 def test_incremental_runs_equal_a_full_refresh(told: Told) -> None:
     assert [key for key in told.grown if not told.grown[key].equals(told.refreshed[key])] == []
+
+
+def test_who_has_withdrawn_consent_is_in_no_training_table_and_comes_back(told: Told) -> None:
+    """What is withdrawn now is not trained on now, also where it became known after the cutoff."""
+    first, second, with_cutoff = told.trained_on
+    assert first == ["late", "leaves", "never-asked"]
+    assert second == ["comes-back", "never-asked"]
+    assert with_cutoff == second
+    assert told.features_of == [5, 5], "features stay"
+    assert "not exists (select /*+ broadcast(withdrawn) */ 1 from eta_withdrawn" in told.asking_sql
+    assert "withdrawn" not in told.plain_sql, "a run in which nobody has withdrawn asks nothing"
 
 
 def test_who_declares_nothing_keeps_files_rows_and_hash(lake: SessionLake, told: Told) -> None:

@@ -48,10 +48,14 @@ def differences(before: dict, after: dict) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def grown(lake: SessionLake) -> dict[tuple[str, str], pl.DataFrame]:
+def growth(lake: SessionLake) -> Growth:
+    return Growth(lake, random.Random(7), TENANTS)
+
+
+@pytest.fixture(scope="module")
+def grown(lake: SessionLake, growth: Growth) -> dict[tuple[str, str], pl.DataFrame]:
     """Tenants that grew over five rounds: a skipped, a killed, a rewriting, a narrowed run."""
-    rng = random.Random(7)
-    growth = Growth(lake, rng, TENANTS)
+    rng = growth.rng
     growth.add()
     lake.dbt("run")
     growth.add()
@@ -79,6 +83,15 @@ def refreshed(lake: SessionLake, grown: dict) -> dict[tuple[str, str], pl.DataFr
 def test_incremental_runs_equal_a_full_refresh(grown: dict, refreshed: dict) -> None:
     assert differences(grown, refreshed) == []
     assert all(grown["training.training_data", name].height > 0 for name in TENANTS)
+
+
+def test_who_has_withdrawn_consent_is_not_trained_on(growth: Growth, grown: dict) -> None:
+    for name in TENANTS:
+        withdrawn = growth.withdrawn(name)
+        active = set(grown["staging.stg_interactions", name]["user_id"])
+        assert withdrawn & active
+        assert set(grown["training.training_data", name]["user_id"]) <= active - withdrawn
+        assert set(grown["features.user_features", name]["user_id"]) == active
 
 
 def commits(lake: SessionLake, table: str) -> list[dict]:

@@ -1,9 +1,10 @@
 """Tenants that grow from run to run."""
 
+import json
 import random
 from datetime import UTC, datetime, timedelta
 
-from tests.support.lake import SessionLake
+from tests.support.lake import SessionLake, user
 from tests.support.tenants import random_catalogue, random_rows
 
 ROUNDS = 5
@@ -26,6 +27,9 @@ class Growth:
     def __init__(self, lake: SessionLake, rng: random.Random, tenants: list[str]) -> None:
         self.lake = lake
         self.rng = rng
+        self.said: dict[str, list[dict]] = {name: [] for name in tenants}
+        """The states of users that were stored, with their provenance."""
+        self.consents = random.Random(5)
         self.waiting: dict[str, list[list[dict]]] = {}
         for number, name in enumerate(tenants):
             rows = random_rows(100 + number, count=120)
@@ -43,3 +47,34 @@ class Growth:
             if self.rng.random() < 0.4:
                 catalogue = partly_sent(random_catalogue(self.rng.randrange(9)), self.rng)
                 self.lake.store_items(name, catalogue, known_at=known_at)
+            self._say(name)
+
+    def withdrawn(self, name: str) -> set[str]:
+        """Whose newest word on training is no, row by row."""
+        words: dict[str, bool] = {}
+        for row in sorted(self.said[name], key=_said_at):
+            flags = json.loads(row["consent"] or "{}")
+            words[row["user_id"]] = flags.get("training", words.get(row["user_id"], True))
+        return {name for name, agrees in words.items() if not agrees}
+
+    def _say(self, name: str) -> None:
+        """Store what some users agree to: late, dated ahead, about other purposes, or nothing."""
+        rng = self.consents
+        known_at = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(hours=rng.randrange(200))
+        words = (*['{"training": false}', '{"training": true}'] * 3, '{"mail": true}', None)
+        rows = [
+            user(
+                f"u{rng.randrange(12)}",
+                rng.choice(words),
+                f"{len(self.said[name])}-{number}",
+                updated_at=known_at + timedelta(hours=rng.randrange(-100, 10)),
+            )
+            for number in range(rng.choice([0, 2, 3]))
+        ]
+        if rows:
+            self.said[name] += self.lake.store_users(name, rows, known_at=known_at)
+
+
+def _said_at(row: dict) -> tuple:
+    moment = min(row["updated_at"], row["known_at"])
+    return moment, row["known_at"], row["batch_id"], row["source_ref"]

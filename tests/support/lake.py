@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
-from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_ITEMS, TableSpec
+from lakehouse.contracts.tables import RAW_INTERACTIONS, RAW_ITEMS, RAW_USERS, TableSpec
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
@@ -64,6 +64,12 @@ def item(item_id: str, event_id: str | None = None, **columns: Any) -> dict[str,
         "item_id": item_id,
         "updated_at": NOON,
     } | columns
+
+
+def user(user_id: str, consent: str | None, event_id: str, **columns: Any) -> dict[str, Any]:
+    """A state of a user without its provenance."""
+    row = {"event_id": event_id, "user_id": user_id, "attributes": None, "consent": consent}
+    return {**row, "updated_at": NOON, "sent_fields": None} | columns
 
 
 def generate_code(session: "SparkSession", *, wanted: bool) -> None:
@@ -137,6 +143,12 @@ class SessionLake:
     def store_items(self, tenant_id: str, rows: Iterable[Mapping[str, Any]], **how: Any) -> None:
         """Append catalogue rows."""
         self.store(tenant_id, rows, spec=RAW_ITEMS, **how)
+
+    def store_users(
+        self, tenant_id: str, rows: Iterable[Mapping[str, Any]], **how: Any
+    ) -> list[dict[str, Any]]:
+        """Append states of users; return them with provenance."""
+        return self.store(tenant_id, rows, spec=RAW_USERS, **how)
 
     def set_tenant(self, tenant_id: str, settings: TenantSettings) -> None:
         """Hand a tenant's settings to the models."""
@@ -227,6 +239,7 @@ VIEWS: Mapping[str, tuple[str, str]] = {
 DERIVED_TABLES: Sequence[str] = (
     "staging.stg_interactions",
     "staging.stg_items",
+    "staging.stg_users",
     "staging.stg_tenant_settings",
     "ops.staging_conflicts",
     "ops.staging_counts",

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from lakehouse.contracts.tenant import InteractionType, TenantSettings
 from tests.support import reference
-from tests.support.lake import NOON, SessionLake, at, interaction, item
+from tests.support.lake import NOON, SessionLake, at, interaction, item, user
 
-LEAKY = [f"leaky{n}" for n in range(8)]
+LEAKY = [f"leaky{n}" for n in range(9)]
 COUNTED = "counted"
 """A tenant whose rows change after the build."""
 UNIFORM_USERS = 1_000
@@ -81,6 +81,7 @@ def store_tenants(lake: SessionLake) -> dict:
     for number, name in enumerate(LEAKY):
         lake.store(name, random_rows(20 + number, count=150))
         lake.store_items(name, random_catalogue(40 + number), known_at=NOON)
+    lake.store_users(LEAKY[-1], [user("u1", '{"training": true}', "agreed")], known_at=NOON)
     lake.store("uniform", one_positive_among_seven_items(UNIFORM_USERS))
     for name in ("plain", "viewer"):
         lake.store(name, clicks_and_views())

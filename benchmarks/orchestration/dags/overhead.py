@@ -11,6 +11,7 @@ MODELS = [
     "stg_tenant_settings",
     "stg_interactions",
     "stg_items",
+    "stg_users",
     "training_data",
     "item_availability",
 ]

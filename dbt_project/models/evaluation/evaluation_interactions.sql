@@ -9,7 +9,10 @@ splits as (
 
 interactions as (
     select * from {{ ref('stg_interactions') }}
-    where {{ known_by_cutoff() }} and {{ of_evaluated_tenants() }}
+    where
+        {{ known_by_cutoff() }}
+        and {{ of_evaluated_tenants() }}
+        and {{ agrees_to_training(tenants=of_evaluated_tenants()) }}
 ),
 
 left_out_by_user as (

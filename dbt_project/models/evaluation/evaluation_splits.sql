@@ -5,7 +5,10 @@ with
 
 interactions as (
     select * from {{ ref('stg_interactions') }}
-    where {{ known_by_cutoff() }} and {{ of_evaluated_tenants() }}
+    where
+        {{ known_by_cutoff() }}
+        and {{ of_evaluated_tenants() }}
+        and {{ agrees_to_training(tenants=of_evaluated_tenants()) }}
 ),
 
 {{ pair_labels('interactions') }},

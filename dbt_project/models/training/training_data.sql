@@ -8,7 +8,8 @@
     reads={
         'stg_interactions': ['user_hash'],
         'item_availability': {'since': 'available_at', 'users_of': 'stg_interactions'},
-        'stg_tenant_settings': []
+        'stg_tenant_settings': [],
+        'stg_users': {'user_hash': 'user_hash', 'when': 'consent is not null', 'removes': true}
     },
     parameters=training_parameters()
 ) %}
@@ -18,7 +19,7 @@ with
 
 interactions as (
     select * from {{ rows_in_scope(
-        'stg_interactions', scope, known_by_cutoff(),
+        'stg_interactions', scope, known_by_cutoff() ~ ' and ' ~ agrees_to_training(scope),
         columns=[
             'tenant_id', 'user_id', 'item_id', 'event_id', 'interaction_type', 'event_time'
         ] + values,
