@@ -34,6 +34,7 @@ from lakehouse.contracts.column_words import (
 from lakehouse.contracts.fields import ContractField, FieldKind
 from lakehouse.contracts.mapping import FieldSource, FileRefusedError
 from lakehouse.contracts.reasons import FILE_FAULTS, FileFault
+from lakehouse.contracts.row_issues import REASON_SCHEMA
 
 _BETWEEN_WORDS: Final = r"[^\p{L}\p{N}]+"
 _TEXTS: Final = frozenset({FieldKind.TEXT, FieldKind.LABEL})
@@ -124,17 +125,31 @@ class HeaderNames:
         Of the `skipped`, which the mapping leaves out, one is another header when all of its cells
         are names.
         """
-        if not self._identifiers or not frame.height:
-            return HeaderRows()
         if self._is_never_right and not reasons.height:
             return HeaderRows()
+        rows = reasons["row"].unique(maintain_order=True) if self._is_never_right else None
+        return self._judged(frame, rows, reasons, skipped)
+
+    def among_unread(self, frame: pl.DataFrame) -> HeaderRows:
+        """Return those of records that are no rows, of which no value was looked at."""
+        return self._judged(frame, None, REASON_SCHEMA.to_frame(), None)
+
+    def _judged(
+        self,
+        frame: pl.DataFrame,
+        rows: pl.Series | None,
+        reasons: pl.DataFrame,
+        skipped: pl.Series | None,
+    ) -> HeaderRows:
+        """`rows`: those that may be headers, None for all."""
+        if not self._identifiers or not frame.height:
+            return HeaderRows()
         cells = frame.select(pl.row_index("row").cast(pl.UInt32), *self._columns)
-        if self._is_never_right:
-            cells = cells[reasons["row"].unique(maintain_order=True)]
+        cells = cells if rows is None else cells[rows]
         cells = cells.filter(self._may_be_names(cells))
         if not cells.height:
             return HeaderRows()
-        return self._judged(cells, reasons, set(() if skipped is None else skipped))
+        return self._divided(cells, reasons, set(() if skipped is None else skipped))
 
     def _may_be_names(self, cells: pl.DataFrame) -> pl.Series:
         """True where an identifier may be a name, or another text the contract's name of one."""
@@ -160,7 +175,7 @@ class HeaderNames:
         found[rows.filter(is_name | folds.str.ends_with("id")).to_numpy()] = True
         return found
 
-    def _judged(self, cells: pl.DataFrame, reasons: pl.DataFrame, skipped: Set[int]) -> HeaderRows:
+    def _divided(self, cells: pl.DataFrame, reasons: pl.DataFrame, skipped: Set[int]) -> HeaderRows:
         wrong = reasons.filter(pl.col("row").is_in(cells["row"].implode()))
         is_wrong = set(wrong.select("row", "column").iter_rows())
         rows: dict[str, list[int]] = {"repeated": [], "other": [], "named": []}

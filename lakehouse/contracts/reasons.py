@@ -57,6 +57,7 @@ class WarningCode(StrEnum):
     FUTURE_TIMESTAMP = "future_timestamp"
     SIMILAR_COLUMN = "similar_column"
     UNREAD_FIELD = "unread_field"
+    UNREAD_SETTINGS = "unread_settings"
     DETECTED_ENCODING = "detected_encoding"
     DETECTED_DELIMITER = "detected_delimiter"
     NO_FINAL_LINE_END = "no_final_line_end"
@@ -291,6 +292,10 @@ WARNINGS: Final[dict[WarningCode, Explanation]] = {
         "a column or field that is not read has nearly the name of one that could be: letter "
         "case, white space, invisible characters, `_` and `-`, or one letter differ",
         "make sure the right one is read",
+    ),
+    WarningCode.UNREAD_SETTINGS: Explanation(
+        "the source mapping says how lines are cut into fields, which a message has not",
+        "give messages a source mapping without these settings",
     ),
     WarningCode.UNREAD_FIELD: Explanation(
         "an event or JSON row of the contract's own names has a field that the contract does not "

@@ -269,7 +269,8 @@ class Validator:
 
         For records that could not be read as rows, and may tell what those behind them are.
         """
-        return self._headers(cells, REASON_SCHEMA.to_frame(), None).second
+        names = self._header_names
+        return None if names is None else names.among_unread(cells).second
 
     def _headers(
         self, frame: pl.DataFrame, reasons: pl.DataFrame, skipped: pl.Series | None

@@ -64,6 +64,7 @@ class CsvFile(OpenFile):
             self.close()
             raise
         self._header = self.beginning.header
+        self.titles = self.beginning.titles
         self.delimiter = self.beginning.delimiter
 
     def close(self) -> None:
