@@ -205,6 +205,8 @@ class HeaderNames:
         if all(word.is_file for word in words):
             return any(column in self._identifiers for column, _ in said)
         of_identifiers = [word for column, word in said if column in self._identifiers]
+        if len(self._columns) == 1:
+            return any(w.is_identifier and w.sure > Sure.PERHAPS for w in of_identifiers)
         if any(word.is_contract for word in of_identifiers):
             return True
         named = [word for word in words if word.sure]

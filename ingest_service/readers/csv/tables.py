@@ -23,6 +23,8 @@ from ingest_service.readers.csv.delimiters import (
     name_key,
 )
 from ingest_service.readers.csv.samples import Sample, SampleRecord, sample_of
+from lakehouse.contracts.spellings import name_key as spelled
+from lakehouse.contracts.spellings import sure_fields
 
 MOST_SKIPPED: Final = 50
 """Records before the header, at most."""
@@ -79,7 +81,7 @@ def find_table(
         found = Delimiter(sample.delimiter, round(max(sample.fit, 0.5), 2), "detected")
         return _with_rows(Table(found), sample, index, is_looked_at=True)
     keys = {name_key(name) for name in wanted}
-    at = _line_of_names(samples, keys, {name_key(n) for n in needed}) if may_skip else None
+    at = _line_of_names(samples, keys, needed) if may_skip else None
     sample, index = at or _by_header(samples, wanted)
     found = delimiter or detect_delimiter(
         {one.delimiter: _record_at(one, sample.records[index].line).cells for one in samples},
@@ -124,11 +126,26 @@ def _first_row(samples: Sequence[Sample], needed: Set[str]) -> float:
     lines = [inf]
     for sample in samples if needed else ():
         for header, row in pairwise(sample.records[: MOST_SKIPPED + 1]):
-            has_all = hits(header.cells, needed) == len(needed)
-            if has_all and row.width == header.width and row.filled * 2 > row.width:
+            is_row = row.width == header.width and row.filled * 2 > row.width
+            if is_row and _has_all(header.cells, needed):
                 lines.append(row.line)
                 break
     return min(lines)
+
+
+def _has_all(cells: Sequence[str], needed: Set[str]) -> bool:
+    """Whether cells name all that is needed; in another spelling, if they name two columns.
+
+    A title and its value (`product,shoes`) name one.
+    """
+    if hits(cells, {name_key(name) for name in needed}) == len(needed):
+        return True
+    known = sure_fields()
+    meant = [known.get(spelled(cell), frozenset()) for cell in cells]
+    if sum(map(bool, meant)) < min(2, len(cells)):
+        return False
+    fields = frozenset[str]().union(*meant)
+    return all(known.get(spelled(name), frozenset()) & fields for name in needed)
 
 
 def _may_have_rows(sample: Sample, index: int) -> bool:

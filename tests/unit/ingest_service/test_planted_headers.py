@@ -181,6 +181,44 @@ def test_rows_above_a_longer_header_are_no_preamble(tmp_path: Path) -> None:
     assert "skipped_lines" in taken.warnings
 
 
+@pytest.mark.parametrize(
+    "header", [["user_id\u200b", *EVENTS[1:]], ["user", "item", "event", "ts"], ["x", *EVENTS]]
+)
+def test_nor_are_those_whose_header_is_spelled_in_another_way(
+    tmp_path: Path, header: list[str]
+) -> None:
+    row = [*["x"][: len(header) - 4], "u1", "i1", "view", TIME]
+    longer = ["item_id", "user_id", "interaction_type", "timestamp", "rating", "location", "more"]
+    behind = ["i2", "u2", "view", TIME, "5", "DE", ""]
+    with pytest.raises(FileRefusedError) as raised:
+        take(tmp_path, csv_of([header, row, longer, behind]))
+    assert raised.value.code in (FileFault.SECOND_HEADER, FileFault.MISSING_COLUMNS)
+
+
+def test_nor_items_of_other_columns(tmp_path: Path) -> None:
+    rows = [["item_id", "foo"], ["a", "b"], ["item_id", "title", "category"], ["c", "d", "e"]]
+    taken = take(tmp_path, csv_of(rows), data_type=DataType.ITEMS)
+    assert ([row["item_id"] for row in taken.stored], len(taken.kept)) == (["a"], 2)
+    preamble = [["Product", "Shoes"], ["Shop", "One"], ["item_id", "title", "category"]]
+    taken = take(tmp_path, csv_of([*preamble, ["c", "d", "e"]]), data_type=DataType.ITEMS)
+    assert [row["item_id"] for row in taken.stored] == ["c"]
+
+
+def test_a_comment_that_is_another_header_refuses_the_file(tmp_path: Path) -> None:
+    mapping = SourceMapping(constants=VIEWS, comment="#")
+    rows = [["user_id", "item_id"], ["a", "b"], ["#user_id", "item_id"], ["#by", "hand"]]
+    assert len(take(tmp_path, csv_of(rows), mapping).stored) == 1
+    with pytest.raises(FileRefusedError, match="line 5"):
+        take(tmp_path, csv_of([*rows, ["# item_id", "user_id"], ["d", "c"]]), mapping)
+
+
+def test_a_file_of_one_column_as_well(tmp_path: Path) -> None:
+    taken = take(tmp_path, b"item_id\na\nsku\nb\n", data_type=DataType.ITEMS)
+    assert (len(taken.stored), [code for *_, code in taken.errors]) == (2, ["repeated_header"])
+    with pytest.raises(FileRefusedError, match="line 3"):
+        take(tmp_path, b"item_id\na\nuser_id\nb\n", data_type=DataType.ITEMS)
+
+
 @pytest.mark.parametrize("ending", ["", "5"])
 def test_a_header_that_could_not_be_read_as_a_row_is_one(tmp_path: Path, ending: str) -> None:
     """Rows end with a delimiter, so the second header is a ragged row and those behind are not."""
