@@ -124,11 +124,20 @@ def cells_of(layout: SourceLayout, raw: list[bytes]) -> pl.DataFrame:
     width = len(layout.columns)
     rows = []
     for one in raw:
-        text = one.decode(layout.encoding, "replace")
-        found = layout.csv_records(text, is_strict=False)
-        cells = found[0] if found else []
+        cells = _loose_cells(layout, one.decode(layout.encoding, "replace"))
         rows.append([*cells[:width], *[None] * (width - len(cells))])
     return pl.DataFrame(rows, schema=dict.fromkeys(layout.columns, pl.String), orient="row")
+
+
+def _loose_cells(layout: SourceLayout, text: str) -> list[str]:
+    """Return the cells of a record; where a quote is out of place, those of its text without."""
+    quote = layout.quoting["quotechar"]
+    is_odd = quote is not None and text.count(quote) % 2 == 1
+    try:
+        found = layout.csv_records(text.replace(quote, "") if is_odd and quote else text)
+    except csv.Error:
+        return []
+    return found[0] if found else []
 
 
 def kept_bytes(edited: pl.DataFrame) -> pl.Series:

@@ -212,6 +212,16 @@ def test_a_comment_that_is_another_header_refuses_the_file(tmp_path: Path) -> No
         take(tmp_path, csv_of([*rows, ["# item_id", "user_id"], ["d", "c"]]), mapping)
 
 
+@pytest.mark.parametrize(
+    "line", ['"item_id,user_id', 'item_id,"user_id', 'item"_id,user_id', "item_id,user_id,more"]
+)
+def test_a_damaged_header_is_one(tmp_path: Path, line: str) -> None:
+    rows = "".join(f"i{number},u{number}\n" for number in range(20))
+    content = f"user_id,item_id\na,b\n{line}\n{rows}".encode()
+    with pytest.raises(FileRefusedError, match="line 3 names the columns again"):
+        take(tmp_path, content, SourceMapping(constants=VIEWS))
+
+
 def test_a_file_of_one_column_as_well(tmp_path: Path) -> None:
     taken = take(tmp_path, b"item_id\na\nsku\nb\n", data_type=DataType.ITEMS)
     assert (len(taken.stored), [code for *_, code in taken.errors]) == (2, ["repeated_header"])
