@@ -147,6 +147,8 @@ class HeaderNames:
         cells = frame.select(pl.row_index("row").cast(pl.UInt32), *self._columns)
         cells = cells if rows is None else cells[rows]
         cells = cells.filter(self._may_be_names(cells))
+        if cells.height > _FEW:  # as where all users are called `visitor`
+            cells = cells.filter(self._have_names(cells))
         if not cells.height:
             return HeaderRows()
         return self._divided(cells, reasons, set(() if skipped is None else skipped))
@@ -159,6 +161,16 @@ class HeaderNames:
                 found |= self._are_names(cells[column])
             elif column not in self._typed:
                 found |= _name_identifiers(cells[column])
+        return pl.Series(found)
+
+    def _have_names(self, cells: pl.DataFrame) -> pl.Series:
+        """True where two cells may be names, or an identifier is the contract's name of one."""
+        count = np.zeros(cells.height, dtype=np.int64)
+        for column in self._columns:
+            count += self._are_names(cells[column])
+        found = count >= min(2, len(self._columns))
+        for column in self._identifiers:
+            found |= _name_identifiers(cells[column])
         return pl.Series(found)
 
     def _are_names(self, texts: pl.Series) -> npt.NDArray[np.bool_]:
