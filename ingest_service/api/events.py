@@ -37,6 +37,7 @@ from ingest_service.readers.events.rows import EventTexts
 from ingest_service.readers.json.rows import JsonColumns, RowTexts, texts_of
 from ingest_service.sources.events.outcomes import EventStatus
 from ingest_service.sources.events.writer import EventRequest, Written
+from lakehouse.contracts.mapping import FileRefusedError, refuse_file_settings
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.control.database import ANSWER_KIND, ApiKey, IdempotencyKey, Work
 from lakehouse.errors import EtaError
@@ -258,7 +259,11 @@ def answer(status: int, body: bytes, headers: dict[str, str] | None = None) -> R
 
 def _check_mapping(settings: TenantSettings, mapping: str, data_type: DataType) -> None:
     try:
-        settings.mapping(mapping, data_type)
+        refuse_file_settings(settings.mapping(mapping, data_type))
+    except FileRefusedError as error:
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST, error.code.value, error.message, remedy=error.remedy
+        ) from None
     except EtaError as error:
         raise ProblemError(
             HTTPStatus.BAD_REQUEST, "unknown_mapping", error.message, remedy=error.remedy

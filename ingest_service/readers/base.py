@@ -83,6 +83,11 @@ class RowFile(Protocol):
         ...
 
     @property
+    def titles(self) -> Sequence[Sequence[str]]:
+        """Lines of the file that call the columns otherwise."""
+        ...
+
+    @property
     def has_named_fields(self) -> bool:
         """Whether each row names its own fields, and so may leave some out."""
         ...

@@ -20,7 +20,7 @@ from ingest_service.readers.json.rows import (
 )
 from lakehouse.contracts.avro_schemas import avro_schema
 from lakehouse.contracts.layout import SourceLayout
-from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode
+from lakehouse.contracts.reasons import EXPLANATIONS, WARNINGS, ReasonCode, WarningCode
 from lakehouse.contracts.strict_json import Parsed, StrictDecoder
 from lakehouse.contracts.tenant import (
     UNATTRIBUTED,
@@ -182,11 +182,12 @@ class MessageReader:
             name, mapping = mapping_of(settings, data_type, asked)
             columns = JsonColumns.of(data_type, mapping)
             group = self._read_json(data_type, alike, columns, name)
+            group = _with_unread_settings(group, mapping)
             found.groups.append(_of_tenant(group, tenant_id, alike, homeless))
         name, mapping = mapping_of(settings, data_type)
         columns = JsonColumns.of(data_type, mapping)
         for group in self._read_avro(data_type, messages.avro, columns, name, found.bad):
-            found.groups.append(group)
+            found.groups.append(_with_unread_settings(group, mapping))
         return found
 
     def _read_json(
@@ -267,6 +268,16 @@ def _with_unread(texts: RowTexts, unread: Sequence[Unread]) -> RowTexts:
         for one in unread
     ]
     return replace(texts, faults=[*texts.faults, *faults])
+
+
+def _with_unread_settings(group: RowGroup, mapping: SourceMapping) -> RowGroup:
+    """Tell of each message which settings of its mapping are for lines of files."""
+    if not mapping.file_settings:
+        return group
+    code = WarningCode.UNREAD_SETTINGS
+    why = f"{WARNINGS[code].meaning}: {', '.join(mapping.file_settings)}"
+    told = [(row, code.value, "", "", why) for row in range(group.texts.count)]
+    return replace(group, texts=replace(group.texts, faults=[*group.texts.faults, *told]))
 
 
 def mapping_of(

@@ -1,12 +1,18 @@
 """What a reader has open ends with its `with` block."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 
 class OpenFile(ABC):
-    """A file that is open from its creation on; `close` may be called more than once."""
+    """A file that is open from its creation on; `close` may be called more than once.
+
+    `titles`: lines of the file that call its columns otherwise than they are called now.
+    """
+
+    titles: Sequence[Sequence[str]] = ()
 
     @abstractmethod
     def close(self) -> None:

@@ -14,6 +14,8 @@ from ingest_service.readers.json.rows import (
     chunk_of,
     record_of,
 )
+from ingest_service.readers.table.no_json import KEPT_BYTES, holds_kept_bytes
+from lakehouse.contracts.json_rows import pick
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.row_issues import WARNING_CODES
 from lakehouse.contracts.strict_json import Parsed, StrictDecoder
@@ -79,8 +81,10 @@ def reread(
     if layout.format == "json":
         decoder, columns = StrictDecoder(), asked()
         objects = [record_of(one, 0, 0, decoder) for one in raw]
-        chunk = chunk_of(objects, columns, reports_unread=False)
-        return _frame_of(chunk)
+        frame, is_read = _frame_of(chunk_of(objects, columns, reports_unread=False))
+        if layout.typed_times:
+            is_read &= pl.Series([not _has_bytes(one, columns) for one in objects])
+        return frame, is_read
     if layout.format == "avro" and layout.schema_text is not None:
         columns = asked()
         objects = _avro_records(raw, layout.schema_text)
@@ -110,6 +114,44 @@ def without_unsent(edited: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
         for name in edited.columns
         if name in known.columns
     )
+
+
+def cells_of(layout: SourceLayout, raw: list[bytes]) -> pl.DataFrame:
+    """Return the cells of CSV records that are no rows, as far as they can be told.
+
+    What is over the columns of their file is left out, and what is missing is null.
+    """
+    width = len(layout.columns)
+    rows = []
+    for one in raw:
+        cells = _loose_cells(layout, one.decode(layout.encoding, "replace"))
+        rows.append([*cells[:width], *[None] * (width - len(cells))])
+    return pl.DataFrame(rows, schema=dict.fromkeys(layout.columns, pl.String), orient="row")
+
+
+def _loose_cells(layout: SourceLayout, text: str) -> list[str]:
+    """Return the cells of a record; where a quote is out of place, those of its text without."""
+    quote = layout.quoting["quotechar"]
+    is_odd = quote is not None and text.count(quote) % 2 == 1
+    try:
+        found = layout.csv_records(text.replace(quote, "") if is_odd and quote else text)
+    except csv.Error:
+        return []
+    return found[0] if found else []
+
+
+def kept_bytes(edited: pl.DataFrame) -> pl.Series:
+    """Return which edited rows still have a value that was bytes and no text."""
+    marks = (pl.col(name).str.contains(f'"{KEPT_BYTES}"', literal=True) for name in edited.columns)
+    return edited.select(pl.any_horizontal(*marks).fill_null(value=False)).to_series()
+
+
+def _has_bytes(record: JsonRecord, columns: JsonColumns) -> bool:
+    """Whether a column that is read has a value that was bytes and no text."""
+    value = record.parsed.value if record.parsed is not None else None
+    if not isinstance(value, dict):
+        return False
+    return any(holds_kept_bytes(pick(value, name)) for name in columns.names)
 
 
 def _frame_of(chunk: JsonChunk) -> tuple[pl.DataFrame, pl.Series]:

@@ -4,6 +4,7 @@ Rows flow through in chunks, each forgotten once written, so memory does not dep
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -15,16 +16,20 @@ from ingest_service.pipeline.places import Numbered, PlaceNames, names_of
 from ingest_service.pipeline.report import FileReading, RowIssue, RowIssues
 from ingest_service.readers.base import RowChunk, RowFile
 from ingest_service.readers.csv.reader import no_rows
+from ingest_service.readers.quarantined import cells_of
 from ingest_service.sources.parallel import map_in_order
 from ingest_service.sources.uploads.upload import FileUpload, Order, Watch
 from lakehouse.contracts.header_rows import second_header
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import WarningCode
+from lakehouse.contracts.row_issues import WARNING_CODES
 from lakehouse.contracts.tenant import OnError
 from lakehouse.contracts.unread import UnreadNames
 from lakehouse.contracts.validator import Validator
 from lakehouse.storage.row_issues import Kind, RowIssueWriter
 
+_MOST_LOOKED_AT: Final = 1_000
+"""Records of a piece that could not be read, of which each is looked at for a header."""
 PARALLEL_PIECES: Final = 2
 """Pieces of one file validated at the same time; most polars steps use one core each."""
 
@@ -112,6 +117,7 @@ class BatchRun:
                 file.header,
                 has_named_fields=file.has_named_fields,
                 has_typed_times=bool(file.layout(order.mapping_name).typed_times),
+                titles=file.titles,
             )
         except FileRefusedError as error:
             error.line = error.line or file.header_line
@@ -155,7 +161,10 @@ class BatchRun:
                 chunk.traits,
                 chunk.requests,
             )
-            return chunk, batch.check(rows, validator, reader)
+            checked = batch.check(rows, validator, reader)
+            if layout.format == "csv":
+                checked = _with_unread_header(checked, validator)
+            return chunk, checked
 
         return check
 
@@ -170,6 +179,23 @@ class BatchRun:
         self.warnings.add(checked.warnings, lines, places, names)
         if not self.is_refused:  # else the rest is read for its errors alone
             self._hear(self._batch.take(checked))
+
+
+def _with_unread_header(checked: Checked, validator: Validator) -> Checked:
+    """Look for another header among the records that could not be read, by what is in them."""
+    faults = checked.rows.faults
+    if faults is None or not faults.height:
+        return checked
+    whole = faults.filter((pl.col("column") == "") & ~pl.col("code").is_in(WARNING_CODES))
+    rows = whole["row"].unique(maintain_order=True).head(_MOST_LOOKED_AT)
+    if not len(rows):
+        return checked
+    cells = cells_of(checked.rows.layout, checked.rows.raw(rows.to_list()))
+    found = validator.second_header(cells)
+    if found is None:
+        return checked
+    earlier = [one for one in (int(rows[found]), checked.second_header) if one is not None]
+    return replace(checked, second_header=min(earlier))
 
 
 def _row_issues(kept_whole: RowIssueWriter | None, kind: Kind) -> RowIssues:

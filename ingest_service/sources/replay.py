@@ -19,7 +19,8 @@ from ingest_service.pipeline.batch import BatchPipeline, Checked, Rows
 from ingest_service.pipeline.earlier import Earlier
 from ingest_service.pipeline.runner import BatchRunner
 from ingest_service.readers.json.rows import JsonColumns
-from ingest_service.readers.quarantined import EditedRows, reread, without_unsent
+from ingest_service.readers.quarantined import EditedRows, kept_bytes, reread, without_unsent
+from ingest_service.readers.table.no_json import NO_JSON_MESSAGE
 from ingest_service.sinks.base import BatchKey, Sink
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import ReasonCode
@@ -222,13 +223,19 @@ class _ReplayRun:
         if edited is None:
             texts, is_read = reread(layout, rows["raw"].to_list(), lambda: self._asked(layout))
             is_read &= ~_is_doubtful(layout, rows["reasons"])
+            is_header = self._are_headers(layout, rows["reasons"])
+            self._codes[UNREADABLE] += int((~is_read & ~is_header).sum())
+            self._codes[ReasonCode.REPEATED_HEADER.value] += int(is_header.sum())
+            is_read &= ~is_header
             rows, texts = rows.filter(is_read), texts.filter(is_read)
-            self._codes[UNREADABLE] += int((~is_read).sum())
         else:
             texts = edited.texts(rows)
             if layout.format != "csv":
                 known, _ = reread(layout, rows["raw"].to_list(), lambda: self._asked(layout))
                 texts = without_unsent(texts, known)
+            has_bytes = kept_bytes(texts)
+            self._codes[UNREADABLE] += int(has_bytes.sum())
+            rows, texts = rows.filter(~has_bytes), texts.filter(~has_bytes)
         if not rows.height:
             return None
         earlier = Earlier(
@@ -247,6 +254,13 @@ class _ReplayRun:
         )
         validator = self._validator(layout, tuple(texts.columns))
         return self._batch.check(read, validator, self._reader(layout))
+
+    def _are_headers(self, layout: SourceLayout, reasons: pl.Series) -> pl.Series:
+        """Return which rows name columns: the names of their file are not known any more."""
+        found = _has(reasons, (ReasonCode.REPEATED_HEADER.value,))
+        if found.any() and self._mapping(layout)[1].header_rows == "none":
+            return pl.repeat(value=False, n=len(found), dtype=pl.Boolean, eager=True)
+        return found
 
     def _reader(self, layout: SourceLayout) -> RecordReader:
         name, mapping = self._mapping(layout)
@@ -288,7 +302,8 @@ def _is_doubtful(layout: SourceLayout, reasons: pl.Series) -> pl.Series:
     the record of a table's row; only an edited export says what it is.
     """
     if layout.typed_times:
-        return _has(reasons, _UNREAD_VALUES)
+        within = pl.element().struct.field("message").str.ends_with(NO_JSON_MESSAGE)
+        return _has(reasons, _UNREAD_VALUES) | _any_of(reasons, within)
     if layout.format != "csv":
         return pl.repeat(value=False, n=len(reasons), dtype=pl.Boolean, eager=True)
     return _has(reasons, _DOUBTFUL)
@@ -296,5 +311,8 @@ def _is_doubtful(layout: SourceLayout, reasons: pl.Series) -> pl.Series:
 
 def _has(reasons: pl.Series, wanted: Sequence[str]) -> pl.Series:
     """Return which rows have one of these codes among their reasons."""
-    codes = pl.element().struct.field("code").is_in(wanted)
-    return reasons.list.eval(codes).list.any().fill_null(value=False)
+    return _any_of(reasons, pl.element().struct.field("code").is_in(wanted))
+
+
+def _any_of(reasons: pl.Series, condition: pl.Expr) -> pl.Series:
+    return reasons.list.eval(condition).list.any().fill_null(value=False)

@@ -33,11 +33,13 @@ def add(
     ] = None,
 ) -> None:
     """Add a source and print its signing secret, alone on stdout, for the only time."""
+    from lakehouse.contracts.mapping import refuse_file_settings  # loads polars
+
     is_segment = adapter == "segment"
     read_as = data_type or (DataType.CLICKSTREAM if is_segment else DataType.INTERACTIONS)
     with control_database() as database:
         if mapping is not None:
-            database.tenant_settings(tenant_id).mapping(mapping, read_as)
+            refuse_file_settings(database.tenant_settings(tenant_id).mapping(mapping, read_as))
         made = database.webhooks.add(
             tenant_id,
             name,

@@ -106,6 +106,15 @@ def wanted_columns(data_type: DataType, mapping: SourceMapping) -> frozenset[str
     return frozenset(mapping.columns.get(f.name, f.name) for f in data_type.definition.fields)
 
 
+def needed_columns(data_type: DataType, mapping: SourceMapping) -> frozenset[str]:
+    """Return the columns that a file must have."""
+    return frozenset(
+        mapping.columns.get(field.name, field.name)
+        for field in data_type.definition.fields
+        if field.required and field.name not in mapping.constants
+    )
+
+
 def resolve(
     data_type: DataType, mapping: SourceMapping, columns: Sequence[str]
 ) -> tuple[FieldSource, ...]:

@@ -58,6 +58,7 @@ class WarningCode(StrEnum):
     FUTURE_TIMESTAMP = "future_timestamp"
     SIMILAR_COLUMN = "similar_column"
     UNREAD_FIELD = "unread_field"
+    UNREAD_SETTINGS = "unread_settings"
     DETECTED_ENCODING = "detected_encoding"
     DETECTED_DELIMITER = "detected_delimiter"
     NO_FINAL_LINE_END = "no_final_line_end"
@@ -65,6 +66,7 @@ class WarningCode(StrEnum):
     REPEATED_COLUMN = "repeated_column"
     SKIPPED_ROWS = "skipped_rows"
     COLUMN_BY_LIKENESS = "column_by_likeness"
+    COLUMN_NAMES = "column_names"
     SKIPPED_LINES = "skipped_lines"
     DAMAGED_HEADER = "damaged_header"
     RECORD_WITHIN_TEXT = "record_within_text"
@@ -192,7 +194,8 @@ EXPLANATIONS: Final[dict[ReasonCode, Explanation]] = {
     ),
     ReasonCode.REPEATED_HEADER: Explanation(
         "the row repeats the header: its values are the names of their columns, in any letter case",
-        "take the line out; it comes from files that were put together with their headers",
+        "take the line out; it comes from files that were put together with their headers; if it "
+        "is a row, set `header_rows: none` in the source mapping",
     ),
     ReasonCode.BAD_QUOTE: Explanation(
         "a quote is out of place or never closed on this line, or on one before it that it may "
@@ -296,6 +299,10 @@ WARNINGS: Final[dict[WarningCode, Explanation]] = {
         "case, white space, invisible characters, `_` and `-`, or one letter differ",
         "make sure the right one is read",
     ),
+    WarningCode.UNREAD_SETTINGS: Explanation(
+        "the source mapping says how lines are cut into fields, which a message has not",
+        "give messages a source mapping without these settings",
+    ),
     WarningCode.UNREAD_FIELD: Explanation(
         "an event or JSON row of the contract's own names has a field that the contract does not "
         "have; it is not stored",
@@ -331,6 +338,10 @@ WARNINGS: Final[dict[WarningCode, Explanation]] = {
         "invisible characters; no other column has a name like it",
         "nothing, if it is meant; else name the right column in the source mapping, or set "
         "`match_columns: exact`",
+    ),
+    WarningCode.COLUMN_NAMES: Explanation(
+        "the row's identifiers are names of columns; a value that no header has makes it a row",
+        "nothing, if they are meant; else look at what wrote the row",
     ),
     WarningCode.SKIPPED_LINES: Explanation(
         "lines before the header, or behind the table, were taken for titles or totals and are not "
@@ -430,9 +441,10 @@ FILE_FAULTS: Final[dict[FileFault, Explanation]] = {
         "the header names a column twice that is read", "give every column its own name"
     ),
     FileFault.SECOND_HEADER: Explanation(
-        "a row within the file names its columns again in another order, in any letter case, so "
-        "the rows behind it would be read as something else",
-        "send the rows behind it as a file of their own, with that header",
+        "a row within the file names columns as a header does, in another order or other ones, in "
+        "any letter case and usual spelling, so the rows behind it would be read as something else",
+        "send the rows behind it as a file of their own, with that header; if it is a row like the "
+        "others, set `header_rows: none` in the source mapping",
     ),
     FileFault.TOO_MANY_COLUMNS: Explanation(
         "the header has more than 1,000 columns",

@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.contracts.reasons import EXPLANATIONS, ReasonCode, WarningCode
+from lakehouse.contracts.reasons import EXPLANATIONS, WARNINGS, ReasonCode, WarningCode
 
 REASON_SCHEMA: Final = pl.Schema(
     {
@@ -18,9 +18,22 @@ REASON_SCHEMA: Final = pl.Schema(
 WARNING_CODES: Final = [code.value for code in WarningCode]
 
 
-def repeated_headers(rows: pl.Series) -> pl.DataFrame:
-    """Return the reason of rows that repeat the header."""
-    code = ReasonCode.REPEATED_HEADER
+def header_rows(repeated: pl.Series, other: pl.Series) -> pl.DataFrame:
+    """Return the reason of rows that name columns: again, or `other` ones."""
+    meaning = EXPLANATIONS[ReasonCode.REPEATED_HEADER].meaning
+    said = "the row names columns, as a header does, and under others than theirs"
+    found = [_of_rows(repeated, ReasonCode.REPEATED_HEADER, meaning)]
+    found.append(_of_rows(other, ReasonCode.REPEATED_HEADER, said))
+    return pl.concat(found).sort("row", maintain_order=True)
+
+
+def named_rows(rows: pl.Series) -> pl.DataFrame:
+    """Return the warning of rows that are called as columns are."""
+    code = WarningCode.COLUMN_NAMES
+    return _of_rows(rows, code, WARNINGS[code].meaning)
+
+
+def _of_rows(rows: pl.Series, code: ReasonCode | WarningCode, message: str) -> pl.DataFrame:
     return (
         rows.alias("row")
         .to_frame()
@@ -29,7 +42,7 @@ def repeated_headers(rows: pl.Series) -> pl.DataFrame:
             code=pl.lit(code.value),
             field=pl.lit(""),
             column=pl.lit(""),
-            message=pl.lit(EXPLANATIONS[code].meaning),
+            message=pl.lit(message),
         )
     )
 

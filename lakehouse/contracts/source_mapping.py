@@ -138,6 +138,7 @@ class _Settings(_Model):
     skip_last_lines: Annotated[int, Field(ge=0, le=1_000)] = 0
     header: Literal["first", "none"] | Annotated[int, Field(ge=1, le=10)] = "first"
     names: Words = Field(default_factory=list, max_length=1_000)
+    header_rows: Literal["told", "none"] = "told"
     max_reject_share: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     @model_validator(mode="after")
@@ -195,6 +196,8 @@ class SourceMapping(_Settings):
     rows. `skip_lines` before the header and `skip_last_lines` of the file, which are not read.
     `header`: `first`, `none`, or of how many lines it consists (whose words are joined with a
     space). `names`: the columns in order, of a file without a header or instead of the header's.
+    `header_rows`: rows that name columns are headers that came again (`told`), or rows like the
+    others (`none`).
 
     `max_reject_share`: the share of a file's rows that may be wrong where wrong rows are kept
     aside; with more, nothing of it is stored.

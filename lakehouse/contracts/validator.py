@@ -14,13 +14,13 @@ import polars as pl
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.field_text import KNOWN_AT, Check, FieldText, ReadContext
 from lakehouse.contracts.fields import SENT_FIELDS, FieldKind
-from lakehouse.contracts.header_rows import HeaderNames
+from lakehouse.contracts.header_rows import HeaderNames, HeaderRows
 from lakehouse.contracts.identity import event_ids, payload_text
 from lakehouse.contracts.mapping import FieldSource, FileRefusedError, resolve
 from lakehouse.contracts.parsing import read_field
 from lakehouse.contracts.reasons import FileFault, ReasonCode
 from lakehouse.contracts.row_issues import REASON_SCHEMA as REASON_SCHEMA
-from lakehouse.contracts.row_issues import besides, divided, repeated_headers
+from lakehouse.contracts.row_issues import besides, divided, header_rows, named_rows
 from lakehouse.contracts.sent import sent_fields
 from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
 from lakehouse.contracts.times import check_format, microseconds
@@ -106,7 +106,8 @@ class Validator:
     A field that no column is read for was not sent. Rows that each name their own fields
     (`has_named_fields`: JSON, Avro) did not send those that are null either.
     With `has_typed_times` texts that a reader made of times (`times.typed_times`) are times in any
-    unit and format. Raises `FileRefusedError` on construction when a required field has no source
+    unit and format. `titles`: lines of the file that call the columns otherwise.
+    Raises `FileRefusedError` on construction when a required field has no source
     or the mapping cannot be used. `validate` never raises for what a row holds.
     """
 
@@ -119,6 +120,7 @@ class Validator:
         *,
         has_named_fields: bool = False,
         has_typed_times: bool = False,
+        titles: Sequence[Sequence[str]] = (),
     ) -> None:
         self.data_type = data_type
         self._has_named_fields = has_named_fields
@@ -141,7 +143,12 @@ class Validator:
         self._is_skipped = next(
             (one for source in self._sources if (one := source.is_skipped()) is not None), None
         )
-        self._header_names = HeaderNames(columns, self._sources)
+        fields = data_type.definition.fields
+        self._header_names = (
+            HeaderNames(columns, self._sources, fields, titles)
+            if mapping.header_rows != "none"
+            else None
+        )
         self._refuse_bad_formats()
         self._checks: list[tuple[FieldSource, Check]] = []
         self._oddities: list[tuple[FieldSource, Check]] = []
@@ -237,8 +244,12 @@ class Validator:
         values = read.select("row", *(source.field.column for source in self._sources))
         reasons = _found(read, "bad", checks)
         warnings = _found(read, "odd", oddities)
-        headers = self._header_names.among(frame, reasons["row"].unique(maintain_order=True))
-        faults, noticed = divided(faults, repeated_headers(headers.repeated))
+        skipped = self._skipped(frame)
+        headers = self._headers(frame, reasons, skipped)
+        if len(headers.named):
+            warnings = pl.concat([warnings, named_rows(headers.named)])
+            warnings = warnings.sort("row", maintain_order=True)
+        faults, noticed = divided(faults, header_rows(headers.repeated, headers.other))
         if faults.height:
             reasons = pl.concat([besides(reasons, faults), faults])
             reasons = reasons.sort("row", maintain_order=True)
@@ -246,13 +257,27 @@ class Validator:
         if noticed.height:
             warnings = pl.concat([warnings, besides(noticed, faults)])
             warnings = warnings.sort("row", maintain_order=True)
-        skipped = self._skipped(frame)
         if skipped is not None:
             is_left = ~pl.col("row").is_in(skipped.implode())
             values, reasons, warnings = (one.filter(is_left) for one in (values, reasons, warnings))
         if reasons.height:
             values = values.filter(~pl.col("row").is_in(reasons["row"].implode()))
-        return Checked(values, reasons, warnings, skipped, headers.other)
+        return Checked(values, reasons, warnings, skipped, headers.second)
+
+    def second_header(self, cells: pl.DataFrame) -> int | None:
+        """Return the first of records that is another header; `cells` are texts, as they stand.
+
+        For records that could not be read as rows, and may tell what those behind them are.
+        """
+        names = self._header_names
+        return None if names is None else names.among_unread(cells).second
+
+    def _headers(
+        self, frame: pl.DataFrame, reasons: pl.DataFrame, skipped: pl.Series | None
+    ) -> HeaderRows:
+        if self._header_names is None:
+            return HeaderRows()
+        return self._header_names.among(frame, reasons, skipped)
 
     def _skipped(self, frame: pl.DataFrame) -> pl.Series | None:
         if self._is_skipped is None:

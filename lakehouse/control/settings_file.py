@@ -6,7 +6,8 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
-from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.contracts.tenant import DataType, TenantSettings
+from lakehouse.contracts.topics import STREAM_MAPPING
 from lakehouse.errors import EtaError
 
 _SHOWN: Final = 5
@@ -15,11 +16,12 @@ _SHOWN: Final = 5
 def read_settings(path: Path) -> TenantSettings:
     """Return the settings in the file (JSON is read as YAML, which contains it).
 
-    Raises `EtaError` with the path of every wrong field, never with the field's value.
+    Raises `EtaError` with the path of every wrong field, never with the field's value, and for a
+    mapping of messages that says how lines are cut.
     """
     document = _load(path)
     try:
-        return TenantSettings.model_validate(document)
+        settings = TenantSettings.model_validate(document)
     except ValidationError as error:
         problems = [
             f"{_place(one['loc'])}: {one['msg'].removeprefix('Value error, ')}"
@@ -30,6 +32,15 @@ def read_settings(path: Path) -> TenantSettings:
             "\n  ".join([f"{path} is not valid:", *problems[:_SHOWN], *more]),
             remedy="correct these fields; `eta tenants show TENANT` prints a complete example",
         ) from error
+    stream = settings.sources.get(STREAM_MAPPING)
+    for data_type in DataType if stream is not None else ():
+        if names := ", ".join(settings.mapping(STREAM_MAPPING, data_type).file_settings):
+            raise EtaError(
+                f"{path} is not valid:\n  sources.{STREAM_MAPPING}: messages have no lines to cut "
+                f"into fields ({names})",
+                remedy="give files a source mapping of their own",
+            )
+    return settings
 
 
 def _load(path: Path) -> Any:

@@ -143,11 +143,14 @@ def test_a_mapping_reads_a_tenants_own_names(service: RunningService) -> None:
     mapping = SourceMapping(
         columns={"user_id": "who.id", "item_id": "what"}, constants={"interaction_type": "view"}
     )
-    client = Client(service, "mapped", TenantSettings(sources={"shop": mapping}))
+    files = SourceMapping(skip_lines=1)
+    client = Client(service, "mapped", TenantSettings(sources={"shop": mapping, "files": files}))
     sent = {"who": {"id": 7}, "what": "w", "timestamp": MOMENT}
     assert client.send(sent, params={"mapping": "shop"}).json()["stored"] == 1
     (row,) = service.rows(RAW_INTERACTIONS, "mapped")
     assert (row["user_id"], row["interaction_type"]) == ("7", "view")
+    of_lines = client.send(sent, params={"mapping": "files"})
+    assert (of_lines.status_code, of_lines.json()["code"]) == (400, "unknown_mapped_field")
     unknown = client.send(sent, params={"mapping": "none"})
     client.http.close()
     assert (unknown.status_code, unknown.json()["code"]) == (400, "unknown_mapping")

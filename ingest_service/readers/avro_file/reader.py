@@ -25,7 +25,13 @@ from ingest_service.readers.table.columns import (
     about_identifier,
     cell_too_long,
 )
-from ingest_service.readers.table.no_json import NoNumber, NoText, about_no_json, holds_no_json
+from ingest_service.readers.table.no_json import (
+    NoNumber,
+    NoText,
+    about_no_json,
+    holds_no_json,
+    kept,
+)
 from lakehouse.contracts.fields import CONTEXT_FIELDS
 from lakehouse.contracts.json_rows import CONTEXT, EITHER, pick
 from lakehouse.contracts.mapping import FileRefusedError
@@ -129,7 +135,7 @@ class _Objects(Sequence[bytes]):
     def __getitem__(self, row: Any) -> Any:
         parsed = self._records[row].parsed
         assert parsed is not None
-        return dumps(parsed.value).encode()
+        return dumps(kept(parsed.value)).encode()
 
 
 def _odd_identifiers(

@@ -33,7 +33,7 @@ HEADER_BYTES: Final = 64 * 1024
 class Beginning:
     """`header_line`: where the header is, from 1. `skipped`: lines passed over without being told
     to, before it. `is_blank`: the file holds empty lines alone. `has_damaged_header`: a quote in
-    the header is out of place.
+    the header is out of place. `titles`: its lines, where the columns are called otherwise.
     """
 
     delimiter: Delimiter
@@ -42,6 +42,7 @@ class Beginning:
     skipped: int = 0
     is_blank: bool = False
     has_damaged_header: bool = False
+    titles: tuple[tuple[str, ...], ...] = ()
 
 
 def find_beginning(records: Records, options: CsvOptions) -> Beginning:
@@ -61,6 +62,7 @@ def find_beginning(records: Records, options: CsvOptions) -> Beginning:
             records.peek(),
             delimiter,
             options.wanted,
+            needed=options.needed,
             comment=comment,
             is_looked_at=options.is_looked_at,
             may_skip=not dialect.tells_where_it_begins and separator is None,
@@ -110,6 +112,7 @@ def _with_header(
 ) -> Beginning:
     line, delimiter, escape = records.line, records.delimiter, options.dialect.escape
     is_damaged = False
+    titles: list[list[str]] = []
     try:
         marks = records.next_header(HEADER_BYTES)
         names = first_record(header_text(marks, line), delimiter, escape)
@@ -122,7 +125,7 @@ def _with_header(
         records.drop_line()
     else:
         records.line += len(marks.line_ends)
-        names = _other_lines(records, options, names)
+        names, titles = _other_lines(records, options, names)
     header = header_of(
         names,
         line,
@@ -131,11 +134,18 @@ def _with_header(
         is_looked_at=options.is_looked_at,
         has_empty_ends=table.ends_empty,
     )
-    return Beginning(table.delimiter, header, line, table.skipped, is_blank, is_damaged)
+    return Beginning(
+        *(table.delimiter, header, line, table.skipped, is_blank, is_damaged),
+        titles=tuple(map(tuple, titles)),
+    )
 
 
-def _other_lines(records: Records, options: CsvOptions, first: list[str]) -> list[str]:
-    """Return the names of a header of several lines, or those that a mapping has instead."""
+def _other_lines(
+    records: Records, options: CsvOptions, first: list[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Return the names of a header of several lines, or those that a mapping has instead, and the
+    lines whose names are no columns' then.
+    """
     dialect, found = options.dialect, [first]
     while len(found) < dialect.header_lines:
         if not records.peek_line():
@@ -145,8 +155,9 @@ def _other_lines(records: Records, options: CsvOptions, first: list[str]) -> lis
         found.append(first_record(text, records.delimiter, dialect.escape))
         records.line += len(marks.line_ends)
     names = records.notation.original_names(joined_names(found) if len(found) > 1 else first)
+    titles = [records.notation.original_names(one) for one in found]
     if dialect.names is None:
-        return names
+        return names, titles if len(found) > 1 else []
     if len(dialect.names) != len(names):
         raise FileRefusedError(
             FileFault.RAGGED_ROW,
@@ -155,7 +166,7 @@ def _other_lines(records: Records, options: CsvOptions, first: list[str]) -> lis
             remedy="name every column in `names`, in order",
             line=records.line - 1,
         )
-    return list(dialect.names)
+    return list(dialect.names), titles
 
 
 def _known_delimiter(options: CsvOptions, separator: str | None) -> Delimiter | None:

@@ -63,7 +63,8 @@ class CsvOptions:
     """How a file is to be read; what is None is found out.
 
     `declared`: the charset that the request says the file has; `encoding` goes before it.
-    `wanted`: column names that may be asked for, by which a delimiter is told. `keeps_going`: a
+    `wanted`: column names that may be asked for, by which a delimiter is told, and those
+    of them that are `needed`. `keeps_going`: a
     record that cannot be read is told by its chunk (`faults`), and does not refuse the file.
     `expects_damage`: so is one that is not UTF-8. `lists_faults`: without `keeps_going` too, one
     that is ragged or has a needless escape or carriage return is told, so that all of them are.
@@ -74,6 +75,7 @@ class CsvOptions:
     delimiter: str | None = None
     dialect: Dialect = PLAIN
     wanted: Set[str] = frozenset()
+    needed: Set[str] = frozenset()
     keeps_going: bool = False
     expects_damage: bool = False
     lists_faults: bool = False

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from lakehouse.contracts.characters import folded
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
 
@@ -38,7 +39,7 @@ def given_delimiter(value: str) -> Delimiter:
 
 def name_key(name: str) -> str:
     """Return what names are compared by while the header is looked for."""
-    return name.strip().casefold()
+    return folded(name)
 
 
 def hits(cells: Sequence[str], wanted: Set[str]) -> int:

@@ -15,6 +15,7 @@ import polars as pl
 
 from ingest_service.readers.csv.beginning import empty, find_beginning
 from ingest_service.readers.csv.chunks import CsvChunk, CsvOptions, CsvPiece
+from ingest_service.readers.csv.delimiters import name_key
 from ingest_service.readers.csv.encoding import TextSource
 from ingest_service.readers.csv.faults import RecordFaults, find_faults
 from ingest_service.readers.csv.last_lines import WithoutLastLines
@@ -64,6 +65,7 @@ class CsvFile(OpenFile):
             self.close()
             raise
         self._header = self.beginning.header
+        self.titles = self.beginning.titles
         self.delimiter = self.beginning.delimiter
 
     def close(self) -> None:
@@ -171,10 +173,20 @@ class CsvFile(OpenFile):
         if comment is not None:
             comments = records_that_begin_with(marks, self._records.notation.swap(comment.encode()))
             for row in np.flatnonzero(comments).tolist():
-                if b"\n" in marks.data[marks.record_starts[row] : marks.record_ends[row]]:
+                record = marks.data[marks.record_starts[row] : marks.record_ends[row]]
+                if b"\n" in record:
                     raise open_quote(int(lines[row]))
+                if self._is_other_header(record):
+                    comments[row] = False
             dropped |= comments
         return dropped
+
+    def _is_other_header(self, comment: bytes) -> bool:
+        """Whether a comment has the columns in another order: rows behind it are other ones."""
+        text = comment.decode("utf-8", "replace").lstrip(self.options.dialect.comment)
+        names = [name_key(cell.strip("\"' ")) for cell in text.split(self._records.delimiter)]
+        own = [name_key(name) for name in self.header]
+        return 1 < len(names) == len(own) and names != own and set(names) == set(own)
 
     def _without_nameless(self, frame: pl.DataFrame, faults: RecordFaults) -> pl.DataFrame:
         """Refuse records with a value in a column without a name."""

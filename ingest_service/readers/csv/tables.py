@@ -7,6 +7,8 @@ decides. What is passed over is told.
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import inf
 from statistics import median
 from typing import Final
 
@@ -21,6 +23,8 @@ from ingest_service.readers.csv.delimiters import (
     name_key,
 )
 from ingest_service.readers.csv.samples import Sample, SampleRecord, sample_of
+from lakehouse.contracts.spellings import name_key as spelled
+from lakehouse.contracts.spellings import sure_fields
 
 MOST_SKIPPED: Final = 50
 """Records before the header, at most."""
@@ -55,14 +59,16 @@ def find_table(
     delimiter: Delimiter | None,
     wanted: Set[str],
     *,
+    needed: Set[str] = frozenset(),
     comment: str | None = None,
     is_looked_at: bool = False,
     may_skip: bool = True,
 ) -> Table:
     """Return where the table begins in the `start` of a file, which holds a record.
 
-    `wanted`: names of columns that may be asked for. `is_looked_at`: there are none, and nothing
-    is stored. `may_skip`: lines before the header may be passed over.
+    `wanted`: names of columns that may be asked for, and those of them that are `needed`.
+    `is_looked_at`: there are none, and nothing is stored. `may_skip`: lines before the header may
+    be passed over.
     """
     values = [delimiter.value] if delimiter else [*CANDIDATES, *LONG_CANDIDATES]
     if wanted and not delimiter:
@@ -75,7 +81,7 @@ def find_table(
         found = Delimiter(sample.delimiter, round(max(sample.fit, 0.5), 2), "detected")
         return _with_rows(Table(found), sample, index, is_looked_at=True)
     keys = {name_key(name) for name in wanted}
-    at = _line_of_names(samples, keys) if may_skip else None
+    at = _line_of_names(samples, keys, needed) if may_skip else None
     sample, index = at or _by_header(samples, wanted)
     found = delimiter or detect_delimiter(
         {one.delimiter: _record_at(one, sample.records[index].line).cells for one in samples},
@@ -96,15 +102,50 @@ def _record_at(sample: Sample, line: int) -> SampleRecord:
     return next((r for r in sample.records if r.line >= line), sample.records[-1])
 
 
-def _line_of_names(samples: Sequence[Sample], keys: Set[str]) -> tuple[Sample, int] | None:
-    """The record that has more of the names than the first, and two at least."""
+def _line_of_names(
+    samples: Sequence[Sample], keys: Set[str], needed: Set[str]
+) -> tuple[Sample, int] | None:
+    """The record that has more of the names than the first, and two at least.
+
+    None behind the first row of a table that has all that is `needed`: that is no preamble.
+    """
+    end = _first_row(samples, needed)
     best, most = None, max(1, *(hits(one.records[0].cells, keys) for one in samples))
     for sample in samples:
         for index, record in enumerate(sample.records[: MOST_SKIPPED + 1]):
             count = hits(record.cells, keys)
+            if record.line > end:
+                break
             if count > most and record.is_clean and not _may_have_rows(sample, index):
                 best, most = (sample, index), count
     return best
+
+
+def _first_row(samples: Sequence[Sample], needed: Set[str]) -> float:
+    """The line of the first row below a header that has all that is needed; infinite if none."""
+    lines = [inf]
+    for sample in samples if needed else ():
+        for header, row in pairwise(sample.records[: MOST_SKIPPED + 1]):
+            is_row = row.width == header.width and row.filled * 2 > row.width
+            if is_row and _has_all(header.cells, needed):
+                lines.append(row.line)
+                break
+    return min(lines)
+
+
+def _has_all(cells: Sequence[str], needed: Set[str]) -> bool:
+    """Whether cells name all that is needed; in another spelling, if they name two columns.
+
+    A title and its value (`product,shoes`) name one.
+    """
+    if hits(cells, {name_key(name) for name in needed}) == len(needed):
+        return True
+    known = sure_fields()
+    meant = [known.get(spelled(cell), frozenset()) for cell in cells]
+    if sum(map(bool, meant)) < min(2, len(cells)):
+        return False
+    fields = frozenset[str]().union(*meant)
+    return all(known.get(spelled(name), frozenset()) & fields for name in needed)
 
 
 def _may_have_rows(sample: Sample, index: int) -> bool:

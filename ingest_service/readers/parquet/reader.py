@@ -24,6 +24,7 @@ from ingest_service.readers.parquet.texts import (
     is_nested,
     is_odd_identifier,
     json_values,
+    kept_texts,
     lengths,
     no_json,
     not_utf8,
@@ -200,7 +201,7 @@ class ParquetRows(TableRows):
         columns = {
             name: _nested_values(values)
             if is_nested(values.type)
-            else self._own(name, values, name).to_list()
+            else kept_texts(values, self._own(name, values, name))
             for name, values in zip(wanted.schema.names, wanted.columns, strict=True)
         }
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

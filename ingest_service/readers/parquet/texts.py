@@ -88,6 +88,24 @@ def no_json(values: pa.Array, texts: pl.Series) -> Mask | None:
     return _lost(values, texts) if is_nested(values.type) else None
 
 
+def kept_texts(values: pa.Array, texts: pl.Series) -> list[str | None]:
+    """Return the texts of a column, and in the place of bytes that are none these, in base64."""
+    found = texts.to_list()
+    lost = not_utf8(values, texts)
+    if lost is None:
+        return found
+    data = plain(values)
+    data = data.dictionary_decode() if pa.types.is_dictionary(data.type) else data
+    whole = data.cast(pa.large_binary() if not _is_fixed(data.type) else pa.binary())
+    for row in lost.nonzero()[0].tolist():
+        found[row] = NoText(base64.b64encode(whole[row].as_py()).decode())
+    return found
+
+
+def _is_fixed(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_fixed_size_binary(kind))
+
+
 def _lost(values: pa.Array, texts: pl.Series) -> Mask | None:
     wrong = texts.is_null().to_numpy() & pl.Series(values.is_valid()).to_numpy()
     return wrong if wrong.any() else None

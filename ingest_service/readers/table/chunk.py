@@ -11,6 +11,7 @@ from ingest_service.pipeline.places import PlaceNames
 from ingest_service.pipeline.report import FileReading
 from ingest_service.readers.csv.structure import Positions
 from ingest_service.readers.open_file import OpenFile
+from ingest_service.readers.table.no_json import kept
 from ingest_service.unpack import FREE_BYTES, MAX_RATIO
 from lakehouse.contracts.characters import Traits
 from lakehouse.contracts.layout import SourceLayout
@@ -41,7 +42,7 @@ class TableChunk:
 
     def raw(self, rows: Sequence[int]) -> list[bytes]:
         """The rows as JSON objects with every column that was read."""
-        return [dumps(record).encode() for record in self.records(rows)]
+        return [dumps(kept(record)).encode() for record in self.records(rows)]
 
 
 def fault_frame(faults: Sequence[Fault]) -> pl.DataFrame:

@@ -15,6 +15,9 @@ NO_JSON_MESSAGE: Final = (
     "not have"
 )
 
+KEPT_BYTES: Final = "bytes_in_base64"
+"""The one name of an object that stands for bytes."""
+
 
 class NoJson:
     """Marks a text that stands for such a value."""
@@ -36,9 +39,25 @@ class NoNumber(NoJson, Number):
 
 
 class NoText(NoJson, str):
-    """Bytes that are no text, in base64: so they are kept in quarantine."""
+    """Bytes that are no text, in base64; in quarantine they are kept as an object that says so."""
 
     __slots__ = ()
+
+
+def kept(value: Any) -> Any:
+    """Return a value as the quarantine keeps it: a reader must not take bytes for their base64."""
+    if isinstance(value, NoText):
+        return {KEPT_BYTES: str(value)}
+    if isinstance(value, Mapping):
+        return {name: kept(one) for name, one in value.items()}
+    return [kept(one) for one in value] if isinstance(value, list) else value
+
+
+def holds_kept_bytes(value: Any) -> bool:
+    """Whether a value of a kept record is, or holds at any depth, what were bytes."""
+    if isinstance(value, Mapping) and KEPT_BYTES in value:
+        return True
+    return any(map(holds_kept_bytes, _within(value)))
 
 
 def holds_no_json(value: Any) -> bool:

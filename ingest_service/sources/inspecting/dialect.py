@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from ingest_service.readers.csv.delimiters import SPACED
 from ingest_service.readers.csv.preamble import separator_of
-from ingest_service.sources.inspecting.spellings import distance
 from lakehouse.contracts.fields import DataTypeDefinition
 from lakehouse.contracts.kinds import DataType
+from lakehouse.contracts.spellings import distance
 
 CANDIDATES: Final = (",", ";", "\t", "|", "::")
 LINES: Final = 400

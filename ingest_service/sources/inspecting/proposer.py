@@ -21,10 +21,10 @@ from ingest_service.sources.inspecting.ordered import (
     plain,
 )
 from ingest_service.sources.inspecting.proposal import Choice, Proposal
-from ingest_service.sources.inspecting.spellings import distance, words_of
 from ingest_service.sources.inspecting.times import TimeGuess, guess_times, is_nanoseconds
 from lakehouse.contracts.fields import ContractField, FieldKind
 from lakehouse.contracts.kinds import DataType
+from lakehouse.contracts.spellings import distance, words_of
 
 _OF_THE_ITEM: Final = 1.5
 """A name beginning as that of the item's column is nearer: of `Lineitem sku`, `Lineitem name`."""

@@ -20,6 +20,7 @@ from ingest_service.readers.xlsx.reader import XlsxRows
 from ingest_service.sources.uploads.upload import FileUpload
 from lakehouse.contracts.mapping import (
     FileRefusedError,
+    needed_columns,
     refuse_file_settings,
     refuse_sheet_settings,
     resolve,
@@ -103,6 +104,7 @@ def _open_text(upload: FileUpload, chunk_bytes: int) -> RowFile:
         delimiter=upload.delimiter or mapping.delimiter,
         dialect=Dialect.of(mapping),
         wanted=wanted_columns(upload.data_type, mapping),
+        needed=needed_columns(upload.data_type, mapping),
         keeps_going=upload.on_error is OnError.QUARANTINE,
         expects_damage=upload.expects_damage,
         lists_faults=True,

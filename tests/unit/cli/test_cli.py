@@ -160,6 +160,15 @@ def test_webhook_sources_are_added_rotated_and_removed() -> None:
     assert "whsec_" not in done("tenants", "log").stdout
 
 
+def test_a_webhooks_mapping_says_nothing_of_lines(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yml"
+    path.write_text("sources: {files: {skip_lines: 1}}")
+    done("tenants", "add", "acme", "--settings", str(path))
+    refused = eta("webhooks", "add", "acme", "shop", "--mapping", "files")
+    assert refused.exit_code == 1
+    assert "skip_lines" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [

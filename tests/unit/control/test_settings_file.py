@@ -54,6 +54,13 @@ def test_the_place_of_an_error_is_named(tmp_path: Path, text: str, place: str) -
     assert "hush" not in str(raised.value)
 
 
+def test_a_mapping_of_messages_says_nothing_of_lines(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yml"
+    path.write_text("sources: {kafka: {data_types: {items: {comment: '#', skip_lines: 2}}}}")
+    with pytest.raises(EtaError, match=r"sources.kafka: .*comment, skip_lines"):
+        read_settings(path)
+
+
 def test_many_errors_are_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "settings.yml"
     path.write_text("\n".join(f"wrong_{n}: 1" for n in range(9)))

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from ingest_service.sources.inspecting.answer import answer_of
 from ingest_service.sources.inspecting.event_words import meaning_of, rating_map
 from ingest_service.sources.inspecting.inspection import InspectOrder, inspect
-from ingest_service.sources.inspecting.spellings import distance
 from ingest_service.sources.inspecting.times import guess_times
 from lakehouse.contracts.mapping import FileRefusedError
+from lakehouse.contracts.spellings import distance
 from lakehouse.contracts.tenant import DataType, TenantSettings
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -1,10 +1,12 @@
 """Replays of quarantined rows: killed at every step, two at once, and what they leave alone."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from ingest_service.dedupe.history import DeltaHistory
@@ -14,8 +16,15 @@ from ingest_service.sinks import delta
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sinks.delta_batch import DeltaBatch
 from ingest_service.sources.replay import ReplayedBatch, Replayer, ReplayOrder
+from ingest_service.sources.uploads.upload import FileUpload
 from lakehouse.contracts.tables import OPS_REPLAY_OUTCOMES, RAW_INTERACTIONS, RAW_QUARANTINE
-from lakehouse.contracts.tenant import OnError, SourceMapping, TenantSettings
+from lakehouse.contracts.tenant import (
+    DataType,
+    FileFormat,
+    OnError,
+    SourceMapping,
+    TenantSettings,
+)
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import EmptySuppressionList, Suppressed
 from lakehouse.settings import LakeSettings
@@ -26,6 +35,7 @@ from lakehouse.storage.quarantine import Quarantine
 from lakehouse.storage.quarantine_export import export_rows
 from lakehouse.storage.tables import ensure_tables
 from tests.support.rows import lines
+from tests.support.tables import avro, parquet
 from tests.unit.ingest_service.test_delta_recovery import Killed
 from tests.unit.ingest_service.test_service import KEY, ListOf, hashed, ingest, service
 
@@ -39,6 +49,18 @@ BODY = lines(
     "u1,i1,stare,1700000000000",
     "u4,i1,stare,1700000000000,more",
 )
+
+
+def as_parquet(row: dict[str, Any]) -> bytes:
+    """A row as a Parquet file."""
+    return parquet(pa.Table.from_pylist([row]))
+
+
+def as_avro(row: dict[str, Any]) -> bytes:
+    """A row as an Avro file."""
+    record = {"type": "record", "name": "More", "fields": [{"name": "hash", "type": "bytes"}]}
+    kind = record if isinstance(row["more"], dict) else "bytes"
+    return avro({"item_id": "string", "price": "string", "more": kind}, [row])
 
 
 @pytest.fixture
@@ -188,6 +210,53 @@ def test_edited_file_with_a_fault_is_refused_with_its_line(
     path.write_text(text)
     with pytest.raises(EtaError, match=message):
         read_edited(path)
+
+
+def test_a_row_that_names_columns_is_no_row_in_a_replay(lake: LakeSettings, tmp_path: Path) -> None:
+    """The header that names of a mapping stand for is not known any more."""
+    names = SourceMapping(
+        names=["user_id", "item_id"],
+        constants={"interaction_type": "view", "timestamp": "1700000000000"},
+    )
+    path = tmp_path / "rows.csv"
+    path.write_text("K1,A7\na,b\nK1,A7\n")
+    own = TenantSettings(sources={"default": names})
+    quarantine = OnError.QUARANTINE
+    upload = FileUpload(path, "acme", DataType.INTERACTIONS, names, own, "b2", quarantine)
+    assert service(DeltaSink(Lake(lake))).ingest(upload).counts.quarantined == 1
+    (found,) = replay(lake, batch_id="b2", settings=own)
+    assert (found.stored, found.still_open_by_code) == (0, {"repeated_header": 1})
+    rows = TenantSettings(sources={"default": names.model_copy(update={"header_rows": "none"})})
+    (found,) = replay(lake, batch_id="b2", settings=rows)
+    assert (found.stored, found.still_open) == (1, 0)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("write", [as_parquet, as_avro])
+def test_bytes_that_are_no_text_do_not_become_their_base64(
+    lake: LakeSettings, tmp_path: Path, write: Callable[[dict[str, Any]], bytes], nested: bool
+) -> None:
+    value = {"hash": b"\xff\xfe"} if nested else b"\xff\xfe"
+    path = tmp_path / "rows"
+    path.write_bytes(write({"item_id": "i", "price": "x", "more": value}))
+    wanted = "attributes" if nested else "title"
+    first = SourceMapping(columns={wanted: "more"} if nested else {})
+    upload = FileUpload(
+        *(path, "acme", DataType.ITEMS, first, TenantSettings(), "b2", OnError.QUARANTINE),
+        format=FileFormat.AUTO,
+    )
+    assert service(DeltaSink(Lake(lake))).ingest(upload).counts.quarantined == 1
+    reads = SourceMapping(columns={wanted: "more", "price": "none"}, constants={"price": "1"})
+    settings = TenantSettings(sources={"default": reads})
+    (found,) = replay(lake, batch_id="b2", settings=settings)
+    assert (found.stored, found.still_open_by_code) == (0, {"unreadable": 1})
+    export = tmp_path / "edited.csv"
+    export_rows(Quarantine(cache(Lake(lake).table), "acme", "b2").rows(), export)
+    (found,) = replay(lake, batch_id="b2", settings=settings, edited=read_edited(export))
+    assert (found.stored, found.still_open_by_code) == (0, {"unreadable": 1})
+    others = SourceMapping(columns={"price": "none"}, constants={"price": "1"})
+    (found,) = replay(lake, batch_id="b2", settings=TenantSettings(sources={"default": others}))
+    assert found.stored == (0 if nested else 1)
 
 
 def test_mapping_that_is_gone_is_told_for_its_batch(lake: LakeSettings) -> None:

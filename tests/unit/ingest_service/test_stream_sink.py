@@ -30,7 +30,7 @@ from ingest_service.sources.kafka.sink import (
 from ingest_service.stream.encoding import AvroEncoder
 from lakehouse.contracts.avro_schemas import avro_schema
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS, RAW_QUARANTINE
-from lakehouse.contracts.tenant import DataType, TenantSettings
+from lakehouse.contracts.tenant import DataType, SourceMapping, TenantSettings
 from lakehouse.privacy.suppression import NOBODY, EmptySuppressionList, Suppressed
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
@@ -45,10 +45,13 @@ TOPIC = "interactions-raw"
 
 
 class AnyTenant:
+    def __init__(self) -> None:
+        self.own = TenantSettings()
+
     def begin(self) -> None: ...
 
     def settings(self, tenant_id: str) -> TenantSettings | None:
-        return TenantSettings() if tenant_id in ("acme", "other") else None
+        return self.own if tenant_id in ("acme", "other") else None
 
 
 class Process:
@@ -56,7 +59,7 @@ class Process:
 
     def __init__(self, lake: LakeSettings, suppression=None) -> None:
         delta = DeltaSink(Lake(lake))
-        tenants = AnyTenant()
+        self.tenants = tenants = AnyTenant()
         self.sink = StreamSink(delta)
         self.suppression = suppression or EmptySuppressionList()
         self.intake = Intake(
@@ -132,6 +135,17 @@ def places(lake: LakeSettings) -> list[str]:
         Lake(lake).table(spec).to_pyarrow_table() for spec in (RAW_INTERACTIONS, RAW_QUARANTINE)
     )
     return sorted(place for table in tables for place in table["source_ref"].to_pylist())
+
+
+def test_settings_of_lines_are_told_of_each_message(lake: LakeSettings) -> None:
+    process = Process(lake)
+    process.take_over(0)
+    process.tenants.own = TenantSettings(
+        sources={"kafka": SourceMapping(comment="#", skip_lines=1)}
+    )
+    prepared = process.prepare(3, 0)
+    with prepared.held:
+        assert prepared.warnings[KIND, "unread_settings"] == 3
 
 
 def expected(**counts: int) -> list[str]:

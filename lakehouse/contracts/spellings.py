@@ -7,6 +7,7 @@ name that ends in a known one (`click_article_id`, `Lineitem sku`) means it too,
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 _TYPED: Final = re.compile(r":(?:token|float)(?:_seq)?$")
@@ -116,6 +117,31 @@ def distance(name: str, field: str) -> float | None:
             if place is not None and (known is _SURE_WORDS or not skipped):
                 return penalty + place + skipped * _PER_WORD
     return None
+
+
+def name_key(name: str) -> str:
+    """Return what makes names alike: their words, written together."""
+    return "".join(words_of(name))
+
+
+@cache
+def sure_fields() -> dict[str, frozenset[str]]:
+    """Return the fields that a whole name means surely, by its key."""
+    return _by_name(_SURE)
+
+
+@cache
+def unsure_names() -> frozenset[str]:
+    """Return the keys of names that may mean a field."""
+    return frozenset(_by_name(_UNSURE))
+
+
+def _by_name(lists: dict[str, str]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for field, names in lists.items():
+        for name in names.split():
+            found.setdefault(name, set()).add(field)
+    return {name: frozenset(fields) for name, fields in found.items()}
 
 
 def _endings(words: tuple[str, ...]) -> Iterator[tuple[int, str]]:
