@@ -13,9 +13,11 @@
         {%- endif -%}
     {%- endfor -%}
     {%- if not counted -%}
-        {%- do scope.update({'mode': 'nothing', 'reason': 'nothing changed'}) -%}
+        {#- whole tenants were replaced, or nothing changed -#}
+        {%- do set_whole_tenants(scope) -%}
         {{ return(none) }}
     {%- endif -%}
+    {%- do scope.tenants.extend(scope.whole) -%}
     {%- set found = run_query(
         'select tenant_id, max(is_whole) as is_whole, sum(change_count) as change_count, '
         ~ 'count_if(not is_whole) as touched_count, '
@@ -23,8 +25,9 @@
         ~ ') group by tenant_id order by tenant_id'
     ) -%}
     {%- for row in found.rows -%}
-        {%- do scope.tenants.append(checked_tenant_id(row['tenant_id'])) -%}
-        {%- if row['is_whole'] -%}{%- do scope.whole.append(row['tenant_id']) -%}{%- endif -%}
+        {%- set tenant_id = checked_tenant_id(row['tenant_id']) -%}
+        {%- if tenant_id not in scope.tenants -%}{%- do scope.tenants.append(tenant_id) -%}{%- endif -%}
+        {%- if row['is_whole'] and tenant_id not in scope.whole -%}{%- do scope.whole.append(tenant_id) -%}{%- endif -%}
     {%- endfor -%}
     {%- do scope.update({
         'mode': 'changed' if scope.tenants else 'nothing',
@@ -60,9 +63,19 @@
 
 
 {% macro set_changes(scope, parent) -%}
-    {#- Whether a parent changed since the table read it; then its feed is in `scope.changes`. -#}
+    {#-
+    Whether a parent's change feed says what changed since the table read it; then it is in `scope.changes`. A
+    parent that replaced all rows of tenants says so in its commits: these are touched as a whole (`scope.whole`).
+    -#}
     {%- set held = scope.held[parent.table].version -%}
     {%- if parent.state.version == held -%}{{ return(false) }}{%- endif -%}
+    {%- set replaced = replaced_tenants(scope, parent) if parent.is_model and not scope.keeps_expired else none -%}
+    {%- if replaced is not none -%}
+        {%- for tenant_id in replaced if tenant_id not in scope.whole -%}
+            {%- do scope.whole.append(checked_tenant_id(tenant_id)) -%}
+        {%- endfor -%}
+        {{ return(false) }}
+    {%- endif -%}
     {%- do scope.changes.update({parent.table: changes_of(parent.table, held + 1, parent.state.version)}) -%}
     {{ return(true) }}
 {%- endmacro %}
@@ -105,13 +118,16 @@
     {#-
     Whether it costs less to replace all rows of the tenants than to merge some: of a table of one row each, of one
     that stays small (`rewrite_rows` in its config), and of tenants that are small. Not of a table that
-    keeps what its source no longer has; 0 as the variable switches it off.
+    keeps what its source no longer has; 0 as the variable switches it off. So where more than `rewrite_share` of their
+    interactions changed.
     -#}
     {%- if scope.mode != 'changed' -%}{{ return(false) }}{%- endif -%}
     {%- if config.get('unique_key') == ['tenant_id'] -%}{{ return(true) }}{%- endif -%}
     {%- if scope.keeps_expired or var('rewrite_rows') | int == 0 -%}{{ return(false) }}{%- endif -%}
+    {%- if scope.whole | sort == scope.tenants | sort -%}{{ return(true) }}{%- endif -%}
     {%- if config.get('rewrite_rows') -%}{{ return(interactions_of().rows < config.get('rewrite_rows')) }}{%- endif -%}
-    {{ return(interactions_of(scope.tenants).rows < var('rewrite_rows') | int) }}
+    {%- set rows = interactions_of(scope.tenants).rows -%}
+    {{ return(rows < var('rewrite_rows') | int or is_large_share(scope, rows)) }}
 {%- endmacro %}
 
 

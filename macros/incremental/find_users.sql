@@ -6,12 +6,13 @@
     -#}
     {%- set changed = [] -%}
     {%- for name, parent in parents.items() if set_changes(scope, parent) -%}{%- do changed.append(name) -%}{%- endfor -%}
-    {%- if not changed -%}
-        {%- do scope.update({'mode': 'nothing', 'reason': 'nothing changed'}) -%}
-        {{ return(none) }}
-    {%- endif -%}
     {%- set whole = [] -%}
     {%- for name in changed if not reads[name] -%}{%- do whole.append(parents[name].table) -%}{%- endfor -%}
+    {%- if not scope.changes -%}
+        {#- whole tenants were replaced, or nothing changed -#}
+        {%- do set_whole_tenants(scope) -%}
+        {{ return(none) }}
+    {%- endif -%}
     {%- if interactions_of().rows < var('rewrite_rows') | int or whole | length == changed | length -%}
         {%- do set_tenants(scope, scope.changes.values() | list) -%}
         {%- do set_rewrite(scope) -%}
@@ -40,6 +41,13 @@
         {%- do drop_kept_rows(scope) -%}
         {%- do set_rewrite(scope) -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro set_whole_tenants(scope) -%}
+    {#- Sets that all rows of the tenants are replaced that are touched as a whole, and nobody else's. -#}
+    {%- do scope.update({'tenants': scope.whole, 'reason': 'rows changed' if scope.whole else 'nothing changed'}) -%}
+    {%- do set_rewrite(scope) -%}
 {%- endmacro %}
 
 
@@ -151,10 +159,11 @@
 
 {% macro set_tenants(scope, changes) -%}
     {#- Sets the scope's tenants to those that have rows in one of the feeds. -#}
+    {%- do scope.tenants.extend(scope.whole) -%}
     {%- for row in run_query(
         'select distinct tenant_id from (select tenant_id from ' ~ changes | join(' union all select tenant_id from ')
         ~ ') order by tenant_id'
-    ).rows -%}
+    ).rows if row[0] not in scope.tenants -%}
         {%- do scope.tenants.append(checked_tenant_id(row[0])) -%}
     {%- endfor -%}
     {%- do scope.update({'reason': 'rows changed' if scope.tenants else 'nothing changed'}) -%}
@@ -173,15 +182,31 @@
 
 
 {% macro touches_most(scope) -%}
-    {#- Whether the tenants are so small, or so many of their users touched, that it pays to replace all rows. -#}
+    {#- Whether the tenants are so small, or so many of their rows touched, that it pays to replace all rows. -#}
     {%- if scope.mode != 'changed' -%}{{ return(false) }}{%- endif -%}
-    {%- if scope.whole == scope.tenants -%}{{ return(true) }}{%- endif -%}
+    {%- if scope.whole | sort == scope.tenants | sort -%}{{ return(true) }}{%- endif -%}
     {%- set held = interactions_of(scope.tenants) -%}
-    {%- do scope.update({'rows': (held.rows * scope.users / [held.users, 1] | max) | int}) -%}
-    {{ return(
-        held.rows < var('rewrite_rows') | int
-        or (not scope.time and scope.users > var('rewrite_share') * held.users)
-    ) }}
+    {%- set share = scope.users / [held.users, 1] | max -%}
+    {%- do scope.update({'rows': (held.rows * share) | int}) -%}
+    {%- if is_run() and share > var('rewrite_share') / 4 and held.rows >= var('rewrite_rows') | int -%}
+        {#- who has come again has more rows than others -#}
+        {%- do scope.update({'rows': interactions_of_touched_users(scope)}) -%}
+    {%- endif -%}
+    {{ return(held.rows < var('rewrite_rows') | int or is_large_share(scope, held.rows)) }}
+{%- endmacro %}
+
+
+{% macro is_large_share(scope, rows) -%}
+    {#- Whether so many of the tenants' rows are touched that to find and replace them costs more than all. -#}
+    {{ return(scope.rows > var('rewrite_share') * rows) }}
+{%- endmacro %}
+
+
+{% macro interactions_of_touched_users(scope) -%}
+    {%- set node = graph.nodes['model.eta.stg_interactions'] -%}
+    {{ return(run_query(
+        'select count(*) from ' ~ node.schema ~ '.' ~ node.alias ~ ' where ' ~ in_scope(scope)
+    ).rows[0][0] | int) }}
 {%- endmacro %}
 
 
