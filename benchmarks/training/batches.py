@@ -1,18 +1,19 @@
 """`python -m benchmarks.training.batches`: the news file day by day, then one full refresh.
 
-Eight daily batches, a run after each (one is skipped, one is run twice), then a full refresh of
-the same lake. Every table must hold the same rows after both. From the fourth day on another lake
-gets the same batches and a full refresh each day, in turn with the run by changes. Prints seconds
-per run, their share of the full refresh of the day, and a fingerprint per table as JSON; exit code
-1 when one differs.
+Eight daily batches, a run after each (one is skipped, one is run twice). Another lake gets the same
+batches and a full refresh each day, in turn with the run by changes. Every table must hold the same
+rows in both at the end. Prints seconds per run and model, their share of the full refresh of the
+day, and a fingerprint per table as JSON; exit code 1 when one differs.
 """
 
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +29,8 @@ from benchmarks.training.raw import read_news, store
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from lakehouse.settings import LakeSettings
+
 BATCHES: Final = 8
 SKIPPED, REPEATED = 2, 4
 FIRST_COMPARED: Final = 4
@@ -40,76 +43,109 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--news", type=Path, default=NEWS)
+    parser.add_argument(
+        "--process-per-run",
+        action="store_true",
+        help="each run in a process and a JVM of its own, started for the lake's size",
+    )
+    parser.add_argument("--days", type=int, default=BATCHES, help="stop after so many")
     options = parser.parse_args()
     if not options.news.is_file():
         sys.exit(f"{options.news} is not there")
     with TemporaryDirectory(prefix="eta-batches-") as folder:
-        result = compare(Path(folder), options.news)
+        result = compare(
+            Path(folder), options.news, days=options.days, is_resident=not options.process_per_run
+        )
     print(json.dumps(result, indent=2))
     if result["different"]:
         sys.exit(1)
 
 
-def compare(home: Path, news: Path) -> dict[str, Any]:
+def compare(home: Path, news: Path, *, days: int, is_resident: bool) -> dict[str, Any]:
     """Return seconds per run, a fingerprint per table, and the tables that differ.
 
-    As in production each run is a process of its own, whose Spark is started for the lake's size.
+    `is_resident`: each of the two lakes has one Spark for all its runs, as a platform's server
+    is; both are warm. Else each run has its own, as on a desk: planning in a JVM that has planned
+    nothing yet is then most of every run.
     """
-    os.environ.update(
-        ETA_HOME=str(home),
-        DBT_TARGET_PATH=str(home / "target"),
-        DBT_LOG_PATH=str(home / "logs"),
-    )
-    from lakehouse.settings import LakeSettings
-
-    seconds: list[list[float]] = []
-    shares: dict[int, float] = {}
-    refreshed_lake = LakeSettings(home=home / "refreshed")
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as fresh:
-        for number, batch in enumerate(_days(news)):
-            store(LakeSettings(), TENANT, [batch], first_batch=number)
-            store(refreshed_lake, TENANT, [batch], first_batch=number)
-            runs = {SKIPPED: 0, REPEATED: 2}.get(number, 1)
-            seconds.append([fresh.submit(_run).result() for _ in range(runs)])
-            print(f"day {number + 1}: {batch.height} clicks, {seconds[-1]} s", file=sys.stderr)
-            if number + 1 >= FIRST_COMPARED and runs:
-                whole = fresh.submit(_run, full_refresh=True, home=home / "refreshed").result()
-                shares[number + 1] = round(seconds[-1][0] / whole, 3)
-                print(f"  {shares[number + 1]:.0%} of {whole} s", file=sys.stderr)
-        grown = fresh.submit(_fingerprints).result()
-        refresh = fresh.submit(_run, full_refresh=True).result()
-        refreshed = fresh.submit(_fingerprints).result()
+    grown_home, refreshed_home = home / "grown", home / "refreshed"
+    runs: list[list[dict[str, Any]]] = []
+    refreshes: dict[int, dict[str, Any]] = {}
+    with ExitStack() as stack:
+        grown, refreshed = (
+            stack.enter_context(
+                ProcessPoolExecutor(
+                    1,
+                    get_context("spawn"),
+                    initializer=_use_lake,
+                    initargs=(lake, is_resident),
+                    max_tasks_per_child=None if is_resident else 1,
+                )
+            )
+            for lake in (grown_home, refreshed_home)
+        )
+        for number, batch in zip(range(days), _days(news), strict=False):
+            for lake in (grown_home, refreshed_home):
+                store(_settings(lake), TENANT, [batch], first_batch=number)
+            repeats = {SKIPPED: 0, REPEATED: 2}.get(number, 1)
+            runs.append([grown.submit(_run).result() for _ in range(repeats)])
+            seconds = [run["seconds"] for run in runs[-1]]
+            print(f"day {number + 1}: {batch.height} clicks, {seconds} s", file=sys.stderr)
+            if not repeats:
+                continue
+            # also on the days that are not compared: the Spark of both lakes must be as warm
+            if is_resident or number + 1 >= FIRST_COMPARED:
+                refreshes[number + 1] = refreshed.submit(_run, full_refresh=True).result()
+                whole = refreshes[number + 1]["seconds"]
+                print(f"  {seconds[0] / whole:.0%} of {whole} s", file=sys.stderr)
+        found, others = (lake.submit(_fingerprints).result() for lake in (grown, refreshed))
     return {
-        "seconds_by_batch": seconds,
-        "seconds_of_full_refresh": refresh,
-        "share_of_the_days_full_refresh": shares,
-        "tables": grown,
-        "different": sorted(name for name in refreshed if refreshed[name] != grown[name]),
+        "is_resident": is_resident,
+        "runs": runs,
+        "full_refreshes": refreshes,
+        "share_of_the_days_full_refresh": {
+            day: round(runs[day - 1][0]["seconds"] / refresh["seconds"], 3)
+            for day, refresh in refreshes.items()
+            if day >= FIRST_COMPARED
+        },
+        "tables": found,
+        "different": sorted(name for name in others if others[name] != found[name]),
     }
 
 
-def _run(*, full_refresh: bool = False, home: Path | None = None) -> float:
-    """Run the models in this process; return the seconds, without those that Spark starts in."""
-    if home is not None:
-        os.environ["ETA_HOME"] = str(home)
+def _settings(home: Path) -> "LakeSettings":
     from lakehouse.settings import LakeSettings
+
+    return LakeSettings(home=home)
+
+
+def _use_lake(home: Path, is_resident: bool) -> None:
+    """Set this process up for the lake at `home`; a resident Spark is configured as a server."""
+    os.environ.update(
+        ETA_HOME=str(home), DBT_TARGET_PATH=str(home / "target"), DBT_LOG_PATH=str(home / "logs")
+    )
+    if is_resident:
+        from lakehouse.spark.runtime import prepare_environment
+
+        prepare_environment(_settings(home), os.environ, is_server=True)
+        # a session of this process would write the folder anew, for a desk
+        kept = shutil.copytree(os.environ["SPARK_CONF_DIR"], home / "server-conf")
+        os.environ["SPARK_CONF_DIR"] = str(kept)
+
+
+def _run(*, full_refresh: bool = False) -> dict[str, Any]:
+    """Run the models in this process; return the seconds, without those that Spark starts in."""
     from lakehouse.spark.session import open_local_session
 
-    settings = LakeSettings()
-    session = open_local_session(settings)
-    seconds = run_models(settings, full_refresh=full_refresh, threads=2).seconds
-    session.stop()
-    return round(seconds, 1)
+    settings = _settings(Path(os.environ["ETA_HOME"]))
+    open_local_session(settings)
+    return run_models(settings, full_refresh=full_refresh, threads=2).report()
 
 
 def _fingerprints() -> dict[str, str]:
-    from lakehouse.settings import LakeSettings
     from lakehouse.spark.session import open_local_session
 
-    session = open_local_session(LakeSettings())
-    found = fingerprints(session)
-    session.stop()
-    return found
+    return fingerprints(open_local_session(_settings(Path(os.environ["ETA_HOME"]))))
 
 
 def _days(news: Path) -> Iterator[pl.DataFrame]:

@@ -71,14 +71,19 @@ def prepare_environment(
         jars += s3_jars(settings)
     environment["JAVA_HOME"] = str(java_home)
     environment["SPARK_HOME"] = str(spark_home)
-    environment["SPARK_CONF_DIR"] = str(write_configuration(settings, jars))
+    environment["SPARK_CONF_DIR"] = str(write_configuration(settings, jars, is_server=is_server))
 
 
-def spark_configuration(settings: LakeSettings, jars: list[Path]) -> dict[str, str]:
-    """Return the static Spark settings of a local lake, by name; docs/adr says what each gains."""
+def spark_configuration(
+    settings: LakeSettings, jars: list[Path], *, is_server: bool = False
+) -> dict[str, str]:
+    """Return the static Spark settings of a local lake, by name; docs/adr says what each gains.
+
+    A server outlives the size that the lake has when it starts: it is set up for one that is not small.
+    """
     lake = Lake(settings)
     raw_bytes = lake.raw_bytes()
-    is_small = raw_bytes <= SMALL_LAKE_BYTES
+    is_small = raw_bytes <= SMALL_LAKE_BYTES and not is_server
     partitions = settings.shuffle_partitions or (
         SMALL_SHUFFLE_PARTITIONS
         if is_small
@@ -149,11 +154,16 @@ def _java_options(is_small: bool) -> str:
     return f"{parallel} -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
 
 
-def write_configuration(settings: LakeSettings, jars: list[Path]) -> Path:
+def write_configuration(
+    settings: LakeSettings, jars: list[Path], *, is_server: bool = False
+) -> Path:
     """Write `spark-defaults.conf` and `log4j2.properties` below the home; return their folder."""
     folder = _configuration_dir(Lake(settings))
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [f"{name} {value}\n" for name, value in spark_configuration(settings, jars).items()]
+    lines = [
+        f"{name} {value}\n"
+        for name, value in spark_configuration(settings, jars, is_server=is_server).items()
+    ]
     _write_if_changed(folder / "spark-defaults.conf", "".join(lines))
     _write_if_changed(folder / "log4j2.properties", _LOG4J2)
     return folder

@@ -151,9 +151,12 @@
     ) as fresh
     on {% for name in key %}held.{{ name }} = fresh.{{ name }} and {% endfor %}
         {{ in_tenants(scope, 'held') }}{{ is_held_above_floor(scope) }}
+    {#- a merge that only inserts reads the table's keys once, and its change feed is its files -#}
+    {%- if not scope.fresh %}
     when matched and fresh.is_current is null then delete
     {%- if columns | reject('in', key) | list %}
     when matched then update set *
+    {%- endif %}
     {%- endif %}
     when not matched and fresh.is_current then insert *
 {%- endmacro %}

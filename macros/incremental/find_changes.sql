@@ -1,8 +1,14 @@
 {% macro find_changes(scope, parents, reads, floor) -%}
     {#- Sets the scope's mode, tenants and feeds by what changed in the parents. -#}
+    {%- set changed = [] -%}
+    {%- for name, parent in parents.items() if set_changes(scope, parent) -%}{%- do changed.append(name) -%}{%- endfor -%}
+    {%- if is_found_by_tenants(scope) -%}
+        {%- do set_rewrite(scope) -%}
+        {{ return(none) }}
+    {%- endif -%}
     {%- set counted = [] -%}
-    {%- for name, parent in parents.items() if set_changes(scope, parent) -%}
-        {%- set changes = scope.changes[parent.table] -%}
+    {%- for name in changed -%}
+        {%- set changes = scope.changes[parents[name].table] -%}
         {%- if reads[name] -%}
             {%- do counted.append(keep_touched_keys(scope, name, reads[name], changes, floor)) -%}
         {%- else -%}
@@ -12,27 +18,23 @@
             ) -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- if not counted -%}
-        {%- do scope.update({'mode': 'nothing', 'reason': 'nothing changed'}) -%}
-        {{ return(none) }}
-    {%- endif -%}
     {%- set found = run_query(
         'select tenant_id, max(is_whole) as is_whole, sum(change_count) as change_count, '
         ~ 'count_if(not is_whole) as touched_count, '
         ~ 'cast(min(touched_at) as string) as touched_at from (' ~ counted | join(' union all ')
         ~ ') group by tenant_id order by tenant_id'
     ) -%}
-    {%- for row in found.rows -%}
-        {%- do scope.tenants.append(checked_tenant_id(row['tenant_id'])) -%}
-        {%- if row['is_whole'] -%}{%- do scope.whole.append(row['tenant_id']) -%}{%- endif -%}
+    {%- for row in found.rows if row['is_whole'] and row['tenant_id'] not in scope.whole -%}
+        {%- do scope.whole.append(checked_tenant_id(row['tenant_id'])) -%}
     {%- endfor -%}
     {%- do scope.update({
-        'mode': 'changed' if scope.tenants else 'nothing',
-        'reason': 'rows changed' if scope.tenants else 'nothing changed',
+        'mode': 'changed',
         'is_small': found.columns['touched_count'].values() | sum <= var('broadcast_keys') | int,
         'rows': found.columns['change_count'].values() | sum | int,
     }) -%}
-    {%- if is_cheaper_replaced(scope) -%}{%- do set_rewrite(scope) -%}{%- endif -%}
+    {%- if is_cheaper_replaced(scope) or not scope.keeps_expired and is_large_share(scope, interactions_of(scope.tenants).rows) -%}
+        {%- do set_rewrite(scope) -%}
+    {%- endif -%}
     {%- if floor and scope.mode == 'changed' and not scope.whole -%}
         {%- set earliest = found.columns['touched_at'].values() | map('string') | min -%}
         {%- do scope.update({'floor': {'column': floor.keys() | first, 'at': earliest}}) -%}
@@ -60,9 +62,19 @@
 
 
 {% macro set_changes(scope, parent) -%}
-    {#- Whether a parent changed since the table read it; then its feed is in `scope.changes`. -#}
+    {#-
+    Whether a parent's change feed says what changed since the table read it; then it is in `scope.changes`. A
+    parent that replaced all rows of tenants says so in its commits: these are touched as a whole (`scope.whole`).
+    -#}
     {%- set held = scope.held[parent.table].version -%}
     {%- if parent.state.version == held -%}{{ return(false) }}{%- endif -%}
+    {%- set replaced = replaced_tenants(scope, parent) if parent.is_model and not scope.keeps_expired else none -%}
+    {%- if replaced is not none -%}
+        {%- for tenant_id in replaced if tenant_id not in scope.whole -%}
+            {%- do scope.whole.append(checked_tenant_id(tenant_id)) -%}
+        {%- endfor -%}
+        {{ return(false) }}
+    {%- endif -%}
     {%- do scope.changes.update({parent.table: changes_of(parent.table, held + 1, parent.state.version)}) -%}
     {{ return(true) }}
 {%- endmacro %}
@@ -98,20 +110,6 @@
     ) -%}
     {%- do scope.feeds.append({'columns': columns, 'select': 'select tenant_id, ' ~ columns | join(', ') ~ ' from ' ~ keys}) -%}
     {{ return('select tenant_id, is_whole, change_count, touched_at from ' ~ keys) }}
-{%- endmacro %}
-
-
-{% macro is_cheaper_replaced(scope) -%}
-    {#-
-    Whether it costs less to replace all rows of the tenants than to merge some: of a table of one row each, of one
-    that stays small (`rewrite_rows` in its config), and of tenants that are small. Not of a table that
-    keeps what its source no longer has; 0 as the variable switches it off.
-    -#}
-    {%- if scope.mode != 'changed' -%}{{ return(false) }}{%- endif -%}
-    {%- if config.get('unique_key') == ['tenant_id'] -%}{{ return(true) }}{%- endif -%}
-    {%- if scope.keeps_expired or var('rewrite_rows') | int == 0 -%}{{ return(false) }}{%- endif -%}
-    {%- if config.get('rewrite_rows') -%}{{ return(interactions_of().rows < config.get('rewrite_rows')) }}{%- endif -%}
-    {{ return(interactions_of(scope.tenants).rows < var('rewrite_rows') | int) }}
 {%- endmacro %}
 
 

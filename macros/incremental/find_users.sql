@@ -1,23 +1,20 @@
 {% macro find_users(scope, parents, reads) -%}
     {#-
     Sets the scope's mode and tenants by the users that the parents' changes touch, and keeps these
-    users for the run (`scope.touched`). A small table, or one of whose users most are touched, gets
-    all rows of the changed tenants instead: that costs less than to find the rows of some.
+    users for the run (`scope.touched`). Small tenants, and those of whose rows many are touched, get
+    all rows replaced instead: that costs less than to find some.
     -#}
     {%- set changed = [] -%}
     {%- for name, parent in parents.items() if set_changes(scope, parent) -%}{%- do changed.append(name) -%}{%- endfor -%}
-    {%- if not changed -%}
-        {%- do scope.update({'mode': 'nothing', 'reason': 'nothing changed'}) -%}
-        {{ return(none) }}
-    {%- endif -%}
-    {%- set whole = [] -%}
-    {%- for name in changed if not reads[name] -%}{%- do whole.append(parents[name].table) -%}{%- endfor -%}
-    {%- if interactions_of().rows < var('rewrite_rows') | int or whole | length == changed | length -%}
-        {%- do set_tenants(scope, scope.changes.values() | list) -%}
+    {%- if is_found_by_tenants(scope) -%}
         {%- do set_rewrite(scope) -%}
         {{ return(none) }}
     {%- endif -%}
-    {%- if whole -%}{%- do find_whole_tenants(scope, whole) -%}{%- endif -%}
+    {%- for name in changed if not reads[name] -%}
+        {%- for tenant_id in tenants_of(scope, parents[name].table) if tenant_id not in scope.whole -%}
+            {%- do scope.whole.append(tenant_id) -%}
+        {%- endfor -%}
+    {%- endfor -%}
     {%- do set_fresh_parent(scope, parents, reads, changed) -%}
 
     {%- set selects = [] -%}
@@ -40,6 +37,49 @@
         {%- do drop_kept_rows(scope) -%}
         {%- do set_rewrite(scope) -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro is_found_by_tenants(scope) -%}
+    {#-
+    Sets the scope's tenants to those touched as a whole or with rows in one of the feeds. Returns whether there is nothing
+    else to find: none is touched, or it costs less to replace all of their rows than to find out which.
+    -#}
+    {%- do scope.tenants.extend(scope.whole) -%}
+    {%- for table in scope.changes -%}
+        {%- for tenant_id in tenants_of(scope, table) if tenant_id not in scope.tenants -%}
+            {%- do scope.tenants.append(tenant_id) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- do scope.update({'reason': 'rows changed' if scope.tenants else 'nothing changed'}) -%}
+    {{ return(not scope.tenants or is_cheaper_replaced(scope)) }}
+{%- endmacro %}
+
+
+{% macro is_cheaper_replaced(scope) -%}
+    {#-
+    Whether it costs less to replace all rows of the tenants, whatever changed in them: of a table of one row each, of one
+    that stays small (`rewrite_rows` in its config), and of tenants that are small or touched as a whole. Not of
+    a table that keeps what its source no longer has; 0 as the variable switches it off.
+    -#}
+    {%- if scope.keeps_expired -%}{{ return(false) }}{%- endif -%}
+    {%- if config.get('unique_key') == ['tenant_id'] or scope.whole | length == scope.tenants | length -%}{{ return(true) }}{%- endif -%}
+    {%- if var('rewrite_rows') | int == 0 -%}{{ return(false) }}{%- endif -%}
+    {%- if config.get('rewrite_rows') -%}{{ return(interactions_of().rows < config.get('rewrite_rows')) }}{%- endif -%}
+    {{ return(interactions_of(scope.tenants).rows < var('rewrite_rows') | int) }}
+{%- endmacro %}
+
+
+{% macro tenants_of(scope, table) -%}
+    {#- The tenants with changes in a parent, which its children have read up to the same version: asked once. -#}
+    {%- set name = scope.changes[table] -%}
+    {%- set known = graph.setdefault('eta_feed_tenants', {}) -%}
+    {%- if name not in known -%}
+        {%- set found = run_query('select distinct tenant_id from ' ~ name ~ ' order by tenant_id').columns[0].values() -%}
+        {%- do known.update({name: found | map('string') | list}) -%}
+    {%- endif -%}
+    {%- for tenant_id in known[name] -%}{%- do checked_tenant_id(tenant_id) -%}{%- endfor -%}
+    {{ return(known[name]) }}
 {%- endmacro %}
 
 
@@ -121,6 +161,7 @@
         ~ 'cast(min(since) as string) as since from '
         ~ view ~ ' group by tenant_id order by tenant_id'
     ) -%}
+    {%- do scope.update({'tenants': []}) -%}
     {%- for row in found.rows -%}{%- do scope.tenants.append(checked_tenant_id(row['tenant_id'])) -%}{%- endfor -%}
     {%- set count = found.columns['user_count'].values() | sum | int -%}
     {%- do scope.update({
@@ -150,39 +191,31 @@
 {%- endmacro %}
 
 
-{% macro set_tenants(scope, changes) -%}
-    {#- Sets the scope's tenants to those that have rows in one of the feeds. -#}
-    {%- for row in run_query(
-        'select distinct tenant_id from (select tenant_id from ' ~ changes | join(' union all select tenant_id from ')
-        ~ ') order by tenant_id'
-    ).rows -%}
-        {%- do scope.tenants.append(checked_tenant_id(row[0])) -%}
-    {%- endfor -%}
-    {%- do scope.update({'reason': 'rows changed' if scope.tenants else 'nothing changed'}) -%}
-{%- endmacro %}
-
-
-{% macro find_whole_tenants(scope, tables) -%}
-    {#- Sets the tenants that are touched as a whole: those with changes in these parents. -#}
-    {%- for table in tables -%}
-        {%- for row in run_query('select distinct tenant_id from ' ~ scope.changes[table]).rows
-            if row[0] not in scope.whole -%}
-            {%- do scope.whole.append(checked_tenant_id(row[0])) -%}
-        {%- endfor -%}
-    {%- endfor -%}
-{%- endmacro %}
-
-
 {% macro touches_most(scope) -%}
-    {#- Whether the tenants are so small, or so many of their users touched, that it pays to replace all rows. -#}
+    {#- Whether so many of the tenants' rows are touched that it pays to replace all. -#}
     {%- if scope.mode != 'changed' -%}{{ return(false) }}{%- endif -%}
-    {%- if scope.whole == scope.tenants -%}{{ return(true) }}{%- endif -%}
     {%- set held = interactions_of(scope.tenants) -%}
-    {%- do scope.update({'rows': (held.rows * scope.users / [held.users, 1] | max) | int}) -%}
-    {{ return(
-        held.rows < var('rewrite_rows') | int
-        or (not scope.time and scope.users > var('rewrite_share') * held.users)
-    ) }}
+    {%- set share = scope.users / [held.users, 1] | max -%}
+    {%- do scope.update({'rows': (held.rows * share) | int}) -%}
+    {%- if is_run() and share > var('rewrite_share') / 4 -%}
+        {#- who has come again has more rows than others -#}
+        {%- do scope.update({'rows': interactions_of_touched_users(scope)}) -%}
+    {%- endif -%}
+    {{ return(is_large_share(scope, held.rows)) }}
+{%- endmacro %}
+
+
+{% macro is_large_share(scope, rows) -%}
+    {#- Whether so many of the tenants' rows are touched that to find and replace them costs more than all. -#}
+    {{ return(scope.rows > var('rewrite_share') * rows) }}
+{%- endmacro %}
+
+
+{% macro interactions_of_touched_users(scope) -%}
+    {%- set node = graph.nodes['model.eta.stg_interactions'] -%}
+    {{ return(run_query(
+        'select count(*) from ' ~ node.schema ~ '.' ~ node.alias ~ ' where ' ~ in_scope(scope)
+    ).rows[0][0] | int) }}
 {%- endmacro %}
 
 

@@ -48,11 +48,16 @@
 {% macro commits_of(table, count) -%}
     {#-
     The newest commits of a table, the newest first: `version`, `at` (time of the commit), `operation`,
-    whether it changed no row (`is_neutral`) or replaced users (see `replace_users_sql`), and of a vacuum
-    the milliseconds for which it left unused files (`kept_for`).
+    whether it changed no row (`is_neutral`) or replaced users (see `replace_users_sql`), the tenants all of whose
+    rows it replaced (`replaced_tenants`, else none), and of a vacuum the milliseconds for which it left unused
+    files (`kept_for`).
     -#}
     {%- set commits = [] -%}
     {%- for row in run_query('describe history ' ~ table ~ ' limit ' ~ count).rows -%}
+        {#- the condition as Delta spells it: that of `delta_replace_sql`, and none that says more -#}
+        {%- set replaced = modules.re.search(
+            "predicate.{1,5}[(]tenant_id (= '[^']+'|IN [(]'[^']+'(, '[^']+')*[)])[)](?! )", row['operationParameters'] | string
+        ) if row['operation'] == 'WRITE' -%}
         {%- do commits.append({
             'version': row['version'] | int,
             'at': milliseconds_of(row['timestamp']),
@@ -61,12 +66,27 @@
                 'SET TBLPROPERTIES', 'OPTIMIZE', 'VACUUM START', 'VACUUM END', 'ADD COLUMNS', 'COMPUTE STATS'
             ],
             'replaces_users': 'held.user_hash = fresh.user_hash' in row['operationParameters'] | string,
+            'replaced_tenants': modules.re.findall("'([^']+)'", replaced.group(1)) if replaced else none,
             'kept_for': modules.re.findall(
                 'etentionMillis[^0-9]+([0-9]+)', row['operationParameters'] | string
             ) | map('int') | min,
         }) -%}
     {%- endfor -%}
     {{ return(commits) }}
+{%- endmacro %}
+
+
+{% macro replaced_tenants(scope, parent) -%}
+    {#-
+    The tenants all of whose rows the parent's commits since have replaced, if they did nothing else: then
+    there is nothing to learn from its change feed. Else none.
+    -#}
+    {%- set tenants = [] -%}
+    {%- for commit in scope.commits[parent.table] if not commit.is_neutral -%}
+        {%- if commit.replaced_tenants is none -%}{{ return(none) }}{%- endif -%}
+        {%- do tenants.extend(commit.replaced_tenants) -%}
+    {%- endfor -%}
+    {{ return(tenants | unique | map('string') | list) }}
 {%- endmacro %}
 
 

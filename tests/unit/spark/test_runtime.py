@@ -66,6 +66,12 @@ def test_compiler_planning_and_partitions_follow_the_size_of_raw(
     assert (configuration["spark.sql.codegen.factoryMode"] == "NO_CODEGEN") is is_small
 
 
+def test_a_server_outlives_the_small_lake_that_it_was_started_on(tmp_path: Path) -> None:
+    configuration = spark_configuration(LakeSettings(home=tmp_path), [], is_server=True)
+    assert "TieredStopAtLevel" not in configuration["spark.driver.extraJavaOptions"]
+    assert configuration["spark.sql.codegen.factoryMode"] == "FALLBACK"
+
+
 def test_partitions_and_java_options_of_ones_own_win(tmp_path: Path) -> None:
     settings = LakeSettings(home=tmp_path, shuffle_partitions=7, java_options="-Xint")
     configuration = spark_configuration(settings, [])
