@@ -3,10 +3,12 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+from lakehouse.contracts.tenant import TenantSettings
 from tests.support.lake import SessionLake
 from tests.support.tenants import random_catalogue, random_rows
 
 ROUNDS = 5
+TYPED = "grown-typed"
 
 
 def partly_sent(catalogue: list[dict], rng: random.Random) -> list[dict]:
@@ -43,3 +45,17 @@ class Growth:
             if self.rng.random() < 0.4:
                 catalogue = partly_sent(random_catalogue(self.rng.randrange(9)), self.rng)
                 self.lake.store_items(name, catalogue, known_at=known_at)
+
+
+def add_typed(lake: SessionLake, *, weight: float) -> None:
+    """Declare `TYPED`'s event types with a weight of likes; store rows, some undo older ones."""
+    types = {
+        "view": {"meaning": "neutral", "undoes": "click"},
+        "click": {"meaning": "positive", "weight": 2, "value": {"scale": 4}},
+        "like": {"meaning": "positive", "strength": 2, "weight": weight},
+        "dislike": {"meaning": "negative", "weight": 0.5},
+    }
+    declared = {"event_types": types, "half_life_days": 10}
+    lake.set_tenant(TYPED, TenantSettings.model_validate(declared))
+    rows = random_rows(int(weight), count=100, users=6, items=8)
+    lake.store(TYPED, [{**row, "event_id": f"{weight}-{row['event_id']}"} for row in rows])
