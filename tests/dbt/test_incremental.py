@@ -15,15 +15,18 @@ from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.build import build
-from tests.support.growth import Growth
+from tests.support.growth import TYPED, Growth, add_typed
 from tests.support.lake import DERIVED_TABLES, NOON, SessionLake, interaction
 from tests.support.stories import (
-    EARLY,
     HOUR,
+    Known,
     Stories,
     compiled,
+    known,
     rows_of,
     store_first_events,
+    store_known_early,
+    store_known_late,
     two_users_of_one_hash,
 )
 
@@ -39,7 +42,8 @@ REWRITTEN = {"rewrite_rows": 0, "rewrite_share": 0}
 """Any touched user is enough to replace the rows of its tenant."""
 
 
-def contents(lake: SessionLake, tenants: list[str]) -> dict[tuple[str, str], pl.DataFrame]:
+def contents(lake: SessionLake) -> dict[tuple[str, str], pl.DataFrame]:
+    tenants = [*TENANTS, TYPED]
     return {(table, name): lake.table(table, name) for table in DERIVED_TABLES for name in tenants}
 
 
@@ -54,35 +58,44 @@ def growth(lake: SessionLake) -> Growth:
 
 @pytest.fixture(scope="module")
 def grown(lake: SessionLake, growth: Growth) -> dict[tuple[str, str], pl.DataFrame]:
-    """Tenants that grew over five rounds: a skipped, a killed, a rewriting, a narrowed run."""
+    """Tenants that grew over five rounds: a skipped, a killed, a rewriting, a narrowed run.
+
+    One more declares event types, and others before the killed run and before the last.
+    """
     rng = growth.rng
     growth.add()
+    add_typed(lake, weight=2)
     lake.dbt("run")
     growth.add()
     by_user = ("--vars", json.dumps(BY_USER))
     lake.dbt("run", *by_user, "--select", "stg_interactions", "enriched_interactions")
     growth.add()
+    add_typed(lake, weight=4)
     lake.kill_build(after=rng.choice(["features/item_hours", "training/training_data"]))
     lake.dbt("run", "--vars", json.dumps(REWRITTEN), "--select", "+training_examples")
     growth.add()
     lake.dbt("run", "--vars", json.dumps({"tenant_id": TENANTS[0]}))
     growth.add(is_last=True)
+    add_typed(lake, weight=3)
     as_large = lake.dbt("run", "--vars", json.dumps(AS_LARGE))
     looked_up = " ".join(" ".join(r.node.compiled_code.split()) for r in as_large.result)
     assert "in ( select /*+ broadcast(touched) */ tenant_id" in looked_up
     assert "in ( select tenant_id" in looked_up
-    return contents(lake, TENANTS)
+    return contents(lake)
 
 
 @pytest.fixture(scope="module")
 def refreshed(lake: SessionLake, grown: dict) -> dict[tuple[str, str], pl.DataFrame]:
     lake.dbt("run", "--full-refresh")
-    return contents(lake, TENANTS)
+    return contents(lake)
 
 
 def test_incremental_runs_equal_a_full_refresh(grown: dict, refreshed: dict) -> None:
     assert differences(grown, refreshed) == []
     assert all(grown["training.training_data", name].height > 0 for name in TENANTS)
+    weights = set(grown["training.training_data", TYPED]["type_weight"])
+    assert 3.0 in weights, "the declaration of the last round"
+    assert 4.0 not in weights, "nothing of the one before"
 
 
 def test_who_has_withdrawn_consent_is_not_trained_on(growth: Growth, grown: dict) -> None:
@@ -367,28 +380,56 @@ def test_an_item_that_a_user_only_views_is_no_negative_any_more(stories: Stories
     assert stories.negatives == [["i0", "i1", "i2"], ["i0", "i2"]]
 
 
-def test_seed_cutoff_and_vanished_rows(lake: SessionLake, stories: Stories) -> None:
-    assert lake.table("training.explicit_negatives", "changing").height == 1
-    assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1", "i2"]
-    before = lake.table("training.sampled_negatives", TENANTS[2])
-
-    lake.store("changing", [interaction("e2", "u", "i1", "like")], known_at=EARLY)
+@pytest.fixture(scope="module")
+def by_cutoff(lake: SessionLake, stories: Stories) -> list[Known]:
+    """Before, with another seed and a cutoff without and with later rows, and as before."""
+    models = ("run", "--select", "+training_data", "+recent_interactions")
     other_parameters = {"seed": 43, "cutoff": "2026-07-01T12:00:00"}
-    lake.dbt("run", "--select", "+training_data", "--vars", json.dumps(other_parameters))
-    other = lake.table("training.sampled_negatives", TENANTS[2])
-    assert other.height == before.height, "another seed draws as many"
-    assert not other.equals(before), "another seed draws others"
-    assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1"]
-    assert lake.table("training.explicit_negatives", "changing").height == 0, "it became a positive"
-    data = lake.table("training.training_data", "changing")
-    assert data.select("item_id", "label", "interaction_type").rows() == [("i1", 1.0, "like")]
-
+    with_cutoff = ("--vars", json.dumps(other_parameters))
+    found = [known(lake, TENANTS[2])]
+    store_known_early(lake)
+    lake.dbt(*models, *with_cutoff)
+    found.append(known(lake, TENANTS[2]))
+    store_known_late(lake)
+    lake.dbt(*models, *with_cutoff)
+    found.append(known(lake, TENANTS[2]))
     with pytest.raises(EtaError, match="run it for all tenants"):
         build(lake.settings, tenant_id=QUIET)  # with the project's own seed again
+    lake.dbt(*models)
+    return [*found, known(lake, TENANTS[2])]
 
-    lake.dbt("run", "--select", "+training_data")
-    assert lake.table("training.sampled_negatives", TENANTS[2]).equals(before)
-    assert lake.table("training.positives", "cut")["item_id"].to_list() == ["i1", "i2"]
+
+def test_seed_cutoff_and_vanished_rows(by_cutoff: list[Known]) -> None:
+    before, other, _, after = by_cutoff
+    assert other.negatives.height == before.negatives.height, "another seed draws as many"
+    assert not other.negatives.equals(before.negatives), "another seed draws others"
+    assert after.negatives.equals(before.negatives)
+    assert [one.cut for one in by_cutoff] == [["i1", "i2"], ["i1"], ["i1"], ["i1", "i2"]]
+    assert before.changing == [("i1", 0.0, "dislike")]
+    assert other.changing == [("i1", 1.0, "like")], "it became a positive"
+
+
+def test_the_same_cutoff_and_seed_give_the_same_training_set_whatever_came_later(
+    by_cutoff: list[Known],
+) -> None:
+    """Items that the catalogue or an interaction showed first after the cutoff are no negatives."""
+    _, first, second, without = by_cutoff
+    assert [table.height for table in first.later] == [14 * 4, 14]
+    pairs = zip(first.later, second.later, strict=True)
+    assert [one.equals(other) for one, other in pairs] == [True, True]
+    assert [table.height for table in without.later] == [(14 + 40) * 4, 14 + 40]
+
+
+def test_nothing_is_undone_by_what_became_known_after_the_cutoff(by_cutoff: list[Known]) -> None:
+    _, first, second, without = by_cutoff
+    standing = [
+        ("i1", "save", 1.0, 3.0),
+        ("i2", "play", 1.0, 0.5),
+        ("i3", "save", 1.0, 3.0),
+        ("i4", "skipped", 0.0, 0.5),
+    ]
+    assert [first.undoing, second.undoing] == [standing, standing]
+    assert without.undoing == [("i1", "play", 1.0, 1.0), *standing[1:2], *standing[3:]]
 
 
 def test_a_tenant_id_that_is_none_never_reaches_sql(lake: SessionLake) -> None:

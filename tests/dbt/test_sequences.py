@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 from pyspark.sql import SparkSession
 
@@ -16,7 +15,7 @@ from lakehouse.errors import EtaError
 from lakehouse.training.build import run_dbt
 from lakehouse.training.feature_docs import feature_documents
 from lakehouse.training.run_plan import plan_run
-from tests.support.lake import NOON, SessionLake, interaction, item
+from tests.support.lake import NOON, SessionLake, interaction
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -221,31 +220,3 @@ def test_a_run_that_hides_rows_is_refused(lake: SessionLake) -> None:
         with pytest.raises((AssertionError, EtaError), match="hides rows from the models"):
             lake.dbt("run", "--select", "recent_interactions", *option)
     assert ranks(lake, "hidden") == [1]
-
-
-def test_the_same_cutoff_and_seed_give_the_same_training_set_whatever_came_later(
-    lake: SessionLake,
-) -> None:
-    """Items that the catalogue or an interaction showed first after the cutoff are no negatives."""
-    known, later = (datetime(2026, 7, day, tzinfo=UTC) for day in (1, 3))
-    variables = json.dumps({"cutoff": "2026-07-02T00:00:00"})
-    users = [interaction(f"e{n}", f"u{n % 7}", f"i{n}", "like") for n in range(14)]
-    lake.store("later", users, known_at=known)
-
-    models = ("run", "--select", "+training_data", "+recent_interactions")
-
-    def contents() -> list[pl.DataFrame]:
-        lake.dbt(*models, "--vars", variables)
-        names = ("training.sampled_negatives", "features.recent_interactions")
-        return [lake.table(name, "later") for name in names]
-
-    try:
-        before = contents()
-        lake.store_items("later", [item(f"new{n}") for n in range(40)], known_at=later)
-        unseen = [interaction(f"late{n}", f"u{n % 7}", f"unseen{n}", "like") for n in range(40)]
-        lake.store("later", unseen, known_at=later)
-        after = contents()
-    finally:  # other tests read these tables, and publish what is of one run
-        lake.dbt(*models, "training_contents", "training_users")
-    assert [table.height for table in before] == [14 * 4, 14]
-    assert [one.equals(other) for one, other in zip(before, after, strict=True)] == [True, True]

@@ -4,10 +4,12 @@ import json
 import random
 from datetime import UTC, datetime, timedelta
 
+from lakehouse.contracts.tenant import TenantSettings
 from tests.support.lake import SessionLake, user
 from tests.support.tenants import random_catalogue, random_rows
 
 ROUNDS = 5
+TYPED = "grown-typed"
 
 
 def partly_sent(catalogue: list[dict], rng: random.Random) -> list[dict]:
@@ -78,3 +80,17 @@ class Growth:
 def _said_at(row: dict) -> tuple:
     moment = min(row["updated_at"], row["known_at"])
     return moment, row["known_at"], row["batch_id"], row["source_ref"]
+
+
+def add_typed(lake: SessionLake, *, weight: float) -> None:
+    """Declare `TYPED`'s event types with a weight of likes; store rows, some undo older ones."""
+    types = {
+        "view": {"meaning": "neutral", "undoes": "click"},
+        "click": {"meaning": "positive", "weight": 2, "value": {"scale": 4}},
+        "like": {"meaning": "positive", "strength": 2, "weight": weight},
+        "dislike": {"meaning": "negative", "weight": 0.5},
+    }
+    declared = {"event_types": types, "half_life_days": 10}
+    lake.set_tenant(TYPED, TenantSettings.model_validate(declared))
+    rows = random_rows(int(weight), count=100, users=6, items=8)
+    lake.store(TYPED, [{**row, "event_id": f"{weight}-{row['event_id']}"} for row in rows])

@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 from pyspark.sql import SparkSession
 
-from tests.support.lake import NOON, SessionLake, interaction
+from lakehouse.contracts.tenant import TenantSettings
+from tests.support.lake import NOON, SessionLake, interaction, item
 
 HOUR = timedelta(hours=1)
 EARLY, LATE = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC)
@@ -58,6 +59,71 @@ def store_first_events(lake: SessionLake, *colliding: str) -> None:
         lake.store(name, [interaction("e1", "u", "i1", "like")])
     others = [interaction(f"e{n}", "v", f"i{n}", "view") for n in range(3)]
     lake.store("viewing", [*others, interaction("liked", "u", "i3", "like")])
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the tables hold of tenants with rows that became known early and late."""
+
+    negatives: pl.DataFrame
+    """Sampled, of a tenant without later rows."""
+    cut: list[str]
+    """Items of the positives of `cut`."""
+    changing: list[tuple]
+    """Item, label and type of `changing`, whose dislike became a like."""
+    later: list[pl.DataFrame]
+    """Sampled negatives and recent interactions of `later`."""
+    undoing: list[tuple]
+    """Item, type, label and weight of `undoing`, who declares event types."""
+
+
+def known(lake: SessionLake, tenant_id: str) -> Known:
+    def labels(name: str, *columns: str) -> list[tuple]:
+        rows = lake.table("training.training_data", name).filter(pl.col("draw_index") == 0)
+        return rows.select("item_id", *columns).sort("item_id").rows()
+
+    later = ("training.sampled_negatives", "features.recent_interactions")
+    return Known(
+        lake.table("training.sampled_negatives", tenant_id),
+        lake.table("training.positives", "cut")["item_id"].to_list(),
+        labels("changing", "label", "interaction_type"),
+        [lake.table(name, "later") for name in later],
+        labels("undoing", "interaction_type", "label", "type_weight"),
+    )
+
+
+UNDOING = {
+    "skipped": {"meaning": "negative", "weight": 0.5},
+    "play": {"meaning": "positive", "weight": 2, "value": {"scale": 0.8}},
+    "save": {"meaning": "positive", "strength": 2, "weight": 3},
+    "unsave": {"meaning": "neutral", "undoes": "save"},
+}
+
+
+def store_known_early(lake: SessionLake) -> None:
+    lake.store("changing", [interaction("e2", "u", "i1", "like")], known_at=EARLY)
+    liked = [interaction(f"e{n}", f"u{n % 7}", f"i{n}", "like") for n in range(14)]
+    lake.store("later", liked, known_at=EARLY)
+    events = [("i1", "play", 0.4), ("i1", "save"), ("i2", "play", 0.2), ("i3", "save")]
+    lake.set_tenant("undoing", TenantSettings.model_validate({"event_types": UNDOING}))
+    lake.store(
+        "undoing",
+        [
+            interaction(f"e{n}", "u", item_id, kind, NOON + n * HOUR, *rating)
+            for n, (item_id, kind, *rating) in enumerate([*events, ("i4", "skipped")])
+        ],
+        known_at=EARLY,
+    )
+
+
+def store_known_late(lake: SessionLake) -> None:
+    lake.store_items("later", [item(f"new{n}") for n in range(40)], known_at=LATE)
+    unseen = [interaction(f"late{n}", f"u{n % 7}", f"unseen{n}", "like") for n in range(40)]
+    lake.store("later", unseen, known_at=LATE)
+    undone = [
+        interaction(f"late{n}", "u", f"i{n}", "unsave", NOON + (20 + n) * HOUR) for n in (1, 2, 3)
+    ]
+    lake.store("undoing", undone, known_at=LATE)
 
 
 def rows_of(lake: SessionLake, tenant_id: str, user_id: str) -> dict[str, pl.DataFrame]:
