@@ -62,8 +62,13 @@
 {% macro set_changes(scope, parent) -%}
     {#- Whether a parent changed since the table read it; then its feed is in `scope.changes`. -#}
     {%- set held = scope.held[parent.table].version -%}
-    {%- if parent.state.version == held -%}{{ return(false) }}{%- endif -%}
-    {%- do scope.changes.update({parent.table: changes_of(parent.table, held + 1, parent.state.version)}) -%}
+    {%- set tenants = scope.only_tenants.get(parent.name) -%}
+    {%- if parent.state.version == held or tenants == [] -%}{{ return(false) }}{%- endif -%}
+    {%- set changes = changes_of(parent.table, held + 1, parent.state.version) -%}
+    {%- if tenants is not none -%}
+        {%- set changes = '(select * from ' ~ changes ~ " where tenant_id in ('" ~ tenants | join("', '") ~ "'))" -%}
+    {%- endif -%}
+    {%- do scope.changes.update({parent.table: changes}) -%}
     {{ return(true) }}
 {%- endmacro %}
 

@@ -3,10 +3,15 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+from lakehouse.contracts.tables import RAW_CLICKSTREAM
+from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.storage.lake import Lake
+from tests.support.clickstream import random_events, store_events
 from tests.support.lake import SessionLake
 from tests.support.tenants import random_catalogue, random_rows
 
 ROUNDS = 5
+OTHER = {"type": "skip"}
 
 
 def partly_sent(catalogue: list[dict], rng: random.Random) -> list[dict]:
@@ -26,6 +31,10 @@ class Growth:
     def __init__(self, lake: SessionLake, rng: random.Random, tenants: list[str]) -> None:
         self.lake = lake
         self.rng = rng
+        self.rounds = 0
+        self.events = random.Random(11)
+        self.clicking = tenants[2:4]
+        """They send a clickstream; the first maps it from the beginning on, the second later."""
         self.waiting: dict[str, list[list[dict]]] = {}
         for number, name in enumerate(tenants):
             rows = random_rows(100 + number, count=120)
@@ -43,3 +52,22 @@ class Growth:
             if self.rng.random() < 0.4:
                 catalogue = partly_sent(random_catalogue(self.rng.randrange(9)), self.rng)
                 self.lake.store_items(name, catalogue, known_at=known_at)
+        self._click()
+
+    def _click(self) -> None:
+        """Store events, known at any time; other settings and rows that are gone in some rounds."""
+        self.rounds += 1
+        preset = {"clickstream": {"preset": "segment"}}
+        changed = {"clickstream": {"preset": "segment", "events": {"Order Refunded": OTHER}}}
+        first, second = self.clicking
+        if self.rounds == 1:
+            self.lake.set_tenant(first, TenantSettings.model_validate(preset))
+        if self.rounds == 3:
+            self.lake.set_tenant(second, TenantSettings.model_validate(preset))
+            raw = Lake(self.lake.settings).table(RAW_CLICKSTREAM)
+            raw.delete(f"tenant_id = '{first}' and user_id = 'u1'")
+        if self.rounds == 4:
+            self.lake.set_tenant(first, TenantSettings.model_validate(changed))
+        for name in self.clicking:
+            known_at = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(hours=self.events.randrange(99))
+            store_events(self.lake, name, random_events(self.events, 25), known_at=known_at)
