@@ -155,6 +155,8 @@ TENANT_SETTINGS: Final = pa.schema(
         pa.field("known_at", TIMESTAMP, nullable=False),
         pa.field("event_types", EVENT_TYPES),
         pa.field("half_life_days", pa.float64()),
+        # The events that are interactions, as JSON: see `lakehouse.training.tenant_settings`.
+        pa.field("clickstream", pa.string()),
     ]
 )
 
@@ -252,7 +254,7 @@ OPS_TENANT_SETTINGS: Final = TableSpec(
     TENANT_SETTINGS,
     ("version",),
     partition_by=("tenant_id",),
-    added_columns=("event_types", "half_life_days"),
+    added_columns=("event_types", "half_life_days", "clickstream"),
 )
 OPS_DATA_QUALITY: Final = TableSpec(
     "ops",

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from lakehouse.contracts.clickstream import ClickstreamSettings
 from lakehouse.contracts.event_types import (
     MOST_TYPES,
     EventName,
@@ -158,6 +159,8 @@ class TenantSettings(_Model):
     left out, the variables of the same names in `dbt_project.yml` count. `event_types` are the
     types of its interactions, instead of the contract's five, and say themselves what is positive
     and what is negative; after `half_life_days` a training row weighs half (docs/event-types.md).
+    `clickstream` says which clickstream events are interactions (docs/clickstream.md); without it
+    none is.
     `evaluation` is how its evaluation snapshots are divided unless `eta evaluation make` says
     otherwise.
     `sources` maps a mapping's name to it; an upload that names none uses `default`, which exists
@@ -177,6 +180,7 @@ class TenantSettings(_Model):
         Annotated[dict[EventName, EventType], Field(min_length=1, max_length=MOST_TYPES)] | None
     ) = None
     half_life_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    clickstream: ClickstreamSettings | None = None
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     sources: dict[str, SourceMapping] = Field(default_factory=dict)
     quotas: Quotas = Field(default_factory=Quotas)
@@ -194,6 +198,12 @@ class TenantSettings(_Model):
                 "and negative_types"
             )
         check_event_types(self.event_types)
+        return self
+
+    @model_validator(mode="after")
+    def _clickstream_is_of_its_types(self) -> Self:
+        if self.clickstream is not None:
+            self.clickstream.check_types(self.interaction_types)
         return self
 
     @property

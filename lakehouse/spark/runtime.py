@@ -79,7 +79,8 @@ def spark_configuration(
 ) -> dict[str, str]:
     """Return the static Spark settings of a local lake, by name; docs/adr says what each gains.
 
-    A server outlives the size that the lake has when it starts: it is set up for one that is not small.
+    A server outlives the size that the lake has when it starts: it is set up for one that is not
+    small.
     """
     lake = Lake(settings)
     raw_bytes = lake.raw_bytes()

@@ -13,6 +13,7 @@ from deltalake.exceptions import DeltaError
 
 from lakehouse.contracts.tables import (
     OPS_TENANT_SETTINGS,
+    RAW_CLICKSTREAM,
     RAW_INTERACTIONS,
     RAW_ITEMS,
     RAW_USERS,
@@ -26,6 +27,7 @@ SOURCES: Final = (
     RAW_INTERACTIONS.full_name,
     RAW_ITEMS.full_name,
     RAW_USERS.full_name,
+    RAW_CLICKSTREAM.full_name,
     OPS_TENANT_SETTINGS.full_name,
 )
 """The tables that the models read and do not write."""
@@ -79,7 +81,10 @@ def _rows_at(lake: Lake, name: str, version: int) -> int | None:
 
 
 def tenants_since(lake: Lake, versions: Mapping[str, int]) -> list[str] | None:
-    """Return the tenants whose sources changed since `versions`; None when that is not known."""
+    """Return the tenants whose sources changed since `versions`; None when that is not known.
+
+    The clickstream is a source of those alone that map it to interactions, or ever did.
+    """
     found: set[str] = set()
     for name in SOURCES:
         try:
@@ -87,18 +92,33 @@ def tenants_since(lake: Lake, versions: Mapping[str, int]) -> list[str] | None:
             known = _files(lake.table(name, versions[name])).keys()
         except (KeyError, DeltaError):  # never noted, or its log was shortened
             return None
-        found |= {tenant_id for file, (tenant_id, _) in now.items() if file not in known}
+        changed = {tenant_id for file, (tenant_id, _) in now.items() if file not in known}
+        if changed and name == RAW_CLICKSTREAM.full_name:
+            changed &= _clickstream_tenants(lake)
+        found |= changed
     return sorted(found)
 
 
 def tenants_received(lake: Lake, first: date, last: date | None) -> list[str]:
     """Return the tenants that sent rows from day `first` to `last` (None: until now), UTC."""
     found: set[str] = set()
-    for spec in (RAW_INTERACTIONS, RAW_ITEMS, RAW_USERS):
-        for tenant_id, day in _files(lake.table(spec)).values():
-            if day is not None and first <= day and (last is None or day <= last):
-                found.add(tenant_id)
+    for spec in (RAW_INTERACTIONS, RAW_ITEMS, RAW_USERS, RAW_CLICKSTREAM):
+        sent = {
+            tenant_id
+            for tenant_id, day in _files(lake.table(spec)).values()
+            if day is not None and first <= day and (last is None or day <= last)
+        }
+        if sent and spec is RAW_CLICKSTREAM:
+            sent &= _clickstream_tenants(lake)
+        found |= sent
     return sorted(found)
+
+
+def _clickstream_tenants(lake: Lake) -> set[str]:
+    """Return the tenants that map their clickstream, or ever did: see `clickstream_tenants.sql`."""
+    rows = lake.table(OPS_TENANT_SETTINGS).to_pyarrow_table().to_pylist()
+    # a table of an earlier release lacks the column
+    return {row["tenant_id"] for row in rows if row.get("clickstream") is not None}
 
 
 def code_fingerprint(project_dir: Path) -> str:

@@ -1,11 +1,13 @@
 """Hands the tenants' settings to the models: control database → `ops.tenant_settings`."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 
 import pyarrow as pa
 from deltalake import write_deltalake
 
+from lakehouse.contracts.clickstream import json_paths
 from lakehouse.contracts.event_types import Meaning, by_strength, named
 from lakehouse.contracts.tables import OPS_TENANT_SETTINGS, TENANT_SETTINGS
 from lakehouse.contracts.tenant import TenantSettings
@@ -49,7 +51,35 @@ def _row(tenant_id: str, settings: TenantSettings) -> dict[str, object]:
         "seed": settings.seed,
         "negatives_per_positive": settings.negatives_per_positive,
         "half_life_days": settings.half_life_days,
+        "clickstream": _clickstream(settings),
     }
+
+
+def _clickstream(settings: TenantSettings) -> str | None:
+    """The events that are interactions, as the models read them (`macros/staging`): JSON.
+
+    Paths are JSONPaths, of each value several: the first that is found counts. A time out of the
+    properties is believed between `earliest` and `latest` (microseconds).
+    """
+    if settings.clickstream is None:
+        return None
+    mapped = settings.clickstream.mapped(settings.interaction_types)
+    events = [
+        {
+            "event_name": name,
+            "interaction_type": one.type,
+            "item_lists": one.items and json_paths(one.items),
+            "item_paths": json_paths(one.item_id),
+            "value_paths": one.value and json_paths(one.value),
+            "key_paths": [json_paths(paths) for paths in one.key],
+            "time_paths": one.time and json_paths(one.time),
+            "time_unit": one.time_unit,
+            "earliest": int(settings.time_range.start.timestamp() * 1_000_000),
+            "latest": int(settings.time_range.end.timestamp() * 1_000_000),
+        }
+        for name, one in mapped.items()
+    ]
+    return json.dumps({"events": events}, ensure_ascii=False)
 
 
 def _meanings(settings: TenantSettings) -> dict[str, object]:

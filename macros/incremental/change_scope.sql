@@ -1,5 +1,6 @@
 {% macro change_scope(
-    reads, parameters=none, replaces_users=false, time=none, floor=none, keeps_expired=none
+    reads, parameters=none, replaces_users=false, time=none, floor=none, keeps_expired=none,
+    only_tenants={}
 ) -%}
     {#-
     What this run of the model has to recompute. `reads` maps each parent (a model, or a source as
@@ -10,6 +11,8 @@
     the model's rows and an expression over the parent's: no older row is touched. Where it is part of the
     key, files with older rows alone are not opened; the model's SQL says what else it leaves out by it.
     `keeps_expired` names a source whose rows expire: what the table holds of those stays.
+    `only_tenants` has, for parents of which the model reads some tenants alone, these (none: all). Whom of them it
+    begins to read another parent touches as a whole.
 
     With `replaces_users` the table's rows of the touched users are removed and written again in one
     commit, and `reads` says how to find the users:
@@ -56,6 +59,7 @@
         'removes': false, 'users': 0, 'rows': 0, 'kept': [], 'tenant_id': none, 'target': none, 'from': {},
         'to': {}, 'held': {}, 'read': {}, 'commits': {}, 'parameters': parameters, 'logic': none,
         'replaces_users': replaces_users, 'time': time, 'keeps_expired': keeps_expired,
+        'only_tenants': only_tenants,
     } -%}
     {%- if not execute or graph.get('eta_plain', {}).get(model.name) -%}
         {{ return(scope) }}

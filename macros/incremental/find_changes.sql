@@ -67,15 +67,20 @@
     parent that replaced all rows of tenants says so in its commits: these are touched as a whole (`scope.whole`).
     -#}
     {%- set held = scope.held[parent.table].version -%}
-    {%- if parent.state.version == held -%}{{ return(false) }}{%- endif -%}
+    {%- set tenants = scope.only_tenants.get(parent.name) -%}
+    {%- if parent.state.version == held or tenants == [] -%}{{ return(false) }}{%- endif -%}
     {%- set replaced = replaced_tenants(scope, parent) if parent.is_model and not scope.keeps_expired else none -%}
     {%- if replaced is not none -%}
-        {%- for tenant_id in replaced if tenant_id not in scope.whole -%}
+        {%- for tenant_id in replaced if tenant_id not in scope.whole and (tenants is none or tenant_id in tenants) -%}
             {%- do scope.whole.append(checked_tenant_id(tenant_id)) -%}
         {%- endfor -%}
         {{ return(false) }}
     {%- endif -%}
-    {%- do scope.changes.update({parent.table: changes_of(parent.table, held + 1, parent.state.version)}) -%}
+    {%- set changes = changes_of(parent.table, held + 1, parent.state.version) -%}
+    {%- if tenants is not none -%}
+        {%- set changes = '(select * from ' ~ changes ~ " where tenant_id in ('" ~ tenants | join("', '") ~ "'))" -%}
+    {%- endif -%}
+    {%- do scope.changes.update({parent.table: changes}) -%}
     {{ return(true) }}
 {%- endmacro %}
 

@@ -36,6 +36,7 @@
     {%- set table = relation.schema ~ '.' ~ relation.identifier -%}
     {%- set commits = commits_of(table, 8) -%}
     {{ return({
+        'name': name,
         'table': table,
         'state': {'version': commits[0].version, 'at': commits[0].at},
         'commits': commits,
@@ -111,7 +112,10 @@
     -#}
     {%- for name, parent in parents.items() -%}
         {%- set held = scope.held.get(parent.table) -%}
-        {%- if held is none -%}
+        {%- if held is none and name in scope.only_tenants -%}
+            {#- a tenant of which the model begins to read it is touched as a whole by its settings -#}
+            {%- do scope.held.update({parent.table: parent.state}) -%}
+        {%- elif held is none -%}
             {{ return(name ~ ' was never read') }}
         {%- elif held != parent.state -%}
             {%- set behind = parent.state.version - held.version -%}

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from pyspark.sql import SparkSession
 
+from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.database import ControlDatabase
 from lakehouse.errors import EtaError
 from lakehouse.jobs.erase import DbtModels
@@ -19,6 +20,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.training.build import ON_REQUEST
 from lakehouse.training.publish import current_snapshot, list_snapshots, publish
 from lakehouse.training.rows import tenant_batches
+from tests.support.clickstream import SEGMENT_CALLS, event, store_events
 from tests.support.erasure import person
 from tests.support.lake import NOON, SessionLake, interaction, item, user
 
@@ -70,6 +72,14 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     lake.store(TENANT, events([gone, *users], 0, 8))
     agreed = [user(one, '{"training": true}', f"a-{one[-6:]}") for one in (gone, users[0])]
     lake.store_users(TENANT, agreed)
+    by_segment = {"clickstream": {"preset": "segment"}}
+    lake.set_tenant(TENANT, TenantSettings.model_validate(by_segment))
+    order = SEGMENT_CALLS["Order Completed"]
+    clicks = [
+        event(one[-6:], "Order Completed", order | {"order_id": one[-6:]}, one, anonymous_id=None)
+        for one in (gone, users[0])
+    ]
+    store_events(lake, TENANT, clicks)
     lake.dbt("run", "--exclude", ON_REQUEST)
     first = publish(lake.settings, TENANT, gate=None, now=datetime.now(UTC))
     before = others(lake, gone)
@@ -85,6 +95,7 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     assert certificate is not None
     rows = certificate["rows_deleted"]
     assert rows["raw.interactions"] == 10
+    assert (rows["raw.clickstream"], rows["staging.stg_clickstream"]) == (1, 2)
     assert {name for name in PERSONAL if not rows.get(name)} == set()
     found = search(lake.settings, database, TENANT, IdentifierPatterns([gone]))
     # not even a mention: no log of a table, its checkpoints included, holds an identifier
@@ -110,7 +121,8 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     # the next run reads what changed since, and misses nothing that was taken away
     lake.store(TENANT, events([users[0]], 20, 22))
     lake.dbt("run", "--exclude", ON_REQUEST)
-    assert len(lake.table("staging.stg_interactions", TENANT)) == 8 * len(users) + 2
+    assert len(lake.table("staging.stg_interactions", TENANT)) == 8 * len(users) + 2 + 2
+    assert len(lake.table("staging.stg_clickstream", TENANT)) == 2
     database.close()
 
 

@@ -21,6 +21,18 @@ from lakehouse.storage.lake import Lake
 from lakehouse.training.content_hash import ContentHash
 from lakehouse.training.export.run import ExportFormat, export_snapshot
 from lakehouse.training.publish import publish
+from tests.support.clickstream import (
+    GA4_EVENTS,
+    GREY,
+    MONOPOLY,
+    ORDER,
+    SEGMENT_CALLS,
+    TEE,
+    UNO,
+    event,
+    segment_event,
+    store_events,
+)
 from tests.support.lake import NOON, SessionLake, interaction, user
 from tests.support.stories import compiled
 
@@ -33,12 +45,19 @@ TYPED, RANDOM, PLAIN, LATE = "typed", "typed-random", "five-types", "five-types-
 ASKING = "asking"
 """A tenant whose users are asked whether they may be trained on."""
 YES, NO = '{"training": true}', '{"training": false, "mail": true}'
+SHOP, SITE = "clicks-of-segment", "clicks-of-ga4"
 TABLES = (
     "training.training_data",
     "training.training_users",
     "training.training_examples",
     "training.training_contents",
     "training.user_histories",
+)
+STAGED = (
+    "staging.stg_clickstream",
+    "staging.stg_interactions",
+    "ops.staging_conflicts",
+    "ops.staging_counts",
 )
 TYPES: dict[str, Any] = {
     "opened": {"meaning": "neutral"},
@@ -48,6 +67,17 @@ TYPES: dict[str, Any] = {
     "unsave": {"meaning": "neutral", "undoes": "save"},
 }
 HEAVIER = TYPES | {"save": {**TYPES["save"], "weight": 4}}
+SHOPPING: dict[str, Any] = {
+    "view": {},
+    "add_to_cart": {"meaning": "positive", "strength": 3},
+    "remove_from_cart": {"meaning": "neutral", "undoes": "add_to_cart"},
+    "purchase": {"value": {"scale": 42.02}},
+    "refund": {"meaning": "neutral", "undoes": "purchase"},
+}
+BY_GA4 = {
+    "event_types": SHOPPING,
+    "clickstream": {"preset": "ga4", "events": {"purchase": {"value": "price"}}},
+}
 HALF_LIFE = 10.0
 Label = tuple[str, float, str | None, float]
 
@@ -175,11 +205,42 @@ class Told:
     features_of: list[int]
     """Of how many of its users there are features, after the same runs."""
     asking_sql: str
+    unmapped_sql: str
+    """Of the staging of interactions, in a run about a tenant that maps no clickstream."""
+    mapped: list[pl.DataFrame]
+    """The rows of `SHOP` that are staged, before and after it maps its clickstream."""
 
 
 def contents(lake: SessionLake) -> dict[tuple[str, str], pl.DataFrame]:
-    tenants = (TYPED, RANDOM, PLAIN, LATE, ASKING)
-    return {(table, name): lake.table(table, name) for table in TABLES for name in tenants}
+    tenants = (TYPED, RANDOM, PLAIN, LATE, ASKING, SHOP, SITE)
+    tables = (*TABLES, *STAGED)
+    return {(table, name): lake.table(table, name) for table in tables for name in tenants}
+
+
+def shop_events() -> list[dict[str, Any]]:
+    """The examples of Segment's specification, and what cannot be an interaction."""
+    calls = [segment_event(f"m{n}", name, "u", n) for n, name in enumerate(SEGMENT_CALLS)]
+    viewed, completed = SEGMENT_CALLS["Product Viewed"], SEGMENT_CALLS["Order Completed"]
+    products = completed["products"]
+    return [
+        *calls,
+        segment_event("anonymous", "Order Completed", None, 9),
+        event("of its column", "Product Viewed", {"name": "Monopoly"}, item_id="i-column"),
+        event("without item", "Product Viewed", {"name": "Monopoly"}),
+        event("without properties", "Product Viewed", None),
+        event("no products", "Order Completed", {"order_id": "o1", "products": []}),
+        event("twice", "Order Completed", {"order_id": "o2", "products": [*products, products[0]]}),
+        event("without order", "Order Completed", {"products": ["i1", 7, None]}),
+        event("too long", "Product Viewed", {"product_id": "i" * 513}),
+        event("unmapped", "Cart Viewed", {"products": products}),
+        event("unmapped, too", "Product Clicked", viewed),
+    ]
+
+
+def site_events(first: int, names: Iterable[str]) -> list[dict[str, Any]]:
+    return [
+        event(f"g{n}", name, GA4_EVENTS[name], minutes=n) for n, name in enumerate(names, first)
+    ]
 
 
 def asked(number: int, user_id: str, consent: str | None, day: int = 0) -> dict[str, Any]:
@@ -226,12 +287,23 @@ def told(lake: SessionLake) -> Told:
         [asked(1, "leaves", YES), asked(2, "comes-back", NO), asked(3, "stays-away", NO)],
         known_at=KNOWN_FIRST,
     )
+    store_events(lake, SHOP, shop_events(), known_at=KNOWN_FIRST, batch_id="webhook")
+    lake.set_tenant(SITE, TenantSettings.model_validate(BY_GA4))
+    store_events(lake, SITE, site_events(0, [*GA4_EVENTS][:4]), known_at=KNOWN_FIRST)
     lake.dbt("run")
     first, files = labels(lake, TYPED), [plain_files()]
     who, features = [trained_on(lake)], [lake.table("features.user_features", ASKING).height]
+    mapped = [lake.table("staging.stg_interactions", SHOP)]
 
     for tenant_id in (TYPED, RANDOM):
         lake.set_tenant(tenant_id, settings_of(HEAVIER))
+    by_segment = TenantSettings.model_validate({"clickstream": {"preset": "segment"}})
+    lake.set_tenant(SHOP, by_segment)
+    # the purchase once more out of the shop's own system, and its refund on the site
+    told_again = interaction(f"purchase:{ORDER}:{UNO}", "u", UNO, "purchase", NOON + DAY, 3)
+    of_another = interaction(f"purchase:{ORDER}:{MONOPOLY}", "v", MONOPOLY, "purchase", NOON)
+    lake.store(SHOP, [told_again, of_another], known_at=KNOWN_LATER, batch_id="csv")
+    store_events(lake, SITE, site_events(9, ["refund"]), known_at=KNOWN_LATER)
     lake.store(TYPED, later_rows(), known_at=KNOWN_LATER)
     lake.store(RANDOM, random_rows(2, "b"), known_at=KNOWN_LATER)
     lake.store_users(
@@ -249,9 +321,12 @@ def told(lake: SessionLake) -> Told:
     files.append(plain_files())
     who.append(trained_on(lake))
     features.append(lake.table("features.user_features", ASKING).height)
+    mapped.append(lake.table("staging.stg_interactions", SHOP))
 
     lake.store(LATE, plain_rows("l"), known_at=KNOWN_LATER)
-    plain_sql = compiled(lake.dbt("run"), "training_data")
+    outcome = lake.dbt("run")
+    plain_sql = compiled(outcome, "training_data")
+    unmapped_sql = compiled(outcome, "stg_interactions")
     grown = contents(lake)
 
     chosen = ("--select", "+training_examples", "training_users", "user_histories")
@@ -264,6 +339,8 @@ def told(lake: SessionLake) -> Told:
         trained_on=who,
         features_of=features,
         asking_sql=asking_sql,
+        unmapped_sql=unmapped_sql,
+        mapped=mapped,
     )
 
 
@@ -396,3 +473,62 @@ def test_the_gate_and_the_models_tests_know_declared_types(
     assert run_gate(settings, [TYPED])[TYPED].passed, "rows of a type of earlier settings stay"
     database.close()
     lake.dbt("test", "--select", "stg_interactions,test_type:data")
+
+
+def test_the_examples_of_segments_specification_are_interactions(told: Told) -> None:
+    assert told.mapped[0].height == 0
+    found = told.mapped[1].select("event_id", "item_id", "interaction_type")
+    assert {row[0]: row[1:] for row in found.rows()} == {
+        "m0": (MONOPOLY, "view"),
+        "m1": (MONOPOLY, "click"),
+        "m2": (MONOPOLY, "view"),
+        f"purchase:{ORDER}:{MONOPOLY}": (MONOPOLY, "purchase"),
+        f"purchase:{ORDER}:{UNO}": (UNO, "purchase"),
+        f"dislike:{ORDER}:{MONOPOLY}": (MONOPOLY, "dislike"),
+        f"dislike:{ORDER}:{UNO}": (UNO, "dislike"),
+        f"purchase:o2:{MONOPOLY}": (MONOPOLY, "purchase"),
+        f"purchase:o2:{UNO}": (UNO, "purchase"),
+        "of its column": ("i-column", "view"),
+        "without order:i1": ("i1", "purchase"),
+        "without order:7": ("7", "purchase"),
+    }
+
+
+def test_what_is_told_twice_counts_once_and_what_is_left_out_is_counted(
+    lake: SessionLake, told: Told
+) -> None:
+    staged = told.grown["staging.stg_interactions", SHOP]
+    assert set(staged["batch_id"]) == {"webhook"}, "what came first stays"
+    counts = {row["batch_id"]: row for row in told.grown["ops.staging_counts", SHOP].to_dicts()}
+    names = ("raw_count", "staged_count", "duplicate_count", "conflict_count")
+    assert [counts["csv"][name] for name in names] == [2, 0, 1, 1]
+    assert [counts["webhook"][name] for name in names] == [12, 12, 0, 0]
+    assert (counts["webhook"]["event_count"], counts["webhook"]["unmapped_count"]) == (15, 2)
+    assert [tuple(one.values()) for one in counts["webhook"]["left_out"]] == [
+        ("Order Completed", "no_item", 2),
+        ("Order Completed", "no_user", 1),
+        ("Order Completed", "repeated_item", 1),
+        ("Product Viewed", "bad_item", 1),
+        ("Product Viewed", "no_item", 2),
+    ]
+    assert (counts["csv"]["event_count"], counts["csv"]["left_out"]) == (None, None)
+
+
+def test_the_examples_of_ga4_are_of_declared_types_which_undo(told: Told) -> None:
+    rows = told.grown["staging.stg_interactions", SITE].select("event_id", "rating").rows()
+    assert {name: None if number is None else float(number) for name, number in rows} == {
+        f"g0:{TEE}": None,
+        f"g1:{TEE}": None,
+        f"g2:{TEE}": None,
+        f"purchase:T_12345_1:{TEE}": 10.01,
+        f"purchase:T_12345_1:{GREY}": 21.01,
+        f"refund:T_12345_1:{TEE}": None,
+    }
+    data = told.grown["training.training_data", SITE].filter(pl.col("label") == 1)
+    assert data.select("item_id", "interaction_type", "type_weight").rows() == [
+        (GREY, "purchase", 0.5)
+    ]
+
+
+def test_a_run_without_mapped_events_has_no_clickstream_in_its_sql(told: Told) -> None:
+    assert "clickstream" not in told.unmapped_sql

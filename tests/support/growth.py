@@ -4,12 +4,16 @@ import json
 import random
 from datetime import UTC, datetime, timedelta
 
+from lakehouse.contracts.tables import RAW_CLICKSTREAM
 from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.storage.lake import Lake
+from tests.support.clickstream import random_events, store_events
 from tests.support.lake import SessionLake, user
 from tests.support.tenants import random_catalogue, random_rows
 
 ROUNDS = 5
 TYPED = "grown-typed"
+OTHER = {"type": "skip"}
 
 
 def partly_sent(catalogue: list[dict], rng: random.Random) -> list[dict]:
@@ -32,6 +36,10 @@ class Growth:
         self.said: dict[str, list[dict]] = {name: [] for name in tenants}
         """The states of users that were stored, with their provenance."""
         self.consents = random.Random(5)
+        self.rounds = 0
+        self.events = random.Random(11)
+        self.clicking = tenants[2:4]
+        """They send a clickstream; the first maps it from the beginning on, the second later."""
         self.waiting: dict[str, list[list[dict]]] = {}
         for number, name in enumerate(tenants):
             rows = random_rows(100 + number, count=120)
@@ -50,6 +58,7 @@ class Growth:
                 catalogue = partly_sent(random_catalogue(self.rng.randrange(9)), self.rng)
                 self.lake.store_items(name, catalogue, known_at=known_at)
             self._say(name)
+        self._click()
 
     def withdrawn(self, name: str) -> set[str]:
         """Whose newest word on training is no, row by row."""
@@ -75,6 +84,24 @@ class Growth:
         ]
         if rows:
             self.said[name] += self.lake.store_users(name, rows, known_at=known_at)
+
+    def _click(self) -> None:
+        """Store events, known at any time; other settings and rows that are gone in some rounds."""
+        self.rounds += 1
+        preset = {"clickstream": {"preset": "segment"}}
+        changed = {"clickstream": {"preset": "segment", "events": {"Order Refunded": OTHER}}}
+        first, second = self.clicking
+        if self.rounds == 1:
+            self.lake.set_tenant(first, TenantSettings.model_validate(preset))
+        if self.rounds == 3:
+            self.lake.set_tenant(second, TenantSettings.model_validate(preset))
+            raw = Lake(self.lake.settings).table(RAW_CLICKSTREAM)
+            raw.delete(f"tenant_id = '{first}' and user_id = 'u1'")
+        if self.rounds == 4:
+            self.lake.set_tenant(first, TenantSettings.model_validate(changed))
+        for name in self.clicking:
+            known_at = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(hours=self.events.randrange(99))
+            store_events(self.lake, name, random_events(self.events, 25), known_at=known_at)
 
 
 def _said_at(row: dict) -> tuple:

@@ -239,6 +239,7 @@ VIEWS: Mapping[str, tuple[str, str]] = {
 
 DERIVED_TABLES: Sequence[str] = (
     "staging.stg_interactions",
+    "staging.stg_clickstream",
     "staging.stg_items",
     "staging.stg_users",
     "staging.stg_tenant_settings",

@@ -3,16 +3,23 @@
     unique_key=['tenant_id', 'event_id', 'batch_id', 'source_ref'], stats_columns=['known_at']
 ) }}
 {% set scope = change_scope(
-    reads={'raw.interactions': ['event_id']},
+    reads={'raw.interactions': ['event_id'], 'stg_clickstream': ['event_id']},
     keeps_expired='raw.interactions'
 ) %}
+{% set clickstream = 'clickstream' if clickstream_tenants(scope) != [] else none %}
 with
 
 raw_interactions as (
     select * from {{ rows_in_scope('raw.interactions', scope) }}
 ),
 
-{{ ranked_arrivals('raw_interactions') }},
+{% if clickstream %}
+clickstream as (
+    select * from {{ rows_in_scope('stg_clickstream', scope, 'reason is null') }}
+),
+
+{% endif %}
+{{ ranked_arrivals('raw_interactions', clickstream) }},
 
 staging_conflicts as (
     select

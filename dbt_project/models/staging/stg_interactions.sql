@@ -5,16 +5,23 @@
     added_columns={'user_hash': {'type': 'int', 'value': user_hash()}}
 ) }}
 {% set scope = change_scope(
-    reads={'raw.interactions': ['event_id']},
+    reads={'raw.interactions': ['event_id'], 'stg_clickstream': ['event_id']},
     keeps_expired='raw.interactions'
 ) %}
+{% set clickstream = 'clickstream' if clickstream_tenants(scope) != [] else none %}
 with
 
 raw_interactions as (
     select * from {{ rows_in_scope('raw.interactions', scope) }}
 ),
 
-{{ ranked_arrivals('raw_interactions') }},
+{% if clickstream %}
+clickstream as (
+    select * from {{ rows_in_scope('stg_clickstream', scope, 'reason is null') }}
+),
+
+{% endif %}
+{{ ranked_arrivals('raw_interactions', clickstream) }},
 
 stg_interactions as (
     select

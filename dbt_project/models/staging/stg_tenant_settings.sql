@@ -24,6 +24,7 @@ stg_tenant_settings as (
         negatives_per_positive,
         event_types,
         half_life_days,
+        clickstream,
         version
     from ranked
     where newness = 1

@@ -1,0 +1,116 @@
+-- one row per item of an event of the clickstream that the tenant's settings map to interactions
+{{ config(
+    unique_key=['tenant_id', 'batch_id', 'source_ref', 'item_index'],
+    stats_columns=['event_time', 'known_at']
+) }}
+{% set tenants = clickstream_tenants() %}
+{% set events = {'raw.clickstream': ['batch_id', 'source_ref']} if tenants != [] else {} %}
+{% set scope = change_scope(
+    reads=merged({'stg_tenant_settings': []}, events),
+    keeps_expired='raw.clickstream',
+    only_tenants={'raw.clickstream': tenants, 'stg_tenant_settings': tenants}
+) %}
+with
+
+events as (
+    select * from {{ rows_in_scope('raw.clickstream', scope, of_clickstream_tenants(tenants)) }}
+),
+
+settings as (
+    select * from {{ ref('stg_tenant_settings') }}
+    where clickstream is not null and {{ in_tenants(scope) }}
+),
+
+{{ clickstream_mappings('settings') }},
+
+mapped_events as (
+    select /*+ broadcast(clickstream_mappings) */
+        events.*,
+        clickstream_mappings.* except (tenant_id, event_name),
+        {{ found_at('properties', 'time_paths') }} as time_text,
+        transform(key_paths, paths -> {{ found_at('properties', 'paths') }}) as act
+    from events
+    inner join clickstream_mappings
+        on
+            events.tenant_id = clickstream_mappings.tenant_id
+            and events.event_name = clickstream_mappings.event_name
+),
+
+-- An event without a user is one row, whatever it lists: it is counted, and no more.
+entries as (
+    select
+        *,
+        posexplode_outer(
+            case
+                when user_id is null then cast(array() as array<string>)
+                when item_lists is null then array(properties)
+                else from_json({{ list_at('properties', 'item_lists') }}, 'array<string>')
+            end
+        ) as (entry_index, entry)
+    from mapped_events
+),
+
+items as (
+    select
+        * except (item_id, event_time),
+        coalesce(entry_index, 0) as item_index,
+        case
+            when item_lists is null then coalesce({{ found_at('entry', 'item_paths') }}, item_id)
+            when left(entry, 1) = '{' then {{ found_at('entry', 'item_paths') }}
+            when trim(entry) != '' then entry
+        end as item_id,
+        try_cast({{ found_at('entry', 'value_paths') }} as double) as rating,
+        if(time_text is null, event_time, {{ time_of('time_text', 'time_unit') }}) as event_time
+    from entries
+),
+
+judged as (
+    select
+        *,
+        case
+            when user_id is null then 'no_user'
+            when interaction_type is null then 'unknown_type'
+            when item_id is null then 'no_item'
+            when length(item_id) > 512 or instr(item_id, char(0)) > 0 then 'bad_item'
+            when
+                time_text is not null
+                and not coalesce(unix_micros(event_time) between earliest and latest - 1, false)
+                then 'bad_time'
+            when
+                row_number() over (
+                    partition by tenant_id, batch_id, source_ref, item_id
+                    order by item_index
+                ) > 1
+                then 'repeated_item'
+        end as reason
+    from items
+),
+
+stg_clickstream as (
+    select
+        tenant_id,
+        case
+            when reason is not null then null
+            when size(act) > 0 and not exists(act, value -> value is null)
+                then concat_ws(':', interaction_type, act, item_id)
+            when item_lists is null then event_id
+            else concat_ws(':', event_id, item_id)
+        end as event_id,
+        if(user_id is null, null, {{ user_hash() }}) as user_hash,
+        user_id,
+        item_id,
+        interaction_type,
+        session_id,
+        source,
+        batch_id,
+        source_ref,
+        event_name,
+        reason,
+        item_index,
+        rating,
+        event_time,
+        known_at
+    from judged
+)
+
+select * from stg_clickstream

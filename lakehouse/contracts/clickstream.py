@@ -1,0 +1,168 @@
+"""Which events of the clickstream are interactions, and where in them an item and its value stand.
+
+A tenant names a preset, events of its own, or both. Who did it is no part of this: an erasure and
+the list of erased people have to know whom an event names, so ingestion reads that, by the source
+mapping.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_serializer,
+    model_validator,
+)
+
+from lakehouse.contracts.source_mapping import SKIP
+
+MOST_EVENTS: Final = 100
+EITHER: Final = "|"
+_NAME: Final = r"[^'?\[\]|.\\\x00-\x1f]{1,100}"
+_PATHS: Final = rf"{_NAME}(\.{_NAME})*(\|{_NAME}(\.{_NAME})*)*"
+
+
+def _check_paths(text: str) -> str:
+    """Return paths if each may stand in a JSON path; raise `ValueError` otherwise."""
+    if re.fullmatch(_PATHS, text) is None:
+        raise ValueError(
+            "a path has names with dots between them, and `|` before the one that is read where "
+            "nothing is found (`product_id|product.sku`)"
+        )
+    return text
+
+
+Paths = Annotated[str, Field(max_length=500), AfterValidator(_check_paths)]
+"""Where a value stands: names with dots between them; of `a|b` it is `b` where `a` has none."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClickstreamEvent(_Model):
+    """What the events of one name are. What is left out is as the preset has it.
+
+    `type`: the interaction type, or `skip`: these events are none. `items`: a list within the
+    properties, of whose entries each is an interaction; without it the event is one. `item_id` and
+    `value` are looked for in the entry (an entry that is no object is the id itself), without
+    `items` in the properties, and the item is then the event's own `item_id` if nothing is found;
+    the value becomes the `rating`. `time`, in the properties, goes before the event's own time;
+    `time_unit` as in a source mapping. `key`: values of the properties that say which act it was,
+    such as an order's number, whoever tells of it: they make the interaction's `event_id`.
+    """
+
+    type: str | None = None
+    items: Paths | None = None
+    item_id: Paths = "item_id"
+    value: Paths | None = None
+    time: Paths | None = None
+    time_unit: Literal["iso", "s", "ms", "us"] = "iso"
+    key: tuple[Paths, ...] = Field(default=(), max_length=5)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_nobody(cls, said: Any) -> Any:
+        if isinstance(said, dict) and "user_id" in said:
+            raise ValueError(
+                "user_id: who is erased must be found, so the source mapping reads who did it: "
+                'sources: {NAME: {columns: {user_id: "userId|properties.customer"}}}'
+            )
+        return said
+
+
+class ClickstreamSettings(_Model):
+    """Which events are interactions: those of a `preset`, and `events` by their names.
+
+    An entry of `events` for one of the preset's changes what it says and leaves the rest.
+    """
+
+    preset: Literal["segment", "ga4"] | None = None
+    events: Annotated[
+        dict[Annotated[str, Field(min_length=1, max_length=512)], ClickstreamEvent],
+        Field(max_length=MOST_EVENTS),
+    ] = Field(default_factory=dict)
+
+    @field_serializer("events")
+    def _as_given(self, events: dict[str, ClickstreamEvent]) -> dict[str, Any]:
+        """Write no defaults: what an entry leaves out is as the preset has it."""
+        return {
+            name: one.model_dump(mode="json", exclude_unset=True) for name, one in events.items()
+        }
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.preset is None and not self.events:
+            raise ValueError(f"clickstream: name a preset ({', '.join(PRESETS)}), or events")
+        known = PRESETS[self.preset] if self.preset else {}
+        for name, one in self.events.items():
+            if one.type is None and name not in known:
+                raise ValueError(f"clickstream.events.{name}: say its type")
+        return self
+
+    def check_types(self, types: tuple[str, ...]) -> None:
+        """Raise `ValueError` for an event of a type that the tenant does not have."""
+        for name, one in self.events.items():
+            if one.type is not None and one.type not in (*types, SKIP):
+                raise ValueError(
+                    f"clickstream.events.{name}.type: the tenant has no type {one.type!r}; it has "
+                    f"{', '.join(types)}; {SKIP} leaves the events out"
+                )
+
+    def mapped(self, types: tuple[str, ...]) -> dict[str, ClickstreamEvent]:
+        """Return event name → what it is, in the order of names, without those that are left out.
+
+        A preset's event has the first of its types that is among `types`; with none its type is
+        null, and what it says is counted and not taken.
+        """
+        usual = PRESETS[self.preset] if self.preset else {}
+        found = {}
+        for name in sorted({*usual, *self.events}):
+            said = self.events[name].model_dump(exclude_unset=True) if name in self.events else {}
+            if name in usual:
+                names, event = usual[name]
+                said = {
+                    **event.model_dump(exclude_unset=True),
+                    "type": next((one for one in names if one in types), None),
+                    **said,
+                }
+            if said["type"] != SKIP:
+                found[name] = ClickstreamEvent.model_validate(said)
+        return found
+
+
+def json_paths(paths: str) -> list[str]:
+    """Return the JSONPath of each alternative: `a.b|c` → `$['a']['b']` and `$['c']`."""
+    return [
+        "$" + "".join(f"['{name}']" for name in path.split(".")) for path in paths.split(EITHER)
+    ]
+
+
+_SEGMENT_ITEM: Final = "product_id|sku"
+_ONE: Final = ClickstreamEvent(item_id=_SEGMENT_ITEM)
+_ORDER: Final = ClickstreamEvent(items="products", item_id=_SEGMENT_ITEM, key=("order_id",))
+_ITEMS: Final = ClickstreamEvent(items="items", item_id="item_id")
+_TRANSACTION: Final = ClickstreamEvent(items="items", item_id="item_id", key=("transaction_id",))
+
+PRESETS: Final[Mapping[str, Mapping[str, tuple[tuple[str, ...], ClickstreamEvent]]]] = {
+    "segment": {
+        "Product Viewed": (("product_viewed", "view"), _ONE),
+        "Product Added": (("product_added", "add_to_cart", "click"), _ONE),
+        "Product Removed": (("product_removed", "remove_from_cart", "view"), _ONE),
+        "Order Completed": (("order_completed", "purchase"), _ORDER),
+        "Order Refunded": (("order_refunded", "refund", "dislike"), _ORDER),
+    },
+    "ga4": {
+        "view_item": (("view_item", "view"), _ITEMS),
+        "add_to_cart": (("add_to_cart", "click"), _ITEMS),
+        "remove_from_cart": (("remove_from_cart", "view"), _ITEMS),
+        "purchase": (("purchase",), _TRANSACTION),
+        "refund": (("refund", "dislike"), _TRANSACTION),
+    },
+}
+"""Events of Segment's ecommerce spec and of GA4: the types that each may be, the first that the
+tenant has, and where its items stand. The last name is one of the contract's five."""

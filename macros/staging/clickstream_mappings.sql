@@ -1,0 +1,65 @@
+{% macro clickstream_mappings(settings) -%}
+    {#-
+    CTE `clickstream_mappings`: one row per tenant and event name that its settings map. What
+    `lakehouse.training.tenant_settings` writes of it as JSON is read here.
+    -#}
+clickstream_mappings as (
+    select
+        tenant_id,
+        mapping.*
+    from (
+        select
+            tenant_id,
+            explode(
+                from_json(
+                    clickstream,
+                    'struct<events: array<struct<event_name: string, interaction_type: string,
+                    item_lists: array<string>, item_paths: array<string>,
+                    value_paths: array<string>, key_paths: array<array<string>>,
+                    time_paths: array<string>, time_unit: string,
+                    earliest: bigint, latest: bigint>>>'
+                ).events
+            ) as mapping
+        from {{ settings }}
+    )
+)
+{%- endmacro %}
+
+
+{% macro found_at(document, paths) -%}
+    {#- The first text, number or truth value that one of the JSONPaths finds in a JSON text; else null. -#}
+    get(
+        filter(
+            transform({{ paths }}, path -> get_json_object({{ document }}, path)),
+            found -> trim(found) != '' and left(found, 1) not in ('{', '[')
+        ),
+        0
+    )
+{%- endmacro %}
+
+
+{% macro list_at(document, paths) -%}
+    {#- The first list that one of the JSONPaths finds in a JSON text, as JSON; else null. -#}
+    get(
+        filter(
+            transform({{ paths }}, path -> get_json_object({{ document }}, path)),
+            found -> left(found, 1) = '['
+        ),
+        0
+    )
+{%- endmacro %}
+
+
+{% macro time_of(text, unit) -%}
+    {#- The time that a text is in a unit of source mappings (`iso`, `s`, `ms`, `us`); null if it is none. -#}
+    if(
+        {{ unit }} = 'iso',
+        try_cast({{ text }} as timestamp),
+        timestamp_micros(
+            cast(
+                try_cast({{ text }} as decimal(28, 6))
+                * case {{ unit }} when 's' then 1000000 when 'ms' then 1000 else 1 end as bigint
+            )
+        )
+    )
+{%- endmacro %}

@@ -1,0 +1,115 @@
+"""Which events of the clickstream are interactions: what may be said, and what it comes to."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from lakehouse.contracts.clickstream import PRESETS, json_paths
+from lakehouse.contracts.kinds import InteractionType
+from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.control.tenants import settings_document
+from lakehouse.training.tenant_settings import _row
+
+DECLARED = {"view": {}, "purchase": {}, "refund": {"meaning": "neutral", "undoes": "purchase"}}
+
+
+def tenant(clickstream: Any, **settings: Any) -> TenantSettings:
+    return TenantSettings.model_validate({"clickstream": clickstream, **settings})
+
+
+def types_of(settings: TenantSettings) -> dict[str, str | None]:
+    assert settings.clickstream is not None
+    mapped = settings.clickstream.mapped(settings.interaction_types)
+    return {name: one.type for name, one in mapped.items()}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        pytest.param({}, "name a preset (segment, ga4), or events", id="nothing"),
+        pytest.param({"preset": "mixpanel"}, "'segment' or 'ga4'", id="another preset"),
+        pytest.param({"events": {"Played": {}}}, "events.Played: say its type", id="no type"),
+        pytest.param(
+            {"events": {"Played": {"type": "play"}}},
+            "no type 'play'; it has view, click, like, purchase, dislike",
+            id="a type that is not declared",
+        ),
+        pytest.param(
+            {"events": {"Played": {"type": "view", "user_id": "customer"}}},
+            "the source mapping reads who did it",
+            id="a user out of the properties",
+        ),
+        pytest.param(
+            {"events": {"Played": {"type": "view", "item_id": "a['b']"}}},
+            "names with dots between them",
+            id="no path",
+        ),
+        pytest.param(
+            {"events": {"Played": {"type": "view", "item_id": "a..b"}}}, "names with dots", id="gap"
+        ),
+        pytest.param(
+            {"events": {"Played": {"type": "view", "time_unit": "days"}}}, "'iso'", id="unit"
+        ),
+    ],
+)
+def test_a_wrong_mapping_is_refused_with_what_to_do(wanted: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        tenant(wanted)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_without_declared_types_a_preset_maps_to_the_five(preset: str) -> None:
+    five = {kind.value for kind in InteractionType}
+    assert set(types_of(tenant({"preset": preset})).values()) <= five
+    assert len(types_of(tenant({"preset": preset}))) == 5
+
+
+def test_declared_types_go_first_and_one_that_is_missing_is_told_apart() -> None:
+    assert types_of(tenant({"preset": "segment"}, event_types=DECLARED)) == {
+        "Order Completed": "purchase",
+        "Order Refunded": "refund",
+        "Product Added": None,
+        "Product Removed": "view",
+        "Product Viewed": "view",
+    }
+
+
+def test_an_entry_changes_what_it_says_of_a_presets_event_also_when_stored() -> None:
+    events = {
+        "Order Completed": {"value": "price"},
+        "Product Removed": {"type": "skip"},
+        "Wished": {"type": "like", "item_id": "wish.id|sku"},
+    }
+    given = tenant({"preset": "segment", "events": events})
+    stored = TenantSettings.model_validate(json.loads(json.dumps(settings_document(given))))
+    assert stored == given
+    assert stored.clickstream is not None
+    mapped = stored.clickstream.mapped(stored.interaction_types)
+    assert list(mapped) == [
+        "Order Completed",
+        "Order Refunded",
+        "Product Added",
+        "Product Viewed",
+        "Wished",
+    ]
+    order = mapped["Order Completed"]
+    assert (order.items, order.value, order.key) == ("products", "price", ("order_id",))
+
+
+def test_the_models_are_told_paths_and_those_without_a_mapping_nothing() -> None:
+    assert json_paths("a.b|c d") == ["$['a']['b']", "$['c d']"]
+    (order,) = [
+        one
+        for one in json.loads(str(_row("acme", tenant({"preset": "segment"}))["clickstream"]))[
+            "events"
+        ]
+        if one["event_name"] == "Order Completed"
+    ]
+    assert order["item_lists"] == ["$['products']"]
+    assert order["item_paths"] == ["$['product_id']", "$['sku']"]
+    assert order["key_paths"] == [["$['order_id']"]]
+    assert order["value_paths"] is None
+    assert _row("acme", TenantSettings())["clickstream"] is None
