@@ -317,14 +317,17 @@ def told(lake: SessionLake) -> Told:
         ],
         known_at=KNOWN_LATER,
     )
-    asking_sql = compiled(lake.dbt("run"), "training_data")
+    # No table is so small that all rows of a tenant are replaced, or kept for a run: touched users
+    # are, by one statement.
+    by_user = ("--vars", "{rewrite_rows: 0, rewrite_share: 2, few_rows: 0}")
+    asking_sql = compiled(lake.dbt("run", *by_user), "training_data")
     files.append(plain_files())
     who.append(trained_on(lake))
     features.append(lake.table("features.user_features", ASKING).height)
     mapped.append(lake.table("staging.stg_interactions", SHOP))
 
     lake.store(LATE, plain_rows("l"), known_at=KNOWN_LATER)
-    outcome = lake.dbt("run")
+    outcome = lake.dbt("run", *by_user)
     plain_sql = compiled(outcome, "training_data")
     unmapped_sql = compiled(outcome, "stg_interactions")
     grown = contents(lake)
@@ -416,7 +419,12 @@ def test_who_has_withdrawn_consent_is_in_no_training_table_and_comes_back(told: 
     assert with_cutoff == second
     assert told.features_of == [5, 5], "features stay"
     assert "not exists (select /*+ broadcast(withdrawn) */ 1 from eta_withdrawn" in told.asking_sql
-    assert "withdrawn" not in told.plain_sql, "a run in which nobody has withdrawn asks nothing"
+
+
+def test_a_run_without_users_has_nothing_of_consent_in_its_sql(told: Told) -> None:
+    assert "from staging.stg_interactions where" in told.plain_sql
+    assert "withdrawn" not in told.plain_sql
+    assert "stg_users" not in told.plain_sql
 
 
 def test_who_declares_nothing_keeps_files_rows_and_hash(lake: SessionLake, told: Told) -> None:
