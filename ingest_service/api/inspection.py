@@ -18,6 +18,7 @@ from ingest_service.api.uploads import PROBLEMS, file_body, named_mapping
 from ingest_service.sources.inspecting.answer import answer_of
 from ingest_service.sources.inspecting.inspection import LOOKED_AT, InspectOrder, inspect
 from ingest_service.sources.inspecting.request import InspectParameters
+from lakehouse.contracts.settings_model import problems
 from lakehouse.contracts.tenant import SourceMapping, TenantSettings
 from lakehouse.control.database import ApiKey
 
@@ -80,10 +81,7 @@ def _mapping(settings: TenantSettings, parameters: InspectParameters) -> SourceM
     try:
         return SourceMapping.model_validate_json(parameters.draft)
     except ValidationError as error:
-        places = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'the draft'}: {fault['msg']}"
-            for fault in error.errors()[:5]
-        )
+        places = "; ".join(problems(error, "the draft")[:5])
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "bad_draft",

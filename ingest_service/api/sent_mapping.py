@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ingest_service.api.body import MAPPING_PART
 from ingest_service.api.problems import ProblemError
 from lakehouse.contracts.identifying import IDENTIFYING_COLUMNS
+from lakehouse.contracts.settings_model import problems
 from lakehouse.contracts.strict_json import StrictJsonError, plain_value
 from lakehouse.contracts.tenant import SourceMapping
 
@@ -33,7 +34,7 @@ def sent_mapping(text: bytes | None, named: str | None) -> SourceMapping | None:
     except StrictJsonError as error:
         raise _refused(f"it is not JSON: {error.message}", _CORRECT) from None
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        faults = problems(error, "the mapping")
         more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         raise _refused("; ".join(faults[:_SHOWN]) + more, _CORRECT) from None
     values = {field for one in (mapping, *mapping.data_types.values()) for field in one.values}

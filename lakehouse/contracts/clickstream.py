@@ -11,13 +11,12 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     field_serializer,
     model_validator,
 )
 
+from lakehouse.contracts.settings_model import SettingsModel
 from lakehouse.contracts.source_mapping import SKIP
 
 MOST_EVENTS: Final = 100
@@ -40,11 +39,7 @@ Paths = Annotated[str, Field(max_length=500), AfterValidator(_check_paths)]
 """Where a value stands: names with dots between them; of `a|b` it is `b` where `a` has none."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ClickstreamEvent(_Model):
+class ClickstreamEvent(SettingsModel):
     """What the events of one name are. What is left out is as the preset has it.
 
     `type`: the interaction type, or `skip`: these events are none. `items`: a list within the
@@ -75,7 +70,7 @@ class ClickstreamEvent(_Model):
         return said
 
 
-class ClickstreamSettings(_Model):
+class ClickstreamSettings(SettingsModel):
     """Which events are interactions: those of a `preset`, and `events` by their names.
 
     An entry of `events` for one of the preset's changes what it says and leaves the rest.

@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from lakehouse.contracts.kinds import InteractionType
+from lakehouse.contracts.settings_model import SettingsModel
 from lakehouse.contracts.source_mapping import SKIP
 
 MOST_TYPES: Final = 50
+LEAST_WEIGHT: Final = 1e-6
+"""Trainers compute in single precision; a weight that is as good as none says nothing."""
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_]{0,39}$"
 """Such a name may stand in SQL, in a message and between commas."""
 
@@ -56,11 +59,7 @@ def check_event_name(name: str) -> str:
 EventName = Annotated[str, AfterValidator(check_event_name)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ValueWeight(_Model):
+class ValueWeight(SettingsModel):
     """How a number that an interaction carries scales its weight: by min(max(value / scale, 0), 1).
 
     `column`: where the number stands; a source mapping reads any column of a file into it. Without
@@ -68,10 +67,10 @@ class ValueWeight(_Model):
     """
 
     column: Literal["rating"] = "rating"
-    scale: Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
+    scale: Annotated[float, Field(ge=1e-6, le=1e12, allow_inf_nan=False)]
 
 
-class EventType(_Model):
+class EventType(SettingsModel):
     """What interactions of one type say.
 
     `meaning` may be left out for the contract's own names. `strength`: which type a pair with
@@ -82,7 +81,7 @@ class EventType(_Model):
 
     meaning: Meaning | None = None
     strength: Annotated[int, Field(ge=0, le=1_000)] | None = None
-    weight: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = 1.0
+    weight: Annotated[float, Field(ge=LEAST_WEIGHT, le=1e6, allow_inf_nan=False)] = 1.0
     value: ValueWeight | None = None
     undoes: str | None = None
 
@@ -116,6 +115,23 @@ def check_event_types(types: Mapping[str, EventType]) -> None:
             raise ValueError(f"event_types.{name}: say its meaning, one of {meanings}")
         if declared.undoes is not None:
             _check_undoing(name, declared.undoes, types)
+        if meaning_of(name, declared) is Meaning.NEUTRAL:
+            _check_neutral(name, declared)
+    if not named(types, Meaning.POSITIVE):
+        raise ValueError(
+            "event_types: none is positive, so there would be no training rows; give the types "
+            "that say that a user wants an item `meaning: positive`"
+        )
+
+
+def _check_neutral(name: str, declared: EventType) -> None:
+    weighs = {"weight": declared.weight != 1, "value": declared.value is not None}
+    for setting, is_said in weighs.items():
+        if is_said:
+            raise ValueError(
+                f"event_types.{name}.{setting}: a neutral type makes no training row that could "
+                f"weigh anything; leave out {setting}, or give it another meaning"
+            )
 
 
 def _check_undoing(name: str, undone: str, types: Mapping[str, EventType]) -> None:

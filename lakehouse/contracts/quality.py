@@ -2,16 +2,14 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, model_validator
+
+from lakehouse.contracts.settings_model import MOST_COUNT, SettingsModel
 
 Bound = Annotated[FiniteFloat, Field(ge=0)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Limit(_Model):
+class Limit(SettingsModel):
     """Two bounds of one figure: beyond `warn` it is told, beyond `fail` nothing is published.
 
     Null switches that half of the check off. A limit that is given replaces both bounds.
@@ -41,7 +39,7 @@ class Least(Limit):
         return self
 
 
-class RatingScale(_Model):
+class RatingScale(SettingsModel):
     """The least and the highest rating there can be."""
 
     least: FiniteFloat = 0.0
@@ -54,7 +52,7 @@ class RatingScale(_Model):
         return self
 
 
-class QualitySettings(_Model):
+class QualitySettings(SettingsModel):
     """Thresholds of a tenant's checks (docs/quality-gate.md); shares lie between 0 and 1.
 
     The newest `period_days` of a tenant are compared with its `history_periods` periods before
@@ -68,9 +66,9 @@ class QualitySettings(_Model):
     future_after_hours: Annotated[int, Field(ge=0, le=8_760)] = 24
     period_days: Annotated[int, Field(ge=1, le=366)] = 7
     history_periods: Annotated[int, Field(ge=2, le=52)] = 4
-    minimum_events: Annotated[int, Field(ge=1)] = 200
-    minimum_users: Annotated[int, Field(ge=1)] = 20
-    minimum_items: Annotated[int, Field(ge=1)] = 20
+    minimum_events: Annotated[int, Field(ge=1, le=MOST_COUNT)] = 200
+    minimum_users: Annotated[int, Field(ge=1, le=MOST_COUNT)] = 20
+    minimum_items: Annotated[int, Field(ge=1, le=MOST_COUNT)] = 20
 
     age_hours: Most = Most(warn=72)
     future_share: Most = Most(warn=0, fail=0.01)

@@ -7,7 +7,9 @@ of ten years that is uploaded today is new data.
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from lakehouse.contracts.settings_model import SettingsModel
 
 
 class DataClass(StrEnum):
@@ -22,15 +24,13 @@ class DataClass(StrEnum):
 Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
-class Tiers(BaseModel):
+class Tiers(SettingsModel):
     """The ages, in days, at which the hot, the warm and the cold time end, and of the deletion.
 
     Hot is S3 Standard. From `hot_days` on data is warm and from `warm_days` on cold, which can be
     read in place as well. Nothing that can be read in place is cheaper than cold, so from
     `cold_days` to `delete_days` it stays there.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     hot_days: Days
     warm_days: Days
@@ -66,10 +66,8 @@ MODEL_ARTIFACTS: Final = Tiers(hot_days=30, warm_days=180, cold_days=365, delete
 LOGS: Final = Tiers(hot_days=7, warm_days=30, cold_days=90, delete_days=365)
 
 
-class RetentionPolicy(BaseModel):
+class RetentionPolicy(SettingsModel):
     """What a tenant may decide; model artifacts and logs are not told apart by tenant."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     raw_interactions: RawTiers = Field(default_factory=RawTiers)
     training_data: TrainingTiers = Field(default_factory=TrainingTiers)

@@ -9,9 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import available_timezones
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     field_serializer,
@@ -19,20 +17,18 @@ from pydantic import (
 )
 
 from lakehouse.contracts.kinds import DataType
+from lakehouse.contracts.settings_model import SettingsModel
 
 SKIP: Final = "skip"
 """What a value map says of an interaction type whose rows are left out."""
 MOST_DELIMITER: Final = 8
+MOST_HEADER_LINES: Final = 10
 NO_QUOTE: Final = "none"
 
 _SPELLED: Final = {"tab": "\t", "\\t": "\t", "space": " "}
 _NO_DELIMITER: Final = frozenset('"\r\n\0\x1f')
 _QUOTE_IT: Final = 'quote it as the file has it, as in "5", "no" or "2026-01-01"'
 _LETTERS: Final = r"^[!-~]+$"
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _quoted_texts(value: Any) -> Any:
@@ -83,13 +79,20 @@ DelimiterText = Annotated[
 """What stands between fields: up to 8 characters, or `tab` or `space`."""
 
 
+def _check_header(value: Any) -> Any:
+    """Say once what may be said, instead of once for a word and once for a number."""
+    if value in ("first", "none") or (isinstance(value, int) and 1 <= value <= MOST_HEADER_LINES):
+        return value
+    raise ValueError(f"it is first, none, or how many lines it has, 1 to {MOST_HEADER_LINES}")
+
+
 def check_zone(zone: str | None) -> None:
     """Raise `ValueError` for a text that is no zone's name."""
     if zone is not None and zone not in available_timezones():
         raise ValueError("time_zone: not a zone's IANA name, such as Europe/Berlin or UTC")
 
 
-class TimestampFormat(_Model):
+class TimestampFormat(SettingsModel):
     """How a timestamp column is written.
 
     `unit` `iso` reads ISO 8601 (no offset means UTC); `s`, `ms`, `us` read a number since the
@@ -117,7 +120,7 @@ class TimestampFormat(_Model):
         return self
 
 
-class _Settings(_Model):
+class _Settings(SettingsModel):
     """What a source says, and each of its sections may say again for one data type."""
 
     columns: Texts = Field(default_factory=dict)
@@ -136,7 +139,10 @@ class _Settings(_Model):
     comment: Annotated[str, Field(min_length=1, max_length=8, pattern=_LETTERS)] | None = None
     skip_lines: Annotated[int, Field(ge=0, le=1_000)] = 0
     skip_last_lines: Annotated[int, Field(ge=0, le=1_000)] = 0
-    header: Literal["first", "none"] | Annotated[int, Field(ge=1, le=10)] = "first"
+    header: Annotated[
+        Literal["first", "none"] | Annotated[int, Field(ge=1, le=MOST_HEADER_LINES)],
+        BeforeValidator(_check_header),
+    ] = "first"
     names: Words = Field(default_factory=list, max_length=1_000)
     header_rows: Literal["told", "none"] = "told"
     max_reject_share: Annotated[float, Field(ge=0, le=1)] = 1.0

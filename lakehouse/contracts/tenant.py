@@ -1,10 +1,11 @@
 """One typed model of what a tenant decides: time range, label types, how its files are read."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from lakehouse.contracts.clickstream import ClickstreamSettings
 from lakehouse.contracts.event_types import (
@@ -19,6 +20,8 @@ from lakehouse.contracts.kinds import InteractionType as InteractionType
 from lakehouse.contracts.kinds import OnError as OnError
 from lakehouse.contracts.quality import QualitySettings
 from lakehouse.contracts.retention import RetentionPolicy
+from lakehouse.contracts.settings_model import MOST_COUNT, IsList, SettingsModel
+from lakehouse.contracts.source_mapping import SKIP
 from lakehouse.contracts.source_mapping import SourceMapping as SourceMapping
 from lakehouse.contracts.source_mapping import TimestampFormat as TimestampFormat
 from lakehouse.errors import EtaError
@@ -26,6 +29,7 @@ from lakehouse.errors import EtaError
 TENANT_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 TenantId = Annotated[str, StringConstraints(pattern=TENANT_ID_PATTERN)]
 
+_LEAST_SHARE: Final = 0.000001
 _MOST_SHARE: Final = 0.999999
 """The models read shares to six digits."""
 
@@ -49,11 +53,7 @@ def check_owner(tenant_id: str) -> str:
     return tenant_id if tenant_id == UNATTRIBUTED else check_tenant_id(tenant_id)
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TimeRange(_Model):
+class TimeRange(SettingsModel):
     """Half-open range [start, end) in which an event time is believed; naive times are UTC."""
 
     start: datetime = datetime(2020, 1, 1, tzinfo=UTC)
@@ -70,7 +70,7 @@ class TimeRange(_Model):
         return self
 
 
-class EvaluationSettings(_Model):
+class EvaluationSettings(SettingsModel):
     """How an evaluation snapshot is divided into train, validation and test (docs/evaluation.md).
 
     `time`: everything from `train_until` on is kept from training, and what lies before
@@ -83,10 +83,10 @@ class EvaluationSettings(_Model):
     method: Literal["time", "leave_one_out"] = "time"
     train_until: datetime | None = None
     validation_until: datetime | None = None
-    train_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    train_share: Annotated[float, Field(ge=_LEAST_SHARE, lt=1)] = 0.8
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    minimum_user_positives: Annotated[int, Field(ge=0)] = 0
-    minimum_item_positives: Annotated[int, Field(ge=0)] = 0
+    minimum_user_positives: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 0
+    minimum_item_positives: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 0
 
     @model_validator(mode="after")
     def _leaves_something_for_each(self) -> Self:
@@ -106,7 +106,7 @@ class EvaluationSettings(_Model):
         return self
 
 
-class Quotas(_Model):
+class Quotas(SettingsModel):
     """How much a tenant may send; null: as much as it likes.
 
     `events_per_second`, over the API, SDK and webhooks, is held on average by each process of the
@@ -116,7 +116,7 @@ class Quotas(_Model):
     """
 
     events_per_second: Annotated[int, Field(gt=0)] | None = 20_000
-    burst_seconds: Annotated[float, Field(gt=0, le=3600)] = 2.0
+    burst_seconds: Annotated[float, Field(ge=0.001, le=3600)] = 2.0
     events_per_day: Annotated[int, Field(gt=0)] | None = None
     upload_bytes_per_day: Annotated[int, Field(gt=0)] | None = 64 * 1024**3
     parallel_uploads: Annotated[int, Field(gt=0)] | None = 8
@@ -142,7 +142,7 @@ BUILT_IN_MAPPINGS: Final = {"contract": SourceMapping(), "segment": SEGMENT}
 """Mappings that every tenant has: the contract's own names and units, and Segment's."""
 
 
-class PrivacySettings(_Model):
+class PrivacySettings(SettingsModel):
     """What an erasure does where a person is only mentioned: in a title, a link or a free text.
 
     `keep` counts it in the certificate; `redact` puts `(erased)` in the place of the identifier;
@@ -152,7 +152,7 @@ class PrivacySettings(_Model):
     mentions: Literal["keep", "redact", "delete_row"] = "keep"
 
 
-class TenantSettings(_Model):
+class TenantSettings(SettingsModel):
     """Everything a tenant may set; every field has the product's default.
 
     `positive_types`, `negative_types`, `seed` and `negatives_per_positive` shape the training set;
@@ -172,14 +172,14 @@ class TenantSettings(_Model):
     """
 
     time_range: TimeRange = Field(default_factory=TimeRange)
-    positive_types: frozenset[InteractionType] | None = None
-    negative_types: frozenset[InteractionType] | None = None
-    seed: int | None = None
+    positive_types: Annotated[frozenset[InteractionType] | None, IsList] = None
+    negative_types: Annotated[frozenset[InteractionType] | None, IsList] = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     negatives_per_positive: Annotated[int, Field(ge=0, le=1000)] | None = None
     event_types: (
         Annotated[dict[EventName, EventType], Field(min_length=1, max_length=MOST_TYPES)] | None
     ) = None
-    half_life_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    half_life_days: Annotated[float, Field(ge=0.01, le=36_500)] | None = None
     clickstream: ClickstreamSettings | None = None
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     sources: dict[str, SourceMapping] = Field(default_factory=dict)
@@ -192,12 +192,17 @@ class TenantSettings(_Model):
     def _event_types_fit_together(self) -> Self:
         if self.event_types is None:
             return self
-        if self.positive_types is not None or self.negative_types is not None:
-            raise ValueError(
-                "event_types say what is positive and what is negative: leave out positive_types "
-                "and negative_types"
-            )
+        for meaning in ("positive", "negative"):
+            listed: frozenset[InteractionType] | None = getattr(self, f"{meaning}_types")
+            if listed is not None:
+                names = ", ".join(sorted(listed)) or "what is"
+                raise ValueError(
+                    f"{meaning}_types: it cannot stand beside event_types, which say what each "
+                    f"type means: leave out {meaning}_types, and under event_types give {names} "
+                    f"`meaning: {meaning}`"
+                )
         check_event_types(self.event_types)
+        self.check_mapped_types()
         return self
 
     @model_validator(mode="after")
@@ -205,6 +210,30 @@ class TenantSettings(_Model):
         if self.clickstream is not None:
             self.clickstream.check_types(self.interaction_types)
         return self
+
+    def check_mapped_types(self) -> None:
+        """Raise `ValueError` where a source mapping makes a type of something that is none."""
+        for name, mapping in self.sources.items():
+            place = f"sources.{name}"
+            read = mapping.of(DataType.INTERACTIONS)
+            self._check_mapped(place, read.values, read.constants)
+
+    def _check_mapped(
+        self, place: str, values: Mapping[str, Mapping[str, str]], constants: Mapping[str, str]
+    ) -> None:
+        field = "interaction_type"
+        mapped = values.get(field, {})
+        words = [(f"values.{field}: entry {n}", word) for n, word in enumerate(mapped.values(), 1)]
+        if field in constants:
+            constant = constants[field]
+            words.append((f"constants.{field}: the constant", mapped.get(constant, constant)))
+        for said, word in words:
+            if word.strip() not in (*self.interaction_types, SKIP):
+                raise ValueError(
+                    f"{place}.{said} is no type of this tenant, which has "
+                    f"{', '.join(self.interaction_types)}; declare it under event_types, or map "
+                    "to one of those"
+                )
 
     @property
     def interaction_types(self) -> tuple[str, ...]:

@@ -6,11 +6,13 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
+from lakehouse.contracts.settings_model import problems
 from lakehouse.contracts.tenant import DataType, TenantSettings
 from lakehouse.contracts.topics import STREAM_MAPPING
 from lakehouse.errors import EtaError
 
 _SHOWN: Final = 5
+_REMEDY: Final = "correct these fields; `eta tenants show TENANT` prints a complete example"
 
 
 def read_settings(path: Path) -> TenantSettings:
@@ -23,14 +25,11 @@ def read_settings(path: Path) -> TenantSettings:
     try:
         settings = TenantSettings.model_validate(document)
     except ValidationError as error:
-        problems = [
-            f"{_place(one['loc'])}: {one['msg'].removeprefix('Value error, ')}"
-            for one in error.errors()
-        ]
-        more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+        faults = problems(error, "the whole file")
+        more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
         raise EtaError(
-            "\n  ".join([f"{path} is not valid:", *problems[:_SHOWN], *more]),
-            remedy="correct these fields; `eta tenants show TENANT` prints a complete example",
+            "\n  ".join([f"{path} is not valid:", *faults[:_SHOWN], *more]),
+            remedy=_REMEDY,
         ) from error
     stream = settings.sources.get(STREAM_MAPPING)
     for data_type in DataType if stream is not None else ():
@@ -40,6 +39,10 @@ def read_settings(path: Path) -> TenantSettings:
                 f"into fields ({names})",
                 remedy="give files a source mapping of their own",
             )
+    try:
+        settings.check_mapped_types()
+    except ValueError as error:
+        raise EtaError(f"{path} is not valid:\n  {error}", remedy=_REMEDY) from error
     return settings
 
 
@@ -59,7 +62,3 @@ def _load(path: Path) -> Any:
             f"{path} is neither YAML nor JSON{where}", remedy="correct its syntax there"
         ) from error
     return {} if document is None else document
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "the whole file"

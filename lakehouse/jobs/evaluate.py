@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lakehouse.contracts.settings_model import problems
 from lakehouse.contracts.tenant import EvaluationSettings, check_tenant_id
 from lakehouse.control.opening import existing_database
 from lakehouse.errors import EtaError
@@ -54,7 +55,7 @@ def _divided(
     try:
         return EvaluationSettings.model_validate({**own, **split})
     except ValidationError as error:
-        told = "; ".join(found["msg"] for found in error.errors())
+        told = "; ".join(problems(error, "the division"))
         raise EtaError(
             f"the snapshot of {tenant_id} cannot be divided like that: {told}",
             remedy="see `eta evaluation make --help`",

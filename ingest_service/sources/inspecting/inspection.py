@@ -30,6 +30,7 @@ from ingest_service.sources.uploads.opening import open_rows, second_reading
 from ingest_service.sources.uploads.upload import FileUpload
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
+from lakehouse.contracts.settings_model import problems
 from lakehouse.contracts.tenant import (
     DataType,
     FileFormat,
@@ -225,10 +226,10 @@ def _mapping(keys: dict[str, Any]) -> SourceMapping:
     try:
         return SourceMapping.model_validate(keys)
     except ValidationError as error:
-        fault = error.errors()[0]
+        fault = problems(error, "the mapping")[0]
         raise FileRefusedError(
             FileFault.UNKNOWN_MAPPED_FIELD,
-            f"the file cannot be read by a source mapping: {fault['msg']}",
+            f"the file cannot be read by a source mapping: {fault}",
             remedy="write it as CSV with a header and one character between the fields",
         ) from None
 

@@ -62,6 +62,13 @@ def tenant(**settings: Any) -> TenantSettings:
             "cannot be undone",
             id="an undoing one",
         ),
+        pytest.param({"play": {**POSITIVE, "weight": True}}, "play.weight", id="a boolean"),
+        pytest.param({"play": {**POSITIVE, "weight": 1e-320}}, "play.weight", id="next to none"),
+        pytest.param({"view": {"weight": 2}, "like": {}}, "event_types.view.weight", id="neutral"),
+        pytest.param(
+            {"view": {"value": {"scale": 2}}, "like": {}}, "event_types.view.value", id="no use"
+        ),
+        pytest.param({"view": {}, "dislike": {}}, "none is positive", id="nothing positive"),
     ],
 )
 def test_a_wrong_declaration_says_what_is_wrong_and_where(wanted: Any, said: str) -> None:
@@ -72,11 +79,41 @@ def test_a_wrong_declaration_says_what_is_wrong_and_where(wanted: Any, said: str
 
 @pytest.mark.parametrize("name", ["positive_types", "negative_types"])
 def test_meanings_stand_in_one_place(name: str) -> None:
-    with pytest.raises(ValidationError, match="leave out positive_types"):
+    with pytest.raises(ValidationError, match=f"{name}: it cannot .*: leave out {name}, .*click"):
         tenant(event_types={"view": {}}, **{name: ["click"]})
 
 
-@pytest.mark.parametrize("days", [0, -1, 1e9])
+MAPPED = [
+    pytest.param({"values": {"interaction_type": {"buy": "bought"}}}, "values", id="a value"),
+    pytest.param({"constants": {"interaction_type": "bought"}}, "constants", id="a constant"),
+    pytest.param(
+        {"data_types": {"interactions": {"values": {"interaction_type": {"buy": "bought"}}}}},
+        "values",
+        id="in a section",
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "place"), MAPPED)
+def test_a_source_maps_to_types_that_there_are(source: dict[str, Any], place: str) -> None:
+    with pytest.raises(ValidationError, match=rf"sources.shop.{place}.interaction_type: .*play"):
+        tenant(event_types={"play": POSITIVE}, sources={"shop": source})
+    tenant(event_types={"bought": POSITIVE}, sources={"shop": source})
+
+
+def test_a_source_leaves_rows_out_and_a_constant_is_mapped_as_well() -> None:
+    tenant(
+        event_types={"play": POSITIVE},
+        sources={
+            "shop": {
+                "constants": {"interaction_type": "p"},
+                "values": {"interaction_type": {"p": "play", "x": "skip"}},
+            }
+        },
+    )
+
+
+@pytest.mark.parametrize("days", [0, -1, 1e9, 1e-320, True])
 def test_a_half_life_is_some_days(days: float) -> None:
     with pytest.raises(ValidationError, match="half_life_days"):
         tenant(half_life_days=days)
@@ -127,16 +164,25 @@ def test_a_declaration_reaches_the_models_in_the_order_of_its_strength() -> None
     }
 
 
-DECLARATIONS = st.builds(
-    EventType,
-    meaning=st.sampled_from(Meaning),
-    strength=st.none() | st.integers(0, 1_000),
-    weight=st.floats(1e-3, 1e6),
-)
+def declarations(meanings: st.SearchStrategy[Meaning]) -> st.SearchStrategy[EventType]:
+    return meanings.flatmap(
+        lambda meaning: st.builds(
+            EventType,
+            meaning=st.just(meaning),
+            strength=st.none() | st.integers(0, 1_000),
+            weight=st.just(1.0) if meaning is Meaning.NEUTRAL else st.floats(1e-3, 1e6),
+        )
+    )
 
 
 @settings(deadline=None)
-@given(st.dictionaries(NAMES, DECLARATIONS, min_size=1, max_size=6))
+@given(
+    st.dictionaries(NAMES, declarations(st.sampled_from(Meaning)), max_size=6).flatmap(
+        lambda others: st.dictionaries(
+            NAMES, declarations(st.just(Meaning.POSITIVE)), min_size=1, max_size=2
+        ).map(lambda positive: others | positive)
+    )
+)
 def test_settings_are_stored_and_read_as_declared(types: dict[str, EventType]) -> None:
     own = tenant(event_types=types)
     assert TenantSettings.model_validate(settings_document(own)) == own
