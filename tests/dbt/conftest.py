@@ -11,6 +11,7 @@ from lakehouse.spark.session import open_local_session
 from tests.conftest import PROJECT_DIR
 from tests.support.gate import store_gate_tenants
 from tests.support.lake import SessionLake, generate_code
+from tests.support.people import store_people
 from tests.support.split_tenants import store_split_tenants
 from tests.support.tenants import store_tenants
 
@@ -40,6 +41,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionLake]:
 def built(lake: SessionLake) -> dict:
     """The tenants that modules do not change, stored and built once for all that ask."""
     expected = store_tenants(lake) | {"splits": store_split_tenants(lake)}
+    expected["people"] = store_people(lake)
     store_gate_tenants(lake)
     lake.build()
     return expected

@@ -1,7 +1,7 @@
 """Erasing a person from every table of the models, and from what they leave behind."""
 
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -20,11 +20,8 @@ from lakehouse.storage.lake import Lake
 from lakehouse.training.build import ON_REQUEST
 from lakehouse.training.publish import current_snapshot, list_snapshots, publish
 from lakehouse.training.rows import tenant_batches
-from tests.support.clickstream import SEGMENT_CALLS, event, store_events
-from tests.support.erasure import person
-from tests.support.lake import NOON, SessionLake, interaction, item, user
-
-TENANT = "forgetful"
+from tests.support.lake import SessionLake
+from tests.support.people import TENANT, events
 
 
 class TheseModels(DbtModels):
@@ -39,22 +36,6 @@ class TheseModels(DbtModels):
         return None
 
 
-def events(users: list[str], first: int, last: int) -> list[dict]:
-    kinds = ("click", "like", "view", "dislike")
-    return [
-        interaction(
-            f"{user[-6:]}-{n}",
-            user,
-            f"i{(n * 7 + len(user)) % 12}",
-            kinds[n % 4],
-            NOON + timedelta(minutes=n),
-            session_id=f"of-{user}",
-        )
-        for user in users
-        for n in range(first, last)
-    ]
-
-
 def others(lake: SessionLake, gone: str) -> dict[str, pl.DataFrame]:
     """Everybody else's rows of the tables that hold rows of users alone."""
     return {
@@ -65,22 +46,9 @@ def others(lake: SessionLake, gone: str) -> dict[str, pl.DataFrame]:
 
 @pytest.mark.spark
 def test_a_person_is_erased_from_the_models_beside_everybody_else(
-    lake: SessionLake, tmp_path: Path
+    lake: SessionLake, built: dict, tmp_path: Path
 ) -> None:
-    gone, users = person(), [person() for _ in range(4)]
-    lake.store_items(TENANT, [item(f"i{n}") for n in range(12)])
-    lake.store(TENANT, events([gone, *users], 0, 8))
-    agreed = [user(one, '{"training": true}', f"a-{one[-6:]}") for one in (gone, users[0])]
-    lake.store_users(TENANT, agreed)
-    by_segment = {"clickstream": {"preset": "segment"}}
-    lake.set_tenant(TENANT, TenantSettings.model_validate(by_segment))
-    order = SEGMENT_CALLS["Order Completed"]
-    clicks = [
-        event(one[-6:], "Order Completed", order | {"order_id": one[-6:]}, one, anonymous_id=None)
-        for one in (gone, users[0])
-    ]
-    store_events(lake, TENANT, clicks)
-    lake.dbt("run", "--exclude", ON_REQUEST)
+    gone, *users = built["people"]
     first = publish(lake.settings, TENANT, gate=None, now=datetime.now(UTC))
     before = others(lake, gone)
     lake.store(TENANT, events([gone], 8, 10))  # read by no run yet

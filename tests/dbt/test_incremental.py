@@ -15,7 +15,7 @@ from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.build import build
-from tests.support.growth import TYPED, Growth, add_typed
+from tests.support.growth import TYPED, Growth, add_typed, declare_types
 from tests.support.lake import DERIVED_TABLES, NOON, SessionLake, interaction
 from tests.support.stories import (
     HOUR,
@@ -76,7 +76,7 @@ def grown(lake: SessionLake, growth: Growth) -> dict[tuple[str, str], pl.DataFra
     growth.add()
     lake.dbt("run", "--vars", json.dumps({"tenant_id": TENANTS[0]}))
     growth.add(is_last=True)
-    add_typed(lake, weight=3)
+    declare_types(lake, weight=3)
     as_large = lake.dbt("run", "--vars", json.dumps(AS_LARGE))
     looked_up = " ".join(" ".join(r.node.compiled_code.split()) for r in as_large.result)
     assert "in ( select /*+ broadcast(touched) */ tenant_id" in looked_up

@@ -109,8 +109,8 @@ def _said_at(row: dict) -> tuple:
     return moment, row["known_at"], row["batch_id"], row["source_ref"]
 
 
-def add_typed(lake: SessionLake, *, weight: float) -> None:
-    """Declare `TYPED`'s event types with a weight of likes; store rows, some undo older ones."""
+def declare_types(lake: SessionLake, *, weight: float) -> None:
+    """Declare `TYPED`'s event types with a weight of likes."""
     types = {
         "view": {"meaning": "neutral", "undoes": "click"},
         "click": {"meaning": "positive", "weight": 2, "value": {"scale": 4}},
@@ -119,5 +119,10 @@ def add_typed(lake: SessionLake, *, weight: float) -> None:
     }
     declared = {"event_types": types, "half_life_days": 10}
     lake.set_tenant(TYPED, TenantSettings.model_validate(declared))
+
+
+def add_typed(lake: SessionLake, *, weight: float) -> None:
+    """Declare the types, and store rows, of which some undo older ones."""
+    declare_types(lake, weight=weight)
     rows = random_rows(int(weight), count=100, users=6, items=8)
     lake.store(TYPED, [{**row, "event_id": f"{weight}-{row['event_id']}"} for row in rows])
