@@ -151,7 +151,9 @@ class HeaderNames:
             cells = cells.filter(self._have_names(cells))
         if not cells.height:
             return HeaderRows()
-        return self._divided(cells, reasons, set(() if skipped is None else skipped))
+        return self._divided(
+            cells, reasons, set[int]() if skipped is None else set(skipped.to_list())
+        )
 
     def _may_be_names(self, cells: pl.DataFrame) -> pl.Series:
         """True where an identifier may be a name, or another text the contract's name of one."""
