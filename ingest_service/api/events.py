@@ -262,7 +262,7 @@ def _check_mapping(settings: TenantSettings, mapping: str, data_type: DataType) 
         refuse_file_settings(settings.mapping(mapping, data_type))
     except FileRefusedError as error:
         raise ProblemError(
-            HTTPStatus.BAD_REQUEST, error.code.value, error.message, remedy=error.remedy
+            HTTPStatus.BAD_REQUEST, str(error.code), error.message, remedy=error.remedy
         ) from None
     except EtaError as error:
         raise ProblemError(

@@ -1,7 +1,7 @@
 """Rows of the quarantine as columns again, and edited ones in their place."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,13 +116,13 @@ def without_unsent(edited: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def cells_of(layout: SourceLayout, raw: list[bytes]) -> pl.DataFrame:
+def cells_of(layout: SourceLayout, raw: Sequence[bytes]) -> pl.DataFrame:
     """Return the cells of CSV records that are no rows, as far as they can be told.
 
     What is over the columns of their file is left out, and what is missing is null.
     """
     width = len(layout.columns)
-    rows = []
+    rows: list[list[str | None]] = []
     for one in raw:
         cells = _loose_cells(layout, one.decode(layout.encoding, "replace"))
         rows.append([*cells[:width], *[None] * (width - len(cells))])

@@ -151,7 +151,9 @@ class HeaderNames:
             cells = cells.filter(self._have_names(cells))
         if not cells.height:
             return HeaderRows()
-        return self._divided(cells, reasons, set(() if skipped is None else skipped))
+        return self._divided(
+            cells, reasons, set[int]() if skipped is None else set(skipped.to_list())
+        )
 
     def _may_be_names(self, cells: pl.DataFrame) -> pl.Series:
         """True where an identifier may be a name, or another text the contract's name of one."""
@@ -176,15 +178,15 @@ class HeaderNames:
     def _are_names(self, texts: pl.Series) -> npt.NDArray[np.bool_]:
         if len(texts) <= _FEW:
             folded = [folded_name(text or "") for text in texts]
-            known = common_names()
-            is_name = [one in known or one in self._folds or one[-2:] == "id" for one in folded]
+            common = common_names()
+            is_name = [one in common or one in self._folds or one[-2:] == "id" for one in folded]
             return np.array(is_name, dtype=np.bool_)
         found = np.zeros(len(texts), dtype=np.bool_)
         own = pl.Series(sorted(self._folds), dtype=pl.String)
         rows, texts = _with_any(texts, (*_stems(), *(fold[:_STEM] for fold in self._folds)))
         folds = _folded(texts)
-        is_name = folds.is_in(_common_series().implode()) | folds.is_in(own.implode())
-        found[rows.filter(is_name | folds.str.ends_with("id")).to_numpy()] = True
+        known = folds.is_in(_common_series().implode()) | folds.is_in(own.implode())
+        found[rows.filter(known | folds.str.ends_with("id")).to_numpy()] = True
         return found
 
     def _divided(self, cells: pl.DataFrame, reasons: pl.DataFrame, skipped: Set[int]) -> HeaderRows:

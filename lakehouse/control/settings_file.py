@@ -31,19 +31,24 @@ def read_settings(path: Path) -> TenantSettings:
             "\n  ".join([f"{path} is not valid:", *faults[:_SHOWN], *more]),
             remedy=_REMEDY,
         ) from error
-    stream = settings.sources.get(STREAM_MAPPING)
-    for data_type in DataType if stream is not None else ():
+    _refuse_lines_of_messages(path, settings)
+    try:
+        settings.check_mapped_types()
+    except ValueError as error:
+        raise EtaError(f"{path} is not valid:\n  {error}", remedy=_REMEDY) from error
+    return settings
+
+
+def _refuse_lines_of_messages(path: Path, settings: TenantSettings) -> None:
+    if STREAM_MAPPING not in settings.sources:
+        return
+    for data_type in DataType:
         if names := ", ".join(settings.mapping(STREAM_MAPPING, data_type).file_settings):
             raise EtaError(
                 f"{path} is not valid:\n  sources.{STREAM_MAPPING}: messages have no lines to cut "
                 f"into fields ({names})",
                 remedy="give files a source mapping of their own",
             )
-    try:
-        settings.check_mapped_types()
-    except ValueError as error:
-        raise EtaError(f"{path} is not valid:\n  {error}", remedy=_REMEDY) from error
-    return settings
 
 
 def _load(path: Path) -> Any:

@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.database import ControlDatabase
 from lakehouse.errors import EtaError
 from lakehouse.jobs.erase import DbtModels
