@@ -118,6 +118,8 @@ class ClickstreamSettings(SettingsModel):
         found = {}
         for name in sorted({*usual, *self.events}):
             said = self.events[name].model_dump(exclude_unset=True) if name in self.events else {}
+            if said.get("type") is None:
+                said.pop("type", None)
             if name in usual:
                 names, event = usual[name]
                 said = {

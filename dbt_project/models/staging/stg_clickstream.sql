@@ -28,7 +28,9 @@ mapped_events as (
         events.*,
         clickstream_mappings.* except (tenant_id, event_name),
         {{ found_at('properties', 'time_paths') }} as time_text,
-        transform(key_paths, paths -> {{ found_at('properties', 'paths') }}) as act
+        transform(
+            clickstream_mappings.key_paths, paths -> {{ found_at('properties', 'paths') }}
+        ) as act
     from events
     inner join clickstream_mappings
         on

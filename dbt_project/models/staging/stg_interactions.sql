@@ -8,19 +8,15 @@
     reads={'raw.interactions': ['event_id'], 'stg_clickstream': ['event_id']},
     keeps_expired='raw.interactions'
 ) %}
-{% set clickstream = 'clickstream' if clickstream_tenants(scope) != [] else none %}
+{% set clickstream = rows_in_scope(
+    'stg_clickstream', scope, 'reason is null'
+) if clickstream_tenants(scope) != [] else none %}
 with
 
 raw_interactions as (
     select * from {{ rows_in_scope('raw.interactions', scope) }}
 ),
 
-{% if clickstream %}
-clickstream as (
-    select * from {{ rows_in_scope('stg_clickstream', scope, 'reason is null') }}
-),
-
-{% endif %}
 {{ ranked_arrivals('raw_interactions', clickstream) }},
 
 stg_interactions as (
