@@ -51,6 +51,11 @@ PLANTED = {
         "known_at = timestamp '2029-01-01 00:00:00'",
         "true",
     ),
+    "impressions_are_clicked_after_they_were_shown": (
+        "features.impressions",
+        "shown_at = clicked_at + interval 1 minute",
+        "is_clicked",
+    ),
 }
 CUTOFF = "2028-01-01T00:00:00"
 TENANTS = dict(zip(PLANTED, LEAKY, strict=True))

@@ -20,7 +20,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.training.build import ON_REQUEST
 from lakehouse.training.publish import current_snapshot, list_snapshots, publish
 from lakehouse.training.rows import tenant_batches
-from tests.support.clickstream import SEGMENT_CALLS, event, store_events
+from tests.support.clickstream import SEGMENT_CALLS, SEGMENT_LIST, event, store_events
 from tests.support.erasure import person
 from tests.support.lake import NOON, SessionLake, interaction, item
 
@@ -70,7 +70,7 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     gone, users = person(), [person() for _ in range(4)]
     lake.store_items(TENANT, [item(f"i{n}") for n in range(12)])
     lake.store(TENANT, events([gone, *users], 0, 8))
-    by_segment = {"clickstream": {"preset": "segment"}}
+    by_segment = {"clickstream": {"preset": "segment", "impressions": {}}}
     lake.set_tenant(TENANT, TenantSettings.model_validate(by_segment))
     order = SEGMENT_CALLS["Order Completed"]
     clicks = [
@@ -79,7 +79,8 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
         )
         for user in (gone, users[0])
     ]
-    store_events(lake, TENANT, clicks)
+    seen = [event("seen", "Product List Viewed", SEGMENT_LIST, gone, anonymous_id=None)]
+    store_events(lake, TENANT, clicks + seen)
     lake.dbt("run", "--exclude", ON_REQUEST)
     first = publish(lake.settings, TENANT, gate=None, now=datetime.now(UTC))
     before = others(lake, gone)
@@ -95,7 +96,7 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     assert certificate is not None
     rows = certificate["rows_deleted"]
     assert rows["raw.interactions"] == 10
-    assert (rows["raw.clickstream"], rows["staging.stg_clickstream"]) == (1, 2)
+    assert (rows["raw.clickstream"], rows["staging.stg_clickstream"]) == (2, 4)
     assert {name for name in PERSONAL if not rows.get(name)} == set()
     found = search(lake.settings, database, TENANT, IdentifierPatterns([gone]))
     # not even a mention: no log of a table, its checkpoints included, holds an identifier
@@ -143,7 +144,7 @@ def test_what_spark_writes_is_below_the_home_and_its_owners_alone(lake: SessionL
 PERSONAL = (
     "staging.stg_interactions",
     *("features.enriched_interactions", "features.recent_interactions"),
-    *("features.user_features", "features.user_feature_history"),
+    *("features.user_features", "features.user_feature_history", "features.impressions"),
     *("training.training_users", "training.user_histories"),
     *("training.training_data", "training.training_examples"),
 )

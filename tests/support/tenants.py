@@ -6,9 +6,10 @@ from decimal import Decimal
 
 from lakehouse.contracts.tenant import InteractionType, TenantSettings
 from tests.support import reference
+from tests.support.clickstream import GA4_LIST, TEE, event, store_events
 from tests.support.lake import NOON, SessionLake, at, interaction, item
 
-LEAKY = [f"leaky{n}" for n in range(8)]
+LEAKY = [f"leaky{n}" for n in range(9)]
 COUNTED = "counted"
 """A tenant whose rows change after the build."""
 UNIFORM_USERS = 1_000
@@ -81,6 +82,11 @@ def store_tenants(lake: SessionLake) -> dict:
     for number, name in enumerate(LEAKY):
         lake.store(name, random_rows(20 + number, count=150))
         lake.store_items(name, random_catalogue(40 + number), known_at=NOON)
+    shown = {"clickstream": {"preset": "ga4", "impressions": {}}}
+    lake.set_tenant(LEAKY[-1], TenantSettings.model_validate(shown))
+    store_events(lake, LEAKY[-1], [event("shown", "view_item_list", GA4_LIST, "u1")])
+    clicked = at("05-01 12:10")
+    lake.store(LEAKY[-1], [interaction("clicked", "u1", TEE, event_time=clicked)])
     lake.store("uniform", one_positive_among_seven_items(UNIFORM_USERS))
     for name in ("plain", "viewer"):
         lake.store(name, clicks_and_views())
