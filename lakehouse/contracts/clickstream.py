@@ -1,4 +1,4 @@
-"""Which events of the clickstream are interactions, and where in them an item and its value stand.
+"""Which events of the clickstream are interactions or impressions, and where in them items stand.
 
 A tenant names a preset, events of its own, or both. Who did it is no part of this: an erasure and
 the list of erased people have to know whom an event names, so ingestion reads that, by the source
@@ -70,17 +70,61 @@ class ClickstreamEvent(SettingsModel):
         return said
 
 
+EventText = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class ImpressionEvent(SettingsModel):
+    """Where events of one name have what a user was shown; null in the settings: they say nothing.
+
+    `items`, `item_id`, `time`, `time_unit`: as of a `ClickstreamEvent`. `position`: in the entry;
+    `page` and `policy` (what chose the items: a policy or a model): there, else in the properties.
+    """
+
+    items: Paths | None = "items"
+    item_id: Paths = "item_id"
+    position: Paths = "position"
+    page: Paths = "page"
+    policy: Paths = "policy_id|model_id|policy|model"
+    time: Paths | None = None
+    time_unit: Literal["iso", "s", "ms", "us"] = "iso"
+
+
+class ImpressionSettings(SettingsModel):
+    """What counts as shown, and as a click on it.
+
+    `events` by their names, beside `recommendation_shown` and the preset's. An item was clicked if
+    the user has an interaction with it of a type of `clicked_by` (null: all but negative ones)
+    after it was shown, within `click_window_minutes`.
+    """
+
+    events: Annotated[dict[EventText, ImpressionEvent | None], Field(max_length=MOST_EVENTS)] = (
+        Field(default_factory=dict)
+    )
+    click_window_minutes: Annotated[float, Field(gt=0, le=10_080)] = 30
+    clicked_by: Annotated[tuple[str, ...], Field(min_length=1, max_length=50)] | None = None
+
+    def shown(self, preset: str | None) -> dict[str, ImpressionEvent]:
+        """Return event name → where it has what was shown, in the order of names."""
+        known: dict[str, ImpressionEvent | None] = {
+            **SHOWN_ALWAYS,
+            **SHOWN_BY_PRESET.get(preset or "", {}),
+            **self.events,
+        }
+        return {name: one for name, one in sorted(known.items()) if one is not None}
+
+
 class ClickstreamSettings(SettingsModel):
     """Which events are interactions: those of a `preset`, and `events` by their names.
 
-    An entry of `events` for one of the preset's changes what it says and leaves the rest.
+    An entry of `events` for one of the preset's changes what it says and leaves the rest. With
+    `impressions` others say what users were shown.
     """
 
     preset: Literal["segment", "ga4"] | None = None
-    events: Annotated[
-        dict[Annotated[str, Field(min_length=1, max_length=512)], ClickstreamEvent],
-        Field(max_length=MOST_EVENTS),
-    ] = Field(default_factory=dict)
+    events: Annotated[dict[EventText, ClickstreamEvent], Field(max_length=MOST_EVENTS)] = Field(
+        default_factory=dict
+    )
+    impressions: ImpressionSettings | None = None
 
     @field_serializer("events")
     def _as_given(self, events: dict[str, ClickstreamEvent]) -> dict[str, Any]:
@@ -91,13 +135,33 @@ class ClickstreamSettings(SettingsModel):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.preset is None and not self.events:
-            raise ValueError(f"clickstream: name a preset ({', '.join(PRESETS)}), or events")
+        if self.preset is None and not self.events and self.impressions is None:
+            raise ValueError(
+                f"clickstream: name a preset ({', '.join(PRESETS)}), events or impressions"
+            )
         known = PRESETS[self.preset] if self.preset else {}
         for name, one in self.events.items():
             if one.type is None and name not in known:
                 raise ValueError(f"clickstream.events.{name}: say its type")
+        both = self._taken.intersection(
+            self.impressions.shown(self.preset) if self.impressions else ()
+        )
+        if both:
+            raise ValueError(
+                f"clickstream: {', '.join(sorted(both))} cannot be both, interactions and "
+                "impressions: leave the name out of one of them (`type: skip`, or `NAME: null`)"
+            )
         return self
+
+    @property
+    def _taken(self) -> set[str]:
+        """The events that are interactions."""
+        usual = PRESETS[self.preset] if self.preset else {}
+        return {
+            name
+            for name in {*usual, *self.events}
+            if name not in self.events or self.events[name].type != SKIP
+        }
 
     def check_types(self, types: tuple[str, ...]) -> None:
         """Raise `ValueError` for an event of a type that the tenant does not have."""
@@ -106,6 +170,13 @@ class ClickstreamSettings(SettingsModel):
                 raise ValueError(
                     f"clickstream.events.{name}.type: the tenant has no type {one.type!r}; it has "
                     f"{', '.join(types)}; {SKIP} leaves the events out"
+                )
+        clicked_by = self.impressions.clicked_by if self.impressions else None
+        for kind in clicked_by or ():
+            if kind not in types:
+                raise ValueError(
+                    f"clickstream.impressions.clicked_by: the tenant has no type {kind!r}; it has "
+                    f"{', '.join(types)}"
                 )
 
     def mapped(self, types: tuple[str, ...]) -> dict[str, ClickstreamEvent]:
@@ -163,3 +234,14 @@ PRESETS: Final[Mapping[str, Mapping[str, tuple[tuple[str, ...], ClickstreamEvent
 }
 """Events of Segment's ecommerce spec and of GA4: the types that each may be, the first that the
 tenant has, and where its items stand. The last name is one of the contract's five."""
+
+SHOWN_ALWAYS: Final = {"recommendation_shown": ImpressionEvent()}
+SHOWN_BY_PRESET: Final = {
+    "segment": {
+        "Product List Viewed": ImpressionEvent(
+            items="products", item_id=_SEGMENT_ITEM, page="list_id|category"
+        )
+    },
+    "ga4": {"view_item_list": ImpressionEvent(position="index", page="item_list_id")},
+}
+"""Events that say what a user was shown."""

@@ -7,8 +7,9 @@ from datetime import datetime
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from lakehouse.contracts.clickstream import json_paths
+from lakehouse.contracts.clickstream import ClickstreamEvent, ImpressionEvent, json_paths
 from lakehouse.contracts.event_types import Meaning, by_strength, named
+from lakehouse.contracts.kinds import InteractionType
 from lakehouse.contracts.tables import OPS_TENANT_SETTINGS, TENANT_SETTINGS
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.storage.lake import Lake
@@ -56,30 +57,63 @@ def _row(tenant_id: str, settings: TenantSettings) -> dict[str, object]:
 
 
 def _clickstream(settings: TenantSettings) -> str | None:
-    """The events that are interactions, as the models read them (`macros/staging`): JSON.
+    """What the clickstream's events are, as the models read it (`macros/staging`): JSON.
 
     Paths are JSONPaths, of each value several: the first that is found counts. A time out of the
     properties is believed between `earliest` and `latest` (microseconds).
     """
-    if settings.clickstream is None:
+    said = settings.clickstream
+    if said is None:
         return None
-    mapped = settings.clickstream.mapped(settings.interaction_types)
-    events = [
-        {
-            "event_name": name,
-            "interaction_type": one.type,
-            "item_lists": one.items and json_paths(one.items),
-            "item_paths": json_paths(one.item_id),
-            "value_paths": one.value and json_paths(one.value),
-            "key_paths": [json_paths(paths) for paths in one.key],
-            "time_paths": one.time and json_paths(one.time),
-            "time_unit": one.time_unit,
-            "earliest": int(settings.time_range.start.timestamp() * 1_000_000),
-            "latest": int(settings.time_range.end.timestamp() * 1_000_000),
-        }
-        for name, one in mapped.items()
-    ]
-    return json.dumps({"events": events}, ensure_ascii=False)
+    taken = said.mapped(settings.interaction_types)
+    events = [_event(settings, name, one) for name, one in taken.items()]
+    if said.impressions is None:
+        return json.dumps({"events": events}, ensure_ascii=False)
+    shown = said.impressions.shown(said.preset)
+    events += [_event(settings, name, one) for name, one in shown.items()]
+    told = {
+        "events": events,
+        "click_window_us": round(said.impressions.click_window_minutes * 60_000_000),
+        "clicked_by": sorted(said.impressions.clicked_by or _not_negative(settings)),
+    }
+    return json.dumps(told, ensure_ascii=False)
+
+
+def _event(
+    settings: TenantSettings, name: str, one: ClickstreamEvent | ImpressionEvent
+) -> dict[str, object]:
+    def paths(field: str) -> list[str] | None:
+        said: str | None = getattr(one, field, None)
+        return None if said is None else json_paths(said)
+
+    is_impression = isinstance(one, ImpressionEvent)
+    return {
+        "event_name": name,
+        "is_impression": is_impression,
+        "interaction_type": None if is_impression else one.type,
+        "item_lists": paths("items"),
+        "item_paths": paths("item_id"),
+        "value_paths": paths("value"),
+        "key_paths": [] if is_impression else [json_paths(key) for key in one.key],
+        "position_paths": paths("position"),
+        "page_paths": paths("page"),
+        "policy_paths": paths("policy"),
+        "time_paths": paths("time"),
+        "time_unit": one.time_unit,
+        "earliest": int(settings.time_range.start.timestamp() * 1_000_000),
+        "latest": int(settings.time_range.end.timestamp() * 1_000_000),
+    }
+
+
+def _not_negative(settings: TenantSettings) -> set[str]:
+    """The types that say no dislike."""
+    types = settings.event_types
+    if types is not None:
+        return types.keys() - named(types, Meaning.NEGATIVE)
+    negative = settings.negative_types
+    return set(settings.interaction_types) - (
+        {InteractionType.DISLIKE.value} if negative is None else set(map(str, negative))
+    )
 
 
 def _meanings(settings: TenantSettings) -> dict[str, object]:

@@ -13,8 +13,10 @@ clickstream_mappings as (
             explode(
                 from_json(
                     clickstream,
-                    'struct<events: array<struct<event_name: string, interaction_type: string,
-                    item_lists: array<string>, item_paths: array<string>,
+                    'struct<events: array<struct<event_name: string, is_impression: boolean,
+                    interaction_type: string, item_lists: array<string>, item_paths: array<string>,
+                    position_paths: array<string>, page_paths: array<string>,
+                    policy_paths: array<string>,
                     value_paths: array<string>, key_paths: array<array<string>>,
                     time_paths: array<string>, time_unit: string,
                     earliest: bigint, latest: bigint>>>'

@@ -1,24 +1,26 @@
-{% macro clickstream_tenants(scope=none) -%}
+{% macro clickstream_tenants(scope=none, with_impressions=false) -%}
     {#-
-    The tenants (of `scope`) that map events of their clickstream, or ever did; none where every tenant counts:
+    The tenants (of `scope`) that map events of their clickstream, or ever did, `with_impressions` those that have
+    these among them; none where every tenant counts:
     in a model's fingerprint, which is of its logic alone, outside of a run and in unit tests. Where nobody
     does, no row of the clickstream is read. Asked once per run.
     -#}
     {%- if not execute or model.resource_type == 'unit_test' or graph.get('eta_plain', {}).get(model.name) -%}
         {{ return(none) }}
     {%- endif -%}
-    {%- if 'eta_clickstream_tenants' not in graph -%}
-        {%- set found = [] -%}
+    {%- set known = graph.setdefault('eta_clickstream_tenants', {}) -%}
+    {%- if not known -%}
+        {%- do known.update({'all': [], 'with_impressions': []}) -%}
         {#- as JSON, which has no nulls: a table of an earlier release lacks the column -#}
-        {%- for row in run_query(
-            "select distinct tenant_id from (select tenant_id, to_json(struct(*)) as text from "
-            ~ source('ops', 'tenant_settings') ~ ") where text like '%\"clickstream\":%' order by tenant_id"
+        {%- for tenant_id, has_impressions in run_query(
+            "select tenant_id, max(text like '%click_window_us%') from (select tenant_id, to_json(struct(*)) as text from "
+            ~ source('ops', 'tenant_settings') ~ ") where text like '%\"clickstream\":%' group by tenant_id order by tenant_id"
         ).rows -%}
-            {%- do found.append(checked_tenant_id(row[0])) -%}
+            {%- do known.all.append(checked_tenant_id(tenant_id)) -%}
+            {%- if has_impressions -%}{%- do known.with_impressions.append(tenant_id) -%}{%- endif -%}
         {%- endfor -%}
-        {%- do graph.update({'eta_clickstream_tenants': found}) -%}
     {%- endif -%}
-    {%- set found = graph.eta_clickstream_tenants -%}
+    {%- set found = known.with_impressions if with_impressions else known.all -%}
     {%- if scope and scope.tenant_id is not none -%}
         {{ return(found | select('equalto', scope.tenant_id) | list) }}
     {%- elif scope and scope.mode in ['changed', 'rewrite', 'nothing'] -%}

@@ -11,6 +11,7 @@ counted_events as (
         cast(null as bigint) as event_count,
         cast(null as bigint) as unmapped_count,
         cast(null as bigint) as interaction_count,
+        cast(null as bigint) as impression_count,
         cast(null as array<struct<event_name: string, reason: string, row_count: bigint>>) as left_out,
         cast(null as timestamp) as known_at
     where false
@@ -34,6 +35,7 @@ mapped_items as (
         event_name,
         reason,
         count_if(item_index = 0) as event_count,
+        count_if(is_impression) as impression_count,
         count(*) as row_count
     from {{ ref('stg_clickstream') }}
     where {{ in_scope(scope) }}
@@ -45,7 +47,8 @@ mapped_events as (
         tenant_id,
         batch_id,
         sum(event_count) as event_count,
-        sum(if(reason is null, row_count, 0)) as interaction_count,
+        sum(if(reason is null, row_count - impression_count, 0)) as interaction_count,
+        sum(if(reason is null, impression_count, 0)) as impression_count,
         array_sort(
             collect_list(struct(event_name, reason, row_count)) filter (where reason is not null)
         ) as left_out
@@ -60,6 +63,7 @@ counted_events as (
         sent_events.event_count,
         sent_events.event_count - coalesce(mapped_events.event_count, 0) as unmapped_count,
         coalesce(mapped_events.interaction_count, 0) as interaction_count,
+        coalesce(mapped_events.impression_count, 0) as impression_count,
         mapped_events.left_out,
         sent_events.known_at
     from sent_events

@@ -56,6 +56,11 @@ PLANTED = {
         """consent = '{"training": false}'""",
         "user_id = 'u1'",
     ),
+    "impressions_are_clicked_after_they_were_shown": (
+        "features.impressions",
+        "shown_at = clicked_at + interval 1 minute",
+        "is_clicked",
+    ),
 }
 CUTOFF = "2028-01-01T00:00:00"
 TENANTS = dict(zip(PLANTED, LEAKY, strict=True))

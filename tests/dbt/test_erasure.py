@@ -62,7 +62,7 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     assert certificate is not None
     rows = certificate["rows_deleted"]
     assert rows["raw.interactions"] == 10
-    assert (rows["raw.clickstream"], rows["staging.stg_clickstream"]) == (1, 2)
+    assert (rows["raw.clickstream"], rows["staging.stg_clickstream"]) == (2, 4)
     assert {name for name in PERSONAL if not rows.get(name)} == set()
     found = search(lake.settings, database, TENANT, IdentifierPatterns([gone]))
     # not even a mention: no log of a table, its checkpoints included, holds an identifier
@@ -110,7 +110,7 @@ def test_what_spark_writes_is_below_the_home_and_its_owners_alone(lake: SessionL
 PERSONAL = (
     "staging.stg_interactions",
     *("features.enriched_interactions", "features.recent_interactions"),
-    *("features.user_features", "features.user_feature_history"),
+    *("features.user_features", "features.user_feature_history", "features.impressions"),
     *("training.training_users", "training.user_histories"),
     *("training.training_data", "training.training_examples"),
 )

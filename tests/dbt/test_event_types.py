@@ -23,9 +23,12 @@ from lakehouse.training.export.run import ExportFormat, export_snapshot
 from lakehouse.training.publish import publish
 from tests.support.clickstream import (
     GA4_EVENTS,
+    GA4_LIST,
     GREY,
+    ITEMS,
     MONOPOLY,
     ORDER,
+    RECOMMENDED,
     SEGMENT_CALLS,
     TEE,
     UNO,
@@ -56,6 +59,7 @@ TABLES = (
 STAGED = (
     "staging.stg_clickstream",
     "staging.stg_interactions",
+    "features.impressions",
     "ops.staging_conflicts",
     "ops.staging_counts",
 )
@@ -76,7 +80,11 @@ SHOPPING: dict[str, Any] = {
 }
 BY_GA4 = {
     "event_types": SHOPPING,
-    "clickstream": {"preset": "ga4", "events": {"purchase": {"value": "price"}}},
+    "clickstream": {
+        "preset": "ga4",
+        "events": {"purchase": {"value": "price"}},
+        "impressions": {"click_window_minutes": 30, "clicked_by": ["view", "add_to_cart"]},
+    },
 }
 HALF_LIFE = 10.0
 Label = tuple[str, float, str | None, float]
@@ -209,6 +217,8 @@ class Told:
     """Of the staging of interactions, in a run about a tenant that maps no clickstream."""
     mapped: list[pl.DataFrame]
     """The rows of `SHOP` that are staged, before and after it maps its clickstream."""
+    shown: list[pl.DataFrame]
+    """The impressions of `SITE`, before and after a click on one became known."""
 
 
 def contents(lake: SessionLake) -> dict[tuple[str, str], pl.DataFrame]:
@@ -234,6 +244,17 @@ def shop_events() -> list[dict[str, Any]]:
         event("too long", "Product Viewed", {"product_id": "i" * 513}),
         event("unmapped", "Cart Viewed", {"products": products}),
         event("unmapped, too", "Product Clicked", viewed),
+    ]
+
+
+def shown_events() -> list[dict[str, Any]]:
+    """A list seen 40 and 10 minutes before the first view, and what was recommended later."""
+    return [
+        event("early", "view_item_list", GA4_LIST, minutes=-40),
+        event("list", "view_item_list", GA4_LIST, minutes=-10),
+        event("list", "view_item_list", GA4_LIST, minutes=-10),
+        event("home", "recommendation_shown", RECOMMENDED, minutes=1),
+        event("unseen", "view_item_list", GA4_LIST, None),
     ]
 
 
@@ -290,7 +311,9 @@ def told(lake: SessionLake) -> Told:
     store_events(lake, SHOP, shop_events(), known_at=KNOWN_FIRST, batch_id="webhook")
     lake.set_tenant(SITE, TenantSettings.model_validate(BY_GA4))
     store_events(lake, SITE, site_events(0, [*GA4_EVENTS][:4]), known_at=KNOWN_FIRST)
+    store_events(lake, SITE, shown_events(), known_at=KNOWN_FIRST)
     lake.dbt("run")
+    shown = [lake.table("features.impressions", SITE)]
     first, files = labels(lake, TYPED), [plain_files()]
     who, features = [trained_on(lake)], [lake.table("features.user_features", ASKING).height]
     mapped = [lake.table("staging.stg_interactions", SHOP)]
@@ -303,7 +326,8 @@ def told(lake: SessionLake) -> Told:
     told_again = interaction(f"purchase:{ORDER}:{UNO}", "u", UNO, "purchase", NOON + DAY, 3)
     of_another = interaction(f"purchase:{ORDER}:{MONOPOLY}", "v", MONOPOLY, "purchase", NOON)
     lake.store(SHOP, [told_again, of_another], known_at=KNOWN_LATER, batch_id="csv")
-    store_events(lake, SITE, site_events(9, ["refund"]), known_at=KNOWN_LATER)
+    late = event("late", "view_item", {"items": ITEMS[1:]}, minutes=5)
+    store_events(lake, SITE, [*site_events(9, ["refund"]), late], known_at=KNOWN_LATER)
     lake.store(TYPED, later_rows(), known_at=KNOWN_LATER)
     lake.store(RANDOM, random_rows(2, "b"), known_at=KNOWN_LATER)
     lake.store_users(
@@ -325,6 +349,7 @@ def told(lake: SessionLake) -> Told:
     who.append(trained_on(lake))
     features.append(lake.table("features.user_features", ASKING).height)
     mapped.append(lake.table("staging.stg_interactions", SHOP))
+    shown.append(lake.table("features.impressions", SITE))
 
     lake.store(LATE, plain_rows("l"), known_at=KNOWN_LATER)
     outcome = lake.dbt("run", *by_user)
@@ -344,6 +369,7 @@ def told(lake: SessionLake) -> Told:
         asking_sql=asking_sql,
         unmapped_sql=unmapped_sql,
         mapped=mapped,
+        shown=shown,
     )
 
 
@@ -528,6 +554,7 @@ def test_the_examples_of_ga4_are_of_declared_types_which_undo(told: Told) -> Non
         f"g0:{TEE}": None,
         f"g1:{TEE}": None,
         f"g2:{TEE}": None,
+        f"late:{GREY}": None,
         f"purchase:T_12345_1:{TEE}": 10.01,
         f"purchase:T_12345_1:{GREY}": 21.01,
         f"refund:T_12345_1:{TEE}": None,
@@ -536,6 +563,41 @@ def test_the_examples_of_ga4_are_of_declared_types_which_undo(told: Told) -> Non
     assert data.select("item_id", "interaction_type", "type_weight").rows() == [
         (GREY, "purchase", 0.5)
     ]
+
+
+def test_impressions_are_clicked_by_what_happened_after_them_within_the_window(told: Told) -> None:
+    def clicks(rows: pl.DataFrame) -> dict[str, datetime | None]:
+        return dict(rows.select("event_id", "clicked_at").iter_rows())
+
+    before, after = map(clicks, told.shown)
+    assert before == {
+        f"early:{TEE}": None,  # 40 minutes
+        f"early:{GREY}": None,
+        f"list:{TEE}": NOON,
+        f"list:{GREY}": None,  # bought, which is no click here
+        f"home:{TEE}": None,  # put into the cart at that very moment, viewed before
+        f"home:{GREY}": None,
+    }
+    known_later = NOON + timedelta(minutes=5)
+    assert after == before | {f"list:{GREY}": known_later, f"home:{GREY}": known_later}
+    places = {row["event_id"]: row for row in told.shown[1].to_dicts()}
+    names = ("user_id", "item_id", "shown_position", "page", "policy_id", "is_clicked", "shown_at")
+    home = NOON + timedelta(minutes=1)
+    found = [places[f"home:{item}"] for item in (TEE, GREY)]
+    assert [tuple(row[name] for name in names) for row in found] == [
+        ("u", TEE, 1, "home", "als-7", False, home),
+        ("u", GREY, 9, "home", "als-7", True, home),
+    ]
+    assert places[f"list:{GREY}"]["shown_position"] == 1
+    assert places[f"list:{GREY}"]["page"] == "related_products"
+    assert told.grown["features.impressions", SHOP].height == 0
+    (counts,) = [
+        row
+        for row in told.grown["ops.staging_counts", SITE].to_dicts()
+        if row["impression_count"] == 8
+    ]
+    assert (counts["event_count"], counts["raw_count"]) == (5, 0)
+    assert [tuple(one.values()) for one in counts["left_out"]] == [("view_item_list", "no_user", 1)]
 
 
 def test_a_run_without_mapped_events_has_no_clickstream_in_its_sql(told: Told) -> None:

@@ -77,6 +77,17 @@ GA4_EVENTS: Mapping[str, dict[str, Any]] = {
     "purchase": {"transaction_id": "T_12345_1", "value": 72.05, "tax": 3.6, "items": ITEMS},
     "refund": {"transaction_id": "T_12345_1", "value": 30.03, "items": ITEMS[:1]},
 }
+GA4_LIST = {
+    "item_list_id": "related_products",
+    "item_list_name": "Related products",
+    "items": ITEMS,
+}
+SEGMENT_LIST = {"list_id": "hot_deals_1", "category": "Deals", "products": PRODUCTS}
+RECOMMENDED = {
+    "policy_id": "als-7",
+    "page": "home",
+    "items": [TEE, {"item_id": GREY, "position": 9}],
+}
 
 
 def event(
@@ -132,7 +143,7 @@ def random_events(rng: random.Random, count: int) -> list[dict[str, Any]]:
         number = rng.randrange(60)
         products = [{"product_id": f"i{rng.randrange(8)}"} for _ in range(rng.randrange(4))]
         order = {"order_id": f"o{rng.randrange(9)}"} if rng.random() < 0.8 else {}
-        name = rng.choice([*SEGMENT_CALLS, "Cart Viewed"])
+        name = rng.choice([*SEGMENT_CALLS, "Cart Viewed", "Product List Viewed"])
         user = rng.choice(["u0", "u1", "u2", None])
         row = event(f"c{number}", name, None, user, minutes=rng.randrange(600))
         properties = {**order, **(products[0] if products else {}), "products": products}

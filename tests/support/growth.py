@@ -88,8 +88,9 @@ class Growth:
     def _click(self) -> None:
         """Store events, known at any time; other settings and rows that are gone in some rounds."""
         self.rounds += 1
-        preset = {"clickstream": {"preset": "segment"}}
-        changed = {"clickstream": {"preset": "segment", "events": {"Order Refunded": OTHER}}}
+        preset = {"clickstream": {"preset": "segment", "impressions": {"click_window_minutes": 99}}}
+        other = {"events": {"Order Refunded": OTHER}, "impressions": {"clicked_by": ["purchase"]}}
+        changed = {"clickstream": {"preset": "segment", **other}}
         first, second = self.clicking
         if self.rounds == 1:
             self.lake.set_tenant(first, TenantSettings.model_validate(preset))

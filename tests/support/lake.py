@@ -254,6 +254,7 @@ DERIVED_TABLES: Sequence[str] = (
     "features.item_feature_history",
     "features.item_features",
     "features.recent_interactions",
+    "features.impressions",
     "training.item_availability",
     "training.training_data",
     "training.training_users",

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from lakehouse.contracts.tenant import InteractionType, TenantSettings
 from tests.support import reference
+from tests.support.clickstream import GA4_LIST, TEE, event, store_events
 from tests.support.lake import NOON, SessionLake, at, interaction, item, user
 
 LEAKY = [f"leaky{n}" for n in range(9)]
@@ -82,6 +83,11 @@ def store_tenants(lake: SessionLake) -> dict:
         lake.store(name, random_rows(20 + number, count=150))
         lake.store_items(name, random_catalogue(40 + number), known_at=NOON)
     lake.store_users(LEAKY[-1], [user("u1", '{"training": true}', "agreed")], known_at=NOON)
+    shown = {"clickstream": {"preset": "ga4", "impressions": {}}}
+    lake.set_tenant(LEAKY[-1], TenantSettings.model_validate(shown))
+    store_events(lake, LEAKY[-1], [event("shown", "view_item_list", GA4_LIST, "u1")])
+    clicked = at("05-01 12:10")
+    lake.store(LEAKY[-1], [interaction("clicked", "u1", TEE, event_time=clicked)])
     lake.store("uniform", one_positive_among_seven_items(UNIFORM_USERS))
     for name in ("plain", "viewer"):
         lake.store(name, clicks_and_views())

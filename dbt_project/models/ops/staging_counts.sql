@@ -5,6 +5,7 @@
     added_columns={
         'event_count': 'bigint',
         'unmapped_count': 'bigint',
+        'impression_count': 'bigint',
         'left_out': 'array<struct<event_name: string, reason: string, row_count: bigint>>',
     }
 ) }}
@@ -45,6 +46,7 @@ raw_counts as (
         + coalesce(counted_events.interaction_count, 0) as raw_count,
         counted_events.event_count,
         counted_events.unmapped_count,
+        counted_events.impression_count,
         counted_events.left_out,
         coalesce(interaction_counts.known_at, counted_events.known_at) as known_at
     from interaction_counts
@@ -86,6 +88,7 @@ staging_counts as (
         coalesce(conflict_counts.conflict_count, 0) as conflict_count,
         raw_counts.event_count,
         raw_counts.unmapped_count,
+        raw_counts.impression_count,
         raw_counts.left_out,
         raw_counts.known_at
     from raw_counts

@@ -1,4 +1,4 @@
--- one row per item of an event of the clickstream that the tenant's settings map to interactions
+-- one row per item of an event of the clickstream that the tenant's settings map
 {{ config(
     unique_key=['tenant_id', 'batch_id', 'source_ref', 'item_index'],
     stats_columns=['event_time', 'known_at']
@@ -62,6 +62,19 @@ items as (
             when trim(entry) != '' then entry
         end as item_id,
         try_cast({{ found_at('entry', 'value_paths') }} as double) as rating,
+        coalesce(
+            {{ found_at('entry', 'page_paths') }}, {{ found_at('properties', 'page_paths') }}
+        ) as page,
+        coalesce(
+            {{ found_at('entry', 'policy_paths') }}, {{ found_at('properties', 'policy_paths') }}
+        ) as policy_id,
+        if(
+            is_impression,
+            coalesce(
+                try_cast({{ found_at('entry', 'position_paths') }} as int), entry_index + 1
+            ),
+            null
+        ) as shown_position,
         if(time_text is null, event_time, {{ time_of('time_text', 'time_unit') }}) as event_time
     from entries
 ),
@@ -71,7 +84,7 @@ judged as (
         *,
         case
             when user_id is null then 'no_user'
-            when interaction_type is null then 'unknown_type'
+            when interaction_type is null and not is_impression then 'unknown_type'
             when item_id is null then 'no_item'
             when length(item_id) > 512 or instr(item_id, char(0)) > 0 then 'bad_item'
             when
@@ -107,8 +120,12 @@ stg_clickstream as (
         batch_id,
         source_ref,
         event_name,
+        page,
+        policy_id,
         reason,
+        is_impression,
         item_index,
+        shown_position,
         rating,
         event_time,
         known_at

@@ -9,7 +9,7 @@
     keeps_expired='raw.interactions'
 ) %}
 {% set clickstream = rows_in_scope(
-    'stg_clickstream', scope, 'reason is null'
+    'stg_clickstream', scope, 'reason is null and not is_impression'
 ) if clickstream_tenants(scope) != [] else none %}
 with
 

@@ -28,7 +28,15 @@ def types_of(settings: TenantSettings) -> dict[str, str | None]:
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        pytest.param({}, "name a preset (segment, ga4), or events", id="nothing"),
+        pytest.param({}, "name a preset (segment, ga4), events or impressions", id="nothing"),
+        pytest.param(
+            {"events": {"recommendation_shown": {"type": "view"}}, "impressions": {}},
+            "recommendation_shown cannot be both",
+            id="an interaction and an impression",
+        ),
+        pytest.param(
+            {"impressions": {"clicked_by": ["play"]}}, "no type 'play'", id="clicked by no type"
+        ),
         pytest.param({"preset": "mixpanel"}, "'segment' or 'ga4'", id="another preset"),
         pytest.param({"events": {"Played": {}}}, "events.Played: say its type", id="no type"),
         pytest.param(
@@ -97,6 +105,47 @@ def test_an_entry_changes_what_it_says_of_a_presets_event_also_when_stored() -> 
     ]
     order = mapped["Order Completed"]
     assert (order.items, order.value, order.key) == ("products", "price", ("order_id",))
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ({"impressions": {}}, ["recommendation_shown"]),
+        ({"preset": "ga4", "impressions": {}}, ["recommendation_shown", "view_item_list"]),
+        (
+            {
+                "preset": "segment",
+                "impressions": {"events": {"recommendation_shown": None, "Carousel Seen": {}}},
+            },
+            ["Carousel Seen", "Product List Viewed"],
+        ),
+        ({"preset": "segment"}, []),
+    ],
+)
+def test_impressions_are_told_of_where_they_are_asked_for(
+    said: dict[str, Any], names: list[str]
+) -> None:
+    told = json.loads(str(_row("acme", tenant(said))["clickstream"]))
+    assert [one["event_name"] for one in told["events"] if one["is_impression"]] == names
+    assert ("click_window_us" in told) == bool(names)
+
+
+@pytest.mark.parametrize(
+    ("settings", "types"),
+    [
+        ({}, ["click", "like", "purchase", "view"]),
+        ({"negative_types": ["view"]}, ["click", "dislike", "like", "purchase"]),
+        (
+            {"event_types": DECLARED | {"skipped": {"meaning": "negative"}}},
+            ["purchase", "refund", "view"],
+        ),
+    ],
+)
+def test_by_default_every_type_is_a_click_that_is_not_negative(
+    settings: dict[str, Any], types: list[str]
+) -> None:
+    told = json.loads(str(_row("acme", tenant({"impressions": {}}, **settings))["clickstream"]))
+    assert (told["clicked_by"], told["click_window_us"]) == (types, 1_800_000_000)
 
 
 def test_the_models_are_told_paths_and_those_without_a_mapping_nothing() -> None:
