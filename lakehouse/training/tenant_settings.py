@@ -86,15 +86,15 @@ def _event(
         said: str | None = getattr(one, field, None)
         return None if said is None else json_paths(said)
 
-    is_impression = isinstance(one, ImpressionEvent)
+    interaction = one if isinstance(one, ClickstreamEvent) else None
     return {
         "event_name": name,
-        "is_impression": is_impression,
-        "interaction_type": None if is_impression else one.type,
+        "is_impression": interaction is None,
+        "interaction_type": interaction.type if interaction else None,
         "item_lists": paths("items"),
         "item_paths": paths("item_id"),
         "value_paths": paths("value"),
-        "key_paths": [] if is_impression else [json_paths(key) for key in one.key],
+        "key_paths": [json_paths(key) for key in interaction.key] if interaction else [],
         "position_paths": paths("position"),
         "page_paths": paths("page"),
         "policy_paths": paths("policy"),
