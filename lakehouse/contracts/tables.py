@@ -155,6 +155,9 @@ TENANT_SETTINGS: Final = pa.schema(
         pa.field("known_at", TIMESTAMP, nullable=False),
         pa.field("event_types", EVENT_TYPES),
         pa.field("half_life_days", pa.float64()),
+        pa.field("popularity_share", pa.int32()),
+        pa.field("category_share", pa.int32()),
+        pa.field("popularity_alpha", pa.float64()),
     ]
 )
 
@@ -251,7 +254,10 @@ OPS_TENANT_SETTINGS: Final = TableSpec(
     TENANT_SETTINGS,
     ("version",),
     partition_by=("tenant_id",),
-    added_columns=("event_types", "half_life_days"),
+    added_columns=(
+        *("event_types", "half_life_days"),
+        *("popularity_share", "category_share", "popularity_alpha"),
+    ),
 )
 OPS_DATA_QUALITY: Final = TableSpec(
     "ops",

@@ -1,5 +1,6 @@
 {% macro change_scope(
-    reads, parameters=none, replaces_users=false, time=none, floor=none, keeps_expired=none
+    reads, parameters=none, replaces_users=false, time=none, floor=none, keeps_expired=none,
+    asked_for=none
 ) -%}
     {#-
     What this run of the model has to recompute. `reads` maps each parent (a model, or a source as
@@ -10,6 +11,7 @@
     the model's rows and an expression over the parent's: no older row is touched. Where it is part of the
     key, files with older rows alone are not opened; the model's SQL says what else it leaves out by it.
     `keeps_expired` names a source whose rows expire: what the table holds of those stays.
+    `asked_for` is a condition on `stg_tenant_settings`: other tenants have no rows in the table, and cost nothing.
 
     With `replaces_users` the table's rows of the touched users are removed and written again in one
     commit, and `reads` says how to find the users:
@@ -39,6 +41,7 @@
       rows        how many interactions the touched users or tenants have, or rows of the parents changed, about
       kept        the views that the session keeps until the commit; see `keep_rows`
       tenant_id   the one tenant the run is narrowed to, or none
+      possible    the tenants that may have rows, or have some, if the model is `asked_for`; else none
       target      the model's table if it stays (rows may have to be deleted from it), or none
       from, to    per source table: the Delta version the table holds, and the one this run reads
       held, read  per parent table: version and commit that the table has read, and that this run reads
@@ -51,7 +54,7 @@
     {%- set scope = {
         'mode': 'all', 'reason': '', 'is_rebuild': false, 'tenants': [], 'whole': [],
         'feeds': [], 'touched': none, 'floor': none, 'changes': {}, 'fresh': none, 'is_small': true,
-        'removes': false, 'users': 0, 'rows': 0, 'kept': [], 'tenant_id': none, 'target': none, 'from': {},
+        'removes': false, 'users': 0, 'rows': 0, 'kept': [], 'tenant_id': none, 'possible': none, 'target': none, 'from': {},
         'to': {}, 'held': {}, 'read': {}, 'commits': {}, 'parameters': parameters, 'logic': none,
         'replaces_users': replaces_users, 'time': time, 'keeps_expired': keeps_expired,
     } -%}
@@ -66,13 +69,13 @@
     {%- do refuse_partial_input() -%}
     {%- do scope.update({'logic': logic_of_this_model()}) -%}
     {%- do graph.setdefault('eta_scopes', {}).update({model.name: scope}) -%}
-    {%- do find_scope(scope, reads, floor) -%}
+    {%- do find_scope(scope, reads, floor, asked_for) -%}
     {%- if is_plan() -%}{%- do log_plan(scope, reads.keys() | list) -%}{%- endif -%}
     {{ return(scope) }}
 {%- endmacro %}
 
 
-{% macro find_scope(scope, reads, floor) -%}
+{% macro find_scope(scope, reads, floor, asked_for) -%}
     {#- Sets what a run has to do, from the state of the model's table and of its parents'. -#}
     {%- set tenant_id = scope.tenant_id -%}
 
@@ -89,6 +92,7 @@
     {%- endfor -%}
 
     {%- set relation = load_relation(this) -%}
+    {%- if asked_for -%}{%- do set_possible_tenants(scope, asked_for, relation) -%}{%- endif -%}
     {%- if relation is none or (should_full_refresh() and tenant_id is none) -%}
         {%- do scope.update({
             'is_rebuild': true,
@@ -103,7 +107,9 @@
         'held': recorded_states(properties),
     }) -%}
     {%- set reason = why_all(scope, parents, properties) -%}
-    {%- if reason -%}
+    {%- if scope.possible == [] and not scope.is_rebuild -%}
+        {%- do scope.update({'mode': 'nothing', 'reason': 'no tenant asks for it'}) -%}
+    {%- elif reason -%}
         {%- do scope.update({'reason': reason}) -%}
         {%- do refuse_if_strict(reason) -%}
         {%- if scope.replaces_users and tenant_id is none -%}{%- do scope.update({'is_rebuild': true}) -%}{%- endif -%}
@@ -112,6 +118,37 @@
     {%- else -%}
         {%- do find_changes(scope, parents, reads, floor) -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro set_possible_tenants(scope, condition, relation) -%}
+    {#-
+    Sets the tenants that may have rows in the model's table: those whose settings meet the condition, and those
+    that have some (`relation`, none without a table), which lose them.
+    -#}
+    {%- set settings = load_relation(ref('stg_tenant_settings')) -%}
+    {%- set tables = [] -%}
+    {#- a plan knows nothing of columns that a rebuild will bring -#}
+    {%- if settings is not none and graph.get('eta_plans', {}).get('stg_tenant_settings', {}).mode != 'rebuild' -%}
+        {%- do tables.append('select tenant_id from ' ~ settings ~ ' where ' ~ condition) -%}
+    {%- endif -%}
+    {%- if relation is not none -%}{%- do tables.append('select tenant_id from ' ~ relation) -%}{%- endif -%}
+    {%- set possible = [] -%}
+    {%- if tables -%}
+        {%- for row in run_query(
+            'select distinct tenant_id from (' ~ tables | join(' union all ') ~ ') order by tenant_id'
+        ).rows if scope.tenant_id in [none, row[0]] -%}
+            {%- do possible.append(checked_tenant_id(row[0])) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- do scope.update({'possible': possible}) -%}
+{%- endmacro %}
+
+
+{% macro of_possible_tenants(scope) -%}
+    {#- A condition on `tenant_id`: true for the tenants that may have rows in the model's table. -#}
+    {%- if scope.possible is none -%}{{ return('true') }}{%- endif -%}
+    {{ return("tenant_id in ('" ~ scope.possible | join("', '") ~ "')" if scope.possible else 'false') }}
 {%- endmacro %}
 
 

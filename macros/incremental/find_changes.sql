@@ -8,7 +8,7 @@
         {%- else -%}
             {%- do counted.append(
                 'select tenant_id, true as is_whole, count(*) as change_count, cast(null as timestamp) as touched_at from '
-                ~ changes ~ ' group by tenant_id'
+                ~ changes ~ ' where ' ~ of_possible_tenants(scope) ~ ' group by tenant_id'
             ) -%}
         {%- endif -%}
     {%- endfor -%}
@@ -60,9 +60,12 @@
 
 
 {% macro set_changes(scope, parent) -%}
-    {#- Whether a parent changed since the table read it; then its feed is in `scope.changes`. -#}
+    {#- Whether a parent's rows changed since the table read it; then its feed is in `scope.changes`. -#}
     {%- set held = scope.held[parent.table].version -%}
-    {%- if parent.state.version == held -%}{{ return(false) }}{%- endif -%}
+    {%- set commits = scope.commits.get(parent.table, []) -%}
+    {%- if parent.state.version == held or (commits and not commits | rejectattr('is_neutral') | list) -%}
+        {{ return(false) }}
+    {%- endif -%}
     {%- do scope.changes.update({parent.table: changes_of(parent.table, held + 1, parent.state.version)}) -%}
     {{ return(true) }}
 {%- endmacro %}
@@ -94,7 +97,7 @@
         scope, 'keys_' ~ name.replace('.', '_'),
         'select ' ~ selected | join(', ') ~ ', false as is_whole, count(*) as change_count, '
         ~ 'min(' ~ (floor.values() | first if floor else 'cast(null as timestamp)') ~ ') as touched_at from ' ~ changes
-        ~ ' group by tenant_id, ' ~ expressions.values() | join(', ')
+        ~ ' where ' ~ of_possible_tenants(scope) ~ ' group by tenant_id, ' ~ expressions.values() | join(', ')
     ) -%}
     {%- do scope.feeds.append({'columns': columns, 'select': 'select tenant_id, ' ~ columns | join(', ') ~ ' from ' ~ keys}) -%}
     {{ return('select tenant_id, is_whole, change_count, touched_at from ' ~ keys) }}

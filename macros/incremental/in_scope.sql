@@ -63,6 +63,8 @@
         {{ return(column ~ " = '" ~ scope.tenant_id ~ "'") }}
     {%- elif scope.mode in ['changed', 'rewrite'] -%}
         {{ return(column ~ " in ('" ~ scope.tenants | join("', '") ~ "')") }}
+    {%- elif scope.possible is not none -%}
+        {{ return(column ~ " in ('" ~ scope.possible | join("', '") ~ "')" if scope.possible else 'false') }}
     {%- endif -%}
     {{ return('true') }}
 {%- endmacro %}

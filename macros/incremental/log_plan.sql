@@ -7,7 +7,7 @@
     {%- if scope.is_rebuild -%}{%- do planned.update({'mode': 'rebuild'}) -%}{%- endif -%}
     {%- for name in parents -%}
         {%- set parent = graph.get('eta_plans', {}).get(name) -%}
-        {%- if parent and parent.mode != 'nothing' and planned.mode in ['nothing', 'changed', 'rewrite'] -%}
+        {%- if parent and parent.mode != 'nothing' and scope.possible != [] and planned.mode in ['nothing', 'changed', 'rewrite'] -%}
             {%- if parent.mode in ['all', 'rebuild'] -%}
                 {%- do planned.update({
                     'mode': 'all' if parent.mode == 'rebuild' else 'changed',

@@ -51,6 +51,16 @@ PLANTED = {
         "known_at = timestamp '2029-01-01 00:00:00'",
         "true",
     ),
+    "drawn_popularities_are_of_before": (
+        "training.training_data",
+        "drawn_popularity = 2 * drawn_popularity",
+        "negative_strategy = 'popularity'",
+    ),
+    "category_negatives_are_of_their_positives_category": (
+        "training.training_data",
+        "negative_strategy = 'category'",
+        "negative_strategy = 'popularity'",
+    ),
 }
 CUTOFF = "2028-01-01T00:00:00"
 TENANTS = dict(zip(PLANTED, LEAKY, strict=True))

@@ -26,6 +26,7 @@ from tests.support.stories import (
     store_first_events,
     two_users_of_one_hash,
 )
+from tests.support.weighted import sampling
 
 # The suite runs a few; ETA_TEST_TENANTS=100 is the long proof.
 TENANTS = [f"grown{n}" for n in range(int(os.environ.get("ETA_TEST_TENANTS", "5")))]
@@ -35,6 +36,12 @@ BY_USER = {"rewrite_rows": 0, "rewrite_share": 2}
 """No table is so small, and no user so touched, that all rows of a tenant are replaced."""
 AS_LARGE = {**BY_USER, "few_rows": 0, "broadcast_keys": 20 * len(TENANTS)}
 """More values touched than are sent to every task in some models, more changed rows in others."""
+SAMPLED = (
+    sampling(0.5, uniform=1, popularity=2, category=1),
+    sampling(1.0, popularity=4),
+    sampling(uniform=2, category=2),
+)
+"""Of the tenants from the third on; the last changes between two runs."""
 REWRITTEN = {"rewrite_rows": 0, "rewrite_share": 0}
 """Any touched user is enough to replace the rows of its tenant."""
 
@@ -52,11 +59,14 @@ def grown(lake: SessionLake) -> dict[tuple[str, str], pl.DataFrame]:
     """Tenants that grew over five rounds: a skipped, a killed, a rewriting, a narrowed run."""
     rng = random.Random(7)
     growth = Growth(lake, rng, TENANTS)
+    for number, name in enumerate(TENANTS[2:]):
+        lake.set_tenant(name, SAMPLED[number % len(SAMPLED)])
     growth.add()
     lake.dbt("run")
     growth.add()
     by_user = ("--vars", json.dumps(BY_USER))
     lake.dbt("run", *by_user, "--select", "stg_interactions", "enriched_interactions")
+    lake.set_tenant(TENANTS[-1], SAMPLED[0])
     growth.add()
     lake.kill_build(after=rng.choice(["features/item_hours", "training/training_data"]))
     lake.dbt("run", "--vars", json.dumps(REWRITTEN), "--select", "+training_examples")
@@ -79,6 +89,9 @@ def refreshed(lake: SessionLake, grown: dict) -> dict[tuple[str, str], pl.DataFr
 def test_incremental_runs_equal_a_full_refresh(grown: dict, refreshed: dict) -> None:
     assert differences(grown, refreshed) == []
     assert all(grown["training.training_data", name].height > 0 for name in TENANTS)
+    weighted = {name: grown["training.sampling_weights", name] for name in TENANTS}
+    assert [weighted[name].height for name in TENANTS[:2]] == [0, 0]
+    assert all(rows.height > 0 for rows in [weighted[name] for name in TENANTS[2:]])
 
 
 def commits(lake: SessionLake, table: str) -> list[dict]:

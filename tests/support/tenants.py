@@ -4,15 +4,21 @@ import random
 from datetime import timedelta
 from decimal import Decimal
 
+from lakehouse.contracts.negative_sampling import NegativeSamplingSettings, SamplingShares
 from lakehouse.contracts.tenant import InteractionType, TenantSettings
 from tests.support import reference
 from tests.support.lake import NOON, SessionLake, at, interaction, item
 
-LEAKY = [f"leaky{n}" for n in range(8)]
+LEAKY = [f"leaky{n}" for n in range(10)]
 COUNTED = "counted"
 """A tenant whose rows change after the build."""
 UNIFORM_USERS = 1_000
 VIEWING = TenantSettings(positive_types=frozenset({InteractionType.VIEW}), negatives_per_positive=2)
+WEIGHTED = TenantSettings(
+    negative_sampling=NegativeSamplingSettings(
+        shares=SamplingShares(uniform=2, popularity=1, category=1)
+    )
+)
 LATE_EVENING = at("05-02 23:30")
 
 
@@ -81,6 +87,8 @@ def store_tenants(lake: SessionLake) -> dict:
     for number, name in enumerate(LEAKY):
         lake.store(name, random_rows(20 + number, count=150))
         lake.store_items(name, random_catalogue(40 + number), known_at=NOON)
+    for name in LEAKY[-2:]:
+        lake.set_tenant(name, WEIGHTED)
     lake.store("uniform", one_positive_among_seven_items(UNIFORM_USERS))
     for name in ("plain", "viewer"):
         lake.store(name, clicks_and_views())

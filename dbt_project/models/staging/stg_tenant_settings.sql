@@ -24,6 +24,9 @@ stg_tenant_settings as (
         negatives_per_positive,
         event_types,
         half_life_days,
+        popularity_share,
+        category_share,
+        popularity_alpha,
         version
     from ranked
     where newness = 1
