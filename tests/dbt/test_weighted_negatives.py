@@ -83,6 +83,7 @@ def test_each_draw_has_the_probability_of_its_strategy(lake: SessionLake, built:
     alpha = MIXED.negative_sampling.popularity_alpha
     moments = reference.positives(rows)
     eligible = reference.eligible_items(rows, items)
+    available = reference.availability(rows, items)
     found = defaultdict(list)
     for row in drawn(lake, "mixed").sort("draw_index").iter_rows(named=True):
         found[row["user_id"], row["positive_item_id"]].append(row)
@@ -97,7 +98,11 @@ def test_each_draw_has_the_probability_of_its_strategy(lake: SessionLake, built:
         strategies = [row["negative_strategy"] for row in draws]
         assert strategies == sorted(strategies)
         category = category_at(items, pair[1], moment)
-        shelf = {one for one in eligible[pair] if category in categories_by(items, one, moment)}
+        shelf = {
+            one
+            for one in eligible[pair]
+            if category in categories_by(items, one, moment, available[one])
+        }
         shelf = shelf if category is not None else set()
         counts = {one: popularity(rows, one, moment) for one in eligible[pair]}
         weights = {one: weight(count, alpha) for one, count in counts.items()}
@@ -138,7 +143,7 @@ def test_examples_carry_how_they_were_drawn(lake: SessionLake, built: dict) -> N
 
 def test_the_content_hash_knows_how_each_row_was_drawn(lake: SessionLake, built: dict) -> None:
     (row,) = lake.table("training.training_contents", "mixed").to_dicts()
-    rows = lake.table("training.training_data", "mixed")
+    rows = lake.table("training.training_data", "mixed").with_columns(tenant_id=pl.lit("mixed"))
     counted, otherwise = ContentHash(), ContentHash()
     counted.update(rows)
     assert counted.hexdigest() == row["content_hash"]

@@ -61,12 +61,13 @@ def category_at(catalogue: Iterable[Row], item_id: str, moment: datetime) -> str
     return version["category"] if version else None
 
 
-def categories_by(catalogue: list[Row], item_id: str, moment: datetime) -> set[str | None]:
-    """Categories that an item has had by then, those that it had at the end of an hour."""
-    hours = {hour_of(row["updated_at"]) for row in catalogue if row["item_id"] == item_id}
-    return {
-        category_at(catalogue, item_id, hour + HOUR) for hour in hours if hour < hour_of(moment)
-    }
+def categories_by(
+    catalogue: list[Row], item_id: str, moment: datetime, available: datetime
+) -> set[str | None]:
+    """Categories that an item has had by then at the end of an hour, since it is available."""
+    ends = {hour_of(row["updated_at"]) + HOUR for row in catalogue if row["item_id"] == item_id}
+    counted = {max(end, available) for end in ends}
+    return {category_at(catalogue, item_id, hour) for hour in counted if hour <= hour_of(moment)}
 
 
 def one_positive_among_popular_items() -> list[dict]:
