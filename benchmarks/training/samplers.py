@@ -173,7 +173,7 @@ def wrong_draws(settings: "LakeSettings", drawn: pl.DataFrame) -> dict[str, int]
         "from_the_future": from_then.filter(
             pl.col("available_at").is_null() | (pl.col("available_at") > pl.col("event_time"))
         ).height,
-        "repeated": drawn.select("user_id", "anchor_item_id", "item_id").is_duplicated().sum(),
+        "repeated": int(drawn.select("user_id", "anchor_item_id", "item_id").is_duplicated().sum()),
     }
 
 
