@@ -83,8 +83,8 @@ class RowFile(Protocol):
         ...
 
     @property
-    def titles(self) -> Sequence[Sequence[str]]:
-        """Lines of the file that call the columns otherwise."""
+    def titles(self) -> Sequence[Sequence[str]] | None:
+        """Lines of the file that call the columns otherwise; None of single events."""
         ...
 
     @property

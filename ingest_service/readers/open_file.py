@@ -9,10 +9,11 @@ from typing import Self
 class OpenFile(ABC):
     """A file that is open from its creation on; `close` may be called more than once.
 
-    `titles`: lines of the file that call its columns otherwise than they are called now.
+    `titles`: lines of the file that call its columns otherwise than they are called now; None of
+    single events, which no header stands over.
     """
 
-    titles: Sequence[Sequence[str]] = ()
+    titles: Sequence[Sequence[str]] | None = ()
 
     @abstractmethod
     def close(self) -> None:

@@ -131,8 +131,11 @@ class HeaderNames:
         return self._judged(frame, rows, reasons, skipped)
 
     def among_unread(self, frame: pl.DataFrame) -> HeaderRows:
-        """Return those of records that are no rows, of which no value was looked at."""
-        return self._judged(frame, None, REASON_SCHEMA.to_frame(), None)
+        """Return those of records that are no rows, of which no value was looked at.
+
+        A user may be called as a column is, so one name alone says nothing.
+        """
+        return self._judged(frame, None, REASON_SCHEMA.to_frame(), None, least=2)
 
     def _judged(
         self,
@@ -140,8 +143,9 @@ class HeaderNames:
         rows: pl.Series | None,
         reasons: pl.DataFrame,
         skipped: pl.Series | None,
+        least: int = 1,
     ) -> HeaderRows:
-        """`rows`: those that may be headers, None for all."""
+        """`rows`: those that may be headers, None for all; `least`: names that one has."""
         if not self._identifiers or not frame.height:
             return HeaderRows()
         cells = frame.select(pl.row_index("row").cast(pl.UInt32), *self._columns)
@@ -151,9 +155,8 @@ class HeaderNames:
             cells = cells.filter(self._have_names(cells))
         if not cells.height:
             return HeaderRows()
-        return self._divided(
-            cells, reasons, set[int]() if skipped is None else set(skipped.to_list())
-        )
+        left_out = set[int]() if skipped is None else set(skipped.to_list())
+        return self._divided(cells, reasons, left_out, least)
 
     def _may_be_names(self, cells: pl.DataFrame) -> pl.Series:
         """True where an identifier may be a name, or another text the contract's name of one."""
@@ -189,7 +192,9 @@ class HeaderNames:
         found[rows.filter(known | folds.str.ends_with("id")).to_numpy()] = True
         return found
 
-    def _divided(self, cells: pl.DataFrame, reasons: pl.DataFrame, skipped: Set[int]) -> HeaderRows:
+    def _divided(
+        self, cells: pl.DataFrame, reasons: pl.DataFrame, skipped: Set[int], least: int
+    ) -> HeaderRows:
         wrong = reasons.filter(pl.col("row").is_in(cells["row"].implode()))
         is_wrong = set(wrong.select("row", "column").iter_rows())
         rows: dict[str, list[int]] = {"repeated": [], "other": [], "named": []}
@@ -199,7 +204,7 @@ class HeaderNames:
                 for column, text in zip(self._columns, texts, strict=True)
                 if text is not None and text.strip()
             ]
-            if not self._names_columns(said):
+            if sum(bool(word.sure) for _, word in said) < least or not self._names_columns(said):
                 continue
             typed = [(column, word) for column, word in said if column in self._typed]
             right = [one for one in typed if not one[1].sure and (row, one[0]) not in is_wrong]

@@ -106,7 +106,8 @@ class Validator:
     A field that no column is read for was not sent. Rows that each name their own fields
     (`has_named_fields`: JSON, Avro) did not send those that are null either.
     With `has_typed_times` texts that a reader made of times (`times.typed_times`) are times in any
-    unit and format. `titles`: lines of the file that call the columns otherwise.
+    unit and format. `titles`: lines of the file that call the columns otherwise; None: rows come
+    one by one with the names of their fields, and none of them is a header.
     Raises `FileRefusedError` on construction when a required field has no source
     or the mapping cannot be used. `validate` never raises for what a row holds.
     """
@@ -120,7 +121,7 @@ class Validator:
         *,
         has_named_fields: bool = False,
         has_typed_times: bool = False,
-        titles: Sequence[Sequence[str]] = (),
+        titles: Sequence[Sequence[str]] | None = (),
     ) -> None:
         self.data_type = data_type
         self._has_named_fields = has_named_fields
@@ -146,7 +147,7 @@ class Validator:
         fields = data_type.definition.fields
         self._header_names = (
             HeaderNames(columns, self._sources, fields, titles)
-            if mapping.header_rows != "none"
+            if titles is not None and mapping.header_rows != "none"
             else None
         )
         self._refuse_bad_formats()

@@ -83,7 +83,7 @@ def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.mark.spark
 def test_dbt_builds_a_model_in_an_empty_folder(installation: Installation) -> None:
-    done = installation.run("dbt", "run", "--select", "stg_interactions")
+    done = installation.run("dbt", "run", "--select", "+stg_interactions")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "PASS=" in done.stdout
     home = installation.folder / ".eta"

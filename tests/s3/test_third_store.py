@@ -36,7 +36,7 @@ def test_tables_are_made_once_found_and_written(lake: Lake, tmp_path: Path) -> N
     made = lake.table(OPS_TENANT_SETTINGS).metadata().id
     ensure_tables(lake)
     assert made == lake.table(OPS_TENANT_SETTINGS).metadata().id
-    assert len(find_tables(lake)["raw"]) == 4
+    assert len(find_tables(lake)["raw"]) == 5
     publish_tenant_settings(lake, {"acme": TenantSettings()}, datetime.now(UTC))
     table = lake.table(OPS_TENANT_SETTINGS)
     assert table.to_pyarrow_table()["tenant_id"].to_pylist() == ["acme"]

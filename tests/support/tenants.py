@@ -9,7 +9,7 @@ from tests.support import reference
 from tests.support.clickstream import GA4_LIST, TEE, event, store_events
 from tests.support.lake import NOON, SessionLake, at, interaction, item, user
 
-LEAKY = [f"leaky{n}" for n in range(9)]
+LEAKY = [f"leaky{n}" for n in range(10)]
 COUNTED = "counted"
 """A tenant whose rows change after the build."""
 UNIFORM_USERS = 1_000
@@ -68,7 +68,7 @@ def one_positive_among_seven_items(users: int) -> list[dict]:
 def clicks_and_views() -> list[dict]:
     rows = [interaction(f"e{n}", "u", f"i{n}", "view" if n % 2 else "click") for n in range(10)]
     earlier = NOON - timedelta(hours=1)
-    return rows + [interaction(f"o{n}", "other", f"j{n}", "view", earlier) for n in range(9)]
+    return rows + [interaction(f"o{n}", "other", f"j{n}", "view", earlier) for n in range(10)]
 
 
 def store_tenants(lake: SessionLake) -> dict:
@@ -82,7 +82,7 @@ def store_tenants(lake: SessionLake) -> dict:
     for number, name in enumerate(LEAKY):
         lake.store(name, random_rows(20 + number, count=150))
         lake.store_items(name, random_catalogue(40 + number), known_at=NOON)
-    lake.store_users(LEAKY[-1], [user("u1", '{"training": true}', "agreed")], known_at=NOON)
+    lake.store_users(LEAKY[-2], [user("u1", '{"training": true}', "agreed")], known_at=NOON)
     shown = {"clickstream": {"preset": "ga4", "impressions": {}}}
     lake.set_tenant(LEAKY[-1], TenantSettings.model_validate(shown))
     store_events(lake, LEAKY[-1], [event("shown", "view_item_list", GA4_LIST, "u1")])

@@ -23,6 +23,7 @@ class EventRows(ObjectRows):
     """Rows in memory, numbered through from 1: their places within the batch. One piece."""
 
     place_unit = "event"
+    titles = None
     header_line = 0
     position = 0
 

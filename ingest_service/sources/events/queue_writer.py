@@ -102,7 +102,9 @@ class QueueWriter:
         """Return the reasons of rows that are wrong, and the warnings of those that are odd."""
         settings = self._settings_of(request.tenant_id)
         columns = JsonColumns.of(request.data_type, SourceMapping())
-        validator = Validator(request.data_type, SourceMapping(), settings, columns.names)
+        validator = Validator(
+            request.data_type, SourceMapping(), settings, columns.names, titles=None
+        )
         chunk = joined([rows], validator.columns)
         now = datetime.now(UTC)
         checked = validator.check(chunk.frame, now, chunk.traits, chunk.faults)

@@ -217,7 +217,9 @@ class _TenantRun:
         columns = tuple(group.texts.values)
         data_type = self._key.data_type
         mapping = settings.mapping(group.layout.mapping, data_type)
-        validator = Validator(data_type, mapping, settings, columns, has_named_fields=True)
+        validator = Validator(
+            data_type, mapping, settings, columns, has_named_fields=True, titles=None
+        )
         reader = batch.suppressed.readers(settings.sources).of(data_type, group.layout)
         places = Positions.of(group.places, self._parts, self._key.tenant_id)
         rows = Rows(

@@ -75,7 +75,14 @@ def test_a_body_that_is_no_plain_json_is_refused_with_a_sentence(
 def test_every_route_with_a_json_body_reads_it_so(client: TestClient) -> None:
     """A later route cannot forget it: the description names every operation with such a body."""
     described = client.app.openapi()["paths"]  # type: ignore[attr-defined]
-    own = ("/v1/events", "/v1/items", "/v1/clickstream", "/v1/webhooks/", "/internal/data/")
+    own = (
+        "/v1/events",
+        "/v1/items",
+        "/v1/users",
+        "/v1/clickstream",
+        "/v1/webhooks/",
+        "/internal/data/",
+    )
     files = "/quarantine/corrections"
     for path, methods in described.items():
         for method, operation in methods.items():

@@ -105,6 +105,7 @@ def test_it_holds_everything_of_the_person_and_nothing_of_another(lake: LakeSett
         "interactions/raw_interactions.jsonl": ["e1", "e3"],
         "clickstream/raw_clickstream.jsonl": ["c1", "c2", "c4", "c6"],
         "recommendations_received/raw_clickstream.jsonl": ["c6"],
+        "users/raw_users.jsonl": [],
     }
     mine = [{"tenant_id": "acme", "user_id": ALICE, "count": 2}]
     assert found["features/user_features.jsonl"] == mine
