@@ -64,6 +64,7 @@ def find_beginning(records: Records, options: CsvOptions) -> Beginning:
             options.wanted,
             needed=options.needed,
             comment=comment,
+            escape=dialect.escape,
             is_looked_at=options.is_looked_at,
             may_skip=not dialect.tells_where_it_begins and separator is None,
         )

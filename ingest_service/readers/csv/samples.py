@@ -77,16 +77,21 @@ class Sample:
         return self.whole - foreign / 2 / len(self.records)
 
 
-def sample_of(data: bytes, delimiter: str, comment: str | None = None) -> Sample:
+def sample_of(
+    data: bytes, delimiter: str, comment: str | None = None, escape: str | None = None
+) -> Sample:
     """Split the start of a file, which holds a record at least; comments are none."""
-    records = _records(data, delimiter.encode())
+    records = _records(data, delimiter.encode(), (escape or "").encode())
     kept = (r for r in records if comment is None or not r.cells[0].startswith(comment))
     return Sample(delimiter, list(islice(kept, MOST_RECORDS)))
 
 
-def _records(data: bytes, delimiter: bytes) -> Iterator[SampleRecord]:
+def _records(data: bytes, delimiter: bytes, escape: bytes = b"") -> Iterator[SampleRecord]:
     between = re.escape(delimiter)
     quoted = rb'"[^"]*+(?:""[^"]*+)*+"'
+    if escape:
+        sign = re.escape(escape)
+        quoted = rb'"(?:' + sign + rb'[\s\S]|[^"' + sign + rb']|"")*+"'
     unquoted = rb'[^"\r\n' + between + rb"]*+"
     if len(delimiter) > 1:
         unquoted = rb"(?:(?!" + between + rb')[^"\r\n])*+'

@@ -5,8 +5,9 @@ before it looks like a row. Without any, which is a file that is looked at, the 
 decides. What is passed over is told.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from math import inf
 from statistics import median
@@ -61,22 +62,24 @@ def find_table(
     *,
     needed: Set[str] = frozenset(),
     comment: str | None = None,
+    escape: str | None = None,
     is_looked_at: bool = False,
     may_skip: bool = True,
 ) -> Table:
     """Return where the table begins in the `start` of a file, which holds a record.
 
     `wanted`: names of columns that may be asked for, and those of them that are `needed`.
-    `is_looked_at`: there are none, and nothing is stored. `may_skip`: lines before the header may
-    be passed over.
+    `escape`: the sign that the file is said to have before quotes. `is_looked_at`: there are no
+    names, and nothing is stored. `may_skip`: lines before the header may be passed over.
     """
     values = [delimiter.value] if delimiter else [*CANDIDATES, *LONG_CANDIDATES]
     if wanted and not delimiter:
         values += RARE_CANDIDATES
-    samples = [sample_of(start, value, comment) for value in values]
+    split = partial(sample_of, start, comment=comment, escape=escape)
+    samples = [split(value) for value in values]
     if is_looked_at and delimiter is None:
-        sample = _best(samples, [sample_of(start, value, comment) for value in RARE_CANDIDATES])
-        sample = _spaced(sample, start, comment)
+        sample = _best(samples, [split(value) for value in RARE_CANDIDATES])
+        sample = _spaced(sample, split)
         index = _header_index(sample) if may_skip else 0
         found = Delimiter(sample.delimiter, round(max(sample.fit, 0.5), 2), "detected")
         return _with_rows(Table(found), sample, index, is_looked_at=True)
@@ -88,7 +91,7 @@ def find_table(
         wanted,
     )
     if delimiter is None:
-        sample = _spaced(sample, start, comment)
+        sample = _spaced(sample, split)
         found = replace(found, value=sample.delimiter)
     return _with_rows(Table(found), sample, index, is_looked_at=is_looked_at)
 
@@ -170,12 +173,12 @@ def _best(samples: Sequence[Sample], rare: Sequence[Sample]) -> Sample:
     return other if other.fit > best.fit + 0.1 else best
 
 
-def _spaced(sample: Sample, start: bytes, comment: str | None) -> Sample:
+def _spaced(sample: Sample, split: Callable[[str], Sample]) -> Sample:
     """The split by the delimiter with a space behind it, if that is what stands in the records."""
     header, records = sample.records[0], sample.records
     if sample.delimiter not in SPACED or not header.spaced == header.width - 1 > 0:
         return sample
-    spaced = sample_of(start, f"{sample.delimiter} ", comment)
+    spaced = split(f"{sample.delimiter} ")
     padded = sum(r.spaced for r in spaced.records) / sum(r.width for r in spaced.records)
     share = sum(r.spaced for r in records) / max(1, sum(r.width - 1 for r in records))
     is_better = spaced.whole >= max(_GOOD_FIT, sample.whole) or share >= _GOOD_FIT

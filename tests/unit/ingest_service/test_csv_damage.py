@@ -118,3 +118,12 @@ def test_damage_in_one_line_makes_no_row_that_nobody_wrote(
     unknown = found - Counter(rows)
     # The damaged line itself may still be a row, with what was done to it.
     assert unknown.total() <= 1, (damaged, unknown)
+
+
+def test_a_declared_escape_counts_where_the_table_is_looked_for(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b'id,title,category\ni0,,"\\",\n"\ni1,,"\\",\n"\n')
+    found, bad = read(
+        path, 40, encoding="utf-8", wanted=frozenset(HEADER), dialect=Dialect(escape="\\")
+    )
+    assert (found, bad) == (Counter([("i0", "", '",\n'), ("i1", "", '",\n')]), 0)
