@@ -68,7 +68,7 @@ def one_positive_among_seven_items(users: int) -> list[dict]:
 def clicks_and_views() -> list[dict]:
     rows = [interaction(f"e{n}", "u", f"i{n}", "view" if n % 2 else "click") for n in range(10)]
     earlier = NOON - timedelta(hours=1)
-    return rows + [interaction(f"o{n}", "other", f"j{n}", "view", earlier) for n in range(10)]
+    return rows + [interaction(f"o{n}", "other", f"j{n}", "view", earlier) for n in range(9)]
 
 
 def store_tenants(lake: SessionLake) -> dict:
