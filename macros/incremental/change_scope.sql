@@ -113,10 +113,16 @@
         {%- do scope.update({'reason': reason}) -%}
         {%- do refuse_if_strict(reason) -%}
         {%- if scope.replaces_users and tenant_id is none -%}{%- do scope.update({'is_rebuild': true}) -%}{%- endif -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- set changed = [] -%}
+    {%- for name, parent in parents.items() if set_changes(scope, parent) -%}{%- do changed.append(name) -%}{%- endfor -%}
+    {%- if is_found_by_tenants(scope) -%}
+        {%- do set_rewrite(scope) -%}
     {%- elif scope.replaces_users -%}
-        {%- do find_users(scope, parents, reads) -%}
+        {%- do find_users(scope, parents, reads, changed) -%}
     {%- else -%}
-        {%- do find_changes(scope, parents, reads, floor) -%}
+        {%- do find_changes(scope, parents, reads, changed, floor) -%}
     {%- endif -%}
 {%- endmacro %}
 

@@ -1,11 +1,5 @@
-{% macro find_changes(scope, parents, reads, floor) -%}
+{% macro find_changes(scope, parents, reads, changed, floor) -%}
     {#- Sets the scope's mode, tenants and feeds by what changed in the parents. -#}
-    {%- set changed = [] -%}
-    {%- for name, parent in parents.items() if set_changes(scope, parent) -%}{%- do changed.append(name) -%}{%- endfor -%}
-    {%- if is_found_by_tenants(scope) -%}
-        {%- do set_rewrite(scope) -%}
-        {{ return(none) }}
-    {%- endif -%}
     {%- set counted = [] -%}
     {%- for name in changed -%}
         {%- set changes = scope.changes[parents[name].table] -%}

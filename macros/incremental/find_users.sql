@@ -1,15 +1,9 @@
-{% macro find_users(scope, parents, reads) -%}
+{% macro find_users(scope, parents, reads, changed) -%}
     {#-
     Sets the scope's mode and tenants by the users that the parents' changes touch, and keeps these
     users for the run (`scope.touched`). Small tenants, and those of whose rows many are touched, get
     all rows replaced instead: that costs less than to find some.
     -#}
-    {%- set changed = [] -%}
-    {%- for name, parent in parents.items() if set_changes(scope, parent) -%}{%- do changed.append(name) -%}{%- endfor -%}
-    {%- if is_found_by_tenants(scope) -%}
-        {%- do set_rewrite(scope) -%}
-        {{ return(none) }}
-    {%- endif -%}
     {%- for name in changed if not reads[name] -%}
         {%- for tenant_id in tenants_of(scope, parents[name].table) if tenant_id not in scope.whole -%}
             {%- do scope.whole.append(tenant_id) -%}

@@ -12,15 +12,7 @@ raw_items as (
     where {{ in_scope(scope) }}
 ),
 
-ranked as (
-    select
-        *,
-        row_number() over (
-            partition by tenant_id, event_id
-            order by {{ arrival() }}
-        ) as arrival_rank
-    from raw_items
-),
+{{ ranked_by_arrival('raw_items') }},
 
 stg_items as (
     select

@@ -11,15 +11,7 @@ raw_users as (
     where {{ in_scope(scope) }}
 ),
 
-ranked as (
-    select
-        *,
-        row_number() over (
-            partition by tenant_id, event_id
-            order by {{ arrival() }}
-        ) as arrival_rank
-    from raw_users
-),
+{{ ranked_by_arrival('raw_users') }},
 
 stg_users as (
     select
