@@ -233,9 +233,11 @@ class HeaderNames:
             return False
         if any(word.is_contract for word in named):
             return 2 * len(named) >= len(words)
-        if any(word.is_identifier for word in of_identifiers):
+        if not any(word.is_identifier for word in named):
+            return False
+        if any(word.is_identifier or word.sure > Sure.PERHAPS for word in of_identifiers):
             return 2 * len(named) >= len(words)
-        return any(word.is_identifier for word in named) and len(named) == len(words)
+        return len(named) == len(words)
 
     def _is_in_place(self, column: str, word: Word) -> bool:
         """Whether rows under this name are read rightly, or told: typed values are looked at."""

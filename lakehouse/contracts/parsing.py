@@ -39,7 +39,7 @@ _OBJECTS: Final = {
     ),
     ObjectValues.FLAGS: (
         _object_of(f'"{FLAG_NAME}"', "(?:true|false)"),
-        "is not true or false per purpose, purposes in lower case",
+        "is not true or false per purpose, each purpose once and in lower case",
     ),
 }
 """Patterns of JSON objects that hold certain values, and what is said of others."""
@@ -153,6 +153,9 @@ def _json_object(field: ContractField, text: FieldText, _: ReadContext) -> Readi
         return Reading(value, checks)
     pattern, message = _OBJECTS[field.values]
     is_other = ~text.blank & is_object & is_json & ~text.text.str.contains(pattern)
+    if field.values is ObjectValues.FLAGS:
+        names = text.text.str.extract_all(f'"{FLAG_NAME}"')
+        is_other |= ~text.blank & (names.list.n_unique() < names.list.len())
     wrong = Check(
         ReasonCode.WRONG_VALUES, is_other.fill_null(value=False), f"{field.name} {message}"
     )

@@ -321,8 +321,9 @@ WARNINGS: Final[dict[WarningCode, Explanation]] = {
         "compare its length with the original's",
     ),
     WarningCode.NAMELESS_COLUMN: Explanation(
-        "the header ends with columns without a name; they hold nothing and are not read",
-        "leave the delimiters at the end of the lines out",
+        "columns without a name are not read: those at the end of a header, which hold nothing, or "
+        "columns of a sheet, with values",
+        "leave the delimiters at the end of the lines out; give columns of a sheet a name",
     ),
     WarningCode.REPEATED_COLUMN: Explanation(
         "the header has a column twice that is not read",

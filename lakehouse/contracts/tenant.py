@@ -9,9 +9,11 @@ from pydantic import Field, StringConstraints, model_validator
 
 from lakehouse.contracts.clickstream import ClickstreamSettings
 from lakehouse.contracts.event_types import (
+    DEFAULTS,
     MOST_TYPES,
     EventName,
     EventType,
+    Meaning,
     check_event_types,
 )
 from lakehouse.contracts.kinds import DataType as DataType
@@ -210,6 +212,28 @@ class TenantSettings(SettingsModel):
         if self.clickstream is not None:
             self.clickstream.check_types(self.interaction_types)
         return self
+
+    def check_meanings(self) -> None:
+        """Raise `ValueError` where a type would be positive and negative at once.
+
+        Said when settings are given, not when they are read: a tenant may have had such for long.
+        """
+        if self.event_types is not None:
+            return
+        usual = {
+            meaning: frozenset(
+                InteractionType(n) for n, one in DEFAULTS.items() if one[0] is meaning
+            )
+            for meaning in Meaning
+        }
+        positive = usual[Meaning.POSITIVE] if self.positive_types is None else self.positive_types
+        negative = usual[Meaning.NEGATIVE] if self.negative_types is None else self.negative_types
+        if both := ", ".join(sorted(positive & negative)):
+            raise ValueError(
+                f"positive_types, negative_types: {both} would be positive and negative; without "
+                f"negative_types {', '.join(sorted(usual[Meaning.NEGATIVE]))} is negative: name "
+                "each type in one of the two lists"
+            )
 
     def check_mapped_types(self) -> None:
         """Raise `ValueError` where a source mapping makes a type of something that is none."""

@@ -33,6 +33,7 @@ def read_settings(path: Path) -> TenantSettings:
         ) from error
     _refuse_lines_of_messages(path, settings)
     try:
+        settings.check_meanings()
         settings.check_mapped_types()
     except ValueError as error:
         raise EtaError(f"{path} is not valid:\n  {error}", remedy=_REMEDY) from error
@@ -51,15 +52,39 @@ def _refuse_lines_of_messages(path: Path, settings: TenantSettings) -> None:
             )
 
 
+class _EachNameOnce(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice; YAML's own readers keep the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names: set[Any] = set()
+        for key, _ in node.value:
+            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
+            if name in names and key.tag != "tag:yaml.org,2002:merge":
+                raise _RepeatedNameError(None, None, key.value, key.start_mark)
+            names |= {name} - {None}
+        return super().construct_mapping(node, deep)
+
+
+class _RepeatedNameError(yaml.constructor.ConstructorError):
+    """`problem` is the key that stands twice in one mapping."""
+
+
 def _load(path: Path) -> Any:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # a SafeLoader
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_EachNameOnce)  # noqa: S506
     except OSError as error:
         raise EtaError(
             f"{path} cannot be read ({error.strerror})", remedy="check the path of the file"
         ) from error
     except UnicodeDecodeError as error:
         raise EtaError(f"{path} is not UTF-8 text", remedy="save it as UTF-8") from error
+    except _RepeatedNameError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise EtaError(
+            f"{path} has {error.problem} twice in one place, again on line {line}",
+            remedy="keep one of the two",
+        ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""

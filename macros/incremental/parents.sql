@@ -202,11 +202,13 @@
     {%- set name = (tenants or ['*']) | join(',') -%}
     {%- if name not in known -%}
         {%- set node = graph.nodes['model.eta.stg_interactions'] -%}
+        {#- without a table, as after a first run that failed there, none is staged -#}
+        {%- set is_there = adapter.get_relation(node.database, node.schema, node.alias) is not none -%}
         {%- set found = run_query(
             'select count(*)' ~ (', approx_count_distinct(user_hash)' if tenants else '') ~ ' from '
             ~ node.schema ~ '.' ~ node.alias
             ~ (" where tenant_id in ('" ~ tenants | join("', '") ~ "')" if tenants else '')
-        ).rows[0] -%}
+        ).rows[0] if is_there else [0, 0] -%}
         {%- do known.update({name: {'rows': found[0] | int, 'users': found[1] | int if tenants else none}}) -%}
     {%- endif -%}
     {{ return(known[name]) }}

@@ -40,6 +40,12 @@ clickstream_mappings as (
 {%- endmacro %}
 
 
+{% macro key_part(value) -%}
+    {#- A value of a key without `:`, which stands between the parts of an event's id. -#}
+    replace(replace({{ value }}, '%', '%25'), ':', '%3A')
+{%- endmacro %}
+
+
 {% macro list_at(document, paths) -%}
     {#- The first list that one of the JSONPaths finds in a JSON text, as JSON; else null. -#}
     get(
@@ -58,9 +64,11 @@ clickstream_mappings as (
         {{ unit }} = 'iso',
         try_cast({{ text }} as timestamp),
         timestamp_micros(
-            cast(
-                try_cast({{ text }} as decimal(28, 6))
-                * case {{ unit }} when 's' then 1000000 when 'ms' then 1000 else 1 end as bigint
+            try_cast(
+                try_multiply(
+                    try_cast({{ text }} as decimal(28, 6)),
+                    case {{ unit }} when 's' then 1000000bd when 'ms' then 1000bd else 1bd end
+                ) as bigint
             )
         )
     )

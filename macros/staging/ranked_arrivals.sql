@@ -19,7 +19,7 @@ named as (
         source,
         batch_id,
         source_ref,
-        cast(rating as decimal(18, 6)) as rating,
+        try_cast(rating as decimal(18, 6)) as rating,
         {%- if clickstream %}
         false as is_of_clickstream,
         {%- endif %}
@@ -40,7 +40,7 @@ named as (
         source,
         batch_id,
         source_ref,
-        cast(rating as decimal(18, 6)) as rating,
+        try_cast(rating as decimal(18, 6)) as rating,
         true as is_of_clickstream,
         event_time,
         known_at

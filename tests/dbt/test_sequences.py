@@ -15,7 +15,7 @@ from lakehouse.errors import EtaError
 from lakehouse.training.build import run_dbt
 from lakehouse.training.feature_docs import feature_documents
 from lakehouse.training.run_plan import plan_run
-from tests.support.lake import NOON, SessionLake, interaction
+from tests.support.lake import NOON, SessionLake, interaction, item
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -161,8 +161,13 @@ def test_a_table_that_is_not_the_one_that_was_read_is_read_whole(
     expected = {"kept", "later0", "later1", "later2"}
     assert set(lake.table("features.recent_interactions", "backup")["user_id"]) == expected
 
+    lake.store_items("backup", [item("i1")])
+    lake.dbt("run", "--select", "stg_items")
     spark.sql("drop table staging.stg_interactions")
     shutil.rmtree(Path(lake.settings.lake, "staging", "stg_interactions"), ignore_errors=True)
+    lake.store_items("backup", [item("i2")])
+    lake.dbt("run", "--select", "stg_items")  # as after a first run that failed elsewhere
+    assert set(lake.table("staging.stg_items", "backup")["item_id"]) == {"i1", "i2"}
     lake.dbt("run", "--select", *HISTORY)
     assert set(lake.table("features.recent_interactions", "backup")["user_id"]) == expected
 

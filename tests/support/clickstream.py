@@ -83,6 +83,14 @@ GA4_LIST = {
     "items": ITEMS,
 }
 SEGMENT_LIST = {"list_id": "hot_deals_1", "category": "Deals", "products": PRODUCTS}
+HOSTILE = (
+    {"price": 1e13, "when": 1e300},
+    {"price": "Infinity", "when": "9" * 40},
+    {"price": -1e-320, "when": -1},
+    {"price": [1], "when": {"at": 1}, "products": [[{"product_id": "i1"}], None, 7, "i2"]},
+    {"order_id": "a:b%", "product_id": None, "products": {"product_id": "i1"}},
+)
+"""Values that no sender should have, and none may stop another tenant's models with."""
 RECOMMENDED = {
     "policy_id": "als-7",
     "page": "home",
@@ -147,5 +155,6 @@ def random_events(rng: random.Random, count: int) -> list[dict[str, Any]]:
         user = rng.choice(["u0", "u1", "u2", None])
         row = event(f"c{number}", name, None, user, minutes=rng.randrange(600))
         properties = {**order, **(products[0] if products else {}), "products": products}
+        properties |= rng.choice(HOSTILE) if rng.random() < 0.2 else {}
         rows.append(row | {"properties": json.dumps(properties)})
     return rows

@@ -89,7 +89,9 @@ class Growth:
         """Store events, known at any time; other settings and rows that are gone in some rounds."""
         self.rounds += 1
         preset = {"clickstream": {"preset": "segment", "impressions": {"click_window_minutes": 99}}}
-        other = {"events": {"Order Refunded": OTHER}, "impressions": {"clicked_by": ["purchase"]}}
+        valued = {"value": "price", "time": "when", "time_unit": "us"}
+        events = {"Order Refunded": OTHER, "Product Viewed": valued, "Order Completed": valued}
+        other = {"events": events, "impressions": {"clicked_by": ["purchase"]}}
         changed = {"clickstream": {"preset": "segment", **other}}
         first, second = self.clicking
         if self.rounds == 1:
@@ -106,8 +108,9 @@ class Growth:
 
 
 def _said_at(row: dict) -> tuple:
-    moment = min(row["updated_at"], row["known_at"])
-    return moment, row["known_at"], row["batch_id"], row["source_ref"]
+    """The order in which words count: of two of the same time no is the last."""
+    agrees = json.loads(row["consent"] or "{}").get("training", True)
+    return min(row["updated_at"], row["known_at"]), not agrees
 
 
 def declare_types(lake: SessionLake, *, weight: float) -> None:

@@ -29,7 +29,8 @@ mapped_events as (
         clickstream_mappings.* except (tenant_id, event_name),
         {{ found_at('properties', 'time_paths') }} as time_text,
         transform(
-            clickstream_mappings.key_paths, paths -> {{ found_at('properties', 'paths') }}
+            clickstream_mappings.key_paths,
+            paths -> {{ key_part(found_at('properties', 'paths')) }}
         ) as act
     from events
     inner join clickstream_mappings
@@ -59,9 +60,9 @@ items as (
         case
             when item_lists is null then coalesce({{ found_at('entry', 'item_paths') }}, item_id)
             when left(entry, 1) = '{' then {{ found_at('entry', 'item_paths') }}
-            when trim(entry) != '' then entry
+            when trim(entry) != '' and left(entry, 1) != '[' then entry
         end as item_id,
-        try_cast({{ found_at('entry', 'value_paths') }} as double) as rating,
+        try_cast({{ found_at('entry', 'value_paths') }} as decimal(18, 6)) as rating,
         coalesce(
             {{ found_at('entry', 'page_paths') }}, {{ found_at('properties', 'page_paths') }}
         ) as page,

@@ -10,12 +10,12 @@ words as (
         tenant_id,
         user_id,
         get_json_object(consent, '$.training') as word,
-        struct(least(updated_at, known_at), {{ arrival() }}, event_id) as said_at
+        least(updated_at, known_at) as said_at
     from {{ ref('stg_users') }}
     where {{ of_this_runs_tenant() }}
 ),
 
--- no, and no yes after it
+-- no, and no yes of a later time
 withdrawn as (
     select words.*
     from words

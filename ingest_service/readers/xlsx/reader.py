@@ -118,7 +118,8 @@ class XlsxRows(TableRows):
         )
         self.place_unit = "record"
         self.position = 0
-        self._nameless_rows = self._first_nameless = self._last_row = 0
+        self._nameless_rows = self._nameless_alone = 0
+        self._first_nameless = self._last_row = 0
         self._merged: list[str] = []
 
     def close(self) -> None:
@@ -188,6 +189,8 @@ class XlsxRows(TableRows):
                 f"{self._nameless_rows:,} rows, the first is {self._first_nameless:,}, have "
                 "values in columns without a name, which are not read"
             )
+            if self._nameless_alone:
+                why += f"; {self._nameless_alone:,} of them have none elsewhere and are no rows"
             yield self._warning(WarningCode.NAMELESS_COLUMN, why)
         ranges = [one for one in self._merged if self._is_read(one)]
         if ranges:
@@ -250,6 +253,7 @@ class XlsxRows(TableRows):
             for v in found.values()
         )
         self._last_row = row.number
+        self._nameless_alone += is_nameless and not has_something
         return found if has_something else None
 
     def _column(self, piece: SheetPiece, name: str, faults: list[Fault]) -> list[str | None]:

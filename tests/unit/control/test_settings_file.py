@@ -54,6 +54,41 @@ def test_the_place_of_an_error_is_named(tmp_path: Path, text: str, place: str) -
     assert "hush" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (
+            "seed: 1\nnegatives_per_positive: 2\nseed: 2\n",
+            "seed twice in one place, again on line 3",
+        ),
+        ('{"seed": 1, "seed": 2}', "seed twice"),
+        ("sources:\n  a:\n    columns: {user_id: x, user_id: y}\n", "user_id twice .* line 3"),
+    ],
+)
+def test_a_name_stands_once_in_its_place(tmp_path: Path, text: str, name: str) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    with pytest.raises(EtaError, match=name):
+        read_settings(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "positive_types: [like, view]\nnegative_types: [view]\n",
+        "positive_types: [like, dislike]\n",
+        "negative_types: [purchase]\n",
+    ],
+)
+def test_a_type_is_not_positive_and_negative(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    with pytest.raises(EtaError, match=r"(view|dislike|purchase) would be positive and negative"):
+        read_settings(path)
+    path.write_text("positive_types: [dislike]\nnegative_types: []\n")
+    assert read_settings(path).negative_types == frozenset()
+
+
 def test_a_mapping_of_messages_says_nothing_of_lines(tmp_path: Path) -> None:
     path = tmp_path / "settings.yml"
     path.write_text("sources: {kafka: {data_types: {items: {comment: '#', skip_lines: 2}}}}")

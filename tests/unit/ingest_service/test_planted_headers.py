@@ -265,6 +265,8 @@ def test_a_lawful_item_of_words_that_columns_have_is_stored(tmp_path: Path, row:
         ["farbe", "item_id", "marke"],
         ["brand_id", "brand", "country"],
         ["user_id", "name", "email"],
+        ["title", "id", "Cat"],
+        ["Name", "ID", "Cat"],
     ],
 )
 def test_another_tables_header_refuses_the_file_and_a_setting_takes_it(

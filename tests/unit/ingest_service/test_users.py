@@ -30,6 +30,8 @@ USERS = DataType.USERS
         ('{"Training": false}', "wrong_values"),
         ('{"tr\\u0061ining": false}', "wrong_values"),
         ('{"training": {"ads": false}}', "wrong_values"),
+        ('{"training": false, "training": true}', "wrong_values"),
+        ('{"a": false, "b": true, "a":true}', "wrong_values"),
         ("false", "bad_json"),
         ("[true]", "bad_json"),
     ],

@@ -201,6 +201,15 @@ def test_merged_cells_are_told(tmp_path: Path) -> None:
 def test_values_under_no_name_are_told(tmp_path: Path) -> None:
     taken = take(tmp_path, workbook([NAMES, (*GOOD, None, "a note")]))
     assert "the first is 2" in taken.warnings["nameless_column"]
+    assert "no rows" not in taken.warnings["nameless_column"]
+
+
+def test_rows_that_have_values_under_no_name_alone_are_told(tmp_path: Path) -> None:
+    beside = (*[None] * len(GOOD), "u2", "i2")
+    taken = take(tmp_path, workbook([NAMES, beside, (*GOOD, "a note"), beside]))
+    assert (len(taken.stored), taken.kept) == (1, [])
+    assert "3 rows, the first is 2" in taken.warnings["nameless_column"]
+    assert "2 of them have none elsewhere and are no rows" in taken.warnings["nameless_column"]
 
 
 def test_a_column_that_is_read_may_come_once(tmp_path: Path) -> None:
