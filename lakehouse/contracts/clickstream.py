@@ -218,9 +218,11 @@ _TRANSACTION: Final = ClickstreamEvent(items="items", item_id="item_id", key=("t
 
 PRESETS: Final[Mapping[str, Mapping[str, tuple[tuple[str, ...], ClickstreamEvent]]]] = {
     "segment": {
+        "Product Clicked": (("product_clicked", "click"), _ONE),
         "Product Viewed": (("product_viewed", "view"), _ONE),
         "Product Added": (("product_added", "add_to_cart", "click"), _ONE),
         "Product Removed": (("product_removed", "remove_from_cart", "view"), _ONE),
+        "Product Added to Wishlist": (("product_added_to_wishlist", "like"), _ONE),
         "Order Completed": (("order_completed", "purchase"), _ORDER),
         "Order Refunded": (("order_refunded", "refund", "dislike"), _ORDER),
     },

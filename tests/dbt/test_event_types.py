@@ -243,7 +243,7 @@ def shop_events() -> list[dict[str, Any]]:
         event("without order", "Order Completed", {"products": ["i1", 7, None]}),
         event("too long", "Product Viewed", {"product_id": "i" * 513}),
         event("unmapped", "Cart Viewed", {"products": products}),
-        event("unmapped, too", "Product Clicked", viewed),
+        event("unmapped, too", "Product Shared", viewed),
     ]
 
 
