@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 import pytest
 from deltalake import DeltaTable
-from pyspark.sql import SparkSession
 
 from lakehouse.contracts.tenant import EvaluationSettings
 from lakehouse.errors import EtaError
@@ -21,7 +20,7 @@ from lakehouse.training.export.run import ExportFormat, export_snapshot
 from lakehouse.training.manifest import EvaluationManifest
 from lakehouse.training.snapshots import EVALUATION_SETS
 from tests.support import reference
-from tests.support.lake import NOON, SessionLake
+from tests.support.lake import NOON, SessionLake, partitioned
 from tests.support.reference_split import Expected, boundaries
 from tests.support.split_tenants import SPLITS
 
@@ -140,20 +139,14 @@ def test_the_manifest_holds_the_split_and_what_the_rows_are(
 def again(lake: SessionLake, made: dict[str, EvaluationManifest]) -> dict[str, pl.DataFrame]:
     """The rows before a second run: of one tenant the same request, of one a senseless one."""
     before = {name: data(lake, name) for name in SPLITS}
-    session = SparkSession.active()
-    partitions = session.conf.get("spark.sql.shuffle.partitions")
-    session.conf.set("spark.sql.shuffle.partitions", "7")
     late = EvaluationSettings(train_until=datetime(2029, 1, 1))
 
     def run(variables: dict[str, Any]) -> None:
         lake.dbt("run", "--select", ON_REQUEST, "--vars", json.dumps(variables))
 
-    try:
-        wanted = {"split-time": SPLITS["split-time"], "split-asked": late}
-        with pytest.raises(EtaError, match="split-asked no positive to predict"):
-            make_evaluations(lake.settings, wanted, run, lambda: datetime.now(UTC))
-    finally:
-        session.conf.set("spark.sql.shuffle.partitions", partitions)
+    wanted = {"split-time": SPLITS["split-time"], "split-asked": late}
+    with partitioned(7), pytest.raises(EtaError, match="split-asked no positive to predict"):
+        make_evaluations(lake.settings, wanted, run, lambda: datetime.now(UTC))
     return before
 
 

@@ -16,7 +16,7 @@ from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.build import build
 from tests.support.growth import TYPED, Growth, add_typed, declare_types
-from tests.support.lake import DERIVED_TABLES, NOON, SessionLake, interaction
+from tests.support.lake import DERIVED_TABLES, NOON, SessionLake, interaction, partitioned
 from tests.support.stories import (
     HOUR,
     Known,
@@ -77,7 +77,8 @@ def grown(lake: SessionLake, growth: Growth) -> dict[tuple[str, str], pl.DataFra
     lake.dbt("run", "--vars", json.dumps({"tenant_id": TENANTS[0]}))
     growth.add(is_last=True)
     declare_types(lake, weight=3)
-    as_large = lake.dbt("run", "--vars", json.dumps(AS_LARGE))
+    with partitioned(3):
+        as_large = lake.dbt("run", "--vars", json.dumps(AS_LARGE))
     looked_up = " ".join(" ".join(r.node.compiled_code.split()) for r in as_large.result)
     assert "in ( select /*+ broadcast(touched) */ tenant_id" in looked_up
     assert "in ( select tenant_id" in looked_up

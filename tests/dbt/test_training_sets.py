@@ -1,14 +1,13 @@
 """A content hash that only the rows decide, and snapshots published from what dbt built."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
-from pyspark.sql import SparkSession
 
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.storage.lake import Lake
@@ -16,7 +15,7 @@ from lakehouse.training.content_hash import ContentHash
 from lakehouse.training.export.run import ExportFormat, export_snapshot
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.publish import list_snapshots, publish
-from tests.support.lake import SessionLake
+from tests.support.lake import SessionLake, partitioned
 
 TENANT = "hashed"
 TRAINING_MODELS = (
@@ -31,14 +30,6 @@ TRAINING_MODELS = (
 @pytest.fixture(scope="module")
 def first(lake: SessionLake, built: dict) -> Manifest:
     return now_published(lake)
-
-
-@pytest.fixture
-def shuffle_partitions(lake: SessionLake) -> Iterator[SparkSession]:
-    session = SparkSession.active()
-    before = session.conf.get("spark.sql.shuffle.partitions")
-    yield session
-    session.conf.set("spark.sql.shuffle.partitions", before)
 
 
 def now_published(lake: SessionLake) -> Manifest:
@@ -89,15 +80,13 @@ def test_an_export_of_what_dbt_built_counts_as_its_manifest(
     assert duckdb.sql(f"select count(*) from {files}").fetchall() == [(first.counts.rows,)]
 
 
-def test_shuffle_partitions_do_not_change_the_content(
-    lake: SessionLake, first: Manifest, shuffle_partitions: SparkSession
-) -> None:
+def test_shuffle_partitions_do_not_change_the_content(lake: SessionLake, first: Manifest) -> None:
     """Narrowed to the tenant, a run recomputes it whole and merges whatever came out differently.
 
     That a full refresh gives the same hash is told by test_incremental.
     """
-    shuffle_partitions.conf.set("spark.sql.shuffle.partitions", "7")
-    run(lake, "--vars", json.dumps({"tenant_id": TENANT}))
+    with partitioned(7):
+        run(lake, "--vars", json.dumps({"tenant_id": TENANT}))
     assert content_hash(lake) == first.content_hash
     assert now_published(lake) == first
 

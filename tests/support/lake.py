@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import md5
@@ -88,6 +89,24 @@ def generate_code(session: "SparkSession", *, wanted: bool) -> None:
     ):
         session.conf.set(name, value)
         of_new_sessions.set(name, value)
+
+
+@contextmanager
+def partitioned(partitions: int) -> Iterator[None]:
+    """In this block the runs shuffle into so many partitions; a small lake's have one."""
+    from pyspark.sql import SparkSession
+
+    session, name = SparkSession.active(), "spark.sql.shuffle.partitions"
+    context = session.sparkContext._jsc
+    assert context is not None
+    of_new_sessions = context.sc().conf()  # each of dbt's threads opens one
+    before = of_new_sessions.get(name)
+    of_new_sessions.set(name, str(partitions))
+    try:
+        assert session.newSession().conf.get(name) == str(partitions)
+        yield
+    finally:
+        of_new_sessions.set(name, before)
 
 
 def run_in_target_of_variables(
