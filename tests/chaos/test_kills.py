@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.conftest import DATA_DIR
 from tests.support.chaos import chaos
 
-KILLS = 10
+KILLS = 5
 
 
 def test_kills_lose_nothing_and_the_ledger_adds_up_each_time(tmp_path: Path) -> None:

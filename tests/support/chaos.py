@@ -21,6 +21,7 @@ from tests.support.service import RunningService
 TENANT = "news"
 ROWS_PER_UPLOAD = 2_000
 LONGEST_LIFE_SECONDS = 1.5
+LONGEST_WAIT_SECONDS = 60
 CLICKS = TenantSettings(
     time_range=TimeRange(start="2015-01-01", end="2030-01-01"),  # type: ignore[arg-type]
     sources={
@@ -141,8 +142,9 @@ def chaos(
             service.start()
             _look(service, damage)
             tell(damage)
-        stream.is_over.set()
         stream.is_up.set()
+        _wait_for_events(damage)
+        stream.is_over.set()
         client.join(120)
         _look(service, damage)
     finally:
@@ -151,6 +153,14 @@ def chaos(
         service.stop()
     _count(service, stream, damage)
     return damage
+
+
+def _wait_for_events(damage: Damage) -> None:
+    """Wait until both ways were used: on a slow machine the kills may have left no time."""
+    deadline = time.monotonic() + LONGEST_WAIT_SECONDS
+    while not damage.event_batches:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _look(service: RunningService, damage: Damage) -> None:

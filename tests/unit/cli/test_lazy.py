@@ -1,9 +1,11 @@
 """Commands are loaded when they are called, and otherwise seem to be there as ever."""
 
 import inspect
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +43,56 @@ def loaded(words: str) -> Any:
     return command
 
 
-def modules_after(*arguments: str, **environment: str) -> set[str]:
+_FORKS = """
+import json, os, sys
+from lakehouse.cli.main import app
+for line in sys.stdin:
+    arguments, environment = json.loads(line)
+    if (child := os.fork()) == 0:
+        os.environ.update(environment)
+        try: app(arguments, prog_name="eta")
+        except SystemExit: pass
+        print(*sys.modules, flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    print("end", flush=True)
+"""
+"""Has loaded the program and nothing more; runs each command in a copy of itself."""
+
+
+@pytest.fixture(scope="module")
+def forks() -> "Iterator[subprocess.Popen[str]]":
+    """A process that answers a command's arguments and environment with the modules it loads."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _FORKS], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def printed_and_loaded(
+    forks: "subprocess.Popen[str]", *arguments: str, **environment: str
+) -> tuple[set[str], set[str]]:
+    """The words that a command printed, and the modules of its process."""
+    assert forks.stdin is not None
+    assert forks.stdout is not None
+    homes = {name: os.environ[name] for name in ("ETA_HOME", "ETA_PROJECT_DIR")}
+    forks.stdin.write(json.dumps([arguments, {**homes, **environment}]) + "\n")
+    forks.stdin.flush()
+    *printed, modules = iter(forks.stdout.readline, "end\n")
+    return set(" ".join(printed).split()), set(modules.split())
+
+
+def modules_after(forks: "subprocess.Popen[str]", *arguments: str, **environment: str) -> set[str]:
     """The modules of a process that has run a command."""
-    script = (
-        "import sys; from lakehouse.cli.main import app\n"
-        f"try: app({list(arguments)!r}, prog_name='eta')\n"
-        "except SystemExit: print(*sys.modules)"
-    )
-    text = subprocess.check_output(
-        [sys.executable, "-c", script], text=True, env={**os.environ, **environment}
-    )
-    return set(text.splitlines()[-1].split())
+    return printed_and_loaded(forks, *arguments, **environment)[1]
+
+
+def completing(typed: str) -> dict[str, str]:
+    """The environment in which bash asks for what its last word may become."""
+    words = str(len(typed.split()) - 1)
+    return {"COMP_WORDS": typed, "COMP_CWORD": words, "_ETA_COMPLETE": "complete_bash"}
 
 
 def commands_in(modules: set[str]) -> set[str]:
@@ -77,18 +118,19 @@ def test_a_command_below_a_group_stands_after_it() -> None:
     assert all(names.index(group) < names.index(name) for group, name in groups)
 
 
-def test_help_loads_no_command() -> None:
-    assert commands_in(modules_after("--help")) == set()
+def test_help_loads_no_command(forks: "subprocess.Popen[str]") -> None:
+    assert commands_in(modules_after(forks, "--help")) == set()
 
 
-def test_completing_a_name_loads_no_command() -> None:
-    words = {"COMP_WORDS": "eta pri", "COMP_CWORD": "1", "_ETA_COMPLETE": "complete_bash"}
-    assert commands_in(modules_after(**words)) == set()
+def test_completing_a_name_loads_no_command(forks: "subprocess.Popen[str]") -> None:
+    assert commands_in(modules_after(forks, **completing("eta pri"))) == set()
 
 
 @pytest.mark.parametrize("words", LIGHT)
-def test_a_light_command_loads_nothing_heavy_before_it_does_something(words: str) -> None:
-    modules = modules_after(*words.split(), "--help")
+def test_a_light_command_loads_nothing_heavy_before_it_does_something(
+    forks: "subprocess.Popen[str]", words: str
+) -> None:
+    modules = modules_after(forks, *words.split(), "--help")
     assert HEAVY & modules == set()
     assert commands_in(modules) >= {COMMANDS[words.split()[0]].where.partition(":")[0]}
     assert "lakehouse.cli.evaluation" not in modules
@@ -117,20 +159,21 @@ def test_no_command_needs_an_extra_to_be_loaded() -> None:
         pytest.param("eta upload --on-error q", {"quarantine"}, id="value"),
     ],
 )
-def test_names_options_and_values_are_completed(typed: str, offered: set[str]) -> None:
-    environment = {
-        "COMP_WORDS": typed,
-        "COMP_CWORD": str(len(typed.split()) - 1),
-        "_ETA_COMPLETE": "complete_bash",
-    }
+def test_names_options_and_values_are_completed(
+    forks: "subprocess.Popen[str]", typed: str, offered: set[str]
+) -> None:
+    assert printed_and_loaded(forks, **completing(typed))[0] == offered
+
+
+def test_the_program_completes() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "lakehouse.cli"],
-        env={**os.environ, **environment},
+        env={**os.environ, **completing("eta quar")},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert set(done.stdout.split()) == offered
+    assert done.stdout.split() == ["quarantine"]
 
 
 @pytest.mark.parametrize(

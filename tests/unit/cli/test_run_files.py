@@ -1,14 +1,19 @@
 """`eta run` before anything is started: files, headers, mappings, the lock; and `eta inspect`."""
 
+import io
+import subprocess
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from lakehouse.cli import run
+from ingest_service import inspect_command
+from lakehouse.cli import inspecting, run
 from lakehouse.cli.end_to_end import TenantFiles
 from lakehouse.cli.main import app
 from lakehouse.cli.uploading import refused
@@ -42,6 +47,25 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[TenantFiles]:
 
 
 @pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are looked at by the program that a process of its own would run, without one.
+
+    `test_what_it_says_to_type_works` starts it.
+    """
+    monkeypatch.setattr(inspect_command, "prepare_process", lambda: None)
+
+    def run(command: list[str], *, input: str, **_: Any) -> SimpleNamespace:  # noqa: A002
+        assert command[1:] == ["-m", inspect_command.__name__]
+        answer = io.StringIO()
+        with monkeypatch.context() as patch, redirect_stdout(answer):
+            patch.setattr("sys.stdin", io.StringIO(input))
+            inspect_command.main()
+        return SimpleNamespace(stdout=answer.getvalue())
+
+    monkeypatch.setattr(inspecting, "subprocess", SimpleNamespace(run=run, PIPE=subprocess.PIPE))
+
+
+@pytest.fixture
 def database(home: Path) -> Iterator[ControlDatabase]:
     opened = ControlDatabase.open(f"sqlite:///{home / 'home' / 'control.db'}")
     yield opened
@@ -52,6 +76,7 @@ def eta(*arguments: str, **more: Any) -> Result:
     return CliRunner().invoke(app, list(arguments), **more)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_file_of_the_contract_needs_no_mapping(home: Path, started: list[TenantFiles]) -> None:
     (home / "a.csv").write_text(CONTRACT)
     assert eta("run", "a.csv", "--tenant", "acme").exit_code == 0
@@ -60,6 +85,7 @@ def test_a_file_of_the_contract_needs_no_mapping(home: Path, started: list[Tenan
     ]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_without_a_mapping_and_a_terminal_it_says_what_to_type(
     home: Path, started: list[TenantFiles]
 ) -> None:
@@ -83,6 +109,7 @@ def test_what_it_says_to_type_works(home: Path, started: list[TenantFiles]) -> N
     assert tenant.files[0].options.mapping == "default"
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_files_folders_and_patterns(home: Path, started: list[TenantFiles]) -> None:
     (home / "in").mkdir()
     for name in ("in/b.csv", "in/a.csv", "c1.csv", "c2.csv"):
@@ -106,6 +133,7 @@ def test_a_name_of_nothing_is_said(home: Path, nothing: str) -> None:
     assert nothing in result.stderr
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_file_without_rows_among_others_is_told_and_left_out(
     home: Path, started: list[TenantFiles]
 ) -> None:
@@ -123,6 +151,7 @@ def test_a_file_without_rows_among_others_is_told_and_left_out(
     assert (alone.exit_code, started) == (1, [])
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_wrong_rows_at_the_start_refuse_the_run_before_it_starts(
     home: Path, started: list[TenantFiles]
 ) -> None:
@@ -137,6 +166,7 @@ def test_wrong_rows_at_the_start_refuse_the_run_before_it_starts(
     assert started[0].files[0].options.on_error == "quarantine"
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_mapping_that_does_not_fit_is_said_with_its_columns(
     home: Path, started: list[TenantFiles]
 ) -> None:
@@ -148,6 +178,7 @@ def test_a_mapping_that_does_not_fit_is_said_with_its_columns(
     assert started == []
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_an_unknown_mapping_is_said_first(home: Path, started: list[TenantFiles]) -> None:
     (home / "a.csv").write_text(CONTRACT)
     result = eta("run", "a.csv", "--tenant", "acme", "--mapping", "nightly")
@@ -156,6 +187,7 @@ def test_an_unknown_mapping_is_said_first(home: Path, started: list[TenantFiles]
     assert started == []
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_catalogue_may_stand_beside_the_events(home: Path, started: list[TenantFiles]) -> None:
     (home / "a.csv").write_text(
         "user_id,item_id,interaction_type,timestamp,name\nu1,i1,view,1717232400000,Boots\n"
@@ -170,6 +202,7 @@ def test_a_catalogue_may_stand_beside_the_events(home: Path, started: list[Tenan
     ]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_users_may_stand_beside_the_events(home: Path, started: list[TenantFiles]) -> None:
     (home / "a.csv").write_text(CONTRACT)
     (home / "u.csv").write_text("id,opt_in\nu1,no\n")
@@ -186,6 +219,7 @@ def test_users_may_stand_beside_the_events(home: Path, started: list[TenantFiles
     ]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_the_lock_is_looked_at_before_anything(
     home: Path, started: list[TenantFiles], database: ControlDatabase
 ) -> None:
@@ -213,6 +247,7 @@ def test_a_tenant_of_which_nothing_was_stored_is_taken_out(database: ControlData
     assert database.tenants.exists("acme")
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_an_ambiguous_date_is_asked_and_not_guessed(home: Path) -> None:
     (home / "a.csv").write_text(AMBIGUOUS)
     result = eta("inspect", "a.csv", "--save", "mapping.yml")
@@ -222,6 +257,7 @@ def test_an_ambiguous_date_is_asked_and_not_guessed(home: Path) -> None:
     assert "timestamps" not in mapping
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_saved_proposal_is_never_written_over_another_file(home: Path) -> None:
     (home / "a.csv").write_text(SHOP)
     (home / "mapping.yml").write_text("mine")

@@ -19,6 +19,7 @@ from lakehouse.contracts.tenant import (
     TimestampFormat,
 )
 from lakehouse.contracts.validator import REASON_SCHEMA, Validated, Validator
+from tests.support.examples import examples
 from tests.support.reference_validator import (
     Outcome,
     validate_click,
@@ -161,21 +162,21 @@ CLICKS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(INTERACTIONS, min_size=1, max_size=8))
 def test_interactions_like_the_reference(rows: list[dict[str, str | None]]) -> None:
     expected = [validate_interaction(row, RANGE.start, RANGE.end, KNOWN_AT) for row in rows]
     _compare(validated(DataType.INTERACTIONS, rows, INTERACTION_COLUMNS), expected, "event_time")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(ITEMS, min_size=1, max_size=8))
 def test_items_like_the_reference(rows: list[dict[str, str | None]]) -> None:
     expected = [validate_item(row, KNOWN_AT) for row in rows]
     _compare(validated(DataType.ITEMS, rows, ITEM_COLUMNS), expected, "timestamp")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(CLICKS, min_size=1, max_size=8))
 def test_clickstream_like_the_reference(rows: list[dict[str, str | None]]) -> None:
     expected = [validate_click(row, RANGE.start, RANGE.end, KNOWN_AT) for row in rows]
@@ -191,7 +192,7 @@ def test_clickstream_needs_a_column_for_one_of_its_subjects() -> None:
     assert caught.value.columns == ("user_id or anonymous_id",)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(ISO_TIMES, min_size=1, max_size=8), st.sampled_from(["iso", "s", "us"]))
 def test_timestamps_of_every_unit_like_the_reference(times: list[str | None], unit: str) -> None:
     rows = [
@@ -206,7 +207,7 @@ def test_timestamps_of_every_unit_like_the_reference(times: list[str | None], un
     _compare(found, expected, "event_time")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(NUMBERS, min_size=1, max_size=8))
 def test_numbers_like_the_reference(numbers: list[str | None]) -> None:
     rows: list[dict[str, str | None]] = [{"item_id": "i", "price": text} for text in numbers]

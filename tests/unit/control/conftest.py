@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,11 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _migrated_once() -> None:
+    """Here the migrations run as they are."""
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -52,9 +58,11 @@ def postgres_folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def postgres_url(postgres_folder: Path) -> str:
+def postgres_url(postgres_folder: Path) -> Iterator[str]:
     """An empty PostgreSQL database."""
-    return str(postgres_server.new_database(postgres_folder, f"control_{next(_numbers)}"))
+    name = f"control_{next(_numbers)}"
+    yield str(postgres_server.new_database(postgres_folder, name))
+    postgres_server.drop_database(postgres_folder, name)
 
 
 @pytest.fixture
@@ -63,12 +71,35 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'home' / 'control.db'}"
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database at this version's schema, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "control.db"
+    upgrade_database(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_folder: Path) -> str:
+    """The name of a PostgreSQL database at this version's schema, to be copied."""
+    upgrade_database(postgres_server.new_database(postgres_folder, "migrated"))
+    return "migrated"
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest) -> str:
-    """A database at this version's schema, one of each kind."""
-    found = str(request.getfixturevalue(f"{request.param}_url"))
-    upgrade_database(found)
-    return found
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database at this version's schema, one of each kind: a copy of one that was migrated."""
+    if request.param == "postgres":
+        folder = request.getfixturevalue("postgres_folder")
+        template = request.getfixturevalue("migrated_postgres")
+        name = f"control_{next(_numbers)}"
+        yield str(postgres_server.new_database(folder, name, template))
+        postgres_server.drop_database(folder, name)
+        return
+    path = tmp_path / "home" / "control.db"
+    path.parent.mkdir()
+    shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
+    yield f"sqlite:///{path}"
 
 
 @pytest.fixture

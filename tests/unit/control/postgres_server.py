@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
+
+_ROOM: Final = 1 << 30
 
 
 def why_not() -> str | None:
@@ -39,10 +42,16 @@ def _user() -> str | None:
     return "postgres" if "postgres" in names else "nobody"
 
 
+def _memory() -> Path | None:
+    """Where files are kept in memory and there is room: a database is 300 files."""
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() and shutil.disk_usage(memory).free > _ROOM else None
+
+
 @contextmanager
 def running_server() -> Iterator[Path]:
     """Run a server and give the folder of its socket; ends it and removes everything after."""
-    folder = Path(tempfile.mkdtemp(prefix="eta-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="eta-pg-", dir=_memory()))
     user = _user()
     if user is not None:
         shutil.chown(folder, user)
@@ -83,13 +92,22 @@ def _wait(folder: Path, server: "subprocess.Popen[bytes]") -> None:
     raise RuntimeError(f"PostgreSQL did not start: {(folder / 'log').read_text()}")
 
 
-def new_database(folder: Path, name: str) -> str:
-    """Create an empty database and return its SQLAlchemy URL."""
+def new_database(folder: Path, name: str, template: str = "template1") -> str:
+    """Create a database, empty or a copy of another, and return its SQLAlchemy URL."""
+    _execute(folder, f'create database "{name}" template "{template}"')
+    return _url(folder, name).replace("+psycopg", "")
+
+
+def drop_database(folder: Path, name: str) -> None:
+    """Remove a database, whoever is connected to it."""
+    _execute(folder, f'drop database "{name}" with (force)')
+
+
+def _execute(folder: Path, statement: str) -> None:
     engine = create_engine(_url(folder, "postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f'create database "{name}"'))
+        connection.execute(text(statement))
     engine.dispose()
-    return _url(folder, name).replace("+psycopg", "")
 
 
 def _url(folder: Path, name: str) -> str:

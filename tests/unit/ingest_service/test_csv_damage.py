@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ingest_service.readers.csv.chunks import CsvOptions, Dialect
 from ingest_service.readers.csv.reader import CsvFile
 from lakehouse.contracts.mapping import FileRefusedError
+from tests.support.examples import examples
 
 HEADER = ["id", "title", "category"]
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "cp1250", "cp1252"]
@@ -52,7 +53,9 @@ def read(path: Path, chunk_bytes: int, **options: object) -> tuple[Counter[Row],
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     table=tables(),
@@ -83,7 +86,9 @@ def test_what_was_written_is_read(
 
 
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(400),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data(), table=tables(), chunk_bytes=st.sampled_from([40, 100, 10_000]))
 def test_damage_in_one_line_makes_no_row_that_nobody_wrote(

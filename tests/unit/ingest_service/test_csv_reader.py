@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ingest_service.readers.csv.chunks import CsvOptions
 from ingest_service.readers.csv.reader import CsvFile, no_rows
 from lakehouse.contracts.mapping import FileRefusedError
+from tests.support.examples import examples
 
 FIELD = st.text(alphabet=["a", "é", "\U0001f600", ",", '"', "\n", "\r", " ", ";"], max_size=4)
 CHUNKS = st.sampled_from([64, 100, 1_000])
@@ -41,7 +42,7 @@ def read(
         return [file.header, *rows], lines, raw
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     rows=st.lists(st.tuples(FIELD, FIELD, FIELD), min_size=1, max_size=12),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
@@ -79,7 +80,7 @@ def test_what_the_csv_module_writes_is_read_back(
         assert parsed == list(row)
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=examples(1_000), deadline=None)
 @given(st.text(alphabet=["a", ",", '"', "\n", "\r"], max_size=14), CHUNKS)
 @example('a"', 64)
 @example('"a"b', 64)

@@ -15,6 +15,7 @@ from lakehouse.contracts.tenant import OnError, SourceMapping, TenantSettings
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
+from tests.support.examples import examples
 from tests.support.ingesting import ingest, service
 from tests.unit.ingest_service.test_inspection import answer
 
@@ -35,7 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> LakeSettings:
     return found
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(st.lists(NAMES, min_size=1, max_size=8, unique=True))
 def test_any_declared_name_goes_from_a_file_to_raw(home: LakeSettings, names: list[str]) -> None:
     batch = uuid4().hex

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.tenant import DataType, FileFormat, SourceMapping
+from tests.support.examples import examples
 from tests.support.tables import NAMES, as_csv, as_json, avro, parquet, take, workbook
 
 ISO = SourceMapping.model_validate({"timestamps": {"timestamp": {"unit": "iso"}}})
@@ -61,7 +62,9 @@ def files(rows: list[dict[str, Any]]) -> dict[FileFormat, bytes]:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(rows=ROWS)
 def test_a_row_is_the_same_stored_row_in_every_format(

@@ -18,6 +18,7 @@ from ingest_service.sources.inspecting.times import guess_times
 from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.spellings import distance
 from lakehouse.contracts.tenant import DataType, TenantSettings
+from tests.support.examples import examples
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -218,7 +219,9 @@ _NAME = st.sampled_from(
 
 
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(120),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     names=st.lists(_NAME, min_size=1, max_size=6),

@@ -20,6 +20,7 @@ from lakehouse.contracts.tenant import DataType, OnError, SourceMapping, TenantS
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
+from tests.support.examples import examples
 from tests.support.ingesting import ingest, service
 from tests.unit.ingest_service.test_replaying import replay
 
@@ -84,7 +85,7 @@ STATES = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.lists(st.lists(STATES, min_size=1, max_size=7), min_size=1, max_size=4), st.booleans())
 def test_the_newest_state_counts(batches: list[list[State]], in_pieces: bool) -> None:
     sink = MemorySink()
@@ -187,7 +188,7 @@ def prints_of(states: list[tuple[int, int, str]]) -> pl.DataFrame:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(
         st.lists(

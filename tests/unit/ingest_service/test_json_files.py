@@ -20,6 +20,7 @@ from lakehouse.contracts.tenant import (
     SourceMapping,
     TenantSettings,
 )
+from tests.support.examples import examples
 from tests.unit.ingest_service.test_service import service
 
 GOOD = {
@@ -70,7 +71,9 @@ def kept_aside(sink: MemorySink) -> list[tuple[bytes, str, list[str]]]:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     users=st.lists(

@@ -37,6 +37,7 @@ from lakehouse.contracts.tenant import (
     TenantSettings,
 )
 from lakehouse.privacy.suppression import EmptySuppressionList
+from tests.support.examples import examples
 
 MAPPING, TENANT = SourceMapping(), TenantSettings()
 LIMITS = EventLimits(100, 100_000)
@@ -229,7 +230,9 @@ def rows_of(draw: st.DrawFn, data_type: DataType) -> list[Row]:
 @pytest.mark.parametrize("data_type", list(DataType))
 @pytest.mark.parametrize("way", WAYS)
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_each_value_is_stored_as_sent_or_named(

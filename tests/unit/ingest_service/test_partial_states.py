@@ -41,6 +41,7 @@ from lakehouse.storage.quarantine_export import export_rows
 from lakehouse.storage.stream_offsets import Partition
 from lakehouse.storage.tables import ensure_tables
 from lakehouse.training.export.catalogue import _newest
+from tests.support.examples import examples
 from tests.support.ingesting import ingest, service
 from tests.unit.ingest_service.test_replaying import replay
 from tests.unit.ingest_service.test_stream_sink import Process
@@ -74,7 +75,7 @@ FIELDS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(FIELDS, min_size=1, max_size=4))
 def test_every_reader_of_json_tells_a_null_from_what_is_absent(
     rows: list[dict[str, Any]],
@@ -215,7 +216,7 @@ def oracle(batches: list[list[dict[str, Any]]]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.lists(STATES, min_size=1, max_size=4), min_size=1, max_size=4))
 def test_an_item_is_what_all_its_states_say_together(batches: list[list[dict[str, Any]]]) -> None:
     for at, batch in enumerate(batches):  # a dated row counts once, see ADR 0031

@@ -18,6 +18,7 @@ from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.reasons import FileFault
 from lakehouse.contracts.source_mapping import SourceMapping
 from lakehouse.contracts.tenant import DataType, OnError
+from tests.support.examples import examples
 from tests.support.tables import as_json, parquet, take, workbook
 
 TIME: Final = "1700000000000"
@@ -144,7 +145,7 @@ def contents(rows: Iterable[Mapping[str, Any]], table: Table) -> set[tuple[str, 
 
 
 @pytest.mark.parametrize("table", TABLES)
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=list(HealthCheck))
 @given(data=st.data(), before=st.integers(0, 4), file=st.sampled_from(["csv", "xlsx"]))
 def test_no_row_is_stored_as_something_else(
     tmp_path: Path, table: Table, data: st.DataObject, before: int, file: str

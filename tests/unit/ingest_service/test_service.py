@@ -11,6 +11,7 @@ from lakehouse.contracts.mapping import FileRefusedError
 from lakehouse.contracts.tenant import DataType, OnError
 from lakehouse.errors import EtaError
 from lakehouse.privacy.suppression import NOBODY, Suppressed
+from tests.support.examples import examples
 from tests.support.ingesting import ingest, service
 from tests.support.rows import HEADER, interactions_csv, lines
 
@@ -43,7 +44,9 @@ EVENTS = st.lists(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(EVENTS, min_size=1, max_size=3), st.sampled_from([64, 200, 10_000]))
 def test_every_row_is_accounted_for(

@@ -9,6 +9,7 @@ from ingest_service.dedupe import segments
 from ingest_service.dedupe.segments import Segment, Storage, sorted_prints
 from ingest_service.dedupe.window import BatchWindow, DedupeWindows, NoHistory, Verdict
 from lakehouse.contracts.tenant import DataType
+from tests.support.examples import examples
 
 EVENTS = st.lists(
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2), st.booleans()), max_size=8),
@@ -32,7 +33,7 @@ def prints(events: list[tuple[int, int]]) -> pl.DataFrame:
     return pl.DataFrame(events, schema={"key": pl.UInt128, "payload": pl.UInt64}, orient="row")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(EVENTS, st.sampled_from([0, 2, 1_000]))
 def test_events_like_a_dictionary(
     chunks: list[list[tuple[int, int, bool]]], rows_in_memory: int
@@ -53,7 +54,7 @@ def test_events_like_a_dictionary(
         assert found.to_list() == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=20),
     st.sampled_from([0, 2, 1_000]),
@@ -104,7 +105,7 @@ class Promise:
             assert payload in self.ever(key)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(BATCHES, st.integers(1, 30))
 def test_every_batch_meets_all_that_the_window_promises(
     batches: list[list[list[tuple[int, int]]]], limit: int
@@ -127,7 +128,7 @@ def test_every_batch_meets_all_that_the_window_promises(
         assert events.row_count <= limit + max(map(len, promise.stored)) + limit // 8
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(1, 80), st.integers(1, 30), st.integers(4, 20))
 def test_a_batch_of_any_size_is_known_when_it_comes_again(
     rows: int, limit: int, piece: int
@@ -142,7 +143,7 @@ def test_a_batch_of_any_size_is_known_when_it_comes_again(
             session.publish(window, "b")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.lists(st.integers(0, 2**128 - 1), min_size=1, max_size=30), min_size=1))
 def test_what_is_merged_on_disk_is_what_was_in_memory(parts: list[list[int]]) -> None:
     keys = {key for part in parts for key in part}

@@ -19,6 +19,7 @@ from lakehouse.settings import LakeSettings
 from lakehouse.storage import staging
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
+from tests.support.examples import examples
 from tests.support.ingesting import Ticks, ingest
 from tests.support.rows import FIRST_MS, interactions_csv
 
@@ -133,7 +134,9 @@ def test_a_catalogue_over_the_window_is_known_and_its_states_are_the_newest(
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     st.lists(

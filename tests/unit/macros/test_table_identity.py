@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.macros import CompilerError, macros
 
 BEGAN = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -57,14 +58,14 @@ def why(read: list[dict[str, Any]], now: list[dict[str, Any]], *, is_model: bool
 HISTORY = ("CREATE", "WRITE", "MERGE", "DELETE", "OPTIMIZE", "WRITE")
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 @given(read=st.integers(1, 6), grown=st.integers(0, 5))
 def test_a_table_that_grew_is_followed(read: int, grown: int) -> None:
     whole = commits(*HISTORY, *["WRITE"] * 6)
     assert why(whole[:read], whole[: read + grown]) == ""
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 @given(read=st.integers(1, 6), grown=st.integers(0, 8))
 def test_another_table_is_not_followed_whatever_its_version(read: int, grown: int) -> None:
     other = commits(*HISTORY, *["WRITE"] * 8, began=BEGAN + timedelta(milliseconds=1))

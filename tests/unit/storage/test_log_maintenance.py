@@ -1,6 +1,7 @@
 """A busy table's log gets short; nothing that a model or a reader still needs goes."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -18,13 +19,21 @@ from lakehouse.storage.tables import ensure_tables
 COMMITS = 240
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> LakeSettings:
-    found = LakeSettings(home=tmp_path)
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a lake with many commits, to be copied."""
+    found = LakeSettings(home=tmp_path_factory.mktemp("busy"))
     ensure_tables(Lake(found))
     for version in range(COMMITS):
         commit_files(Lake(found).table(RAW_INTERACTIONS), RAW_INTERACTIONS, (), {"feed": version})
-    return found
+    return Path(found.home_dir)
+
+
+@pytest.fixture
+def lake(busy: Path, tmp_path: Path) -> LakeSettings:
+    """A lake whose log entries are all of this moment."""
+    shutil.copytree(busy, tmp_path, copy_function=shutil.copy, dirs_exist_ok=True)
+    return LakeSettings(home=tmp_path)
 
 
 def log_of(lake: LakeSettings) -> Path:

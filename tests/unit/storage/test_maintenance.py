@@ -4,6 +4,7 @@ import json
 import os
 import time
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from deltalake import DeltaTable
 from typer.testing import CliRunner
 
 from ingest_service.pipeline.counts import Counts
+from ingest_service.sinks import compaction
 from ingest_service.sinks.base import BatchKey
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.cli.main import app
@@ -23,7 +25,6 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.maintenance import (
     CHECK_EVERY,
-    SMALL_FILES,
     Day,
     clean_tables,
     merge_ended_days,
@@ -63,17 +64,20 @@ def lake(tmp_path: Path) -> LakeSettings:
     return settings
 
 
-def test_writer_keeps_its_days_files_within_the_bound(lake: LakeSettings) -> None:
-    most = 0
-    for n in range(100):
+def test_writer_keeps_its_days_files_within_the_bound(
+    lake: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "SMALL_FILES", 8)
+    monkeypatch.setattr(compaction, "merge_small_files", partial(merge_small_files, above=8))
+    for n in range(20):
         write(lake, 1, n)
-        most = max(most, len(Lake(lake).table(RAW_INTERACTIONS).file_uris()))
-    assert most > SMALL_FILES  # a sink of one batch never looks
+    files = Lake(lake).table(RAW_INTERACTIONS).file_uris()
+    assert len(files) == 20  # a sink of one batch never looks
 
-    write(lake, CHECK_EVERY, 100)
+    write(lake, CHECK_EVERY, 20)
     for health in table_health(Lake(lake)):
         assert health.files <= 1 + CHECK_EVERY, health
-    assert len(users(lake)) == 100 + CHECK_EVERY
+    assert len(users(lake)) == 20 + CHECK_EVERY
     assert check_ledger(Lake(lake)).wrong == ()
 
 
