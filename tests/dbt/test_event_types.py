@@ -311,8 +311,7 @@ def told(lake: SessionLake) -> Told:
         known_at=KNOWN_FIRST,
     )
     branded = item("j1", attributes='{"brand": "Acme"}', updated_at=NOON - 2 * DAY)
-    for tenant_id in (RANDOM, PLAIN):
-        lake.store_items(tenant_id, [branded], known_at=KNOWN_FIRST)
+    lake.store_items(RANDOM, [branded], known_at=KNOWN_FIRST)
     store_events(lake, SHOP, shop_events(), known_at=KNOWN_FIRST, batch_id="webhook")
     lake.set_tenant(SITE, TenantSettings.model_validate(BY_GA4))
     store_events(lake, SITE, site_events(0, [*GA4_EVENTS][:4]), known_at=KNOWN_FIRST)
