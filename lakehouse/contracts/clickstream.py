@@ -22,12 +22,13 @@ from lakehouse.contracts.source_mapping import SKIP
 MOST_EVENTS: Final = 100
 EITHER: Final = "|"
 _NAME: Final = r"[^'?\[\]|.\\\x00-\x1f]{1,100}"
-_PATHS: Final = rf"{_NAME}(\.{_NAME})*(\|{_NAME}(\.{_NAME})*)*"
+PATHS: Final = rf"{_NAME}(\.{_NAME})*(\|{_NAME}(\.{_NAME})*)*"
+"""What paths look like: names with dots between them, alternatives with `|`."""
 
 
 def _check_paths(text: str) -> str:
     """Return paths if each may stand in a JSON path; raise `ValueError` otherwise."""
-    if re.fullmatch(_PATHS, text) is None:
+    if re.fullmatch(PATHS, text) is None:
         raise ValueError(
             "a path has names with dots between them, and `|` before the one that is read where "
             "nothing is found (`product_id|product.sku`)"

@@ -157,6 +157,8 @@ TENANT_SETTINGS: Final = pa.schema(
         pa.field("half_life_days", pa.float64()),
         # The events that are interactions, as JSON: see `lakehouse.training.tenant_settings`.
         pa.field("clickstream", pa.string()),
+        # The zone and the attributes of training examples, as JSON; null: UTC, and none.
+        pa.field("examples", pa.string()),
     ]
 )
 
@@ -254,7 +256,7 @@ OPS_TENANT_SETTINGS: Final = TableSpec(
     TENANT_SETTINGS,
     ("version",),
     partition_by=("tenant_id",),
-    added_columns=("event_types", "half_life_days", "clickstream"),
+    added_columns=("event_types", "half_life_days", "clickstream", "examples"),
 )
 OPS_DATA_QUALITY: Final = TableSpec(
     "ops",

@@ -16,6 +16,7 @@ from lakehouse.contracts.event_types import (
     Meaning,
     check_event_types,
 )
+from lakehouse.contracts.examples import ExampleSettings
 from lakehouse.contracts.kinds import DataType as DataType
 from lakehouse.contracts.kinds import FileFormat as FileFormat
 from lakehouse.contracts.kinds import InteractionType as InteractionType
@@ -162,7 +163,8 @@ class TenantSettings(SettingsModel):
     types of its interactions, instead of the contract's five, and say themselves what is positive
     and what is negative; after `half_life_days` a training row weighs half (docs/event-types.md).
     `clickstream` says which clickstream events are interactions (docs/clickstream.md); without it
-    none is.
+    none is. `examples` are the zone and the attributes of training examples
+    (docs/training-sets.md).
     `evaluation` is how its evaluation snapshots are divided unless `eta evaluation make` says
     otherwise.
     `sources` maps a mapping's name to it; an upload that names none uses `default`, which exists
@@ -183,6 +185,7 @@ class TenantSettings(SettingsModel):
     ) = None
     half_life_days: Annotated[float, Field(ge=0.01, le=36_500)] | None = None
     clickstream: ClickstreamSettings | None = None
+    examples: ExampleSettings = Field(default_factory=ExampleSettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     sources: dict[str, SourceMapping] = Field(default_factory=dict)
     quotas: Quotas = Field(default_factory=Quotas)

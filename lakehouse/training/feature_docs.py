@@ -1,9 +1,10 @@
 """The features' descriptions in the models' YAML files.
 
 The variable `features` in `dbt_project.yml` names each feature of users and items once, with its
-type and description. dbt takes descriptions from the models' YAML files alone, so they are written
-into those by `python -m lakehouse.training.feature_docs`; a test sees that they agree. Columns
-that are no features stay as they are.
+type and description; `example_features` those that only training examples have. dbt takes
+descriptions from the models' YAML files alone, so they are written into those by
+`python -m lakehouse.training.feature_docs`; a test sees that they agree. Columns that are no
+features stay as they are.
 """
 
 from __future__ import annotations
@@ -25,10 +26,17 @@ _MODELS: Final[Mapping[str, Sequence[str]]] = {
     "item": ("item_feature_history", "item_features", "item_features_now"),
 }
 _EXAMPLES: Final = "training_examples"
-_OF_EXAMPLES: Final = {
-    "user": "User, strictly before the event. {} Null before the first interaction.",
-    "item": "Item, by the last full hour before the event. {} Null before the first interaction.",
+_OF_EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
+    "user": ("user_", "User, strictly before the event. {} Null before the first interaction."),
+    "profile": ("user_", "User, strictly before the event. {}"),
+    "item": (
+        "item_",
+        "Item, by the last full hour before the event. {} Null before the first interaction.",
+    ),
+    "catalogue": ("item_", "Item, as the catalogue had it strictly before the event. {}"),
+    "context": ("context_", "Of the event; a sampled negative has its positive's. {}"),
 }
+"""What stands before the names and around the descriptions, in the order of the columns."""
 _NAMES_OF_ROWS: Final = {
     "user": ("tenant_id", "user_hash", "user_id"),
     "item": ("tenant_id", "item_id"),
@@ -41,7 +49,8 @@ def feature_documents(project: Path) -> dict[Path, str]:
 
     Raises `ValueError` when a feature lacks its type or description.
     """
-    features = yaml.safe_load((project / "dbt_project.yml").read_text("utf-8"))["vars"]["features"]
+    variables = yaml.safe_load((project / "dbt_project.yml").read_text("utf-8"))["vars"]
+    features = variables["features"] | variables.get("example_features", {})
     found = {}
     for name in _FILES:
         path = project / "dbt_project" / "models" / name
@@ -56,24 +65,25 @@ def _describe(model: dict[str, Any], features: Mapping[str, Mapping[str, Any]]) 
     """Put the features' columns between the columns that name the row and those after them."""
     if model["name"] == _EXAMPLES:
         new = [
-            _column(f"{entity}_{name}", feature, _OF_EXAMPLES[entity])
-            for entity, named in features.items()
-            for name, feature in named.items()
+            _column(f"{prefix}{name}", feature, text)
+            for entity, (prefix, text) in _OF_EXAMPLES.items()
+            for name, feature in features.get(entity, {}).items()
             if feature.get("in_examples", True)
         ]
         kept = [c for c in model["columns"] if not _is_example_feature(c["name"])]
         model["columns"] = [*kept[:-1], *new, kept[-1]]
         return
-    for entity, named in features.items():
-        if model["name"] in _MODELS[entity]:
-            new = [_column(name, feature, "{}") for name, feature in named.items()]
+    for entity, models in _MODELS.items():
+        if model["name"] in models:
+            new = [_column(name, feature, "{}") for name, feature in features[entity].items()]
             first = [c for c in model["columns"] if c["name"] in _NAMES_OF_ROWS[entity]]
             last = [c for c in model["columns"] if c["name"] in _AFTER]
             model["columns"] = [*first, *new, *last]
 
 
 def _is_example_feature(name: str) -> bool:
-    return name.startswith(("user_", "item_")) and name not in ("user_hash", "user_id", "item_id")
+    is_key = name in ("user_hash", "user_id", "item_id")
+    return name.startswith(("user_", "item_", "context_")) and not is_key
 
 
 def _column(name: str, feature: Mapping[str, Any], text: str) -> dict[str, Any]:

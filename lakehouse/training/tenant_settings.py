@@ -9,6 +9,7 @@ from deltalake import write_deltalake
 
 from lakehouse.contracts.clickstream import ClickstreamEvent, ImpressionEvent, json_paths
 from lakehouse.contracts.event_types import Meaning, by_strength, named
+from lakehouse.contracts.examples import UTC
 from lakehouse.contracts.kinds import InteractionType
 from lakehouse.contracts.tables import OPS_TENANT_SETTINGS, TENANT_SETTINGS
 from lakehouse.contracts.tenant import TenantSettings
@@ -53,7 +54,26 @@ def _row(tenant_id: str, settings: TenantSettings) -> dict[str, object]:
         "negatives_per_positive": settings.negatives_per_positive,
         "half_life_days": settings.half_life_days,
         "clickstream": _clickstream(settings),
+        "examples": _examples(settings),
     }
+
+
+def _examples(settings: TenantSettings) -> str | None:
+    """Zone and attributes of examples, as the models read them (`macros/features`): JSON."""
+    said = settings.examples
+    told = {
+        "time_zone": None if said.time_zone == UTC else said.time_zone,
+        **{
+            kind: [
+                {"name": name, "paths": json_paths(path)}
+                for name, path in sorted(attributes.items())
+            ]
+            or None
+            for kind, attributes in (("item", said.item_attributes), ("user", said.user_attributes))
+        },
+    }
+    used = {name: value for name, value in told.items() if value is not None}
+    return json.dumps(used, ensure_ascii=False) if used else None
 
 
 def _clickstream(settings: TenantSettings) -> str | None:

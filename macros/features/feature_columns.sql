@@ -6,13 +6,14 @@
 
 {% macro feature_types(entity, prefix='', in_examples=false) -%}
     {#-
-    The features of an `entity` (`user` or `item`): name → type, those of the variable `features`.
+    The features of an `entity`: name → type, those of the variables `features` (`user`, `item`) and
+    `example_features` (`context`, `catalogue`, `profile`).
 
       prefix        goes before each name
       in_examples   only those that training examples carry
     -#}
     {%- set types = {} -%}
-    {%- for name, feature in var('features')[entity].items()
+    {%- for name, feature in merged(var('features'), var('example_features'))[entity].items()
         if not in_examples or feature.get('in_examples', true) -%}
         {%- do types.update({prefix ~ name: feature.type}) -%}
     {%- endfor -%}

@@ -20,13 +20,7 @@
             {%- if has_impressions -%}{%- do known.with_impressions.append(tenant_id) -%}{%- endif -%}
         {%- endfor -%}
     {%- endif -%}
-    {%- set found = known.with_impressions if with_impressions else known.all -%}
-    {%- if scope and scope.tenant_id is not none -%}
-        {{ return(found | select('equalto', scope.tenant_id) | list) }}
-    {%- elif scope and scope.mode in ['changed', 'rewrite', 'nothing'] -%}
-        {{ return(found | select('in', scope.tenants) | list) }}
-    {%- endif -%}
-    {{ return(found) }}
+    {{ return(tenants_of_scope(known.with_impressions if with_impressions else known.all, scope)) }}
 {%- endmacro %}
 
 

@@ -51,6 +51,11 @@ PLANTED = {
         "known_at = timestamp '2029-01-01 00:00:00'",
         "true",
     ),
+    "examples_have_the_catalogue_of_their_time": (
+        "training.training_examples",
+        "item_texts = map('brand', 'of tomorrow')",
+        "item_texts is not null",
+    ),
     "withdrawn_users_are_not_trained_on": (
         "staging.stg_users",
         """consent = '{"training": false}'""",

@@ -36,7 +36,7 @@ from tests.support.clickstream import (
     segment_event,
     store_events,
 )
-from tests.support.lake import NOON, SessionLake, interaction, user
+from tests.support.lake import NOON, SessionLake, interaction, item, user
 from tests.support.stories import compiled
 
 pytestmark = pytest.mark.timeout(1800)
@@ -90,8 +90,9 @@ HALF_LIFE = 10.0
 Label = tuple[str, float, str | None, float]
 
 
-def settings_of(types: Mapping[str, Any]) -> TenantSettings:
-    return TenantSettings.model_validate({"event_types": types, "half_life_days": HALF_LIFE})
+def settings_of(types: Mapping[str, Any], **more: Any) -> TenantSettings:
+    declared = {"event_types": types, "half_life_days": HALF_LIFE}
+    return TenantSettings.model_validate(declared | more)
 
 
 def seen_by_another(prefix: str) -> list[dict[str, Any]]:
@@ -214,6 +215,7 @@ class Told:
     """Of how many of its users there are features, after the same runs."""
     asking_sql: str
     unmapped_sql: str
+    examples_sql: str
     """Of the staging of interactions, in a run about a tenant that maps no clickstream."""
     mapped: list[pl.DataFrame]
     """The rows of `SHOP` that are staged, before and after it maps its clickstream."""
@@ -308,6 +310,8 @@ def told(lake: SessionLake) -> Told:
         [asked(1, "leaves", YES), asked(2, "comes-back", NO), asked(3, "stays-away", NO)],
         known_at=KNOWN_FIRST,
     )
+    branded = item("j1", attributes='{"brand": "Acme"}', updated_at=NOON - 2 * DAY)
+    lake.store_items(RANDOM, [branded], known_at=KNOWN_FIRST)
     store_events(lake, SHOP, shop_events(), known_at=KNOWN_FIRST, batch_id="webhook")
     lake.set_tenant(SITE, TenantSettings.model_validate(BY_GA4))
     store_events(lake, SITE, site_events(0, [*GA4_EVENTS][:4]), known_at=KNOWN_FIRST)
@@ -318,8 +322,9 @@ def told(lake: SessionLake) -> Told:
     who, features = [trained_on(lake)], [lake.table("features.user_features", ASKING).height]
     mapped = [lake.table("staging.stg_interactions", SHOP)]
 
-    for tenant_id in (TYPED, RANDOM):
-        lake.set_tenant(tenant_id, settings_of(HEAVIER))
+    lake.set_tenant(TYPED, settings_of(HEAVIER))
+    chosen = {"time_zone": "Asia/Kolkata", "item_attributes": {"by": "brand"}}
+    lake.set_tenant(RANDOM, settings_of(HEAVIER, examples=chosen))
     by_segment = TenantSettings.model_validate({"clickstream": {"preset": "segment"}})
     lake.set_tenant(SHOP, by_segment)
     # the purchase once more out of the shop's own system, and its refund on the site
@@ -355,10 +360,11 @@ def told(lake: SessionLake) -> Told:
     outcome = lake.dbt("run", *by_user)
     plain_sql = compiled(outcome, "training_data")
     unmapped_sql = compiled(outcome, "stg_interactions")
+    examples_sql = compiled(outcome, "training_examples")
     grown = contents(lake)
 
-    chosen = ("--select", "+training_examples", "training_users", "user_histories")
-    lake.dbt("run", "--vars", f"{{cutoff: '{CUTOFF}'}}", *chosen)
+    by_cutoff = ("--select", "+training_examples", "training_users", "user_histories")
+    lake.dbt("run", "--vars", f"{{cutoff: '{CUTOFF}'}}", *by_cutoff)
     with_cutoff = labels(lake, TYPED)
     who.append(trained_on(lake))
     lake.dbt("run", "--full-refresh")
@@ -368,6 +374,7 @@ def told(lake: SessionLake) -> Told:
         features_of=features,
         asking_sql=asking_sql,
         unmapped_sql=unmapped_sql,
+        examples_sql=examples_sql,
         mapped=mapped,
         shown=shown,
     )
@@ -464,6 +471,21 @@ def test_who_declares_nothing_keeps_files_rows_and_hash(lake: SessionLake, told:
     (contents,) = lake.table("training.training_contents", PLAIN).to_dicts()
     assert contents["content_hash"] == counted.hexdigest()
     assert (contents["event_types"], contents["half_life_days"]) == (None, None)
+
+
+def test_attributes_that_are_chosen_later_reach_the_examples_that_are_there(told: Told) -> None:
+    examples = told.grown["training.training_examples", RANDOM]
+    found = examples.filter(pl.col("item_id") == "j1")["item_texts"].to_list()
+    assert found
+    assert all(row == {"by": "Acme"} for row in found)
+    plain = told.grown["training.training_examples", PLAIN]
+    assert plain["item_texts"].null_count() == plain.height
+    assert plain["context_hour"].to_list() == plain["event_time"].dt.hour().to_list()
+
+
+def test_a_run_without_chosen_attributes_has_nothing_of_them_in_its_sql(told: Told) -> None:
+    for word in ("stg_users", "stg_tenant_settings", "from_utc_timestamp", "get_json_object"):
+        assert word not in told.examples_sql
 
 
 def test_a_run_without_declared_types_has_nothing_of_them_in_its_sql(told: Told) -> None:

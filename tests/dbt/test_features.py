@@ -1,13 +1,22 @@
 """Features, their histories and the point-in-time join against a row-by-row computation."""
 
+import json
 from typing import Any
 
 import pytest
 
 from tests.support import reference_features as reference
 from tests.support.lake import SessionLake
+from tests.support.tenants import ATTRIBUTES, NUMBERS, ZONE
 
 TENANT = "modelled"
+NAMES_OF_ROWS = ("user_hash", "user_id", "item_id")
+OF_EXAMPLES_ALONE = (
+    *("item_category", "item_price", "item_age_days", "item_texts", "item_numbers"),
+    *("user_texts", "user_numbers"),
+)
+TEXTS = {said if isinstance(said, str) else json.dumps(said): texts for said, texts in ATTRIBUTES}
+"""Attributes as they were sent → the texts that are chosen of them."""
 
 
 def near(row: dict[str, Any], names: Any) -> dict[str, Any]:
@@ -102,7 +111,7 @@ def test_an_example_sees_its_user_and_item_as_they_were_strictly_before(
             names = [
                 name.removeprefix(prefix)
                 for name in example
-                if name.startswith(prefix) and name not in ("user_hash", "user_id", "item_id")
+                if name.startswith(prefix) and name not in (*NAMES_OF_ROWS, *OF_EXAMPLES_ALONE)
             ]
             found = {name: example[prefix + name] for name in names}
             wanted = dict.fromkeys(names) if state is None else state
@@ -120,5 +129,84 @@ def test_a_users_history_ends_before_the_event(lake: SessionLake, built: dict) -
     }
     assert found.keys() == labelled
     for (user, moment), row in found.items():
-        assert row["item_ids"] == reference.items_before(built["staged"], user, moment)
+        earlier = reference.interactions_before(built["staged"], user, moment)
+        names = ("item_ids", "interaction_types", "event_times")
+        assert list(zip(*(row[name] for name in names), strict=True)) == earlier
     assert {len(row["item_ids"]) for row in found.values()} >= {0, 1}
+
+
+def numbers(texts: dict[str, str]) -> dict[str, float]:
+    return {name: NUMBERS[text] for name, text in texts.items() if text in NUMBERS}
+
+
+def test_an_example_has_the_context_of_its_event_and_a_negative_its_positives(
+    lake: SessionLake, built: dict
+) -> None:
+    events = {row["event_id"]: row for row in built["staged"]}
+    labelled = {
+        (row["user_id"], row["anchor_item_id"]): events[row["event_id"]]
+        for row in lake.table("training.training_data", TENANT).to_dicts()
+        if row["draw_index"] == 0
+    }
+    contexts = {
+        pair: reference.context(event, built["staged"], ZONE) for pair, event in labelled.items()
+    }
+    seen = set()
+    for example in lake.table("training.training_examples", TENANT).to_dicts():
+        wanted = contexts[example["user_id"], example["anchor_item_id"]]
+        found = {name: example[f"context_{name}"] for name in wanted}
+        assert found == wanted
+        seen.add((example["negative_type"], wanted["session_position"]))
+    assert {kind for kind, _ in seen} == {None, "explicit", "sampled"}
+    assert {None, 1, 2} < {position for _, position in seen}
+    other = [event for event in labelled.values() if event["event_time"].hour >= 19]
+    assert other, "another day in the tenant's zone"
+
+
+def test_an_example_has_its_items_catalogue_and_attributes_strictly_before_the_event(
+    lake: SessionLake, built: dict
+) -> None:
+    seen: dict[str, set] = {"ages": set(), "texts": set(), "kinds": set()}
+    for example in lake.table("training.training_examples", TENANT).to_dicts():
+        wanted = reference.catalogue_state(
+            built["items"], built["staged"], example["item_id"], example["event_time"]
+        )
+        for name in ("category", "price", "age_days"):
+            assert example[f"item_{name}"] == wanted[name], (name, example)
+        texts = TEXTS.get(wanted["attributes"], {}) if wanted["is_listed"] else None
+        assert example["item_texts"] == texts
+        assert example["item_numbers"] == (None if texts is None else numbers(texts))
+        seen["ages"].add(wanted["age_days"])
+        seen["texts"].add(wanted["attributes"])
+        seen["kinds"].add((example["negative_type"], texts is None))
+    assert {None, 0, 1} < seen["ages"]
+    assert len(seen["texts"]) > 10, "hostile attributes reach examples"
+    assert {("sampled", False), (None, True), (None, False)} < seen["kinds"]
+
+
+def test_an_example_has_its_users_attributes_strictly_before_the_event(
+    lake: SessionLake, built: dict
+) -> None:
+    seen = set()
+    for example in lake.table("training.training_examples", TENANT).to_dicts():
+        is_known, said = reference.profile_before(
+            built["users"], example["user_id"], example["event_time"]
+        )
+        chosen = json.loads(said or "{}")
+        texts = {name: str(value) for name, value in chosen.items()} if is_known else None
+        assert example["user_texts"] == texts
+        wanted = {n: v for n, v in chosen.items() if isinstance(v, int)} if is_known else None
+        assert example["user_numbers"] == wanted
+        seen.add(said if is_known else "unknown")
+    assert seen >= {"unknown", None, '{"age": 41, "plan": "plus"}', '{"age": "old"}'}
+
+
+def test_a_tenant_without_settings_has_hours_of_utc_and_no_attributes(
+    lake: SessionLake, built: dict
+) -> None:
+    rows = lake.table("training.training_examples", "hashed").to_dicts()
+    assert {row["context_hour"] == row["event_time"].hour for row in rows} == {True}
+    assert {row["context_weekday"] == row["event_time"].isoweekday() for row in rows} == {True}
+    for name in ("item_texts", "item_numbers", "user_texts", "user_numbers"):
+        assert {row[name] for row in rows} == {None}
+    assert len({row["item_category"] for row in rows}) > 1

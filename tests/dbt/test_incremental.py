@@ -15,7 +15,7 @@ from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.build import build
-from tests.support.growth import TYPED, Growth, add_typed, declare_types
+from tests.support.growth import DESCRIBED, TYPED, Growth, add_typed, declare_types
 from tests.support.lake import DERIVED_TABLES, NOON, SessionLake, interaction, partitioned
 from tests.support.stories import (
     HOUR,
@@ -91,12 +91,23 @@ def refreshed(lake: SessionLake, grown: dict) -> dict[tuple[str, str], pl.DataFr
     return contents(lake)
 
 
+def named(examples: pl.DataFrame, entity: str) -> list[list[str]]:
+    """The names of the attributes in each row that has some."""
+    column = examples[f"{entity}_texts"].drop_nulls().to_list()
+    return [[*entries] for entries in column]
+
+
 def test_incremental_runs_equal_a_full_refresh(grown: dict, refreshed: dict) -> None:
     assert differences(grown, refreshed) == []
     assert all(grown["training.training_data", name].height > 0 for name in TENANTS)
     weights = set(grown["training.training_data", TYPED]["type_weight"])
     assert 3.0 in weights, "the declaration of the last round"
     assert 4.0 not in weights, "nothing of the one before"
+    examples = [grown["training.training_examples", name] for name in TENANTS]
+    assert examples[0]["item_texts"].null_count() == examples[0].height, "no longer declared"
+    for entity in ("item", "user"):
+        (name,) = {key for row in named(examples[1], entity) for key in row}
+        assert name == DESCRIBED[5][1][f"{entity}_attributes"][name], "those of the last round"
 
 
 def test_who_has_withdrawn_consent_is_not_trained_on(growth: Growth, grown: dict) -> None:

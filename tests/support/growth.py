@@ -8,11 +8,20 @@ from lakehouse.contracts.tables import RAW_CLICKSTREAM
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.storage.lake import Lake
 from tests.support.clickstream import random_events, store_events
-from tests.support.lake import SessionLake, user
+from tests.support.lake import NOON, SessionLake, user
 from tests.support.tenants import random_catalogue, random_rows
 
 ROUNDS = 5
 TYPED = "grown-typed"
+WORDS = ('{"brand": "a", "size": 4}', '{"brand": "b", "maker": 1e3}', '{"size": [1]}', None)
+DESCRIBED: dict[int, tuple[int, dict]] = {
+    1: (1, {"item_attributes": {"brand": "brand"}, "user_attributes": {"size": "size"}}),
+    2: (0, {"item_attributes": {"brand": "brand"}, "time_zone": "Asia/Kolkata"}),
+    3: (0, {"item_attributes": {"brand": "maker|brand", "size": "size"}, "time_zone": "Etc/GMT+9"}),
+    4: (0, {"user_attributes": {"brand": "brand"}}),
+    5: (1, {"item_attributes": {"size": "size"}, "user_attributes": {"brand": "brand"}}),
+}
+"""By round: which tenant says something else of its examples, and what."""
 OTHER = {"type": "skip"}
 
 
@@ -38,6 +47,7 @@ class Growth:
         self.consents = random.Random(5)
         self.rounds = 0
         self.events = random.Random(11)
+        self.words = random.Random(13)
         self.clicking = tenants[2:4]
         """They send a clickstream; the first maps it from the beginning on, the second later."""
         self.waiting: dict[str, list[list[dict]]] = {}
@@ -56,9 +66,11 @@ class Growth:
                     self.lake.store(name, batches.pop(), known_at=known_at)
             if self.rng.random() < 0.4:
                 catalogue = partly_sent(random_catalogue(self.rng.randrange(9)), self.rng)
-                self.lake.store_items(name, catalogue, known_at=known_at)
+                described = [self._with_attributes(row) for row in catalogue]
+                self.lake.store_items(name, described, known_at=known_at)
             self._say(name)
         self._click()
+        self._describe()
 
     def withdrawn(self, name: str) -> set[str]:
         """Whose newest word on training is no, row by row."""
@@ -84,6 +96,32 @@ class Growth:
         ]
         if rows:
             self.said[name] += self.lake.store_users(name, rows, known_at=known_at)
+
+    def _with_attributes(self, row: dict) -> dict:
+        """With attributes, where not all fields were sent in half of the rows."""
+        is_sent = row.get("sent_fields") is None or self.words.random() < 0.5
+        sent = {"attributes": self.words.choice(WORDS)} if is_sent else {}
+        if sent and row.get("sent_fields") is not None:
+            sent["sent_fields"] = [*row["sent_fields"], "attributes"]
+        return row | sent
+
+    def _describe(self) -> None:
+        """Choose other attributes and zones of examples for one tenant; store users of two."""
+        number, told = DESCRIBED[self.rounds]
+        names = [*self.waiting][:2]
+        self.lake.set_tenant(names[number], TenantSettings.model_validate({"examples": told}))
+        for name in names:
+            described = [
+                user(
+                    f"u{self.words.randrange(12)}",
+                    None,
+                    f"described-{self.rounds}-{n}",
+                    attributes=self.words.choice(WORDS),
+                    updated_at=NOON + timedelta(hours=self.words.randrange(96)),
+                )
+                for n in range(3)
+            ]
+            self.lake.store_users(name, described, known_at=NOON)
 
     def _click(self) -> None:
         """Store events, known at any time; other settings and rows that are gone in some rounds."""

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tests.support.reference import hour
 
@@ -111,7 +112,58 @@ def newest_before(
     return history[entity, max(times)] if times else None
 
 
-def items_before(rows: list[Row], user: str, moment: datetime, limit: int = 50) -> list[str]:
+def interactions_before(
+    rows: list[Row], user: str, moment: datetime, limit: int = 50
+) -> list[tuple[str, str, datetime]]:
+    """Item, type and time of a user's newest interactions strictly before a moment."""
     earlier = [r for r in rows if r["user_id"] == user and r["event_time"] < moment]
     ordered = sorted(earlier, key=lambda r: (r["event_time"], r["event_id"]))
-    return [row["item_id"] for row in ordered][-limit:]
+    names = ("item_id", "interaction_type", "event_time")
+    return [tuple(row[name] for name in names) for row in ordered][-limit:]  # type: ignore[misc]
+
+
+def context(event: Row, rows: list[Row], zone: str) -> dict[str, Any]:
+    """What is known of an event itself; the position is counted over the rows of its session."""
+    local = event["event_time"].astimezone(ZoneInfo(zone))
+    session = event["context"]["session_id"]
+    before = [
+        row
+        for row in rows
+        if row["user_id"] == event["user_id"]
+        and row["context"]["session_id"] == session
+        and row["event_time"] < event["event_time"]
+    ]
+    return {
+        "device_type": event["context"]["device_type"],
+        "location": event["context"]["location"],
+        "hour": local.hour,
+        "weekday": local.isoweekday(),
+        "session_position": None if session is None else len(before) + 1,
+    }
+
+
+def catalogue_state(
+    catalogue: list[Row], rows: list[Row], item_id: str, moment: datetime
+) -> dict[str, Any]:
+    """Category, price, age and attributes (as they were sent) of an item, strictly before."""
+    version = version_before(catalogue, item_id, moment) or {}
+    listed = [r["updated_at"] for r in catalogue if r["item_id"] == item_id]
+    seen = [r["event_time"] for r in rows if r["item_id"] == item_id]
+    dates = [time for time in listed if time < moment]
+    dates += [time for time in seen if hour(time) + timedelta(hours=1) < moment]
+    since = version.get("available_from") or min(dates, default=None)
+    return {
+        "category": version.get("category"),
+        "price": version.get("price"),
+        "age_days": None if since is None else max((moment - since) // timedelta(days=1), 0),
+        "attributes": version.get("attributes"),
+        "is_listed": bool(version),
+    }
+
+
+def profile_before(versions: list[Row], user: str, moment: datetime) -> tuple[bool, str | None]:
+    """Whether a user had a row by then, and the attributes, which stay until they are sent."""
+    mine = [r for r in versions if r["user_id"] == user and r["updated_at"] < moment]
+    ordered = sorted(mine, key=lambda r: (r["updated_at"], r["source_ref"]))
+    sent = [r for r in ordered if r["sent_fields"] is None or "attributes" in r["sent_fields"]]
+    return bool(mine), sent[-1]["attributes"] if sent else None

@@ -1,5 +1,6 @@
 """Tenants of made-up data that the tests of the models build together, once."""
 
+import json
 import random
 from datetime import timedelta
 from decimal import Decimal
@@ -9,14 +10,43 @@ from tests.support import reference
 from tests.support.clickstream import GA4_LIST, TEE, event, store_events
 from tests.support.lake import NOON, SessionLake, at, interaction, item, user
 
-LEAKY = [f"leaky{n}" for n in range(10)]
+LEAKY = [f"leaky{n}" for n in range(11)]
 COUNTED = "counted"
 """A tenant whose rows change after the build."""
 UNIFORM_USERS = 1_000
 VIEWING = TenantSettings(positive_types=frozenset({InteractionType.VIEW}), negatives_per_positive=2)
 LATE_EVENING = at("05-02 23:30")
+ZONE = "Asia/Kolkata"
+EXAMPLES = {
+    "time_zone": ZONE,
+    "item_attributes": {"brand": "$.brand", "price": "offer.price", "tone": "colour|color"},
+    "user_attributes": {"age": "age", "plan": "plan"},
+}
+"""Half an hour beside UTC's hours; a path as it is often written, a deeper one, and two for one."""
+HUGE = "x" * 3000
+ATTRIBUTES = [
+    ({"brand": "Acme", "offer": {"price": 12.5}}, {"brand": "Acme", "price": "12.5"}),
+    ({"brand": ["Acme", "Other"], "offer": {"price": "cheap"}}, {"price": "cheap"}),
+    ({"brand": {"name": "Acme"}, "offer": 3, "color": "red"}, {"tone": "red"}),
+    ({"brand": HUGE, "colour": "blue", "color": "red"}, {"brand": HUGE[:200], "tone": "blue"}),
+    ({"brand": 4711, "colour": True}, {"brand": "4711", "tone": "true"}),
+    ({"brand": "a\0b", "offer": {"price": "NaN"}}, {"brand": "a\0b", "price": "NaN"}),
+    ({"brand": "1d", "offer": {"price": "-2.5e1"}}, {"brand": "1d", "price": "-2.5e1"}),
+    ({"brand": None, "offer": {"price": "  "}}, {}),
+    ('{"brand": 1e400, "offer": {"price": -1e400}}', {}),
+    ('{"brand": "1e400"}', {"brand": "1e400"}),
+    ('{"brand": NaN}', {}),
+    ('{"brand": "\\ud800"}', {}),
+    ("no JSON", {}),
+    ({}, {}),
+    (None, {}),
+]
+"""What is sent as attributes of an item, and the texts that `EXAMPLES` chooses of it."""
+NUMBERS = {"12.5": 12.5, "4711": 4711.0, "-2.5e1": -25.0}
+"""The texts of them that are numbers."""
 
 
+HOUR = timedelta(hours=1)
 TYPES = [str(name) for name in InteractionType]
 
 
@@ -58,6 +88,36 @@ def random_catalogue(seed: int, items: int = 20) -> list[dict]:
     ]
 
 
+def with_context(row: dict) -> dict:
+    """Each sent row with a device and a place, or without, the same each time that it is sent."""
+    minute = row["event_time"].minute
+    device, place = ("phone", "desktop", None)[minute % 3], ("Köln", None)[minute % 2]
+    return row | {"context": {**row["context"], "device_type": device, "location": place}}
+
+
+def with_attributes(catalogue: list[dict]) -> list[dict]:
+    """The rows with the `ATTRIBUTES` one after the other."""
+    documents = [said for said, _ in ATTRIBUTES]
+    return [
+        row | {"attributes": one if one is None or isinstance(one, str) else json.dumps(one)}
+        for number, row in enumerate(catalogue)
+        for one in (documents[number % len(documents)],)
+    ]
+
+
+def user_versions() -> list[dict]:
+    """Up to three versions of some users; two of one time, and fields that were not sent."""
+    said = [('{"age": 41, "plan": "plus"}', 0), ('{"age": "old"}', 30), (None, 50)]
+    versions = [
+        user(f"u{n}", None, f"u{n}-{hours}", attributes=text, updated_at=NOON + hours * HOUR)
+        for n in range(6)
+        for text, hours in said[: n % 4]
+    ]
+    unsent = user("u5", None, "u5-70", updated_at=NOON + 70 * HOUR, sent_fields=["consent"])
+    replaced = user("u2", None, "a", attributes='{"age": 1}', updated_at=NOON)
+    return [replaced, *versions, unsent]
+
+
 def one_positive_among_seven_items(users: int) -> list[dict]:
     """For each user one click on i0; seven other items that only somebody else has seen."""
     rows = [interaction(f"e{n}", f"u{n}", "i0") for n in range(users)]
@@ -73,15 +133,19 @@ def clicks_and_views() -> list[dict]:
 
 def store_tenants(lake: SessionLake) -> dict:
     """Store every tenant; return what the reference makes of `modelled`, and its catalogue."""
-    interactions = lake.store("modelled", random_rows(1))
-    catalogue = [{**row, "known_at": NOON} for row in random_catalogue(2)]
+    lake.set_tenant("modelled", TenantSettings.model_validate({"examples": EXAMPLES}))
+    interactions = lake.store("modelled", [with_context(row) for row in random_rows(1)])
+    catalogue = [{**row, "known_at": NOON} for row in with_attributes(random_catalogue(2))]
     lake.store_items("modelled", catalogue, known_at=NOON)
+    users = lake.store_users("modelled", user_versions(), known_at=NOON)
     lake.store("hashed", random_rows(11))
     lake.store(COUNTED, random_rows(61, count=60))
     lake.store_items("hashed", random_catalogue(12))
     for number, name in enumerate(LEAKY):
         lake.store(name, random_rows(20 + number, count=150))
-        lake.store_items(name, random_catalogue(40 + number), known_at=NOON)
+        lake.store_items(name, with_attributes(random_catalogue(40 + number)), known_at=NOON)
+    branded = {"examples": {"item_attributes": {"brand": "brand"}}}
+    lake.set_tenant(LEAKY[-3], TenantSettings.model_validate(branded))
     lake.store_users(LEAKY[-2], [user("u1", '{"training": true}', "agreed")], known_at=NOON)
     shown = {"clickstream": {"preset": "ga4", "impressions": {}}}
     lake.set_tenant(LEAKY[-1], TenantSettings.model_validate(shown))
@@ -95,4 +159,5 @@ def store_tenants(lake: SessionLake) -> dict:
     secret = interaction("ev-zqx4711", "user-zqx4711", "item-zqx4711", session_id="s-zqx4711")
     lake.store("private", [secret])
     lake.store("zoned", [interaction("e", event_time=LATE_EVENING)])
-    return {"staged": reference.staged(interactions), "items": catalogue}
+    staged = reference.staged(interactions)
+    return {"staged": staged, "items": catalogue, "users": users}

@@ -25,6 +25,7 @@ stg_tenant_settings as (
         event_types,
         half_life_days,
         clickstream,
+        examples,
         version
     from ranked
     where newness = 1

@@ -28,11 +28,11 @@ preceded as (
         user_hash,
         user_id,
         event_time,
-        collect_list(item_id) over (
+        collect_list(struct(item_id, interaction_type, event_time)) over (
             partition by tenant_id, user_id
             order by event_time, event_id
             rows between {{ var('recent_interaction_limit') | int }} preceding and 1 preceding
-        ) as item_ids,
+        ) as earlier,
         lag(event_time) over (
             partition by tenant_id, user_id
             order by event_time, event_id
@@ -45,7 +45,9 @@ user_histories as (
         preceded.tenant_id,
         preceded.user_hash,
         preceded.user_id,
-        preceded.item_ids,
+        transform(preceded.earlier, one -> one.item_id) as item_ids,
+        transform(preceded.earlier, one -> one.interaction_type) as interaction_types,
+        transform(preceded.earlier, one -> one.event_time) as event_times,
         preceded.event_time
     from preceded
     left semi join labelled_times

@@ -1,4 +1,4 @@
--- a row is a sampled negative of another time, or with other user features, than its positive
+-- a row is a sampled negative of another time, user features or context than its positive
 {{ config(
     tags=['leak'], enabled=var('audit', false),
     meta={'trap': 'negatives described at another time than their positive, or with features missing on one label only'}
@@ -20,7 +20,14 @@ examples as (
             user_interactions_1d,
             user_interactions_7d,
             user_interactions_30d
-        ) as user_features
+        ) as user_features,
+        struct(
+            context_device_type,
+            context_location,
+            context_hour,
+            context_weekday,
+            context_session_position
+        ) as context
     from {{ ref('training_examples') }}
     where {{ of_this_runs_tenant() }}
 )
@@ -40,4 +47,5 @@ where
     and not (
         negatives.event_time <=> positives.event_time
         and negatives.user_features <=> positives.user_features
+        and negatives.context <=> positives.context
     )

@@ -22,7 +22,12 @@ left join earlier_counts
         and histories.user_id = earlier_counts.user_id
         and histories.event_time = earlier_counts.event_time
 where
-    not size(histories.item_ids) <=> cast(
-        least(earlier_counts.earlier_count, {{ var('recent_interaction_limit') | int }}) as int
+    (
+        not size(histories.item_ids) <=> cast(
+            least(earlier_counts.earlier_count, {{ var('recent_interaction_limit') | int }}) as int
+        )
+        or size(histories.interaction_types) != size(histories.item_ids)
+        or size(histories.event_times) != size(histories.item_ids)
+        or array_max(histories.event_times) >= histories.event_time
     )
     and {{ of_this_runs_tenant('histories') }}
