@@ -41,7 +41,7 @@ clickstream_mappings as (
 
 
 {% macro key_part(value) -%}
-    {#- A value of a key without `:`, which stands between the parts of an event's id. -#}
+    {#- A value of a key, or an item, without `:`, which stands between the parts of an event's id. -#}
     replace(replace({{ value }}, '%', '%25'), ':', '%3A')
 {%- endmacro %}
 
@@ -62,7 +62,12 @@ clickstream_mappings as (
     {#- The time that a text is in a unit of source mappings (`iso`, `s`, `ms`, `us`); null if it is none. -#}
     if(
         {{ unit }} = 'iso',
-        try_cast({{ text }} as timestamp),
+        -- a text without a date would be one of today
+        if(
+            {{ text }} rlike '^ *[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]|$)',
+            try_cast({{ text }} as timestamp),
+            null
+        ),
         timestamp_micros(
             try_cast(
                 try_multiply(

@@ -31,9 +31,9 @@
     {#-
     A statement: the users (`of_tenant_id`, `of_user_id`) whose newest word on the purpose `training` is no,
     among the versions of users for which the condition holds. What counts is what is known now, whatever
-    the cutoff. A version dated later than it arrived counts as of its arrival, or a later no would be
-    older than it. Of two words of one time no counts: one that is repeated after a yes of the same time
-    is the same version as the first, and arrives once. Between the name of a purpose and its value no letter stands.
+    the cutoff. A yes dated later than it arrived counts as of its arrival, a no as of its date: a no that
+    is repeated after a yes is the same version as the first and arrives once, so of two words of one time,
+    whatever arrived last, no counts. Between the name of a purpose and its value no letter stands.
     -#}
     select
         tenant_id as of_tenant_id,
@@ -43,6 +43,9 @@
     group by tenant_id, user_id
     having max_by(
         consent rlike '"training"[^a-z]*false',
-        struct(least(updated_at, known_at), consent rlike '"training"[^a-z]*false')
+        struct(
+            if(consent rlike '"training"[^a-z]*false', updated_at, least(updated_at, known_at)),
+            consent rlike '"training"[^a-z]*false'
+        )
     )
 {%- endmacro %}

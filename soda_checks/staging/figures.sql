@@ -105,6 +105,19 @@ rows as (
         false as is_catalogued,
         null as event
     from gate_raw
+    union all
+    select
+        tenant_id,
+        'clickstream' as kind,
+        '' as key,
+        1 as row_count,
+        false as is_catalogued,
+        null as event
+    from staging.stg_clickstream
+    where
+        reason is null
+        and not is_impression
+        and (:is_for_all or array_contains(:tenants, tenant_id))
 ),
 
 keys as (
@@ -140,6 +153,7 @@ totals as (
         tenant_id,
         sum(if(kind = 'stored', row_count, 0)) as raw_interaction_count,
         sum(if(kind = 'expired', row_count, 0)) as expired_count,
+        sum(if(kind = 'clickstream', row_count, 0)) as clickstream_count,
         sum(if(kind = 'event', row_count, 0)) as interaction_count,
         sum(if(kind = 'event', row_count - if(key is null, 0, 1), 0)) as duplicate_event_count,
         sum(missing_user_id_count) as missing_user_id_count,
@@ -170,7 +184,7 @@ totals as (
 
 select
     *,
-    raw_interaction_count + expired_count as most_interaction_count,
+    raw_interaction_count + expired_count + clickstream_count as most_interaction_count,
     off_scale_count / nullif(interaction_count, 0) as off_scale_share,
     future_count / nullif(interaction_count, 0) as future_share,
     if(

@@ -10,6 +10,7 @@ from lakehouse.contracts.tables import RAW_ITEMS
 from lakehouse.contracts.tenant import TenantSettings, TimeRange
 from lakehouse.retention.expiry import expire_rows
 from lakehouse.storage.lake import Lake
+from tests.support.clickstream import event, store_events
 from tests.support.gate_rows import (
     DAY,
     NOW,
@@ -302,6 +303,7 @@ FAILURES = {
     **{tenant: failures for tenant, (*_, failures) in SENT.items()},
     **{tenant: {check} for tenant, (_, check) in BROKEN.items()},
     "gate-raw": RAW_CHECKS,
+    "gate-clickstream": set[str](),
 }
 WARNINGS = {
     "gate-few-items": {"negatives_can_be_drawn"},
@@ -330,6 +332,13 @@ def store_gate_tenants(lake: SessionLake) -> None:
         lake.store(tenant, interactions, known_at=KNOWN_AT.get(tenant))
         if items:
             lake.store(tenant, items, spec=RAW_ITEMS, known_at=NOON)
+    by_segment = {"clickstream": {"preset": "segment", "impressions": {}}}
+    lake.set_tenant("gate-clickstream", TenantSettings.model_validate(by_segment))
+    seen, shown = {"product_id": "i1"}, {"products": [{"product_id": "i1"}]}
+    when = {"event_time": NOW - DAY}
+    views = [event(f"s{n}", "Product Viewed", seen, "subject-1", **when) for n in range(3)]
+    lists = [event("shown", "Product List Viewed", shown, "subject-1", **when)]
+    store_events(lake, "gate-clickstream", views + lists)
 
 
 def gate_settings() -> dict[str, TenantSettings]:

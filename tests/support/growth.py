@@ -148,7 +148,7 @@ class Growth:
 def _said_at(row: dict) -> tuple:
     """The order in which words count: of two of the same time no is the last."""
     agrees = json.loads(row["consent"] or "{}").get("training", True)
-    return min(row["updated_at"], row["known_at"]), not agrees
+    return min(row["updated_at"], row["known_at"]) if agrees else row["updated_at"], not agrees
 
 
 def declare_types(lake: SessionLake, *, weight: float) -> None:

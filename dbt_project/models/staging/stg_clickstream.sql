@@ -108,9 +108,9 @@ stg_clickstream as (
         case
             when reason is not null then null
             when size(act) > 0 and not exists(act, value -> value is null)
-                then concat_ws(':', interaction_type, act, item_id)
+                then concat_ws(':', interaction_type, act, {{ key_part('item_id') }})
             when item_lists is null then event_id
-            else concat_ws(':', event_id, item_id)
+            else concat_ws(':', event_id, {{ key_part('item_id') }})
         end as event_id,
         if(user_id is null, null, {{ user_hash() }}) as user_hash,
         user_id,

@@ -10,7 +10,8 @@ words as (
         tenant_id,
         user_id,
         get_json_object(consent, '$.training') as word,
-        least(updated_at, known_at) as said_at
+        updated_at as said_at,
+        least(updated_at, known_at) as counts_at
     from {{ ref('stg_users') }}
     where {{ of_this_runs_tenant() }}
 ),
@@ -23,7 +24,7 @@ withdrawn as (
         on
             words.tenant_id = later.tenant_id
             and words.user_id = later.user_id
-            and words.said_at < later.said_at
+            and words.said_at < later.counts_at
             and later.word = 'true'
     where words.word = 'false'
 ),
