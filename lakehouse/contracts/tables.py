@@ -157,6 +157,9 @@ TENANT_SETTINGS: Final = pa.schema(
         pa.field("half_life_days", pa.float64()),
         # The events that are interactions, as JSON: see `lakehouse.training.tenant_settings`.
         pa.field("clickstream", pa.string()),
+        pa.field("popularity_share", pa.int32()),
+        pa.field("category_share", pa.int32()),
+        pa.field("popularity_alpha", pa.float64()),
     ]
 )
 
@@ -254,7 +257,10 @@ OPS_TENANT_SETTINGS: Final = TableSpec(
     TENANT_SETTINGS,
     ("version",),
     partition_by=("tenant_id",),
-    added_columns=("event_types", "half_life_days", "clickstream"),
+    added_columns=(
+        *("event_types", "half_life_days", "clickstream"),
+        *("popularity_share", "category_share", "popularity_alpha"),
+    ),
 )
 OPS_DATA_QUALITY: Final = TableSpec(
     "ops",

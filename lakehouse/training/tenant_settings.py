@@ -46,13 +46,19 @@ def _newest_versions(table: pa.Table) -> dict[str, tuple[int, dict[str, object]]
 
 
 def _row(tenant_id: str, settings: TenantSettings) -> dict[str, object]:
+    """Return what the models read; shares only if some negatives are not drawn uniformly."""
+    sampling = settings.negative_sampling
+    shares = None if sampling.shares is None or sampling.shares.is_uniform else sampling.shares
     return {
         "tenant_id": tenant_id,
         **_meanings(settings),
         "seed": settings.seed,
-        "negatives_per_positive": settings.negatives_per_positive,
+        "negatives_per_positive": shares.total if shares else settings.negatives_per_positive,
         "half_life_days": settings.half_life_days,
         "clickstream": _clickstream(settings),
+        "popularity_share": shares.popularity if shares else None,
+        "category_share": shares.category if shares else None,
+        "popularity_alpha": sampling.popularity_alpha if shares and shares.popularity else None,
     }
 
 

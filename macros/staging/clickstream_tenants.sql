@@ -1,37 +1,7 @@
 {% macro clickstream_tenants(scope=none, with_impressions=false) -%}
     {#-
     The tenants (of `scope`) that map events of their clickstream, or ever did, `with_impressions` those that have
-    these among them; none where every tenant counts:
-    in a model's fingerprint, which is of its logic alone, outside of a run and in unit tests. Where nobody
-    does, no row of the clickstream is read. Asked once per run.
+    these among them; see `tenants_using`. Where nobody does, no row of the clickstream is read.
     -#}
-    {%- if not execute or model.resource_type == 'unit_test' or graph.get('eta_plain', {}).get(model.name) -%}
-        {{ return(none) }}
-    {%- endif -%}
-    {%- set known = graph.setdefault('eta_clickstream_tenants', {}) -%}
-    {%- if not known -%}
-        {%- do known.update({'all': [], 'with_impressions': []}) -%}
-        {#- as JSON, which has no nulls: a table of an earlier release lacks the column -#}
-        {%- for tenant_id, has_impressions in run_query(
-            "select tenant_id, max(text like '%click_window_us%') from (select tenant_id, to_json(struct(*)) as text from "
-            ~ source('ops', 'tenant_settings') ~ ") where text like '%\"clickstream\":%' group by tenant_id order by tenant_id"
-        ).rows -%}
-            {%- do known.all.append(checked_tenant_id(tenant_id)) -%}
-            {%- if has_impressions -%}{%- do known.with_impressions.append(tenant_id) -%}{%- endif -%}
-        {%- endfor -%}
-    {%- endif -%}
-    {%- set found = known.with_impressions if with_impressions else known.all -%}
-    {%- if scope and scope.tenant_id is not none -%}
-        {{ return(found | select('equalto', scope.tenant_id) | list) }}
-    {%- elif scope and scope.mode in ['changed', 'rewrite', 'nothing'] -%}
-        {{ return(found | select('in', scope.tenants) | list) }}
-    {%- endif -%}
-    {{ return(found) }}
-{%- endmacro %}
-
-
-{% macro of_clickstream_tenants(tenants) -%}
-    {#- A condition: the row is of one of these tenants; see `clickstream_tenants`. -#}
-    {%- if tenants is none -%}{{ return('true') }}{%- endif -%}
-    {{ return("tenant_id in ('" ~ tenants | join("', '") ~ "')" if tenants else 'false') }}
+    {{ return(tenants_using('impressions' if with_impressions else 'clickstream', scope)) }}
 {%- endmacro %}

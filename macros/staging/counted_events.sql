@@ -24,7 +24,7 @@ sent_events as (
         count(*) as event_count,
         min(known_at) as known_at
     from {{ source('raw', 'clickstream') }}
-    where {{ in_scope(scope) }} and {{ of_clickstream_tenants(tenants) }}
+    where {{ in_scope(scope) }} and {{ is_of_tenants(tenants) }}
     group by tenant_id, batch_id
 ),
 

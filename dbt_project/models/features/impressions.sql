@@ -15,7 +15,7 @@
         'stg_tenant_settings': tenants,
     }
 ) %}
-{% set is_counted = of_clickstream_tenants(tenants) ~ ' and ' ~ known_by_cutoff() %}
+{% set is_counted = is_of_tenants(tenants) ~ ' and ' ~ known_by_cutoff() %}
 with
 
 settings as (
@@ -25,7 +25,7 @@ settings as (
             clickstream, 'struct<click_window_us: bigint, clicked_by: array<string>>'
         ) as told
     from {{ ref('stg_tenant_settings') }}
-    where clickstream is not null and {{ of_clickstream_tenants(tenants) }}
+    where clickstream is not null and {{ is_of_tenants(tenants) }}
 ),
 
 shown as (

@@ -13,7 +13,7 @@
 with
 
 events as (
-    select * from {{ rows_in_scope('raw.clickstream', scope, of_clickstream_tenants(tenants)) }}
+    select * from {{ rows_in_scope('raw.clickstream', scope, is_of_tenants(tenants)) }}
 ),
 
 settings as (

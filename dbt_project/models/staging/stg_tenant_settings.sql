@@ -25,6 +25,9 @@ stg_tenant_settings as (
         event_types,
         half_life_days,
         clickstream,
+        popularity_share,
+        category_share,
+        popularity_alpha,
         version
     from ranked
     where newness = 1

@@ -3,15 +3,20 @@
     unique_key=['tenant_id', 'user_id', 'anchor_item_id', 'draw_index'],
     stats_columns=['label', 'event_time']
 ) }}
+{% set tenants = tenants_using('shares') %}
+{% set weights = {
+    'sampling_weights': {'since': 'counts_from', 'users_of': 'stg_interactions'}
+} if tenants != [] else {} %}
 {% set scope = change_scope(
     replaces_users=true,
-    reads={
+    reads=merged({
         'stg_interactions': ['user_hash'],
         'item_availability': {'since': 'available_at', 'users_of': 'stg_interactions'},
         'stg_tenant_settings': [],
         'stg_users': {'user_hash': 'user_hash', 'when': 'consent is not null', 'removes': true}
-    },
-    parameters=training_parameters()
+    }, weights),
+    parameters=training_parameters(),
+    only_tenants={'sampling_weights': tenants}
 ) %}
 {% set uses = event_type_uses(scope) %}
 {% set values = ['rating'] if uses['values'] else [] %}
@@ -44,9 +49,9 @@ tenant_settings as (
     'interactions', labelled_only=false, settings='tenant_settings', uses=uses
 ) }},
 
-{{ sampled_negatives(
+{{ drawn_negatives(
     'pair_labels', 'item_availability', times='interactions', time='event_time',
-    settings='tenant_settings', carried=['type_weight'] if uses.own else []
+    settings='tenant_settings', scope=scope, uses=uses
 ) }},
 
 examples as (
@@ -60,7 +65,9 @@ examples as (
         if(positive_event_id is null, 'explicit', null) as negative_type,
         if(positive_event_id is null, 0.0d, 1.0d) as label,
         type_weight,
+        cast(null as string) as negative_strategy,
         cast(null as double) as sampling_probability,
+        cast(null as bigint) as drawn_popularity,
         cast(null as bigint) as eligible_count,
         coalesce(positive_event_id, negative_event_id) as event_id,
         coalesce(positive_type, negative_type) as first_type,
@@ -78,14 +85,16 @@ examples as (
         cast(null as string) as interaction_type,
         'sampled' as negative_type,
         0.0d as label,
-        {{ 'type_weight' if uses.own else '1.0d' }} as type_weight,
+        type_weight,
+        negative_strategy,
         sampling_probability,
+        drawn_popularity,
         eligible_count,
         cast(null as string) as event_id,
         cast(null as string) as first_type,
         false as has_dislike,
         event_time
-    from sampled_negatives
+    from drawn_negatives
 ),
 
 training_data as (
@@ -100,7 +109,10 @@ training_data as (
         negative_type,
         label,
         type_weight,
+        negative_strategy,
         sampling_probability,
+        ln(sampling_probability) as logq,
+        drawn_popularity,
         eligible_count,
         event_id,
         first_type,

@@ -155,6 +155,9 @@ def test_a_declaration_reaches_the_models_in_the_order_of_its_strength() -> None
         "negatives_per_positive": None,
         "half_life_days": 30,
         "clickstream": None,
+        "popularity_share": None,
+        "category_share": None,
+        "popularity_alpha": None,
         "event_types": [
             {"name": "opened", "weight": 1.0, "value_scale": None, "undoes": None},
             {"name": "play", "weight": 1.0, "value_scale": 0.8, "undoes": None},
