@@ -22,18 +22,6 @@
 {%- endmacro %}
 
 
-{% macro kept_rows(scope, name, select) -%}
-    {#-
-    The rows of a statement, to select from in more than one place of the model: kept in a run that has rows
-    to compute, whatever their number.
-    -#}
-    {%- if scope.mode == 'nothing' or graph.get('eta_plain', {}).get(model.name) -%}
-        {{ return('(' ~ select ~ ')') }}
-    {%- endif -%}
-    {{ return(keep_rows(scope, name, select)) }}
-{%- endmacro %}
-
-
 {% macro keep_rows(scope, name, select) -%}
     {#-
     Keeps the rows of a statement in the session until the model's commit; returns the view to select them

@@ -44,7 +44,7 @@ item_slots as (
 
 {{ category_totals('mixed_pairs', slots, by_category) }},
 
-{{ mixed_positions('counted_pairs', by_category, carried) }},
+{{ mixed_positions('counted_pairs', carried) }},
 
 {{ mixed_draws('mixed_positions', carried) }},
 

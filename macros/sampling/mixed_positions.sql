@@ -52,7 +52,7 @@ mixed_pairs as (
 {%- endmacro %}
 
 
-{% macro mixed_positions(pairs, by_category, carried=[]) -%}
+{% macro mixed_positions(pairs, carried=[]) -%}
     {#-
     CTE `mixed_positions`: one row per slot of a known item of a user (`is_known` 1), with its position among what
     the user does not know; and one per positive and strategy (`is_known` 0) with `eligible_weight`: how much of the

@@ -60,6 +60,7 @@ PLANTED = {
         "features.impressions",
         "shown_at = clicked_at + interval 1 minute",
         "is_clicked",
+    ),
     "drawn_popularities_are_of_before": (
         "training.training_data",
         "drawn_popularity = 2 * drawn_popularity",

@@ -179,7 +179,10 @@ def test_a_tenant_without_shares_is_not_looked_at(lake: SessionLake, built: dict
     lake.store("plain", [interaction("one more", "u", "i1", event_time=NOON)])
     outcome = lake.dbt(
         *("run", "--select", "stg_interactions", "enriched_interactions", "item_hours"),
-        *("sampling_weights", "--vars", json.dumps({"rewrite_rows": 0, "rewrite_share": 2})),
+        *("item_availability", "sampling_weights", "training_data"),
+        *("--vars", json.dumps({"rewrite_rows": 0, "rewrite_share": 2})),
     )
-    (model,) = [r for r in outcome.result if r.node.name == "sampling_weights"]
-    assert model.adapter_response["code"] == "UNCHANGED"
+    models = {run.node.name: run for run in outcome.result}
+    assert models["sampling_weights"].adapter_response["code"] == "UNCHANGED"
+    assert models["training_data"].adapter_response["code"] != "UNCHANGED"
+    assert "sampling_weights" not in models["training_data"].node.compiled_code

@@ -111,7 +111,7 @@ def store_weighted_tenants(lake: SessionLake) -> dict[str, Any]:
     lake.store("shelves", one_positive_among_popular_items())
     lake.store_items("shelves", two_categories(), known_at=NOON)
     lake.set_tenant("mixed", MIXED)
-    stored = lake.store("mixed", random_rows(71, count=500, users=14))
-    catalogue = [{**row, "known_at": NOON} for row in random_catalogue(72)]
+    stored = lake.store("mixed", random_rows(71, count=1_200, users=30, items=20))
+    catalogue = [{**row, "known_at": NOON} for row in random_catalogue(72, items=24)]
     lake.store_items("mixed", catalogue, known_at=NOON)
     return {"staged": reference.staged(stored), "items": catalogue}

@@ -19,162 +19,148 @@
         'stg_tenant_settings': tenants
     }
 ) %}
+{% set is_read = in_scope(scope) ~ ' and ' ~ is_of_tenants(tenants) %}
 with
 
-tenant_settings as (
+settings as (
     select * from {{ ref('stg_tenant_settings') }}
     where {{ in_tenants(scope) }} and {{ has_other_shares() }}
 ),
 
-item_availability as (
-    select * from {{ ref('item_availability') }}
-    where {{ in_scope(scope) }} and {{ is_of_tenants(tenants) }}
-),
-
-item_hours as (
-    select * from {{ ref('item_hours') }}
-    where {{ in_scope(scope) }} and {{ is_of_tenants(tenants) }}
-),
-
-item_history as (
-    select * from {{ ref('item_history') }}
-    where {{ in_scope(scope) }} and {{ is_of_tenants(tenants) }}
-),
-
-interaction_counts as (
+events as (
     select
         tenant_id,
         item_id,
-        event_hour + interval 1 hour as counts_from,
-        sum(interaction_count) over (
-            partition by tenant_id, item_id
-            order by event_hour
-        ) as interaction_count
-    from item_hours
+        event_hour + interval 1 hour as known_from,
+        interaction_count,
+        null as item_version,
+        cast(null as timestamp) as available_at
+    from {{ ref('item_hours') }}
+    where {{ is_read }}
     union all
     select
         tenant_id,
         item_id,
-        available_at as counts_from,
-        0 as interaction_count
-    from item_availability
-),
-
-popularities as (
+        date_trunc('hour', valid_from) + interval 1 hour as known_from,
+        0 as interaction_count,
+        struct(
+            valid_from,
+            coalesce(valid_until, timestamp '9999-12-31 00:00:00') as valid_until,
+            category
+        ) as item_version,
+        cast(null as timestamp) as available_at
+    from {{ ref('item_history') }}
+    where {{ is_read }}
+    union all
     select
-        counts.tenant_id,
-        counts.item_id,
-        greatest(counts.counts_from, item_availability.available_at) as counts_from,
-        max({{ popularity_step('1 + counts.interaction_count') }}) as popularity
-    from interaction_counts as counts
-    inner join item_availability
-        on
-            counts.tenant_id = item_availability.tenant_id
-            and counts.item_id = item_availability.item_id
-    group by
-        counts.tenant_id,
-        counts.item_id,
-        greatest(counts.counts_from, item_availability.available_at)
-),
-
-popularity_steps as (
-    select
-        *,
-        lag(popularity) over (
-            partition by tenant_id, item_id
-            order by counts_from
-        ) as earlier_popularity
-    from popularities
+        tenant_id,
+        item_id,
+        available_at as known_from,
+        0 as interaction_count,
+        null as item_version,
+        available_at
+    from {{ ref('item_availability') }}
+    where {{ is_read }}
 ),
 
 -- of several versions in an hour the last one
-categories as (
+hours as (
     select
-        versions.tenant_id,
-        versions.item_id,
-        greatest(
-            date_trunc('hour', versions.valid_from) + interval 1 hour,
-            item_availability.available_at
-        ) as counts_from,
-        max_by(
-            versions.category,
-            struct(
-                versions.valid_from,
-                coalesce(versions.valid_until, timestamp '9999-12-31 00:00:00')
-            )
-        ) as category
-    from item_history as versions
-    inner join item_availability
-        on
-            versions.tenant_id = item_availability.tenant_id
-            and versions.item_id = item_availability.item_id
-    group by
-        versions.tenant_id,
-        versions.item_id,
-        greatest(
-            date_trunc('hour', versions.valid_from) + interval 1 hour,
-            item_availability.available_at
+        tenant_id,
+        item_id,
+        known_from,
+        sum(interaction_count) as interaction_count,
+        max(item_version) as item_version,
+        max(available_at) as available_at
+    from events
+    group by tenant_id, item_id, known_from
+),
+
+totals as (
+    select
+        tenant_id,
+        item_id,
+        known_from,
+        available_at is not null as is_first,
+        known_from >= max(available_at) over (partition by tenant_id, item_id) as is_available,
+        sum(interaction_count) over so_far as interaction_count,
+        max(item_version) over so_far as item_version
+    from hours
+    window so_far as (partition by tenant_id, item_id order by known_from)
+),
+
+states as (
+    select
+        *,
+        {{ popularity_step('1 + interaction_count') }} as popularity,
+        item_version.category
+    from totals
+),
+
+compared as (
+    select
+        *,
+        lag(popularity) over when_available as earlier_popularity,
+        lag(category) over so_far as earlier_category,
+        is_available and category is not null and row_number() over (
+            partition by tenant_id, item_id, is_available, category
+            order by known_from
+        ) = 1 as is_new_category
+    from states
+    window
+        so_far as (partition by tenant_id, item_id order by known_from),
+        when_available as (
+            partition by tenant_id, item_id, is_available order by known_from
         )
 ),
 
-category_entries as (
+slots as (
     select
-        *,
-        row_number() over (
-            partition by tenant_id, item_id, category
-            order by counts_from
-        ) as entry_number
-    from categories
-),
-
-weights as (
-    select
-        tenant_id,
-        item_id,
-        'uniform' as strategy,
-        cast(null as string) as category,
-        cast(null as bigint) as popularity,
-        1L as added_weight,
-        available_at as counts_from
-    from item_availability
-    union all
-    select
-        steps.tenant_id,
-        steps.item_id,
-        'popularity' as strategy,
-        cast(null as string) as category,
-        steps.popularity,
-        {{ popularity_weight('steps.popularity') }}
-        - coalesce({{ popularity_weight('steps.earlier_popularity') }}, 0L) as added_weight,
-        steps.counts_from
-    from popularity_steps as steps
-    inner join tenant_settings as settings
-        on steps.tenant_id = settings.tenant_id
-    where steps.popularity > coalesce(steps.earlier_popularity, 0)
-    union all
-    select
-        tenant_id,
-        item_id,
-        'category' as strategy,
-        category,
-        cast(null as bigint) as popularity,
-        if(entry_number = 1 and category is not null, 1L, 0L) as added_weight,
-        counts_from
-    from category_entries
+        compared.tenant_id,
+        compared.item_id,
+        compared.known_from,
+        explode(array(
+            named_struct(
+                'strategy', 'uniform',
+                'category', cast(null as string),
+                'popularity', cast(null as bigint),
+                'added_weight', 1L,
+                'is_change', compared.is_first
+            ),
+            named_struct(
+                'strategy', 'popularity',
+                'category', cast(null as string),
+                'popularity', compared.popularity,
+                'added_weight', {{ popularity_weight('compared.popularity') }}
+                - coalesce({{ popularity_weight('compared.earlier_popularity') }}, 0L),
+                'is_change', compared.is_available
+                and compared.popularity > coalesce(compared.earlier_popularity, 0)
+            ),
+            named_struct(
+                'strategy', 'category',
+                'category', compared.category,
+                'popularity', cast(null as bigint),
+                'added_weight', if(compared.is_new_category, 1L, 0L),
+                'is_change', compared.is_new_category
+                or not compared.category <=> compared.earlier_category
+            )
+        )) as slot
+    from compared
+    inner join settings
+        on compared.tenant_id = settings.tenant_id
 ),
 
 sampling_weights as (
     select
-        weights.tenant_id,
-        weights.item_id,
-        weights.strategy,
-        weights.category,
-        weights.popularity,
-        weights.added_weight,
-        weights.counts_from
-    from weights
-    inner join tenant_settings
-        on weights.tenant_id = tenant_settings.tenant_id
+        tenant_id,
+        item_id,
+        slot.strategy,
+        slot.category,
+        slot.popularity,
+        slot.added_weight,
+        known_from as counts_from
+    from slots
+    where slot.is_change
 )
 
 select * from sampling_weights
