@@ -22,9 +22,7 @@ from lakehouse.storage.whole_files import write_whole
 SMALL_LAKE_BYTES: Final = 4 * 1024 * 1024
 """Raw Parquet up to about 130,000 interactions."""
 
-SMALL_SHUFFLE_PARTITIONS: Final = 1
-_LEAST_TASKS: Final = ("spark.sql.files.minPartitionNum", "spark.sql.leafNodeDefaultParallelism")
-"""Settings of how many tasks a scan has at least; without them, the number of cores."""
+SMALL_SHUFFLE_PARTITIONS: Final = 2
 MIN_SHUFFLE_PARTITIONS: Final = 4
 RAW_BYTES_PER_SHUFFLE_PARTITION: Final = 4 * 1024 * 1024
 
@@ -126,10 +124,7 @@ def spark_configuration(
         "spark.sql.window.segmentTree.enabled": "true",
         # A task keeps a file open per tenant, up to so many, and need not sort its rows by tenant.
         "spark.sql.maxConcurrentOutputFileWriters": "16",
-        # To hand a task over costs more than a small lake's rows: one per stage, where models of
-        # thirty small tenants cost 136 processor seconds and 193 with two.
-        "spark.databricks.delta.snapshotPartitions": "1" if is_small else "2",
-        **(dict.fromkeys(_LEAST_TASKS, "1") if is_small else {}),
+        "spark.databricks.delta.snapshotPartitions": "2",
         # A table keeps the least and greatest value of a column in its log, where they outlive an
         # erased person's rows. Tables that need some say which (`delta.dataSkippingStatsColumns`).
         "spark.databricks.delta.properties.defaults.dataSkippingNumIndexedCols": "0",

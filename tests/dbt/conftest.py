@@ -10,7 +10,7 @@ from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import open_local_session
 from tests.conftest import PROJECT_DIR
 from tests.support.gate import store_gate_tenants
-from tests.support.lake import SessionLake, generate_code
+from tests.support.lake import SessionLake, generate_code, one_task_per_stage
 from tests.support.people import store_people
 from tests.support.split_tenants import store_split_tenants
 from tests.support.tenants import store_tenants
@@ -29,7 +29,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionLake]:
     os.environ.update(environment)
     try:
         settings = LakeSettings()
-        generate_code(open_local_session(settings), wanted=False)
+        session = open_local_session(settings)
+        generate_code(session, wanted=False)
+        one_task_per_stage(session)
         yield SessionLake(settings)
         SparkSession.active().stop()
     finally:

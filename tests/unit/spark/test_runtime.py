@@ -44,8 +44,8 @@ def test_everything_stays_on_this_machine_and_in_utc(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("raw_mib", "partitions", "is_small"),
     [
-        pytest.param(0, 1, True, id="nothing yet"),
-        pytest.param(3, 1, True, id="100,000 rows"),
+        pytest.param(0, 2, True, id="nothing yet"),
+        pytest.param(3, 2, True, id="100,000 rows"),
         pytest.param(15, 4, False, id="half a million rows"),
         pytest.param(40, 10, False, id="1.5 million rows"),
         pytest.param(520, 130, False, id="20 million rows"),
@@ -60,7 +60,6 @@ def test_compiler_planning_and_partitions_follow_the_size_of_raw(
         file.truncate(raw_mib * 2**20)
     configuration = spark_configuration(LakeSettings(home=tmp_path), [])
     assert configuration["spark.sql.shuffle.partitions"] == str(partitions)
-    assert ("spark.sql.files.minPartitionNum" in configuration) is is_small
     java = configuration["spark.driver.extraJavaOptions"]
     assert ("TieredStopAtLevel=1" in java) is is_small
     assert (configuration["spark.sql.adaptive.enabled"] == "false") is is_small
