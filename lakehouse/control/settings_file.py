@@ -12,6 +12,8 @@ from lakehouse.contracts.topics import STREAM_MAPPING
 from lakehouse.errors import EtaError
 
 _SHOWN: Final = 5
+_MERGED: Final = "tag:yaml.org,2002:merge"
+"""The tag of `<<`, which may stand in a mapping several times."""
 _REMEDY: Final = "correct these fields; `eta tenants show TENANT` prints a complete example"
 
 
@@ -56,12 +58,13 @@ class _EachNameOnce(yaml.SafeLoader):
     """Refuses a mapping that has a key twice; YAML's own readers keep the last in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names: set[Any] = set()
+        names: set[tuple[str, str]] = set()
         for key, _ in node.value:
-            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
-            if name in names and key.tag != "tag:yaml.org,2002:merge":
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGED:
+                continue
+            if (key.tag, key.value) in names:
                 raise _RepeatedNameError(None, None, key.value, key.start_mark)
-            names |= {name} - {None}
+            names.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
 
 
