@@ -12,16 +12,7 @@ user_versions as (
         updated_at as valid_from,
         lead(updated_at) over in_order as valid_until
     from {{ users }}
-    window
-        in_order as (
-            partition by tenant_id, user_id
-            order by updated_at, {{ arrival() }}, event_id
-        ),
-        so_far as (
-            partition by tenant_id, user_id
-            order by updated_at, {{ arrival() }}, event_id
-            rows between unbounded preceding and current row
-        )
+    window {{ versions_in_order('user_id') }}
 ),
 
 -- a version that another one replaced at the same time never was in force

@@ -11,3 +11,19 @@
         true
     ) over {{ window }}).{{ field }}
 {%- endmacro %}
+
+
+{% macro versions_in_order(entity) -%}
+    {#-
+    The windows `in_order` and `so_far` over the versions of an entity: by `updated_at`, of one time by arrival.
+    -#}
+    in_order as (
+        partition by tenant_id, {{ entity }}
+        order by updated_at, {{ arrival() }}, event_id
+    ),
+    so_far as (
+        partition by tenant_id, {{ entity }}
+        order by updated_at, {{ arrival() }}, event_id
+        rows between unbounded preceding and current row
+    )
+{%- endmacro %}

@@ -28,16 +28,7 @@ versions as (
         lead(updated_at) over in_order as valid_until,
         known_at
     from items
-    window
-        in_order as (
-            partition by tenant_id, item_id
-            order by updated_at, {{ arrival() }}, event_id
-        ),
-        so_far as (
-            partition by tenant_id, item_id
-            order by updated_at, {{ arrival() }}, event_id
-            rows between unbounded preceding and current row
-        )
+    window {{ versions_in_order('item_id') }}
 ),
 
 {{ chosen_attributes('described', 'versions', 'item', has_attributes) }},
