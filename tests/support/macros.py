@@ -10,7 +10,11 @@ from typing import Any, NoReturn
 import jinja2
 
 MACROS = Path(__file__).parents[2] / "macros"
-_MACRO = re.compile(r"\{%-?\s*macro\s+(\w+).*?\{%-?\s*endmacro\s*-?%\}", re.DOTALL)
+_MACRO = re.compile(
+    r"\{%-?\s*(?:macro|test)\s+(\w+).*?\{%-?\s*end(?:macro|test)\s*-?%\}", re.DOTALL
+)
+_TEST = re.compile(r"(\{%-?\s*(?:end)?)test\b")
+"""dbt's own tag for a generic test, which is a macro otherwise."""
 
 
 class CompilerError(Exception):
@@ -29,7 +33,7 @@ def macros(*paths: str, **context: Any) -> Mapping[str, Callable[..., Any]]:
     found: dict[str, Callable[..., Any]] = {}
     for path in paths:
         for match in _MACRO.finditer((MACROS / path).read_text()):
-            found[match[1]] = _callable(environment, match[1], match[0])
+            found[match[1]] = _callable(environment, match[1], _TEST.sub(r"\1macro", match[0]))
     environment.globals |= {
         "return": _return,
         "execute": True,
