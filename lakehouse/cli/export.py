@@ -1,5 +1,6 @@
 """`eta export`: a published training set as files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
+from lakehouse.training.export.described import MAX_HISTORY
 from lakehouse.training.export.run import ExportFormat, default_destination, export_snapshot
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.publish import find_snapshot
@@ -27,27 +29,40 @@ def export(
         ExportFormat, typer.Option("--format", help="What is to read the files.")
     ] = ExportFormat.PARQUET,
     snapshot: Annotated[str, typer.Option(help="A snapshot's id.")] = "current",
+    features: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Features of the examples, with commas between: user, item, context, all, or "
+            "names of columns.",
+        ),
+    ] = "",
+    history: Annotated[
+        int,
+        typer.Option(
+            min=0, max=MAX_HISTORY, help="How many of the user's interactions before each event."
+        ),
+    ] = 0,
     to: DestinationOption = None,
 ) -> None:
     """Write a snapshot's rows to a folder, which appears whole or not at all."""
     settings = lake_settings()
-    export_and_tell(settings, find_snapshot(Lake(settings), tenant, snapshot), kind, to)
+    manifest = find_snapshot(Lake(settings), tenant, snapshot)
+    wanted = [name.strip() for name in features.split(",") if name.strip()]
+    export_and_tell(settings, manifest, kind, to, features=wanted, history=history)
 
 
 def export_and_tell(
-    settings: LakeSettings, manifest: Manifest, kind: ExportFormat, to: Path | None
+    settings: LakeSettings,
+    manifest: Manifest,
+    kind: ExportFormat,
+    to: Path | None,
+    *,
+    features: Sequence[str] = (),
+    history: int = 0,
 ) -> None:
     """Export a snapshot with a bar of progress; print the folder alone on stdout."""
     destination = (to or default_destination(Lake(settings), manifest, kind)).absolute()
-    _export_with_progress(settings, manifest, kind, destination)
-    note(f"{manifest.row_count:,} rows of snapshot {manifest.snapshot_id} were read.")
-    note(f"What the files hold: {destination / 'README.md'}")
-    typer.echo(destination)
-
-
-def _export_with_progress(
-    settings: LakeSettings, manifest: Manifest, kind: ExportFormat, destination: Path
-) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Rows", total=manifest.row_count)
@@ -56,5 +71,10 @@ def _export_with_progress(
             manifest,
             kind,
             destination,
+            features=features,
+            history=history,
             on_rows=lambda count: progress.advance(task, count),
         )
+    note(f"{manifest.row_count:,} rows of snapshot {manifest.snapshot_id} were read.")
+    note(f"What the files hold: {destination / 'README.md'}")
+    typer.echo(destination)

@@ -8,6 +8,7 @@ from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.storage.lake import Lake
 from lakehouse.training import manifest
+from lakehouse.training.example_versions import have_the_same_examples
 from lakehouse.training.publish import (
     current_snapshot,
     find_snapshot,
@@ -79,4 +80,12 @@ def diff(
         ("field", old.snapshot_id, new.snapshot_id),
         [(name, *values) for name, values in differing.items()],
     )
-    note("The rows are the same." if old.has_content_of(new) else "The rows differ.")
+    if not old.has_content_of(new):
+        note("The rows differ.")
+    elif have_the_same_examples(lake, old, new):
+        note("The rows are the same.")
+    else:
+        note(
+            "Labels and draws are the same. What the examples say of users, items and context "
+            "differs, or is not kept any more."
+        )

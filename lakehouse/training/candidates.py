@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.row_counts import rows_by_tenant
+from lakehouse.training.example_versions import files_by_tenant
 from lakehouse.training.manifest import (
+    EXAMPLES,
+    HISTORIES,
     PINNED_TABLES,
     TRAINING_DATA,
     Column,
@@ -62,15 +65,16 @@ def candidates(
         code_version=code_version(settings.project),
         now=now,
     )
-    rows = rows_by_tenant(data)
+    rows, described = rows_by_tenant(data), rows_by_tenant(tables[EXAMPLES])
+    files = files_by_tenant([tables[EXAMPLES], tables[HISTORIES]])
     found: dict[str, Manifest] = {}
     for row in contents.to_pyarrow_table().to_pylist():
         tenant_id = row["tenant_id"]
         if tenant_ids is not None and tenant_id not in tenant_ids:
             continue
-        if row["example_count"] != rows[tenant_id]:
+        if not row["example_count"] == rows[tenant_id] == described[tenant_id]:
             raise _disagreement()
-        found[tenant_id] = _manifest(shared, row)
+        found[tenant_id] = _manifest(shared, row, files[tenant_id])
         if found[tenant_id].counts.rows != rows[tenant_id]:
             raise _disagreement()
     return found
@@ -108,7 +112,7 @@ class _Shared:
     now: datetime
 
 
-def _manifest(shared: _Shared, row: Mapping[str, Any]) -> Manifest:
+def _manifest(shared: _Shared, row: Mapping[str, Any], example_files: str) -> Manifest:
     counts = Counts(
         positives=row["positive_count"],
         sampled_negatives=row["sampled_negative_count"],
@@ -138,6 +142,7 @@ def _manifest(shared: _Shared, row: Mapping[str, Any]) -> Manifest:
         content_hash=row["content_hash"],
         columns=shared.columns,
         code_version=shared.code_version,
+        example_files=example_files,
     )
 
 

@@ -22,7 +22,9 @@ from pydantic import (
 TRAINING_DATA: Final = "training.training_data"
 CATALOGUE: Final = "staging.stg_items"
 AVAILABILITY: Final = "training.item_availability"
-PINNED_TABLES: Final = (TRAINING_DATA, CATALOGUE, AVAILABILITY)
+EXAMPLES: Final = "training.training_examples"
+HISTORIES: Final = "training.user_histories"
+PINNED_TABLES: Final = (TRAINING_DATA, CATALOGUE, AVAILABILITY, EXAMPLES, HISTORIES)
 """Tables whose Delta versions a snapshot pins; what an export reads."""
 EVALUATION_DATA: Final = "evaluation.evaluation_data"
 EVALUATION_ITEMS: Final = "evaluation.evaluation_items"
@@ -114,6 +116,9 @@ class Manifest(_Model):
     content_hash: str
     columns: tuple[Column, ...]
     code_version: str
+    example_files: str | None = None
+    """Hash over the tenant's files of `EXAMPLES` and `HISTORIES`; others may hold the same rows.
+    None in a manifest of an earlier release, which pins neither."""
     gate: Mapping[str, Any] | None = None
     """What the quality gate reported; None when it was not run."""
 

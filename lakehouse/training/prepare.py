@@ -15,7 +15,7 @@ from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.candidates import candidates, is_newest
 from lakehouse.training.manifest import Manifest
-from lakehouse.training.publish import current_snapshot, publish_candidate
+from lakehouse.training.publish import current_snapshot, is_same_set, publish_candidate
 
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
@@ -101,12 +101,13 @@ def compare_with_current(
 
     Costs the same for one tenant and for all. Raises `EtaError` when the tables do not agree.
     """
+    lake = Lake(settings)
     found = candidates(settings, now, None if tenant_id is None else [tenant_id])
     changed: dict[str, Manifest] = {}
     unchanged: list[Manifest] = []
     for name, candidate in sorted(found.items()):
-        held = current_snapshot(Lake(settings), name)
-        if held is not None and held.has_content_of(candidate):
+        held = current_snapshot(lake, name)
+        if held is not None and is_same_set(lake, held, candidate):
             unchanged.append(held)
         else:
             changed[name] = candidate

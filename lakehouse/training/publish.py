@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.candidates import candidates
+from lakehouse.training.example_versions import have_the_same_examples
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.snapshots import EVALUATION_SETS, TRAINING_SETS, Snapshots
 from lakehouse.training.snapshots import to_json as to_json
@@ -40,8 +42,14 @@ def publish(
 def publish_candidate(
     lake: Lake, candidate: Manifest, *, gate: Mapping[str, Any] | None
 ) -> Manifest:
-    """Publish a candidate, unless the current snapshot has its content: then return that."""
-    return TRAINING_SETS.publish(lake, candidate.model_copy(update={"gate": gate}))
+    """Publish a candidate, unless the current snapshot is the same: then return that."""
+    judged = candidate.model_copy(update={"gate": gate})
+    return TRAINING_SETS.publish(lake, judged, partial(is_same_set, lake))
+
+
+def is_same_set(lake: Lake, held: Manifest, candidate: Manifest) -> bool:
+    """Whether both have the same rows, made with the same parameters, and say the same of them."""
+    return held.has_content_of(candidate) and have_the_same_examples(lake, held, candidate)
 
 
 def current_snapshot(lake: Lake, tenant_id: str) -> Manifest | None:

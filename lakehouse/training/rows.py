@@ -10,6 +10,7 @@ other. A set of one range is never spilled.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -23,13 +24,32 @@ from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.content_hash import EVALUATED, EXAMPLE, ContentHash
-from lakehouse.training.manifest import EvaluationManifest, Manifest
+from lakehouse.training.manifest import EXAMPLES, HISTORIES, EvaluationManifest, Manifest
+from lakehouse.training.sample_weights import TYPE_WEIGHT
 
 RANGE_ROWS: Final = 500_000
 """Rows sorted in memory at a time; more only if one minute holds more. An export peaked at 0.89 GB
 for 6 million rows and at 0.93 GB for 12 million (1.3 GB for 6 million with twice this)."""
 BATCH_ROWS: Final = 131_072
 ORDER: Final = ("event_time", "user_id", "anchor_item_id", "draw_index")
+
+HISTORY_COLUMNS: Final = {
+    "history_item_ids": "item_ids",
+    "history_interaction_types": "interaction_types",
+    "history_event_times": "event_times",
+}
+"""Columns of an export with histories → those of the table they come from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What rows are to say besides label and draw.
+
+    `columns` of the examples, and the user's last `history` interactions before the event, if any.
+    """
+
+    columns: tuple[str, ...]
+    history: int
 
 
 def sorted_rows(
@@ -39,9 +59,11 @@ def sorted_rows(
     *,
     on_rows: Callable[[int], None] = lambda _: None,
     range_rows: int = RANGE_ROWS,
+    described: Described | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Yield all rows of a snapshot in `ORDER`, in frames of at most about `range_rows` rows.
 
+    With `described` they have its columns of the examples, and the histories, too.
     `scratch` is a folder for spill files, removed again. `on_rows` hears how many rows each batch
     had as it was read. Raises `EtaError`, at the latest after the last row, when the rows are not
     those the manifest names, or are gone.
@@ -49,16 +71,67 @@ def sorted_rows(
     is_evaluation = isinstance(manifest, EvaluationManifest)
     counted = ContentHash(EVALUATED if is_evaluation else EXAMPLE)
     seen = 0
+    starts = _range_starts(lake, manifest, range_rows) if manifest.row_count > range_rows else None
     with TemporaryDirectory(dir=scratch, prefix=".spill-") as spill:
-        for frame in _ranges(lake, manifest, Path(spill), on_rows, range_rows):
+        rows = _Ranges(starts, Path(spill) / "rows")
+        for frame in _described_rows(lake, manifest, described):
+            on_rows(frame.height)
+            rows.add(frame)
+        histories = _Ranges(starts, Path(spill) / "histories")
+        for frame in _histories(lake, manifest, described):
+            histories.add(frame)
+        rows.close()
+        histories.close()
+        for number in rows.numbers():
+            frame = rows.take(number)
             counted.update(frame)
             seen += frame.height
+            if described is not None and described.history:
+                is_there = number in histories.numbers()
+                frame = _with_history(frame, histories.take(number) if is_there else None)
             yield frame.sort((*ORDER, "split") if is_evaluation else ORDER)
     if (seen, counted.hexdigest()) != (manifest.row_count, manifest.content_hash):
         raise EtaError(
             f"the rows of snapshot {manifest.snapshot_id} are not those its manifest names",
             remedy="make a new snapshot, and report this",
         )
+
+
+def _described_rows(
+    lake: Lake, manifest: Manifest, described: Described | None
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows as the training data has them, or with the chosen columns of the examples."""
+    if described is None:
+        return tenant_batches(lake, manifest, manifest.data_table)
+    hashed = [name for value in EXAMPLE for name in value.meta.root_names()]
+    columns = [*hashed, *described.columns]
+    return tenant_batches(lake, manifest, EXAMPLES, columns, added=[TYPE_WEIGHT])
+
+
+def _histories(
+    lake: Lake, manifest: Manifest, described: Described | None
+) -> Iterator[pl.DataFrame]:
+    """Yield what users had done before each labelled time: the last interactions, if wanted."""
+    if described is None or not described.history:
+        return
+    last = [
+        pl.col(name).list.tail(described.history).alias(column)
+        for column, name in HISTORY_COLUMNS.items()
+    ]
+    columns = ["user_id", "event_time", *HISTORY_COLUMNS.values()]
+    for frame in tenant_batches(lake, manifest, HISTORIES, columns):
+        yield frame.select("user_id", "event_time", *last)
+
+
+def _with_history(rows: pl.DataFrame, histories: pl.DataFrame | None) -> pl.DataFrame:
+    if histories is not None:
+        joined = rows.join(histories, on=["user_id", "event_time"], how="left", validate="m:1")
+        if not joined.get_column(next(iter(HISTORY_COLUMNS))).null_count():
+            return joined
+    raise EtaError(
+        "examples of the snapshot have no list of their user's interactions",
+        remedy="make a new snapshot with `eta prepare`, and report this",
+    )
 
 
 def tenant_batches(
@@ -129,38 +202,6 @@ def _frame(rows: pa.Table) -> pl.DataFrame:
     return frame
 
 
-def _ranges(
-    lake: Lake,
-    manifest: Manifest,
-    spill: Path,
-    on_rows: Callable[[int], None],
-    range_rows: int,
-) -> Iterator[pl.DataFrame]:
-    def batches() -> Iterator[pl.DataFrame]:
-        for frame in tenant_batches(lake, manifest, manifest.data_table):
-            on_rows(frame.height)
-            yield frame
-
-    if manifest.row_count <= range_rows:
-        frames = list(batches())
-        if frames:
-            yield pl.concat(frames)
-        return
-    starts = _range_starts(lake, manifest, range_rows)
-    writers: dict[int, pa.ipc.RecordBatchFileWriter] = {}
-    try:
-        for frame in batches():
-            _spill(frame, starts, spill, writers)
-    finally:
-        for writer in writers.values():
-            writer.close()
-    for number in sorted(writers):
-        path = spill / str(number)
-        with pa.OSFile(str(path)) as file:
-            yield _frame(pa.ipc.open_file(file).read_all())
-        path.unlink()
-
-
 def _range_starts(lake: Lake, manifest: Manifest, range_rows: int) -> pl.Series:
     """Return the first minute of each range, in order; ranges hold about `range_rows` rows."""
     minutes: pl.DataFrame | None = None
@@ -183,17 +224,47 @@ def _minute() -> pl.Expr:
     return pl.col("event_time").dt.truncate("1m")
 
 
-def _spill(
-    frame: pl.DataFrame,
-    starts: pl.Series,
-    spill: Path,
-    writers: dict[int, pa.ipc.RecordBatchFileWriter],
-) -> None:
-    numbered = frame.with_columns(
-        range=starts.search_sorted(frame.select(_minute()).to_series(), side="right") - 1
-    )
-    for (number,), part in numbered.partition_by("range", as_dict=True, include_key=False).items():
-        rows = part.to_arrow(compat_level=pl.CompatLevel.oldest())
-        if number not in writers:
-            writers[number] = pa.ipc.new_file(str(spill / str(number)), rows.schema)
-        writers[number].write_table(rows)
+class _Ranges:
+    """Rows by range of times: in memory where all are one range, else in a spill file for each."""
+
+    def __init__(self, starts: pl.Series | None, folder: Path) -> None:
+        self._starts = starts
+        self._folder = folder
+        self._held: list[pl.DataFrame] = []
+        self._writers: dict[int, pa.ipc.RecordBatchFileWriter] = {}
+
+    def add(self, frame: pl.DataFrame) -> None:
+        if self._starts is None:
+            self._held.append(frame)
+            return
+        minutes = frame.select(_minute()).to_series()
+        numbered = frame.with_columns(range=self._starts.search_sorted(minutes, side="right") - 1)
+        parts = numbered.partition_by("range", as_dict=True, include_key=False)
+        for (number,), part in parts.items():
+            rows = part.to_arrow(compat_level=pl.CompatLevel.oldest())
+            if number not in self._writers:
+                self._folder.mkdir(exist_ok=True)
+                path = str(self._folder / str(number))
+                self._writers[number] = pa.ipc.new_file(path, rows.schema)
+            self._writers[number].write_table(rows)
+
+    def close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+    def numbers(self) -> list[int]:
+        """The ranges that have rows, in order."""
+        if self._starts is None:
+            return [0] if self._held else []
+        return sorted(self._writers)
+
+    def take(self, number: int) -> pl.DataFrame:
+        """Return a range's rows; they are kept no longer."""
+        if self._starts is None:
+            held, self._held = self._held, []
+            return pl.concat(held)
+        path = self._folder / str(number)
+        with pa.OSFile(str(path)) as file:
+            frame = _frame(pa.ipc.open_file(file).read_all())
+        path.unlink()
+        return frame

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
@@ -37,10 +38,15 @@ class Snapshots(Generic[M]):
         self._made_by = made_by
         self._listed_by = listed_by
 
-    def publish(self, lake: Lake, candidate: M) -> M:
-        """Publish a candidate, unless the current snapshot has its content: then return that."""
+    def publish(
+        self,
+        lake: Lake,
+        candidate: M,
+        is_same: Callable[[M, M], bool] = lambda held, candidate: held.has_content_of(candidate),
+    ) -> M:
+        """Publish a candidate, unless it is the same as the current snapshot: then return that."""
         current = self.current(lake, candidate.tenant_id)
-        if current is not None and current.has_content_of(candidate):
+        if current is not None and is_same(current, candidate):
             return current
         folder = self._folder(lake, candidate.tenant_id)
         folder.write(f"{candidate.snapshot_id}.json", to_json(candidate))

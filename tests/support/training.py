@@ -61,6 +61,18 @@ _AVAILABILITY = pa.schema(
     ]
 )
 
+_TEXTS = pa.map_(pa.string(), pa.string())
+_HISTORIES = pa.schema(
+    [
+        ("tenant_id", pa.string()),
+        ("user_id", pa.string()),
+        ("event_time", pa.timestamp("us", tz="UTC")),
+        ("item_ids", pa.list_(pa.string())),
+        ("interaction_types", pa.list_(pa.string())),
+        ("event_times", pa.list_(pa.timestamp("us", tz="UTC"))),
+    ]
+)
+
 
 def examples(
     positives: int, seed: int = 1, users: tuple[str, ...] = ("u1", "u2", "ü|3")
@@ -102,6 +114,8 @@ def write_training_tables(
     data = pa.Table.from_pylist(rows, WEIGHTED_DATA if is_weighted else TRAINING_DATA)
     frame = pl.DataFrame(data)
     write_table(settings, "training/training_data", data, parameters)
+    write_table(settings, "training/training_examples", _described(data), parameters)
+    write_table(settings, "training/user_histories", _histories(frame), parameters)
     contents = [_contents(frame, name, parameters) for name, found in tenants.items() if found]
     write_table(settings, "training/training_contents", pa.Table.from_pylist(contents), parameters)
     available = (
@@ -112,6 +126,36 @@ def write_training_tables(
     items = available.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(_AVAILABILITY)
     write_table(settings, "training/item_availability", items, {})
     write_table(settings, "staging/stg_items", pa.Table.from_pylist(catalogue or [], CATALOGUE), {})
+
+
+def _described(data: pa.Table) -> pa.Table:
+    """The rows with two features each, a map of texts and a context."""
+    frame = pl.DataFrame(data)
+    seconds = frame.get_column("event_time").dt.epoch("s").to_list()
+    number = pa.array([second % 1_000 for second in seconds], pa.int64())
+    texts = pa.array([[("brand", f"b{second % 3}")] for second in seconds], _TEXTS)
+    return (
+        data.append_column("user_hash", pa.array(["h"] * data.num_rows))
+        .append_column("user_total_interactions", number)
+        .append_column("item_popularity", number)
+        .append_column("item_texts", texts)
+        .append_column("context_location", data["user_id"])
+    )
+
+
+def _histories(frame: pl.DataFrame) -> pa.Table:
+    """Three interactions before each labelled time."""
+    labelled = frame.select("tenant_id", "user_id", "event_time").unique()
+    rows = [
+        {
+            **row,
+            "item_ids": [f"h{place}" for place in range(3)],
+            "interaction_types": ["view", "click", "like"],
+            "event_times": [row["event_time"] - timedelta(days=3 - place) for place in range(3)],
+        }
+        for row in labelled.to_dicts()
+    ]
+    return pa.Table.from_pylist(rows, _HISTORIES)
 
 
 def _contents(frame: pl.DataFrame, tenant_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

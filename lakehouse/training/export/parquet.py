@@ -10,6 +10,7 @@ in the file: readers that know such paths refuse a column that stands in both.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -92,7 +93,11 @@ for path in sorted(Path("{folder}").glob("label=*/*.parquet")):  # row group by 
 
 
 class ParquetExport:
-    """See the module. `items` are needed for an evaluation snapshot."""
+    """See the module.
+
+    `items` are needed for an evaluation snapshot. `added` are fields that the rows have besides,
+    and `described` says what they hold.
+    """
 
     def __init__(
         self,
@@ -100,27 +105,39 @@ class ParquetExport:
         manifest: Manifest,
         items: pl.DataFrame | None = None,
         *,
+        added: Sequence[pa.Field] = (),
+        described: Sequence[tuple[str, str]] = (),
         file_bytes: int = TARGET_FILE_BYTES,
     ) -> None:
         self._is_evaluation = isinstance(manifest, EvaluationManifest)
-        name = "evaluation_data" if self._is_evaluation else "training_data"
-        self._place = f"{name}/{manifest.created_at:%Y-%m-%d}"
+        self._place = self._folder_of(manifest)
         self._schema = EVALUATED if self._is_evaluation else SCHEMA
         self._weight: tuple[tuple[str, str], ...] = ()
         if has_sample_weights(manifest):
             self._schema = WEIGHTED
             self._weight = ((f"`{SAMPLE_WEIGHT}`", described_weight(manifest)),)
+        for field in added:
+            self._schema = self._schema.append(field)
+        self._described = described
         self._root = folder / self._place
         self._file_bytes = file_bytes
         self._files: dict[str, _PartFiles] = {}
         if items is not None:
             items.select("item_id", "train_positive_count").write_parquet(folder / "items.parquet")
 
-    def write(self, rows: pl.DataFrame) -> None:
-        """See `ExportWriter.write`."""
+    def _folder_of(self, manifest: Manifest, /) -> str:
+        name = "evaluation_data" if self._is_evaluation else "training_data"
+        return f"{name}/{manifest.created_at:%Y-%m-%d}"
+
+    def _parts(self, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+        """Yield the rows by the folder that they go to."""
         keys = ["split", "label"] if self._is_evaluation else ["label"]
         for values, part in rows.partition_by(keys, as_dict=True, maintain_order=True).items():
-            place = "/".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
+            yield "/".join(f"{key}={value}" for key, value in zip(keys, values, strict=True)), part
+
+    def write(self, rows: pl.DataFrame) -> None:
+        """See `ExportWriter.write`."""
+        for place, part in self._parts(rows):
             if place not in self._files:
                 self._files[place] = _PartFiles(self._root / place, self._schema, self._file_bytes)
             table = part.select(self._schema.names).to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -128,14 +145,19 @@ class ParquetExport:
 
     def finish(self) -> str:
         """See `ExportWriter.finish`."""
+        self.close()
+        loading = _EVALUATED_LOADING if self._is_evaluation else _LOADING
+        return f"{self._column_table()}\n\n{loading.format(folder=self._place)}"
+
+    def close(self) -> None:
+        """Complete the files."""
         for files in self._files.values():
             files.close()
-        columns, loading = _COLUMNS, _LOADING
-        if self._is_evaluation:
-            columns, loading = _EVALUATED_COLUMNS, _EVALUATED_LOADING
-        described = [(f"`{name}`", text) for name, text in columns]
-        table = markdown_table(("column", "meaning"), [*described, *self._weight])
-        return f"{table}\n\n{loading.format(folder=self._place)}"
+
+    def _column_table(self) -> str:
+        columns = _EVALUATED_COLUMNS if self._is_evaluation else _COLUMNS
+        always = [(f"`{name}`", text) for name, text in columns]
+        return markdown_table(("column", "meaning"), [*always, *self._weight, *self._described])
 
 
 class _PartFiles:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import whole_folder
 from lakehouse.training.export.base import ExportWriter, markdown_table
 from lakehouse.training.export.catalogue import items
+from lakehouse.training.export.described import (
+    described,
+    described_columns,
+    described_fields,
+)
+from lakehouse.training.export.hugging_face import HuggingFaceExport, front_matter
 from lakehouse.training.export.parquet import ParquetExport
 from lakehouse.training.export.personalize import PersonalizeExport
 from lakehouse.training.export.recbole import RecBoleExport
 from lakehouse.training.manifest import EvaluationManifest, Manifest
-from lakehouse.training.rows import sorted_rows
+from lakehouse.training.rows import Described, sorted_rows
 from lakehouse.training.sample_weights import with_sample_weights
 from lakehouse.training.snapshots import to_json
 
@@ -24,8 +32,12 @@ class ExportFormat(StrEnum):
     """The formats of an export."""
 
     PARQUET = "parquet"
+    HUGGING_FACE = "huggingface"
     RECBOLE = "recbole"
     PERSONALIZE = "personalize"
+
+
+_WITH_FEATURES: Final = (ExportFormat.PARQUET, ExportFormat.HUGGING_FACE)
 
 
 def default_destination(lake: Lake, manifest: Manifest, kind: ExportFormat) -> Path:
@@ -41,20 +53,31 @@ def export_snapshot(
     kind: ExportFormat,
     destination: Path,
     *,
+    features: Sequence[str] = (),
+    history: int = 0,
     on_rows: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Write a snapshot's rows, a README.md of the columns and the manifest to `destination`.
 
-    The folder appears complete, in one rename, or not at all. Raises `EtaError` when it is there
+    `features` and `history` add columns of the examples, see `described`; formats of Parquet hold
+    them. `SHA256SUMS` has a checksum of every other file, as `sha256sum --check` reads it. The
+    folder appears complete, in one rename, or not at all. Raises `EtaError` when it is there
     already, when the snapshot's rows are gone or differ from the manifest, or when the format
     cannot hold a value.
     """
     destination = destination.absolute()
+    chosen = described(lake, manifest, features, history)
+    if chosen is not None and kind not in _WITH_FEATURES:
+        raise EtaError(
+            f"{kind} files have no place for features",
+            remedy=f"export them with --format {' or '.join(_WITH_FEATURES)}",
+        )
     if destination.exists():
         raise _exists(destination)
     destination.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(destination) as partial:
-        _write(lake, manifest, kind, partial, on_rows)
+        _write(lake, manifest, kind, partial, chosen, on_rows)
+        _write_checksums(partial)
         if destination.exists():  # somebody else's export was faster
             raise _exists(destination)
 
@@ -64,25 +87,44 @@ def _write(
     manifest: Manifest,
     kind: ExportFormat,
     folder: Path,
+    chosen: Described | None,
     on_rows: Callable[[int], None],
 ) -> None:
-    writer = _open_writer(lake, manifest, kind, folder)
-    for rows in sorted_rows(lake, manifest, folder, on_rows=on_rows):
+    writer = _open_writer(lake, manifest, kind, folder, chosen)
+    for rows in sorted_rows(lake, manifest, folder, on_rows=on_rows, described=chosen):
         writer.write(with_sample_weights(rows, manifest))
     text = writer.finish()
     (folder / "README.md").write_text(_readme(manifest, kind, text), encoding="utf-8")
     (folder / "manifest.json").write_bytes(to_json(manifest))
 
 
-def _open_writer(lake: Lake, manifest: Manifest, kind: ExportFormat, folder: Path) -> ExportWriter:
+def _write_checksums(folder: Path) -> None:
+    lines = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
+    (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
+
+
+def _open_writer(
+    lake: Lake, manifest: Manifest, kind: ExportFormat, folder: Path, chosen: Described | None
+) -> ExportWriter:
     if isinstance(manifest, EvaluationManifest) and kind is ExportFormat.PERSONALIZE:
         raise EtaError(
             "Amazon Personalize divides a data set itself and has no place for a split",
             remedy="export it as parquet or recbole, or a training set with `eta export`",
         )
-    if kind is ExportFormat.PARQUET:
+    if kind in _WITH_FEATURES:
         is_evaluation = isinstance(manifest, EvaluationManifest)
-        return ParquetExport(folder, manifest, items(lake, manifest) if is_evaluation else None)
+        writer = ParquetExport if kind is ExportFormat.PARQUET else HuggingFaceExport
+        return writer(
+            folder,
+            manifest,
+            items(lake, manifest) if is_evaluation else None,
+            added=described_fields(lake, manifest, chosen),
+            described=described_columns(chosen),
+        )
     if kind is ExportFormat.RECBOLE:
         return RecBoleExport(folder, manifest, items(lake, manifest))
     return PersonalizeExport(folder, manifest, items(lake, manifest))
@@ -101,8 +143,9 @@ def _readme(manifest: Manifest, kind: ExportFormat, text: str) -> str:
         counts.append(("validation: positives", manifest.held_out.validation))
         counts.append(("test: positives", manifest.held_out.test))
     table = markdown_table(("rows", "count"), [(name, f"{count:,}") for name, count in counts])
+    front = front_matter(manifest) if kind is ExportFormat.HUGGING_FACE else ""
     return (
-        f"# {title} of {manifest.tenant_id}, snapshot {manifest.snapshot_id} ({kind})\n\n"
+        f"{front}# {title} of {manifest.tenant_id}, snapshot {manifest.snapshot_id} ({kind})\n\n"
         f"Seed {manifest.parameters.seed}, content hash `{manifest.content_hash}`; "
         f"everything else is in `manifest.json`.\n\n{table}\n\n{text}"
     )
