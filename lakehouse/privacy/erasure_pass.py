@@ -186,8 +186,8 @@ class ErasurePass:
         people, counts = self._people(), self._counts()
         redis = (self._settings.redis_url, self._tenant_id, {**people.subjects, **people.tied})
         keys: Counter[str] = Counter()
-        for one in with_keys(*redis):
-            keys.update(people.requests_of([one], [one]))
+        for text in with_keys(*redis):
+            keys.update(people.requests_of([text], [text]))
         changes = row_changes(
             self._database,
             self._tenant_id,
