@@ -10,7 +10,7 @@ from tests.support import reference
 from tests.support.clickstream import GA4_LIST, TEE, event, store_events
 from tests.support.lake import NOON, SessionLake, at, interaction, item, user
 
-LEAKY = [f"leaky{n}" for n in range(11)]
+LEAKY = [f"leaky{n}" for n in range(12)]
 COUNTED = "counted"
 """A tenant whose rows change after the build."""
 UNIFORM_USERS = 1_000
@@ -92,6 +92,7 @@ def with_context(row: dict) -> dict:
     """Each sent row with a device and a place, or without, the same each time that it is sent."""
     minute = row["event_time"].minute
     device, place = ("phone", "desktop", None)[minute % 3], ("Köln", None)[minute % 2]
+    device = "Googlebot" if minute == 0 else device
     return row | {"context": {**row["context"], "device_type": device, "location": place}}
 
 
@@ -146,6 +147,7 @@ def store_tenants(lake: SessionLake) -> dict:
         lake.store_items(name, with_attributes(random_catalogue(40 + number)), known_at=NOON)
     branded = {"examples": {"item_attributes": {"brand": "brand"}}}
     lake.set_tenant(LEAKY[-3], TenantSettings.model_validate(branded))
+    lake.set_tenant(LEAKY[-4], TenantSettings.model_validate({"traffic": {"leave_out": ["agent"]}}))
     lake.store_users(LEAKY[-2], [user("u1", '{"training": true}', "agreed")], known_at=NOON)
     shown = {"clickstream": {"preset": "ga4", "impressions": {}}}
     lake.set_tenant(LEAKY[-1], TenantSettings.model_validate(shown))
