@@ -96,13 +96,13 @@ def _rows(cells: Cells, kept: npt.NDArray[np.bool_]) -> Cells:
 
 def _solve(cells: Cells, position_count: int, base: int) -> Counts:
     item_count = int(cells.items.max()) + 1
-    of_items = np.bincount(cells.items, cells.clicks, item_count)
-    of_positions = np.bincount(cells.positions, cells.clicks, position_count)
+    of_items = _totals(cells.items, cells.clicks, item_count)
+    of_positions = _totals(cells.positions, cells.clicks, position_count)
     theta = np.ones(position_count)
     for _ in range(MOST_STEPS):
-        shown = np.bincount(cells.items, cells.impressions * theta[cells.positions], item_count)
+        shown = _totals(cells.items, cells.impressions * theta[cells.positions], item_count)
         gamma = _divide(of_items, shown)
-        met = np.bincount(cells.positions, cells.impressions * gamma[cells.items], position_count)
+        met = _totals(cells.positions, cells.impressions * gamma[cells.items], position_count)
         new = _divide(of_positions, met)
         new = _divide(new, np.full(position_count, new[base]))
         if np.abs(new - theta).max() < TOLERANCE:
@@ -117,6 +117,11 @@ def _solve(cells: Cells, position_count: int, base: int) -> Counts:
 def _divide(above: Counts, below: Counts) -> Counts:
     """Divide, with 0 where both are: an item or a position of which nothing is left."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+
+def _totals(numbers: Indices, weights: Counts, count: int) -> Counts:
+    """Return the sum of the weights of each number below `count`."""
+    return np.bincount(numbers, weights, count).astype(np.float64)
 
 
 def _linked(cells: Cells, position_count: int) -> npt.NDArray[np.bool_]:
