@@ -10,7 +10,7 @@ trusted_interactions as (
     select * from {{ interactions }}
 )
     {%- else -%}
-moments as (
+traffic_moments as (
     select
         tenant_id,
         user_id,
@@ -22,7 +22,7 @@ moments as (
     group by tenant_id, user_id, event_time
 ),
 
-{{ paced_moments('moments') }},
+{{ paced_moments('traffic_moments') }},
 
 left_out_days as (
     select distinct

@@ -63,7 +63,7 @@ class Growth:
         for number, name in enumerate(tenants):
             rows = random_rows(100 + number, count=120)
             if number == FLAGGED:
-                rows = [with_context(r) for r in random_rows(100 + number, count=120, users=4)]
+                rows = [with_context(r) for r in random_rows(100 + number, count=200, users=4)]
             rng.shuffle(rows)  # late events come in any batch
             self.waiting[name] = [rows[start::ROUNDS] for start in range(ROUNDS)]
 
