@@ -11,6 +11,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import whole_folder
 from lakehouse.training.export.base import ExportWriter, markdown_table
 from lakehouse.training.export.catalogue import items
+from lakehouse.training.export.checksums import write_checksums
 from lakehouse.training.export.parquet import ParquetExport
 from lakehouse.training.export.personalize import PersonalizeExport
 from lakehouse.training.export.recbole import RecBoleExport
@@ -72,6 +73,7 @@ def _write(
     text = writer.finish()
     (folder / "README.md").write_text(_readme(manifest, kind, text), encoding="utf-8")
     (folder / "manifest.json").write_bytes(to_json(manifest))
+    write_checksums(folder)
 
 
 def _open_writer(lake: Lake, manifest: Manifest, kind: ExportFormat, folder: Path) -> ExportWriter:
