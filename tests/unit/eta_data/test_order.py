@@ -1,5 +1,7 @@
 """The arithmetic of the order: every position once, equal shards, whatever the sizes."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,7 +48,7 @@ def test_every_window_has_its_share_of_each_stratum(sizes: list[int], data: st.D
         assert sum(found) == position
         for size, share in zip(sizes, found, strict=True):
             assert not total or abs(share - position * size / total) <= len(sizes)
-    for earlier, later in zip(taken, taken[1:], strict=False):
+    for earlier, later in pairwise(taken):
         assert all(b >= a for a, b in zip(earlier, later, strict=True))
 
 
