@@ -23,8 +23,8 @@ from eta_data.errors import DamagedError, DataError
 from eta_data.files import Folder
 from eta_data.schema import as_type
 
-PIECE_ROWS: Final = 65_536
-"""Rows decoded at a time."""
+PIECE_ROWS: Final = 8_192
+"""Rows decoded at a time: with 65,536 reading texts took twice as long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
