@@ -159,6 +159,8 @@ TENANT_SETTINGS: Final = pa.schema(
         pa.field("clickstream", pa.string()),
         # The zone and the attributes of training examples, as JSON; null: UTC, and none.
         pa.field("examples", pa.string()),
+        # How negatives are drawn, as JSON; null: all uniformly.
+        pa.field("negatives", pa.string()),
     ]
 )
 
@@ -256,7 +258,7 @@ OPS_TENANT_SETTINGS: Final = TableSpec(
     TENANT_SETTINGS,
     ("version",),
     partition_by=("tenant_id",),
-    added_columns=("event_types", "half_life_days", "clickstream", "examples"),
+    added_columns=("event_types", "half_life_days", "clickstream", "examples", "negatives"),
 )
 OPS_DATA_QUALITY: Final = TableSpec(
     "ops",

@@ -21,6 +21,10 @@ from lakehouse.contracts.kinds import DataType as DataType
 from lakehouse.contracts.kinds import FileFormat as FileFormat
 from lakehouse.contracts.kinds import InteractionType as InteractionType
 from lakehouse.contracts.kinds import OnError as OnError
+from lakehouse.contracts.negative_sampling import (
+    MOST_NEGATIVES,
+    NegativeSamplingSettings,
+)
 from lakehouse.contracts.quality import QualitySettings
 from lakehouse.contracts.retention import RetentionPolicy
 from lakehouse.contracts.settings_model import MOST_COUNT, IsList, SettingsModel
@@ -159,7 +163,8 @@ class TenantSettings(SettingsModel):
     """Everything a tenant may set; every field has the product's default.
 
     `positive_types`, `negative_types`, `seed` and `negatives_per_positive` shape the training set;
-    left out, the variables of the same names in `dbt_project.yml` count. `event_types` are the
+    left out, the variables of the same names in `dbt_project.yml` count.
+    `negative_sampling` says how many negatives are drawn by which strategy. `event_types` are the
     types of its interactions, instead of the contract's five, and say themselves what is positive
     and what is negative; after `half_life_days` a training row weighs half (docs/event-types.md).
     `clickstream` says which clickstream events are interactions (docs/clickstream.md); without it
@@ -179,7 +184,8 @@ class TenantSettings(SettingsModel):
     positive_types: Annotated[frozenset[InteractionType] | None, IsList] = None
     negative_types: Annotated[frozenset[InteractionType] | None, IsList] = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    negatives_per_positive: Annotated[int, Field(ge=0, le=1000)] | None = None
+    negatives_per_positive: Annotated[int, Field(ge=0, le=MOST_NEGATIVES)] | None = None
+    negative_sampling: NegativeSamplingSettings = Field(default_factory=NegativeSamplingSettings)
     event_types: (
         Annotated[dict[EventName, EventType], Field(min_length=1, max_length=MOST_TYPES)] | None
     ) = None
@@ -192,6 +198,11 @@ class TenantSettings(SettingsModel):
     retention: RetentionPolicy = Field(default_factory=RetentionPolicy)
     quality: QualitySettings = Field(default_factory=QualitySettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> Self:
+        self.negative_sampling.check(self.negatives_per_positive)
+        return self
 
     @model_validator(mode="after")
     def _event_types_fit_together(self) -> Self:

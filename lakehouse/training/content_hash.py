@@ -30,6 +30,7 @@ EXAMPLE: Final = (
 )
 """What is hashed of a row of `training.training_data`."""
 _WEIGHT: Final = pl.col("type_weight")
+_STRATEGY: Final = pl.col("negative_strategy")
 _WEIGHT_UNIT: Final = 1e9
 EVALUATED: Final = (*EXAMPLE, pl.col("split"), pl.col("is_cold_user"), pl.col("is_cold_item"))
 """What is hashed of a row of `evaluation.evaluation_data`."""
@@ -38,8 +39,8 @@ EVALUATED: Final = (*EXAMPLE, pl.col("split"), pl.col("is_cold_user"), pl.col("i
 class ContentHash:
     """Takes rows in any order and in any pieces; `hexdigest` is that of all taken so far.
 
-    A weight other than 1 is hashed where rows have one: without, they have the hash that they had
-    before there were weights.
+    A weight other than 1 is hashed where rows have one, and how a negative was drawn if not
+    uniformly: without, they have the hash that they had before there were weights and strategies.
     """
 
     def __init__(self, columns: tuple[pl.Expr, ...] = EXAMPLE) -> None:
@@ -53,6 +54,10 @@ class ContentHash:
             weight = _netstring((_WEIGHT * _WEIGHT_UNIT).cast(pl.Int64))
             is_one = _WEIGHT.fill_null(1.0) == 1.0
             values.append(pl.when(is_one).then(pl.lit("")).otherwise(weight))
+        if _STRATEGY.meta.output_name() in rows.columns:
+            drawn = pl.concat_str([_netstring(_STRATEGY), _netstring(pl.col("drawn_popularity"))])
+            is_uniform = _STRATEGY.fill_null("uniform") == "uniform"
+            values.append(pl.when(is_uniform).then(pl.lit("")).otherwise(drawn))
         text = pl.concat_str(values)
         salted = rows.select(**{salt: pl.concat_str([pl.lit(salt), text]) for salt in _SALTS})
         for position, salt in enumerate(_SALTS):

@@ -47,15 +47,30 @@ def _newest_versions(table: pa.Table) -> dict[str, tuple[int, dict[str, object]]
 
 
 def _row(tenant_id: str, settings: TenantSettings) -> dict[str, object]:
+    """Return what the models read."""
+    negatives = _negatives(settings)
+    shares = settings.negative_sampling.shares if negatives else None
     return {
         "tenant_id": tenant_id,
         **_meanings(settings),
         "seed": settings.seed,
-        "negatives_per_positive": settings.negatives_per_positive,
+        "negatives_per_positive": shares.total if shares else settings.negatives_per_positive,
         "half_life_days": settings.half_life_days,
         "clickstream": _clickstream(settings),
         "examples": _examples(settings),
+        "negatives": negatives,
     }
+
+
+def _negatives(settings: TenantSettings) -> str | None:
+    """Shares of other strategies and alpha, as JSON, if not every negative is drawn uniformly."""
+    sampling = settings.negative_sampling
+    shares = sampling.shares
+    if shares is None or shares.is_uniform:
+        return None
+    drawn = {name: count for name, count in shares.model_dump(exclude={"uniform"}).items() if count}
+    alpha = {"popularity_alpha": sampling.popularity_alpha} if shares.popularity else {}
+    return json.dumps(drawn | alpha)
 
 
 def _examples(settings: TenantSettings) -> str | None:

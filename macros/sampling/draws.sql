@@ -1,10 +1,13 @@
-{% macro draws(eligible_counts, settings=none, carried=[]) -%}
+{% macro draws(eligible_counts, settings=none, carried=[], in_turn=none) -%}
     {#-
     CTE `draws`: for each positive k' = min(k, M) distinct positions among its M eligible items,
     every position with probability k'/M; the known items (`is_known` 1) pass through. Systematic
     sampling with integer bounds and a random rotation: draw i lies in [i·M div k', (i+1)·M div k'),
     then all are rotated by one offset. Integers only: with rounded bounds draws repeat, without the
     rotation small M are not uniform. `carried`: see `sampled_negatives`.
+
+    Where `in_turn`, a condition, holds, draw i is any of the M - i + 1 that are left, each as likely: the rest stays
+    uniform when some are passed over, which of systematic draws it would not.
     -#}
 counted_draws as (
     select
@@ -54,15 +57,34 @@ draws as (
         eligible_count,
         draw_count,
         cast(draw_index as int) as draw_index,
-        if(
-            is_known = 1,
-            gap_position,
-            (
+        case
+            when is_known = 1 then gap_position
+            {%- if in_turn %}
+            when {{ in_turn }} then {{ position_in_turn() }}
+            {%- endif %}
+            else (
                 lower_bound
                 + pmod(xxhash64(concat_ws('|', draw_key, draw_index)), upper_bound - lower_bound)
                 + draw_offset
             ) % eligible_count
-        ) as position
+        end as position
     from draw_bounds
 )
+{%- endmacro %}
+
+
+{% macro position_in_turn() -%}
+    {#- Number i is a hash below what is left, counted along what was not drawn before it. -#}
+    element_at(
+        aggregate(
+            sequence(1L, draw_index),
+            cast(array() as array<bigint>),
+            (drawn, number) -> concat(drawn, array(aggregate(
+                array_sort(drawn),
+                pmod(xxhash64(concat_ws('|', draw_key, number)), eligible_count - number + 1),
+                (position, earlier) -> position + if(earlier <= position, 1L, 0L)
+            )))
+        ),
+        -1
+    )
 {%- endmacro %}

@@ -1,5 +1,5 @@
 {% macro sampled_negatives(
-    pairs, item_availability, times, time, settings=none, carried=[]
+    pairs, item_availability, times, time, settings=none, carried=[], in_turn=none
 ) -%}
     {#-
     CTE `sampled_negatives`: for each positive k' = min(k, M) distinct items of the M that were
@@ -12,6 +12,7 @@
       times, time         rows, and their column, among which every `positive_time` is
       settings            one row per tenant with settings of its own; the model of them if not given
       carried             further columns of `pairs` that each draw has from its positive
+      in_turn             a condition on them; see `draws`
 
     Everything is a rank: the items in the order in which they became available, those of an hour being
     a prefix. A user's known items are ranks e_0 < e_1 < …. M is the prefix's length less the known
@@ -61,7 +62,7 @@ available_counts as (
 
 {{ sampling_ranks(pairs, carried) }},
 
-{{ draws('eligible_counts', settings, carried) }},
+{{ draws('eligible_counts', settings, carried, in_turn) }},
 
 {{ drawn_ranks('draws') }},
 

@@ -14,6 +14,7 @@ from tests.support.lake import SessionLake, generate_code, one_task_per_stage
 from tests.support.people import store_people
 from tests.support.split_tenants import store_split_tenants
 from tests.support.tenants import store_tenants
+from tests.support.weighted import store_weighted_tenants
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +45,7 @@ def built(lake: SessionLake) -> dict:
     """The tenants that modules do not change, stored and built once for all that ask."""
     expected = store_tenants(lake) | {"splits": store_split_tenants(lake)}
     expected["people"] = store_people(lake)
+    expected["mixed"] = store_weighted_tenants(lake)
     store_gate_tenants(lake)
     lake.build()
     return expected

@@ -66,6 +66,16 @@ PLANTED = {
         "shown_at = clicked_at + interval 1 minute",
         "is_clicked",
     ),
+    "drawn_popularities_are_of_before": (
+        "training.training_data",
+        "drawn_popularity = 2 * drawn_popularity",
+        "negative_strategy = 'popularity'",
+    ),
+    "category_negatives_are_of_their_positives_category": (
+        "training.training_data",
+        "negative_strategy = 'category'",
+        "negative_strategy = 'popularity'",
+    ),
 }
 CUTOFF = "2028-01-01T00:00:00"
 TENANTS = dict(zip(PLANTED, LEAKY, strict=True))

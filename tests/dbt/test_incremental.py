@@ -29,15 +29,23 @@ from tests.support.stories import (
     store_known_late,
     two_users_of_one_hash,
 )
+from tests.support.weighted import sampling
 
 # The suite runs a few; ETA_TEST_TENANTS=100 is the long proof.
 TENANTS = [f"grown{n}" for n in range(int(os.environ.get("ETA_TEST_TENANTS", "5")))]
+WITH_SHARES = [TENANTS[0], *TENANTS[4:]]
 IS_LONG = len(TENANTS) > 5
 pytestmark = pytest.mark.timeout(7200 if IS_LONG else 1800)  # the rounds are one fixture
 BY_USER = {"rewrite_rows": 0, "rewrite_share": 2}
 """No table is so small, and no user so touched, that all rows of a tenant are replaced."""
 AS_LARGE = {**BY_USER, "few_rows": 0, "broadcast_keys": 20 * len(TENANTS)}
 """More values touched than are sent to every task in some models, more changed rows in others."""
+SAMPLED = (
+    sampling(0.5, uniform=1, popularity=2, category=1),
+    sampling(1.0, popularity=4),
+    sampling(uniform=2, category=2),
+)
+"""Of the first tenant and those from the fifth on; the last changes between two runs."""
 REWRITTEN = {"rewrite_rows": 0, "rewrite_share": 0}
 """Any touched user is enough to replace the rows of its tenant."""
 
@@ -63,12 +71,15 @@ def grown(lake: SessionLake, growth: Growth) -> dict[tuple[str, str], pl.DataFra
     One more declares event types, and others before the killed run and before the last.
     """
     rng = growth.rng
+    for number, name in enumerate(WITH_SHARES):
+        lake.set_tenant(name, SAMPLED[number % len(SAMPLED)])
     growth.add()
     add_typed(lake, weight=2)
     lake.dbt("run")
     growth.add()
     by_user = ("--vars", json.dumps(BY_USER))
     lake.dbt("run", *by_user, "--select", "stg_interactions", "enriched_interactions")
+    lake.set_tenant(WITH_SHARES[-1], SAMPLED[2])
     growth.add()
     add_typed(lake, weight=4)
     lake.kill_build(after=rng.choice(["features/item_hours", "training/training_data"]))
@@ -100,6 +111,8 @@ def named(examples: pl.DataFrame, entity: str) -> list[list[str]]:
 def test_incremental_runs_equal_a_full_refresh(grown: dict, refreshed: dict) -> None:
     assert differences(grown, refreshed) == []
     assert all(grown["training.training_data", name].height > 0 for name in TENANTS)
+    weighted = {name for name in TENANTS if grown["training.sampling_weights", name].height}
+    assert weighted == set(WITH_SHARES)
     weights = set(grown["training.training_data", TYPED]["type_weight"])
     assert 3.0 in weights, "the declaration of the last round"
     assert 4.0 not in weights, "nothing of the one before"

@@ -16,6 +16,7 @@ from lakehouse.contracts.tenant import InteractionType, TenantSettings
 from lakehouse.storage.lake import Lake
 from tests.support.lake import DERIVED_TABLES, NOON, SessionLake
 from tests.support.tenants import random_catalogue, random_rows
+from tests.support.weighted import sampling
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(7200)]
 
@@ -32,10 +33,16 @@ WAYS: tuple[dict[str, float], ...] = (
 )
 """How a run goes about it, by its variables; no way may come to other rows."""
 
+SAMPLED = (
+    TenantSettings(),
+    sampling(0.5, uniform=1, popularity=2, category=1),
+    sampling(1.0, popularity=3),
+)
 RESTORABLE = (
     *("features.enriched_interactions", "features.user_feature_history", "features.item_hours"),
     *("features.user_features", "features.recent_interactions", "training.item_availability"),
     *("training.training_data", "training.training_users", "training.training_examples"),
+    "training.sampling_weights",
     *("training.user_histories", "staging.stg_interactions", "features.item_feature_history"),
 )
 """`schema.table` of models whose older versions are put back, or rows deleted by hand."""
@@ -114,11 +121,14 @@ class Sequence:
 
     def change_settings(self) -> str:
         types = self.rng.choice([{InteractionType.VIEW}, {InteractionType.PURCHASE}])
+        sampled = self.rng.choice(SAMPLED)
         self.lake.set_tenant(
             TENANTS[0],
-            TenantSettings(positive_types=frozenset(types), seed=self.rng.randrange(5)),
+            sampled.model_copy(
+                update={"positive_types": frozenset(types), "seed": self.rng.randrange(5)}
+            ),
         )
-        return f"settings {types}"
+        return f"settings {types} {sampled.negative_sampling}"
 
     def restore(self) -> str:
         table = self.rng.choice(RESTORABLE)

@@ -268,7 +268,8 @@ VIEWS: Mapping[str, tuple[str, str]] = {
     "training.sampled_negatives": (
         "training.training_data",
         "select tenant_id, user_id, item_id, anchor_item_id as positive_item_id, draw_index, "
-        "eligible_count, sampling_probability, event_time from rows_of "
+        "negative_strategy, eligible_count, sampling_probability, logq, drawn_popularity, "
+        "event_time from rows_of "
         "where negative_type = 'sampled'",
     ),
 }
@@ -293,6 +294,7 @@ DERIVED_TABLES: Sequence[str] = (
     "features.recent_interactions",
     "features.impressions",
     "training.item_availability",
+    "training.sampling_weights",
     "training.training_data",
     "training.training_users",
     "training.user_histories",

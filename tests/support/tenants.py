@@ -5,16 +5,22 @@ import random
 from datetime import timedelta
 from decimal import Decimal
 
+from lakehouse.contracts.negative_sampling import NegativeSamplingSettings, SamplingShares
 from lakehouse.contracts.tenant import InteractionType, TenantSettings
 from tests.support import reference
 from tests.support.clickstream import GA4_LIST, TEE, event, store_events
 from tests.support.lake import NOON, SessionLake, at, interaction, item, user
 
-LEAKY = [f"leaky{n}" for n in range(11)]
+LEAKY = [f"leaky{n}" for n in range(13)]
 COUNTED = "counted"
 """A tenant whose rows change after the build."""
 UNIFORM_USERS = 1_000
 VIEWING = TenantSettings(positive_types=frozenset({InteractionType.VIEW}), negatives_per_positive=2)
+WEIGHTED = TenantSettings(
+    negative_sampling=NegativeSamplingSettings(
+        shares=SamplingShares(uniform=2, popularity=1, category=1)
+    )
+)
 LATE_EVENING = at("05-02 23:30")
 ZONE = "Asia/Kolkata"
 EXAMPLES = {
@@ -126,7 +132,7 @@ def one_positive_among_seven_items(users: int) -> list[dict]:
 
 
 def clicks_and_views() -> list[dict]:
-    rows = [interaction(f"e{n}", "u", f"i{n}", "view" if n % 2 else "click") for n in range(10)]
+    rows = [interaction(f"e{n}", "u", f"i{n}", "view" if n % 2 else "click") for n in range(12)]
     earlier = NOON - timedelta(hours=1)
     return rows + [interaction(f"o{n}", "other", f"j{n}", "view", earlier) for n in range(9)]
 
@@ -145,13 +151,15 @@ def store_tenants(lake: SessionLake) -> dict:
         lake.store(name, random_rows(20 + number, count=150))
         lake.store_items(name, with_attributes(random_catalogue(40 + number)), known_at=NOON)
     branded = {"examples": {"item_attributes": {"brand": "brand"}}}
-    lake.set_tenant(LEAKY[-3], TenantSettings.model_validate(branded))
-    lake.store_users(LEAKY[-2], [user("u1", '{"training": true}', "agreed")], known_at=NOON)
+    lake.set_tenant(LEAKY[8], TenantSettings.model_validate(branded))
+    lake.store_users(LEAKY[9], [user("u1", '{"training": true}', "agreed")], known_at=NOON)
     shown = {"clickstream": {"preset": "ga4", "impressions": {}}}
-    lake.set_tenant(LEAKY[-1], TenantSettings.model_validate(shown))
-    store_events(lake, LEAKY[-1], [event("shown", "view_item_list", GA4_LIST, "u1")])
+    lake.set_tenant(LEAKY[10], TenantSettings.model_validate(shown))
+    store_events(lake, LEAKY[10], [event("shown", "view_item_list", GA4_LIST, "u1")])
     clicked = at("05-01 12:10")
-    lake.store(LEAKY[-1], [interaction("clicked", "u1", TEE, event_time=clicked)])
+    lake.store(LEAKY[10], [interaction("clicked", "u1", TEE, event_time=clicked)])
+    for name in LEAKY[-2:]:
+        lake.set_tenant(name, WEIGHTED)
     lake.store("uniform", one_positive_among_seven_items(UNIFORM_USERS))
     for name in ("plain", "viewer"):
         lake.store(name, clicks_and_views())

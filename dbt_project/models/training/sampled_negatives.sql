@@ -9,8 +9,11 @@ sampled_negatives as (
         item_id,
         anchor_item_id as positive_item_id,
         draw_index,
+        negative_strategy,
         eligible_count,
         sampling_probability,
+        logq,
+        drawn_popularity,
         event_time
     from {{ ref('training_data') }}
     where negative_type = 'sampled'

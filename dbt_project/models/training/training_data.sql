@@ -3,28 +3,38 @@
     unique_key=['tenant_id', 'user_id', 'anchor_item_id', 'draw_index'],
     stats_columns=['label', 'event_time']
 ) }}
+{% set tenants = sampling_tenants() %}
+{% set weights = {
+    'sampling_weights': {'since': 'counts_from', 'users_of': 'stg_interactions'}
+} if tenants != [] else {} %}
 {% set scope = change_scope(
     replaces_users=true,
-    reads={
+    reads=merged({
         'stg_interactions': ['user_hash'],
         'item_availability': {'since': 'available_at', 'users_of': 'stg_interactions'},
         'stg_tenant_settings': [],
         'stg_users': {'user_hash': 'user_hash', 'when': 'consent is not null', 'removes': true}
-    },
-    parameters=training_parameters()
+    }, weights),
+    parameters=training_parameters(),
+    only_tenants={'sampling_weights': tenants}
 ) %}
 {% set uses = event_type_uses(scope) %}
 {% set values = ['rating'] if uses['values'] else [] %}
+{% set interactions = rows_in_scope(
+    'stg_interactions', scope, known_by_cutoff() ~ ' and ' ~ agrees_to_training(scope),
+    columns=[
+        'tenant_id', 'user_id', 'item_id', 'event_id', 'interaction_type', 'event_time'
+    ] + values,
+    is_repeated=true
+) %}
+{% set settings = rows_in_scope(
+    'stg_tenant_settings', scope, of_tenants=true, is_repeated=true
+) %}
+{% set kept = kept_draws(interactions, settings, scope, uses) if uses.shares else none %}
 with
 
 interactions as (
-    select * from {{ rows_in_scope(
-        'stg_interactions', scope, known_by_cutoff() ~ ' and ' ~ agrees_to_training(scope),
-        columns=[
-            'tenant_id', 'user_id', 'item_id', 'event_id', 'interaction_type', 'event_time'
-        ] + values,
-        is_repeated=true
-    ) }}
+    select * from {{ interactions }}
 ),
 
 item_availability as (
@@ -34,19 +44,17 @@ item_availability as (
 ),
 
 tenant_settings as (
-    select * from {{ rows_in_scope(
-        'stg_tenant_settings', scope, of_tenants=true, is_repeated=true
-    ) }}
+    select * from {{ settings }}
 ),
 
 -- every pair, labelled or not: a user knows what they interacted with in any way
 {{ pair_labels(
     'interactions', labelled_only=false, settings='tenant_settings', uses=uses
-) }},
+) if kept is none else kept_pairs(kept) }},
 
-{{ sampled_negatives(
+{{ drawn_negatives(
     'pair_labels', 'item_availability', times='interactions', time='event_time',
-    settings='tenant_settings', carried=['type_weight'] if uses.own else []
+    settings='tenant_settings', uses=uses, kept=kept
 ) }},
 
 examples as (
@@ -60,7 +68,9 @@ examples as (
         if(positive_event_id is null, 'explicit', null) as negative_type,
         if(positive_event_id is null, 0.0d, 1.0d) as label,
         type_weight,
+        cast(null as string) as negative_strategy,
         cast(null as double) as sampling_probability,
+        cast(null as bigint) as drawn_popularity,
         cast(null as bigint) as eligible_count,
         coalesce(positive_event_id, negative_event_id) as event_id,
         coalesce(positive_type, negative_type) as first_type,
@@ -78,14 +88,16 @@ examples as (
         cast(null as string) as interaction_type,
         'sampled' as negative_type,
         0.0d as label,
-        {{ 'type_weight' if uses.own else '1.0d' }} as type_weight,
+        type_weight,
+        negative_strategy,
         sampling_probability,
+        drawn_popularity,
         eligible_count,
         cast(null as string) as event_id,
         cast(null as string) as first_type,
         false as has_dislike,
         event_time
-    from sampled_negatives
+    from drawn_negatives
 ),
 
 training_data as (
@@ -100,7 +112,10 @@ training_data as (
         negative_type,
         label,
         type_weight,
+        negative_strategy,
         sampling_probability,
+        ln(sampling_probability) as logq,
+        drawn_popularity,
         eligible_count,
         event_id,
         first_type,

@@ -36,7 +36,9 @@
     'negative_type': 'string',
     'label': 'double',
     'type_weight': 'double',
-    'sampling_probability': 'double'
+    'negative_strategy': 'string',
+    'sampling_probability': 'double',
+    'drawn_popularity': 'bigint'
 } %}
 {% set context_type = 'struct<device_type: string, location: string, session_position: int>' %}
 with
@@ -193,7 +195,10 @@ training_examples as (
         negative_type,
         label,
         type_weight,
+        negative_strategy,
         sampling_probability,
+        ln(sampling_probability) as logq,
+        drawn_popularity,
         {{ feature_columns('user', 'user_', in_examples=true) }},
         {{ feature_columns('profile', 'user_') }},
         {{ feature_columns('item', 'item_', in_examples=true) }},

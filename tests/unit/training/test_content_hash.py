@@ -83,5 +83,22 @@ def test_a_weight_counts_where_it_is_not_one() -> None:
     assert len(others | {hash_of(ROWS[:2])}) == 5
 
 
+def test_a_strategy_counts_where_it_is_not_uniform() -> None:
+    """A set that is drawn uniformly has the hash that it had before there were strategies."""
+
+    def drawn(strategy: str | None, popularity: int | None) -> str:
+        rows = pl.DataFrame([ROWS[0]], schema=pl.Schema(TRAINING_DATA)).with_columns(
+            pl.lit(strategy, pl.String).alias("negative_strategy"),
+            pl.lit(popularity, pl.Int64).alias("drawn_popularity"),
+        )
+        counted = ContentHash()
+        counted.update(rows)
+        return counted.hexdigest()
+
+    assert drawn(None, None) == drawn("uniform", None) == drawn("uniform", 3) == hash_of(ROWS[:1])
+    others = {drawn("popularity", 3), drawn("popularity", 4), drawn("category", 3)}
+    assert len(others | {hash_of(ROWS[:1])}) == 4
+
+
 def test_nothing_is_all_zeros() -> None:
     assert hash_of() == "0" * 32
