@@ -12,7 +12,7 @@ from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
-from lakehouse.training.export.described import MAX_HISTORY
+from lakehouse.training.export.features import MAX_HISTORY
 from lakehouse.training.export.run import ExportFormat, default_destination, export_snapshot
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.publish import find_snapshot

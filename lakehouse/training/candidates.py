@@ -52,7 +52,11 @@ def candidates(
     tables = {name: Lake(settings).built(name) for name in (*PINNED_TABLES, CONTENTS)}
     data, contents = tables[TRAINING_DATA], tables[CONTENTS]
     built = built_with(data)
-    if built != built_with(contents):
+    described = (built_with(tables[name]) for name in (EXAMPLES, HISTORIES))
+    if built != built_with(contents) or any(
+        (found.source_versions, found.cutoff) != (built.source_versions, built.cutoff)
+        for found in described
+    ):
         raise _disagreement()
     shared = _Shared(
         pinned={
@@ -65,14 +69,14 @@ def candidates(
         code_version=code_version(settings.project),
         now=now,
     )
-    rows, described = rows_by_tenant(data), rows_by_tenant(tables[EXAMPLES])
+    rows, example_rows = rows_by_tenant(data), rows_by_tenant(tables[EXAMPLES])
     files = files_by_tenant([tables[EXAMPLES], tables[HISTORIES]])
     found: dict[str, Manifest] = {}
     for row in contents.to_pyarrow_table().to_pylist():
         tenant_id = row["tenant_id"]
         if tenant_ids is not None and tenant_id not in tenant_ids:
             continue
-        if not row["example_count"] == rows[tenant_id] == described[tenant_id]:
+        if not row["example_count"] == rows[tenant_id] == example_rows[tenant_id]:
             raise _disagreement()
         found[tenant_id] = _manifest(shared, row, files[tenant_id])
         if found[tenant_id].counts.rows != rows[tenant_id]:

@@ -31,6 +31,8 @@ RANGE_ROWS: Final = 500_000
 """Rows sorted in memory at a time; more only if one minute holds more. An export peaked at 0.89 GB
 for 6 million rows and at 0.93 GB for 12 million (1.3 GB for 6 million with twice this)."""
 BATCH_ROWS: Final = 131_072
+HISTORY_ROWS: Final = 16_384
+"""Rows at a time that get the lists of their user's interactions."""
 ORDER: Final = ("event_time", "user_id", "anchor_item_id", "draw_index")
 
 HISTORY_COLUMNS: Final = {
@@ -42,8 +44,8 @@ HISTORY_COLUMNS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """What rows are to say besides label and draw.
+class ChosenFeatures:
+    """What the rows of an export have besides label and draw: features and histories.
 
     `columns` of the examples, and the user's last `history` interactions before the event, if any.
     """
@@ -59,11 +61,11 @@ def sorted_rows(
     *,
     on_rows: Callable[[int], None] = lambda _: None,
     range_rows: int = RANGE_ROWS,
-    described: Described | None = None,
+    chosen: ChosenFeatures | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Yield all rows of a snapshot in `ORDER`, in frames of at most about `range_rows` rows.
 
-    With `described` they have its columns of the examples, and the histories, too.
+    With `chosen` they have these columns of the examples, and the histories, too.
     `scratch` is a folder for spill files, removed again. `on_rows` hears how many rows each batch
     had as it was read. Raises `EtaError`, at the latest after the last row, when the rows are not
     those the manifest names, or are gone.
@@ -74,22 +76,20 @@ def sorted_rows(
     starts = _range_starts(lake, manifest, range_rows) if manifest.row_count > range_rows else None
     with TemporaryDirectory(dir=scratch, prefix=".spill-") as spill:
         rows = _Ranges(starts, Path(spill) / "rows")
-        for frame in _described_rows(lake, manifest, described):
-            on_rows(frame.height)
-            rows.add(frame)
+        rows.fill(_rows(lake, manifest, chosen, on_rows))
         histories = _Ranges(starts, Path(spill) / "histories")
-        for frame in _histories(lake, manifest, described):
-            histories.add(frame)
-        rows.close()
-        histories.close()
+        histories.fill(_histories(lake, manifest, chosen))
+        if chosen is not None and chosen.history and rows.numbers() != histories.numbers():
+            raise _histories_missing()
         for number in rows.numbers():
             frame = rows.take(number)
             counted.update(frame)
             seen += frame.height
-            if described is not None and described.history:
-                is_there = number in histories.numbers()
-                frame = _with_history(frame, histories.take(number) if is_there else None)
-            yield frame.sort((*ORDER, "split") if is_evaluation else ORDER)
+            ordered = frame.sort((*ORDER, "split") if is_evaluation else ORDER)
+            if chosen is None or not chosen.history:
+                yield ordered
+            else:
+                yield from _with_histories(ordered, histories.take(number))
     if (seen, counted.hexdigest()) != (manifest.row_count, manifest.content_hash):
         raise EtaError(
             f"the rows of snapshot {manifest.snapshot_id} are not those its manifest names",
@@ -97,25 +97,32 @@ def sorted_rows(
         )
 
 
-def _described_rows(
-    lake: Lake, manifest: Manifest, described: Described | None
+def _rows(
+    lake: Lake,
+    manifest: Manifest,
+    chosen: ChosenFeatures | None,
+    on_rows: Callable[[int], None],
 ) -> Iterator[pl.DataFrame]:
     """Yield the rows as the training data has them, or with the chosen columns of the examples."""
-    if described is None:
-        return tenant_batches(lake, manifest, manifest.data_table)
-    hashed = [name for value in EXAMPLE for name in value.meta.root_names()]
-    columns = [*hashed, *described.columns]
-    return tenant_batches(lake, manifest, EXAMPLES, columns, added=[TYPE_WEIGHT])
+    if chosen is None:
+        frames = tenant_batches(lake, manifest, manifest.data_table)
+    else:
+        hashed = [name for value in EXAMPLE for name in value.meta.root_names()]
+        columns = [*hashed, *chosen.columns]
+        frames = tenant_batches(lake, manifest, EXAMPLES, columns, added=[TYPE_WEIGHT])
+    for frame in frames:
+        on_rows(frame.height)
+        yield frame
 
 
 def _histories(
-    lake: Lake, manifest: Manifest, described: Described | None
+    lake: Lake, manifest: Manifest, chosen: ChosenFeatures | None
 ) -> Iterator[pl.DataFrame]:
     """Yield what users had done before each labelled time: the last interactions, if wanted."""
-    if described is None or not described.history:
+    if chosen is None or not chosen.history:
         return
     last = [
-        pl.col(name).list.tail(described.history).alias(column)
+        pl.col(name).list.tail(chosen.history).alias(column)
         for column, name in HISTORY_COLUMNS.items()
     ]
     columns = ["user_id", "event_time", *HISTORY_COLUMNS.values()]
@@ -123,12 +130,23 @@ def _histories(
         yield frame.select("user_id", "event_time", *last)
 
 
-def _with_history(rows: pl.DataFrame, histories: pl.DataFrame | None) -> pl.DataFrame:
-    if histories is not None:
-        joined = rows.join(histories, on=["user_id", "event_time"], how="left", validate="m:1")
-        if not joined.get_column(next(iter(HISTORY_COLUMNS))).null_count():
-            return joined
-    raise EtaError(
+def _with_histories(rows: pl.DataFrame, histories: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Join the histories slice by slice: a list stands in every row of its positive's draws."""
+    for piece in rows.iter_slices(HISTORY_ROWS):
+        joined = piece.join(
+            histories,
+            on=["user_id", "event_time"],
+            how="left",
+            validate="m:1",
+            maintain_order="left",
+        )
+        if joined.get_column(next(iter(HISTORY_COLUMNS))).null_count():
+            raise _histories_missing()
+        yield joined
+
+
+def _histories_missing() -> EtaError:
+    return EtaError(
         "examples of the snapshot have no list of their user's interactions",
         remedy="make a new snapshot with `eta prepare`, and report this",
     )
@@ -233,7 +251,33 @@ class _Ranges:
         self._held: list[pl.DataFrame] = []
         self._writers: dict[int, pa.ipc.RecordBatchFileWriter] = {}
 
-    def add(self, frame: pl.DataFrame) -> None:
+    def fill(self, frames: Iterable[pl.DataFrame]) -> None:
+        """Take all rows."""
+        try:
+            for frame in frames:
+                self._add(frame)
+        finally:
+            for writer in self._writers.values():
+                writer.close()
+
+    def numbers(self) -> list[int]:
+        """Return the ranges that have rows, in order."""
+        if self._starts is None:
+            return [0] if self._held else []
+        return sorted(self._writers)
+
+    def take(self, number: int) -> pl.DataFrame:
+        """Return a range's rows, which are kept no longer."""
+        if self._starts is None:
+            held, self._held = self._held, []
+            return pl.concat(held)
+        path = self._folder / str(number)
+        with pa.OSFile(str(path)) as file:
+            frame = _frame(pa.ipc.open_file(file).read_all())
+        path.unlink()
+        return frame
+
+    def _add(self, frame: pl.DataFrame) -> None:
         if self._starts is None:
             self._held.append(frame)
             return
@@ -247,24 +291,3 @@ class _Ranges:
                 path = str(self._folder / str(number))
                 self._writers[number] = pa.ipc.new_file(path, rows.schema)
             self._writers[number].write_table(rows)
-
-    def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
-
-    def numbers(self) -> list[int]:
-        """The ranges that have rows, in order."""
-        if self._starts is None:
-            return [0] if self._held else []
-        return sorted(self._writers)
-
-    def take(self, number: int) -> pl.DataFrame:
-        """Return a range's rows; they are kept no longer."""
-        if self._starts is None:
-            held, self._held = self._held, []
-            return pl.concat(held)
-        path = self._folder / str(number)
-        with pa.OSFile(str(path)) as file:
-            frame = _frame(pa.ipc.open_file(file).read_all())
-        path.unlink()
-        return frame

@@ -6,8 +6,7 @@ The README.md begins with the metadata that names them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Final
 
 import polars as pl
@@ -28,17 +27,7 @@ splits = load_dataset(".")  # this folder; a DatasetDict of the splits below `da
 class HuggingFaceExport(ParquetExport):
     """See the module; for the arguments see `ParquetExport`."""
 
-    def __init__(
-        self,
-        folder: Path,
-        manifest: Manifest,
-        items: pl.DataFrame | None = None,
-        *,
-        added: Sequence[pa.Field] = (),
-        described: Sequence[tuple[str, str]] = (),
-    ) -> None:
-        label = pa.field("label", pa.float64())
-        super().__init__(folder, manifest, items, added=[label, *added], described=described)
+    label_fields = (pa.field("label", pa.float64()),)
 
     def _folder_of(self, _: Manifest) -> str:
         return "data"

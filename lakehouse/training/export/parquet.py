@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import polars as pl
 import pyarrow as pa
@@ -96,8 +96,11 @@ class ParquetExport:
     """See the module.
 
     `items` are needed for an evaluation snapshot. `added` are fields that the rows have besides,
-    and `described` says what they hold.
+    and `meanings` says what they hold.
     """
+
+    label_fields: ClassVar[tuple[pa.Field, ...]] = ()
+    """The label, where it is in the files."""
 
     def __init__(
         self,
@@ -106,7 +109,7 @@ class ParquetExport:
         items: pl.DataFrame | None = None,
         *,
         added: Sequence[pa.Field] = (),
-        described: Sequence[tuple[str, str]] = (),
+        meanings: Sequence[tuple[str, str]] = (),
         file_bytes: int = TARGET_FILE_BYTES,
     ) -> None:
         self._is_evaluation = isinstance(manifest, EvaluationManifest)
@@ -116,9 +119,9 @@ class ParquetExport:
         if has_sample_weights(manifest):
             self._schema = WEIGHTED
             self._weight = ((f"`{SAMPLE_WEIGHT}`", described_weight(manifest)),)
-        for field in added:
+        for field in (*self.label_fields, *added):
             self._schema = self._schema.append(field)
-        self._described = described
+        self._meanings = meanings
         self._root = folder / self._place
         self._file_bytes = file_bytes
         self._files: dict[str, _PartFiles] = {}
@@ -157,7 +160,7 @@ class ParquetExport:
     def _column_table(self) -> str:
         columns = _EVALUATED_COLUMNS if self._is_evaluation else _COLUMNS
         always = [(f"`{name}`", text) for name, text in columns]
-        return markdown_table(("column", "meaning"), [*always, *self._weight, *self._described])
+        return markdown_table(("column", "meaning"), [*always, *self._weight, *self._meanings])
 
 
 class _PartFiles:

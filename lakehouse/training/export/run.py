@@ -13,17 +13,13 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import whole_folder
 from lakehouse.training.export.base import ExportWriter, markdown_table
 from lakehouse.training.export.catalogue import items
-from lakehouse.training.export.described import (
-    described,
-    described_columns,
-    described_fields,
-)
+from lakehouse.training.export.features import choose_features, chosen_columns, chosen_fields
 from lakehouse.training.export.hugging_face import HuggingFaceExport, front_matter
 from lakehouse.training.export.parquet import ParquetExport
 from lakehouse.training.export.personalize import PersonalizeExport
 from lakehouse.training.export.recbole import RecBoleExport
 from lakehouse.training.manifest import EvaluationManifest, Manifest
-from lakehouse.training.rows import Described, sorted_rows
+from lakehouse.training.rows import ChosenFeatures, sorted_rows
 from lakehouse.training.sample_weights import with_sample_weights
 from lakehouse.training.snapshots import to_json
 
@@ -59,14 +55,14 @@ def export_snapshot(
 ) -> None:
     """Write a snapshot's rows, a README.md of the columns and the manifest to `destination`.
 
-    `features` and `history` add columns of the examples, see `described`; formats of Parquet hold
-    them. `SHA256SUMS` has a checksum of every other file, as `sha256sum --check` reads it. The
-    folder appears complete, in one rename, or not at all. Raises `EtaError` when it is there
-    already, when the snapshot's rows are gone or differ from the manifest, or when the format
-    cannot hold a value.
+    `features` and `history` add columns of the examples, see `choose_features`; only formats of
+    Parquet hold them. `SHA256SUMS` has a checksum of every other file, as `sha256sum --check`
+    reads it. The folder appears complete, in one rename, or not at all. Raises `EtaError` when it
+    is there already, when the snapshot's rows are gone or differ from the manifest, or when the
+    format cannot hold a value.
     """
     destination = destination.absolute()
-    chosen = described(lake, manifest, features, history)
+    chosen = choose_features(lake, manifest, features, history)
     if chosen is not None and kind not in _WITH_FEATURES:
         raise EtaError(
             f"{kind} files have no place for features",
@@ -87,11 +83,11 @@ def _write(
     manifest: Manifest,
     kind: ExportFormat,
     folder: Path,
-    chosen: Described | None,
+    chosen: ChosenFeatures | None,
     on_rows: Callable[[int], None],
 ) -> None:
     writer = _open_writer(lake, manifest, kind, folder, chosen)
-    for rows in sorted_rows(lake, manifest, folder, on_rows=on_rows, described=chosen):
+    for rows in sorted_rows(lake, manifest, folder, on_rows=on_rows, chosen=chosen):
         writer.write(with_sample_weights(rows, manifest))
     text = writer.finish()
     (folder / "README.md").write_text(_readme(manifest, kind, text), encoding="utf-8")
@@ -108,7 +104,7 @@ def _write_checksums(folder: Path) -> None:
 
 
 def _open_writer(
-    lake: Lake, manifest: Manifest, kind: ExportFormat, folder: Path, chosen: Described | None
+    lake: Lake, manifest: Manifest, kind: ExportFormat, folder: Path, chosen: ChosenFeatures | None
 ) -> ExportWriter:
     if isinstance(manifest, EvaluationManifest) and kind is ExportFormat.PERSONALIZE:
         raise EtaError(
@@ -122,8 +118,8 @@ def _open_writer(
             folder,
             manifest,
             items(lake, manifest) if is_evaluation else None,
-            added=described_fields(lake, manifest, chosen),
-            described=described_columns(chosen),
+            added=chosen_fields(lake, manifest, chosen),
+            meanings=chosen_columns(chosen),
         )
     if kind is ExportFormat.RECBOLE:
         return RecBoleExport(folder, manifest, items(lake, manifest))

@@ -15,10 +15,11 @@ from deltalake import DeltaTable
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
+from lakehouse.training import rows as reading
 from lakehouse.training.export.run import ExportFormat, export_snapshot
 from lakehouse.training.manifest import EXAMPLES, HISTORIES, Manifest
 from lakehouse.training.publish import list_snapshots, publish
-from lakehouse.training.rows import Described, sorted_rows
+from lakehouse.training.rows import ORDER, ChosenFeatures, sorted_rows
 from tests.support.evaluation import evaluated, write_evaluation_tables
 from tests.support.lake import NOON
 from tests.support.training import examples, write_training_tables
@@ -85,13 +86,16 @@ def test_a_group_and_a_column_are_chosen_by_name(settings: LakeSettings, tmp_pat
 
 @pytest.mark.parametrize("range_rows", [97, 1_000])
 def test_histories_are_joined_in_ranges_of_any_size(
-    settings: LakeSettings, tmp_path: Path, range_rows: int
+    settings: LakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, range_rows: int
 ) -> None:
     manifest = published(settings, examples(100))
-    described = Described(("item_popularity",), 3)
-    options: dict[str, Any] = {"described": described, "range_rows": range_rows}
+    monkeypatch.setattr(reading, "HISTORY_ROWS", 64)
+    chosen = ChosenFeatures(("item_popularity",), 3)
+    options: dict[str, Any] = {"chosen": chosen, "range_rows": range_rows}
     frames = list(sorted_rows(Lake(settings), manifest, tmp_path, **options))
     assert sum(frame.height for frame in frames) == manifest.counts.rows
+    assert max(frame.height for frame in frames) <= 64
+    assert pl.concat(frames).equals(pl.concat(frames).sort(ORDER))
     assert pl.concat(frames)["history_item_ids"].list.len().unique().to_list() == [3]
 
 
@@ -173,12 +177,31 @@ def test_the_pinned_features_are_exported_not_the_newest(
     assert pl.read_parquet(to / "training_data/**/*.parquet")["item_popularity"].sum() == before
 
 
-def test_examples_of_another_run_are_not_published(settings: LakeSettings) -> None:
+@pytest.mark.parametrize("name", ["training_examples", "user_histories"])
+def test_examples_of_another_run_are_not_published(settings: LakeSettings, name: str) -> None:
+    """As after a run of the training data alone that changed no label."""
     write_training_tables(settings, {"acme": examples(5)})
-    table = DeltaTable(f"{settings.lake}/training/training_examples")
-    table.delete("draw_index = 3")
+    properties = {"eta.watermark.raw.interactions": "6"}
+    table = DeltaTable(f"{settings.lake}/training/{name}")
+    table.alter.set_table_properties(properties, raise_if_not_exists=False)
     with pytest.raises(EtaError, match="of different runs"):
         publish(settings, "acme", gate=None, now=NOON)
+
+
+def test_examples_that_lack_rows_are_not_published(settings: LakeSettings) -> None:
+    write_training_tables(settings, {"acme": examples(5)})
+    DeltaTable(f"{settings.lake}/training/training_examples").delete("draw_index = 3")
+    with pytest.raises(EtaError, match="of different runs"):
+        publish(settings, "acme", gate=None, now=NOON)
+
+
+def test_an_export_without_its_histories_is_refused(settings: LakeSettings, tmp_path: Path) -> None:
+    write_training_tables(settings, {"acme": examples(5)})
+    DeltaTable(f"{settings.lake}/training/user_histories").delete("user_id = 'u1'")
+    manifest = publish(settings, "acme", gate=None, now=NOON)
+    with pytest.raises(EtaError, match="no list of their user's interactions"):
+        exported(settings, manifest, ExportFormat.PARQUET, tmp_path / "out", history=3)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

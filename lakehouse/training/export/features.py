@@ -10,7 +10,7 @@ import pyarrow as pa
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.manifest import EXAMPLES, EvaluationManifest, Manifest
-from lakehouse.training.rows import HISTORY_COLUMNS, Described
+from lakehouse.training.rows import HISTORY_COLUMNS, ChosenFeatures
 
 GROUPS: Final = {
     "user": ("user_", "what was known of the user before the event"),
@@ -23,10 +23,10 @@ _KEYS: Final = frozenset(["user_id", "user_hash", "item_id"])
 _HISTORY_TYPES: Final = (pa.string(), pa.string(), pa.timestamp("us", tz="UTC"))
 
 
-def described(
+def choose_features(
     lake: Lake, manifest: Manifest, features: Sequence[str], history: int
-) -> Described | None:
-    """Return the columns of the examples that groups or names stand for; None if nothing is asked.
+) -> ChosenFeatures | None:
+    """Return the columns of the examples that groups and names stand for; None if none are given.
 
     `features` are groups (`user`, `item`, `context`), `all`, or names of columns; `history` is a
     number of interactions, 0 to 50. Raises `EtaError` for what the snapshot does not have.
@@ -44,7 +44,7 @@ def described(
             remedy="publish a new one with `eta prepare`",
         )
     names = feature_fields(lake, manifest).names
-    chosen: list[str] = []
+    columns: list[str] = []
     for wanted in features:
         starts = [GROUPS[name][0] for name in GROUPS if wanted in (name, "all")]
         found = [name for name in names if name == wanted or name.startswith(tuple(starts))]
@@ -53,8 +53,8 @@ def described(
                 f"there is no feature or group {wanted!r}",
                 remedy=f"groups are {', '.join(GROUPS)} and all; columns are {', '.join(names)}",
             )
-        chosen += found
-    return Described(tuple(dict.fromkeys(chosen)), history)
+        columns += found
+    return ChosenFeatures(tuple(dict.fromkeys(columns)), history)
 
 
 def feature_fields(lake: Lake, manifest: Manifest) -> pa.Schema:
@@ -74,7 +74,7 @@ def feature_fields(lake: Lake, manifest: Manifest) -> pa.Schema:
     )
 
 
-def described_fields(lake: Lake, manifest: Manifest, chosen: Described | None) -> list[pa.Field]:
+def chosen_fields(lake: Lake, manifest: Manifest, chosen: ChosenFeatures | None) -> list[pa.Field]:
     """Return the fields that `sorted_rows` adds for what was chosen, with their types in a file."""
     if chosen is None:
         return []
@@ -86,7 +86,7 @@ def described_fields(lake: Lake, manifest: Manifest, chosen: Described | None) -
     return fields
 
 
-def described_columns(chosen: Described | None) -> list[tuple[str, str]]:
+def chosen_columns(chosen: ChosenFeatures | None) -> list[tuple[str, str]]:
     """Return what the added columns hold, for the README of an export."""
     if chosen is None:
         return []
