@@ -221,6 +221,13 @@ def test_what_cannot_be_exported_is_told(
     assert not (tmp_path / "out").exists()
 
 
+def test_an_evaluation_snapshot_has_no_features(settings: LakeSettings, tmp_path: Path) -> None:
+    write_evaluation_tables(settings, {"acme": evaluated(20), "globex": evaluated(9, seed=5)})
+    manifest = made(settings)[0]
+    with pytest.raises(EtaError, match="evaluation snapshot has no features"):
+        exported(settings, manifest, ExportFormat.PARQUET, tmp_path / "out", features=["user"])
+
+
 def test_a_snapshot_of_an_earlier_release_has_no_features_and_is_renewed(
     settings: LakeSettings, tmp_path: Path
 ) -> None:
