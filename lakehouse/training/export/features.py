@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
+from deltalake.exceptions import DeltaError
 
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.manifest import EXAMPLES, EvaluationManifest, Manifest
-from lakehouse.training.rows import HISTORY_COLUMNS, ChosenFeatures
+from lakehouse.training.rows import HISTORY_COLUMNS, ChosenFeatures, gone
 
 GROUPS: Final = {
     "user": ("user_", "what was known of the user before the event"),
@@ -63,7 +64,10 @@ def feature_fields(lake: Lake, manifest: Manifest) -> pa.Schema:
     A map is a list of `key` and `value`: not every reader of Parquet has a type for it.
     """
     pinned = manifest.pinned[EXAMPLES]
-    held = pa.schema(lake.table(pinned.location, pinned.version).schema().to_arrow())
+    try:
+        held = pa.schema(lake.table(pinned.location, pinned.version).schema().to_arrow())
+    except DeltaError as error:
+        raise gone(manifest) from error
     starts = tuple(start for start, _ in GROUPS.values())
     return pa.schema(
         [

@@ -188,6 +188,23 @@ def test_examples_of_another_run_are_not_published(settings: LakeSettings, name:
         publish(settings, "acme", gate=None, now=NOON)
 
 
+@pytest.mark.parametrize("is_log_gone", [False, True])
+def test_vacuumed_features_are_told(
+    settings: LakeSettings, tmp_path: Path, is_log_gone: bool
+) -> None:
+    manifest = published(settings, examples(30))
+    published(settings, examples(31))
+    table = DeltaTable(f"{settings.lake}/training/training_examples")
+    table.vacuum(0, dry_run=False, enforce_retention_duration=False)
+    if is_log_gone:
+        table.create_checkpoint()
+        for entry in Path(settings.lake, "training/training_examples/_delta_log").glob("*.json"):
+            if int(entry.stem) <= manifest.pinned[EXAMPLES].version:
+                entry.unlink()
+    with pytest.raises(EtaError, match="not kept any more"):
+        exported(settings, manifest, ExportFormat.PARQUET, tmp_path / "out", features=["all"])
+
+
 def test_examples_that_lack_rows_are_not_published(settings: LakeSettings) -> None:
     write_training_tables(settings, {"acme": examples(5)})
     DeltaTable(f"{settings.lake}/training/training_examples").delete("draw_index = 3")
