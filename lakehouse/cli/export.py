@@ -30,13 +30,13 @@ def export(
     ] = ExportFormat.PARQUET,
     snapshot: Annotated[str, typer.Option(help="A snapshot's id.")] = "current",
     features: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAMES",
             help="Features of the examples, with commas between: user, item, context, all, or "
             "names of columns.",
         ),
-    ] = "",
+    ] = None,
     history: Annotated[
         int,
         typer.Option(
@@ -48,7 +48,7 @@ def export(
     """Write a snapshot's rows to a folder, which appears whole or not at all."""
     settings = lake_settings()
     manifest = find_snapshot(Lake(settings), tenant, snapshot)
-    wanted = [name.strip() for name in features.split(",") if name.strip()]
+    wanted = [] if features is None else [name.strip() for name in features.split(",")]
     export_and_tell(settings, manifest, kind, to, features=wanted, history=history)
 
 
@@ -62,7 +62,8 @@ def export_and_tell(
     history: int = 0,
 ) -> None:
     """Export a snapshot with a bar of progress; print the folder alone on stdout."""
-    destination = (to or default_destination(Lake(settings), manifest, kind)).absolute()
+    place = default_destination(Lake(settings), manifest, kind, features, history)
+    destination = (to or place).absolute()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Rows", total=manifest.row_count)

@@ -80,7 +80,10 @@ def diff(
         ("field", old.snapshot_id, new.snapshot_id),
         [(name, *values) for name, values in differing.items()],
     )
-    if not old.has_content_of(new):
+    withdrawn = [made.snapshot_id for made in (old, new) if made.withdrawn_at is not None]
+    if withdrawn:
+        note(f"Rows that cannot be read are not compared; withdrawn: {', '.join(withdrawn)}.")
+    elif not old.has_content_of(new):
         note("The rows differ.")
     elif have_the_same_examples(lake, old, new):
         note("The rows are the same.")

@@ -38,10 +38,10 @@ def files_by_tenant(tables: Iterable[DeltaTable]) -> dict[str, str]:
 def have_the_same_examples(lake: Lake, held: Manifest, candidate: Manifest) -> bool:
     """Whether both pin the same rows of examples and histories.
 
-    The rows are read, of this one tenant, only where its files are others. False if the versions
-    that `held` pins are gone, or if it pins none.
+    The rows are read, of this one tenant, only where its files are others. False if one of them
+    pins none, or versions that are gone.
     """
-    if held.example_files is None:
+    if held.example_files is None or candidate.example_files is None:
         return False
     if held.example_files == candidate.example_files:
         return True

@@ -56,7 +56,10 @@ def _expire(
     lake: Lake, kind: Snapshots[Any], manifest: Manifest, *, dry_run: bool
 ) -> ExpiredSnapshot:
     folder = lake.home / "exports" / manifest.tenant_id
-    copies = list(folder.glob(f"{manifest.snapshot_id}-*"))
+    # a killed export leaves a hidden folder
+    copies = [
+        copy for start in ("", ".") for copy in folder.glob(f"{start}{manifest.snapshot_id}-*")
+    ]
     if not dry_run:
         # Copies first: a manifest that is gone would no longer lead to them.
         for copy in copies:

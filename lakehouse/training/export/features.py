@@ -19,6 +19,8 @@ GROUPS: Final = {
     "context": ("context_", "context of the event; a sampled negative has its positive's"),
 }
 """Group → how its columns begin, and what they say."""
+ALL: Final = "all"
+"""The word for every group."""
 MAX_HISTORY: Final = 50
 _KEYS: Final = frozenset(["user_id", "user_hash", "item_id"])
 _HISTORY_TYPES: Final = (pa.string(), pa.string(), pa.timestamp("us", tz="UTC"))
@@ -47,12 +49,12 @@ def choose_features(
     names = feature_fields(lake, manifest).names
     columns: list[str] = []
     for wanted in features:
-        starts = [GROUPS[name][0] for name in GROUPS if wanted in (name, "all")]
+        starts = [GROUPS[name][0] for name in GROUPS if wanted in (name, ALL)]
         found = [name for name in names if name == wanted or name.startswith(tuple(starts))]
         if not found:
             raise EtaError(
                 f"there is no feature or group {wanted!r}",
-                remedy=f"groups are {', '.join(GROUPS)} and all; columns are {', '.join(names)}",
+                remedy=f"groups are {', '.join(GROUPS)} and {ALL}; columns are {', '.join(names)}",
             )
         columns += found
     return ChosenFeatures(tuple(dict.fromkeys(columns)), history)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,13 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import whole_folder
 from lakehouse.training.export.base import ExportWriter, markdown_table
 from lakehouse.training.export.catalogue import items
-from lakehouse.training.export.features import choose_features, chosen_columns, chosen_fields
+from lakehouse.training.export.features import (
+    ALL,
+    GROUPS,
+    choose_features,
+    chosen_columns,
+    chosen_fields,
+)
 from lakehouse.training.export.hugging_face import HuggingFaceExport, front_matter
 from lakehouse.training.export.parquet import ParquetExport
 from lakehouse.training.export.personalize import PersonalizeExport
@@ -36,10 +43,26 @@ class ExportFormat(StrEnum):
 _WITH_FEATURES: Final = (ExportFormat.PARQUET, ExportFormat.HUGGING_FACE)
 
 
-def default_destination(lake: Lake, manifest: Manifest, kind: ExportFormat) -> Path:
-    """Return where an export goes unless told otherwise: below the home, where erasure looks."""
+def default_destination(
+    lake: Lake,
+    manifest: Manifest,
+    kind: ExportFormat,
+    features: Sequence[str] = (),
+    history: int = 0,
+) -> Path:
+    """Return where an export goes unless told otherwise: below the home, where erasure looks.
+
+    What was chosen is in the name: groups by name, single columns by a hash over all that is.
+    """
     purpose = "evaluation-" if isinstance(manifest, EvaluationManifest) else ""
     name = f"{manifest.snapshot_id}-{purpose}{kind}"
+    chosen = sorted(set(features))
+    if set(chosen) <= {*GROUPS, ALL}:
+        name += "".join(f"-{feature}" for feature in chosen)
+    else:
+        name += f"-{hashlib.sha256(repr(chosen).encode()).hexdigest()[:8]}"
+    if history:
+        name += f"-history-{history}"
     return lake.home / "exports" / manifest.tenant_id / name
 
 
@@ -68,9 +91,15 @@ def export_snapshot(
             f"{kind} files have no place for features",
             remedy=f"export them with --format {' or '.join(_WITH_FEATURES)}",
         )
-    if destination.exists():
+    if os.path.lexists(destination):
         raise _exists(destination)
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EtaError(
+            f"the folder {destination.parent} cannot be made: {error.strerror}",
+            remedy="name another folder with --to",
+        ) from error
     with whole_folder(destination) as partial:
         _write(lake, manifest, kind, partial, chosen, on_rows)
         _write_checksums(partial)

@@ -13,7 +13,9 @@ from typer.testing import CliRunner, Result
 from lakehouse.cli.main import app
 from lakehouse.jobs import prepare
 from lakehouse.settings import LakeSettings
+from lakehouse.storage.lake import Lake
 from lakehouse.training.publish import publish
+from lakehouse.training.snapshots import TRAINING_SETS
 from tests.support.lake import NOON
 from tests.support.training import PARAMETERS, examples, write_training_tables
 
@@ -79,6 +81,20 @@ def test_diff_names_what_changed(snapshots: list[str]) -> None:
     same = done("training", "diff", "--tenant", "acme", snapshots[1])
     assert same.stdout.count("\n") == 1
     assert "the same" in same.stderr
+
+
+def test_diff_with_a_withdrawn_set_says_so(snapshots: list[str], settings: LakeSettings) -> None:
+    lake = Lake(settings)
+    TRAINING_SETS.withdraw(lake, TRAINING_SETS.read(lake, "acme", snapshots[0]), NOON)
+    told = done("training", "diff", "--tenant", "acme", snapshots[0]).stderr
+    assert f"withdrawn: {snapshots[0]}" in told
+    assert "differ" not in told
+
+
+def test_an_empty_list_of_features_is_refused(snapshots: list[str]) -> None:
+    result = eta("export", "--tenant", "acme", "--features", "")
+    assert result.exit_code == 1
+    assert "no feature or group ''" in result.stderr
 
 
 def test_export_prints_its_folder_alone(snapshots: list[str], settings: LakeSettings) -> None:

@@ -167,6 +167,33 @@ def test_exports_are_read_by_their_own_header(lake: ErasableLake, name: str) -> 
     assert foreign.exists()
 
 
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_what_a_killed_export_left_is_looked_at(
+    lake: ErasableLake, compression: str | None
+) -> None:
+    """Rows that were put aside, and files without an end: of whom these are nobody can read."""
+    users = [f"somebody-{number}" for number in range(500)]
+    columns = {"item_id": ["i"] * 500, "history_item_ids": [["a", "b"]] * 500}
+    rows = pa.table({"user_id": [*users[1:], "4217"], **columns})
+    others = pa.table({"user_id": users, **columns})
+    exports = lake.home / f"exports/{TENANT}"
+    for name, held in {"rows": rows, "set aside": rows, "of others": others, "cut": others}.items():
+        folder = exports / f".{name}.0f0f0f0f"
+        folder.mkdir(parents=True)
+        file = folder / "0"
+        if name == "rows":
+            pq.write_table(held, file, compression=compression or "none")
+        else:
+            options = pa.ipc.IpcWriteOptions(compression=compression)
+            with pa.ipc.new_file(str(file), held.schema, options=options) as writer:
+                writer.write_table(held)
+        if name in ("rows", "cut"):
+            held_bytes = file.read_bytes()
+            file.write_bytes(held_bytes[: -20 if name == "rows" else len(held_bytes) // 2])
+    erased(lake, "4217")
+    assert [folder.name for folder in exports.iterdir()] == [".of others.0f0f0f0f"]
+
+
 def test_of_a_waiting_message_the_events_of_others_stay(lake: ErasableLake) -> None:
     database, who = lake.database, "4217"
     source = database.webhooks.add(

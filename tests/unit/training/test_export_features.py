@@ -16,7 +16,8 @@ from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
 from lakehouse.training import rows as reading
-from lakehouse.training.export.run import ExportFormat, export_snapshot
+from lakehouse.training.example_versions import have_the_same_examples
+from lakehouse.training.export.run import ExportFormat, default_destination, export_snapshot
 from lakehouse.training.manifest import EXAMPLES, HISTORIES, Manifest
 from lakehouse.training.publish import list_snapshots, publish
 from lakehouse.training.rows import ORDER, ChosenFeatures, sorted_rows
@@ -225,6 +226,7 @@ def test_an_export_without_its_histories_is_refused(settings: LakeSettings, tmp_
     ("kind", "chosen", "error"),
     [
         (ExportFormat.PARQUET, {"features": ["price"]}, "no feature or group 'price'"),
+        (ExportFormat.PARQUET, {"features": ["user", ""]}, "no feature or group ''"),
         (ExportFormat.RECBOLE, {"features": ["user"]}, "no place for features"),
         (ExportFormat.PERSONALIZE, {"history": 5}, "no place for features"),
     ],
@@ -258,3 +260,44 @@ def test_a_snapshot_of_an_earlier_release_has_no_features_and_is_renewed(
         exported(settings, earlier, ExportFormat.PARQUET, tmp_path / "out", features=["all"])
     later = publish(settings, "acme", gate=None, now=NOON + timedelta(hours=1))
     assert EXAMPLES in later.pinned
+
+
+def test_an_earlier_release_and_a_present_one_do_not_have_the_same_examples(
+    settings: LakeSettings,
+) -> None:
+    manifest = published(settings, examples(5))
+    pinned = {n: v for n, v in manifest.pinned.items() if n not in (EXAMPLES, HISTORIES)}
+    earlier = manifest.model_copy(update={"pinned": pinned, "example_files": None})
+    assert not have_the_same_examples(Lake(settings), manifest, earlier)
+    assert not have_the_same_examples(Lake(settings), earlier, manifest)
+
+
+def test_what_was_chosen_has_a_place_of_its_own(settings: LakeSettings) -> None:
+    manifest = published(settings, examples(5))
+
+    def name(*features: str, history: int = 0) -> str:
+        kind = ExportFormat.PARQUET
+        place = default_destination(Lake(settings), manifest, kind, features, history)
+        assert place.parent == settings.home_dir / "exports/acme"
+        return place.name.removeprefix(f"{manifest.snapshot_id}-parquet")
+
+    assert name() == ""
+    assert name("user", "item", history=50) == name("item", "user", history=50)
+    assert name("user", "item", history=50) == "-item-user-history-50"
+    named = [name(*features) for features in (("item_price",), ("item_age",), ("../x",), ("",))]
+    assert len({*named, ""}) == 5
+    assert all("/" not in found for found in named)
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_place_that_cannot_be_made_is_told(
+    settings: LakeSettings, tmp_path: Path, is_link: bool
+) -> None:
+    manifest = published(settings, examples(5))
+    if is_link:
+        (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    else:
+        (tmp_path / "file").write_text("")
+    to = tmp_path / ("link" if is_link else "file/out")
+    with pytest.raises(EtaError, match="there already" if is_link else "cannot be made"):
+        exported(settings, manifest, ExportFormat.PARQUET, to)

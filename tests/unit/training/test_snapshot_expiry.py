@@ -40,11 +40,12 @@ def test_the_old_one_goes_with_its_copy_and_pins_nothing_the_current_one_stays(
     lake: LakeSettings,
 ) -> None:
     first, current = list_snapshots(Lake(lake), "acme")
+    (lake.home_dir / f"exports/acme/.{first.snapshot_id}-parquet.0f0f0f0f").mkdir()  # killed
     assert expire_snapshots(Lake(lake), {}, NOON + timedelta(days=729)) == []
     due = expire_snapshots(Lake(lake), {}, LATER, dry_run=True)
-    assert (copies(lake), len(list_snapshots(Lake(lake), "acme"))) == (1, 2)
+    assert (copies(lake), len(list_snapshots(Lake(lake), "acme"))) == (2, 2)
     assert expire_snapshots(Lake(lake), {}, LATER) == due
-    assert [(found.snapshot_id, found.copies) for found in due] == [(first.snapshot_id, 1)]
+    assert [(found.snapshot_id, found.copies) for found in due] == [(first.snapshot_id, 2)]
     assert list_snapshots(Lake(lake), "acme") == [current]
     assert copies(lake) == 0
     pinned = pinned_versions(Lake(lake))["training/training_data"]
