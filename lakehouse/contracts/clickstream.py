@@ -20,6 +20,8 @@ from lakehouse.contracts.settings_model import SettingsModel
 from lakehouse.contracts.source_mapping import SKIP
 
 MOST_EVENTS: Final = 100
+UNTIE: Final = "untie"
+"""The event that ends what an anonymous id is tied to, whatever the preset."""
 EITHER: Final = "|"
 _NAME: Final = r"[^'?\[\]|.\\\x00-\x1f]{1,100}"
 PATHS: Final = rf"{_NAME}(\.{_NAME})*(\|{_NAME}(\.{_NAME})*)*"
@@ -114,11 +116,37 @@ class ImpressionSettings(SettingsModel):
         return {name: one for name, one in sorted(known.items()) if one is not None}
 
 
+class IdentitySettings(SettingsModel):
+    """Which events say whose an `anonymous_id` is, and which end that.
+
+    `ties`: events with both ids tie them (null: of any name). `unties`: events of these names end
+    what an anonymous id is tied to (null: `untie`, and the preset's).
+    """
+
+    ties: Annotated[tuple[EventText, ...], Field(min_length=1, max_length=MOST_EVENTS)] | None = (
+        None
+    )
+    unties: Annotated[tuple[EventText, ...], Field(max_length=MOST_EVENTS)] | None = None
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        unties = (UNTIE,) if self.unties is None else self.unties
+        if both := set(self.ties or ()).intersection(unties):
+            raise ValueError(f"clickstream.identity: {', '.join(sorted(both))} cannot be both")
+        return self
+
+    def untying(self, preset: str | None) -> list[str]:
+        """Return the names of the events that end a tie, in order."""
+        usual = {UNTIE, *UNTIES_BY_PRESET.get(preset or "", ())}
+        return sorted((usual if self.unties is None else set(self.unties)) - set(self.ties or ()))
+
+
 class ClickstreamSettings(SettingsModel):
     """Which events are interactions: those of a `preset`, and `events` by their names.
 
     An entry of `events` for one of the preset's changes what it says and leaves the rest. With
-    `impressions` others say what users were shown.
+    `impressions` others say what users were shown, with `identity` events of an anonymous id
+    become those of the user that it is tied to.
     """
 
     preset: Literal["segment", "ga4"] | None = None
@@ -126,6 +154,7 @@ class ClickstreamSettings(SettingsModel):
         default_factory=dict
     )
     impressions: ImpressionSettings | None = None
+    identity: IdentitySettings | None = None
 
     @field_serializer("events")
     def _as_given(self, events: dict[str, ClickstreamEvent]) -> dict[str, Any]:
@@ -248,3 +277,6 @@ SHOWN_BY_PRESET: Final = {
     "ga4": {"view_item_list": ImpressionEvent(position="index", page="item_list_id")},
 }
 """Events that say what a user was shown."""
+
+UNTIES_BY_PRESET: Final = {"segment": ("Signed Out",)}
+"""Events after which a device is nobody's: of Segment's B2B SaaS spec."""

@@ -162,6 +162,16 @@ TENANT_SETTINGS: Final = pa.schema(
     ]
 )
 
+# Devices that an erased person shared: what is left would tie them to the other alone. Hashes
+# (`privacy.devices`), so that the table names nobody.
+SHARED_DEVICES: Final = pa.schema(
+    [
+        pa.field("tenant_id", pa.string(), nullable=False),
+        pa.field("device_hash", pa.string(), nullable=False),
+        pa.field("known_at", TIMESTAMP, nullable=False),
+    ]
+)
+
 # How good a tenant's data is, measured after a run: a row per tenant and data type that sent
 # something since its row before. Counts are of what came since then, and their sums over all rows
 # are the state now: a row may take back what a replay corrected. Shares and score are over the rows
@@ -258,6 +268,9 @@ OPS_TENANT_SETTINGS: Final = TableSpec(
     partition_by=("tenant_id",),
     added_columns=("event_types", "half_life_days", "clickstream", "examples"),
 )
+OPS_SHARED_DEVICES: Final = TableSpec(
+    "ops", "shared_devices", SHARED_DEVICES, ("known_at",), partition_by=("tenant_id",)
+)
 OPS_DATA_QUALITY: Final = TableSpec(
     "ops",
     "data_quality",
@@ -274,5 +287,6 @@ SERVICE_TABLES: Final = (
     OPS_INGEST_LEDGER,
     OPS_REMOVALS,
     OPS_TENANT_SETTINGS,
+    OPS_SHARED_DEVICES,
     OPS_DATA_QUALITY,
 )

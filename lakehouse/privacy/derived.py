@@ -135,12 +135,18 @@ def count_rows(
 
 
 @contextmanager
-def subjects_file(lake: Lake, subjects: Sequence[str]) -> Iterator[str]:
-    """Write subjects to a Parquet file in the lake while the block lasts; yield its location."""
+def subjects_file(lake: Lake, subjects: Sequence[str], tied: Sequence[str] = ()) -> Iterator[str]:
+    """Write subjects to a Parquet file in the lake while the block lasts; yield its location.
+
+    `tied`: anonymous ids that are theirs alone, which name no row of another user.
+    """
     files, name = lake.filesystem(), f"{KEYS_FOLDER}/{token_hex(8)}.parquet"
     files.create_dir(KEYS_FOLDER, recursive=True)
     with files.open_output_stream(name) as stream:
-        table = pa.table({"subject": pa.array(subjects, pa.string())})
+        is_tied = [False] * len(subjects) + [True] * len(tied)
+        table = pa.table(
+            {"subject": pa.array([*subjects, *tied], pa.string()), "is_tied": pa.array(is_tied)}
+        )
         pq.write_table(table, stream, write_statistics=False, store_schema=False)
     try:
         yield lake.location(name)

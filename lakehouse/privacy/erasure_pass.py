@@ -29,6 +29,7 @@ from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.mentions import FREE_COLUMNS, delete_mentions, redact_mentions
 from lakehouse.privacy.purge import (
     drop_old_files,
+    exports_naming,
     files_naming,
     remove_remnants,
 )
@@ -175,17 +176,18 @@ class ErasurePass:
         people = self._people()
         with self._models.locked(self._settings):
             for _ in range(2):
-                with subjects_file(self._lake, list(people.subjects)) as location:
+                whom = list(people.subjects), list(people.tied)
+                with subjects_file(self._lake, *whom) as location:
                     self._models.delete(self._settings, self._tenant_id, tables, location)
                 self._models.run(self._settings)
                 # What the run itself deleted is only marked: the second pass rewrites it.
 
     def _stores(self) -> None:
         people, counts = self._people(), self._counts()
-        redis = (self._settings.redis_url, self._tenant_id, people.subjects)
+        redis = (self._settings.redis_url, self._tenant_id, {**people.subjects, **people.tied})
         keys: Counter[str] = Counter()
-        for subject in with_keys(*redis):
-            keys.update(people.requests_of([subject]))
+        for text in with_keys(*redis):
+            keys.update(people.requests_of([text], [text]))
         changes = row_changes(
             self._database,
             self._tenant_id,
@@ -218,12 +220,18 @@ class ErasurePass:
 
     def _search_and_remove(self, people: People, counts: Counts) -> Search:
         """Return the search that found nobody; raises `WaitingError` when somebody stays."""
-        if people.tied:  # others may have them as well: there the live rows stay
+        if people.tied:  # rows that came under them since, beside another user, stay
             tied = IdentifierPatterns(people.tied)
             readers = Readers(self._history())
-            old = files_naming(self._lake, self._tenant_id, _WITH_TIED, tied, readers)
+            derived = (name.replace(".", "/", 1) for name in derived_tables(self._lake))
+            tables = {*_WITH_TIED, *derived}
+            old = files_naming(self._lake, self._tenant_id, tables, tied, readers)
+            old += exports_naming(self._settings, self._tenant_id, tied, readers)
             with counts.while_removing(FILES) as removed:
-                removed.update(drop_old_files(self._lake, old))
+                done = remove_remnants(
+                    self._settings, Search(tuple(old), {}, 0), self._database.queue.needs
+                )
+                removed.update(done.files)
         for _ in range(ROUNDS):
             found = search(self._settings, self._database, self._tenant_id, people.patterns)
             if found.is_clean:

@@ -125,7 +125,7 @@ def open_export(
             for spec in PERSONAL_TABLES
             if spec not in (RAW_INTERACTIONS, RAW_CLICKSTREAM)
         ),
-        *_derived(lake, mine),
+        *_derived(lake, _users(tenant_id, user_id, anonymous)),
     ]
     return Export(tenant_id, embedding, now or datetime.now(UTC), shared, tuple(parts))
 
@@ -173,6 +173,11 @@ def _anonymous_ids(clickstream: DeltaTable, tenant_id: str, mine: str) -> tuple[
         f"and {_is_one_of('anonymous_id', own)}",
     )
     return sorted(set(own) - set(others)), len(others)
+
+
+def _users(tenant_id: str, user_id: str, anonymous: list[str]) -> str:
+    """A condition: the row is of the person, in the models under an anonymous id of theirs, too."""
+    return f"tenant_id = '{tenant_id}' and {_is_one_of(SUBJECT, [user_id, *anonymous])}"
 
 
 def _visits(tenant_id: str, mine: str, anonymous: list[str]) -> str:

@@ -38,6 +38,7 @@ from lakehouse.privacy.storage_locations import (
     UPLOAD,
     is_dbt_output,
     lake_locations,
+    machine_locations,
 )
 from lakehouse.privacy.verify import Finding, Search
 from lakehouse.storage.lake import Lake
@@ -110,6 +111,22 @@ def files_naming(
         if place.table in tables and place.kind in (DATA, CHANGES):
             with suppress(FileNotFoundError), place.open() as file:
                 if scan_stream(file, patterns, readers, tenant_id=tenant_id).values:
+                    findings.append(Finding(place.kind, place.path, place.table, "", 1))
+    return findings
+
+
+def exports_naming(
+    settings: LakeSettings, tenant_id: str, patterns: IdentifierPatterns, readers: Readers
+) -> list[Finding]:
+    """Return the files of exported sets that name somebody."""
+    findings = []
+    for place in machine_locations(settings, tenant_id, {}):
+        if place.kind == EXPORT:
+            with suppress(FileNotFoundError), place.open() as file:
+                found = scan_stream(
+                    file, patterns, readers, has_rows=place.has_rows, tenant_id=tenant_id
+                )
+                if found.values:
                     findings.append(Finding(place.kind, place.path, place.table, "", 1))
     return findings
 

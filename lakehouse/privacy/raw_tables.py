@@ -20,6 +20,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake.exceptions import CommitFailedError
 
+from lakehouse.contracts.identifying import ANONYMOUS
 from lakehouse.contracts.tables import (
     OPS_REMOVALS,
     PERSONAL_TABLES,
@@ -29,6 +30,13 @@ from lakehouse.contracts.tables import (
 )
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.errors import EtaError
+from lakehouse.privacy.devices import (
+    OWNER,
+    attributed_rows,
+    note_shared,
+    own_devices,
+    shared_devices,
+)
 from lakehouse.privacy.identifier_patterns import IdentifierPatterns
 from lakehouse.privacy.mapping_history import MappingHistory
 from lakehouse.privacy.quarantined import RECORDS, RecordSearch
@@ -93,27 +101,9 @@ class People:
 
 
 def tied_ids(lake: Lake, people: People) -> list[tuple[str, Subject]]:
-    """Return the anonymous ids that stand beside a subject in a clickstream row, with each such."""
-    columns = ["user_id", "anonymous_id"]
-
-    def search(rows: pa.Table) -> tuple[Mask, pl.DataFrame]:
-        frame = pl.DataFrame(rows)
-        is_of = frame.select(_is_of(people, columns)).to_series()
-        return is_of.to_numpy(), frame.filter(is_of)
-
-    pairs = {
-        pair
-        for spec in PERSONAL_TABLES
-        if set(columns) <= set(spec.subjects)
-        for match in find_rows(lake.table(spec), people.tenant_id, columns, search)
-        for pair in match.told.select(columns).iter_rows()
-    }
-    return [
-        (anonymous, subject)
-        for user, anonymous in pairs
-        if anonymous is not None and anonymous not in people.subjects
-        for subject in people.subjects.get(user, ())
-    ]
+    """Return the anonymous ids that are subjects' alone, with each whose they are."""
+    alone = own_devices(lake, people.tenant_id, people.subjects)
+    return [(anonymous, one) for anonymous, user in alone for one in people.subjects[user]]
 
 
 def delete_rows(
@@ -128,8 +118,11 @@ def delete_rows(
     (`fence.raise_fence`): then no row of theirs can come after it. Raises `EtaError` when others
     rewrote the same files each time.
     """
+    shared = shared_devices(lake, people.tenant_id, people.subjects)
+    note_shared(lake, people.tenant_id, shared, now)
+    attributed = attributed_rows(lake, people.tenant_id, people.subjects, shared)
     cost = [
-        delete_found(lake, spec, people, now, _subject_search(spec, people))
+        delete_found(lake, spec, people, now, _subject_search(spec, people, attributed))
         for spec in PERSONAL_TABLES
     ]
     stored = Quarantine(cache(lake.table), people.tenant_id).stored
@@ -243,16 +236,20 @@ def of_requests(people: People, found: Iterable[tuple[Iterable[str], Iterable[st
     return pl.Series(REQUESTS, joined, pl.String)
 
 
-def _subject_search(spec: TableSpec, people: People) -> RowSearch:
+def _subject_search(spec: TableSpec, people: People, attributed: pl.DataFrame) -> RowSearch:
     columns = list(spec.subjects)
+    owned = attributed if ANONYMOUS in columns else attributed.clear()
 
     def find(rows: pa.Table) -> tuple[Mask, pl.DataFrame]:
-        frame = pl.DataFrame(rows)
-        is_of = frame.select(_is_of(people, columns)).to_series()
+        frame = pl.DataFrame(rows).join(owned, on=PLACE, how="left", maintain_order="left")
+        has_user = pl.col("user_id").fill_null("") != ""
+        frame = frame.with_columns(pl.when(~has_user).then(OWNER).alias(OWNER))
+        is_of = frame.select(_is_of(people, columns) | pl.col(OWNER).is_not_null()).to_series()
         mine = frame.filter(is_of)
-        ids = mine.select(columns).unique()
-        ids = ids.with_columns(of_requests(people, map(_people_of, ids.iter_rows())))
-        return is_of.to_numpy(), mine.join(ids, on=columns, nulls_equal=True).select(
+        ids = mine.select(OWNER, *columns).unique()
+        people_of = (_people_of(row[1:], owner=row[0]) for row in ids.iter_rows())
+        ids = ids.with_columns(of_requests(people, people_of))
+        return is_of.to_numpy(), mine.join(ids, on=ids.columns[:-1], nulls_equal=True).select(
             *PLACE, REQUESTS
         )
 
@@ -272,11 +269,14 @@ def _record_search(people: People, tenant: TenantSettings | MappingHistory) -> R
     return RowSearch([*PLACE, "attempt", *RECORDS], find)
 
 
-def _people_of(ids: tuple[str | None, ...]) -> tuple[list[str], list[str]]:
+def _people_of(
+    ids: tuple[str | None, ...], owner: str | None = None
+) -> tuple[list[str], list[str]]:
     """Return the ids by which a row is of somebody, and those that count where no user is."""
     user, *others = ids
     anonymous = [text for text in others if text is not None]
-    return [*([] if user is None else [user]), *anonymous], [] if user else anonymous
+    named = [text for text in (user, owner) if text is not None]
+    return [*named, *anonymous], [] if user else anonymous
 
 
 def _is_of(people: People, columns: Sequence[str]) -> pl.Expr:

@@ -12,6 +12,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from lakehouse.contracts.tables import (
+    OPS_SHARED_DEVICES,
     OPS_TENANT_SETTINGS,
     RAW_CLICKSTREAM,
     RAW_INTERACTIONS,
@@ -29,6 +30,7 @@ SOURCES: Final = (
     RAW_USERS.full_name,
     RAW_CLICKSTREAM.full_name,
     OPS_TENANT_SETTINGS.full_name,
+    OPS_SHARED_DEVICES.full_name,
 )
 """The tables that the models read and do not write."""
 

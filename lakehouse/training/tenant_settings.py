@@ -87,15 +87,17 @@ def _clickstream(settings: TenantSettings) -> str | None:
         return None
     taken = said.mapped(settings.interaction_types)
     events = [_event(settings, name, one) for name, one in taken.items()]
-    if said.impressions is None:
-        return json.dumps({"events": events}, ensure_ascii=False)
-    shown = said.impressions.shown(said.preset)
-    events += [_event(settings, name, one) for name, one in shown.items()]
-    told = {
-        "events": events,
-        "click_window_us": round(said.impressions.click_window_minutes * 60_000_000),
-        "clicked_by": sorted(said.impressions.clicked_by or _not_negative(settings)),
-    }
+    told: dict[str, object] = {"events": events}
+    if said.impressions is not None:
+        shown = said.impressions.shown(said.preset)
+        events += [_event(settings, name, one) for name, one in shown.items()]
+        told["click_window_us"] = round(said.impressions.click_window_minutes * 60_000_000)
+        told["clicked_by"] = sorted(said.impressions.clicked_by or _not_negative(settings))
+    if said.identity is not None:
+        told["identity"] = {
+            "tie_events": None if said.identity.ties is None else sorted(said.identity.ties),
+            "untie_events": said.identity.untying(said.preset),
+        }
     return json.dumps(told, ensure_ascii=False)
 
 

@@ -1,9 +1,9 @@
-{% macro known_by_cutoff() -%}
-    {#- True for rows known by the cutoff; without a cutoff, for all. -#}
+{% macro known_by_cutoff(column='known_at') -%}
+    {#- True for rows known by the cutoff, as `column` says; without a cutoff, for all. -#}
     {%- set cutoff = var('cutoff', none) -%}
     {%- if cutoff is none -%}
         true
     {%- else -%}
-        known_at <= timestamp '{{ modules.datetime.datetime.fromisoformat(cutoff | string).isoformat(' ') }}'
+        {{ column }} <= timestamp '{{ modules.datetime.datetime.fromisoformat(cutoff | string).isoformat(' ') }}'
     {%- endif -%}
 {%- endmacro %}

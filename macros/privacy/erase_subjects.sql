@@ -18,15 +18,21 @@
         {%- set relation = adapter.get_relation(target.database, schema, table) -%}
         {%- if relation is not none -%}
             {%- set is_subject = [] -%}
-            {%- for column in identifying_columns(relation) -%}
+            {%- set has_no_user = ['true'] -%}
+            {%- for column in identifying_columns(relation) if is_of_users(column) -%}
+                {%- do is_subject.append(held_text(column) ~ ' = gone.subject') -%}
+                {%- do has_no_user.append(held_text(column) ~ ' is null') -%}
+            {%- endfor -%}
+            {%- for column in identifying_columns(relation) if not is_of_users(column) -%}
                 {%- do is_subject.append(
-                    'cast(held.`' ~ column | replace('`', '``') ~ '` as string) = gone.subject'
+                    '(' ~ held_text(column) ~ ' = gone.subject and (not gone.is_tied or '
+                    ~ has_no_user | join(' and ') ~ '))'
                 ) -%}
             {%- endfor -%}
             {%- if is_subject -%}
             {%- do run_query(
-                'merge into ' ~ relation ~ ' as held using (select distinct subject from parquet.`'
-                ~ location ~ "`) as gone on held.tenant_id = '" ~ tenant_id
+                'merge into ' ~ relation ~ ' as held using (select subject, min(is_tied) as is_tied from parquet.`'
+                ~ location ~ "` group by subject) as gone on held.tenant_id = '" ~ tenant_id
                 ~ "' and (" ~ is_subject | join(' or ') ~ ') when matched then delete'
             ) -%}
             {%- endif -%}
@@ -42,12 +48,27 @@
 {%- endmacro %}
 
 
+{% macro held_text(column) -%}
+    {{ return('cast(held.`' ~ column | replace('`', '``') ~ '` as string)') }}
+{%- endmacro %}
+
+
+{% macro is_of_users(column) -%}
+    {#- Whether a column that names a person names users, and no devices. -#}
+    {{ return(spelling_of(column) == 'userid') }}
+{%- endmacro %}
+
+
+{% macro spelling_of(column) -%}
+    {{ return(column.split(':')[0] | lower | replace('_', '') | replace('-', '')) }}
+{%- endmacro %}
+
+
 {% macro identifying_columns(relation) -%}
     {#- The columns that name a person in any spelling, as `lakehouse.contracts.identifying` has it. -#}
     {%- set found = [] -%}
     {%- for column in adapter.get_columns_in_relation(relation) -%}
-        {%- set spelling = column.name.split(':')[0] | lower | replace('_', '') | replace('-', '') -%}
-        {%- if spelling in ['userid', 'anonymousid'] -%}{%- do found.append(column.name) -%}{%- endif -%}
+        {%- if spelling_of(column.name) in ['userid', 'anonymousid'] -%}{%- do found.append(column.name) -%}{%- endif -%}
     {%- endfor -%}
     {{ return(found) }}
 {%- endmacro %}

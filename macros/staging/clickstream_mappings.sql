@@ -6,10 +6,12 @@
 clickstream_mappings as (
     select
         tenant_id,
-        mapping.*
+        mapping.*,
+        has_identity
     from (
         select
             tenant_id,
+            get_json_object(clickstream, '$.identity') is not null as has_identity,
             explode(
                 from_json(
                     clickstream,

@@ -23,6 +23,7 @@ named as (
         {%- if clickstream %}
         false as is_of_clickstream,
         {%- endif %}
+        cast(null as timestamp) as attributed_at,
         event_time,
         known_at
     from {{ raw_interactions }}
@@ -42,6 +43,7 @@ named as (
         source_ref,
         try_cast(rating as decimal(18, 6)) as rating,
         true as is_of_clickstream,
+        attributed_at,
         event_time,
         known_at
     from {{ clickstream }}

@@ -66,6 +66,11 @@ PLANTED = {
         "shown_at = clicked_at + interval 1 minute",
         "is_clicked",
     ),
+    "merges_count_from_when_they_were_known": (
+        "staging.stg_clickstream",
+        "attributed_at = null",
+        "attributed_at is not null",
+    ),
 }
 CUTOFF = "2028-01-01T00:00:00"
 TENANTS = dict(zip(PLANTED, LEAKY, strict=True))

@@ -20,7 +20,7 @@ from lakehouse.training.build import ON_REQUEST
 from lakehouse.training.publish import current_snapshot, list_snapshots, publish
 from lakehouse.training.rows import tenant_batches
 from tests.support.lake import SessionLake
-from tests.support.people import TENANT, events
+from tests.support.people import NEIGHBOUR, TENANT, device, events
 
 
 class TheseModels(DbtModels):
@@ -50,6 +50,7 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     gone, *users = built["people"]
     first = publish(lake.settings, TENANT, gate=None, now=datetime.now(UTC))
     before = others(lake, gone)
+    neighbours = {name: lake.table(name, NEIGHBOUR) for name in PERSONAL}
     lake.store(TENANT, events([gone], 8, 10))  # read by no run yet
 
     database = ControlDatabase.open(f"sqlite:///{tmp_path / 'control.db'}")
@@ -62,7 +63,8 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     assert certificate is not None
     rows = certificate["rows_deleted"]
     assert rows["raw.interactions"] == 10
-    assert (rows["raw.clickstream"], rows["staging.stg_clickstream"]) == (2, 4)
+    # an order, a list, and of the devices: 2 alone, 1 shared, 2 before it was handed over
+    assert (rows["raw.clickstream"], rows["staging.stg_clickstream"]) == (2 + 5, 4 + 5)
     assert {name for name in PERSONAL if not rows.get(name)} == set()
     found = search(lake.settings, database, TENANT, IdentifierPatterns([gone]))
     # not even a mention: no log of a table, its checkpoints included, holds an identifier
@@ -70,8 +72,14 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     assert [one for one in found.mentions if not one.path.startswith(scratch)] == []
     assert found.findings == ()
     assert found.files["table log"] > 20
+    own = search(lake.settings, database, TENANT, IdentifierPatterns([device("own", gone)]))
+    assert own.findings == (), "the person's own device"
     for name, frame in others(lake, gone).items():
         assert frame.equals(before[name]), name
+    for name, frame in neighbours.items():
+        assert lake.table(name, NEIGHBOUR).equals(frame), name
+    visits = lake.table("staging.stg_clickstream", TENANT).filter(pl.col("item_id") == "i2")
+    assert visits["user_id"].to_list() == [device("shared", gone)], "it may be of either"
     assert certificate["snapshots_withdrawn"] == [first.snapshot_id]
     with pytest.raises(EtaError, match="withdrawn"):
         list(
@@ -88,8 +96,8 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     # the next run reads what changed since, and misses nothing that was taken away
     lake.store(TENANT, events([users[0]], 20, 22))
     lake.dbt("run", "--exclude", ON_REQUEST)
-    assert len(lake.table("staging.stg_interactions", TENANT)) == 8 * len(users) + 2 + 2
-    assert len(lake.table("staging.stg_clickstream", TENANT)) == 2
+    assert len(lake.table("staging.stg_interactions", TENANT)) == 8 * len(users) + 2 + 2 + 4
+    assert len(lake.table("staging.stg_clickstream", TENANT)) == 2 + 4
     database.close()
 
 

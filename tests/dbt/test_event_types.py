@@ -3,6 +3,7 @@
 Meaning, weight and undoing of types, who is trained on, and who pays nothing for either.
 """
 
+import json
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from lakehouse.contracts.tables import RAW_CLICKSTREAM
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.database import ControlDatabase
 from lakehouse.quality.gate import run_gate
@@ -36,6 +38,13 @@ from tests.support.clickstream import (
     segment_event,
     store_events,
 )
+from tests.support.devices import (
+    FIRST_BATCHES,
+    device_events,
+    known_before,
+    minutes,
+    owner_of,
+)
 from tests.support.lake import NOON, SessionLake, interaction, item, user
 from tests.support.stories import compiled
 
@@ -49,6 +58,8 @@ ASKING = "asking"
 """A tenant whose users are asked whether they may be trained on."""
 YES, NO = '{"training": true}', '{"training": false, "mail": true}'
 SHOP, SITE = "clicks-of-segment", "clicks-of-ga4"
+DEVICES, UNTIED = "devices-of-people", "devices-of-nobody"
+"""The same generated clickstream: one tenant ties anonymous ids to users, the other does not."""
 TABLES = (
     "training.training_data",
     "training.training_users",
@@ -57,8 +68,12 @@ TABLES = (
     "training.user_histories",
 )
 STAGED = (
+    "staging.stg_identity_ties",
     "staging.stg_clickstream",
     "staging.stg_interactions",
+    "features.user_feature_history",
+    "features.item_features",
+    "features.recent_interactions",
     "features.impressions",
     "ops.staging_conflicts",
     "ops.staging_counts",
@@ -221,12 +236,37 @@ class Told:
     """The rows of `SHOP` that are staged, before and after it maps its clickstream."""
     shown: list[pl.DataFrame]
     """The impressions of `SITE`, before and after a click on one became known."""
+    sent_by_devices: list[dict[str, Any]]
+    """The events of `DEVICES` with their provenance."""
+    devices: list[dict[str, tuple[str, datetime | None]]]
+    """Whose its staged events are: after the first run, after all, with the cutoff."""
 
 
 def contents(lake: SessionLake) -> dict[tuple[str, str], pl.DataFrame]:
-    tenants = (TYPED, RANDOM, PLAIN, LATE, ASKING, SHOP, SITE)
+    tenants = (TYPED, RANDOM, PLAIN, LATE, ASKING, SHOP, SITE, DEVICES, UNTIED)
     tables = (*TABLES, *STAGED)
     return {(table, name): lake.table(table, name) for table in tables for name in tenants}
+
+
+def store_devices(lake: SessionLake) -> list[dict[str, Any]]:
+    """Store what became known of the devices soon after it happened; return it as stored."""
+    tying = {"clickstream": {"preset": "segment", "identity": {}}}
+    lake.set_tenant(DEVICES, TenantSettings.model_validate(tying))
+    lake.set_tenant(UNTIED, TenantSettings.model_validate({"clickstream": {"preset": "segment"}}))
+    sent = []
+    for number, known in enumerate(FIRST_BATCHES):
+        rows = device_events(number, 120, known - 180, known, "xy"[number])
+        for name in (DEVICES, UNTIED):
+            stored = lake.store(name, rows, spec=RAW_CLICKSTREAM, known_at=minutes(known))
+            sent += stored if name == DEVICES else []
+    return sent
+
+
+def owners(lake: SessionLake) -> dict[str, tuple[str, datetime | None]]:
+    """Event → its user in the staged interactions, and when that became known if it was later."""
+    rows = lake.table("staging.stg_interactions", DEVICES)
+    columns = ("event_id", "user_id", "attributed_at")
+    return {event_id: tuple(row) for event_id, *row in rows.select(columns).iter_rows()}
 
 
 def shop_events() -> list[dict[str, Any]]:
@@ -316,7 +356,9 @@ def told(lake: SessionLake) -> Told:
     lake.set_tenant(SITE, TenantSettings.model_validate(BY_GA4))
     store_events(lake, SITE, site_events(0, [*GA4_EVENTS][:4]), known_at=KNOWN_FIRST)
     store_events(lake, SITE, shown_events(), known_at=KNOWN_FIRST)
+    sent = store_devices(lake)
     lake.dbt("run")
+    devices = [owners(lake)]
     shown = [lake.table("features.impressions", SITE)]
     first, files = labels(lake, TYPED), [plain_files()]
     who, features = [trained_on(lake)], [lake.table("features.user_features", ASKING).height]
@@ -346,6 +388,10 @@ def told(lake: SessionLake) -> Told:
         ],
         known_at=KNOWN_LATER,
     )
+    for name in (DEVICES, UNTIED):
+        more = device_events(3, 120, 0, 600, "z")
+        stored = lake.store(name, more, spec=RAW_CLICKSTREAM, known_at=KNOWN_LATER)
+        sent += stored if name == DEVICES else []
     # No table is so small that all rows of a tenant are replaced, or kept for a run: touched users
     # are, by one statement.
     by_user = ("--vars", "{rewrite_rows: 0, rewrite_share: 2, few_rows: 0}")
@@ -362,10 +408,12 @@ def told(lake: SessionLake) -> Told:
     unmapped_sql = compiled(outcome, "stg_interactions")
     examples_sql = compiled(outcome, "training_examples")
     grown = contents(lake)
+    devices.append(owners(lake))
 
     by_cutoff = ("--select", "+training_examples", "training_users", "user_histories")
     lake.dbt("run", "--vars", f"{{cutoff: '{CUTOFF}'}}", *by_cutoff)
     with_cutoff = labels(lake, TYPED)
+    devices.append(owners(lake))
     who.append(trained_on(lake))
     lake.dbt("run", "--full-refresh")
     return Told(
@@ -377,6 +425,8 @@ def told(lake: SessionLake) -> Told:
         examples_sql=examples_sql,
         mapped=mapped,
         shown=shown,
+        sent_by_devices=sent,
+        devices=devices,
     )
 
 
@@ -620,6 +670,74 @@ def test_impressions_are_clicked_by_what_happened_after_them_within_the_window(t
     ]
     assert (counts["event_count"], counts["raw_count"]) == (5, 0)
     assert [tuple(one.values()) for one in counts["left_out"]] == [("view_item_list", "no_user", 1)]
+
+
+def reference_owners(
+    told: Told, by: datetime | None, rows_by: datetime | None = None
+) -> dict[str, tuple[str, datetime | None]]:
+    """Whose each interaction is, event by event, by the ties that were known at a time."""
+    rows = told.sent_by_devices
+    ties = [row for row in rows if by is None or row["known_at"] <= by]
+    return {
+        row["event_id"]: owner_of(row, ties)
+        for row in rows
+        if row["event_name"].startswith("Product")
+        and (rows_by is None or row["known_at"] <= rows_by)
+    }
+
+
+def test_events_of_an_anonymous_id_are_those_of_the_user_that_it_is_tied_to(told: Told) -> None:
+    """Merges, splits by an untying and shared devices, against a look at each event alone."""
+    first, last, with_cutoff = told.devices
+    assert last == reference_owners(told, None)
+    assert first == reference_owners(told, minutes(400), minutes(400))
+    assert with_cutoff == reference_owners(told, datetime.fromisoformat(f"{CUTOFF}+00:00"))
+    moved = {(first[name][0][0], last[name][0][0]) for name in first if first[name] != last[name]}
+    assert moved >= {("d", "p"), ("p", "d")}, "the events merge and split no device"
+    assert sum(known is not None for _, known in last.values()) > 20
+
+
+def test_training_sees_what_was_known_to_be_the_users_then(told: Told) -> None:
+    users = reference_owners(told, None)
+    rows = [row for row in told.sent_by_devices if row["event_id"] in users]
+    earlier = known_before(rows, users)
+    examples = told.grown["training.training_examples", DEVICES]
+    columns = ("user_id", "event_time", "user_total_interactions", "user_unique_items")
+    found = set(examples.select(columns).iter_rows())
+    assert len(found) > 30
+
+    def item_of(row: Mapping[str, Any]) -> str:
+        return json.loads(row["properties"])["product_id"]
+
+    for user_id, time, count, item_count in found:
+        before = [item_of(row) for row in earlier(user_id, time)]
+        assert (count or 0, item_count or 0) == (len(before), len(set(before)))
+    histories = told.grown["training.user_histories", DEVICES]
+    for user_id, time, items in histories.select("user_id", "event_time", "item_ids").iter_rows():
+        assert items == [item_of(row) for row in earlier(user_id, time)][-50:]
+    seen_at_once = [
+        (user_id, time)
+        for user_id, time, *_ in found
+        if len(
+            [
+                row
+                for row in rows
+                if users[row["event_id"]][0] == user_id and row["event_time"] < time
+            ]
+        )
+        > len(earlier(user_id, time))
+        > 0
+    ]
+    assert len(seen_at_once) > 10, "no merge became known later than an event"
+
+
+def test_who_ties_no_anonymous_ids_has_no_interactions_of_them(told: Told) -> None:
+    rows = told.grown["staging.stg_clickstream", UNTIED]
+    named = {row["event_id"] for row in told.sent_by_devices if row["user_id"] is not None}
+    assert set(told.grown["staging.stg_interactions", UNTIED]["event_id"]) <= named
+    assert set(rows.filter(pl.col("user_id").is_null())["reason"]) == {"no_user"}
+    assert rows["anonymous_id"].null_count() == rows.height
+    assert told.grown["staging.stg_identity_ties", UNTIED].height == 0
 
 
 def test_a_run_without_mapped_events_has_no_clickstream_in_its_sql(told: Told) -> None:

@@ -8,6 +8,7 @@ from lakehouse.contracts.tables import RAW_CLICKSTREAM
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.storage.lake import Lake
 from tests.support.clickstream import random_events, store_events
+from tests.support.devices import device_events, minutes
 from tests.support.lake import NOON, SessionLake, user
 from tests.support.tenants import random_catalogue, random_rows
 
@@ -48,8 +49,10 @@ class Growth:
         self.rounds = 0
         self.events = random.Random(11)
         self.words = random.Random(13)
+        self.devices = random.Random(17)
         self.clicking = tenants[2:4]
-        """They send a clickstream; the first maps it from the beginning on, the second later."""
+        """They send a clickstream; the first maps it from the beginning on, the second later. The
+        first ties devices to users and then does not any more, the second by other events later."""
         self.waiting: dict[str, list[list[dict]]] = {}
         for number, name in enumerate(tenants):
             rows = random_rows(100 + number, count=120)
@@ -132,10 +135,17 @@ class Growth:
         other = {"events": events, "impressions": {"clicked_by": ["purchase"]}}
         changed = {"clickstream": {"preset": "segment", **other}}
         first, second = self.clicking
+
+        def tying(**identity: list[str]) -> TenantSettings:
+            said = preset["clickstream"] | {"identity": identity}
+            return TenantSettings.model_validate({"clickstream": said})
+
         if self.rounds == 1:
-            self.lake.set_tenant(first, TenantSettings.model_validate(preset))
+            self.lake.set_tenant(first, tying())
+        if self.rounds in (3, 5):
+            by_name = {"ties": ["identify"]} if self.rounds == 3 else {"unties": []}
+            self.lake.set_tenant(second, tying(**by_name))
         if self.rounds == 3:
-            self.lake.set_tenant(second, TenantSettings.model_validate(preset))
             raw = Lake(self.lake.settings).table(RAW_CLICKSTREAM)
             raw.delete(f"tenant_id = '{first}' and user_id = 'u1'")
         if self.rounds == 4:
@@ -143,6 +153,9 @@ class Growth:
         for name in self.clicking:
             known_at = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(hours=self.events.randrange(99))
             store_events(self.lake, name, random_events(self.events, 25), known_at=known_at)
+            seed, known = self.devices.randrange(10**6), minutes(self.devices.randrange(700))
+            visits = device_events(seed, 25, 0, 600, f"{self.rounds}-")
+            store_events(self.lake, name, visits, known_at=known)
 
 
 def _said_at(row: dict) -> tuple:

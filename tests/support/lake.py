@@ -276,6 +276,7 @@ VIEWS: Mapping[str, tuple[str, str]] = {
 
 DERIVED_TABLES: Sequence[str] = (
     "staging.stg_interactions",
+    "staging.stg_identity_ties",
     "staging.stg_clickstream",
     "staging.stg_items",
     "staging.stg_users",

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from lakehouse.contracts.tenant import InteractionType, TenantSettings
 from tests.support import reference
-from tests.support.clickstream import GA4_LIST, TEE, event, store_events
+from tests.support.clickstream import GA4_EVENTS, GA4_LIST, TEE, event, store_events
 from tests.support.lake import NOON, SessionLake, at, interaction, item, user
 
-LEAKY = [f"leaky{n}" for n in range(11)]
+LEAKY = [f"leaky{n}" for n in range(12)]
 COUNTED = "counted"
 """A tenant whose rows change after the build."""
 UNIFORM_USERS = 1_000
@@ -145,13 +145,22 @@ def store_tenants(lake: SessionLake) -> dict:
         lake.store(name, random_rows(20 + number, count=150))
         lake.store_items(name, with_attributes(random_catalogue(40 + number)), known_at=NOON)
     branded = {"examples": {"item_attributes": {"brand": "brand"}}}
-    lake.set_tenant(LEAKY[-3], TenantSettings.model_validate(branded))
-    lake.store_users(LEAKY[-2], [user("u1", '{"training": true}', "agreed")], known_at=NOON)
+    lake.set_tenant(LEAKY[8], TenantSettings.model_validate(branded))
+    lake.store_users(LEAKY[9], [user("u1", '{"training": true}', "agreed")], known_at=NOON)
     shown = {"clickstream": {"preset": "ga4", "impressions": {}}}
-    lake.set_tenant(LEAKY[-1], TenantSettings.model_validate(shown))
-    store_events(lake, LEAKY[-1], [event("shown", "view_item_list", GA4_LIST, "u1")])
+    lake.set_tenant(LEAKY[10], TenantSettings.model_validate(shown))
+    store_events(lake, LEAKY[10], [event("shown", "view_item_list", GA4_LIST, "u1")])
     clicked = at("05-01 12:10")
-    lake.store(LEAKY[-1], [interaction("clicked", "u1", TEE, event_time=clicked)])
+    lake.store(LEAKY[10], [interaction("clicked", "u1", TEE, event_time=clicked)])
+    lake.set_tenant(
+        LEAKY[11],
+        TenantSettings.model_validate({"clickstream": {"preset": "ga4", "identity": {}}}),
+    )
+    seen, said = (
+        event(name, "view_item", GA4_EVENTS["view_item"], who, minutes=minutes)
+        for name, who, minutes in (("seen", None, 10), ("said", "u1", 60))
+    )
+    store_events(lake, LEAKY[11], [seen, said])
     lake.store("uniform", one_positive_among_seven_items(UNIFORM_USERS))
     for name in ("plain", "viewer"):
         lake.store(name, clicks_and_views())

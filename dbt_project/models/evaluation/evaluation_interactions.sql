@@ -11,6 +11,7 @@ interactions as (
     select * from {{ ref('stg_interactions') }}
     where
         {{ known_by_cutoff() }}
+        and (attributed_at is null or {{ known_by_cutoff('attributed_at') }})
         and {{ of_evaluated_tenants() }}
         and {{ agrees_to_training(tenants=of_evaluated_tenants()) }}
 ),
@@ -81,6 +82,20 @@ evaluation_interactions as (
         on
             interactions.tenant_id = boundaries.tenant_id
             and interactions.user_id = boundaries.user_id
+    -- whose it was became known in a later part than it happened in
+    where
+        interactions.attributed_at is null
+        or splits.method != 'time'
+        or not (
+            (
+                interactions.event_time < splits.train_until
+                and interactions.attributed_at >= splits.train_until
+            )
+            or (
+                interactions.event_time < splits.validation_until
+                and interactions.attributed_at >= splits.validation_until
+            )
+        )
 )
 
 select * from evaluation_interactions

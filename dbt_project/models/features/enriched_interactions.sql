@@ -61,6 +61,7 @@ marked as (
         'is_joined': 'boolean',
         'is_first_of_pair': 'boolean',
         'rating': 'decimal(18, 6)',
+        'attributed_at': 'timestamp',
         'known_at': 'timestamp'
     },
     history='versions',
@@ -83,6 +84,7 @@ enriched_interactions as (
         is_first_of_pair,
         rating,
         price,
+        attributed_at,
         event_time,
         known_at
     from dated

@@ -6,12 +6,17 @@
     time='as_of',
     parameters=cutoff_parameter()
 ) %}
+{% set has_identity = clickstream_tenants(scope, with_identity=true) != [] %}
+{% set acted_at = 'acted_at' if has_identity else 'event_time' %}
+{% set order = 'acted_at, event_id' if has_identity else 'event_id' %}
 with
 
 interactions as (
     select * from {{ ref('enriched_interactions') }}
     where {{ in_scope(scope) }}
 ),
+
+{{ known_interactions('interactions', has_identity) }},
 
 marked as (
     select
@@ -26,10 +31,10 @@ marked as (
             struct(
                 session_id,
                 count(*) over sessions as interaction_count,
-                min(event_time) over sessions as started_at
+                min({{ acted_at }}) over sessions as started_at
             )
         ) as session_so_far
-    from interactions
+    from known_interactions
     window sessions as (
         partition by tenant_id, user_id, session_id
         order by event_time
@@ -69,10 +74,10 @@ counted as (
             range between interval 30 days preceding and current row
         ),
         in_order as (
-            partition by tenant_id, user_id order by event_time, event_id
+            partition by tenant_id, user_id order by event_time, {{ order }}
             rows between unbounded preceding and current row
         ),
-        next_one as (partition by tenant_id, user_id order by event_time, event_id)
+        next_one as (partition by tenant_id, user_id order by event_time, {{ order }})
 ),
 
 named as (

@@ -1,15 +1,23 @@
 -- one row per item of an event of the clickstream that the tenant's settings map
 {{ config(
     unique_key=['tenant_id', 'batch_id', 'source_ref', 'item_index'],
-    stats_columns=['event_time', 'known_at']
+    stats_columns=['event_time', 'known_at'],
+    added_columns={'anonymous_id': 'string', 'attributed_at': 'timestamp'}
 ) }}
 {% set tenants = clickstream_tenants() %}
+{% set tying = clickstream_tenants(with_identity=true) %}
 {% set events = {'raw.clickstream': ['batch_id', 'source_ref']} if tenants != [] else {} %}
+{% set ties = {'stg_identity_ties': ['anonymous_id']} if tying != [] else {} %}
 {% set scope = change_scope(
-    reads=merged({'stg_tenant_settings': []}, events),
+    reads=merged({'stg_tenant_settings': []}, events, ties),
     keeps_expired='raw.clickstream',
-    only_tenants={'raw.clickstream': tenants, 'stg_tenant_settings': tenants}
+    only_tenants={
+        'raw.clickstream': tenants,
+        'stg_tenant_settings': tenants,
+        'stg_identity_ties': tying,
+    }
 ) %}
+{% set has_identity = clickstream_tenants(scope, with_identity=true) != [] %}
 with
 
 events as (
@@ -39,6 +47,10 @@ mapped_events as (
             and events.event_name = clickstream_mappings.event_name
 ),
 
+{{ owned_events(
+    'mapped_events', rows_in_scope('stg_identity_ties', scope, of_tenants=true), has_identity
+) }},
+
 -- An event without a user is one row, whatever it lists: it is counted, and no more.
 entries as (
     select
@@ -50,7 +62,7 @@ entries as (
                 else from_json({{ list_at('properties', 'item_lists') }}, 'array<string>')
             end
         ) as (entry_index, entry)
-    from mapped_events
+    from owned_events
 ),
 
 items as (
@@ -114,6 +126,7 @@ stg_clickstream as (
         end as event_id,
         if(user_id is null, null, {{ user_hash() }}) as user_hash,
         user_id,
+        if(has_identity, anonymous_id, null) as anonymous_id,
         item_id,
         interaction_type,
         session_id,
@@ -128,6 +141,7 @@ stg_clickstream as (
         item_index,
         shown_position,
         rating,
+        if(known_from > event_time, known_from, null) as attributed_at,
         event_time,
         known_at
     from judged

@@ -2,7 +2,10 @@
 {{ config(
     unique_key=['tenant_id', 'event_id'],
     stats_columns=['event_time', 'known_at'],
-    added_columns={'user_hash': {'type': 'int', 'value': user_hash()}}
+    added_columns={
+        'user_hash': {'type': 'int', 'value': user_hash()},
+        'attributed_at': 'timestamp'
+    }
 ) }}
 {% set scope = change_scope(
     reads={'raw.interactions': ['event_id'], 'stg_clickstream': ['event_id']},
@@ -34,6 +37,7 @@ stg_interactions as (
         batch_id,
         source_ref,
         rating,
+        attributed_at,
         event_time,
         known_at
     from ranked_arrivals

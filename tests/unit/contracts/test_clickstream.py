@@ -37,6 +37,11 @@ def types_of(settings: TenantSettings) -> dict[str, str | None]:
         pytest.param(
             {"impressions": {"clicked_by": ["play"]}}, "no type 'play'", id="clicked by no type"
         ),
+        pytest.param(
+            {"preset": "ga4", "identity": {"ties": ["login", "untie"]}},
+            "untie cannot be both",
+            id="a tie and its end",
+        ),
         pytest.param({"preset": "mixpanel"}, "'segment' or 'ga4'", id="another preset"),
         pytest.param({"events": {"Played": {}}}, "events.Played: say its type", id="no type"),
         pytest.param(
@@ -166,3 +171,38 @@ def test_the_models_are_told_paths_and_those_without_a_mapping_nothing() -> None
     assert order["key_paths"] == [["$['order_id']"]]
     assert order["value_paths"] is None
     assert _row("acme", TenantSettings())["clickstream"] is None
+
+
+@pytest.mark.parametrize(
+    ("clickstream", "identity"),
+    [
+        pytest.param({"preset": "segment"}, None, id="nobody asked for it"),
+        pytest.param(
+            {"preset": "segment", "identity": {}},
+            {"tie_events": None, "untie_events": ["Signed Out", "untie"]},
+            id="as the preset has it",
+        ),
+        pytest.param(
+            {"preset": "ga4", "identity": {}},
+            {"tie_events": None, "untie_events": ["untie"]},
+            id="a preset without a word for it",
+        ),
+        pytest.param(
+            {"preset": "segment", "identity": {"ties": ["identify"], "unties": ["Reset"]}},
+            {"tie_events": ["identify"], "untie_events": ["Reset"]},
+            id="names of the tenant",
+        ),
+        pytest.param(
+            {"preset": "segment", "identity": {"unties": []}},
+            {"tie_events": None, "untie_events": []},
+            id="for good",
+        ),
+    ],
+)
+def test_what_ties_an_anonymous_id_reaches_the_models_where_it_is_asked_for(
+    clickstream: Any, identity: Any
+) -> None:
+    settings = tenant(clickstream)
+    told = json.loads(_row("acme", settings)["clickstream"])  # type: ignore[arg-type]
+    assert told.get("identity") == identity
+    assert TenantSettings.model_validate(settings_document(settings)) == settings

@@ -182,3 +182,27 @@ def test_what_dbt_and_a_killed_spark_left_is_removed(
     assert done.completed, done.reasons
     assert not any(path.exists() for path in left)
     assert (logs / "dbt.log.1").exists()
+
+
+def test_a_shared_devices_rows_stay_and_those_of_ones_own_device_go(lake: ErasableLake) -> None:
+    gone, other = person(), person()
+    lake.database.tenants.add("other")
+    clicks = "event_name,user_id,anonymous_id,session_id,timestamp\n" + "".join(
+        f"page,{user},{device},s,{FIRST_MS + n}\n"
+        for n, (user, device) in enumerate(
+            [(gone, "own"), ("", "own"), (gone, "shared"), (other, "shared"), ("", "shared")]
+        )
+    )
+    lake.upload(clicks, DataType.CLICKSTREAM)
+    lake.upload(f"event_name,user_id,anonymous_id,session_id,timestamp\npage,,own,s,{FIRST_MS}\n",
+                DataType.CLICKSTREAM, tenant_id="other")  # fmt: skip
+    request = lake.erase(gone)
+    [done] = lake.work()
+    assert done.completed == (request,), done.reasons
+    left = lake.rows(RAW_CLICKSTREAM).select("user_id", "anonymous_id").sort("user_id").rows()
+    assert left == [(None, "shared"), (other, "shared")]
+    assert lake.rows(RAW_CLICKSTREAM, "other").height == 1
+    again = "event_name,user_id,anonymous_id,session_id,timestamp\n"
+    again += f"page,,own,s,{FIRST_MS + 7}\npage,,shared,s,{FIRST_MS + 8}\n"
+    counts = lake.upload(again, DataType.CLICKSTREAM).counts
+    assert (counts.suppressed, counts.stored) == (1, 1)

@@ -73,6 +73,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeSettings:
     write_deltalake(f"{settings.lake}/features/user_features", features)
     write_deltalake(f"{settings.lake}/features/item_features", items)
     write_deltalake(f"{settings.lake}/training/training_data", features)
+    devices = pa.table({"tenant_id": ["acme"] * 2, "user_id": ["own", "shared"], "count": [1, 1]})
+    write_deltalake(f"{settings.lake}/training/training_users", devices)
     return settings
 
 
@@ -111,6 +113,7 @@ def test_it_holds_everything_of_the_person_and_nothing_of_another(lake: LakeSett
     assert found["features/user_features.jsonl"] == mine
     assert found["training/training_data.jsonl"] == mine
     assert "features/item_features.jsonl" not in found
+    assert [row["user_id"] for row in found["training/training_users.jsonl"]] == ["own"]
     assert found["manifest.json"]["anonymous_ids_left_out"] == 1
     assert found["interactions/raw_interactions.jsonl"][0]["event_time"] == "2026-05-01T12:00:00Z"
     assert "bob" not in json.dumps(found)
