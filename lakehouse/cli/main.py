@@ -126,6 +126,10 @@ COMMANDS: Final[Table] = {
     "training": Place(
         "lakehouse.cli.training:app", "List, show and compare published training sets."
     ),
+    "training propensity": Place(
+        "lakehouse.cli.propensity:propensity",
+        "Estimate how likely each position is looked at; print it and write it as JSON.",
+    ),
     "evaluation": Place(
         "lakehouse.cli.evaluation:app",
         "Make, list, show and export evaluation snapshots: train, validation and test by time.",

@@ -159,6 +159,8 @@ TENANT_SETTINGS: Final = pa.schema(
         pa.field("clickstream", pa.string()),
         # The zone and the attributes of training examples, as JSON; null: UTC, and none.
         pa.field("examples", pa.string()),
+        # What is conspicuous in its traffic and left out of training, as JSON; null: the defaults.
+        pa.field("traffic", pa.string()),
     ]
 )
 
@@ -202,6 +204,10 @@ DATA_QUALITY: Final = pa.schema(
         pa.field("join_rate", pa.float64()),  # null: no catalogue, or the models have not run
         pa.field("newest_known_at", TIMESTAMP),
         pa.field("ledger_version", pa.int64(), nullable=False),  # read up to this one
+        # Of the tenant's interactions, over all time; null: the models have not counted them.
+        pa.field("rate_flagged_percent", pa.float64()),
+        pa.field("uniformity_flagged_percent", pa.float64()),
+        pa.field("agent_flagged_percent", pa.float64()),
     ]
 )
 
@@ -266,7 +272,7 @@ OPS_TENANT_SETTINGS: Final = TableSpec(
     TENANT_SETTINGS,
     ("version",),
     partition_by=("tenant_id",),
-    added_columns=("event_types", "half_life_days", "clickstream", "examples"),
+    added_columns=("event_types", "half_life_days", "clickstream", "examples", "traffic"),
 )
 OPS_SHARED_DEVICES: Final = TableSpec(
     "ops", "shared_devices", SHARED_DEVICES, ("known_at",), partition_by=("tenant_id",)
@@ -278,6 +284,7 @@ OPS_DATA_QUALITY: Final = TableSpec(
     ("measured_at", "ledger_version"),
     partition_by=("tenant_id",),
     has_change_feed=False,
+    added_columns=("rate_flagged_percent", "uniformity_flagged_percent", "agent_flagged_percent"),
 )
 
 SERVICE_TABLES: Final = (

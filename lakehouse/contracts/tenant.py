@@ -27,6 +27,7 @@ from lakehouse.contracts.settings_model import MOST_COUNT, IsList, SettingsModel
 from lakehouse.contracts.source_mapping import SKIP
 from lakehouse.contracts.source_mapping import SourceMapping as SourceMapping
 from lakehouse.contracts.source_mapping import TimestampFormat as TimestampFormat
+from lakehouse.contracts.traffic import TrafficSettings
 from lakehouse.errors import EtaError
 
 TENANT_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -164,7 +165,8 @@ class TenantSettings(SettingsModel):
     and what is negative; after `half_life_days` a training row weighs half (docs/event-types.md).
     `clickstream` says which clickstream events are interactions (docs/clickstream.md); without it
     none is. `examples` are the zone and the attributes of training examples
-    (docs/training-sets.md).
+    (docs/training-sets.md). `traffic` says which interactions are taken for those of programs, and
+    whether these are left out of training (docs/traffic.md).
     `evaluation` is how its evaluation snapshots are divided unless `eta evaluation make` says
     otherwise.
     `sources` maps a mapping's name to it; an upload that names none uses `default`, which exists
@@ -186,6 +188,7 @@ class TenantSettings(SettingsModel):
     half_life_days: Annotated[float, Field(ge=0.01, le=36_500)] | None = None
     clickstream: ClickstreamSettings | None = None
     examples: ExampleSettings = Field(default_factory=ExampleSettings)
+    traffic: TrafficSettings = Field(default_factory=TrafficSettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     sources: dict[str, SourceMapping] = Field(default_factory=dict)
     quotas: Quotas = Field(default_factory=Quotas)

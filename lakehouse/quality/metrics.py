@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import OPS_DATA_QUALITY, OPS_INGEST_LEDGER, TableSpec
 from lakehouse.contracts.tenant import UNATTRIBUTED
+from lakehouse.contracts.traffic import TrafficFlag
 from lakehouse.quality.scoring import Shares, score
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import query
@@ -43,6 +44,12 @@ DATA_GAUGES: Final = {
 }
 """Gauges of a tenant and data type, each with its unit; labels are `LABELS`."""
 
+FLAG_GAUGES: Final = {
+    "data_flagged_percent": "Share of interactions that look like a program's, 0 to 100, by flag.",
+}
+"""Gauges of a tenant, data type and `flag` (docs/traffic.md); the models count them."""
+FLAG_LABELS: Final = (*LABELS, "flag")
+
 OWN_GAUGES: Final = {
     "eta_quality_tenants": "Tenants that have sent data.",
     "eta_quality_tenants_omitted": "Tenants beyond the bound, which have no gauges; must be 0.",
@@ -51,6 +58,7 @@ OWN_GAUGES: Final = {
 """Gauges of the exporter itself, without labels."""
 
 _SHARES: Final = tuple(f"{name}_percent" for name in Shares.__dataclass_fields__)
+_FLAGGED: Final = tuple(f"{flag}_flagged_percent" for flag in TrafficFlag)
 _KNOWN_AT: Final = "newest_known_at"
 _IS_ARRIVAL: Final = "replay = 0"
 """A replay takes in what had arrived before."""
@@ -140,7 +148,9 @@ class Newest:
     def _of_file(self, files: pafs.FileSystem, path: str, tenant_id: str) -> pl.DataFrame:
         with files.open_input_file(unquote(path)) as file:  # the log has it as a URL
             rows = pl.DataFrame(pq.ParquetFile(file).read())
-        rows = rows.with_columns(tenant_id=pl.lit(tenant_id))
+        # files of earlier releases lack the columns that were added
+        missing = [pl.lit(None).alias(name) for name in self._columns if name not in rows.columns]
+        rows = rows.with_columns(*missing, tenant_id=pl.lit(tenant_id))
         return (
             rows.filter(pl.sql_expr(self._condition))
             .sort(self._columns[0])
@@ -171,7 +181,9 @@ class QualityMetrics(Collector):
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self._arrivals = Newest(lake, OPS_INGEST_LEDGER, "known_at", (), _IS_ARRIVAL)
-        self._measures = Newest(lake, OPS_DATA_QUALITY, "measured_at", (_KNOWN_AT, *_SHARES))
+        self._measures = Newest(
+            lake, OPS_DATA_QUALITY, "measured_at", (_KNOWN_AT, *_SHARES, *_FLAGGED)
+        )
         self._most = most_tenants
         self._clock = clock
         self._lock = Lock()  # the server answers several scrapes at once
@@ -195,6 +207,7 @@ class QualityMetrics(Collector):
                     if value is not None:  # not known is no sample, never a 0
                         family.add_metric(key, value)
         yield from families.values()
+        yield from _flagged({key: row for key, row in measures.items() if key[0] in shown})
         own = (len(tenants), len(tenants) - len(shown), _lag(arrivals, measures))
         for (name, text), value in zip(OWN_GAUGES.items(), own, strict=True):
             yield GaugeMetricFamily(name, text, value=value)
@@ -205,9 +218,20 @@ def _values(
 ) -> tuple[float | None, ...]:
     """Return the values of `DATA_GAUGES`, in their order."""
     hours = max((now - known_at).total_seconds(), 0.0) / 3600
-    found = Shares() if measured is None else Shares(*measured[2:])
+    found = Shares() if measured is None else Shares(*measured[2 : 2 + len(_SHARES)])
     parts = (found.completeness, found.validity, found.uniqueness, found.consistency)
     return (hours, *parts, score(DataType(key[1]), hours, found))
+
+
+def _flagged(measures: Mapping[Key, tuple[Any, ...]]) -> Iterator[Metric]:
+    """Yield the gauges of `FLAG_GAUGES`; what the models have not counted is no sample."""
+    for name, text in FLAG_GAUGES.items():
+        family = GaugeMetricFamily(name, text, labels=FLAG_LABELS)
+        for key, measured in sorted(measures.items()):
+            for flag, share in zip(TrafficFlag, measured[2 + len(_SHARES) :], strict=True):
+                if share is not None:
+                    family.add_metric((*key, flag), share)
+        yield family
 
 
 def _lag(arrivals: Mapping[Key, tuple[Any, ...]], measures: Mapping[Key, tuple[Any, ...]]) -> float:

@@ -21,6 +21,7 @@ from deltalake.exceptions import CommitFailedError
 from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import DATA_QUALITY, OPS_DATA_QUALITY, OPS_INGEST_LEDGER
 from lakehouse.contracts.tenant import check_tenant_id
+from lakehouse.contracts.traffic import TrafficFlag
 from lakehouse.errors import EtaError
 from lakehouse.quality.arrivals import FAULTS, Arrivals, read_arrivals
 from lakehouse.quality.scoring import WINDOW, Shares, Sums, score, shares
@@ -31,6 +32,8 @@ from lakehouse.storage.staging import commit_files
 from lakehouse.waiting import retry_times
 
 STAGED: Final = ("staging_duplicate", "staging_conflict")
+FLAGGED: Final = tuple(f"{flag}_flagged_percent" for flag in TrafficFlag)
+"""Shares of the interactions that have a flag, by the models' count."""
 COUNTED: Final = (*COUNTS, *FAULTS, "retried", *STAGED)
 STAGING_COUNTS: Final = "ops.staging_counts"
 JOIN_RATES: Final = "ops.join_rates"
@@ -77,9 +80,11 @@ class _Before:
     newest_known_at: datetime | None
     newest_delivery: datetime | None
     join_rate: float | None
+    flagged: Mapping[str, float | None]
 
 
-_NOTHING: Final = _Before(dict.fromkeys(COUNTED, 0), None, None, None)
+_NOT_FLAGGED: Final[Mapping[str, float | None]] = dict.fromkeys(FLAGGED)
+_NOTHING: Final = _Before(dict.fromkeys(COUNTED, 0), None, None, None, _NOT_FLAGGED)
 
 
 class _Measurement:
@@ -134,7 +139,8 @@ class _Measurement:
         columns = (
             f"tenant_id, data_type, {sums}, max(newest_known_at) as newest_known_at, "
             "max(case when received_count > 0 then measured_at end) as newest_delivery, "
-            "last_value(join_rate order by measured_at) as join_rate"
+            "last_value(join_rate order by measured_at) as join_rate, "
+            + ", ".join(f"last_value({name} order by measured_at) as {name}" for name in FLAGGED)
         )
         rest = "true group by tenant_id, data_type"
         found = query(self._table(OPS_DATA_QUALITY), columns, self._tenant_id, rest)
@@ -144,6 +150,7 @@ class _Measurement:
                 row["newest_known_at"],
                 row["newest_delivery"],
                 row["join_rate"],
+                {name: row[name] for name in FLAGGED},
             )
             for row in found.to_dicts()
         }
@@ -154,6 +161,7 @@ class _Measurement:
         came = {(row["tenant_id"], row["data_type"]): row for row in arrivals.counts.to_dicts()}
         staged = self._staged()
         rates = self._join_rates()
+        flagged = self._flagged()
         tenants_staged = {(name, _INTERACTIONS) for name in {*staged, *rates}}
         new: dict[tuple[str, str], dict[str, Any]] = {}
         for key in sorted({*came, *tenants_staged}):
@@ -166,10 +174,18 @@ class _Measurement:
                 counts[name] = 0 if told is None else told[name] - held.sums[name]
             has_items = self._has_items(key[0], came, before)
             rate = rates.get(key[0]) if key[1] == _INTERACTIONS and has_items else None
-            if any(counts.values()) or rate != held.join_rate:
+            shares_flagged = _NOT_FLAGGED
+            if key[1] == _INTERACTIONS:
+                shares_flagged = flagged.get(key[0], held.flagged)
+            if any(counts.values()) or (rate, shares_flagged) != (held.join_rate, held.flagged):
                 newest = came.get(key, {}).get("newest_known_at")
                 known = [moment for moment in (newest, held.newest_known_at) if moment is not None]
-                new[key] = {"counts": counts, "join_rate": rate, "known": max(known, default=None)}
+                new[key] = {
+                    "counts": counts,
+                    "join_rate": rate,
+                    "flagged": shares_flagged,
+                    "known": max(known, default=None),
+                }
         recent = self._recent(new, before)
         return [self._row(key, found, recent[key], arrivals.version) for key, found in new.items()]
 
@@ -231,6 +247,7 @@ class _Measurement:
             "join_rate": found["join_rate"],
             "newest_known_at": known,
             "ledger_version": version,
+            **found["flagged"],
         }
 
     def _staged(self) -> dict[str, dict[str, int]]:
@@ -245,6 +262,18 @@ class _Measurement:
     def _join_rates(self) -> dict[str, float]:
         rows = self._of_models(JOIN_RATES, "tenant_id, join_rate", "true")
         return {row["tenant_id"]: row["join_rate"] for row in rows}
+
+    def _flagged(self) -> dict[str, dict[str, float | None]]:
+        """Return the shares of each tenant's interactions that have a flag, 0 to 100."""
+        handle = self._models[JOIN_RATES]
+        if handle is None or "flagged_count" not in {one.name for one in handle.schema().fields}:
+            return {}  # a release without flags made it
+        columns = "tenant_id, " + ", ".join(
+            f"100.0 * {flag}_count / interaction_count as {flag}_flagged_percent"
+            for flag in TrafficFlag
+        )
+        rows = self._of_models(JOIN_RATES, columns, "interaction_count > 0")
+        return {row.pop("tenant_id"): row for row in rows}
 
     def _of_models(self, name: str, columns: str, rest: str) -> list[dict[str, Any]]:
         handle = self._models[name]

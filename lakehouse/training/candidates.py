@@ -138,8 +138,9 @@ def _manifest(shared: _Shared, row: Mapping[str, Any], example_files: str) -> Ma
             negatives_per_positive=row["negatives_per_positive"],
             positive_types=tuple(filter(None, row["positive_types"].split(","))),
             negative_types=tuple(filter(None, row["negative_types"].split(","))),
-            event_types=_event_types(row.get("event_types")),
+            event_types=_read_json(row.get("event_types")),
             half_life_days=row.get("half_life_days"),
+            traffic=_read_json(row.get("traffic")),
         ),
         counts=counts,
         label_balance=counts.positives / counts.rows,
@@ -150,8 +151,8 @@ def _manifest(shared: _Shared, row: Mapping[str, Any], example_files: str) -> Ma
     )
 
 
-def _event_types(text: str | None) -> tuple[Mapping[str, Any], ...] | None:
-    return None if text is None else tuple(json.loads(text))
+def _read_json(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
 
 
 def _disagreement() -> EtaError:

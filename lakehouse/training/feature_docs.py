@@ -41,7 +41,10 @@ _NAMES_OF_ROWS: Final = {
     "user": ("tenant_id", "user_hash", "user_id"),
     "item": ("tenant_id", "item_id"),
 }
-_AFTER: Final = ("age_hours", "as_of", "last_interaction")
+_AFTER: Final = (
+    *("interaction_count", "agent_count", "interactions_1h", "interval_variation"),
+    *("age_hours", "as_of", "last_interaction"),
+)
 
 
 def feature_documents(project: Path) -> dict[Path, str]:

@@ -56,12 +56,14 @@ class Parameters(_Model):
     """The types that the tenant has declared, the weakest first; None: the contract's."""
     half_life_days: float | None = None
     """Days after which a row weighs half; None: its age does not matter."""
+    traffic: Mapping[str, Any] | None = None
+    """What the tenant's settings say of traffic; None: nothing is left out for it."""
 
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what a tenant without these settings did not have in earlier releases."""
         found: dict[str, Any] = dump(self)
-        for name in ("event_types", "half_life_days"):
+        for name in ("event_types", "half_life_days", "traffic"):
             if found.get(name) is None:
                 found.pop(name, None)
         return found

@@ -55,7 +55,20 @@ def _row(tenant_id: str, settings: TenantSettings) -> dict[str, object]:
         "half_life_days": settings.half_life_days,
         "clickstream": _clickstream(settings),
         "examples": _examples(settings),
+        "traffic": _traffic(settings),
     }
+
+
+def _traffic(settings: TenantSettings) -> str | None:
+    """Thresholds and flags left out, as the models read them (`macros/traffic`): JSON."""
+    said = settings.traffic
+    told = {
+        "leave_out": sorted(said.leave_out or ()) or None,
+        "rate_per_hour": said.rate_per_hour,
+        "interval_variation": said.interval_variation,
+    }
+    used = {name: value for name, value in told.items() if value is not None}
+    return json.dumps(used) if used else None
 
 
 def _examples(settings: TenantSettings) -> str | None:

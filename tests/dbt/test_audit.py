@@ -51,6 +51,11 @@ PLANTED = {
         "known_at = timestamp '2029-01-01 00:00:00'",
         "true",
     ),
+    "flagged_days_are_not_trained_on": (
+        "features.user_feature_history",
+        "agent_count = 1",
+        "user_id = 'u1'",
+    ),
     "examples_have_the_catalogue_of_their_time": (
         "training.training_examples",
         "item_texts = map('brand', 'of tomorrow')",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support import reference_features as reference
+from tests.support import reference_traffic
 from tests.support.lake import SessionLake
 from tests.support.tenants import ATTRIBUTES, NUMBERS, ZONE
 
@@ -57,6 +58,20 @@ def test_a_users_history_counts_what_had_happened_by_each_time(
     assert len({row["unique_categories"] for row in user_history.values()}) > 2
     assert any(row["interactions_1d"] < row["interactions_7d"] for row in user_history.values())
     assert any(row["last_session_interactions"] for row in user_history.values())
+
+
+def test_a_users_pace_is_that_of_the_times_up_to_each(lake: SessionLake, built: dict) -> None:
+    found = held(lake, "features.user_feature_history", "user_id", "as_of")
+    expected = reference_traffic.moments(built["staged"])
+    compare(found, expected)
+    assert any(row["interval_variation"] for row in expected.values())
+    assert max(row["interactions_1h"] for row in expected.values()) > 2
+    agents = sum(bool(row["agent_count"]) for row in expected.values())
+    assert 0 < agents < len(expected) / 2
+    (counted,) = lake.table("ops.join_rates", TENANT).to_dicts()
+    flagged = sum(row["interaction_count"] for row in expected.values() if row["agent_count"])
+    assert counted["flagged_count"] == counted["agent_count"] == flagged
+    assert counted["rate_count"] == counted["uniformity_count"] == 0
 
 
 def test_an_items_history_counts_what_had_happened_by_each_hours_end(

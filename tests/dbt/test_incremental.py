@@ -15,8 +15,18 @@ from lakehouse.contracts.tables import RAW_INTERACTIONS
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.build import build
-from tests.support.growth import DESCRIBED, TYPED, Growth, add_typed, declare_types
+from tests.support.growth import (
+    DESCRIBED,
+    FLAGGED,
+    TRAFFIC,
+    TYPED,
+    Growth,
+    add_typed,
+    declare_types,
+)
 from tests.support.lake import DERIVED_TABLES, NOON, SessionLake, interaction, partitioned
+from tests.support.reference import positives
+from tests.support.reference_traffic import flagged_days
 from tests.support.stories import (
     HOUR,
     Known,
@@ -117,6 +127,34 @@ def test_who_has_withdrawn_consent_is_not_trained_on(growth: Growth, grown: dict
         assert withdrawn & active
         assert set(grown["training.training_data", name]["user_id"]) <= active - withdrawn
         assert set(grown["features.user_features", name]["user_id"]) == active
+
+
+def test_flagged_days_make_no_example_and_are_known(
+    lake: SessionLake, growth: Growth, grown: dict
+) -> None:
+    name, said = TENANTS[FLAGGED], TRAFFIC[max(TRAFFIC)]
+    staged = grown["staging.stg_interactions", name].to_dicts()
+    rows = [{**row, "context": {"device_type": row["device_type"]}} for row in staged]
+    for flag in said["leave_out"]:
+        assert flagged_days(rows, {**said, "leave_out": [flag]}), f"nothing is flagged {flag}"
+    flagged, withdrawn = flagged_days(rows, said), growth.withdrawn(name)
+    trusted = [
+        row
+        for row in rows
+        if (row["user_id"], row["event_time"].date()) not in flagged
+        and row["user_id"] not in withdrawn
+    ]
+    examples = grown["training.training_data", name]
+    found = examples.filter(label=1.0)
+    pairs = set(zip(found["user_id"], found["item_id"], strict=True))
+    assert pairs == positives(trusted).keys() != positives(rows).keys()
+    labelled = set(zip(examples["user_id"], examples["event_time"].dt.date(), strict=True))
+    assert not labelled & flagged
+    known = {(row["user_id"], row["item_id"]) for row in rows}
+    drawn = examples.filter(negative_type="sampled")
+    assert not known & set(zip(drawn["user_id"], drawn["item_id"], strict=True))
+    totals = grown["features.user_features", name]["total_interactions"].sum()
+    assert totals == len(rows), "features count them"
 
 
 def commits(lake: SessionLake, table: str) -> list[dict]:

@@ -10,9 +10,11 @@ from lakehouse.storage.lake import Lake
 from tests.support.clickstream import random_events, store_events
 from tests.support.devices import device_events, minutes
 from tests.support.lake import NOON, SessionLake, user
-from tests.support.tenants import random_catalogue, random_rows
+from tests.support.tenants import random_catalogue, random_rows, with_context
 
 ROUNDS = 5
+FLAGGED = 4
+"""The number of the tenant that leaves traffic out."""
 TYPED = "grown-typed"
 WORDS = ('{"brand": "a", "size": 4}', '{"brand": "b", "maker": 1e3}', '{"size": [1]}', None)
 DESCRIBED: dict[int, tuple[int, dict]] = {
@@ -23,6 +25,13 @@ DESCRIBED: dict[int, tuple[int, dict]] = {
     5: (1, {"item_attributes": {"size": "size"}, "user_attributes": {"brand": "brand"}}),
 }
 """By round: which tenant says something else of its examples, and what."""
+TRAFFIC: dict[int, dict] = {
+    2: {"leave_out": ["rate"], "rate_per_hour": 1},
+    3: {"leave_out": ["agent"]},
+    4: {},
+    5: {"leave_out": ["uniformity", "agent"], "interval_variation": 0.8, "rate_per_hour": 1},
+}
+"""By round: what the fifth tenant says of its traffic, which has devices and few users."""
 OTHER = {"type": "skip"}
 
 
@@ -56,6 +65,8 @@ class Growth:
         self.waiting: dict[str, list[list[dict]]] = {}
         for number, name in enumerate(tenants):
             rows = random_rows(100 + number, count=120)
+            if number == FLAGGED:
+                rows = [with_context(r) for r in random_rows(100 + number, count=200, users=4)]
             rng.shuffle(rows)  # late events come in any batch
             self.waiting[name] = [rows[start::ROUNDS] for start in range(ROUNDS)]
 
@@ -126,6 +137,10 @@ class Growth:
             ]
             self.lake.store_users(name, described, known_at=NOON)
 
+        if self.rounds in TRAFFIC and len(self.waiting) > FLAGGED:
+            flagged = TenantSettings.model_validate({"traffic": TRAFFIC[self.rounds]})
+            self.lake.set_tenant([*self.waiting][FLAGGED], flagged)
+
     def _click(self) -> None:
         """Store events, known at any time; other settings and rows that are gone in some rounds."""
         self.rounds += 1
@@ -172,7 +187,9 @@ def declare_types(lake: SessionLake, *, weight: float) -> None:
         "like": {"meaning": "positive", "strength": 2, "weight": weight},
         "dislike": {"meaning": "negative", "weight": 0.5},
     }
-    declared = {"event_types": types, "half_life_days": 10}
+    declared: dict = {"event_types": types, "half_life_days": 10}
+    if weight == 4:  # and no longer afterwards
+        declared["traffic"] = {"leave_out": ["rate"], "rate_per_hour": 1}
     lake.set_tenant(TYPED, TenantSettings.model_validate(declared))
 
 

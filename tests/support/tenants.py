@@ -10,7 +10,7 @@ from tests.support import reference
 from tests.support.clickstream import GA4_EVENTS, GA4_LIST, TEE, event, store_events
 from tests.support.lake import NOON, SessionLake, at, interaction, item, user
 
-LEAKY = [f"leaky{n}" for n in range(12)]
+LEAKY = [f"leaky{n}" for n in range(13)]
 COUNTED = "counted"
 """A tenant whose rows change after the build."""
 UNIFORM_USERS = 1_000
@@ -92,6 +92,7 @@ def with_context(row: dict) -> dict:
     """Each sent row with a device and a place, or without, the same each time that it is sent."""
     minute = row["event_time"].minute
     device, place = ("phone", "desktop", None)[minute % 3], ("Köln", None)[minute % 2]
+    device = "Googlebot" if minute == 0 else device
     return row | {"context": {**row["context"], "device_type": device, "location": place}}
 
 
@@ -145,22 +146,23 @@ def store_tenants(lake: SessionLake) -> dict:
         lake.store(name, random_rows(20 + number, count=150))
         lake.store_items(name, with_attributes(random_catalogue(40 + number)), known_at=NOON)
     branded = {"examples": {"item_attributes": {"brand": "brand"}}}
-    lake.set_tenant(LEAKY[8], TenantSettings.model_validate(branded))
-    lake.store_users(LEAKY[9], [user("u1", '{"training": true}', "agreed")], known_at=NOON)
+    lake.set_tenant(LEAKY[8], TenantSettings.model_validate({"traffic": {"leave_out": ["agent"]}}))
+    lake.set_tenant(LEAKY[9], TenantSettings.model_validate(branded))
+    lake.store_users(LEAKY[10], [user("u1", '{"training": true}', "agreed")], known_at=NOON)
     shown = {"clickstream": {"preset": "ga4", "impressions": {}}}
-    lake.set_tenant(LEAKY[10], TenantSettings.model_validate(shown))
-    store_events(lake, LEAKY[10], [event("shown", "view_item_list", GA4_LIST, "u1")])
+    lake.set_tenant(LEAKY[11], TenantSettings.model_validate(shown))
+    store_events(lake, LEAKY[11], [event("shown", "view_item_list", GA4_LIST, "u1")])
     clicked = at("05-01 12:10")
-    lake.store(LEAKY[10], [interaction("clicked", "u1", TEE, event_time=clicked)])
+    lake.store(LEAKY[11], [interaction("clicked", "u1", TEE, event_time=clicked)])
     lake.set_tenant(
-        LEAKY[11],
+        LEAKY[12],
         TenantSettings.model_validate({"clickstream": {"preset": "ga4", "identity": {}}}),
     )
     seen, said = (
         event(name, "view_item", GA4_EVENTS["view_item"], who, minutes=minutes)
         for name, who, minutes in (("seen", None, 10), ("said", "u1", 60))
     )
-    store_events(lake, LEAKY[11], [seen, said])
+    store_events(lake, LEAKY[12], [seen, said])
     lake.store("uniform", one_positive_among_seven_items(UNIFORM_USERS))
     for name in ("plain", "viewer"):
         lake.store(name, clicks_and_views())

@@ -9,7 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from ingest_service.metrics import ServiceMetrics
 from ingest_service.sources.kafka.metrics import StreamMetrics
-from lakehouse.quality.metrics import DATA_GAUGES, LABELS, OWN_GAUGES
+from lakehouse.quality.metrics import DATA_GAUGES, FLAG_GAUGES, FLAG_LABELS, LABELS, OWN_GAUGES
 from lakehouse.training.run_metrics import RUN_GAUGES
 from tools.reference.text import PROJECT_DIR, notice, page, paragraph, table
 
@@ -61,6 +61,7 @@ def metrics_page() -> str:
 def sections() -> list[tuple[str, str, list[MetricLine]]]:
     """Return every metric, by what serves it."""
     quality = [MetricLine(n, "gauge", LABELS, t) for n, t in DATA_GAUGES.items()]
+    quality += [MetricLine(n, "gauge", FLAG_LABELS, t) for n, t in FLAG_GAUGES.items()]
     quality += [MetricLine(n, "gauge", (), t) for n, t in OWN_GAUGES.items()]
     runs = [MetricLine(n, "gauge", labels, t) for n, (t, labels) in RUN_GAUGES.items()]
     return [

@@ -16,9 +16,13 @@ interactions as (
         and {{ agrees_to_training(tenants=of_evaluated_tenants()) }}
 ),
 
+{{ without_left_out_days(
+    'interactions', ref('stg_tenant_settings'), traffic_tenants('leave_out')
+) }},
+
 left_out_by_user as (
     select interactions.*
-    from interactions
+    from trusted_interactions as interactions
     left semi join splits
         on interactions.tenant_id = splits.tenant_id and splits.method = 'leave_one_out'
 ),
@@ -76,7 +80,7 @@ evaluation_interactions as (
             else 'train'
         end as split,
         interactions.event_time
-    from interactions
+    from trusted_interactions as interactions
     inner join splits on interactions.tenant_id = splits.tenant_id
     left join user_boundaries as boundaries
         on

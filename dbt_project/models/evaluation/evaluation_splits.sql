@@ -11,7 +11,11 @@ interactions as (
         and {{ agrees_to_training(tenants=of_evaluated_tenants()) }}
 ),
 
-{{ pair_labels('interactions') }},
+{{ without_left_out_days(
+    'interactions', ref('stg_tenant_settings'), traffic_tenants('leave_out')
+) }},
+
+{{ pair_labels('trusted_interactions') }},
 
 moments as (
     select

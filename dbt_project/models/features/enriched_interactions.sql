@@ -41,7 +41,8 @@ marked as (
         row_number() over (
             partition by interactions.tenant_id, interactions.user_id, interactions.item_id
             order by interactions.event_time, interactions.event_id
-        ) = 1 as is_first_of_pair
+        ) = 1 as is_first_of_pair,
+        {{ names_an_agent('interactions.device_type') }} as is_agent
     from interactions
     left join catalogue_items
         on
@@ -60,6 +61,7 @@ marked as (
         'session_id': 'string',
         'is_joined': 'boolean',
         'is_first_of_pair': 'boolean',
+        'is_agent': 'boolean',
         'rating': 'decimal(18, 6)',
         'attributed_at': 'timestamp',
         'known_at': 'timestamp'
@@ -82,6 +84,7 @@ enriched_interactions as (
         category,
         is_joined,
         is_first_of_pair,
+        is_agent,
         rating,
         price,
         attributed_at,

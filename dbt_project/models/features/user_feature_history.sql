@@ -54,6 +54,8 @@ counted as (
         count(*) over week as interactions_7d,
         count(*) over month as interactions_30d,
         last_value(session_so_far, true) over in_order as last_session,
+        count(*) over at_once as interaction_count,
+        count_if(is_agent) over at_once as agent_count,
         lead(event_time) over next_one as next_event_time
     from marked
     window
@@ -77,6 +79,10 @@ counted as (
             partition by tenant_id, user_id order by event_time, {{ order }}
             rows between unbounded preceding and current row
         ),
+        at_once as (
+            partition by tenant_id, user_id order by event_time
+            range between current row and current row
+        ),
         next_one as (partition by tenant_id, user_id order by event_time, {{ order }})
 ),
 
@@ -87,7 +93,11 @@ named as (
         last_session.interaction_count as last_session_interactions,
         last_session.started_at as last_session_started_at
     from counted
+    -- of several interactions at one time the last has counted them all
+    where not event_time <=> next_event_time
 ),
+
+{{ paced_moments('named') }},
 
 user_feature_history as (
     select
@@ -95,10 +105,12 @@ user_feature_history as (
         user_hash,
         user_id,
         {{ feature_columns('user') }},
+        interaction_count,
+        agent_count,
+        interactions_1h,
+        interval_variation,
         event_time as as_of
-    from named
-    -- of several interactions at one time the last has counted them all
-    where not event_time <=> next_event_time
+    from paced_moments
 )
 
 select * from user_feature_history

@@ -26,6 +26,7 @@ stg_tenant_settings as (
         half_life_days,
         clickstream,
         examples,
+        traffic,
         version
     from ranked
     where newness = 1

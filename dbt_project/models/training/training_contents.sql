@@ -44,6 +44,7 @@ training_contents as (
         {{ tenant_setting('negatives_per_positive') }} as negatives_per_positive,
         to_json(settings.event_types) as event_types,
         settings.half_life_days,
+        if(settings.traffic like '%"leave_out":%', settings.traffic, null) as traffic,
         totals.positive_count
         + totals.sampled_negative_count
         + totals.explicit_negative_count as example_count,

@@ -15,6 +15,8 @@
 ) %}
 {% set uses = event_type_uses(scope) %}
 {% set values = ['rating'] if uses['values'] else [] %}
+{% set distrusting = traffic_tenants('leave_out', scope) %}
+{% set devices = ['device_type'] if distrusting != [] else [] %}
 with
 
 interactions as (
@@ -22,7 +24,7 @@ interactions as (
         'stg_interactions', scope, known_by_cutoff() ~ ' and ' ~ agrees_to_training(scope),
         columns=[
             'tenant_id', 'user_id', 'item_id', 'event_id', 'interaction_type', 'event_time'
-        ] + values,
+        ] + values + devices,
         is_repeated=true
     ) }}
 ),
@@ -39,9 +41,11 @@ tenant_settings as (
     ) }}
 ),
 
+{{ without_left_out_days('interactions', 'tenant_settings', distrusting) }},
+
 -- every pair, labelled or not: a user knows what they interacted with in any way
 {{ pair_labels(
-    'interactions', labelled_only=false, settings='tenant_settings', uses=uses
+    'trusted_interactions', labelled_only=false, settings='tenant_settings', uses=uses
 ) }},
 
 {{ sampled_negatives(

@@ -1,21 +1,24 @@
 """What Prometheus is shown: bounded, never frozen, and what a recount says."""
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ingest_service.sinks.delta import DeltaSink
-from lakehouse.contracts.tables import OPS_INGEST_LEDGER
+from lakehouse.contracts.tables import OPS_DATA_QUALITY, OPS_INGEST_LEDGER
 from lakehouse.errors import EtaError
 from lakehouse.quality import metrics
 from lakehouse.quality.exporter import serve_metrics
-from lakehouse.quality.metrics import DATA_GAUGES, OWN_GAUGES, QualityMetrics
+from lakehouse.quality.metrics import DATA_GAUGES, FLAG_GAUGES, OWN_GAUGES, QualityMetrics
 from lakehouse.quality.refresh import refresh
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
@@ -125,10 +128,36 @@ def test_page_names_every_gauge_and_a_taken_port_is_told(lake: LakeSettings) -> 
     registry.register(QualityMetrics(Lake(lake)))
     assert places(page) == places(generate_latest(registry).decode())
     families = {family.name: family for family in text_string_to_metric_families(page)}
-    assert families.keys() == {*DATA_GAUGES, *OWN_GAUGES}
+    assert families.keys() == {*DATA_GAUGES, *FLAG_GAUGES, *OWN_GAUGES}
     for name in DATA_GAUGES:
         (sample,) = families[name].samples
         assert sample.labels == {"tenant_id": "acme", "data_type": "interactions"}
+
+
+def test_flags_have_gauges_also_beside_rows_of_a_release_without_them(lake: LakeSettings) -> None:
+    sink, flags = DeltaSink(Lake(lake)), ("rate", "uniformity", "agent")
+    plant(sink, "b1", Plan(good=4))
+    plant(sink, "b2", Plan(good=4), tenant="other")
+    refresh(Lake(lake), "of both")
+    held = Lake(lake).table(OPS_DATA_QUALITY).to_pyarrow_table()
+    earlier = held.select([name for name in held.column_names if "flagged" not in name])
+    place = f"{lake.lake}/{OPS_DATA_QUALITY.path}"
+    shutil.rmtree(place)
+    write_deltalake(place, earlier, partition_by=["tenant_id"])  # by a release without flags
+    ensure_tables(Lake(lake))
+    counts = {"rate_count": 1, "uniformity_count": 0, "agent_count": 2, "flagged_count": 3}
+    counted = {"tenant_id": "acme", "join_rate": 1.0, "interaction_count": 4, **counts}
+    write_deltalake(f"{lake.lake}/ops/join_rates", pa.Table.from_pylist([counted]))
+    refresh(Lake(lake), "counted")
+    registry = CollectorRegistry()
+    registry.register(QualityMetrics(Lake(lake)))
+
+    def value(tenant: str, flag: str) -> float | None:
+        labels = {"tenant_id": tenant, "data_type": "interactions", "flag": flag}
+        return registry.get_sample_value("data_flagged_percent", labels)
+
+    assert [value("acme", flag) for flag in flags] == [25.0, 0.0, 50.0]
+    assert [value("other", flag) for flag in flags] == [None, None, None]
 
 
 def places(page: str) -> list[tuple[str, str, list[tuple[str, str]]]]:

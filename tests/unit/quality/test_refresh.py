@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.tables import OPS_DATA_QUALITY, OPS_INGEST_LEDGER
@@ -242,6 +242,29 @@ def test_what_staging_and_the_catalogue_tell(lake: LakeSettings) -> None:
     assert rows["interactions"]["staging_conflict_count"] == 0
     assert rows["items"]["consistency_percent"] == pytest.approx(100)
     assert refresh(Lake(lake), "nothing").is_empty()
+
+
+def test_the_models_flags_are_measured_as_shares_of_all_interactions(lake: LakeSettings) -> None:
+    plant(DeltaSink(Lake(lake)), "b1", Plan(good=8))
+    plant(DeltaSink(Lake(lake)), "b2", Plan(good=1), data_type=DataType.ITEMS)
+    counts = {"rate_count": 2, "uniformity_count": 0, "agent_count": 6, "flagged_count": 7}
+    write_model(
+        lake, "ops/join_rates", tenant_id="acme", join_rate=0.5, interaction_count=8, **counts
+    )
+    refresh(Lake(lake), "first")
+    rows = {r["data_type"]: r for r in newest_quality(cache(Lake(lake).table), "acme").to_dicts()}
+    names = [f"{flag}_flagged_percent" for flag in ("rate", "uniformity", "agent")]
+    assert [rows["interactions"][name] for name in names] == [25.0, 0.0, 75.0]
+    assert [rows["items"][name] for name in names] == [None, None, None]
+    assert rows["interactions"]["score"] == pytest.approx(50, abs=0.1), "no part of the score"
+    assert refresh(Lake(lake), "nothing new").is_empty()
+    write_model(
+        lake, "ops/join_rates", tenant_id="other", join_rate=1.0, interaction_count=4, **counts
+    )
+    assert refresh(Lake(lake), "another").select("tenant_id", names[0]).rows() == [("other", 50.0)]
+    table = f"{lake.lake}/ops/join_rates"
+    write_deltalake(table, DeltaTable(table).to_pyarrow_table().slice(1), mode="overwrite")
+    assert refresh(Lake(lake), "counts are gone").is_empty(), "what was measured stays"
 
 
 def write_model(lake: LakeSettings, path: str, **row: Any) -> None:
