@@ -24,11 +24,13 @@ TRAINING_MODELS = (
     "training_data",
     "training_users",
     "training_contents",
+    "training_examples",
 )
 
 
 @pytest.fixture(scope="module")
 def first(lake: SessionLake, built: dict) -> Manifest:
+    lake.dbt("run")  # other tests leave tables of different runs, and these are not published
     return now_published(lake)
 
 

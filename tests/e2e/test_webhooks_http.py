@@ -168,11 +168,16 @@ def test_a_message_that_a_kill_left_is_stored_by_the_next_start(
     while not [r for r in service.rows(RAW_INTERACTIONS, "hooked") if r["user_id"] == "left"]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    with connections.read() as connection:
-        kept = text("select count(*) from webhook_messages where payload is not null")
-        while connection.execute(kept).scalar():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+
+    def is_kept() -> bool:
+        """Whether a message is kept; asked anew, for a read sees one state of the database."""
+        with connections.read() as connection:
+            kept = text("select count(*) from webhook_messages where payload is not null")
+            return bool(connection.execute(kept).scalar())
+
+    while is_kept():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     connections.close()
 
 
