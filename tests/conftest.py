@@ -33,11 +33,12 @@ def real_data() -> Path:
 SHARED_SERVERS = ("dags", "dbt", "stream")
 """Folders whose tests share one Spark, one broker or one Airflow, and so one process."""
 
-LONG_MODULES = ("test_incremental.py",)
-"""A third of the time of tests/dbt: with a Spark of its own, in the other process."""
+LONG_FOLDERS = ("tests/dbt/rounds/",)
+"""Half of the time of tests/dbt: with a Spark of its own, in the other process."""
 
 ORDER = (
-    "tests/dbt/test_incremental.py",
+    "tests/dbt/rounds/test_incremental.py",
+    "tests/dbt/rounds/*.py",
     "tests/dbt/test_[!ag]*.py",
     "tests/dbt/*.py",
     "tests/e2e/test_fresh_clone.py",
@@ -69,7 +70,7 @@ class OneProcessPerModule(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
         folder = module.split("/")[1]
-        if module.endswith(LONG_MODULES):
+        if module.startswith(LONG_FOLDERS):
             return f"{folder}, long"
         return folder if folder in SHARED_SERVERS else module
 

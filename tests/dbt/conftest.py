@@ -10,7 +10,7 @@ from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import open_local_session
 from tests.conftest import PROJECT_DIR
 from tests.support.gate import store_gate_tenants
-from tests.support.lake import SessionLake, generate_code, one_task_per_stage
+from tests.support.lake import JAVA_OPTIONS, SessionLake, generate_code, one_task_per_stage
 from tests.support.people import store_people
 from tests.support.split_tenants import store_split_tenants
 from tests.support.tenants import store_tenants
@@ -24,6 +24,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionLake]:
         "ETA_HOME": str(home),
         "DBT_TARGET_PATH": str(home / "target"),
         "DBT_LOG_PATH": str(home / "logs"),
+        # This JVM makes dozens of runs, for which the optimising compiler pays: the rounds cost 19
+        # minutes of processor time without it and 13 with it.
+        JAVA_OPTIONS: "-XX:+UseParallelGC",
     }
     before = dict(os.environ)
     os.environ.update(environment)

@@ -1,6 +1,7 @@
 """Tenants that grow from run to run."""
 
 import json
+import os
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,10 @@ from tests.support.devices import device_events, minutes
 from tests.support.lake import NOON, SessionLake, user
 from tests.support.tenants import random_catalogue, random_rows, with_context
 
+# The suite has a few; ETA_TEST_TENANTS=100 is the long proof.
+TENANTS = [f"grown{n}" for n in range(int(os.environ.get("ETA_TEST_TENANTS", "5")))]
+TIMEOUT = 7200 if len(TENANTS) > 5 else 1800
+"""Seconds for a test whose set-up is all the rounds."""
 ROUNDS = 5
 FLAGGED = 4
 """The number of the tenant that leaves traffic out."""
@@ -56,6 +61,8 @@ class Growth:
         """The states of users that were stored, with their provenance."""
         self.consents = random.Random(5)
         self.rounds = 0
+        self.narrowed: set[str] = set()
+        """Whose staged rows a run for one tenant changed."""
         self.events = random.Random(11)
         self.words = random.Random(13)
         self.devices = random.Random(17)

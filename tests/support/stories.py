@@ -2,27 +2,22 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 from pyspark.sql import SparkSession
 
-from lakehouse.contracts.tenant import TenantSettings
 from tests.support.lake import NOON, SessionLake, interaction, item
 
 HOUR = timedelta(hours=1)
 EARLY, LATE = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC)
+CUTOFF = EARLY + 12 * HOUR
 
 
 @dataclass
 class Stories:
     """What the tests look at, noted between the runs that they share."""
 
-    users_after_one: dict[str, int]
-    users_after_all: dict[str, int]
-    quiet_before: set[Path]
-    quiet_after: set[Path]
     negatives: list[list[str]]
     """Of `viewing`'s user, after each round."""
     labels: list[list[tuple]]
@@ -32,9 +27,11 @@ class Stories:
     restored: list[list[str]]
     """Items of `restored`, after each run."""
     compiled: dict[str, str]
-    """The statements of the run after one user's new event."""
+    """The statements of the run after new events of a few users."""
     colliding: list[dict[str, pl.DataFrame]]
     """Of the one of two users with one hash who does nothing more, by table, after each round."""
+    one_event: dict[str, str] = field(default_factory=dict)
+    """The statements of a run on one event of a tenant that declares nothing."""
     turned: list[tuple] = field(default_factory=list)
     """Of `turning`, whose like became a view in one commit."""
     repeating: str = ""
@@ -48,8 +45,6 @@ def store_first_events(lake: SessionLake, *colliding: str) -> None:
         lake.store("colliding", [interaction(f"e-{user}", user, "i1", "like")])
     hours = [interaction(f"e{n}", "u", f"i{n}", event_time=NOON + n * HOUR) for n in range(4)]
     lake.store("losing", hours)
-    for name in ("narrow-a", "narrow-b"):
-        lake.store(name, [interaction("e1")])
     lake.store("changing", [interaction("e1", "u", "i1", "dislike")], known_at=EARLY)
     lake.store("cut", [interaction("e1", "u", "i1")], known_at=EARLY)
     lake.store("cut", [interaction("e2", "u", "i2")], known_at=LATE)
@@ -73,8 +68,6 @@ class Known:
     """Item, label and type of `changing`, whose dislike became a like."""
     later: list[pl.DataFrame]
     """Sampled negatives and recent interactions of `later`."""
-    undoing: list[tuple]
-    """Item, type, label and weight of `undoing`, who declares event types."""
 
 
 def known(lake: SessionLake, tenant_id: str) -> Known:
@@ -88,42 +81,19 @@ def known(lake: SessionLake, tenant_id: str) -> Known:
         lake.table("training.positives", "cut")["item_id"].to_list(),
         labels("changing", "label", "interaction_type"),
         [lake.table(name, "later") for name in later],
-        labels("undoing", "interaction_type", "label", "type_weight"),
     )
-
-
-UNDOING = {
-    "skipped": {"meaning": "negative", "weight": 0.5},
-    "play": {"meaning": "positive", "weight": 2, "value": {"scale": 0.8}},
-    "save": {"meaning": "positive", "strength": 2, "weight": 3},
-    "unsave": {"meaning": "neutral", "undoes": "save"},
-}
 
 
 def store_known_early(lake: SessionLake) -> None:
     lake.store("changing", [interaction("e2", "u", "i1", "like")], known_at=EARLY)
     liked = [interaction(f"e{n}", f"u{n % 7}", f"i{n}", "like") for n in range(14)]
     lake.store("later", liked, known_at=EARLY)
-    events = [("i1", "play", 0.4), ("i1", "save"), ("i2", "play", 0.2), ("i3", "save")]
-    lake.set_tenant("undoing", TenantSettings.model_validate({"event_types": UNDOING}))
-    lake.store(
-        "undoing",
-        [
-            interaction(f"e{n}", "u", item_id, kind, NOON + n * HOUR, *rating)
-            for n, (item_id, kind, *rating) in enumerate([*events, ("i4", "skipped")])
-        ],
-        known_at=EARLY,
-    )
 
 
 def store_known_late(lake: SessionLake) -> None:
     lake.store_items("later", [item(f"new{n}") for n in range(40)], known_at=LATE)
     unseen = [interaction(f"late{n}", f"u{n % 7}", f"unseen{n}", "like") for n in range(40)]
     lake.store("later", unseen, known_at=LATE)
-    undone = [
-        interaction(f"late{n}", "u", f"i{n}", "unsave", NOON + (20 + n) * HOUR) for n in (1, 2, 3)
-    ]
-    lake.store("undoing", undone, known_at=LATE)
 
 
 def rows_of(lake: SessionLake, tenant_id: str, user_id: str) -> dict[str, pl.DataFrame]:

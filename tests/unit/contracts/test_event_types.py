@@ -156,6 +156,7 @@ def test_a_declaration_reaches_the_models_in_the_order_of_its_strength() -> None
         "half_life_days": 30,
         "clickstream": None,
         "examples": None,
+        "traffic": None,
         "event_types": [
             {"name": "opened", "weight": 1.0, "value_scale": None, "undoes": None},
             {"name": "play", "weight": 1.0, "value_scale": 0.8, "undoes": None},
