@@ -130,6 +130,10 @@ COMMANDS: Final[Table] = {
         "lakehouse.cli.propensity:propensity",
         "Estimate how likely each position is looked at; print it and write it as JSON.",
     ),
+    "trace": Place(
+        "lakehouse.cli.trace:trace",
+        "Follow a row of a training set back to the line or message that it came in with.",
+    ),
     "evaluation": Place(
         "lakehouse.cli.evaluation:app",
         "Make, list, show and export evaluation snapshots: train, validation and test by time.",
