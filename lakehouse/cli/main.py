@@ -77,6 +77,11 @@ COMMANDS: Final[Table] = {
         "lakehouse.cli.export:export",
         "Write a snapshot's rows to a folder, which appears whole or not at all.",
     ),
+    "export-apply": Place(
+        "lakehouse.cli.export:apply",
+        "Put deltas (`eta export --since`) onto an export: that of a later snapshot, proven by "
+        "its hash.",
+    ),
     "dags": Place("lakehouse.cli.dags:app", "Prepare what the Airflow DAGs need."),
     "runs": Place(
         "lakehouse.cli.runs:app",
