@@ -13,7 +13,7 @@ from lakehouse.cli.output import note
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
-from lakehouse.training.export.apply import apply_deltas, read_delta_document
+from lakehouse.training.export.apply import apply_deltas
 from lakehouse.training.export.delta import (
     DeltaPlan,
     default_delta_destination,
@@ -22,6 +22,7 @@ from lakehouse.training.export.delta import (
     write_delta,
 )
 from lakehouse.training.export.features import MAX_HISTORY
+from lakehouse.training.export.folders import read_delta
 from lakehouse.training.export.run import (
     WITH_FEATURES,
     ExportFormat,
@@ -98,7 +99,7 @@ def apply(
     deltas: Annotated[
         list[Path],
         typer.Argument(
-            metavar="DELTA...",
+            metavar="DELTA",
             exists=True,
             file_okay=False,
             help="Folders of `eta export --since`, the earliest first.",
@@ -115,7 +116,7 @@ def apply(
     Proven by the content hash; needs no lake. The folder is yours to clean: an erasure does not
     look there.
     """
-    total = read_delta_document(deltas[-1]).result.rows
+    total = read_delta(deltas[-1]).document.result.rows
     with _progress() as progress:
         task = progress.add_task("Rows", total=total)
         manifest = apply_deltas(

@@ -79,8 +79,7 @@ COMMANDS: Final[Table] = {
     ),
     "export-apply": Place(
         "lakehouse.cli.export:apply",
-        "Put deltas (`eta export --since`) onto an export: that of a later snapshot, proven by "
-        "its hash.",
+        "Put deltas onto an export: the export of the last one's snapshot, whole or not at all.",
     ),
     "dags": Place("lakehouse.cli.dags:app", "Prepare what the Airflow DAGs need."),
     "runs": Place(

@@ -41,6 +41,9 @@ from lakehouse.training.version_changes import FileRows, TableChanges
 
 _HISTORY_RANGES: Final = 4
 """Ranges are so many times smaller where lists are compared."""
+_MOST_RANGES: Final = 200
+"""A range is up to three open files. 100 million rows have as many, 25 million where lists
+are compared; of more rows the ranges are larger."""
 Hashes = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 
@@ -86,10 +89,11 @@ class Comparison:
         sides = [plan.rows.base, plan.rows.result]
         if plan.histories is not None:
             sides += [plan.histories.base, plan.histories.result]
-        if sum(side.count() for side in sides) <= self._range_rows:
+        total = sum(side.count() for side in sides)
+        if total <= self._range_rows:
             return None
         times = chain.from_iterable(side.batches(["event_time"]) for side in sides)
-        return range_starts(times, self._range_rows)
+        return range_starts(times, max(self._range_rows, total // _MOST_RANGES))
 
     def _ranges(self, name: str) -> Ranges:
         return Ranges(self._starts, self._spill / name)

@@ -26,9 +26,9 @@ import polars as pl
 key = ["event_time", "user_id", "anchor_item_id", "draw_index"]
 new = pl.concat(pl.read_parquet(f"{delta}/{kind}/*.parquet") for kind in ("added", "changed"))
 gone = pl.concat([new.select(key), pl.read_parquet(f"{delta}/removed/*.parquet")])
-schema = {"label": pl.Float64}
-rows = pl.scan_parquet(f"{base}/training_data/*/", hive_partitioning=True, hive_schema=schema)
-whole = pl.concat([rows.collect().join(gone, on=key, how="anti").select(new.columns), new])
+label = {"label": pl.Float64}
+rows = pl.read_parquet(f"{base}/**/*.parquet", hive_partitioning=True, hive_schema=label)
+whole = pl.concat([rows.join(gone, on=key, how="anti").select(new.columns), new])
 ```
 
 ```sql
