@@ -14,8 +14,8 @@ from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
 from lakehouse.training.export.apply import apply_deltas
+from lakehouse.training.export.comparing import DeltaPlan
 from lakehouse.training.export.delta import (
-    DeltaPlan,
     default_delta_destination,
     find_base,
     plan_delta,

@@ -35,7 +35,7 @@ def test_an_export_and_its_deltas_are_the_whole(tmp_path: Path, first: int) -> N
 def play(root: Path, seed: int) -> None:
     """Publish snapshots between random changes; every delta and chain has to give the export."""
     root.mkdir()
-    history = SnapshotHistory(LakeSettings(home=root / "home"), seed)
+    history = SnapshotHistory(LakeSettings(home=root / "a höme"), seed)
     rng, lake = history.rng, history.lake
     kind, chosen = history.choice()
     made = []
