@@ -100,14 +100,12 @@ def apply(
         list[Path],
         typer.Argument(
             metavar="DELTA",
-            exists=True,
-            file_okay=False,
             help="Folders of `eta export --since`, the earliest first.",
         ),
     ],
     onto: Annotated[
         Path,
-        typer.Option(exists=True, file_okay=False, help="Export that the first delta begins at."),
+        typer.Option(help="Export that the first delta begins at."),
     ],
     to: Annotated[Path, typer.Option(file_okay=False, help="New folder.")],
 ) -> None:

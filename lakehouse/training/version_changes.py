@@ -57,7 +57,7 @@ class FileRows:
         """Data files that have such rows."""
         return len(self._parts)
 
-    def count(self) -> int:
+    def row_count(self) -> int:
         """Return how many rows there are; reads the ends of the files. For errors see `batches`."""
         with _reading(self._manifest):
             return sum(

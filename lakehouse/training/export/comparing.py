@@ -89,7 +89,7 @@ class Comparison:
         sides = [plan.rows.base, plan.rows.result]
         if plan.histories is not None:
             sides += [plan.histories.base, plan.histories.result]
-        total = sum(side.count() for side in sides)
+        total = sum(side.row_count() for side in sides)
         if total <= self._range_rows:
             return None
         times = chain.from_iterable(side.batches(["event_time"]) for side in sides)

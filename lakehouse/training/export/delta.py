@@ -92,9 +92,9 @@ def plan_delta(
 
     rows = found(result.data_table if chosen is None else EXAMPLES)
     histories = found(HISTORIES) if chosen is not None and chosen.history else None
-    result_rows = rows.result.count()
+    result_rows = rows.result.row_count()
     with _or_the_whole(result):
-        base_rows = rows.base.count()
+        base_rows = rows.base.row_count()
     return DeltaPlan(base, result, chosen, tuple(fields), rows, histories, base_rows, result_rows)
 
 

@@ -31,13 +31,14 @@ rows = pl.read_parquet(f"{base}/**/*.parquet", hive_partitioning=True, hive_sche
 whole = pl.concat([rows.join(gone, on=key, how="anti").select(new.columns), new])
 ```
 
-```sql
-with new as (from read_parquet(['delta/added/*.parquet', 'delta/changed/*.parquet'])),
-gone as (select event_time, user_id, anchor_item_id, draw_index from new
-    union all by name from 'delta/removed/*.parquet'),
-base as (from read_parquet('base/training_data/*/*/*.parquet', hive_types = {'label': double}))
-from base anti join gone using (event_time, user_id, anchor_item_id, draw_index)
-union all by name from new;
+```python
+import duckdb
+
+key = "event_time, user_id, anchor_item_id, draw_index"
+new = duckdb.sql(f"from read_parquet(['{delta}/added/*.parquet', '{delta}/changed/*.parquet'])")
+gone = duckdb.sql(f"select {key} from new union all by name from '{delta}/removed/*.parquet'")
+rows = duckdb.sql(f"from read_parquet('{base}/**/*.parquet', hive_types = {{'label': double}})")
+whole = duckdb.sql(f"from rows anti join gone using ({key}) union all by name from new")
 ```
 """
 
