@@ -26,7 +26,25 @@ from lakehouse.training.manifest import Manifest
 from lakehouse.training.rows import BATCH_ROWS, gone, refuse_withdrawn
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
-_NO_MASK: Final[Mask] = np.ones(0, dtype=np.bool_)
+
+
+class Bits:
+    """Which rows of a file count, a bit for each: a table may have as many as it has rows."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._packed = np.packbits(mask)
+        self.size = mask.size
+
+    def unpacked(self, start: int, rows: int, *, rest: bool) -> Mask:
+        """Return the bits of `rows` rows from `start` on; of those after the end `rest`."""
+        first = start // 8
+        bits = np.unpackbits(self._packed[first : (start + rows) // 8 + 1])
+        held = max(0, min(rows, self.size - start))
+        found = bits[start - 8 * first :][:held].astype(np.bool_)
+        return np.pad(found, (0, rows - held), constant_values=rest)
+
+
+_NO_BITS: Final = Bits(np.ones(0, dtype=np.bool_))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +52,12 @@ class _Part:
     """Rows of a data file: those that `mask` keeps, by position; `rest`: and all after its end."""
 
     path: str
-    mask: Mask
+    mask: Bits
     rest: bool
 
     def kept(self, start: int, rows: int) -> Mask:
         """Return which of `rows` rows from position `start` on are meant."""
-        found = self.mask[start : start + rows]
-        return _padded(found, rows, value=self.rest)
+        return self.mask.unpacked(start, rows, rest=self.rest)
 
 
 class FileRows:
@@ -140,11 +157,11 @@ def changes(old: TenantFiles, new: TenantFiles) -> TableChanges:
             added.append(_Part(path, new.masks[path], rest=True))
         else:
             rows = max(old.masks[path].size, new.masks[path].size)
-            before, after = (_padded(v.masks[path], rows, value=True) for v in (old, new))
-            shared.append(_Part(path, before & after, rest=True))
+            before, after = (v.masks[path].unpacked(0, rows, rest=True) for v in (old, new))
+            shared.append(_Part(path, Bits(before & after), rest=True))
             for parts, mask in ((alone, before & ~after), (added, after & ~before)):
                 if mask.any():
-                    parts.append(_Part(path, mask, rest=False))
+                    parts.append(_Part(path, Bits(mask), rest=False))
     return TableChanges(
         FileRows(old.manifest, old.table, alone),
         FileRows(new.manifest, new.table, added),
@@ -167,13 +184,13 @@ class TenantFiles:
             self.table = lake.table(pinned.location, pinned.version)
             actions = self.table.get_add_actions(flatten=True)
             tenants = actions["partition.tenant_id"].to_pylist()
-            self.masks: dict[str, Mask] = {
-                unquote(path): _NO_MASK
+            self.masks: dict[str, Bits] = {
+                unquote(path): _NO_BITS
                 for path, tenant in zip(actions["path"].to_pylist(), tenants, strict=True)
                 if tenant == manifest.tenant_id
             }
             for path, mask in _vectors(self.table, self.masks):
-                self.masks[path] = mask
+                self.masks[path] = Bits(mask)
 
 
 def _vectors(table: DeltaTable, paths: Iterable[str]) -> Iterator[tuple[str, Mask]]:
@@ -187,10 +204,6 @@ def _vectors(table: DeltaTable, paths: Iterable[str]) -> Iterator[tuple[str, Mas
             path = unquote(address).rpartition("://")[2].removeprefix(root).removeprefix("/")
             if path in wanted:
                 yield path, vector.values.to_numpy(zero_copy_only=False)
-
-
-def _padded(mask: Mask, rows: int, *, value: bool) -> Mask:
-    return np.pad(mask, (0, rows - mask.size), constant_values=value)
 
 
 @contextmanager

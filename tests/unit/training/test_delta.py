@@ -13,6 +13,7 @@ from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
@@ -38,6 +39,7 @@ from lakehouse.training.publish import list_snapshots, publish
 from lakehouse.training.rows import ORDER
 from lakehouse.training.snapshot_expiry import expire_snapshots
 from lakehouse.training.snapshots import TRAINING_SETS
+from lakehouse.training.version_changes import Bits
 from tests.conftest import PROJECT_DIR
 from tests.support.evaluation import evaluated, write_evaluation_tables
 from tests.support.lake import NOON
@@ -571,6 +573,16 @@ def test_an_expiry_of_either_snapshot_takes_the_delta_along(pair: Pair) -> None:
     expire_snapshots(pair.lake, {}, NOON + timedelta(days=731))
     assert list(folder.iterdir()) == []
     assert list_snapshots(pair.lake, "acme") == [third]
+
+
+def test_bits_are_those_of_the_mask() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(2_000):
+        mask = rng.random(rng.integers(40)) < 0.5
+        start, rows, rest = int(rng.integers(50)), int(rng.integers(30)), bool(rng.integers(2))
+        whole = np.concatenate([mask, np.full(100, rest)])
+        found = Bits(mask).unpacked(start, rows, rest=rest)
+        assert (found == whole[start : start + rows]).all()
 
 
 def test_windows_hold_all_rows_of_their_moments_and_no_more(settings: LakeSettings) -> None:
