@@ -158,7 +158,7 @@ class SnapshotHistory:
             HISTORIES: LoggedTable(settings, HISTORIES, HISTORIES_TABLE),
         }
         self._touched: set[str] = set()
-        self._add(5)
+        self._add(14)
         self._store(EXAMPLES, TRAINING_DATA, HISTORIES)
 
     def step(self) -> None:
@@ -171,6 +171,7 @@ class SnapshotHistory:
                 self._relabel,
                 self._move,
                 self._describe,
+                self._listen,
                 self._listen,
                 self._rewrite,
             ]
@@ -246,7 +247,7 @@ class SnapshotHistory:
         """Return a format and which features are chosen."""
         kind = self.rng.choice([ExportFormat.PARQUET, ExportFormat.HUGGING_FACE])
         features = self.rng.choice([(), ("all",), ("item",), ("item_popularity", "context")])
-        return kind, {"features": features, "history": self.rng.choice([0, 0, 1, 3])}
+        return kind, {"features": features, "history": self.rng.choice([0, 1, 3])}
 
     def _add(self, anchors: int) -> None:
         for _ in range(anchors):
@@ -326,7 +327,7 @@ class SnapshotHistory:
         return (HISTORIES,)
 
     def _rewrite(self) -> tuple[str, ...]:
-        self._touched.update(self.rng.sample(USERS, 3))
+        self._touched.update(self.rng.sample(USERS, 2))
         return EXAMPLES, TRAINING_DATA, HISTORIES
 
     def _list(self, user: str, time: Any) -> Row:
@@ -343,6 +344,6 @@ class SnapshotHistory:
         touched = frozenset(self._touched)
         for name in names:
             held = self.lists.values() if name == HISTORIES else self.rows.values()
-            way = how or self.rng.choice(["vectors", "vectors", "rewrite", "all"])
+            way = how or self.rng.choice(["vectors"] * 5 + ["rewrite"] * 4 + ["all"])
             new = [row for row in held if row["user_id"] in touched]
             self.tables[name].change(lambda row: row["user_id"] in touched, new, way, self.rng)

@@ -41,9 +41,9 @@ def play(root: Path, seed: int) -> None:
     made = []
     deltas: dict[tuple[int, int], Path] = {}
     for number in range(SNAPSHOTS):
-        for _ in range(rng.randrange(3)):
+        for _ in range(rng.randrange(4)):
             history.step()
-        if rng.random() < 0.15:
+        if rng.random() < 0.1:
             history.erase()
         made.append(history.publish())
         export_snapshot(lake, made[-1], kind, root / f"export-{number}", **chosen)
