@@ -328,8 +328,9 @@ def without_what_is_removed(pair: Pair) -> None:
 
 
 def outside(pair: Pair) -> None:
+    (pair.root / "other").write_text("")
     with (pair.delta / "SHA256SUMS").open("a") as file:
-        file.write(f"{'0' * 64}  ../../etc/passwd\n")
+        file.write(f"{hashlib.sha256().hexdigest()}  ../other\n")
 
 
 BROKEN: dict[str, tuple[Callable[[Pair], object], str]] = {
