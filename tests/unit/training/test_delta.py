@@ -541,9 +541,12 @@ def test_killed_on_the_way_nothing_is_there(pair: Pair, stage: str, what: str) -
 
 def test_rows_in_any_pieces_give_the_same_bytes(tmp_path: Path) -> None:
     """An export has them in ranges of times, an applier in windows."""
-    rows = pl.DataFrame(examples(6_000)).select("user_id", "event_time", "draw_index").to_arrow()
+    numbers = pl.Series("number", np.random.default_rng(1).random(150_000))
+    texts = (numbers.cast(pl.String) + "-" * 40).alias("text")
+    lists = pl.DataFrame(texts).select(list=pl.concat_list("text", pl.lit("a"))).to_series()
+    rows = pl.DataFrame([numbers, texts, lists]).to_arrow(compat_level=pl.CompatLevel.oldest())
     written = []
-    for number, sizes in enumerate(([100_000], [777, 5_000])):
+    for number, sizes in enumerate(([1 << 20], [777, 50_000])):
         files = PartFiles(tmp_path / str(number), rows.schema, 1 << 30)
         at = 0
         for size in cycle(sizes):
