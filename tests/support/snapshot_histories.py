@@ -178,6 +178,12 @@ class SnapshotHistory:
         )
         self._store(*made())
 
+    def change_list(self, user: str, time: Any) -> None:
+        """An interaction came late: a list changes, and no row of the examples is written."""
+        self._touched = set()
+        self._replace_list(user, time)
+        self._store(HISTORIES)
+
     def erase(self) -> str:
         """Erase a person: their rows, every file that held them, and what needs those files."""
         user = self.rng.choice(sorted({key[0] for key in self.rows}))
@@ -320,11 +326,14 @@ class SnapshotHistory:
         return (EXAMPLES,)
 
     def _listen(self) -> tuple[str, ...]:
-        """An interaction came late: lists change, and no row of the examples is written."""
-        user, time = self.rng.choice(sorted(self.lists))
-        self._touched.add(user)
-        self.lists[user, time] = self._list(user, time)
+        self._replace_list(*self.rng.choice(sorted(self.lists)))
         return (HISTORIES,)
+
+    def _replace_list(self, user: str, time: Any) -> None:
+        self._touched.add(user)
+        held = self.lists[user, time]
+        while self.lists[user, time] == held:
+            self.lists[user, time] = self._list(user, time)
 
     def _rewrite(self) -> tuple[str, ...]:
         self._touched.update(self.rng.sample(USERS, 2))

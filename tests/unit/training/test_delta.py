@@ -134,6 +134,23 @@ def test_files_that_both_snapshots_have_are_not_read(
         assert found.rows.model_dump() == {"added": 1, "changed": 0, "removed": 0}
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_list_that_changed_under_a_row_that_stays_is_a_change(
+    settings: LakeSettings, tmp_path: Path, seed: int
+) -> None:
+    history = SnapshotHistory(settings, seed)
+    base = history.publish()
+    user, time = sorted(history.lists)[0]
+    history.change_list(user, time)
+    result = history.publish()
+    plan = plan_delta(history.lake, base, result, history=3)
+    assert (plan.base_rows, plan.result_rows) == (0, 0)
+    found = write_delta(plan, tmp_path / "delta").rows
+    keys = [(row["user_id"], row["event_time"]) for row in history.rows.values()]
+    assert (found.added, found.changed, found.removed) == (0, keys.count((user, time)), 0)
+    assert found.changed > 0
+
+
 @pytest.mark.parametrize("chosen", [{}, {"features": ["all"], "history": 3}], ids=["plain", "all"])
 def test_a_delta_is_as_large_as_its_rows(
     settings: LakeSettings, tmp_path: Path, chosen: dict[str, Any]
