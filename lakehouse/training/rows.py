@@ -301,9 +301,7 @@ class Ranges:
             self._held.append(frame)
             return
         minutes = frame.select(_minute()).to_series()
-        following = self._starts.search_sorted(minutes, side="right").cast(pl.Int64)
-        # what is before the first range is counted into it
-        numbered = frame.with_columns(range=(following - 1).clip(lower_bound=0))
+        numbered = frame.with_columns(range=self._starts.search_sorted(minutes, side="right") - 1)
         parts = numbered.partition_by("range", as_dict=True, include_key=False)
         for (number,), part in parts.items():
             rows = part.to_arrow(compat_level=pl.CompatLevel.oldest())

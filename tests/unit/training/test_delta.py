@@ -17,7 +17,8 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, Field, write_deltalake
+from deltalake.schema import PrimitiveType
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
@@ -188,6 +189,24 @@ def test_no_change_and_nothing_but_change(settings: LakeSettings, tmp_path: Path
     assert counts == [(0, 0, 0), (0, len(rows), 0), (fourth.row_count, 0, len(rows))]
     apply_deltas(deltas, tmp_path / "export0", tmp_path / "applied")
     assert tree(tmp_path / "applied") == tree(tmp_path / "export3")
+
+
+def test_a_column_that_came_with_a_release_changes_no_row(
+    settings: LakeSettings, tmp_path: Path
+) -> None:
+    """Weights came after the first snapshots; without, a row weighs 1."""
+    rows = examples(20)
+    base = published(settings, rows, 0)
+    for name in ("training_data", "training_examples"):
+        table = DeltaTable(f"{settings.lake}/training/{name}")
+        table.alter.add_columns(Field("type_weight", PrimitiveType("double")))
+    result = published(settings, [row | {"type_weight": 1.0} for row in rows], 1)
+    assert result.snapshot_id != base.snapshot_id
+    for features in ((), ("all",)):
+        plan = plan_delta(Lake(settings), base, result, features=features)
+        assert plan.base_rows == len(rows)
+        found = write_delta(plan, tmp_path / f"delta{len(features)}")
+        assert not any(found.rows.model_dump().values())
 
 
 def test_rows_of_one_key_are_refused() -> None:
