@@ -77,6 +77,10 @@ COMMANDS: Final[Table] = {
         "lakehouse.cli.export:export",
         "Write a snapshot's rows to a folder, which appears whole or not at all.",
     ),
+    "export-apply": Place(
+        "lakehouse.cli.export:apply",
+        "Put deltas onto an export: the export of the last one's snapshot, whole or not at all.",
+    ),
     "dags": Place("lakehouse.cli.dags:app", "Prepare what the Airflow DAGs need."),
     "runs": Place(
         "lakehouse.cli.runs:app",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from lakehouse.errors import EtaError
 from lakehouse.storage.s3 import s3a_settings
@@ -93,9 +94,12 @@ def filesystem_at(location: str, options: Mapping[str, str]) -> pafs.FileSystem:
 
 
 def table_filesystem(table: DeltaTable) -> pafs.FileSystem:
-    """Return a file system whose root is the table, reached as the table is."""
+    """Return a file system whose root is the table, reached as the table is.
+
+    A table says its place as a URL, in which a space is `%20`.
+    """
     handle = table._table  # noqa: SLF001 - the documented use of `from_table`
-    return _filesystem(table.table_uri, lambda handler: handler.from_table(handle))
+    return _filesystem(unquote(table.table_uri), lambda handler: handler.from_table(handle))
 
 
 def _filesystem(location: str, through: Callable[[Any], Any]) -> pafs.FileSystem:

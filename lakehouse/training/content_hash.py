@@ -39,15 +39,23 @@ class ContentHash:
     """Takes rows in any order and in any pieces; `hexdigest` is that of all taken so far.
 
     A weight other than 1 is hashed where rows have one: without, they have the hash that they had
-    before there were weights.
+    before there were weights. It is a sum, so rows can be taken out again; `start` is the hash of
+    the rows that are there already.
     """
 
-    def __init__(self, columns: tuple[pl.Expr, ...] = EXAMPLE) -> None:
+    def __init__(self, columns: tuple[pl.Expr, ...] = EXAMPLE, start: str = "0" * 32) -> None:
         self._columns = columns
-        self._sums = [0, 0]
+        self._sums = [int(start[:16], 16), int(start[16:], 16)]
 
     def update(self, rows: pl.DataFrame) -> None:
         """Add rows with all columns of their table."""
+        self._add(rows, 1)
+
+    def remove(self, rows: pl.DataFrame) -> None:
+        """Take out rows, with all columns of their table."""
+        self._add(rows, -1)
+
+    def _add(self, rows: pl.DataFrame, sign: int) -> None:
         values = [_netstring(value) for value in self._columns]
         if _WEIGHT.meta.output_name() in rows.columns:
             weight = _netstring((_WEIGHT * _WEIGHT_UNIT).cast(pl.Int64))
@@ -59,7 +67,7 @@ class ContentHash:
             hashes = salted.select(plh.col(salt).nchash.xxhash64(seed=_SEED)).to_series()
             # halves are summed apart: a sum of 64-bit numbers would wrap, or become a float
             low, high = (hashes & 0xFFFFFFFF).sum(), (hashes // (1 << 32)).sum()
-            self._sums[position] += int(low) + (int(high) << 32)
+            self._sums[position] += sign * (int(low) + (int(high) << 32))
 
     def hexdigest(self) -> str:
         """Return the 32 digits."""

@@ -34,6 +34,10 @@ BATCH_ROWS: Final = 131_072
 HISTORY_ROWS: Final = 16_384
 """Rows at a time that get the lists of their user's interactions."""
 ORDER: Final = ("event_time", "user_id", "anchor_item_id", "draw_index")
+"""The order of the rows; no two rows of a training set have the same values here."""
+HISTORY_KEY: Final = ("user_id", "event_time")
+HASHED: Final = tuple(name for value in EXAMPLE for name in value.meta.root_names())
+"""Columns of the training data that the content hash is over."""
 
 HISTORY_COLUMNS: Final = {
     "history_item_ids": "item_ids",
@@ -73,14 +77,19 @@ def sorted_rows(
     is_evaluation = isinstance(manifest, EvaluationManifest)
     counted = ContentHash(EVALUATED if is_evaluation else EXAMPLE)
     seen = 0
-    starts = _range_starts(lake, manifest, range_rows) if manifest.row_count > range_rows else None
+    starts = None
+    if manifest.row_count > range_rows:
+        wanted = ["tenant_id", "event_time"]
+        starts = range_starts(
+            tenant_batches(lake, manifest, manifest.data_table, wanted), range_rows
+        )
     with TemporaryDirectory(dir=scratch, prefix=".spill-") as spill:
-        rows = _Ranges(starts, Path(spill) / "rows")
+        rows = Ranges(starts, Path(spill) / "rows")
         rows.fill(_rows(lake, manifest, chosen, on_rows))
-        histories = _Ranges(starts, Path(spill) / "histories")
+        histories = Ranges(starts, Path(spill) / "histories")
         histories.fill(_histories(lake, manifest, chosen))
         if chosen is not None and chosen.history and rows.numbers() != histories.numbers():
-            raise _histories_missing()
+            raise histories_missing()
         for number in rows.numbers():
             frame = rows.take(number)
             counted.update(frame)
@@ -89,12 +98,9 @@ def sorted_rows(
             if chosen is None or not chosen.history:
                 yield ordered
             else:
-                yield from _with_histories(ordered, histories.take(number))
+                yield from with_histories(ordered, histories.take(number))
     if (seen, counted.hexdigest()) != (manifest.row_count, manifest.content_hash):
-        raise EtaError(
-            f"the rows of snapshot {manifest.snapshot_id} are not those its manifest names",
-            remedy="make a new snapshot, and report this",
-        )
+        raise not_as_named(manifest)
 
 
 def _rows(
@@ -107,8 +113,7 @@ def _rows(
     if chosen is None:
         frames = tenant_batches(lake, manifest, manifest.data_table)
     else:
-        hashed = [name for value in EXAMPLE for name in value.meta.root_names()]
-        columns = [*hashed, *chosen.columns]
+        columns = [*HASHED, *chosen.columns]
         frames = tenant_batches(lake, manifest, EXAMPLES, columns, added=[TYPE_WEIGHT])
     for frame in frames:
         on_rows(frame.height)
@@ -121,31 +126,36 @@ def _histories(
     """Yield what users had done before each labelled time: the last interactions, if wanted."""
     if chosen is None or not chosen.history:
         return
-    last = [
-        pl.col(name).list.tail(chosen.history).alias(column)
-        for column, name in HISTORY_COLUMNS.items()
-    ]
-    columns = ["user_id", "event_time", *HISTORY_COLUMNS.values()]
+    columns = [*HISTORY_KEY, *HISTORY_COLUMNS.values()]
     for frame in tenant_batches(lake, manifest, HISTORIES, columns):
-        yield frame.select("user_id", "event_time", *last)
+        yield last_of_histories(frame, chosen.history)
 
 
-def _with_histories(rows: pl.DataFrame, histories: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def last_of_histories(frame: pl.DataFrame, history: int) -> pl.DataFrame:
+    """Return rows of `HISTORIES` as an export has them: the last interactions of each list."""
+    last = [
+        pl.col(name).list.tail(history).alias(column) for column, name in HISTORY_COLUMNS.items()
+    ]
+    return frame.select(*HISTORY_KEY, *last)
+
+
+def with_histories(rows: pl.DataFrame, histories: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Join the histories slice by slice: a list stands in every row of its positive's draws."""
     for piece in rows.iter_slices(HISTORY_ROWS):
         joined = piece.join(
             histories,
-            on=["user_id", "event_time"],
+            on=list(HISTORY_KEY),
             how="left",
             validate="m:1",
             maintain_order="left",
         )
         if joined.get_column(next(iter(HISTORY_COLUMNS))).null_count():
-            raise _histories_missing()
+            raise histories_missing()
         yield joined
 
 
-def _histories_missing() -> EtaError:
+def histories_missing() -> EtaError:
+    """Return the error of a snapshot that lacks lists which its rows need."""
     return EtaError(
         "examples of the snapshot have no list of their user's interactions",
         remedy="make a new snapshot with `eta prepare`, and report this",
@@ -164,12 +174,7 @@ def tenant_batches(
     Columns that were `added` by a later release are null in a version that lacks them. Rows that a
     deletion vector hides are left out. Raises `EtaError` when the version is gone.
     """
-    if manifest.withdrawn_at is not None:
-        raise EtaError(
-            f"snapshot {manifest.snapshot_id} was withdrawn on {manifest.withdrawn_at:%Y-%m-%d}: "
-            "somebody was erased whose rows it held",
-            remedy=f"use the current one, see `{manifest.command} list`",
-        )
+    refuse_withdrawn(manifest)
     pinned = manifest.pinned[table]
     try:
         opened = lake.table(pinned.location, pinned.version)
@@ -206,6 +211,24 @@ def _collected(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         yield pl.concat(waiting)
 
 
+def refuse_withdrawn(manifest: Manifest) -> None:
+    """Raise `EtaError` for a snapshot that an erasure has taken rows of."""
+    if manifest.withdrawn_at is not None:
+        raise EtaError(
+            f"snapshot {manifest.snapshot_id} was withdrawn on {manifest.withdrawn_at:%Y-%m-%d}: "
+            "somebody was erased whose rows it held",
+            remedy=f"use the current one, see `{manifest.command} list`",
+        )
+
+
+def not_as_named(manifest: Manifest) -> EtaError:
+    """Return the error of a snapshot whose rows have another content hash than it names."""
+    return EtaError(
+        f"the rows of snapshot {manifest.snapshot_id} are not those its manifest names",
+        remedy="make a new snapshot, and report this",
+    )
+
+
 def gone(manifest: Manifest) -> EtaError:
     """Return the error of a snapshot whose files were vacuumed."""
     return EtaError(
@@ -220,11 +243,13 @@ def _frame(rows: pa.Table) -> pl.DataFrame:
     return frame
 
 
-def _range_starts(lake: Lake, manifest: Manifest, range_rows: int) -> pl.Series:
-    """Return the first minute of each range, in order; ranges hold about `range_rows` rows."""
+def range_starts(frames: Iterable[pl.DataFrame], range_rows: int) -> pl.Series:
+    """Return the first minute of each range, in order; ranges hold about `range_rows` rows.
+
+    `frames` have the rows' `event_time`, and at least one row.
+    """
     minutes: pl.DataFrame | None = None
-    table = manifest.data_table
-    for frame in tenant_batches(lake, manifest, table, ["tenant_id", "event_time"]):
+    for frame in frames:
         part = frame.group_by(minute=_minute()).agg(rows=pl.len().cast(pl.Int64))
         both = part if minutes is None else pl.concat([minutes, part])
         minutes = both.group_by("minute").agg(pl.col("rows").sum())
@@ -242,7 +267,7 @@ def _minute() -> pl.Expr:
     return pl.col("event_time").dt.truncate("1m")
 
 
-class _Ranges:
+class Ranges:
     """Rows by range of times: in memory where all are one range, else in a spill file for each."""
 
     def __init__(self, starts: pl.Series | None, folder: Path) -> None:
@@ -255,10 +280,14 @@ class _Ranges:
         """Take all rows."""
         try:
             for frame in frames:
-                self._add(frame)
+                self.add(frame)
         finally:
-            for writer in self._writers.values():
-                writer.close()
+            self.close()
+
+    def close(self) -> None:
+        """End the files: no row is added any more."""
+        for writer in self._writers.values():
+            writer.close()
 
     def numbers(self) -> list[int]:
         """Return the ranges that have rows, in order."""
@@ -266,18 +295,8 @@ class _Ranges:
             return [0] if self._held else []
         return sorted(self._writers)
 
-    def take(self, number: int) -> pl.DataFrame:
-        """Return a range's rows, which are kept no longer."""
-        if self._starts is None:
-            held, self._held = self._held, []
-            return pl.concat(held)
-        path = self._folder / str(number)
-        with pa.OSFile(str(path)) as file:
-            frame = _frame(pa.ipc.open_file(file).read_all())
-        path.unlink()
-        return frame
-
-    def _add(self, frame: pl.DataFrame) -> None:
+    def add(self, frame: pl.DataFrame) -> None:
+        """Take rows, in any order; `close` has to follow the last."""
         if self._starts is None:
             self._held.append(frame)
             return
@@ -291,3 +310,14 @@ class _Ranges:
                 path = str(self._folder / str(number))
                 self._writers[number] = pa.ipc.new_file(path, rows.schema)
             self._writers[number].write_table(rows)
+
+    def take(self, number: int) -> pl.DataFrame:
+        """Return a range's rows, which are kept no longer."""
+        if self._starts is None:
+            held, self._held = self._held, []
+            return pl.concat(held)
+        path = self._folder / str(number)
+        with pa.OSFile(str(path)) as file:
+            frame = _frame(pa.ipc.open_file(file).read_all())
+        path.unlink()
+        return frame

@@ -56,10 +56,11 @@ def _expire(
     lake: Lake, kind: Snapshots[Any], manifest: Manifest, *, dry_run: bool
 ) -> ExpiredSnapshot:
     folder = lake.home / "exports" / manifest.tenant_id
-    # a killed export leaves a hidden folder
-    copies = [
-        copy for start in ("", ".") for copy in folder.glob(f"{start}{manifest.snapshot_id}-*")
-    ]
+    # a killed export leaves a hidden folder; a delta holds keys of the snapshot it begins at
+    names = (f"{manifest.snapshot_id}-*", f"*-delta-since-{manifest.snapshot_id}*")
+    copies = sorted(
+        {copy for name in names for start in ("", ".") for copy in folder.glob(f"{start}{name}")}
+    )
     if not dry_run:
         # Copies first: a manifest that is gone would no longer lead to them.
         for copy in copies:

@@ -39,8 +39,8 @@ def hide_rows(location: Path, hidden: int, *, with_statistics: bool = True) -> i
             actions.append(_removed(add))
         if not with_statistics:
             add = {name: value for name, value in add.items() if name != "stats"}
-        vector = {"deletionVector": _vector(rows)} if rows else {}
-        actions.append({"add": {**add, **vector, "dataChange": True}})
+        hiding = {"deletionVector": vector(rows)} if rows else {}
+        actions.append({"add": {**add, **hiding, "dataChange": True}})
     name = f"{table.version() + 1:020}.json"
     (location / "_delta_log" / name).write_text("\n".join(map(json.dumps, actions)) + "\n")
     return gone
@@ -66,7 +66,8 @@ def _removed(add: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _vector(rows: Sequence[int]) -> dict[str, Any]:
+def vector(rows: Sequence[int]) -> dict[str, Any]:
+    """Return the vector that hides rows, by position in order, for the `add` of a file."""
     bitmap = struct.pack("<IIHHI", _NO_RUNS, 1, 0, len(rows) - 1, 16)
     bitmap += struct.pack(f"<{len(rows)}H", *rows)
     whole = struct.pack("<IQI", _MAGIC, 1, 0) + bitmap

@@ -62,7 +62,7 @@ _AVAILABILITY = pa.schema(
 )
 
 _TEXTS = pa.map_(pa.string(), pa.string())
-_HISTORIES = pa.schema(
+HISTORIES_TABLE = pa.schema(
     [
         ("tenant_id", pa.string()),
         ("user_id", pa.string()),
@@ -155,7 +155,7 @@ def _histories(frame: pl.DataFrame) -> pa.Table:
         }
         for row in labelled.to_dicts()
     ]
-    return pa.Table.from_pylist(rows, _HISTORIES)
+    return pa.Table.from_pylist(rows, HISTORIES_TABLE)
 
 
 def _contents(frame: pl.DataFrame, tenant_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from typing import Final
 
 import polars as pl
-import pyarrow as pa
 
-from lakehouse.training.export.parquet import ParquetExport
+from lakehouse.training.export.parquet import LABEL, ParquetExport
 from lakehouse.training.manifest import EvaluationManifest, Manifest
 
 _LOADING: Final = """\
@@ -27,7 +26,7 @@ splits = load_dataset(".")  # this folder; a DatasetDict of the splits below `da
 class HuggingFaceExport(ParquetExport):
     """See the module; for the arguments see `ParquetExport`."""
 
-    label_fields = (pa.field("label", pa.float64()),)
+    label_fields = (LABEL,)
 
     def _folder_of(self, _: Manifest) -> str:
         return "data"

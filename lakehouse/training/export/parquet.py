@@ -38,6 +38,8 @@ SCHEMA: Final = pa.schema(
         pa.field("event_time", pa.timestamp("us", tz="UTC")),
     ]
 )
+LABEL: Final = pa.field("label", pa.float64())
+"""The label, where it is in the files."""
 EVALUATED: Final = pa.schema(
     [*SCHEMA, pa.field("is_cold_user", pa.bool_()), pa.field("is_cold_item", pa.bool_())]
 )
@@ -124,7 +126,7 @@ class ParquetExport:
         self._meanings = meanings
         self._root = folder / self._place
         self._file_bytes = file_bytes
-        self._files: dict[str, _PartFiles] = {}
+        self._files: dict[str, PartFiles] = {}
         if items is not None:
             items.select("item_id", "train_positive_count").write_parquet(folder / "items.parquet")
 
@@ -142,7 +144,7 @@ class ParquetExport:
         """See `ExportWriter.write`."""
         for place, part in self._parts(rows):
             if place not in self._files:
-                self._files[place] = _PartFiles(self._root / place, self._schema, self._file_bytes)
+                self._files[place] = PartFiles(self._root / place, self._schema, self._file_bytes)
             table = part.select(self._schema.names).to_arrow(compat_level=pl.CompatLevel.oldest())
             self._files[place].write(table.cast(self._schema))
 
@@ -163,8 +165,11 @@ class ParquetExport:
         return markdown_table(("column", "meaning"), [*always, *self._weight, *self._meanings])
 
 
-class _PartFiles:
-    """The files of one label, and of one split."""
+class PartFiles:
+    """Files `part-*.parquet` of one folder: of one label, and of one split.
+
+    The same rows in the same order give the same bytes, in whatever pieces they come.
+    """
 
     def __init__(self, folder: Path, schema: pa.Schema, file_bytes: int) -> None:
         self._folder = folder
@@ -176,6 +181,7 @@ class _PartFiles:
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, rows: pa.Table) -> None:
+        """Take the next rows."""
         self._pending.append(rows)
         if sum(table.num_rows for table in self._pending) < ROW_GROUP_ROWS:
             return
@@ -185,10 +191,13 @@ class _PartFiles:
             self._write_group(held.slice(start, ROW_GROUP_ROWS))
         self._pending = [held.slice(whole)]
 
-    def close(self) -> None:
+    def close(self, *, is_never_empty: bool = False) -> None:
+        """Complete the files; without rows there is none, or an empty one that has the columns."""
         rest = pa.concat_tables(self._pending) if self._pending else None
         if rest is not None and rest.num_rows:
             self._write_group(rest)
+        elif is_never_empty and not self._count:
+            self._write_group(self._schema.empty_table())
         self._end_file()
 
     def _write_group(self, rows: pa.Table) -> None:
@@ -197,7 +206,8 @@ class _PartFiles:
             self._sink = pa.OSFile(str(self._folder / f"part-{self._count:05}.parquet"), "wb")
             self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
             self._count += 1
-        self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+        # pages end where pieces do
+        self._writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
         assert self._sink is not None
         if self._sink.tell() >= self._file_bytes:
             self._end_file()
@@ -208,3 +218,12 @@ class _PartFiles:
         self._writer.close()
         self._sink.close()
         self._writer = self._sink = None
+
+
+def column_meanings(manifest: Manifest) -> list[tuple[str, str]]:
+    """Return the columns of a training set whose label is in the files, and what they hold."""
+    columns = [(f"`{name}`", text) for name, text in _COLUMNS if name != LABEL.name]
+    columns.append((f"`{LABEL.name}`", "1.0 or 0.0"))
+    if has_sample_weights(manifest):
+        columns.append((f"`{SAMPLE_WEIGHT}`", described_weight(manifest)))
+    return columns

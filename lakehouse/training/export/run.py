@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -14,6 +17,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import whole_folder
 from lakehouse.training.export.base import ExportWriter, markdown_table
 from lakehouse.training.export.catalogue import items
+from lakehouse.training.export.checksums import write_checksums
 from lakehouse.training.export.features import (
     ALL,
     GROUPS,
@@ -40,7 +44,10 @@ class ExportFormat(StrEnum):
     PERSONALIZE = "personalize"
 
 
-_WITH_FEATURES: Final = (ExportFormat.PARQUET, ExportFormat.HUGGING_FACE)
+MANIFEST: Final = "manifest.json"
+FEATURES: Final = "features.json"
+"""The file that says which features an export has; not there without any."""
+WITH_FEATURES: Final = (ExportFormat.PARQUET, ExportFormat.HUGGING_FACE)
 
 
 def default_destination(
@@ -56,14 +63,17 @@ def default_destination(
     """
     purpose = "evaluation-" if isinstance(manifest, EvaluationManifest) else ""
     name = f"{manifest.snapshot_id}-{purpose}{kind}"
-    chosen = sorted(set(features))
-    if set(chosen) <= {*GROUPS, ALL}:
-        name += "".join(f"-{feature}" for feature in chosen)
-    else:
-        name += f"-{hashlib.sha256(repr(chosen).encode()).hexdigest()[:8]}"
-    if history:
-        name += f"-history-{history}"
+    name += named_choice(features, history)
     return lake.home / "exports" / manifest.tenant_id / name
+
+
+def named_choice(features: Sequence[str], history: int) -> str:
+    """Return the part of a folder's name that says which features were chosen."""
+    chosen = sorted(set(features))
+    name = "".join(f"-{feature}" for feature in chosen)
+    if not set(chosen) <= {*GROUPS, ALL}:
+        name = f"-{hashlib.sha256(repr(chosen).encode()).hexdigest()[:8]}"
+    return f"{name}-history-{history}" if history else name
 
 
 def export_snapshot(
@@ -86,11 +96,21 @@ def export_snapshot(
     """
     destination = destination.absolute()
     chosen = choose_features(lake, manifest, features, history)
-    if chosen is not None and kind not in _WITH_FEATURES:
+    if chosen is not None and kind not in WITH_FEATURES:
         raise EtaError(
             f"{kind} files have no place for features",
-            remedy=f"export them with --format {' or '.join(_WITH_FEATURES)}",
+            remedy=f"export them with --format {' or '.join(WITH_FEATURES)}",
         )
+    with new_folder(destination) as partial:
+        _write(lake, manifest, kind, partial, chosen, on_rows)
+
+
+@contextmanager
+def new_folder(destination: Path) -> Iterator[Path]:
+    """Give a folder that becomes `destination` at the end of the block, with its `SHA256SUMS`.
+
+    Raises `EtaError` when `destination` is there already, or its folder cannot be made.
+    """
     if os.path.lexists(destination):
         raise _exists(destination)
     try:
@@ -101,8 +121,8 @@ def export_snapshot(
             remedy="name another folder with --to",
         ) from error
     with whole_folder(destination) as partial:
-        _write(lake, manifest, kind, partial, chosen, on_rows)
-        _write_checksums(partial)
+        yield partial
+        write_checksums(partial)
         if destination.exists():  # somebody else's export was faster
             raise _exists(destination)
 
@@ -118,18 +138,17 @@ def _write(
     writer = _open_writer(lake, manifest, kind, folder, chosen)
     for rows in sorted_rows(lake, manifest, folder, on_rows=on_rows, chosen=chosen):
         writer.write(with_sample_weights(rows, manifest))
-    text = writer.finish()
+    write_documents(folder, manifest, kind, chosen, writer.finish())
+
+
+def write_documents(
+    folder: Path, manifest: Manifest, kind: ExportFormat, chosen: ChosenFeatures | None, text: str
+) -> None:
+    """Write what stands beside the rows of an export: README, manifest, and what was chosen."""
     (folder / "README.md").write_text(_readme(manifest, kind, text), encoding="utf-8")
-    (folder / "manifest.json").write_bytes(to_json(manifest))
-
-
-def _write_checksums(folder: Path) -> None:
-    lines = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
-    (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
+    (folder / MANIFEST).write_bytes(to_json(manifest))
+    if chosen is not None:
+        (folder / FEATURES).write_text(f"{json.dumps(asdict(chosen))}\n", encoding="utf-8")
 
 
 def _open_writer(
@@ -140,7 +159,7 @@ def _open_writer(
             "Amazon Personalize divides a data set itself and has no place for a split",
             remedy="export it as parquet or recbole, or a training set with `eta export`",
         )
-    if kind in _WITH_FEATURES:
+    if kind in WITH_FEATURES:
         is_evaluation = isinstance(manifest, EvaluationManifest)
         writer = ParquetExport if kind is ExportFormat.PARQUET else HuggingFaceExport
         return writer(

@@ -118,6 +118,61 @@ def test_export_of_an_older_snapshot_in_another_format(
     assert eta("export", "--tenant", "acme", "--format", "csv").exit_code == 2
 
 
+def test_a_delta_is_exported_and_applied(
+    snapshots: list[str], settings: LakeSettings, tmp_path: Path
+) -> None:
+    result = done("export", "--tenant", "acme", "--since", snapshots[0])
+    folder = Path(result.stdout.strip())
+    name = f"{snapshots[1]}-delta-since-{snapshots[0]}"
+    assert folder == settings.home_dir / "exports/acme" / name
+    counts = json.loads((folder / "delta.json").read_text())["rows"]
+    assert "rows in 2 files are compared: at most 102 were added or changed" in result.stderr
+    assert f"{counts['added']:,} rows were added" in result.stderr
+    base = done("export", "--tenant", "acme", "--snapshot", snapshots[0]).stdout.strip()
+    whole = done("export", "--tenant", "acme").stdout.strip()
+    to = tmp_path / "whole"
+    applied = done("export-apply", str(folder), "--onto", base, "--to", str(to))
+    assert applied.stdout.strip() == str(to)
+    assert (to / "SHA256SUMS").read_text() == Path(whole, "SHA256SUMS").read_text()
+    assert "there already" in eta("export", "--tenant", "acme", "--since", snapshots[0]).stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        (("--format", "recbole"), "cannot be put onto recbole files"),
+        (("--features", "price"), "no feature or group 'price'"),
+        (("--snapshot", "20260101T000000000Z-00000000"), "no snapshot of that id"),
+    ],
+)
+def test_a_delta_that_cannot_be_is_told(
+    snapshots: list[str], more: tuple[str, ...], error: str
+) -> None:
+    result = eta("export", "--tenant", "acme", "--since", snapshots[0], *more)
+    assert result.exit_code == 1
+    assert error in result.stderr
+
+
+def test_since_the_current_snapshot_nothing_came(snapshots: list[str]) -> None:
+    for since in (snapshots[1], "current"):
+        told = eta("export", "--tenant", "acme", "--since", since).stderr
+        assert "nothing came after it" in told
+    told = eta("export", "--tenant", "globex", "--since", snapshots[0]).stderr
+    assert "nothing is published for tenant globex" in told
+
+
+def test_a_delta_is_in_help_and_completion(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "--since" in done("export", "--help").stdout
+    monkeypatch.setenv("_ETA_COMPLETE", "complete_bash")
+    for words, position, wanted in (
+        ("eta export-", 1, "export-apply"),
+        ("eta export --s", 2, "--since"),
+    ):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(position))
+        assert wanted in CliRunner().invoke(app, [], prog_name="eta").stdout
+
+
 @dataclass
 class Verdict:
     passed: bool

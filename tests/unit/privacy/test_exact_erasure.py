@@ -167,6 +167,26 @@ def test_exports_are_read_by_their_own_header(lake: ErasableLake, name: str) -> 
     assert foreign.exists()
 
 
+@pytest.mark.parametrize("folder", ["added", "changed", "removed"])
+def test_a_delta_that_names_the_erased_is_deleted_whole(lake: ErasableLake, folder: str) -> None:
+    """`removed` holds nothing but keys; a killed delta, which is hidden, goes as well."""
+    exports = lake.home / f"exports/{TENANT}"
+    ids = ("20260501T120000000Z-97710dd2", "20260401T120000000Z-0f0f0f0f")
+    for user, name in (("4217", "-item"), ("421", "-user")):
+        for start, end in (("", ""), (".", ".0f0f0f0f")):
+            delta = exports / f"{start}{ids[0]}-delta-since-{ids[1]}{name}{end}"
+            for kind in ("added", "changed", "removed"):
+                (delta / kind).mkdir(parents=True)
+                keys = {"event_time": [1], "user_id": [user], "anchor_item_id": ["i"]}
+                rows = pa.table(keys | {"draw_index": [0]})
+                rows = rows if kind == folder else rows.slice(1)
+                pq.write_table(rows, delta / kind / "part-00000.parquet", compression="zstd")
+    assert len(list(exports.iterdir())) == 4
+    erased(lake, "4217")
+    assert all("-user" in delta.name for delta in exports.iterdir())
+    assert len(list(exports.iterdir())) == 2
+
+
 @pytest.mark.parametrize("compression", [None, "zstd"])
 def test_what_a_killed_export_left_is_looked_at(
     lake: ErasableLake, compression: str | None

@@ -3,12 +3,14 @@
 import ast
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
-from lakehouse.storage.stores import OBJECT_STORES
+from lakehouse.storage.stores import OBJECT_STORES, table_filesystem
 from lakehouse.storage.tables import ensure_tables
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -148,3 +150,9 @@ def test_a_lock_waits_or_says_so(tmp_path: Path) -> None:
         pass
     with lake.lock("one", is_waiting=False):
         pass
+
+
+def test_the_files_of_a_table_are_found_in_a_folder_with_a_space(tmp_path: Path) -> None:
+    table = DeltaTable.create(str(tmp_path / "a höme"), pa.schema([("a", pa.int64())]))
+    log = table_filesystem(table).get_file_info("_delta_log/00000000000000000000.json")
+    assert log.is_file
