@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable
 
@@ -37,22 +36,13 @@ def published(
         told = pa.Table.from_pylist([{"tenant_id": "acme", **row} for row in rows], data.schema)
         for name, values in features.items():
             told = told.append_column(name, values)
-        replace_table(settings, "training/training_examples", told, parameters)
+        write_table(settings, "training/training_examples", told, parameters)
     if available is not None:
         items = {"tenant_id": ["acme"] * len(available), "item_id": [*available]}
         times = pa.array(available.values(), pa.timestamp("us", tz="UTC"))
         table = pa.table({**items, "available_at": times})
         write_table(settings, "training/item_availability", table, {})
     return publish(settings, "acme", gate=None, now=now)
-
-
-def replace_table(
-    settings: LakeSettings, path: str, rows: pa.Table, parameters: Mapping[str, Any]
-) -> None:
-    """Write a table with other columns in the place of one."""
-    location = f"{settings.lake}/{path}"
-    DeltaTable.create(location, rows.schema, partition_by=["tenant_id"], mode="overwrite")
-    write_table(settings, path, rows, parameters)
 
 
 def contents(settings: LakeSettings, manifest: Manifest, stated: Stated | None = None) -> Contents:
@@ -140,8 +130,3 @@ def texts(values: Sequence[str | None]) -> pa.Array:
 def attributes(values: Sequence[Sequence[tuple[str, Any]] | None], kind: pa.DataType) -> pa.Array:
     """Return a column of maps, as chosen attributes are."""
     return pa.array(values, pa.map_(pa.string(), kind))
-
-
-def frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Return `value`, `positives`, `rows` of counted values."""
-    return pl.DataFrame(rows, schema_overrides={"positives": pl.Int64, "rows": pl.Int64})

@@ -103,13 +103,17 @@ def _take_feature(found: Figures, frame: pl.DataFrame, kind: pa.Field) -> None:
 
 def _take_attributes(found: Figures, frame: pl.DataFrame, kind: pa.Field) -> None:
     """Take a map as one feature per key; a row without the key has no value of it."""
-    counted = _counter(kind.type.value_type.field("value").type)
+    value_type = kind.type.value_type.field("value").type
+    counted = _counter(value_type)
     if counted is None:
         found.other[kind.name] = found.other.get(kind.name, 0)
         return
+    # a map of Delta is a type of its own in polars, which cannot be exploded
+    told = pl.String() if counted is TextCounts else pl.Float64()
+    entries = pl.List(pl.Struct({"key": pl.String(), "value": told}))
     pairs = (
         frame.lazy()
-        .select("label", pair=kind.name)
+        .select("label", pair=pl.col(kind.name).cast(entries))
         .explode("pair")
         .select("label", pl.col("pair").struct.unnest())
         .filter(pl.col("key").is_not_null())

@@ -99,7 +99,20 @@ def _identity(found: Contents) -> Section:
     ]
     if made_with.half_life_days is not None:
         facts.append(("Half-life", f"{made_with.half_life_days:g} days (sample_weight of exports)"))
-    return Section("What it is", [*blocks, Grid(("", ""), facts)])
+    return Section("What it is", [*blocks, Grid(("", ""), facts), *_parts(manifest)])
+
+
+def _parts(manifest: Manifest) -> Iterable[Block]:
+    """What an export reads, and this card."""
+    rows = []
+    for name, pinned in sorted(manifest.pinned.items()):
+        part = (manifest.parts or {}).get(name)
+        counts = (
+            ("", "", "") if part is None else (f"{part.rows:,}", f"{part.files:,}", part.files_hash)
+        )
+        rows.append((name, str(pinned.version), *counts))
+    header = ("pinned table", "version", "rows of the tenant", "files", "hash over its files")
+    yield Grid(header, rows, frozenset({1, 2, 3}))
 
 
 def _rows(found: Contents) -> Section:
