@@ -30,7 +30,7 @@ _HEADER: Final = (
     "meaning",
 )
 _SHOWN: Final = (0.0, 0.1, 0.5, 0.9, 1.0)
-_PERSONAL: Final = "values are not shown: the column is marked as personal"
+_PERSONAL: Final = "for values of columns that are marked as personal are not shown"
 _HIDDEN: Final = "(an id, not shown)"
 _MOST_WHOLE: Final = 1e9
 
@@ -73,10 +73,10 @@ def distributions(found: Contents) -> list[Block]:
     if personal:
         blocks.append(Paragraph(f"No picture, {_PERSONAL}: {', '.join(personal)}."))
     if empty:
-        blocks.append(Paragraph(f"No picture, no row has a value: {', '.join(empty)}."))
+        blocks.append(Paragraph(f"No picture, for no row has a value: {', '.join(empty)}."))
     if found.figures.other:
         names = ", ".join(short(name) for name in found.figures.other)
-        blocks.append(Paragraph(f"No picture, a type that the card does not draw: {names}."))
+        blocks.append(Paragraph(f"No picture, for the card does not draw their type: {names}."))
     return blocks
 
 

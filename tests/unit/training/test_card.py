@@ -316,7 +316,7 @@ def test_types_without_a_distribution_are_told(settings: LakeSettings) -> None:
         "item_tags": pa.array([["a"]] * size, pa.list_(pa.string())),
     }
     told = said(contents(settings, published(settings, rows, features)))
-    assert "a type that the card does not draw: item_seen_at, item_tags" in told
+    assert "the card does not draw their type: item_seen_at, item_tags" in told
 
 
 def test_words_scores_and_the_gate_are_told(settings: LakeSettings) -> None:
