@@ -54,7 +54,8 @@ def test_the_text_of_a_card_can_be_read(watched: Watched, card: Path) -> None:
             return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
           };
           const page = light(getComputedStyle(document.body).backgroundColor);
-          const texts = [...document.querySelectorAll("h1, h2, p:not(.warning), td, th, text, figcaption")];
+          const kinds = "h1, h2, p:not(.warning), td, th, text, figcaption";
+          const texts = [...document.querySelectorAll(kinds)];
           return Math.min(...texts.map((element) => {
             const style = getComputedStyle(element);
             const ink = light(element.tagName === "text" ? style.fill : style.color);

@@ -31,7 +31,7 @@ _HEADER: Final = (
 )
 _SHOWN: Final = (0.0, 0.1, 0.5, 0.9, 1.0)
 _PERSONAL: Final = "for values of columns that are marked as personal are not shown"
-_HIDDEN: Final = "(an id, not shown)"
+_HIDDEN: Final = "(an id or a long text, not shown)"
 _MOST_WHOLE: Final = 1e9
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -40,11 +39,6 @@ class Figures:
     positive_items: Identifiers = field(default_factory=Identifiers)
     features: dict[str, Feature] = field(default_factory=dict)
     other: dict[str, int] = field(default_factory=dict)
-
-    def is_identifier(self, texts: Sequence[str]) -> list[bool]:
-        """Return of each text whether a user or an item of the rows is called so."""
-        both = zip(self.users.are_in(texts), self.items.are_in(texts), strict=True)
-        return [any(found) for found in both]
 
 
 def read_figures(lake: Lake, manifest: Manifest) -> Figures:

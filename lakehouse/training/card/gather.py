@@ -13,7 +13,7 @@ from lakehouse.contracts.tenant import TrainingSetSettings
 from lakehouse.errors import EtaError
 from lakehouse.storage.data_quality import Score
 from lakehouse.storage.lake import Lake
-from lakehouse.training.card.counting import Identifiers
+from lakehouse.training.card.counting import TEXT_CHARACTERS, Identifiers
 from lakehouse.training.card.coverage import Coverage, read_coverage
 from lakehouse.training.card.drift import feature_drift
 from lakehouse.training.card.figures import Figures, read_figures
@@ -67,14 +67,22 @@ class Contents:
     unread: Mapping[str, str] = field(default_factory=dict)
 
     def is_identifier(self, texts: Sequence[str]) -> list[bool]:
-        """Return of each text whether a user or an item of the snapshot is called so."""
-        if self.figures is None:
+        """Return of each text whether a user or an item of the snapshot is called so.
+
+        Blanks around it make no other name of it. True where it cannot be known: texts are counted
+        by their first characters.
+        """
+        if self.figures is None or self.items is None:
             return [True] * len(texts)
-        found = self.figures.is_identifier(texts)
-        if self.items is not None:
-            catalogue = self.items.are_in(texts)
-            found = [any(both) for both in zip(found, catalogue, strict=True)]
-        return found
+        known = (self.figures.users, self.figures.items, self.items)
+        names = [*texts, *(text.strip() for text in texts)]
+        hits = [any(one) for one in zip(*(ids.are_in(names) for ids in known), strict=True)]
+        return [
+            plain or stripped or len(text) >= TEXT_CHARACTERS
+            for text, plain, stripped in zip(
+                texts, hits[: len(texts)], hits[len(texts) :], strict=True
+            )
+        ]
 
 
 def gather(lake: Lake, project: Path, manifest: Manifest, stated: Stated) -> Contents:

@@ -9,9 +9,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+import pyarrow.parquet as pq
+
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import whole_folder
+from lakehouse.training.export import croissant
 from lakehouse.training.export.base import ExportWriter, markdown_table
 from lakehouse.training.export.catalogue import items
 from lakehouse.training.export.features import (
@@ -102,7 +105,7 @@ def export_snapshot(
         ) from error
     with whole_folder(destination) as partial:
         _write(lake, manifest, kind, partial, chosen, on_rows)
-        _write_checksums(partial)
+        _describe_files(partial, manifest, kind)
         if destination.exists():  # somebody else's export was faster
             raise _exists(destination)
 
@@ -123,13 +126,24 @@ def _write(
     (folder / "manifest.json").write_bytes(to_json(manifest))
 
 
-def _write_checksums(folder: Path) -> None:
-    lines = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
+def _describe_files(folder: Path, manifest: Manifest, kind: ExportFormat) -> None:
+    """Write `SHA256SUMS` of every other file and, beside files of Parquet, `croissant.json`."""
+    held = sorted(path for path in folder.rglob("*") if path.is_file())
+    found = {path.relative_to(folder).as_posix(): _checksum(path) for path in held}
+    rows = [path for path in held if path.suffix == ".parquet" and path.parent != folder]
+    if kind in _WITH_FEATURES and rows:
+        path = folder / croissant.NAME
+        schema = pq.read_schema(rows[0])
+        path.write_text(croissant.croissant(manifest, found, schema), encoding="utf-8")
+        found[croissant.NAME] = _checksum(path)
+    lines = [f"{digest}  {path}\n" for path, (digest, _) in sorted(found.items())]
     (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
+
+
+def _checksum(path: Path) -> tuple[str, int]:
+    """Return the SHA-256 and the bytes of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
 
 
 def _open_writer(

@@ -140,18 +140,19 @@ def test_a_card_names_nobody(settings: LakeSettings) -> None:
             "context_location": texts(["Secret Street 5"] * size),
             "user_texts": attributes([[("name", "Jane Doe")]] * size, pa.string()),
             "user_numbers": attributes([[("phone", 491234567.0)]] * size, pa.float64()),
-            "item_category": texts([*items[:-1], "shoes"]),
+            "item_category": texts([f" {item}" for item in items[:-1]] + ["shoes"]),
             "item_texts": attributes(
-                [[("owner", user), ("kind", "boot")] for user in users], pa.string()
+                [[("owner", user), ("kind", "boot"), ("long", "x" * 201)] for user in users],
+                pa.string(),
             ),
             "item_unheard_of": texts(["free text"] * size),
         },
     )
     for document in both(contents(settings, manifest)):
-        for secret in ("Secret", "Jane", "491", "free text", "person-"):
+        for secret in ("Secret", "Jane", "491", "free text", "person-", "xxxx"):
             assert secret not in document, secret
         assert not re.search(r"\b[ij]\d+\b", document)
-        assert "an id, not shown" in document.replace("\\", "")
+        assert "an id or a long text, not shown" in document.replace("\\", "")
         assert "boot" in document
         assert "shoes" not in document or "10 most" in document
 
