@@ -178,14 +178,14 @@ def test_names_of_a_tenant_are_text(settings: LakeSettings, name: str) -> None:
         *("blockquote", "strong"),
     }
     assert sum(tag == "h2" for tag, _ in elements) == len(make_card(found).sections)
-    assert all(width in (2, 3, 8) for width in _widths(rendered))
+    assert all(len(set(widths)) == 1 for widths in _widths(text))
     assert "https://" not in text
 
 
-def _widths(rendered: str) -> Iterator[int]:
-    """Yield the number of cells of each row of a page's tables."""
-    for row in re.findall(r"<tr>(.*?)</tr>", rendered, re.DOTALL):
-        yield len(re.findall(r"<t[hd]", row))
+def _widths(text: str) -> Iterator[list[int]]:
+    """Yield the number of columns of each line of each table of a Markdown document."""
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        yield [len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()]
 
 
 def test_escaped_names_are_the_names(settings: LakeSettings) -> None:
