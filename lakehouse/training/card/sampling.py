@@ -31,6 +31,9 @@ _COLUMNS: Final = (
     "event_time",
 )
 _NO_ITEM: Final = 2**32 - 1
+_NO_ITEMS: Final = pl.DataFrame(
+    schema={"item_id": pl.String, "available_at": pl.Datetime("us", "UTC")}
+)
 _USER_HOUR: Final = ("user", "hour")
 
 
@@ -104,7 +107,7 @@ def prove_sampling(
 def _items(lake: Lake, manifest: Manifest) -> pl.DataFrame:
     """Return the items that may be drawn, by the hour from which on: `item` (its place), `id`."""
     columns = ["item_id", "available_at"]
-    found = pl.concat(tenant_batches(lake, manifest, AVAILABILITY, columns))
+    found = pl.concat([_NO_ITEMS, *tenant_batches(lake, manifest, AVAILABILITY, columns)])
     return (
         found.select(id=hashed(found.get_column("item_id")), available=_hour("available_at"))
         .sort("available", "id")

@@ -17,6 +17,8 @@ from lakehouse.training.manifest import Counts, Manifest
 
 _NOT_STATED: Final = "not stated"
 _FEW_USERS: Final = 20
+_FEW_ITEMS: Final = 30
+"""The mean over fewer items strays by four standard deviations by chance."""
 _CHECKED_ELSEWHERE: Final = (
     "Every build checks the same against all interactions, views included (the dbt tests "
     "sampled_negatives_are_unknown_to_their_user, sampled_negatives_existed_in_their_hour and "
@@ -193,7 +195,7 @@ def _proof(proof: SamplingProof) -> Iterable[Block]:
             f"was computed for those: {found.draws / proof.draws:.1%} of the negatives looked at.",
             "quiet",
         )
-        if abs(found.ratio - 1) > 4 * found.error:
+        if found.items >= _FEW_ITEMS and abs(found.ratio - 1) > 4 * found.error:
             yield Paragraph(
                 "Draws differ from uniform ones by more than four standard deviations.", "warning"
             )
