@@ -39,6 +39,9 @@ def test_a_card_asks_for_nothing_and_runs_nothing(watched: Watched, card: Path) 
     for width in (1240, 400):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 718, "height": 900})  # A4 less its margins
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_the_text_of_a_card_can_be_read(watched: Watched, card: Path) -> None:
