@@ -128,7 +128,8 @@ COMMANDS: Final[Table] = {
         "Print the last runs as Prometheus metrics (for a textfile collector).",
     ),
     "training": Place(
-        "lakehouse.cli.training:app", "List, show and compare published training sets."
+        "lakehouse.cli.training:app",
+        "List, show, compare and describe published training sets.",
     ),
     "training propensity": Place(
         "lakehouse.cli.propensity:propensity",

@@ -1,11 +1,13 @@
 """`eta training`: the published training sets."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.cli.control import lake_settings
+from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training import manifest
 from lakehouse.training.example_versions import have_the_same_examples
@@ -17,12 +19,18 @@ from lakehouse.training.publish import (
     to_json,
 )
 
+if TYPE_CHECKING:
+    from lakehouse.training.card.gather import Stated
+    from lakehouse.training.manifest import Manifest
+
 TenantOption = Annotated[str, typer.Option("--tenant", help="Id of the tenant.")]
 SnapshotArgument = Annotated[
     str, typer.Argument(metavar="SNAPSHOT", help="A snapshot's id, or `current`.")
 ]
 
-app = typer.Typer(help="List, show and compare published training sets.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, show, compare and describe published training sets.", no_args_is_help=True
+)
 
 
 @app.command("list")
@@ -57,6 +65,8 @@ def list_(
     print_rows((*header, "seed", "content hash", "withdrawn"), rows)
     if not rows:
         note("Nothing is published yet: run `eta prepare`.")
+    else:
+        note("What one holds, as a page: `eta training card TENANT SNAPSHOT`.")
 
 
 @app.command()
@@ -64,6 +74,7 @@ def show(tenant: TenantOption, snapshot: SnapshotArgument = "current") -> None:
     """Print a snapshot's manifest as JSON."""
     found = find_snapshot(Lake(lake_settings()), tenant, snapshot)
     typer.echo(to_json(found).decode(), nl=False)
+    note(f"What it holds, as a page: `eta training card {tenant} {found.snapshot_id}`.")
 
 
 @app.command()
@@ -92,3 +103,50 @@ def diff(
             "Labels and draws are the same. What the examples say of users, items and context "
             "differs, or is not kept any more."
         )
+
+
+@app.command()
+def card(
+    tenant: Annotated[str, typer.Argument(help="Id of the tenant.")],
+    snapshot: SnapshotArgument = "current",
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            file_okay=False,
+            help="Folder for `card.html` and `card.md`; default: beside the exports in the home.",
+        ),
+    ] = None,
+) -> None:
+    """Describe a snapshot on a page: counts, columns, sampling, coverage, distributions, drift.
+
+    Reads its rows once, and those of the snapshot before it. A card names no user and no item.
+    """
+    from lakehouse.training.card.gather import gather
+    from lakehouse.training.card.write import default_folder, write_card
+
+    settings = lake_settings()
+    lake = Lake(settings)
+    found = find_snapshot(lake, tenant, snapshot)
+    contents = gather(lake, settings.project, found, _stated(lake, found))
+    for path in write_card(contents, (to or default_folder(lake, found)).absolute()):
+        typer.echo(path)
+    for part, why in contents.unread.items():
+        note(f"Not in the card: {part} ({why}).")
+
+
+def _stated(lake: Lake, found: "Manifest") -> "Stated":
+    """What the tenant's settings say, and the scores that were measured by the publication."""
+    from lakehouse.contracts.tables import OPS_DATA_QUALITY
+    from lakehouse.storage.data_quality import scores_at
+    from lakehouse.training.card.gather import Stated
+
+    words, why = None, ""
+    try:
+        with control_database() as database:
+            words = database.tenant_settings(found.tenant_id).training_set
+    except EtaError as error:
+        why = error.message
+    has_scores = lake.find(OPS_DATA_QUALITY) is not None
+    scores = scores_at(lake.table, found.tenant_id, found.created_at) if has_scores else []
+    return Stated(words, why, scores)

@@ -33,6 +33,8 @@ from lakehouse.errors import EtaError
 TENANT_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 TenantId = Annotated[str, StringConstraints(pattern=TENANT_ID_PATTERN)]
 
+CardText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
 _LEAST_SHARE: Final = 0.000001
 _MOST_SHARE: Final = 0.999999
 """The models read shares to six digits."""
@@ -156,6 +158,18 @@ class PrivacySettings(SettingsModel):
     mentions: Literal["keep", "redact", "delete_row"] = "keep"
 
 
+class TrainingSetSettings(SettingsModel):
+    """What the cards of a tenant's training sets say in its own words; null: "not stated".
+
+    `licence`: under what terms the sets may be used. `consent`: what the users have agreed to.
+    `contact`: who answers for them. Texts of one line (docs/training-sets.md).
+    """
+
+    licence: CardText | None = None
+    consent: CardText | None = None
+    contact: CardText | None = None
+
+
 class TenantSettings(SettingsModel):
     """Everything a tenant may set; every field has the product's default.
 
@@ -174,7 +188,8 @@ class TenantSettings(SettingsModel):
     `segment` exist as well. `quotas` bound what it sends as events. `retention` says how long its
     data stays and in which storage (docs/storage-tiers.md). `quality` are the thresholds of the
     checks that decide whether it is published (docs/quality-gate.md). `privacy` says what an
-    erasure does with mentions (docs/erasure.md).
+    erasure does with mentions (docs/erasure.md). `training_set` is what the cards of its training
+    sets say of licence, consent and contact.
     """
 
     time_range: TimeRange = Field(default_factory=TimeRange)
@@ -195,6 +210,7 @@ class TenantSettings(SettingsModel):
     retention: RetentionPolicy = Field(default_factory=RetentionPolicy)
     quality: QualitySettings = Field(default_factory=QualitySettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
+    training_set: TrainingSetSettings = Field(default_factory=TrainingSetSettings)
 
     @model_validator(mode="after")
     def _event_types_fit_together(self) -> Self:

@@ -5,6 +5,7 @@ Rows are appended by `eta quality refresh`; docs/quality.md says what each colum
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -15,6 +16,15 @@ from lakehouse.storage.ledger import OpenTable, query
 
 COLUMNS: Final = tuple(OPS_DATA_QUALITY.schema.names)
 KEYS: Final = ("tenant_id", "data_type")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The score of a data type as it was measured, 0 to 100; None where it could not be."""
+
+    data_type: str
+    score: float | None
+    measured_at: datetime
 
 
 def read_marker(name: str) -> str:
@@ -46,6 +56,17 @@ def newest_quality(
     rest = f"{_after(since)} group by tenant_id, data_type"
     found = query(table(OPS_DATA_QUALITY), f"tenant_id, data_type, {newest}", tenant_id, rest)
     return found.select(COLUMNS).sort(KEYS)
+
+
+def scores_at(table: OpenTable, tenant_id: str, moment: datetime) -> list[Score]:
+    """Return the newest score of each of a tenant's data types that was measured by a moment."""
+    columns = ", ".join(
+        f"last_value({name} order by measured_at) as {name}" for name in ("score", "measured_at")
+    )
+    rest = f"measured_at <= timestamp '{moment.isoformat()}' group by data_type"
+    found = query(table(OPS_DATA_QUALITY), f"data_type, {columns}", tenant_id, rest)
+    scores = found.with_columns(pl.col("score").fill_nan(None)).sort("data_type")
+    return [Score(**row) for row in scores.to_dicts()]
 
 
 def _after(since: datetime | None) -> str:

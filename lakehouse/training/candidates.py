@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.row_counts import rows_by_tenant
-from lakehouse.training.example_versions import files_by_tenant
+from lakehouse.training.example_versions import files_by_tenant, files_hash, parts_of
 from lakehouse.training.manifest import (
     EXAMPLES,
     HISTORIES,
@@ -27,6 +27,7 @@ from lakehouse.training.manifest import (
     Counts,
     Manifest,
     Parameters,
+    Part,
     TableVersion,
     make_snapshot_id,
 )
@@ -52,10 +53,10 @@ def candidates(
     tables = {name: Lake(settings).built(name) for name in (*PINNED_TABLES, CONTENTS)}
     data, contents = tables[TRAINING_DATA], tables[CONTENTS]
     built = built_with(data)
-    described = (built_with(tables[name]) for name in (EXAMPLES, HISTORIES))
+    of_examples = (built_with(tables[name]) for name in (EXAMPLES, HISTORIES))
     if built != built_with(contents) or any(
         (found.source_versions, found.cutoff) != (built.source_versions, built.cutoff)
-        for found in described
+        for found in of_examples
     ):
         raise _disagreement()
     shared = _Shared(
@@ -69,17 +70,20 @@ def candidates(
         code_version=code_version(settings.project),
         now=now,
     )
-    rows, example_rows = rows_by_tenant(data), rows_by_tenant(tables[EXAMPLES])
-    files = files_by_tenant([tables[EXAMPLES], tables[HISTORIES]])
+    rows = {name: rows_by_tenant(tables[name]) for name in PINNED_TABLES}
+    files = {name: files_by_tenant(tables[name]) for name in PINNED_TABLES}
     found: dict[str, Manifest] = {}
     for row in contents.to_pyarrow_table().to_pylist():
         tenant_id = row["tenant_id"]
         if tenant_ids is not None and tenant_id not in tenant_ids:
             continue
-        if not row["example_count"] == rows[tenant_id] == example_rows[tenant_id]:
+        held = rows[TRAINING_DATA][tenant_id]
+        if not row["example_count"] == held == rows[EXAMPLES][tenant_id]:
             raise _disagreement()
-        found[tenant_id] = _manifest(shared, row, files[tenant_id])
-        if found[tenant_id].counts.rows != rows[tenant_id]:
+        described = [files[name][tenant_id] for name in (EXAMPLES, HISTORIES)]
+        parts = parts_of(tenant_id, files, rows)
+        found[tenant_id] = _manifest(shared, row, files_hash(described), parts)
+        if found[tenant_id].counts.rows != held:
             raise _disagreement()
     return found
 
@@ -116,7 +120,9 @@ class _Shared:
     now: datetime
 
 
-def _manifest(shared: _Shared, row: Mapping[str, Any], example_files: str) -> Manifest:
+def _manifest(
+    shared: _Shared, row: Mapping[str, Any], example_files: str, parts: Mapping[str, Part]
+) -> Manifest:
     counts = Counts(
         positives=row["positive_count"],
         sampled_negatives=row["sampled_negative_count"],
@@ -148,6 +154,7 @@ def _manifest(shared: _Shared, row: Mapping[str, Any], example_files: str) -> Ma
         columns=shared.columns,
         code_version=shared.code_version,
         example_files=example_files,
+        parts=parts,
     )
 
 

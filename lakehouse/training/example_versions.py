@@ -7,32 +7,62 @@ changes what an example says of its item and no label, and such a set has to be 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from deltalake import DeltaTable
 
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
-from lakehouse.training.manifest import EXAMPLES, HISTORIES, Manifest
+from lakehouse.training.manifest import EXAMPLES, HISTORIES, Manifest, Part
 from lakehouse.training.rows import tenant_batches
 
 
-def files_by_tenant(tables: Iterable[DeltaTable]) -> dict[str, str]:
-    """Return a hash over each tenant's data files of the tables; no data file is opened."""
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for table in tables:
-        actions = table.get_add_actions(flatten=True)
-        # a deletion vector hides rows of a file that stays
-        names = [name for name in actions.schema.names if name.startswith("deletion")]
-        columns = [actions[name].to_pylist() for name in ("path", *names)]
-        tenants = actions["partition.tenant_id"].to_pylist()
-        for tenant_id, *file in zip(tenants, *columns, strict=True):
-            found[tenant_id].append(repr(file))
-    return {
-        tenant_id: hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()[:32]
-        for tenant_id, files in found.items()
-    }
+@dataclass(slots=True)
+class TenantFiles:
+    """A tenant's data files of a table: what the log says of each, and their bytes together."""
+
+    said: list[str] = field(default_factory=list)
+    bytes: int = 0
+
+
+def files_by_tenant(table: DeltaTable) -> dict[str, TenantFiles]:
+    """Return each tenant's data files of a table; none of them is opened."""
+    found: defaultdict[str, TenantFiles] = defaultdict(TenantFiles)
+    actions = table.get_add_actions(flatten=True)
+    # a deletion vector hides rows of a file that stays
+    names = [name for name in actions.schema.names if name.startswith("deletion")]
+    columns = [actions[name].to_pylist() for name in ("size_bytes", "path", *names)]
+    tenants = actions["partition.tenant_id"].to_pylist()
+    for tenant_id, size, *file in zip(tenants, *columns, strict=True):
+        found[tenant_id].said.append(repr(file))
+        found[tenant_id].bytes += size
+    return found
+
+
+def files_hash(files: Iterable[TenantFiles]) -> str:
+    """Return a hash over the files of one tenant."""
+    said = sorted(text for one in files for text in one.said)
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
+
+
+def parts_of(
+    tenant_id: str,
+    files: Mapping[str, Mapping[str, TenantFiles]],
+    rows: Mapping[str, Counter[str]],
+) -> dict[str, Part]:
+    """Return a tenant's part of each table: `files` and `rows` by table, then by tenant."""
+    found = {}
+    for table, by_tenant in files.items():
+        mine = by_tenant.get(tenant_id, TenantFiles())
+        found[table] = Part(
+            rows=rows[table][tenant_id],
+            files=len(mine.said),
+            bytes=mine.bytes,
+            files_hash=files_hash([mine]),
+        )
+    return found
 
 
 def have_the_same_examples(lake: Lake, held: Manifest, candidate: Manifest) -> bool:

@@ -43,6 +43,17 @@ class TableVersion(_Model):
     version: int = Field(ge=0)
 
 
+class Part(_Model):
+    """A tenant's part of a pinned table: known from Delta's log, no row was read for it."""
+
+    rows: int
+    files: int
+    bytes: int
+    files_hash: str
+    """Hash over the names of its data files, which Delta never writes twice, and what is deleted
+    of them: the same hash is the same rows; other files may hold the same, too."""
+
+
 class Parameters(_Model):
     """What the rows are a function of besides the source tables."""
 
@@ -121,6 +132,9 @@ class Manifest(_Model):
     example_files: str | None = None
     """Hash over the tenant's files of `EXAMPLES` and `HISTORIES`; others may hold the same rows.
     None in a manifest of an earlier release, which pins neither."""
+    parts: Mapping[str, Part] | None = None
+    """Table name → the tenant's part of it. None in a manifest of an earlier release, and in that
+    of an evaluation snapshot."""
     gate: Mapping[str, Any] | None = None
     """What the quality gate reported; None when it was not run."""
 
@@ -228,7 +242,8 @@ def make_snapshot_id(now: datetime, content_hash: str) -> str:
 def diff(before: Manifest, after: Manifest) -> dict[str, tuple[Any, Any]]:
     """Return the fields that differ, by dotted name, each with both values.
 
-    The id and the time of publication always differ and are left out.
+    The id and the time of publication always differ and are left out, and so are the parts: files
+    differ after every run, and the counts say how many rows.
     """
     left, right = _flat(before), _flat(after)
     return {
@@ -249,7 +264,9 @@ def _content(manifest: Manifest) -> tuple[object, ...]:
 
 
 def _flat(manifest: Manifest) -> dict[str, Any]:
-    fields = manifest.model_dump(mode="json", exclude={"snapshot_id", "created_at", "gate"})
+    fields = manifest.model_dump(
+        mode="json", exclude={"snapshot_id", "created_at", "gate", "parts"}
+    )
     fields["columns"] = {column["name"]: column["type"] for column in fields["columns"]}
     flat: dict[str, Any] = {}
 

@@ -194,6 +194,6 @@ def write_table(
     properties = {**WATERMARKS, "eta.parameters": json.dumps(parameters)} if parameters else {}
     if not Path(location).exists():
         DeltaTable.create(location, rows.schema, partition_by=["tenant_id"])
-    write_deltalake(location, rows, mode="overwrite")
+    write_deltalake(location, rows, mode="overwrite", schema_mode="overwrite")
     if properties:
         DeltaTable(location).alter.set_table_properties(properties, raise_if_not_exists=False)

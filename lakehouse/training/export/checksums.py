@@ -15,10 +15,16 @@ _LINE: Final = re.compile(r"([0-9a-f]{64})  (.+)")
 
 def write_checksums(folder: Path) -> None:
     """Write a checksum of every other file of a folder, as `sha256sum --check` reads it."""
-    lines = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        lines.append(f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n")
+    lines = [f"{digest}  {name}\n" for name, (digest, _) in file_digests(folder).items()]
     (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def file_digests(folder: Path) -> dict[str, tuple[str, int]]:
+    """Return file → SHA-256 and bytes of everything below a folder, in the order of paths."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): (_digest(path), path.stat().st_size) for path in files
+    }
 
 
 def listed_files(folder: Path) -> dict[str, str]:

@@ -12,12 +12,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+import pyarrow.parquet as pq
+
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import whole_folder
+from lakehouse.training.export import croissant
 from lakehouse.training.export.base import ExportWriter, markdown_table
 from lakehouse.training.export.catalogue import items
-from lakehouse.training.export.checksums import write_checksums
+from lakehouse.training.export.checksums import file_digests, write_checksums
 from lakehouse.training.export.features import (
     ALL,
     GROUPS,
@@ -149,6 +152,10 @@ def write_documents(
     (folder / MANIFEST).write_bytes(to_json(manifest))
     if chosen is not None:
         (folder / FEATURES).write_text(f"{json.dumps(asdict(chosen))}\n", encoding="utf-8")
+    rows = sorted(path for path in folder.rglob("*.parquet") if path.parent != folder)
+    if kind in WITH_FEATURES and rows:
+        described = croissant.croissant(manifest, file_digests(folder), pq.read_schema(rows[0]))
+        (folder / croissant.NAME).write_text(described, encoding="utf-8")
 
 
 def _open_writer(

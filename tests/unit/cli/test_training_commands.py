@@ -200,3 +200,50 @@ def test_prepare_publishes_who_passes_and_ends_with_1_for_who_does_not(
         "tenant",
         "acme",
     ]
+
+
+def test_card_prints_its_two_files(snapshots: list[str], settings: LakeSettings) -> None:
+    result = done("training", "card", "acme")
+    folder = settings.home_dir / "exports/acme" / f"{snapshots[1]}-card"
+    assert result.stdout.split() == [str(folder / "card.html"), str(folder / "card.md")]
+    page = (folder / "card.html").read_text()
+    assert snapshots[1] in page
+    assert snapshots[0] in page  # what it is compared with
+    assert (
+        f"eta training card acme {snapshots[1]}"
+        in done("training", "show", "--tenant", "acme").stderr
+    )
+    assert "eta training card" in done("training", "list").stderr
+
+
+def test_card_of_an_earlier_snapshot_says_what_is_not_in_it(
+    snapshots: list[str], tmp_path: Path
+) -> None:
+    result = done("training", "card", "acme", snapshots[0], "--to", str(tmp_path / "cards"))
+    assert "no earlier snapshot" in result.stderr
+    assert "there is no tenant" in (tmp_path / "cards/card.md").read_text()  # its words
+
+
+def test_card_has_the_words_of_the_tenants_settings(
+    snapshots: list[str], settings: LakeSettings, tmp_path: Path
+) -> None:
+    to = tmp_path / "settings.yml"
+    to.write_text("training_set: {licence: Ours <alone>, contact: data@example.com}\n")
+    done("tenants", "add", "acme", "--settings", str(to))
+    done("training", "card", "acme", "--to", str(tmp_path / "cards"))
+    page = (tmp_path / "cards/card.html").read_text()
+    assert "Ours &lt;alone&gt;" in page
+    assert "not stated" in page
+
+
+def test_a_card_is_refused_for_what_there_is_not(snapshots: list[str], tmp_path: Path) -> None:
+    assert "nothing is published" in eta("training", "card", "nobody").stderr
+    assert "not valid" in eta("training", "card", "../acme").stderr
+    for other in (snapshots[0][:-1], "../../x", "20260501T120000000Z-00000000"):
+        assert "no snapshot of that id" in eta("training", "card", "acme", other).stderr
+    # a snapshot of another tenant
+    assert eta("training", "card", "globex", snapshots[0]).exit_code == 1
+    (tmp_path / "file").write_text("")
+    result = eta("training", "card", "acme", "--to", str(tmp_path / "file" / "below"))
+    assert result.exit_code == 1
+    assert "cannot be written" in result.stderr

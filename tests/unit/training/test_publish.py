@@ -15,7 +15,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.objects import LocalFolder
 from lakehouse.training import publish as publishing
 from lakehouse.training.candidates import candidates
-from lakehouse.training.manifest import diff
+from lakehouse.training.manifest import AVAILABILITY, CATALOGUE, EXAMPLES, TRAINING_DATA, diff
 from lakehouse.training.publish import (
     current_snapshot,
     find_snapshot,
@@ -178,3 +178,23 @@ def test_counts_that_do_not_add_up_to_the_rows_are_not_published(settings: LakeS
     write_table(settings, place, pa.Table.from_pylist(wrong), PARAMETERS)
     with pytest.raises(EtaError, match="different runs"):
         publish(settings, "acme", gate=None, now=NOON)
+
+
+def test_the_manifest_says_what_is_in_each_pinned_table(settings: LakeSettings) -> None:
+    rows = examples(20)
+    write_training_tables(settings, {"acme": rows, "globex": examples(3, seed=4)})
+    first = publish(settings, "acme", gate=None, now=NOON)
+    assert first.parts is not None
+    assert first.parts.keys() == first.pinned.keys()
+    assert first.parts[EXAMPLES].rows == first.parts[TRAINING_DATA].rows == len(rows)
+    assert first.parts[AVAILABILITY].rows == len({row["item_id"] for row in rows})
+    assert first.parts[CATALOGUE].rows == first.parts[CATALOGUE].files == 0
+    held = first.parts[TRAINING_DATA]
+    (file,) = Path(settings.lake, "training/training_data/tenant_id=acme").iterdir()
+    assert (held.files, held.bytes) == (1, file.stat().st_size)
+    # other rows lie in other files, which is no difference that somebody asks for
+    write_training_tables(settings, {"acme": examples(21)})
+    second = publish(settings, "acme", gate=None, now=NOON + timedelta(days=1))
+    assert second.parts is not None
+    assert second.parts[TRAINING_DATA].files_hash != held.files_hash
+    assert not any(name.startswith("parts") for name in diff(first, second))
