@@ -14,6 +14,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import whole_folder
 from lakehouse.training.export.base import ExportWriter, markdown_table
 from lakehouse.training.export.catalogue import items
+from lakehouse.training.export.checksums import write_checksums
 from lakehouse.training.export.features import (
     ALL,
     GROUPS,
@@ -102,7 +103,7 @@ def export_snapshot(
         ) from error
     with whole_folder(destination) as partial:
         _write(lake, manifest, kind, partial, chosen, on_rows)
-        _write_checksums(partial)
+        write_checksums(partial)
         if destination.exists():  # somebody else's export was faster
             raise _exists(destination)
 
@@ -121,15 +122,6 @@ def _write(
     text = writer.finish()
     (folder / "README.md").write_text(_readme(manifest, kind, text), encoding="utf-8")
     (folder / "manifest.json").write_bytes(to_json(manifest))
-
-
-def _write_checksums(folder: Path) -> None:
-    lines = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
-    (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
 
 
 def _open_writer(
