@@ -261,7 +261,8 @@ def test_memory_is_bounded_within_a_large_row_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A row group is read in pieces: a window keeps its rows alone, whatever the group's size."""
-    monkeypatch.setattr("eta_data.source.PIECE_ROWS", 64)
+    monkeypatch.setattr("eta_data.source.FIRST_ROWS", 64)
+    monkeypatch.setattr("eta_data.source.PIECE_BYTES", 64 * 8)
     folder = write_export(tmp_path / "acme", rows_of(400), group_rows=10_000, file_rows=10_000)
     data = TrainingSet.open(folder, "acme")
     found = [rows(b) for b in data.arrow(10, **SMALL, remainder="keep")]

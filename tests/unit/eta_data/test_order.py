@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eta_data import DataError
-from eta_data.order import Layout, Shard, permutation, shares
+from eta_data.order import Layout, Shard, Turned, permutation, shares
 from tests.support.examples import examples
 
 LAYOUTS = st.builds(
@@ -92,6 +92,25 @@ def test_a_permutation_is_a_function_of_its_key() -> None:
     for column in first.T:
         counts = np.bincount(column, minlength=3)
         assert ((counts - 2000) ** 2 / 2000).sum() < 20
+
+
+def test_a_window_has_a_turned_order_of_its_own() -> None:
+    turned = Turned(1000, 7, 0)
+    orders = [turned.order(1000, stream, window) for stream in range(3) for window in range(3)]
+    assert all(sorted(order.tolist()) == list(range(1000)) for order in orders)
+    assert len({order.tobytes() for order in orders}) == len(orders)
+    assert np.array_equal(Turned(1000, 7, 0).order(1000, 2, 2), orders[-1])
+    assert sorted(turned.order(30, 0, 9).tolist()) == list(range(30))
+
+
+def test_each_row_of_a_window_comes_at_each_place_as_often() -> None:
+    first = np.array([Turned(3, seed).order(3, 1, 2).tolist() for seed in range(6000)])
+    for column in first.T:
+        counts = np.bincount(column, minlength=3)
+        assert ((counts - 2000) ** 2 / 2000).sum() < 20
+    turned = Turned(10, 7)
+    leading = np.bincount([turned.order(10, 0, n)[0] for n in range(5000)], minlength=10)
+    assert ((leading - 500) ** 2 / 500).sum() < 35
 
 
 @pytest.mark.parametrize("name", ["batch_size", "window_units", "streams"])

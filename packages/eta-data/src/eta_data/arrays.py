@@ -13,6 +13,7 @@ import pyarrow.types as pat
 from numpy.typing import NDArray
 
 from eta_data.errors import DataError
+from eta_data.memory import scalar, to_numpy
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -49,7 +50,8 @@ class ToNumpy:
         return found
 
     def _padded(self, name: str, column: pa.Array) -> tuple[NDArray[Any], NDArray[np.int32]]:
-        sizes = np.asarray(pc.fill_null(pc.list_value_length(column), 0), np.int64)
+        counts = pc.list_value_length(column)
+        sizes = to_numpy(counts.fill_null(scalar(0, counts.type))).astype(np.int64)
         values = self._flat(name, column.flatten())
         width = self.lengths.get(name, int(sizes.max(initial=0)))
         kept = np.minimum(sizes, width)
@@ -67,7 +69,7 @@ class ToNumpy:
     def _flat(self, name: str, column: pa.Array) -> NDArray[Any]:
         kind = column.type
         if name in self.fill:
-            column = column.fill_null(pa.scalar(self.fill[name], kind))
+            column = column.fill_null(scalar(self.fill[name], kind))
         if pat.is_decimal(kind):
             column = column.cast(pa.float64())
         elif pat.is_timestamp(kind):
@@ -82,8 +84,7 @@ class ToNumpy:
                 f"{name} is {kind} and has nulls, which NumPy cannot hold",
                 remedy=f"say what they become, `fill={{{name!r}: 0}}`, or leave the column out",
             )
-        found: NDArray[Any] = column.to_numpy(zero_copy_only=False)
-        return found
+        return to_numpy(column)
 
 
 @dataclass(frozen=True, slots=True)

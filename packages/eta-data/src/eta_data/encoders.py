@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from eta_data.errors import DamagedError, DataError, OtherDataError
+from eta_data.memory import scalar
 from eta_data.source import Reader
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _FILE: Final = "encoders.json"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _MERGE_VALUES: Final = 1_000_000
+_CODE: Final = pa.int32()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,13 +47,13 @@ class Encoder:
             codes = self.codes(column.values)
             return pa.ListArray.from_arrays(column.offsets, codes, mask=column.is_null())
         if pa.types.is_dictionary(kind):
-            return self.codes(column.dictionary).take(column.indices).fill_null(0)
+            return self.codes(column.dictionary).take(column.indices).fill_null(scalar(0, _CODE))
         found = pc.index_in(column, value_set=self.values, skip_nulls=True)
-        return pc.add(found.fill_null(-1), pa.scalar(1, pa.int32()))
+        return pc.add(found.fill_null(scalar(-1, _CODE)), scalar(1, _CODE))
 
     def decode(self, codes: pa.Array) -> pa.Array:
         """Return the values of numbers; null for 0."""
-        places = pc.subtract(codes, pa.scalar(1, codes.type))
+        places = pc.subtract(codes, scalar(1, codes.type))
         return self.values.take(pc.if_else(pc.less(places, 0), None, places))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -25,7 +25,7 @@ MANIFEST: Final = "manifest.json"
 CHECKSUMS: Final = "SHA256SUMS"
 _HUGGING_FACE: Final = "data/"
 _READ_BYTES: Final = 1 << 20
-_TYPES: Final = {"label": pa.float64(), "draw_index": pa.int32()}
+_TYPES: Final[Mapping[str, type]] = {"label": float}
 """Types of columns that stand in the names of folders; others are strings."""
 _AGAIN: Final = "copy it again, or export the snapshot into a new folder"
 
@@ -47,7 +47,7 @@ def open_export(folder: Folder, manifest: Manifest) -> RowSource:
         )
     schema = footers[first].schema
     for column in constants[0]:
-        schema = schema.append(pa.field(column, _TYPES.get(column, pa.string())))
+        schema = schema.append(pa.field(column, pa.float64() if column in _TYPES else pa.string()))
     source = RowSource(folder, tuple(files), schema)
     _check_counts(source, manifest)
     _check_tenant(source, footers, manifest.tenant_id)
@@ -121,9 +121,8 @@ def _constants(name: str, footer: Footer, manifest: Manifest) -> Iterable[tuple[
             )
         value = None if text == "__HIVE_DEFAULT_PARTITION__" else unquote(text)
         try:
-            kind = _TYPES.get(column, pa.string())
-            yield column, None if value is None else pa.scalar(value).cast(kind).as_py()
-        except pa.ArrowException as error:
+            yield column, None if value is None else _TYPES.get(column, str)(value)
+        except ValueError as error:
             raise DamagedError(f"{name}: {text} is no {column}", remedy=_AGAIN) from error
 
 

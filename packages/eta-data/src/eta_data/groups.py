@@ -7,7 +7,7 @@ then a range is read whole, and its rows are put together by user and anchor.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -15,11 +15,11 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from eta_data.errors import DamagedError, DataError
 from eta_data.footers import read_footers
+from eta_data.memory import to_arrow, to_numpy
 from eta_data.order import permutation
 from eta_data.reading import Sizes
 from eta_data.schema import as_type
@@ -83,16 +83,13 @@ class Groups:
         """See `reading.Units.sizes`."""
         return [sum(one.groups for one in self.ranges)]
 
-    def cursor(
-        self,
-        stratum: int,
-        key: Sequence[object],
-        columns: Sequence[str],
-        dictionaries: Sequence[str],
-    ) -> GroupCursor:
-        """See `reading.Units.cursor`."""
-        order = permutation(len(self.ranges), *key, "ranges", stratum)
-        return GroupCursor(self.source, [self.ranges[n] for n in order], columns, dictionaries)
+    def opened(
+        self, key: Sequence[object], columns: Sequence[str], dictionaries: Sequence[str]
+    ) -> Callable[[int], GroupCursor]:
+        """See `reading.Units.opened`."""
+        order = permutation(len(self.ranges), *key, "ranges")
+        ranges = [self.ranges[number] for number in order]
+        return lambda _: GroupCursor(self.source, ranges, columns, dictionaries)
 
 
 class GroupCursor:
@@ -137,7 +134,7 @@ class GroupCursor:
         order, sizes = _arranged(table, self._source.folder.path)
         arrays = []
         for name in self._columns:
-            column = table.column(name).combine_chunks().take(order)
+            column = table.column(name).combine_chunks().take(to_arrow(order))
             is_wanted = name in self._dictionaries
             arrays.append(column if is_wanted else as_type(column, _type(self._source, name)))
         self._rows = pa.RecordBatch.from_arrays(arrays, self._columns)
@@ -186,7 +183,7 @@ def _microseconds(moment: datetime) -> int:
 
 
 def _times(piece: pa.RecordBatch) -> NDArray[np.int64]:
-    return np.asarray(piece.column(0).cast(pa.int64()).to_numpy(zero_copy_only=False), np.int64)
+    return to_numpy(piece.column(0).cast(pa.int64())).astype(np.int64, copy=False)
 
 
 def _counted(
@@ -201,7 +198,7 @@ def _counted(
             f"{name} is not in order of event_time, so groups cannot be found in it",
             remedy="export the snapshot with `eta export --format parquet` and read the export",
         )
-    draws = np.concatenate([np.asarray(piece.column(1)) for piece in pieces])
+    draws = np.concatenate([to_numpy(piece.column(1)) for piece in pieces])
     bounds = np.concatenate([[0], np.searchsorted(times, cuts), [len(times)]])
     heads = np.concatenate([[0], np.cumsum(draws == 0)])
     return bounds.tolist(), np.diff(heads[bounds])
@@ -219,9 +216,9 @@ def _check_size(one: _Range) -> None:
 
 def _arranged(table: pa.Table, place: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the order that puts negatives behind their positives, and the rows of each group."""
-    draws = np.asarray(table.column("draw_index"))
+    draws = to_numpy(table.column("draw_index"))
     is_head = draws == 0
-    is_anchor = is_head & np.asarray(pc.equal(table.column("label"), 1.0))
+    is_anchor = is_head & (to_numpy(table.column("label")) == 1.0)
     user, anchor = (_codes(table.column(name)) for name in ("user_id", "anchor_item_id"))
     keys = user * (int(anchor.max(initial=0)) + 1) + anchor
     groups = np.empty(len(draws), np.int64)
@@ -245,5 +242,5 @@ def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
     array = column.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
-    codes = array.indices.fill_null(len(array.dictionary))
-    return np.asarray(codes, np.int64)
+    codes = to_numpy(array.indices)
+    return np.nan_to_num(codes, nan=len(array.dictionary)).astype(np.int64)

@@ -16,6 +16,7 @@ from eta_data.errors import DamagedError, DataError
 from eta_data.files import Folder, folder_of
 from eta_data.footers import read_footers
 from eta_data.manifest import Manifest
+from eta_data.memory import to_numpy
 from eta_data.schema import plain_schema
 from eta_data.source import DataFile, RowSource
 
@@ -124,5 +125,5 @@ def _kept(table: DeltaTable, names: set[str]) -> dict[str, NDArray[np.bool_]]:
         for path, kept in zip(batch.column(0).to_pylist(), batch.column(1), strict=True):
             name = next((name for name in names if unquote(path).endswith(f"/{name}")), None)
             if name is not None:
-                found[name] = np.asarray(kept.values.to_numpy(zero_copy_only=False), np.bool_)
+                found[name] = to_numpy(kept.values)
     return found

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from eta_data.encoders import Encoders
 from eta_data.errors import DataError, OtherDataError
+from eta_data.memory import scalar, to_numpy
 from eta_data.negatives import ITEMS, NEEDED, PROBABILITIES, Sampler
 from eta_data.order import LARGEST_SEED, Layout, Remainder, Shard
 from eta_data.reading import Units
@@ -217,9 +218,9 @@ class Loader(Generic[Batch]):
         if not self._order.group:
             return batch.slice(0, count)
         place = batch.schema.get_field_index(GROUP_NUMBER)
-        numbers = batch.column(place).to_numpy()
+        numbers = to_numpy(batch.column(place))
         rows = batch.slice(0, int((numbers < count).sum()))
-        moved = pc.add(rows.column(place), pa.scalar(before, pa.int32()))
+        moved = pc.add(rows.column(place), scalar(before, pa.int32()))
         return rows.set_column(place, GROUP_NUMBER, moved)
 
     def _read(self, windows: Windows, number: int) -> pa.RecordBatch:

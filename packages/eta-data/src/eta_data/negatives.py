@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from eta_data.encoders import Encoder, Encoders
 from eta_data.errors import DataError
+from eta_data.memory import to_arrow, to_numpy
 from eta_data.order import number
 from eta_data.source import Reader
 
@@ -79,22 +79,22 @@ class Sampler:
         encoder = encoders.of_column("item_id") if encoders else None
         if encoder is None:
             return self
-        return replace(self, item_codes=np.asarray(encoder.codes(self.items), np.int32))
+        return replace(self, item_codes=to_numpy(encoder.codes(self.items)))
 
     def mark(self, rows: pa.Table) -> pa.Table:
         """Add what a draw needs of each row: its user's number and how many items there were."""
         user = Encoder(("user_id",), self.users).codes(rows.column("user_id").combine_chunks())
-        times = rows.column("event_time").cast(pa.int64()).to_numpy()
+        times = to_numpy(rows.column("event_time").cast(pa.int64()))
         available = np.searchsorted(self.available_at, times - times % _HOUR, "right")
         found = rows.append_column(_USER, user)
-        return found.append_column(_AVAILABLE, pa.array(available.astype(np.int64)))
+        return found.append_column(_AVAILABLE, to_arrow(available.astype(np.int64)))
 
     def draw(self, rows: pa.RecordBatch, key: tuple[object, ...], first: int) -> pa.RecordBatch:
         """Put `negative_item_id` and `negative_probability`, lists, in place of the marks.
 
         `first` is the position of the first row: draws depend on it and the key alone.
         """
-        user, available = (np.asarray(rows.column(name), np.int64) for name in (_USER, _AVAILABLE))
+        user, available = (to_numpy(rows.column(name)) for name in (_USER, _AVAILABLE))
         positions = np.arange(first, first + rows.num_rows, dtype=np.uint64)
         noise = _noise(number(*key, "negatives"), positions, self.count + 1)
         start, stop = self.starts[user - 1], self.starts[user]
@@ -105,15 +105,15 @@ class Sampler:
         else:
             ranks, chances, drawn = self._weighted(start, stop, available, noise)
         is_drawn = np.arange(self.count)[None, :] < drawn[:, None]
-        offsets = pa.array(np.concatenate([[0], np.cumsum(drawn)]).astype(np.int32))
+        offsets = to_arrow(np.concatenate([[0], np.cumsum(drawn)]).astype(np.int32))
         chosen = ranks[is_drawn]
         if self.item_codes is None:
-            values = self.items.take(pa.array(chosen))
+            values = self.items.take(to_arrow(chosen))
         else:
-            values = pa.array(self.item_codes[chosen])
+            values = to_arrow(self.item_codes[chosen])
         kept = rows.drop_columns([_USER, _AVAILABLE])
         kept = kept.append_column(ITEMS, pa.ListArray.from_arrays(offsets, values))
-        shown = pa.array(chances[is_drawn])
+        shown = to_arrow(chances[is_drawn])
         return kept.append_column(PROBABILITIES, pa.ListArray.from_arrays(offsets, shown))
 
     def _uniform(
@@ -216,7 +216,7 @@ def make_sampler(
     taken = np.zeros(len(items) + 1, np.int64)
     for user_ids, item_ids, is_positive in _interactions(data, known):
         user, item = (
-            np.asarray(encoder.codes(ids), np.int64)
+            to_numpy(encoder.codes(ids)).astype(np.int64)
             for encoder, ids in ((user_of, user_ids), (ranks, item_ids))
         )
         taken += np.bincount(item[is_positive], minlength=len(taken))
@@ -256,8 +256,8 @@ def _ranked(catalogue: pa.Table) -> tuple[pa.Array, Ints]:
         )
     rows = catalogue.select(["item_id", "available_at"]).drop_null()
     moments = rows.column("available_at").cast(pa.timestamp("us", tz=_zone(rows))).cast(pa.int64())
-    hours = moments.to_numpy() // _HOUR * _HOUR
-    found = pa.table({"item_id": rows.column("item_id"), "hour": hours})
+    hours = to_numpy(moments) // _HOUR * _HOUR
+    found = pa.table({"item_id": rows.column("item_id"), "hour": to_arrow(hours)})
     found = found.sort_by([("hour", "ascending"), ("item_id", "ascending")])
     items = found.column("item_id").combine_chunks()
     if isinstance(items.type, pa.DictionaryType):
@@ -266,7 +266,7 @@ def _ranked(catalogue: pa.Table) -> tuple[pa.Array, Ints]:
         raise DataError(
             "the catalogue is empty, or has an item twice", remedy="give one row per item"
         )
-    return items, found.column("hour").to_numpy()
+    return items, to_numpy(found.column("hour"))
 
 
 def _zone(rows: pa.Table) -> str | None:
@@ -282,8 +282,8 @@ def _interactions(
     reader = Reader(source, columns)
     for block in source.blocks():
         for piece in reader.pieces(block):
-            rows = piece.filter(pc.equal(piece.column(3), 0))
-            is_positive = np.asarray(pc.fill_null(pc.equal(rows.column(2), 1.0), False))
+            rows = piece.filter(to_arrow(to_numpy(piece.column(3)) == 0))
+            is_positive = to_numpy(rows.column(2)) == 1.0
             yield rows.column(0), rows.column(1), is_positive
     if known is not None:
         pairs = known.select(["user_id", "item_id"]).drop_null()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,14 +34,10 @@ class Units(Protocol):
         """Units of each stratum."""
         ...
 
-    def cursor(
-        self,
-        stratum: int,
-        key: Sequence[object],
-        columns: Sequence[str],
-        dictionaries: Sequence[str],
-    ) -> UnitCursor:
-        """Return a reader of a stratum whose row groups are permuted by the key."""
+    def opened(
+        self, key: Sequence[object], columns: Sequence[str], dictionaries: Sequence[str]
+    ) -> Callable[[int], UnitCursor]:
+        """Return what makes a reader of a stratum, whose row groups are permuted by the key."""
         ...
 
 
@@ -65,18 +61,18 @@ class Rows:
         """See `Units.sizes`."""
         return [sum(block.rows for block in blocks) for blocks in self.strata]
 
-    def cursor(
-        self,
-        stratum: int,
-        key: Sequence[object],
-        columns: Sequence[str],
-        dictionaries: Sequence[str],
-    ) -> RowCursor:
-        """See `Units.cursor`."""
-        blocks = self.strata[stratum]
-        order = permutation(len(blocks), *key, "row groups", stratum)
+    def opened(
+        self, key: Sequence[object], columns: Sequence[str], dictionaries: Sequence[str]
+    ) -> Callable[[int], RowCursor]:
+        """See `Units.opened`."""
         reader = Reader(self.source, columns, dictionaries)
-        return RowCursor(reader, [blocks[number] for number in order])
+
+        def cursor(stratum: int) -> RowCursor:
+            blocks = self.strata[stratum]
+            order = permutation(len(blocks), *key, "row groups", stratum)
+            return RowCursor(reader, [blocks[number] for number in order])
+
+        return cursor
 
 
 class RowCursor:

@@ -21,10 +21,16 @@ from numpy.typing import NDArray
 
 from eta_data.errors import DamagedError, DataError
 from eta_data.files import Folder
+from eta_data.memory import repeated, scalar, to_arrow, to_numpy
 from eta_data.schema import as_type
 
-PIECE_ROWS: Final = 8_192
-"""Rows decoded at a time: with 65,536 reading texts took twice as long."""
+FIRST_ROWS: Final = 8_192
+PIECE_BYTES: Final = 16 * 1024 * 1024
+"""What is decoded at a time, as far as the rows before tell; at first `FIRST_ROWS` rows.
+
+Whole row groups where they fit: several that are decoded in turn, in pieces of 8,192 rows, took
+half as long again, as each has dictionaries of its own, and an open one holds more than its rows.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +135,7 @@ class RowSource:
                     files.append(file)
                 continue
             pieces = [
-                np.asarray(pc.fill_null(pc.equal(piece.column(0), value), False))
+                _equals(piece.column(0), value)
                 for block in replace(self, files=(file,)).blocks()
                 for piece in reader.pieces(replace(block, file=number), hidden_too=True)
             ]
@@ -164,6 +170,8 @@ class Reader:
         self._columns = list(columns)
         self._as_dictionary = list(as_dictionary)
         self._footers: dict[int, pq.FileMetaData] = {}
+        self._row_bytes = 0.0
+        self._constants: dict[tuple[object, pa.DataType], pa.Array] = {}
 
     def pieces(
         self, block: Block, *, skip: int = 0, hidden_too: bool = False
@@ -178,7 +186,7 @@ class Reader:
                 kept = None if hidden_too else file.kept(place, place + count)
                 place += count
                 is_whole = kept is None or kept.all()
-                piece = decoded if is_whole else decoded.filter(pa.array(kept))
+                piece = decoded if is_whole else decoded.filter(to_arrow(kept))
                 if skip >= piece.num_rows:
                     skip -= piece.num_rows
                     continue
@@ -191,6 +199,8 @@ class Reader:
 
     def _decoded(self, block: Block, path: str) -> Iterator[pa.RecordBatch]:
         folder = self._source.folder
+        most = max(1, int(PIECE_BYTES / self._row_bytes)) if self._row_bytes else FIRST_ROWS
+        rows = block.stop - block.first
         with pq.ParquetFile(
             path,
             filesystem=folder.files,
@@ -203,14 +213,29 @@ class Reader:
             names = opened.schema_arrow.names
             constants = dict(self._source.files[block.file].constants)
             columns = [name for name in self._columns if name in names and name not in constants]
-            yield from opened.iter_batches(
-                PIECE_ROWS, row_groups=[block.group], columns=columns, use_threads=False
+            pieces = opened.iter_batches(
+                min(rows, most), row_groups=[block.group], columns=columns, use_threads=False
             )
+            if rows > most:
+                yield from map(self._weighed, pieces)
+                return
+            whole = list(pieces)
+        yield from map(self._weighed, whole)
+
+    def _weighed(self, piece: pa.RecordBatch) -> pa.RecordBatch:
+        self._row_bytes = max(1, piece.nbytes) / max(1, piece.num_rows)
+        return piece
 
     def _remember(self, file: int, footer: pq.FileMetaData) -> None:
         if file not in self._footers and len(self._footers) >= self._FOOTERS:
             self._footers.pop(next(iter(self._footers)))
         self._footers[file] = footer
+
+    def _constant(self, value: object, kind: pa.DataType, count: int) -> pa.Array:
+        held = self._constants.get((value, kind))
+        if held is None or len(held) < count:
+            held = self._constants[value, kind] = repeated(value, kind, count)
+        return held.slice(0, count)
 
     def _complete(self, piece: pa.RecordBatch, file: DataFile) -> pa.RecordBatch:
         constants = dict(file.constants)
@@ -223,12 +248,19 @@ class Reader:
                 if not (name in self._as_dictionary and pa.types.is_dictionary(column.type)):
                     column = as_type(column, kind)
             elif name in constants:
-                column = pa.repeat(pa.scalar(constants[name], kind), piece.num_rows)
+                column = self._constant(constants[name], kind, piece.num_rows)
             else:
-                column = pa.nulls(piece.num_rows, kind)
+                column = self._constant(None, kind, piece.num_rows)
             arrays.append(column)
             fields.append(pa.field(name, column.type))
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _equals(column: pa.Array, value: object) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = to_numpy(
+        pc.fill_null(pc.equal(column, scalar(value, column.type)), scalar(False, pa.bool_()))
+    )
+    return found
 
 
 def _unreadable(path: str, error: Exception | None) -> DamagedError:

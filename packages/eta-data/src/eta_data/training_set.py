@@ -63,7 +63,7 @@ class TrainingSet:
       `group_number` tells them apart within a batch. Needs an export. Default off.
     - `window_rows`, `streams`: rows are shuffled within windows of so many rows (or groups), one
       window per stream is held in memory, and row groups come in a permuted order. Ranks times
-      workers should divide `streams`, else some windows are read by several. Default 65,536 and 8.
+      workers should divide `streams`, else some windows are read by several. Default 65,536 and 4.
     - `encoders`: columns that become numbers.
     - `negatives`: a `sampler`. Positives alone are read, each with new negatives in every epoch.
     """
@@ -240,7 +240,7 @@ class TrainingSet:
             seed=reading.get("seed", 0),
             batch_size=batch_size,
             window_rows=reading.get("window_rows", 65_536),
-            streams=reading.get("streams", 8),
+            streams=reading.get("streams", 4),
             group=group,
             selection=f"{self.split or 'all'}{', positives' if sampler else ''}",
         )

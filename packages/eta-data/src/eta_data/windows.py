@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from eta_data.errors import DataError
-from eta_data.order import Layout, permutation, shares
+from eta_data.memory import to_arrow
+from eta_data.order import Layout, Turned, shares
 from eta_data.reading import UnitCursor, Units
 
 GROUP_NUMBER = "group_number"
@@ -41,11 +43,10 @@ class Windows:
         dictionaries: Sequence[str] = (),
         change: Change | None = None,
     ) -> None:
-        self._units = units
         self._layout = layout
-        self._key = key
-        self._columns = columns
-        self._dictionaries = dictionaries
+        size = min(layout.batches_per_window * layout.batch_size, layout.units)
+        self._turned = Turned(size, *key, "window")
+        self._cursor_of = units.opened(key, columns, dictionaries)
         self._change = change
         self._sizes = units.sizes
         self._windows: dict[int, _Window] = {}
@@ -64,7 +65,7 @@ class Windows:
         offsets = held.offsets[place * size : (place + 1) * size + 1]
         rows = held.rows.slice(offsets[0], offsets[-1] - offsets[0])
         numbers = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
-        return rows.append_column(GROUP_NUMBER, pa.array(numbers))
+        return rows.append_column(GROUP_NUMBER, to_arrow(numbers))
 
     def _loaded(self, stream: int, window: int) -> _Window:
         start, stop = self._layout.window(stream, window)
@@ -75,7 +76,7 @@ class Windows:
                 for piece, rows_of in self._cursor(stream, stratum).read(first, last):
                     pieces.append(piece)
                     sizes.append(rows_of)
-        order = permutation(stop - start, *self._key, "window", stream, window)
+        order = self._turned.order(stop - start, stream, window)
         offsets = None
         if sizes and sizes[0] is not None:
             order, offsets = _spread(order, np.concatenate([s for s in sizes if s is not None]))
@@ -87,9 +88,7 @@ class Windows:
     def _cursor(self, stream: int, stratum: int) -> UnitCursor:
         place = (stream, stratum)
         if place not in self._cursors:
-            self._cursors[place] = self._units.cursor(
-                stratum, self._key, self._columns, self._dictionaries
-            )
+            self._cursors[place] = self._cursor_of(stratum)
         return self._cursors[place]
 
 
@@ -105,9 +104,9 @@ def _spread(
 
 
 def _taken(table: pa.Table, order: NDArray[np.int64]) -> pa.RecordBatch:
-    indices = pa.array(order)
+    indices = to_arrow(order)
     try:
-        arrays = [_array(column).take(indices) for column in table.columns]
+        arrays = [pc.take(_array(c), indices, boundscheck=False) for c in table.columns]
     except pa.ArrowException as error:
         raise DataError(
             f"a window of {len(order):,} rows does not fit into one Arrow array",
