@@ -7,16 +7,19 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from eta_data.errors import DamagedError, DataError, OtherDataError
-from eta_data.memory import scalar
+from eta_data.lookup import Lookup
+from eta_data.memory import scalar, to_arrow
 from eta_data.source import Reader
 
 if TYPE_CHECKING:
@@ -26,9 +29,11 @@ _FILE: Final = "encoders.json"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _MERGE_VALUES: Final = 1_000_000
 _CODE: Final = pa.int32()
+_FEW: Final = 65_536
+"""Values up to which Arrow makes its table in less time than it takes to look up a window."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Encoder:
     """Numbers the values of some columns: the sorted values get 1, 2, …; 0 is null or unknown."""
 
@@ -47,9 +52,17 @@ class Encoder:
             codes = self.codes(column.values)
             return pa.ListArray.from_arrays(column.offsets, codes, mask=column.is_null())
         if pa.types.is_dictionary(kind):
-            return self.codes(column.dictionary).take(column.indices).fill_null(scalar(0, _CODE))
+            return self.codes(column.dictionary_decode())
+        if len(self.values) > _FEW and self._lookup is not None and kind == self.values.type:
+            return to_arrow(self._lookup.places(column) + np.int32(1))
         found = pc.index_in(column, value_set=self.values, skip_nulls=True)
         return pc.add(found.fill_null(scalar(-1, _CODE)), scalar(1, _CODE))
+
+    @cached_property
+    def _lookup(self) -> Lookup | None:
+        """None where Arrow's own search has to do: not texts, or two with the same hash."""
+        made = Lookup(self.values) if pa.types.is_string(self.values.type) else None
+        return made if made is not None and made.is_exact else None
 
     def decode(self, codes: pa.Array) -> pa.Array:
         """Return the values of numbers; null for 0."""
@@ -185,7 +198,7 @@ def _values(data: TrainingSet, columns: Sequence[str]) -> pa.Array:
     """Return the different values of some columns, sorted, without null."""
     source = data.source
     source.columns(columns)
-    reader = Reader(source, columns, [n for n in columns if _is_text(source.schema, n)])
+    reader = Reader(source, columns)
     held: list[pa.Array] = []
     for block in source.blocks():
         for piece in reader.pieces(block):
@@ -199,8 +212,6 @@ def _values(data: TrainingSet, columns: Sequence[str]) -> pa.Array:
 def _unique(column: pa.Array) -> pa.Array:
     if pa.types.is_list(column.type):
         column = column.flatten()
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary.take(column.indices.unique())
     return column.unique()
 
 
@@ -212,7 +223,3 @@ def _merged(arrays: Sequence[pa.Array]) -> pa.Array:
             remedy="give them encoders of their own",
         )
     return pa.concat_arrays(arrays).unique().drop_null()
-
-
-def _is_text(schema: pa.Schema, name: str) -> bool:
-    return bool(pa.types.is_string(schema.field(name).type))

@@ -22,7 +22,6 @@ from eta_data.footers import read_footers
 from eta_data.memory import to_arrow, to_numpy
 from eta_data.order import permutation
 from eta_data.reading import Sizes
-from eta_data.schema import as_type
 from eta_data.source import Block, Reader, RowSource
 
 RANGE_ROWS: Final = 131_072
@@ -83,13 +82,11 @@ class Groups:
         """See `reading.Units.sizes`."""
         return [sum(one.groups for one in self.ranges)]
 
-    def opened(
-        self, key: Sequence[object], columns: Sequence[str], dictionaries: Sequence[str]
-    ) -> Callable[[int], GroupCursor]:
+    def opened(self, key: Sequence[object], columns: Sequence[str]) -> Callable[[int], GroupCursor]:
         """See `reading.Units.opened`."""
         order = permutation(len(self.ranges), *key, "ranges")
         ranges = [self.ranges[number] for number in order]
-        return lambda _: GroupCursor(self.source, ranges, columns, dictionaries)
+        return lambda _: GroupCursor(self.source, ranges, columns)
 
 
 class GroupCursor:
@@ -100,14 +97,10 @@ class GroupCursor:
         source: RowSource,
         ranges: Sequence[_Range],
         columns: Sequence[str],
-        dictionaries: Sequence[str],
     ) -> None:
-        read = list(dict.fromkeys([*columns, *_KEYS]))
-        strings = [n for n in ("user_id", "anchor_item_id") if pa.types.is_string(_type(source, n))]
-        self._reader = Reader(source, read, sorted({*strings, *dictionaries}))
+        self._reader = Reader(source, list(dict.fromkeys([*columns, *_KEYS])))
         self._source = source
         self._columns = list(columns)
-        self._dictionaries = set(dictionaries)
         self._ranges = ranges
         self._starts = np.cumsum([0, *(one.groups for one in ranges)])
         self._held = -1
@@ -132,11 +125,7 @@ class GroupCursor:
         pieces = [piece for run in self._ranges[number].runs for piece in self._run(run)]
         table = pa.Table.from_batches(pieces).combine_chunks()
         order, sizes = _arranged(table, self._source.folder.path)
-        arrays = []
-        for name in self._columns:
-            column = table.column(name).combine_chunks().take(to_arrow(order))
-            is_wanted = name in self._dictionaries
-            arrays.append(column if is_wanted else as_type(column, _type(self._source, name)))
+        arrays = [table.column(n).combine_chunks().take(to_arrow(order)) for n in self._columns]
         self._rows = pa.RecordBatch.from_arrays(arrays, self._columns)
         self._offsets = np.concatenate([[0], np.cumsum(sizes)])
         self._held = number
@@ -148,10 +137,6 @@ class GroupCursor:
             left -= min(left, piece.num_rows)
             if not left:
                 return
-
-
-def _type(source: RowSource, name: str) -> pa.DataType:
-    return source.schema.field(name).type
 
 
 def _cuts(source: RowSource, range_rows: int) -> NDArray[np.int64]:
@@ -240,7 +225,6 @@ def _arranged(table: pa.Table, place: str) -> tuple[NDArray[np.int64], NDArray[n
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
     array = column.combine_chunks()
-    if not pa.types.is_dictionary(array.type):
-        array = array.dictionary_encode()
+    array = array.dictionary_encode()
     codes = to_numpy(array.indices)
     return np.nan_to_num(codes, nan=len(array.dictionary)).astype(np.int64)

@@ -43,8 +43,6 @@ class Chosen:
     """What is read and given out: it changes no order."""
 
     units: Units
-    schema: pa.Schema
-    """Of all that there is."""
     columns: tuple[str, ...]
     digest: str
     encoders: Encoders | None = None
@@ -169,16 +167,8 @@ class Loader(Generic[Batch]):
     def _windows(self) -> Windows:
         chosen, sampler = self._chosen, self._chosen.sampler
         columns = list(dict.fromkeys([*chosen.columns, *(NEEDED if sampler else ())]))
-        encoded = {name for name in columns if self._encoder(name) is not None}
-        texts = [n for n in sorted(encoded) if pa.types.is_string(chosen.schema.field(n).type)]
-        return Windows(
-            chosen.units,
-            self._layout,
-            (self._order.seed, self._epoch),
-            columns,
-            dictionaries=texts,
-            change=self._changed,
-        )
+        key = (self._order.seed, self._epoch)
+        return Windows(chosen.units, self._layout, key, columns, self._changed)
 
     def _changed(self, rows: pa.Table) -> pa.Table:
         """Mark rows for the sampler, leave out what only it needs, and encode."""

@@ -53,7 +53,7 @@ class Sampler:
     """In order of rank."""
     available_at: Ints
     """Microseconds, by rank."""
-    users: pa.Array
+    users: Encoder
     starts: Ints
     """Where each user's known ranks begin, and the end of the last."""
     known: NDArray[np.int32]
@@ -69,7 +69,7 @@ class Sampler:
         digest = hashlib.sha256(f"{self.count}|{self.alpha!r}".encode())
         for array in (self.available_at, self.starts, self.known, self.weights_before):
             digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
-        for values in (self.items, self.users):
+        for values in (self.items, self.users.values):
             for buffer in values.buffers():
                 digest.update(b"" if buffer is None else buffer)
         return digest.hexdigest()
@@ -83,7 +83,7 @@ class Sampler:
 
     def mark(self, rows: pa.Table) -> pa.Table:
         """Add what a draw needs of each row: its user's number and how many items there were."""
-        user = Encoder(("user_id",), self.users).codes(rows.column("user_id").combine_chunks())
+        user = self.users.codes(rows.column("user_id").combine_chunks())
         times = to_numpy(rows.column("event_time").cast(pa.int64()))
         available = np.searchsorted(self.available_at, times - times % _HOUR, "right")
         found = rows.append_column(_USER, user)
@@ -210,20 +210,20 @@ def make_sampler(
             remedy="draw 1 or more; alpha is from 0, uniform, to 4",
         )
     items, available_at = _ranked(catalogue)
-    users = Encoders.fit(data, {"user": "user_id"})["user"].values
-    ranks, user_of = Encoder((), items), Encoder((), users)
+    users = Encoders.fit(data, {"user": "user_id"})["user"]
+    ranks = Encoder((), items)
     pairs: list[Ints] = []
     taken = np.zeros(len(items) + 1, np.int64)
     for user_ids, item_ids, is_positive in _interactions(data, known):
         user, item = (
             to_numpy(encoder.codes(ids)).astype(np.int64)
-            for encoder, ids in ((user_of, user_ids), (ranks, item_ids))
+            for encoder, ids in ((users, user_ids), (ranks, item_ids))
         )
         taken += np.bincount(item[is_positive], minlength=len(taken))
         is_known = (user > 0) & (item > 0)
         pairs.append(np.unique((user[is_known] - 1) * len(items) + item[is_known] - 1))
     found = np.unique(np.concatenate(pairs)) if pairs else np.zeros(0, np.int64)
-    starts = np.searchsorted(found, np.arange(len(users) + 1) * len(items))
+    starts = np.searchsorted(found, np.arange(users.size) * len(items))
     held = (found % max(len(items), 1)).astype(np.int32)
     weights = None
     if alpha:

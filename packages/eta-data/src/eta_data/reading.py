@@ -34,9 +34,7 @@ class Units(Protocol):
         """Units of each stratum."""
         ...
 
-    def opened(
-        self, key: Sequence[object], columns: Sequence[str], dictionaries: Sequence[str]
-    ) -> Callable[[int], UnitCursor]:
+    def opened(self, key: Sequence[object], columns: Sequence[str]) -> Callable[[int], UnitCursor]:
         """Return what makes a reader of a stratum, whose row groups are permuted by the key."""
         ...
 
@@ -61,11 +59,9 @@ class Rows:
         """See `Units.sizes`."""
         return [sum(block.rows for block in blocks) for blocks in self.strata]
 
-    def opened(
-        self, key: Sequence[object], columns: Sequence[str], dictionaries: Sequence[str]
-    ) -> Callable[[int], RowCursor]:
+    def opened(self, key: Sequence[object], columns: Sequence[str]) -> Callable[[int], RowCursor]:
         """See `Units.opened`."""
-        reader = Reader(self.source, columns, dictionaries)
+        reader = Reader(self.source, columns)
 
         def cursor(stratum: int) -> RowCursor:
             blocks = self.strata[stratum]

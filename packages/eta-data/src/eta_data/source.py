@@ -163,12 +163,9 @@ class Reader:
 
     _FOOTERS: Final = 64
 
-    def __init__(
-        self, source: RowSource, columns: Sequence[str], as_dictionary: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, source: RowSource, columns: Sequence[str]) -> None:
         self._source = source
         self._columns = list(columns)
-        self._as_dictionary = list(as_dictionary)
         self._footers: dict[int, pq.FileMetaData] = {}
         self._row_bytes = 0.0
         self._constants: dict[tuple[object, pa.DataType], pa.Array] = {}
@@ -205,7 +202,6 @@ class Reader:
             path,
             filesystem=folder.files,
             metadata=self._footers.get(block.file),
-            read_dictionary=self._as_dictionary,
             coerce_int96_timestamp_unit="us",
             pre_buffer=not folder.is_local,
         ) as opened:
@@ -240,20 +236,14 @@ class Reader:
     def _complete(self, piece: pa.RecordBatch, file: DataFile) -> pa.RecordBatch:
         constants = dict(file.constants)
         names = piece.schema.names
-        arrays, fields = [], []
+        arrays = []
         for name in self._columns:
             kind = self._source.schema.field(name).type
             if name in names:
-                column = piece.column(names.index(name))
-                if not (name in self._as_dictionary and pa.types.is_dictionary(column.type)):
-                    column = as_type(column, kind)
-            elif name in constants:
-                column = self._constant(constants[name], kind, piece.num_rows)
+                arrays.append(as_type(piece.column(names.index(name)), kind))
             else:
-                column = self._constant(None, kind, piece.num_rows)
-            arrays.append(column)
-            fields.append(pa.field(name, column.type))
-        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+                arrays.append(self._constant(constants.get(name), kind, piece.num_rows))
+        return pa.RecordBatch.from_arrays(arrays, self._columns)
 
 
 def _equals(column: pa.Array, value: object) -> NDArray[np.bool_]:

@@ -230,7 +230,6 @@ class TrainingSet:
         units: Units = Groups.of(source) if group else Rows.of(source)
         chosen = Chosen(
             units=units,
-            schema=source.schema,
             columns=tuple(columns),
             digest=self._digest(source, sampler),
             encoders=encoders,

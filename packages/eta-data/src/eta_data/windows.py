@@ -39,14 +39,12 @@ class Windows:
         layout: Layout,
         key: Sequence[object],
         columns: Sequence[str],
-        *,
-        dictionaries: Sequence[str] = (),
         change: Change | None = None,
     ) -> None:
         self._layout = layout
         size = min(layout.batches_per_window * layout.batch_size, layout.units)
         self._turned = Turned(size, *key, "window")
-        self._cursor_of = units.opened(key, columns, dictionaries)
+        self._cursor_of = units.opened(key, columns)
         self._change = change
         self._sizes = units.sizes
         self._windows: dict[int, _Window] = {}
