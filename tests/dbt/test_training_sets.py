@@ -64,7 +64,7 @@ def test_the_hash_of_spark_is_the_hash_of_the_rows(lake: SessionLake, first: Man
 def test_a_manifest_holds_what_the_models_recorded(lake: SessionLake, first: Manifest) -> None:
     assert set(first.source_versions) == {
         *("raw.interactions", "raw.items", "raw.users", "raw.clickstream"),
-        "ops.tenant_settings",
+        *("ops.tenant_settings", "ops.shared_devices"),
     }
     known = lake.table("staging.stg_interactions", TENANT)["known_at"].max()
     assert first.newest_known_at == known

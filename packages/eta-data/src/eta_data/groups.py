@@ -226,5 +226,5 @@ def _arranged(table: pa.Table, place: str) -> tuple[NDArray[np.int64], NDArray[n
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
     array = column.combine_chunks()
     array = array.dictionary_encode()
-    codes = to_numpy(array.indices)
+    codes: NDArray[np.float64] = to_numpy(array.indices)
     return np.nan_to_num(codes, nan=len(array.dictionary)).astype(np.int64)

@@ -29,7 +29,8 @@ def hashes(texts: pa.StringArray) -> NDArray[np.uint64]:
     )
     sums = np.zeros(len(content) + 1, np.uint64)
     np.cumsum((content + np.uint64(1)) * powers[:-1], out=sums[1:])
-    return (sums[offsets[1:]] - sums[offsets[:-1]]) * inverses[offsets[:-1]]
+    hashes = (sums[offsets[1:]] - sums[offsets[:-1]]) * inverses[offsets[:-1]]
+    return hashes.astype(np.uint64, copy=False)
 
 
 class Lookup:

@@ -182,8 +182,10 @@ class Reader:
                 count = decoded.num_rows
                 kept = None if hidden_too else file.kept(place, place + count)
                 place += count
-                is_whole = kept is None or kept.all()
-                piece = decoded if is_whole else decoded.filter(to_arrow(kept))
+                if kept is None or kept.all():
+                    piece = decoded
+                else:
+                    piece = decoded.filter(to_arrow(kept))
                 if skip >= piece.num_rows:
                     skip -= piece.num_rows
                     continue
