@@ -124,6 +124,7 @@ def _manifest(shared: _Shared, row: Mapping[str, Any], example_files: str) -> Ma
         shortfall=row["shortfall_count"],
         positives_without_negatives=row["positives_without_negatives_count"],
         liked_and_disliked=row["liked_and_disliked_count"],
+        shown_negatives=row.get("shown_negative_count") or None,
     )
     return Manifest(
         snapshot_id=make_snapshot_id(shared.now, row["content_hash"]),
@@ -141,6 +142,7 @@ def _manifest(shared: _Shared, row: Mapping[str, Any], example_files: str) -> Ma
             event_types=_read_json(row.get("event_types")),
             half_life_days=row.get("half_life_days"),
             traffic=_read_json(row.get("traffic")),
+            shown_per_positive=row.get("shown_per_positive"),
         ),
         counts=counts,
         label_balance=counts.positives / counts.rows,

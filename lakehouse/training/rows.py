@@ -23,7 +23,7 @@ from deltalake.exceptions import DeltaError
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
-from lakehouse.training.content_hash import EVALUATED, EXAMPLE, ContentHash
+from lakehouse.training.content_hash import EVALUATED, EXAMPLE, SHOWN_POSITION, ContentHash
 from lakehouse.training.manifest import EXAMPLES, HISTORIES, EvaluationManifest, Manifest
 from lakehouse.training.sample_weights import TYPE_WEIGHT
 
@@ -109,7 +109,9 @@ def _rows(
     else:
         hashed = [name for value in EXAMPLE for name in value.meta.root_names()]
         columns = [*hashed, *chosen.columns]
-        frames = tenant_batches(lake, manifest, EXAMPLES, columns, added=[TYPE_WEIGHT])
+        frames = tenant_batches(
+            lake, manifest, EXAMPLES, columns, added=[TYPE_WEIGHT, SHOWN_POSITION]
+        )
     for frame in frames:
         on_rows(frame.height)
         yield frame

@@ -46,6 +46,7 @@ from tests.support.devices import (
     owner_of,
 )
 from tests.support.lake import NOON, SessionLake, interaction, item, user
+from tests.support.shown import Candidates, random_lists, showing, shown_beside
 from tests.support.stories import compiled
 
 pytestmark = pytest.mark.timeout(1800)
@@ -60,6 +61,9 @@ YES, NO = '{"training": true}', '{"training": false, "mail": true}'
 SHOP, SITE = "clicks-of-segment", "clicks-of-ga4"
 DEVICES, UNTIED = "devices-of-people", "devices-of-nobody"
 """The same generated clickstream: one tenant ties anonymous ids to users, the other does not."""
+LISTED = "lists-of-items"
+"""A tenant that takes negatives from what it showed: one of each positive, then two."""
+LIST_USERS = 40
 TABLES = (
     "training.training_data",
     "training.training_users",
@@ -240,12 +244,21 @@ class Told:
     """The events of `DEVICES` with their provenance."""
     devices: list[dict[str, tuple[str, datetime | None]]]
     """Whose its staged events are: after the first run, after all, with the cutoff."""
+    lists: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]
+    """What `LISTED` showed and what its users did, of two batches."""
+    beside: list[pl.DataFrame]
+    """Its shown negatives: one of each positive of the first batch, then two of both batches."""
 
 
 def contents(lake: SessionLake) -> dict[tuple[str, str], pl.DataFrame]:
-    tenants = (TYPED, RANDOM, PLAIN, LATE, ASKING, SHOP, SITE, DEVICES, UNTIED)
+    tenants = (TYPED, RANDOM, PLAIN, LATE, ASKING, SHOP, SITE, DEVICES, UNTIED, LISTED)
     tables = (*TABLES, *STAGED)
     return {(table, name): lake.table(table, name) for table in tables for name in tenants}
+
+
+def shown_negatives(lake: SessionLake) -> pl.DataFrame:
+    rows = lake.table("training.training_data", LISTED)
+    return rows.filter(pl.col("negative_type") == "shown")
 
 
 def store_devices(lake: SessionLake) -> list[dict[str, Any]]:
@@ -357,13 +370,21 @@ def told(lake: SessionLake) -> Told:
     store_events(lake, SITE, site_events(0, [*GA4_EVENTS][:4]), known_at=KNOWN_FIRST)
     store_events(lake, SITE, shown_events(), known_at=KNOWN_FIRST)
     sent = store_devices(lake)
+    lists = [random_lists(number, "xy"[number], LIST_USERS) for number in range(2)]
+    lake.set_tenant(LISTED, showing(1))
+    store_events(lake, LISTED, lists[0][0], known_at=KNOWN_FIRST)
+    lake.store(LISTED, lists[0][1], known_at=KNOWN_FIRST)
     lake.dbt("run")
+    beside = [shown_negatives(lake)]
     devices = [owners(lake)]
     shown = [lake.table("features.impressions", SITE)]
     first, files = labels(lake, TYPED), [plain_files()]
     who, features = [trained_on(lake)], [lake.table("features.user_features", ASKING).height]
     mapped = [lake.table("staging.stg_interactions", SHOP)]
 
+    lake.set_tenant(LISTED, showing(2))
+    store_events(lake, LISTED, lists[1][0], known_at=KNOWN_LATER)
+    lake.store(LISTED, lists[1][1], known_at=KNOWN_LATER)
     lake.set_tenant(TYPED, settings_of(HEAVIER))
     chosen = {"time_zone": "Asia/Kolkata", "item_attributes": {"by": "brand"}}
     lake.set_tenant(RANDOM, settings_of(HEAVIER, examples=chosen))
@@ -408,6 +429,7 @@ def told(lake: SessionLake) -> Told:
     unmapped_sql = compiled(outcome, "stg_interactions")
     examples_sql = compiled(outcome, "training_examples")
     grown = contents(lake)
+    beside.append(shown_negatives(lake))
     devices.append(owners(lake))
 
     by_cutoff = ("--select", "+training_examples", "training_users", "user_histories")
@@ -427,6 +449,8 @@ def told(lake: SessionLake) -> Told:
         shown=shown,
         sent_by_devices=sent,
         devices=devices,
+        lists=lists,
+        beside=beside,
     )
 
 
@@ -508,6 +532,7 @@ def test_a_run_without_users_has_nothing_of_consent_in_its_sql(told: Told) -> No
     assert "from staging.stg_interactions where" in told.plain_sql
     assert "withdrawn" not in told.plain_sql
     assert "stg_users" not in told.plain_sql
+    assert "impressions" not in told.plain_sql
 
 
 def test_who_declares_nothing_keeps_files_rows_and_hash(lake: SessionLake, told: Told) -> None:
@@ -577,8 +602,10 @@ def test_the_gate_and_the_models_tests_know_declared_types(
     assert {name: result.failures for name, result in unknown.items()} == {PLAIN: (), TYPED: ()}
     database.set_tenant_settings(TYPED, settings_of(HEAVIER))
     assert run_gate(settings, [TYPED])[TYPED].passed, "rows of a type of earlier settings stay"
+    database.tenants.add(LISTED, settings=showing(2))
+    assert run_gate(settings, [LISTED])[LISTED].passed, "shown negatives are no sampled ones"
     database.close()
-    lake.dbt("test", "--select", "stg_interactions,test_type:data")
+    lake.dbt("test", "--select", "stg_interactions,test_type:data", "training_data,test_type:data")
 
 
 def test_the_examples_of_segments_specification_are_interactions(told: Told) -> None:
@@ -670,6 +697,74 @@ def test_impressions_are_clicked_by_what_happened_after_them_within_the_window(t
     ]
     assert (counts["event_count"], counts["raw_count"]) == (5, 0)
     assert [tuple(one.values()) for one in counts["left_out"]] == [("view_item_list", "no_user", 1)]
+
+
+def test_items_shown_beside_the_clicked_one_and_left_alone_become_negatives(told: Told) -> None:
+    """Every row against the lists one by one; a late click takes a negative away."""
+    positive = frozenset({"click", "purchase", "like"})
+    first = shown_beside(*told.lists[0], positive)
+    both = shown_beside(*(old + new for old, new in zip(*told.lists, strict=True)), positive)
+    assert min(len(first), len(both)) > 50
+    for rows, candidates, most in zip(told.beside, (first, both), (1, 2), strict=True):
+        assert_shown(rows, candidates, most)
+    clicked = {(row["user_id"], row["item_id"]) for row in told.lists[1][1]}
+    taken = {(*pair,) for pair in told.beside[0].select("user_id", "item_id").iter_rows()}
+    assert taken & clicked, "no negative was clicked later"
+
+
+PAIR = ("user_id", "anchor_item_id", "item_id")
+
+
+def assert_shown(rows: pl.DataFrame, candidates: Candidates, most: int) -> None:
+    """Each positive has the most that it can have, of its candidates, with their probability."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows.sort("draw_index").to_dicts():
+        found.setdefault((row["user_id"], row["anchor_item_id"]), []).append(row)
+    assert found.keys() == candidates.keys()
+    for pair, drawn in found.items():
+        count = min(most, len(candidates[pair]))
+        assert [row["draw_index"] for row in drawn] == list(range(5, 5 + count))
+        assert len({row["item_id"] for row in drawn}) == count
+        for row in drawn:
+            assert row["shown_position"] == candidates[pair][row["item_id"]]
+            assert row["sampling_probability"] == count / len(candidates[pair])
+            assert row["eligible_count"] == len(candidates[pair])
+            assert (row["label"], row["event_id"]) == (0.0, None)
+
+
+def test_each_item_beside_the_clicked_one_is_as_likely_to_be_taken(told: Told) -> None:
+    """Thirds of the candidates, in the order of their names, are taken as often."""
+    rows = told.beside[-1]
+    positive = frozenset({"click", "purchase", "like"})
+    candidates = shown_beside(*(old + new for old, new in zip(*told.lists, strict=True)), positive)
+    taken = {(*row,) for row in rows.select(PAIR).iter_rows()}
+    found, expected = [0.0] * 3, [0.0] * 3
+    for (who, anchor), names in candidates.items():
+        for number, name in enumerate(sorted(names)):
+            third = 3 * number // len(names)
+            expected[third] += min(2, len(names)) / len(names)
+            found[third] += (who, anchor, name) in taken
+    statistic = sum((n - m) ** 2 / m for n, m in zip(found, expected, strict=True))
+    assert statistic < 13.8, (found, expected)  # p = 0.001 at 2 degrees; draws without replacement
+
+
+def test_shown_negatives_are_counted_hashed_and_published(lake: SessionLake, told: Told) -> None:
+    (row,) = lake.table("training.training_contents", LISTED).to_dicts()
+    rows = told.refreshed["training.training_data", LISTED]
+    kinds = dict(rows["negative_type"].value_counts().iter_rows())
+    assert row["shown_negative_count"] == kinds["shown"]
+    assert row["example_count"] == rows.height
+    assert row["shown_per_positive"] == 2
+    hashes = [ContentHash(), ContentHash()]
+    whole = rows.with_columns(tenant_id=pl.lit(LISTED))
+    hashes[0].update(whole)
+    hashes[1].update(whole.with_columns(shown_position=pl.lit(None, pl.Int32)))
+    assert hashes[0].hexdigest() == row["content_hash"] != hashes[1].hexdigest()
+    assert told.refreshed["training.training_contents", SITE]["shown_negative_count"][0] == 0
+
+    made = publish(lake.settings, LISTED, gate=None, now=datetime.now(UTC))
+    assert (made.counts.shown_negatives, made.row_count) == (kinds["shown"], rows.height)
+    assert made.parameters.shown_per_positive == 2
 
 
 def reference_owners(
