@@ -97,7 +97,8 @@ class ImpressionSettings(SettingsModel):
 
     `events` by their names, beside `recommendation_shown` and the preset's. An item was clicked if
     the user has an interaction with it of a type of `clicked_by` (null: all but negative ones)
-    after it was shown, within `click_window_minutes`.
+    after it was shown, within `click_window_minutes`. So many items as `negatives_per_positive`
+    that a list showed beside a clicked one become its negatives (docs/negative-sampling.md).
     """
 
     events: Annotated[dict[EventText, ImpressionEvent | None], Field(max_length=MOST_EVENTS)] = (
@@ -105,6 +106,7 @@ class ImpressionSettings(SettingsModel):
     )
     click_window_minutes: Annotated[float, Field(gt=0, le=10_080)] = 30
     clicked_by: Annotated[tuple[str, ...], Field(min_length=1, max_length=50)] | None = None
+    negatives_per_positive: Annotated[int, Field(ge=0, le=100)] = 0
 
     def shown(self, preset: str | None) -> dict[str, ImpressionEvent]:
         """Return event name → where it has what was shown, in the order of names."""

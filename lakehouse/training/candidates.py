@@ -130,6 +130,7 @@ def _manifest(
         shortfall=row["shortfall_count"],
         positives_without_negatives=row["positives_without_negatives_count"],
         liked_and_disliked=row["liked_and_disliked_count"],
+        shown_negatives=row.get("shown_negative_count") or None,
     )
     return Manifest(
         snapshot_id=make_snapshot_id(shared.now, row["content_hash"]),
@@ -147,6 +148,7 @@ def _manifest(
             event_types=_read_json(row.get("event_types")),
             half_life_days=row.get("half_life_days"),
             traffic=_read_json(row.get("traffic")),
+            shown_per_positive=row.get("shown_per_positive"),
         ),
         counts=counts,
         label_balance=counts.positives / counts.rows,

@@ -31,6 +31,7 @@ EXAMPLE: Final = (
 """What is hashed of a row of `training.training_data`."""
 _WEIGHT: Final = pl.col("type_weight")
 _WEIGHT_UNIT: Final = 1e9
+SHOWN_POSITION: Final = "shown_position"
 EVALUATED: Final = (*EXAMPLE, pl.col("split"), pl.col("is_cold_user"), pl.col("is_cold_item"))
 """What is hashed of a row of `evaluation.evaluation_data`."""
 
@@ -38,9 +39,9 @@ EVALUATED: Final = (*EXAMPLE, pl.col("split"), pl.col("is_cold_user"), pl.col("i
 class ContentHash:
     """Takes rows in any order and in any pieces; `hexdigest` is that of all taken so far.
 
-    A weight other than 1 is hashed where rows have one: without, they have the hash that they had
-    before there were weights. It is a sum, so rows can be taken out again; `start` is the hash of
-    the rows that are there already.
+    A weight other than 1 is hashed where rows have one, and where a negative stood that was shown:
+    without, they have the hash that they had before there were weights and shown negatives. It is a
+    sum, so rows can be taken out again; `start` is the hash of the rows that are there already.
     """
 
     def __init__(self, columns: tuple[pl.Expr, ...] = EXAMPLE, start: str = "0" * 32) -> None:
@@ -61,6 +62,9 @@ class ContentHash:
             weight = _netstring((_WEIGHT * _WEIGHT_UNIT).cast(pl.Int64))
             is_one = _WEIGHT.fill_null(1.0) == 1.0
             values.append(pl.when(is_one).then(pl.lit("")).otherwise(weight))
+        if SHOWN_POSITION in rows.columns:
+            place = pl.col(SHOWN_POSITION)
+            values.append(pl.when(place.is_null()).then(pl.lit("")).otherwise(_netstring(place)))
         text = pl.concat_str(values)
         salted = rows.select(**{salt: pl.concat_str([pl.lit(salt), text]) for salt in _SALTS})
         for position, salt in enumerate(_SALTS):

@@ -34,7 +34,7 @@ _OF_EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         "Item, by the last full hour before the event. {} Null before the first interaction.",
     ),
     "catalogue": ("item_", "Item, as the catalogue had it strictly before the event. {}"),
-    "context": ("context_", "Of the event; a sampled negative has its positive's. {}"),
+    "context": ("context_", "Of the event; a sampled or shown negative has its positive's. {}"),
 }
 """What stands before the names and around the descriptions, in the order of the columns."""
 _NAMES_OF_ROWS: Final = {

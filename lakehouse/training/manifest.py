@@ -69,12 +69,14 @@ class Parameters(_Model):
     """Days after which a row weighs half; None: its age does not matter."""
     traffic: Mapping[str, Any] | None = None
     """What the tenant's settings say of traffic; None: nothing is left out for it."""
+    shown_per_positive: int | None = None
+    """Most negatives of a positive that its user was shown; None: there are none of these."""
 
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what a tenant without these settings did not have in earlier releases."""
         found: dict[str, Any] = dump(self)
-        for name in ("event_types", "half_life_days", "traffic"):
+        for name in ("event_types", "half_life_days", "traffic", "shown_per_positive"):
             if found.get(name) is None:
                 found.pop(name, None)
         return found
@@ -89,11 +91,20 @@ class Counts(_Model):
     shortfall: int
     positives_without_negatives: int
     liked_and_disliked: int
+    shown_negatives: int | None = None
+    """None: the tenant takes no negatives from impressions."""
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = dump(self)
+        if found.get("shown_negatives") is None:
+            found.pop("shown_negatives", None)
+        return found
 
     @property
     def negatives(self) -> int:
         """Rows with label 0.0."""
-        return self.sampled_negatives + self.explicit_negatives
+        return self.sampled_negatives + self.explicit_negatives + (self.shown_negatives or 0)
 
     @property
     def rows(self) -> int:

@@ -23,7 +23,7 @@ from deltalake.exceptions import DeltaError
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
-from lakehouse.training.content_hash import EVALUATED, EXAMPLE, ContentHash
+from lakehouse.training.content_hash import EVALUATED, EXAMPLE, SHOWN_POSITION, ContentHash
 from lakehouse.training.manifest import EXAMPLES, HISTORIES, EvaluationManifest, Manifest
 from lakehouse.training.sample_weights import TYPE_WEIGHT
 
@@ -114,7 +114,8 @@ def _rows(
         frames = tenant_batches(lake, manifest, manifest.data_table)
     else:
         columns = [*HASHED, *chosen.columns]
-        frames = tenant_batches(lake, manifest, EXAMPLES, columns, added=[TYPE_WEIGHT])
+        added = [TYPE_WEIGHT, SHOWN_POSITION]
+        frames = tenant_batches(lake, manifest, EXAMPLES, columns, added=added)
     for frame in frames:
         on_rows(frame.height)
         yield frame

@@ -37,7 +37,7 @@ def weighted_until(manifest: Manifest) -> datetime:
 def described_weight(manifest: Manifest) -> str:
     """Return what the column of weights holds, for the README of an export."""
     half_life = manifest.parameters.half_life_days
-    text = "weight of the row's type; a sampled negative has its positive's"
+    text = "weight of the row's type; a sampled or shown negative has its positive's"
     if half_life is None:
         return text
     until = weighted_until(manifest)

@@ -106,6 +106,8 @@ def _clickstream(settings: TenantSettings) -> str | None:
         events += [_event(settings, name, one) for name, one in shown.items()]
         told["click_window_us"] = round(said.impressions.click_window_minutes * 60_000_000)
         told["clicked_by"] = sorted(said.impressions.clicked_by or _not_negative(settings))
+        if said.impressions.negatives_per_positive:
+            told["shown_negatives"] = said.impressions.negatives_per_positive
     if said.identity is not None:
         told["identity"] = {
             "tie_events": None if said.identity.ties is None else sorted(said.identity.ties),

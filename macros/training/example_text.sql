@@ -1,7 +1,8 @@
 {% macro example_text(more=[], has_weights=true) -%}
     {#-
     What a labelled example is, as the text that its content hash is made of; `more` are further columns. With
-    `has_weights` a weight other than 1 is the end of it: without weights of its own a tenant has the hash it had.
+    `has_weights` the end of it is a weight other than 1, and where a negative stood that the user was shown: a tenant with
+    neither has the hash it had.
     -#}
     {%- set text -%}
     {{ row_text([
@@ -24,6 +25,7 @@
             coalesce(type_weight, 1.0d) = 1.0d,
             '',
             {{ row_text(['cast(type_weight * 1e9d as bigint)']) }}
-        )
+        ),
+        if(shown_position is null, '', {{ row_text(['shown_position']) }})
     )
 {%- endmacro %}

@@ -10,7 +10,8 @@ examples as (
         user_id is null or item_id is null or event_time is null as has_no_id,
         not coalesce(
             label = if(negative_type is null, 1.0d, 0.0d)
-            and (negative_type <=> 'sampled') = (sampling_probability is not null)
+            and coalesce(negative_type in ('sampled', 'shown'), false)
+            = (sampling_probability is not null)
             and coalesce(sampling_probability, 1.0d) > 0.0d
             and coalesce(sampling_probability, 1.0d) <= 1.0d,
             false

@@ -76,6 +76,11 @@ PLANTED = {
         "attributed_at = null",
         "attributed_at is not null",
     ),
+    "shown_negatives_stood_beside_their_positive": (
+        "features.impressions",
+        "shown_at = shown_at + interval 1 day",
+        "not is_clicked",
+    ),
 }
 CUTOFF = "2028-01-01T00:00:00"
 TENANTS = dict(zip(PLANTED, LEAKY, strict=True))

@@ -28,6 +28,7 @@ from tests.support.clickstream import (
 )
 from tests.support.devices import FIRST_BATCHES, device_events, minutes
 from tests.support.lake import NOON, SessionLake, interaction, item, user
+from tests.support.shown import random_lists, showing
 
 DAY = timedelta(days=1)
 KNOWN_FIRST, KNOWN_LATER = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC)
@@ -39,7 +40,10 @@ YES, NO = '{"training": true}', '{"training": false, "mail": true}'
 SHOP, SITE = "clicks-of-segment", "clicks-of-ga4"
 DEVICES, UNTIED = "devices-of-people", "devices-of-nobody"
 """The same generated clickstream: one tenant ties anonymous ids to users, the other does not."""
-TENANTS = (TYPED, RANDOM, PLAIN, ASKING, SHOP, SITE, DEVICES, UNTIED)
+LISTED = "lists-of-items"
+"""A tenant that takes negatives from what it showed: one of each positive, then two."""
+LIST_USERS = 40
+TENANTS = (TYPED, RANDOM, PLAIN, ASKING, SHOP, SITE, DEVICES, UNTIED, LISTED)
 TYPES: dict[str, Any] = {
     "opened": {"meaning": "neutral"},
     "skipped": {"meaning": "negative", "weight": 0.5},
@@ -87,6 +91,10 @@ class Declared:
         """Whose the staged events of `DEVICES` are."""
         self.sent_by_devices: list[dict[str, Any]] = []
         """The events of `DEVICES` with their provenance."""
+        self.lists = [random_lists(number, "xy"[number], LIST_USERS) for number in range(2)]
+        """What `LISTED` showed and what its users did, of two batches."""
+        self.beside: list[pl.DataFrame] = []
+        """Its shown negatives: one of each positive of the first batch, then two of both batches."""
         self.training_sql = ""
         """The statement of `training_data` in the run after the second batch."""
 
@@ -100,6 +108,8 @@ class Declared:
         self.mapped.append(lake.table("staging.stg_interactions", SHOP))
         self.shown.append(lake.table("features.impressions", SITE))
         self.devices.append(owners(lake))
+        rows = lake.table("training.training_data", LISTED)
+        self.beside.append(rows.filter(pl.col("negative_type") == "shown"))
 
     def store_first(self) -> None:
         lake = self.lake
@@ -122,6 +132,7 @@ class Declared:
         lake.set_tenant(UNTIED, TenantSettings.model_validate(by_segment))
         tying = {"clickstream": {"preset": "segment", "identity": {}}}
         lake.set_tenant(DEVICES, TenantSettings.model_validate(tying))
+        self._store_list(0, KNOWN_FIRST)
         for number, known in enumerate(FIRST_BATCHES):
             rows = device_events(number, 120, known - 180, known, "xy"[number])
             self._send_by_devices(rows, minutes(known))
@@ -149,7 +160,14 @@ class Declared:
             asked(8, "late", NO, 2),
         ]
         lake.store_users(ASKING, said, known_at=KNOWN_LATER)
+        self._store_list(1, KNOWN_LATER)
         self._send_by_devices(device_events(3, 120, 0, 600, "z"), KNOWN_LATER)
+
+    def _store_list(self, number: int, known_at: datetime) -> None:
+        shown, done = self.lists[number]
+        self.lake.set_tenant(LISTED, showing(number + 1))
+        store_events(self.lake, LISTED, shown, known_at=known_at)
+        self.lake.store(LISTED, done, known_at=known_at)
 
     def _send_by_devices(self, rows: list[dict[str, Any]], known_at: datetime) -> None:
         sent = [

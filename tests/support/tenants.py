@@ -7,10 +7,11 @@ from decimal import Decimal
 
 from lakehouse.contracts.tenant import InteractionType, TenantSettings
 from tests.support import reference
-from tests.support.clickstream import GA4_EVENTS, GA4_LIST, TEE, event, store_events
+from tests.support.clickstream import GA4_EVENTS, GA4_LIST, GREY, TEE, event, store_events
 from tests.support.lake import NOON, SessionLake, at, interaction, item, user
+from tests.support.shown import showing
 
-LEAKY = [f"leaky{n}" for n in range(13)]
+LEAKY = [f"leaky{n}" for n in range(14)]
 COUNTED = "counted"
 """A tenant whose rows change after the build."""
 UNIFORM_USERS = 1_000
@@ -163,6 +164,10 @@ def store_tenants(lake: SessionLake) -> dict:
         for name, who, minutes in (("seen", None, 10), ("said", "u1", 60))
     )
     store_events(lake, LEAKY[12], [seen, said])
+    lake.set_tenant(LEAKY[13], showing(1))
+    store_events(lake, LEAKY[13], [event("shown", "view_item_list", GA4_LIST, "u1")])
+    seen_before = interaction("seen before", "u2", GREY, "view", at("05-01 11:00"))
+    lake.store(LEAKY[13], [seen_before, interaction("clicked", "u1", TEE, event_time=clicked)])
     lake.store("uniform", one_positive_among_seven_items(UNIFORM_USERS))
     for name in ("plain", "viewer"):
         lake.store(name, clicks_and_views())

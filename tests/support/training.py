@@ -111,7 +111,10 @@ def write_training_tables(
     if shuffle is not None:
         random.Random(shuffle).shuffle(rows)
     is_weighted = any("type_weight" in row for row in rows)
-    data = pa.Table.from_pylist(rows, WEIGHTED_DATA if is_weighted else TRAINING_DATA)
+    schema = WEIGHTED_DATA if is_weighted else TRAINING_DATA
+    if any("shown_position" in row for row in rows):
+        schema = schema.append(pa.field("shown_position", pa.int32()))
+    data = pa.Table.from_pylist(rows, schema)
     frame = pl.DataFrame(data)
     write_table(settings, "training/training_data", data, parameters)
     write_table(settings, "training/training_examples", _described(data), parameters)
@@ -180,9 +183,14 @@ def _contents(frame: pl.DataFrame, tenant_id: str, parameters: Mapping[str, Any]
         "newest_known_at": NOON,
         **{
             name: parameters[name]
-            for name in ("event_types", "half_life_days")
+            for name in ("event_types", "half_life_days", "shown_per_positive")
             if name in parameters
         },
+        **(
+            {"shown_negative_count": (kinds == "shown").sum()}
+            if "shown_per_positive" in parameters
+            else {}
+        ),
     }
 
 

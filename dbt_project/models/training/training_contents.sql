@@ -14,6 +14,7 @@ totals as (
         sum(positive_count) as positive_count,
         sum(sampled_negative_count) as sampled_negative_count,
         sum(explicit_negative_count) as explicit_negative_count,
+        sum(shown_negative_count) as shown_negative_count,
         sum(positives_with_negatives_count) as positives_with_negatives_count,
         sum(liked_and_disliked_count) as liked_and_disliked_count
     from {{ ref('training_users') }}
@@ -44,13 +45,16 @@ training_contents as (
         {{ tenant_setting('negatives_per_positive') }} as negatives_per_positive,
         to_json(settings.event_types) as event_types,
         settings.half_life_days,
+        int(get_json_object(settings.clickstream, '$.shown_negatives')) as shown_per_positive,
         if(settings.traffic like '%"leave_out":%', settings.traffic, null) as traffic,
         totals.positive_count
         + totals.sampled_negative_count
-        + totals.explicit_negative_count as example_count,
+        + totals.explicit_negative_count
+        + totals.shown_negative_count as example_count,
         totals.positive_count,
         totals.sampled_negative_count,
         totals.explicit_negative_count,
+        totals.shown_negative_count,
         {{ tenant_setting('negatives_per_positive') }} * totals.positive_count
         - totals.sampled_negative_count as shortfall_count,
         totals.positive_count

@@ -3,20 +3,24 @@
     unique_key=['tenant_id', 'user_id', 'anchor_item_id', 'draw_index'],
     stats_columns=['label', 'event_time']
 ) }}
+{% set showing = clickstream_tenants(with_shown_negatives=true) %}
 {% set scope = change_scope(
     replaces_users=true,
-    reads={
+    reads=merged({
         'stg_interactions': ['user_hash'],
         'item_availability': {'since': 'available_at', 'users_of': 'stg_interactions'},
         'stg_tenant_settings': [],
         'stg_users': {'user_hash': 'user_hash', 'when': 'consent is not null', 'removes': true}
-    },
-    parameters=training_parameters()
+    }, {'impressions': ['user_hash']} if showing != [] else {}),
+    parameters=training_parameters(),
+    only_tenants={'impressions': showing}
 ) %}
 {% set uses = event_type_uses(scope) %}
 {% set values = ['rating'] if uses['values'] else [] %}
 {% set distrusting = traffic_tenants('leave_out', scope) %}
 {% set devices = ['device_type'] if distrusting != [] else [] %}
+{% set has_shown = clickstream_tenants(scope, with_shown_negatives=true) != [] %}
+{% set carried = ['type_weight'] if uses.own else [] %}
 with
 
 interactions as (
@@ -50,7 +54,12 @@ tenant_settings as (
 
 {{ sampled_negatives(
     'pair_labels', 'item_availability', times='interactions', time='event_time',
-    settings='tenant_settings', carried=['type_weight'] if uses.own else []
+    settings='tenant_settings', carried=carried
+) }},
+
+{{ shown_negatives(
+    rows_in_scope('impressions', scope, of_clickstream_tenants(showing)) if has_shown else none,
+    'pair_labels', 'item_availability', settings='tenant_settings', carried=carried
 ) }},
 
 examples as (
@@ -64,6 +73,7 @@ examples as (
         if(positive_event_id is null, 'explicit', null) as negative_type,
         if(positive_event_id is null, 0.0d, 1.0d) as label,
         type_weight,
+        cast(null as int) as shown_position,
         cast(null as double) as sampling_probability,
         cast(null as bigint) as eligible_count,
         coalesce(positive_event_id, negative_event_id) as event_id,
@@ -83,6 +93,7 @@ examples as (
         'sampled' as negative_type,
         0.0d as label,
         {{ 'type_weight' if uses.own else '1.0d' }} as type_weight,
+        cast(null as int) as shown_position,
         sampling_probability,
         eligible_count,
         cast(null as string) as event_id,
@@ -90,6 +101,25 @@ examples as (
         false as has_dislike,
         event_time
     from sampled_negatives
+    union all
+    select
+        tenant_id,
+        user_id,
+        item_id,
+        positive_item_id as anchor_item_id,
+        draw_index,
+        cast(null as string) as interaction_type,
+        'shown' as negative_type,
+        0.0d as label,
+        {{ 'type_weight' if uses.own else '1.0d' }} as type_weight,
+        shown_position,
+        sampling_probability,
+        eligible_count,
+        cast(null as string) as event_id,
+        cast(null as string) as first_type,
+        false as has_dislike,
+        event_time
+    from shown_negatives
 ),
 
 training_data as (
@@ -104,6 +134,7 @@ training_data as (
         negative_type,
         label,
         type_weight,
+        shown_position,
         sampling_probability,
         eligible_count,
         event_id,

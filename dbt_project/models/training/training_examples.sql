@@ -36,6 +36,7 @@
     'negative_type': 'string',
     'label': 'double',
     'type_weight': 'double',
+    'shown_position': 'int',
     'sampling_probability': 'double'
 } %}
 {% set context_type = 'struct<device_type: string, location: string, session_position: int>' %}
@@ -193,6 +194,7 @@ training_examples as (
         negative_type,
         label,
         type_weight,
+        shown_position,
         sampling_probability,
         {{ feature_columns('user', 'user_', in_examples=true) }},
         {{ feature_columns('profile', 'user_') }},

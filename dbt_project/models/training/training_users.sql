@@ -24,6 +24,7 @@ training_users as (
         count_if(label = 1) as positive_count,
         count_if(negative_type <=> 'sampled') as sampled_negative_count,
         count_if(negative_type <=> 'explicit') as explicit_negative_count,
+        count_if(negative_type <=> 'shown') as shown_negative_count,
         count_if(has_dislike) as liked_and_disliked_count,
         -- every positive with a negative has one at the first place
         count_if(negative_type <=> 'sampled' and draw_index = 1) as positives_with_negatives_count

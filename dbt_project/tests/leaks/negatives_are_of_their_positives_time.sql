@@ -1,4 +1,4 @@
--- a row is a sampled negative of another time, user features or context than its positive
+-- a row is a sampled or shown negative of another time, user features or context than its positive
 {{ config(
     tags=['leak'], enabled=var('audit', false),
     meta={'trap': 'negatives described at another time than their positive, or with features missing on one label only'}
@@ -43,7 +43,7 @@ left join examples as positives
         and negatives.anchor_item_id = positives.anchor_item_id
         and positives.negative_type is null
 where
-    negatives.negative_type = 'sampled'
+    negatives.negative_type in ('sampled', 'shown')
     and not (
         negatives.event_time <=> positives.event_time
         and negatives.user_features <=> positives.user_features

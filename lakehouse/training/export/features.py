@@ -16,7 +16,7 @@ from lakehouse.training.rows import HISTORY_COLUMNS, ChosenFeatures, gone
 GROUPS: Final = {
     "user": ("user_", "what was known of the user before the event"),
     "item": ("item_", "what was known of the item before the event"),
-    "context": ("context_", "context of the event; a sampled negative has its positive's"),
+    "context": ("context_", "context of the event; a sampled or shown negative has its positive's"),
 }
 """Group → how its columns begin, and what they say."""
 ALL: Final = "all"

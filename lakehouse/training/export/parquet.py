@@ -18,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lakehouse.training.content_hash import SHOWN_POSITION
 from lakehouse.training.export.base import markdown_table
 from lakehouse.training.manifest import EvaluationManifest, Manifest
 from lakehouse.training.sample_weights import SAMPLE_WEIGHT, described_weight, has_sample_weights
@@ -53,8 +54,8 @@ _COLUMNS: Final[tuple[tuple[str, str], ...]] = (
     ("anchor_item_id", "the positive's item that a negative was drawn for; else the item itself"),
     ("draw_index", "0, or 1, 2, … for the negatives drawn for a positive"),
     ("interaction_type", "strongest type of a positive; type of an explicit negative; else null"),
-    ("negative_type", "`sampled` or `explicit`; null for a positive"),
-    ("sampling_probability", "probability of the draw; null unless sampled"),
+    ("negative_type", "`sampled`, `shown` or `explicit`; null for a positive"),
+    ("sampling_probability", "probability of the draw; null unless sampled or shown"),
     ("event_time", "time of the positive or the dislike, UTC; the rows are in its order"),
     ("label", "1.0 or 0.0, **in the path**, not in the files"),
 )
@@ -117,10 +118,14 @@ class ParquetExport:
         self._is_evaluation = isinstance(manifest, EvaluationManifest)
         self._place = self._folder_of(manifest)
         self._schema = EVALUATED if self._is_evaluation else SCHEMA
-        self._weight: tuple[tuple[str, str], ...] = ()
+        self._settled: tuple[tuple[str, str], ...] = ()
         if has_sample_weights(manifest):
             self._schema = WEIGHTED
-            self._weight = ((f"`{SAMPLE_WEIGHT}`", described_weight(manifest)),)
+            self._settled = ((f"`{SAMPLE_WEIGHT}`", described_weight(manifest)),)
+        if manifest.parameters.shown_per_positive is not None:
+            self._schema = self._schema.append(pa.field(SHOWN_POSITION, pa.int32()))
+            meaning = "where a `shown` negative stood in its list; else null"
+            self._settled += ((f"`{SHOWN_POSITION}`", meaning),)
         for field in (*self.label_fields, *added):
             self._schema = self._schema.append(field)
         self._meanings = meanings
@@ -162,7 +167,7 @@ class ParquetExport:
     def _column_table(self) -> str:
         columns = _EVALUATED_COLUMNS if self._is_evaluation else _COLUMNS
         always = [(f"`{name}`", text) for name, text in columns]
-        return markdown_table(("column", "meaning"), [*always, *self._weight, *self._meanings])
+        return markdown_table(("column", "meaning"), [*always, *self._settled, *self._meanings])
 
 
 class PartFiles:

@@ -40,8 +40,8 @@ WEIGHT: Final = f"{SAMPLE_WEIGHT}:float"
 ITEM_HEADER: Final = "item_id:token\ttitle:token_seq\tcategory:token"
 _COLUMNS: Final = (
     ("`user_id:token`, `item_id:token`", "as sent"),
-    ("`label:float`", "1.0 for a positive, 0.0 for a sampled or explicit negative"),
-    ("`timestamp:float`", "seconds since 1970, UTC; a sampled negative has its positive's"),
+    ("`label:float`", "1.0 for a positive, 0.0 for a negative"),
+    ("`timestamp:float`", "seconds since 1970, UTC; a drawn negative has its positive's"),
     ("`title:token_seq`, `category:token`", "in `.item`, from the newest catalogue row"),
 )
 _CONFIGURATION: Final = """\

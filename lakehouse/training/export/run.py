@@ -187,6 +187,8 @@ def _readme(manifest: Manifest, kind: ExportFormat, text: str) -> str:
         ("sampled negatives", manifest.counts.sampled_negatives),
         ("explicit negatives", manifest.counts.explicit_negatives),
     ]
+    if manifest.counts.shown_negatives is not None:
+        counts.append(("shown negatives", manifest.counts.shown_negatives))
     title = "Training set"
     if isinstance(manifest, EvaluationManifest):
         title = "Evaluation snapshot"

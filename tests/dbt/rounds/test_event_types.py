@@ -26,6 +26,7 @@ from tests.support.declared import (
     HALF_LIFE,
     HEAVIER,
     KNOWN_LATER,
+    LISTED,
     PLAIN,
     RANDOM,
     SHOP,
@@ -42,6 +43,7 @@ from tests.support.declared import (
 from tests.support.devices import known_before, minutes, owner_of
 from tests.support.growth import TIMEOUT
 from tests.support.lake import NOON, SessionLake
+from tests.support.shown import Candidates, showing, shown_beside
 from tests.support.stories import CUTOFF, Known, Stories
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
@@ -169,6 +171,7 @@ def test_who_has_withdrawn_consent_is_in_no_training_table_and_comes_back(
 def test_a_run_without_users_has_nothing_of_consent_in_its_sql(stories: Stories) -> None:
     assert "withdrawn" not in stories.one_event["training_data"]
     assert "stg_users" not in stories.one_event["training_data"]
+    assert "impressions" not in stories.one_event["training_data"]
 
 
 def test_who_declares_nothing_keeps_files_rows_and_hash(
@@ -242,8 +245,10 @@ def test_the_gate_and_the_models_tests_know_declared_types(
     assert {name: result.failures for name, result in unknown.items()} == {PLAIN: (), TYPED: ()}
     database.set_tenant_settings(TYPED, settings_of(HEAVIER))
     assert run_gate(settings, [TYPED])[TYPED].passed, "rows of a type of earlier settings stay"
+    database.tenants.add(LISTED, settings=showing(2))
+    assert run_gate(settings, [LISTED])[LISTED].passed, "shown negatives are no sampled ones"
     database.close()
-    lake.dbt("test", "--select", "stg_interactions,test_type:data")
+    lake.dbt("test", "--select", "stg_interactions,test_type:data", "training_data,test_type:data")
 
 
 def test_the_examples_of_segments_specification_are_interactions(declared: Declared) -> None:
@@ -335,6 +340,80 @@ def test_impressions_are_clicked_by_what_happened_after_them_within_the_window(
     ]
     assert (counts["event_count"], counts["raw_count"]) == (5, 0)
     assert [tuple(one.values()) for one in counts["left_out"]] == [("view_item_list", "no_user", 1)]
+
+
+def test_items_shown_beside_the_clicked_one_and_left_alone_become_negatives(
+    declared: Declared,
+) -> None:
+    """Every row against the lists one by one; a late click takes a negative away."""
+    positive = frozenset({"click", "purchase", "like"})
+    first = shown_beside(*declared.lists[0], positive)
+    both = shown_beside(*(old + new for old, new in zip(*declared.lists, strict=True)), positive)
+    assert min(len(first), len(both)) > 50
+    for rows, candidates, most in zip(declared.beside[:2], (first, both), (1, 2), strict=True):
+        assert_shown(rows, candidates, most)
+    clicked = {(row["user_id"], row["item_id"]) for row in declared.lists[1][1]}
+    taken = {(*pair,) for pair in declared.beside[0].select("user_id", "item_id").iter_rows()}
+    assert taken & clicked, "no negative was clicked later"
+
+
+PAIR = ("user_id", "anchor_item_id", "item_id")
+
+
+def assert_shown(rows: pl.DataFrame, candidates: Candidates, most: int) -> None:
+    """Each positive has the most that it can have, of its candidates, with their probability."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows.sort("draw_index").to_dicts():
+        found.setdefault((row["user_id"], row["anchor_item_id"]), []).append(row)
+    assert found.keys() == candidates.keys()
+    for pair, drawn in found.items():
+        count = min(most, len(candidates[pair]))
+        assert [row["draw_index"] for row in drawn] == list(range(5, 5 + count))
+        assert len({row["item_id"] for row in drawn}) == count
+        for row in drawn:
+            assert row["shown_position"] == candidates[pair][row["item_id"]]
+            assert row["sampling_probability"] == count / len(candidates[pair])
+            assert row["eligible_count"] == len(candidates[pair])
+            assert (row["label"], row["event_id"]) == (0.0, None)
+
+
+def test_each_item_beside_the_clicked_one_is_as_likely_to_be_taken(declared: Declared) -> None:
+    """Thirds of the candidates, in the order of their names, are taken as often."""
+    rows = declared.beside[1]
+    positive = frozenset({"click", "purchase", "like"})
+    candidates = shown_beside(
+        *(old + new for old, new in zip(*declared.lists, strict=True)), positive
+    )
+    taken = {(*row,) for row in rows.select(PAIR).iter_rows()}
+    found, expected = [0.0] * 3, [0.0] * 3
+    for (who, anchor), names in candidates.items():
+        for number, name in enumerate(sorted(names)):
+            third = 3 * number // len(names)
+            expected[third] += min(2, len(names)) / len(names)
+            found[third] += (who, anchor, name) in taken
+    statistic = sum((n - m) ** 2 / m for n, m in zip(found, expected, strict=True))
+    assert statistic < 13.8, (found, expected)  # p = 0.001 at 2 degrees; draws without replacement
+
+
+def test_shown_negatives_are_counted_hashed_and_published(
+    lake: SessionLake, refreshed: Contents
+) -> None:
+    (row,) = lake.table("training.training_contents", LISTED).to_dicts()
+    rows = refreshed["training.training_data", LISTED]
+    kinds = dict(rows["negative_type"].value_counts().iter_rows())
+    assert row["shown_negative_count"] == kinds["shown"]
+    assert row["example_count"] == rows.height
+    assert row["shown_per_positive"] == 2
+    hashes = [ContentHash(), ContentHash()]
+    whole = rows.with_columns(tenant_id=pl.lit(LISTED))
+    hashes[0].update(whole)
+    hashes[1].update(whole.with_columns(shown_position=pl.lit(None, pl.Int32)))
+    assert hashes[0].hexdigest() == row["content_hash"] != hashes[1].hexdigest()
+    assert refreshed["training.training_contents", SITE]["shown_negative_count"][0] == 0
+
+    made = publish(lake.settings, LISTED, gate=None, now=datetime.now(UTC))
+    assert (made.counts.shown_negatives, made.row_count) == (kinds["shown"], rows.height)
+    assert made.parameters.shown_per_positive == 2
 
 
 def reference_owners(

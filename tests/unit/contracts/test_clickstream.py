@@ -157,6 +157,17 @@ def test_by_default_every_type_is_a_click_that_is_not_negative(
     assert (told["clicked_by"], told["click_window_us"]) == (types, 1_800_000_000)
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [({}, None), ({"negatives_per_positive": 0}, None), ({"negatives_per_positive": 3}, 3)],
+)
+def test_negatives_are_told_of_where_they_are_asked_for(
+    said: dict[str, int], told: int | None
+) -> None:
+    row = _row("acme", tenant({"impressions": said}))
+    assert json.loads(str(row["clickstream"])).get("shown_negatives") == told
+
+
 def test_the_models_are_told_paths_and_those_without_a_mapping_nothing() -> None:
     assert json_paths("a.b|c d") == ["$['a']['b']", "$['c d']"]
     (order,) = [

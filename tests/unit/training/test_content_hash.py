@@ -83,5 +83,18 @@ def test_a_weight_counts_where_it_is_not_one() -> None:
     assert len(others | {hash_of(ROWS[:2])}) == 5
 
 
+def test_where_a_negative_was_shown_counts_where_it_was() -> None:
+    """A set without shown negatives has the hash that it had before there were any."""
+
+    def shown(*places: int | None) -> str:
+        rows = pl.DataFrame(ROWS[:2], schema=pl.Schema(TRAINING_DATA))
+        counted = ContentHash()
+        counted.update(rows.with_columns(shown_position=pl.Series(places, dtype=pl.Int32)))
+        return counted.hexdigest()
+
+    assert shown(None, None) == hash_of(ROWS[:2])
+    assert len({shown(3, None), shown(None, 3), shown(4, None), hash_of(ROWS[:2])}) == 4
+
+
 def test_nothing_is_all_zeros() -> None:
     assert hash_of() == "0" * 32
