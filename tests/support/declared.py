@@ -94,7 +94,7 @@ class Declared:
         self.lists = [random_lists(number, "xy"[number], LIST_USERS) for number in range(2)]
         """What `LISTED` showed and what its users did, of two batches."""
         self.beside: list[pl.DataFrame] = []
-        """Its shown negatives: one of each positive of the first batch, then two of both batches."""
+        """Its shown negatives: one of each positive of the first batch, then two of both."""
         self.training_sql = ""
         """The statement of `training_data` in the run after the second batch."""
 

@@ -148,13 +148,16 @@ class SnapshotHistory:
         self.rng = random.Random(seed)
         self.lake = Lake(settings)
         self.is_weighted = self.rng.random() < 0.2
+        self.has_shown = self.rng.random() < 0.2
+        shown = [("shown_position", pa.int32())] if self.has_shown else []
+        self._data = pa.schema([*WEIGHTED_DATA, *shown])
         self.rows: dict[tuple[str, str, int], Row] = {}
         self.lists: dict[tuple[str, Any], Row] = {}
         self._anchors = 0
         self._published = 0
         self.tables = {
-            TRAINING_DATA: LoggedTable(settings, TRAINING_DATA, WEIGHTED_DATA),
-            EXAMPLES: LoggedTable(settings, EXAMPLES, _EXAMPLES),
+            TRAINING_DATA: LoggedTable(settings, TRAINING_DATA, self._data),
+            EXAMPLES: LoggedTable(settings, EXAMPLES, pa.schema([*_EXAMPLES, *shown])),
             HISTORIES: LoggedTable(settings, HISTORIES, HISTORIES_TABLE),
         }
         self._touched: set[str] = set()
@@ -203,11 +206,11 @@ class SnapshotHistory:
     def publish(self) -> Manifest:
         """Publish what the tables hold."""
         self._published += 1
-        names = [name for name in WEIGHTED_DATA.names if name != "tenant_id"]
+        names = [name for name in self._data.names if name != "tenant_id"]
         frame = pl.DataFrame(
             pa.Table.from_pylist(
                 [{"tenant_id": "acme"} | {n: row[n] for n in names} for row in self.rows.values()],
-                WEIGHTED_DATA,
+                self._data,
             )
         )
         contents = ContentHash()
@@ -232,11 +235,13 @@ class SnapshotHistory:
                 positive_types=("click",),
                 negative_types=("dislike",),
                 event_types=types if self.is_weighted else None,
+                shown_per_positive=3 if self.has_shown else None,
             ),
             counts=Counts(
                 positives=kinds.count("positive"),
                 sampled_negatives=kinds.count("sampled"),
                 explicit_negatives=kinds.count("explicit"),
+                shown_negatives=kinds.count("shown") if self.has_shown else None,
                 shortfall=0,
                 positives_without_negatives=0,
                 liked_and_disliked=0,
@@ -264,17 +269,20 @@ class SnapshotHistory:
             time = self._time()
             self._touched.add(user)
             for draw in range(self.rng.randrange(1, 4) if is_liked else 1):
+                is_shown = bool(draw) and self.has_shown and self.rng.random() < 0.5
+                drawn = "shown" if is_shown else "sampled"
                 row = {
                     "user_id": user,
                     "item_id": anchor if draw == 0 else self.rng.choice("abc"),
                     "anchor_item_id": anchor,
                     "draw_index": draw,
                     "interaction_type": "click" if draw == 0 and is_liked else None,
-                    "negative_type": "sampled" if draw else (None if is_liked else "explicit"),
+                    "negative_type": drawn if draw else (None if is_liked else "explicit"),
                     "label": 1.0 if draw == 0 and is_liked else 0.0,
                     "type_weight": self.rng.choice([1.0, 0.3]) if self.is_weighted else 1.0,
                     "sampling_probability": self.rng.random() if draw else None,
                     "event_time": time,
+                    "shown_position": self.rng.randrange(9) if is_shown else None,
                 }
                 self.rows[user, anchor, draw] = row | self._features()
 

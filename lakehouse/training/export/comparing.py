@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 
 from lakehouse.errors import EtaError
-from lakehouse.training.content_hash import ContentHash
+from lakehouse.training.content_hash import SHOWN_POSITION, ContentHash
 from lakehouse.training.export.delta_document import ADDED, CHANGED, KINDS, REMOVED
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.rows import (
@@ -73,7 +73,8 @@ class Comparison:
         self._plan = plan
         self._spill = spill
         self._on_rows = on_rows
-        self._columns = [*HASHED, *(plan.chosen.columns if plan.chosen else ()), TYPE_WEIGHT]
+        chosen = plan.chosen.columns if plan.chosen else ()
+        self._columns = [*HASHED, *chosen, TYPE_WEIGHT, SHOWN_POSITION]
         self._history = plan.chosen.history if plan.chosen else 0
         self._range_rows = range_rows // (_HISTORY_RANGES if self._history else 1) or 1
         self._starts = self._range_starts()
@@ -136,7 +137,7 @@ class Comparison:
     def _read(self, side: FileRows) -> Iterator[pl.DataFrame]:
         for frame in side.batches(self._columns):
             self._on_rows(frame.height)
-            yield _weighted(frame)
+            yield _completed(frame)
 
     def _histories(self, side: FileRows) -> Iterator[pl.DataFrame]:
         for frame in side.batches([*HISTORY_KEY, *HISTORY_COLUMNS.values()]):
@@ -146,7 +147,7 @@ class Comparison:
         """Yield shared rows whose list may have changed: they are compared with themselves."""
         if touched.size:
             for frame in self._plan.rows.shared.batches(self._columns):
-                yield _weighted(_hashed_in(frame, touched))
+                yield _completed(_hashed_in(frame, touched))
 
     def _with_lists(
         self, found: Iterator[tuple[str, pl.DataFrame]]
@@ -257,9 +258,10 @@ def _changed_lists(base: pl.DataFrame | None, result: pl.DataFrame | None) -> pl
     return after.filter(is_changed).select(HISTORY_KEY)
 
 
-def _weighted(rows: pl.DataFrame) -> pl.DataFrame:
-    """A version without weights has the weight 1."""
-    return rows.with_columns(pl.col(TYPE_WEIGHT).cast(pl.Float64).fill_null(1.0))
+def _completed(rows: pl.DataFrame) -> pl.DataFrame:
+    """A version without weights has the weight 1, one without shown negatives no positions."""
+    weight = pl.col(TYPE_WEIGHT).cast(pl.Float64).fill_null(1.0)
+    return rows.with_columns(weight, pl.col(SHOWN_POSITION).cast(pl.Int32))
 
 
 def _hashes(frames: Iterable[pl.DataFrame]) -> Hashes:

@@ -28,8 +28,9 @@ from lakehouse.training.export.parquet import (
     LABEL,
     SCHEMA,
     TARGET_FILE_BYTES,
-    WEIGHTED,
     PartFiles,
+    has_shown_negatives,
+    training_columns,
 )
 from lakehouse.training.export.run import MANIFEST, named_choice, new_folder
 from lakehouse.training.manifest import EXAMPLES, HISTORIES, EvaluationManifest, Manifest
@@ -77,7 +78,7 @@ def plan_delta(
     Raises `EtaError` when there can be no delta between them, with what to do instead.
     """
     _refuse_pair(base, result)
-    _refuse_sample_weights(base, result)
+    _refuse_other_columns(base, result)
     chosen = choose_features(lake, result, features, history)
     fields = chosen_fields(lake, result, chosen)
     with _or_the_whole(result):
@@ -144,8 +145,7 @@ def write_delta(
 
 def row_schema(manifest: Manifest, added: Iterable[pa.Field]) -> pa.Schema:
     """Return the columns of rows that were added or changed, the label among them."""
-    columns = WEIGHTED if has_sample_weights(manifest) else SCHEMA
-    return pa.schema([*columns, LABEL, *added])
+    return pa.schema([*training_columns(manifest), LABEL, *added])
 
 
 def _refuse_pair(base: Manifest, result: Manifest) -> None:
@@ -163,11 +163,13 @@ def _refuse_pair(base: Manifest, result: Manifest) -> None:
         )
 
 
-def _refuse_sample_weights(base: Manifest, result: Manifest) -> None:
+def _refuse_other_columns(base: Manifest, result: Manifest) -> None:
     if any(one.parameters.half_life_days is not None for one in (base, result)):
         raise _no_delta("with a half-life every snapshot has another weight in every row", result)
     if has_sample_weights(base) != has_sample_weights(result):
         raise _no_delta("one of the snapshots has weights, and the other has none", result)
+    if has_shown_negatives(base) != has_shown_negatives(result):
+        raise _no_delta("one of the snapshots has shown negatives, and the other none", result)
 
 
 def _of_evaluations() -> EtaError:

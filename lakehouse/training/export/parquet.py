@@ -47,6 +47,7 @@ EVALUATED: Final = pa.schema(
 """The columns of an evaluation snapshot."""
 WEIGHTED: Final = pa.schema([*SCHEMA, pa.field(SAMPLE_WEIGHT, pa.float64())])
 """The columns of a training set whose rows weigh other than 1."""
+_SHOWN: Final = pa.field(SHOWN_POSITION, pa.int32())
 _COLUMNS: Final[tuple[tuple[str, str], ...]] = (
     ("tenant_id", "the tenant"),
     ("user_id", "the user, as sent"),
@@ -117,15 +118,8 @@ class ParquetExport:
     ) -> None:
         self._is_evaluation = isinstance(manifest, EvaluationManifest)
         self._place = self._folder_of(manifest)
-        self._schema = EVALUATED if self._is_evaluation else SCHEMA
-        self._settled: tuple[tuple[str, str], ...] = ()
-        if has_sample_weights(manifest):
-            self._schema = WEIGHTED
-            self._settled = ((f"`{SAMPLE_WEIGHT}`", described_weight(manifest)),)
-        if manifest.parameters.shown_per_positive is not None:
-            self._schema = self._schema.append(pa.field(SHOWN_POSITION, pa.int32()))
-            meaning = "where a `shown` negative stood in its list; else null"
-            self._settled += ((f"`{SHOWN_POSITION}`", meaning),)
+        self._schema = EVALUATED if self._is_evaluation else training_columns(manifest)
+        self._settled = _settled_columns(manifest)
         for field in (*self.label_fields, *added):
             self._schema = self._schema.append(field)
         self._meanings = meanings
@@ -229,6 +223,26 @@ def column_meanings(manifest: Manifest) -> list[tuple[str, str]]:
     """Return the columns of a training set whose label is in the files, and what they hold."""
     columns = [(f"`{name}`", text) for name, text in _COLUMNS if name != LABEL.name]
     columns.append((f"`{LABEL.name}`", "1.0 or 0.0"))
+    return [*columns, *_settled_columns(manifest)]
+
+
+def training_columns(manifest: Manifest) -> pa.Schema:
+    """Return the columns of a training set's rows, without label and features."""
+    schema = WEIGHTED if has_sample_weights(manifest) else SCHEMA
+    return schema.append(_SHOWN) if has_shown_negatives(manifest) else schema
+
+
+def has_shown_negatives(manifest: Manifest) -> bool:
+    """Whether the tenant's settings asked for negatives out of what was shown."""
+    return manifest.parameters.shown_per_positive is not None
+
+
+def _settled_columns(manifest: Manifest) -> tuple[tuple[str, str], ...]:
+    """Return the columns that a tenant's settings bring, and what they hold."""
+    found = []
     if has_sample_weights(manifest):
-        columns.append((f"`{SAMPLE_WEIGHT}`", described_weight(manifest)))
-    return columns
+        found.append((f"`{SAMPLE_WEIGHT}`", described_weight(manifest)))
+    if has_shown_negatives(manifest):
+        meaning = "where a `shown` negative stood in its list; else null"
+        found.append((f"`{_SHOWN.name}`", meaning))
+    return tuple(found)

@@ -315,9 +315,10 @@ def test_sets_whose_columns_differ_have_no_delta(settings: LakeSettings, pair: P
     [
         ({"half_life_days": 30.0}, {"half_life_days": 30.0}, "half-life"),
         ({}, {"event_types": ({"name": "click", "weight": 1.0},)}, "one of the snapshots has weig"),
+        ({"shown_per_positive": 2}, {}, "one of the snapshots has shown"),
     ],
 )
-def test_weights_that_move_in_every_row_have_no_delta(
+def test_columns_that_move_in_every_row_have_no_delta(
     pair: Pair, one: dict[str, Any], other: dict[str, Any], error: str
 ) -> None:
     base, result = (

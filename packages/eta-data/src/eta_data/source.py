@@ -182,10 +182,7 @@ class Reader:
                 count = decoded.num_rows
                 kept = None if hidden_too else file.kept(place, place + count)
                 place += count
-                if kept is None or kept.all():
-                    piece = decoded
-                else:
-                    piece = decoded.filter(to_arrow(kept))
+                piece = decoded if kept is None or kept.all() else decoded.filter(to_arrow(kept))
                 if skip >= piece.num_rows:
                     skip -= piece.num_rows
                     continue
