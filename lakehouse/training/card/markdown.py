@@ -23,8 +23,8 @@ from lakehouse.training.card.blocks import (
 )
 from lakehouse.training.card.html import clean_line
 
-_MARKS: Final = re.compile(r"([\\`*_{}\[\]()#!|~:@$^=])")
-_FIRST: Final = re.compile(r"^([-+>]|\d+[.)])")
+_MARKS: Final = re.compile(r"([\\`*_{}\[\]#!|~@$^]|(?<!\d):|:(?!\d))")
+_FIRST: Final = re.compile(r"^([-+>=]|\d+[.)](?=\s|$))")
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
