@@ -24,7 +24,7 @@ from lakehouse.training.publish import publish
 from tests.support.deletion_vectors import hide_rows
 from tests.support.evaluation import evaluated, write_evaluation_tables
 from tests.support.lake import NOON
-from tests.support.training import TRAINING_DATA, examples, write_training_tables
+from tests.support.training import PARAMETERS, TRAINING_DATA, examples, write_training_tables
 
 SPLITS = ("train", "validation", "test")
 BY = ["user_id", "anchor_item_id", "draw_index", "item_id", "event_time"]
@@ -200,3 +200,62 @@ def test_without_deltalake_the_extra_is_named(
     with pytest.raises(DataError, match="needs the package deltalake") as caught:
         TrainingSet.open(settings.lake, "acme")
     assert "eta-data[lake]" in caught.value.remedy
+
+
+def with_shown(count: int) -> list[dict[str, Any]]:
+    """Positives with their negatives; one more for each, which its user was shown."""
+    rows = examples(count)
+    drawn = [row for row in rows if row["draw_index"] == 1]
+    kind = {"negative_type": "shown", "draw_index": 5}
+    shown = [
+        {**row, **kind, "item_id": f"s{place}", "shown_position": place}
+        for place, row in enumerate(drawn)
+    ]
+    return rows + shown
+
+
+def test_negatives_that_were_shown_are_read_and_grouped(
+    settings: LakeSettings, tmp_path: Path
+) -> None:
+    parameters = {**PARAMETERS, "shown_per_positive": 1}
+    write_training_tables(settings, {"acme": with_shown(30)}, parameters=parameters)
+    manifest = publish(settings, "acme", gate=None, now=NOON)
+    export_snapshot(Lake(settings), manifest, ExportFormat.PARQUET, tmp_path / "out")
+    assert len(TrainingSet.open(settings.lake, "acme")) == 30 * 6 + 3
+    data = TrainingSet.open(tmp_path / "out", "acme")
+    assert len(data) == manifest.counts.rows
+    groups: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for number, batch in enumerate(data.arrow(7, group=True, remainder="keep")):
+        for row in batch.to_pylist():
+            groups.setdefault((number, row["group_number"]), []).append(row)
+    assert len(groups) == 30 + 3
+    for first, *others in groups.values():
+        kinds = ["sampled"] * 4 + ["shown"] if first["label"] == 1.0 else []
+        assert [row["negative_type"] for row in others] == kinds
+        assert {row["anchor_item_id"] for row in others} <= {first["item_id"]}
+        assert [row["shown_position"] is not None for row in others] == [
+            kind == "shown" for kind in kinds
+        ]
+
+
+@pytest.mark.parametrize("name", ["a b", "ü", "50%", "p%20c"])
+def test_a_path_may_have_any_characters(settings: LakeSettings, tmp_path: Path, name: str) -> None:
+    """Paths of Delta's log are URL-encoded, and so is a table's address; its folder is not."""
+    manifest = published(settings)
+    export_snapshot(Lake(settings), manifest, ExportFormat.PARQUET, tmp_path / name / "out")
+    exported = TrainingSet.open(tmp_path / name / "out", "acme", verify=True)
+    assert len(list(exported.arrow(50, remainder="keep"))) == len(exported) // 50 + 1
+    lake = Path(shutil.move(settings.lake, tmp_path / name / "lake"))
+    if name == "p%20c":
+        with pytest.raises(DataError, match="deltalake takes %20 in a path for another character"):
+            TrainingSet.open(lake, "acme")
+        return
+    assert read(TrainingSet.open(lake, "acme")).height == manifest.counts.rows
+    location = lake / "training/training_data"
+    hide_rows(location, 5)
+    path = lake / f"training_sets/acme/{manifest.snapshot_id}.json"
+    document = json.loads(path.read_text())
+    document["pinned"]["training.training_data"]["version"] = DeltaTable(location).version()
+    document["counts"]["sampled_negatives"] -= 5
+    path.write_text(json.dumps(document))
+    assert read(TrainingSet.open(lake, "acme")).height == manifest.counts.rows - 5

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from eta_data.errors import DamagedError, DataError
-from eta_data.files import Folder, folder_of
+from eta_data.files import Folder
 from eta_data.footers import read_footers
 from eta_data.manifest import Manifest
 from eta_data.memory import to_numpy
@@ -34,8 +34,8 @@ class Lake:
     """The tables of one lake. Needs the extra `eta-data[lake]`."""
 
     def __init__(self, place: str | Path, folder: Folder, options: Mapping[str, str]) -> None:
-        self._place = str(folder.path) if folder.is_local else str(place).rstrip("/")
-        self._files = folder.files if not folder.is_local else None
+        self._place = folder.path if folder.is_local else str(place).rstrip("/")
+        self._folder = folder
         self._options = dict(options)
 
     def rows(self, manifest: Manifest, table: str | None = None) -> RowSource:
@@ -43,7 +43,8 @@ class Lake:
         default = EVALUATION_DATA if manifest.is_evaluation else TRAINING_DATA
         name = table or default
         opened = self._pinned(manifest, name)
-        source = self._source(opened, manifest.tenant_id)
+        below = Folder(self._folder.files, self._folder.below(manifest.pinned[name][0]))
+        source = _source(opened, below, manifest.tenant_id)
         if name in (default, EXAMPLES) and source.rows != manifest.rows:
             raise DamagedError(
                 f"{name} at version {opened.version()} has {source.rows:,} rows of the tenant, the "
@@ -62,6 +63,12 @@ class Lake:
                 remedy="pip install 'eta-data[lake]', or read an export (`eta export`)",
             ) from error
         place = f"{self._place}/{location}"
+        if self._folder.is_local and unquote(place) != place:
+            raise DataError(
+                f"{place} cannot be read: deltalake takes %{place.partition('%')[2][:2]} in a path "
+                "for another character",
+                remedy="move the lake to a folder without `%`, or read an export (`eta export`)",
+            )
         try:
             return DeltaTable(place, version=version, storage_options=self._options or None)
         except (DeltaError, OSError, ValueError) as error:
@@ -78,36 +85,39 @@ class Lake:
             )
         return self._open(*manifest.pinned[name])
 
-    def _source(self, table: DeltaTable, tenant: str) -> RowSource:
-        configuration = table.metadata().configuration
-        if configuration.get("delta.columnMapping.mode", "none") != "none":
-            raise DataError(
-                f"{table.table_uri} renames its columns (column mapping), which is not read here",
-                remedy="export the snapshot with `eta export` and read the export",
+
+def _source(table: DeltaTable, folder: Folder, tenant: str) -> RowSource:
+    configuration = table.metadata().configuration
+    if configuration.get("delta.columnMapping.mode", "none") != "none":
+        raise DataError(
+            f"{table.table_uri} renames its columns (column mapping), which is not read here",
+            remedy="export the snapshot with `eta export` and read the export",
+        )
+    schema = plain_schema(pa.schema(table.schema().to_arrow()), table.table_uri)
+    added = sorted(_added(table, tenant))
+    footers = read_footers(folder, [name for name, _ in added], ())
+    kept = _kept(table, {name for name, _ in added})
+    identity = hashlib.sha256(f"{table.metadata().id}".encode()).hexdigest()
+    files = []
+    for name, constants in added:
+        footer = footers[name]
+        keep = kept.get(name)
+        if keep is not None and len(keep) != sum(footer.row_groups):
+            raise DamagedError(
+                f"the deletion vector of {folder.below(name)} is not of its rows",
+                remedy=f"report this; {_NEWER}",
             )
-        schema = plain_schema(pa.schema(table.schema().to_arrow()), table.table_uri)
-        folder = folder_of(table.table_uri, self._options, self._files)
-        added = sorted(_added(table, tenant))
-        footers = read_footers(folder, [name for name, _ in added], ())
-        kept = _kept(table, {name for name, _ in added})
-        identity = hashlib.sha256(f"{table.metadata().id}".encode()).hexdigest()
-        files = []
-        for name, constants in added:
-            footer = footers[name]
-            keep = kept.get(name)
-            if keep is not None and len(keep) != sum(footer.row_groups):
-                raise DamagedError(
-                    f"the deletion vector of {folder.below(name)} is not of its rows",
-                    remedy=f"report this; {_NEWER}",
-                )
-            bits = None if keep is None else np.packbits(keep)
-            digest = f"{identity[:16]}{footer.digest}"
-            files.append(DataFile(name, footer.row_groups, digest, constants, bits))
-        return RowSource(folder, tuple(files), schema)
+        bits = None if keep is None else np.packbits(keep)
+        digest = f"{identity[:16]}{footer.digest}"
+        files.append(DataFile(name, footer.row_groups, digest, constants, bits))
+    return RowSource(folder, tuple(files), schema)
 
 
 def _added(table: DeltaTable, tenant: str) -> Iterable[tuple[str, tuple[tuple[str, Any], ...]]]:
-    """Yield the tenant's files with the values of their partition columns."""
+    """Yield the tenant's files with the values of their partition columns.
+
+    Paths of Delta's log are URL-encoded, the folder of the table is a plain path.
+    """
     actions = pa.RecordBatch.from_struct_array(
         pa.table(table.get_add_actions(flatten=True)).to_struct_array().combine_chunks()
     )

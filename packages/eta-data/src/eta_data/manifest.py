@@ -103,7 +103,13 @@ def _manifest(found: Mapping[str, Any]) -> Manifest:
         content_hash=str(found["content_hash"]),
         is_evaluation="split" in found,
         positives=int(counts["positives"]),
-        negatives=int(counts["sampled_negatives"]) + int(counts["explicit_negatives"]),
+        negatives=_negatives(counts),
         held_out=int(held_out["validation"]) + int(held_out["test"]) if held_out else 0,
         pinned=pinned,
     )
+
+
+def _negatives(counts: Mapping[str, Any]) -> int:
+    """Return the negatives of all kinds; a set without shown ones does not count them."""
+    shown = counts.get("shown_negatives") or 0
+    return int(counts["sampled_negatives"]) + int(counts["explicit_negatives"]) + int(shown)
