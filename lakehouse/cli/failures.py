@@ -1,5 +1,6 @@
 """What a person sees when a command fails: a message and a remedy, a traceback only on request."""
 
+import errno
 from typing import Any, Final
 
 import typer
@@ -12,6 +13,15 @@ FAILED: Final = 1
 """Exit code of an error that says what to do about it."""
 BROKEN: Final = 70
 """Exit code of an error that nobody foresaw (EX_SOFTWARE in sysexits.h)."""
+
+
+_OF_PLACES: Final = frozenset(
+    {
+        *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+        *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+    }
+)
+"""What is wrong with a file or folder that somebody named, and not with the program."""
 
 
 class EtaGroup(LazyGroup):
@@ -33,6 +43,11 @@ class EtaGroup(LazyGroup):
             if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)):
                 _say("Error", missing.message)
                 _say("What to do", missing.remedy)
+                raise typer.Exit(FAILED) from error
+            if isinstance(error, OSError) and error.errno in _OF_PLACES:
+                where = f"{error.filename}: " if error.filename else ""
+                _say("Error", f"{where}{error.strerror}")
+                _say("What to do", "put the place right, or name another one")
                 raise typer.Exit(FAILED) from error
             _say("Unexpected error", f"{type(error).__name__} in {_place(error)}")
             _say("What to do", "run the same command with ETA_DEBUG=1 to see the traceback")

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
+from pydantic import ValidationError
+
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
@@ -59,7 +61,11 @@ class Snapshots(Generic[M]):
         pointer = self._folder(lake, tenant_id).read(_POINTER)
         if pointer is None:
             return None
-        return self.read(lake, tenant_id, json.loads(pointer)["snapshot_id"])
+        try:
+            snapshot_id = str(json.loads(pointer)["snapshot_id"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise _unreadable(f"{self.folder}/{tenant_id}/{_POINTER}") from error
+        return self.read(lake, tenant_id, snapshot_id)
 
     def read(self, lake: Lake, tenant_id: str, snapshot_id: str) -> M:
         """Return a snapshot; raise `EtaError` when the tenant has none of that id."""
@@ -70,7 +76,17 @@ class Snapshots(Generic[M]):
                 f"tenant {tenant_id} has no snapshot of that id",
                 remedy=f"see its snapshots with `{self._listed_by} --tenant {tenant_id}`",
             )
-        return self._manifest.model_validate_json(found)
+        where = f"{self.folder}/{tenant_id}/{snapshot_id}.json"
+        try:
+            manifest = self._manifest.model_validate_json(found)
+        except ValidationError as error:
+            raise _unreadable(where) from error
+        if (manifest.tenant_id, manifest.snapshot_id) != (tenant_id, snapshot_id):
+            raise EtaError(
+                f"{where} is the manifest of another snapshot or tenant",
+                remedy="put the file back where it was, or restore this one from a backup",
+            )
+        return manifest
 
     def find(self, lake: Lake, tenant_id: str, snapshot_id: str) -> M:
         """Return a snapshot by its id or by the word `current`; raise `EtaError` without it."""
@@ -117,6 +133,14 @@ class Snapshots(Generic[M]):
 
     def _folder(self, lake: Lake, tenant_id: str) -> ObjectFolder:
         return lake.folder(f"{self.folder}/{check_tenant_id(tenant_id)}")
+
+
+def _unreadable(where: str) -> EtaError:
+    return EtaError(
+        f"{where} in the lake cannot be read: it is cut or was changed",
+        remedy="restore the file from a backup; or move it and `current.json` beside it away, and "
+        "`eta prepare` publishes a new snapshot",
+    )
 
 
 def to_json(manifest: Manifest) -> bytes:

@@ -15,7 +15,12 @@ import polars as pl
 import pyarrow.compute as pc
 from deltalake import QueryBuilder
 
-from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, TableSpec
+from lakehouse.contracts.tables import (
+    OPS_INGEST_LEDGER,
+    RAW_CLICKSTREAM,
+    RAW_INTERACTIONS,
+    TableSpec,
+)
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
@@ -26,8 +31,8 @@ from lakehouse.training.rows import tenant_batches
 
 STAGED: Final = "staging.stg_interactions"
 _EVENT: Final = (
-    "event_id, user_id, item_id, interaction_type, event_time, known_at, attributed_at, "
-    "source, batch_id, source_ref"
+    *("event_id", "user_id", "item_id", "interaction_type", "event_time", "known_at"),
+    *("attributed_at", "source", "batch_id", "source_ref"),
 )
 _PLACE: Final = ("batch_id", "source_ref")
 
@@ -58,8 +63,12 @@ def trace(lake: Lake, manifest: Manifest, user_id: str, item_id: str) -> list[St
         Step("training row", manifest.data_table, _label(row))
         for row in labelled.iter_rows(named=True)
     ]
-    for anchor in labelled["anchor_item_id"].unique().sort():
-        steps += _events(lake, manifest.tenant_id, user_id, anchor)
+    anchors = labelled["anchor_item_id"].unique().to_list()
+    events = _staged(lake, manifest.tenant_id, user_id, anchors)
+    for anchor in sorted(set(anchors)):
+        steps += _events(lake, manifest.tenant_id, anchor, events.filter(item_id=anchor))
+    for batch_id in events["batch_id"].unique().sort():
+        steps.append(_batch(lake, manifest.tenant_id, batch_id))
     return steps
 
 
@@ -71,21 +80,20 @@ def _labelled(lake: Lake, manifest: Manifest, user_id: str, item_id: str) -> pl.
 
 def _label(row: dict[str, Any]) -> str:
     when = _time(row["event_time"])
-    if row["negative_type"] == "sampled":
+    if row["negative_type"] in ("sampled", "shown"):
         chance = row["sampling_probability"]
         return (
-            f"negative, draw {row['draw_index']} for the positive on {row['anchor_item_id']} "
-            f"at {when}, drawn with probability {chance:.6g}"
+            f"{row['negative_type']} negative, draw {row['draw_index']} for the positive on "
+            f"{row['anchor_item_id']} at {when}, taken with probability {chance:.6g}"
         )
     kind = "positive" if row["label"] == 1 else "explicit negative"
     return f"{kind}: {row['interaction_type']} at {when}"
 
 
-def _events(lake: Lake, tenant_id: str, user_id: str, item_id: str) -> Iterator[Step]:
-    events = _staged(lake, tenant_id, user_id, item_id)
+def _events(lake: Lake, tenant_id: str, item_id: str, events: pl.DataFrame) -> Iterator[Step]:
+    """Yield the events of the user and an item, which together made its label, and their rows."""
     if events.is_empty():
         yield Step("event", STAGED, f"no event on {item_id} is held any more")
-        return
     for event in events.sort("event_time", "event_id").iter_rows(named=True):
         when, known = _time(event["event_time"]), _time(event["known_at"])
         text = f"{event['event_id']}: {event['interaction_type']} on {item_id} at {when}"
@@ -93,17 +101,24 @@ def _events(lake: Lake, tenant_id: str, user_id: str, item_id: str) -> Iterator[
             text += f", tied to the user at {_time(event['attributed_at'])}"
         yield Step("event", STAGED, f"{text}, known since {known}")
         yield _raw_row(lake, tenant_id, event)
-    for batch_id in events["batch_id"].unique().sort():
-        yield _batch(lake, tenant_id, batch_id)
 
 
-def _staged(lake: Lake, tenant_id: str, user_id: str, item_id: str) -> pl.DataFrame:
-    """Return the staged events of a user and an item; the tenant's are read piece by piece."""
-    text = f"select {_EVENT} from held where tenant_id = '{check_tenant_id(tenant_id)}'"  # noqa: S608
-    wanted = (pl.col("user_id") == user_id) & (pl.col("item_id") == item_id)
-    pieces = QueryBuilder().register("held", lake.built(STAGED)).execute(text)
+def _staged(lake: Lake, tenant_id: str, user_id: str, item_ids: list[str]) -> pl.DataFrame:
+    """Return the staged events of a user and some items; the tenant's are read piece by piece.
+
+    Staging of an earlier release does not know `attributed_at`.
+    """
+    table = lake.built(STAGED)
+    held = {field.name for field in table.schema().fields}
+    names = [name for name in _EVENT if name in held]
+    where = f"tenant_id = '{check_tenant_id(tenant_id)}'"
+    text = f"select {', '.join(names)} from held where {where}"  # noqa: S608
+    wanted = (pl.col("user_id") == user_id) & pl.col("item_id").is_in(item_ids)
+    pieces = QueryBuilder().register("held", table).execute(text)
     found = [pl.DataFrame(piece).filter(wanted) for piece in pieces]
-    return pl.concat(found) if found else pl.DataFrame()
+    rows = pl.concat(found) if found else pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    lacking = [pl.lit(None, pl.String).alias(name) for name in _EVENT if name not in held]
+    return rows.with_columns(lacking)
 
 
 def _raw_row(lake: Lake, tenant_id: str, event: dict[str, Any]) -> Step:
@@ -135,8 +150,10 @@ def _files_with(
 def _batch(lake: Lake, tenant_id: str, batch_id: str) -> Step:
     """Return what the ledger says of a batch, with its replays."""
     condition = f"batch_id = '{check_batch_id(batch_id)}'"
-    rows = ledger_rows(lake.table, tenant_id, condition)
-    found = summed(counting(rows, lake.table, datetime.now(UTC)))
+    found = []
+    if lake.find(OPS_INGEST_LEDGER) is not None:
+        rows = ledger_rows(lake.table, tenant_id, condition)
+        found = summed(counting(rows, lake.table, datetime.now(UTC)))
     if not found:
         return Step("batch", "ops.ingest_ledger", f"{batch_id}: not in the ledger")
     batch = found[0]

@@ -124,6 +124,11 @@ def _rows(found: Contents) -> Section:
         ("Rows", f"{counts.rows:,}"),
         ("Positives (label 1)", f"{counts.positives:,} ({manifest.label_balance:.1%} of the rows)"),
         ("Sampled negatives (label 0)", f"{counts.sampled_negatives:,}"),
+        *(
+            [("Shown negatives (label 0)", f"{counts.shown_negatives:,}")]
+            if counts.shown_negatives is not None
+            else []
+        ),
         ("Explicit negatives (label 0)", f"{counts.explicit_negatives:,}"),
         ("Pairs both liked and disliked", f"{counts.liked_and_disliked:,}"),
     ]

@@ -20,7 +20,7 @@ from lakehouse.storage.whole_files import whole_folder
 from lakehouse.training.export import croissant
 from lakehouse.training.export.base import ExportWriter, markdown_table
 from lakehouse.training.export.catalogue import items
-from lakehouse.training.export.checksums import file_digests, write_checksums
+from lakehouse.training.export.checksums import CHECKSUMS, file_digests, write_checksums
 from lakehouse.training.export.features import (
     ALL,
     GROUPS,
@@ -112,10 +112,16 @@ def export_snapshot(
 def new_folder(destination: Path) -> Iterator[Path]:
     """Give a folder that becomes `destination` at the end of the block, with its `SHA256SUMS`.
 
-    Raises `EtaError` when `destination` is there already, or its folder cannot be made.
+    Raises `EtaError` when `destination` is there already or lies within another export, or its
+    folder cannot be made.
     """
     if os.path.lexists(destination):
         raise _exists(destination)
+    if outer := next((one for one in destination.parents if (one / CHECKSUMS).exists()), None):
+        raise EtaError(
+            f"{destination} lies within the export {outer}, whose readers would take it for a part",
+            remedy="name a folder beside that export with --to",
+        )
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,5 +1,6 @@
 """The `eta` command: what it prints, where, and how it fails."""
 
+import errno
 import re
 import subprocess
 import sys
@@ -208,6 +209,16 @@ def _break(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("row of user 4711")
 
     monkeypatch.setattr(ControlDatabase, "open", fail)
+
+
+def test_a_place_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_url: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/there/it is")
+
+    monkeypatch.setattr(ControlDatabase, "open", fail)
+    result = eta("tenants", "list")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0] == "Error: /there/it is: Permission denied"
 
 
 def test_an_unforeseen_error_is_short_and_shows_no_data(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -274,6 +274,19 @@ def test_a_release_without_features_has_a_card_without_them(settings: LakeSettin
     assert facts(found)["Users with a history"].startswith("not known")
 
 
+@pytest.mark.parametrize("with_shown", [False, True])
+def test_the_kinds_of_rows_add_up(settings: LakeSettings, with_shown: bool) -> None:
+    rows = examples(12)
+    shown: dict[str, Any] = {"negative_type": "shown", "item_id": "s", "draw_index": 5}
+    if with_shown:
+        rows += [{**row, **shown, "shown_position": 3} for row in rows if row["draw_index"] == 1]
+    parameters = {**PARAMETERS, "shown_per_positive": 1} if with_shown else PARAMETERS
+    found = facts(contents(settings, published(settings, rows, parameters=parameters)))
+    counts = {name: int(text.split()[0]) for name, text in found.items() if "(label" in name}
+    assert sum(counts.values()) == int(found["Rows"]) == len(rows)
+    assert len(counts) == 3 + with_shown
+
+
 def test_one_row_and_one_label(settings: LakeSettings) -> None:
     row = [one for one in examples(1) if one["label"] == 1]
     found = contents(settings, published(settings, row))

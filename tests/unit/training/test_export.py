@@ -184,6 +184,16 @@ def test_a_folder_that_is_there_is_left_alone_even_if_empty(
         export_snapshot(Lake(settings), manifest, ExportFormat.PARQUET, tmp_path / "out")
 
 
+def test_no_export_lies_within_another(settings: LakeSettings, tmp_path: Path) -> None:
+    """A reader of all files below the outer one would read both."""
+    manifest = published(settings, examples(3))
+    exported(settings, manifest, "parquet", tmp_path / "out")
+    for inner in ("inner", "training_data/inner"):
+        with pytest.raises(EtaError, match="lies within the export"):
+            exported(settings, manifest, "parquet", tmp_path / "out" / inner)
+    exported(settings, manifest, "parquet", tmp_path / "beside")
+
+
 def test_vacuumed_rows_are_told(settings: LakeSettings, tmp_path: Path) -> None:
     manifest = published(settings, examples(30))
     published(settings, examples(31))

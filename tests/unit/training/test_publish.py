@@ -151,6 +151,27 @@ def test_who_has_nothing_is_told(settings: LakeSettings) -> None:
         current_snapshot(Lake(settings), "../acme")
 
 
+def test_a_manifest_that_is_cut_or_of_another_place_is_told(settings: LakeSettings) -> None:
+    write_training_tables(settings, {"acme": examples(2), "globex": examples(3)})
+    made, other = (publish(settings, name, gate=None, now=NOON) for name in ("acme", "globex"))
+    lake, folder = Lake(settings), Path(settings.lake, "training_sets/acme")
+    manifest, pointer = folder / f"{made.snapshot_id}.json", folder / "current.json"
+    neighbours = folder.with_name("globex") / f"{other.snapshot_id}.json"
+    whole = manifest.read_bytes()
+    for content in (b"", whole[:40], b"[]", b"\xff"):
+        manifest.write_bytes(content)
+        with pytest.raises(EtaError, match=r"training_sets/acme/\w+-\w+\.json in the lake cannot"):
+            current_snapshot(lake, "acme")
+    manifest.write_bytes(neighbours.read_bytes())
+    with pytest.raises(EtaError, match="of another snapshot or tenant"):
+        find_snapshot(lake, "acme", made.snapshot_id)
+    manifest.write_bytes(whole)
+    for content in (b"", b"{}", b"[1]"):
+        pointer.write_bytes(content)
+        with pytest.raises(EtaError, match=r"training_sets/acme/current\.json in the lake cannot"):
+            current_snapshot(lake, "acme")
+
+
 def test_no_id_leads_to_another_tenant(settings: LakeSettings) -> None:
     write_training_tables(settings, {"acme": examples(2), "globex": examples(3)})
     publish(settings, "acme", gate=None, now=NOON)

@@ -1,17 +1,18 @@
 """From a row of a training set back to the line it came in with."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from typer.testing import CliRunner
 
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.cli.main import app
 from lakehouse.contracts.kinds import OnError
-from lakehouse.contracts.tables import RAW_INTERACTIONS
+from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_INTERACTIONS
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
@@ -21,7 +22,7 @@ from lakehouse.training.publish import publish
 from lakehouse.training.trace import STAGED, Step, trace
 from tests.support.ingesting import ingest, service
 from tests.support.lake import NOON
-from tests.support.training import write_table, write_training_tables
+from tests.support.training import PARAMETERS, write_table, write_training_tables
 
 ODD = "o'Brien\"; -- ü"
 MS = round(NOON.timestamp() * 1000)
@@ -68,10 +69,12 @@ def published(settings: LakeSettings, tmp_path: Path) -> Manifest:
     own = [
         labelled("u1", "i1", interaction_type="click"),
         labelled("u1", "i7", anchor="i1"),
+        labelled("u1", "i6", anchor="i1", negative_type="shown", draw_index=5, shown_position=2),
         labelled(ODD, "i2", **disliked),
     ]
     neighbours = [labelled("u1", "i8", interaction_type="click")]
-    write_training_tables(settings, {"acme": own, "globex": neighbours})
+    parameters = {**PARAMETERS, "shown_per_positive": 1}
+    write_training_tables(settings, {"acme": own, "globex": neighbours}, parameters=parameters)
     made = publish(settings, "acme", gate=None, now=NOON)
     publish(settings, "globex", gate=None, now=NOON)
     return made
@@ -99,9 +102,28 @@ def test_a_drawn_negative_leads_to_its_positives_events(
     settings: LakeSettings, published: Manifest
 ) -> None:
     first, *rest = texts(trace(Lake(settings), published, "u1", "i7"))
-    drawn = "negative, draw 3 for the positive on i1 at 2026-05-01 12:00:00Z"
-    assert first == f"{drawn}, drawn with probability 0.25"
+    drawn = "sampled negative, draw 3 for the positive on i1 at 2026-05-01 12:00:00Z"
+    assert first == f"{drawn}, taken with probability 0.25"
     assert rest == texts(trace(Lake(settings), published, "u1", "i1"))[1:]
+
+
+def test_a_shown_negative_is_no_explicit_one(settings: LakeSettings, published: Manifest) -> None:
+    first, *_ = texts(trace(Lake(settings), published, "u1", "i6"))
+    assert first.startswith("shown negative, draw 5 for the positive on i1 at")
+
+
+def test_a_lake_of_an_earlier_release_is_read(settings: LakeSettings, published: Manifest) -> None:
+    """Its staging has no `attributed_at`; a ledger may be lost."""
+    lake = Lake(settings)
+    location = lake.location(STAGED.replace(".", "/"))
+    rows = DeltaTable(location).to_pyarrow_table().drop_columns(["attributed_at"])
+    write_deltalake(location, rows, mode="overwrite", schema_mode="overwrite")
+    before = trace(lake, published, "u1", "i1")
+    assert len(before) == 6
+    shutil.rmtree(lake.location(OPS_INGEST_LEDGER))
+    *same, last = trace(lake, published, "u1", "i1")
+    assert same == before[:-1]
+    assert last.text == "b1: not in the ledger"
 
 
 def test_ids_are_values_and_no_part_of_a_statement(
