@@ -18,6 +18,7 @@ from lakehouse.contracts.tenant import EvaluationSettings
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
 from lakehouse.training.evaluation import make_evaluations
+from lakehouse.training.export.delta import plan_delta, write_delta
 from lakehouse.training.export.run import ExportFormat, export_snapshot
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.publish import publish
@@ -186,8 +187,16 @@ def test_what_is_not_there_is_named(settings: LakeSettings) -> None:
         TrainingSet.open(settings.lake, "initech")
     with pytest.raises(DataError, match="has no snapshot"):
         TrainingSet.open(settings.lake, "acme", "20260501T120000000Z-00000000")
-    with pytest.raises(DataError, match=r"pins no version of raw\.interactions"):
-        TrainingSet.open(settings.lake, "acme", table="raw.interactions")
+    for table in (
+        "raw.interactions",
+        "staging.stg_items",
+        "training.item_availability",
+        "training.user_histories",
+        "evaluation.evaluation_data",
+        "",
+    ):
+        with pytest.raises(DataError, match=f"{table} does not hold the rows of snapshot"):
+            TrainingSet.open(settings.lake, "acme", table=table)
     with pytest.raises(DataError, match="no lake with a snapshot of acme"):
         TrainingSet.open(settings.lake, "acme", split="test")
 
@@ -259,3 +268,11 @@ def test_a_path_may_have_any_characters(settings: LakeSettings, tmp_path: Path, 
     document["counts"]["sampled_negatives"] -= 5
     path.write_text(json.dumps(document))
     assert read(TrainingSet.open(lake, "acme")).height == manifest.counts.rows - 5
+
+
+def test_a_delta_is_no_training_set(settings: LakeSettings, tmp_path: Path) -> None:
+    first, second = published(settings), published(settings, 61)
+    write_delta(plan_delta(Lake(settings), first, second), tmp_path / "delta")
+    with pytest.raises(DataError, match="is a delta between two snapshots") as caught:
+        TrainingSet.open(tmp_path / "delta", "acme")
+    assert "eta export-apply" in caught.value.remedy

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from eta_data import DataError, Encoders, TrainingSet
+from eta_data import DataError, Encoders, OtherDataError, TrainingSet
 from tests.support.exported import NOON, rows_of, write_export
 
 ITEMS = 40
@@ -199,3 +199,53 @@ def test_what_cannot_be_drawn_from_is_refused(data: TrainingSet) -> None:
         data.sampler(0, catalogue=catalogue())
     with pytest.raises(DataError, match="in the row of their positive"):
         data.arrow(8, group=True, negatives=data.sampler(catalogue=catalogue()))
+
+
+def test_a_sampler_of_another_set_is_refused(data: TrainingSet, tmp_path: Path) -> None:
+    rows = rows_of(ITEMS, users=3)
+    changed = {"snapshot_id": "20260502T120000000Z-00000000", "content_hash": "0" * 32}
+    newer = TrainingSet.open(write_export(tmp_path / "newer", rows, **changed), "acme")
+    with pytest.raises(OtherDataError, match="sampler was made of snapshot 20260502T"):
+        data.numpy(8, columns=["item_id"], negatives=newer.sampler(3, catalogue=catalogue()))
+    theirs = rows.set_column(0, "tenant_id", pa.array(["globex"] * rows.num_rows))
+    folder = write_export(tmp_path / "globex", theirs, tenant_id="globex")
+    sampler = TrainingSet.open(folder, "globex").sampler(3, catalogue=catalogue())
+    with pytest.raises(OtherDataError, match="of another tenant, not of") as caught:
+        data.arrow(8, negatives=sampler)
+    assert "globex" not in str(caught.value)
+
+
+def of_tenants(table: pa.Table, *tenants: str) -> pa.Table:
+    """The rows of a table once for each tenant; items of another than acme have its name."""
+    return pa.concat_tables(
+        table.append_column("tenant_id", pa.array([name] * table.num_rows)).set_column(
+            table.column_names.index("item_id"),
+            "item_id",
+            pa.array([f"{'' if name == 'acme' else name}{item}" for item in items]),
+        )
+        for name in tenants
+        for items in [table.column("item_id").to_pylist()]
+    )
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.75])
+def test_tables_of_several_tenants_are_read_for_one(data: TrainingSet, alpha: float) -> None:
+    known = pa.table({"user_id": ["u0", "u1", "u2"], "item_id": ["i3", "i4", "i5"]})
+    theirs = of_tenants(pa.table({"user_id": ["u0"], "item_id": ["i9"]}), "globex")
+    theirs = theirs.set_column(1, "item_id", pa.array(["i9"]))
+    plain = data.sampler(5, alpha=alpha, catalogue=catalogue(), known=known)
+    mixed = data.sampler(
+        5,
+        alpha=alpha,
+        catalogue=of_tenants(catalogue(), "globex", "acme", "initech"),
+        known=pa.concat_tables(
+            [of_tenants(known, "acme"), theirs.select(["user_id", "item_id", "tenant_id"])]
+        ),
+    )
+    first, second = (list(drawn(data.arrow(8, negatives=s), 1)) for s in (plain, mixed))
+    assert first == second
+    for name in ("catalogue", "known"):
+        tables = {"catalogue": catalogue(), "known": known}
+        tables[name] = of_tenants(tables[name], "globex", "initech")
+        with pytest.raises(DataError, match=f"{name} has no row of acme"):
+            data.sampler(5, **tables)

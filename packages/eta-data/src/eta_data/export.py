@@ -22,6 +22,7 @@ from eta_data.schema import same_schema
 from eta_data.source import DataFile, Reader, RowSource
 
 MANIFEST: Final = "manifest.json"
+DELTA: Final = "delta.json"
 CHECKSUMS: Final = "SHA256SUMS"
 _HUGGING_FACE: Final = "data/"
 _READ_BYTES: Final = 1 << 20
@@ -52,6 +53,16 @@ def open_export(folder: Folder, manifest: Manifest) -> RowSource:
     _check_counts(source, manifest)
     _check_tenant(source, footers, manifest.tenant_id)
     return source
+
+
+def refuse_delta(folder: Folder) -> None:
+    """Raise when the folder holds what a snapshot changed, and not the snapshot's rows."""
+    if folder.read(DELTA) is not None:
+        raise DataError(
+            f"{folder.path} is a delta between two snapshots, no training set",
+            remedy="apply it with `eta export-apply` to an export of its first snapshot, and open "
+            "the folder that this makes",
+        )
 
 
 def verify_export(folder: Folder, source: RowSource) -> None:

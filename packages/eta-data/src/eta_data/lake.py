@@ -39,19 +39,32 @@ class Lake:
         self._options = dict(options)
 
     def rows(self, manifest: Manifest, table: str | None = None) -> RowSource:
-        """Return the tenant's rows of a table at the version that the snapshot pins."""
+        """Return the tenant's rows of a snapshot, or of its examples, at the version it pins."""
         default = EVALUATION_DATA if manifest.is_evaluation else TRAINING_DATA
-        name = table or default
-        opened = self._pinned(manifest, name)
-        below = Folder(self._folder.files, self._folder.below(manifest.pinned[name][0]))
-        source = _source(opened, below, manifest.tenant_id)
-        if name in (default, EXAMPLES) and source.rows != manifest.rows:
+        own = (EVALUATION_DATA,) if manifest.is_evaluation else (TRAINING_DATA, EXAMPLES)
+        name = default if table is None else table
+        if name not in own:
+            raise DataError(
+                f"{name} does not hold the rows of snapshot {manifest.snapshot_id}",
+                remedy=f"open {' or '.join(own)}, or leave table out",
+            )
+        source = self._rows(manifest, name)
+        if source.rows != manifest.rows:
             raise DamagedError(
-                f"{name} at version {opened.version()} has {source.rows:,} rows of the tenant, the "
-                f"snapshot's manifest says {manifest.rows:,}",
+                f"{name} at version {manifest.pinned[name][1]} has {source.rows:,} rows of the "
+                f"tenant, the snapshot's manifest says {manifest.rows:,}",
                 remedy=f"the table was made again since, or changed by an erasure: {_NEWER}",
             )
         return source
+
+    def availability(self, manifest: Manifest) -> RowSource:
+        """Return when the tenant's items became available, as the snapshot pins it."""
+        return self._rows(manifest, AVAILABILITY)
+
+    def _rows(self, manifest: Manifest, name: str) -> RowSource:
+        table = self._pinned(manifest, name)
+        folder = Folder(self._folder.files, self._folder.below(manifest.pinned[name][0]))
+        return _source(table, folder, manifest.tenant_id)
 
     def _open(self, location: str, version: int | None) -> DeltaTable:
         try:

@@ -14,14 +14,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from eta_data.encoders import Encoder, Encoders
-from eta_data.errors import DataError
+from eta_data.errors import DataError, OtherDataError
+from eta_data.given import tenants_table, whole
 from eta_data.memory import to_arrow, to_numpy
 from eta_data.order import number
 from eta_data.source import Reader
@@ -49,6 +50,10 @@ class Sampler:
 
     count: int
     alpha: float
+    tenant: str
+    snapshot: str
+    content_hash: str
+    """Of the set whose positives it draws for."""
     items: pa.Array
     """In order of rank."""
     available_at: Ints
@@ -73,6 +78,15 @@ class Sampler:
             for buffer in values.buffers():
                 digest.update(b"" if buffer is None else buffer)
         return digest.hexdigest()
+
+    def check(self, data: TrainingSet) -> None:
+        """Raise `OtherDataError` when it was made of other data than this."""
+        if (self.tenant, self.content_hash) != (data.tenant, data.manifest.content_hash):
+            whose = "" if self.tenant == data.tenant else " of another tenant"
+            raise OtherDataError(
+                f"this sampler was made of snapshot {self.snapshot}{whose}, not of {data.snapshot}",
+                remedy="make one of this set: `data.sampler(...)`",
+            )
 
     def with_codes(self, encoders: Encoders | None) -> Sampler:
         """Return the sampler that gives items as the numbers that `item_id` gets, if it does."""
@@ -204,12 +218,14 @@ def make_sampler(
     alpha: float,
 ) -> Sampler:
     """Return a sampler of a set: one pass over its users, one over users and items."""
-    if count < 1 or not 0 <= alpha <= 4:
-        raise DataError(
-            f"count is {count} and alpha {alpha}",
-            remedy="draw 1 or more; alpha is from 0, uniform, to 4",
-        )
-    items, available_at = _ranked(catalogue)
+    count = whole("count", count, 1)
+    if not 0 <= alpha <= 4:
+        raise DataError(f"alpha is {alpha}", remedy="it is from 0, which is uniform, to 4")
+    ids = {name: data.schema.field(name) for name in data.source.columns(["user_id", "item_id"])}
+    moments = pa.schema([ids["item_id"], ("available_at", _moment(catalogue))])
+    items, available_at = _ranked(tenants_table("catalogue", catalogue, moments, data.tenant))
+    if known is not None:
+        known = tenants_table("known", known, pa.schema(list(ids.values())), data.tenant)
     users = Encoders.fit(data, {"user": "user_id"})["user"]
     ranks = Encoder((), items)
     pairs: list[Ints] = []
@@ -233,6 +249,9 @@ def make_sampler(
     return Sampler(
         count=count,
         alpha=alpha,
+        tenant=data.tenant,
+        snapshot=data.snapshot,
+        content_hash=data.manifest.content_hash,
         items=items,
         available_at=available_at,
         users=users,
@@ -249,19 +268,11 @@ def _before(weights: Ints) -> Ints:
 
 def _ranked(catalogue: pa.Table) -> tuple[pa.Array, Ints]:
     """Return the items by (hour of availability, id), and the hours in microseconds."""
-    if missing := {"item_id", "available_at"} - set(catalogue.column_names):
-        raise DataError(
-            f"the catalogue has no column {', '.join(sorted(missing))}",
-            remedy="give one row per item with item_id and available_at",
-        )
-    rows = catalogue.select(["item_id", "available_at"]).drop_null()
-    moments = rows.column("available_at").cast(pa.timestamp("us", tz=_zone(rows))).cast(pa.int64())
-    hours = to_numpy(moments) // _HOUR * _HOUR
+    rows = catalogue.drop_null()
+    hours = to_numpy(rows.column("available_at").cast(pa.int64())) // _HOUR * _HOUR
     found = pa.table({"item_id": rows.column("item_id"), "hour": to_arrow(hours)})
     found = found.sort_by([("hour", "ascending"), ("item_id", "ascending")])
     items = found.column("item_id").combine_chunks()
-    if isinstance(items.type, pa.DictionaryType):
-        items = items.dictionary_decode()
     if not len(items) or len(items.unique()) != len(items):
         raise DataError(
             "the catalogue is empty, or has an item twice", remedy="give one row per item"
@@ -269,8 +280,11 @@ def _ranked(catalogue: pa.Table) -> tuple[pa.Array, Ints]:
     return items, to_numpy(found.column("hour"))
 
 
-def _zone(rows: pa.Table) -> str | None:
-    return "UTC" if getattr(rows.schema.field("available_at").type, "tz", None) else None
+def _moment(catalogue: Any) -> pa.DataType:
+    """Return the type of `available_at` in microseconds; a time without a zone is in UTC."""
+    names = catalogue.column_names if isinstance(catalogue, pa.Table) else []
+    kind = catalogue.schema.field("available_at").type if "available_at" in names else None
+    return pa.timestamp("us", tz="UTC" if getattr(kind, "tz", None) else None)
 
 
 def _interactions(
@@ -286,6 +300,6 @@ def _interactions(
             is_positive = to_numpy(rows.column(2)) == 1.0
             yield rows.column(0), rows.column(1), is_positive
     if known is not None:
-        pairs = known.select(["user_id", "item_id"]).drop_null()
+        pairs = known.drop_null()
         none = np.zeros(pairs.num_rows, np.bool_)
         yield pairs.column(0).combine_chunks(), pairs.column(1).combine_chunks(), none

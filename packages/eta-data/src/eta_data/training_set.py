@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from eta_data.arrays import Arrays, ToNumpy, ToTorch
 from eta_data.encoders import Encoders
 from eta_data.errors import DamagedError, DataError
-from eta_data.export import MANIFEST, open_export, verify_export
+from eta_data.export import MANIFEST, open_export, refuse_delta, verify_export
 from eta_data.files import Folder, folder_of
 from eta_data.groups import Groups
-from eta_data.lake import AVAILABILITY, Lake
+from eta_data.lake import Lake
 from eta_data.loader import Chosen, Loader, Order, check_added
 from eta_data.manifest import Manifest, check_snapshot, check_tenant, read_manifest
 from eta_data.negatives import ITEMS, NEEDED, PROBABILITIES, Sampler, make_sampler
@@ -90,13 +90,14 @@ class TrainingSet:
         """Open an export (a folder with a manifest.json), or a snapshot of a lake.
 
         `snapshot` is an id or "current". `split` opens an evaluation snapshot: train, validation or
-        test. `table` is a table of a lake, `training.training_examples` say. `verify` reads every
-        file of an export and compares it with the checksums beside it. Raises `DataError`.
+        test. `table` is `training.training_examples` for the examples of a lake. `verify` reads
+        every file of an export and compares it with the checksums beside it. Raises `DataError`.
         """
         check_tenant(tenant)
         if split not in (None, *_SPLITS):
             raise DataError(f"{split!r} is no split", remedy=f"give one of {', '.join(_SPLITS)}")
         folder = folder_of(place, storage_options, filesystem)
+        refuse_delta(folder)
         content = folder.read(MANIFEST)
         lake = None
         if content is not None:
@@ -185,14 +186,15 @@ class TrainingSet:
         Eligible is what `catalogue` (item_id, available_at) has in the hour of the positive or
         before, less what the user is known to have met: the positives and explicit negatives of
         these rows, and the pairs of `known` (user_id, item_id).
-        The catalogue of a lake is the pinned one, that of an export its items.parquet.
+        The catalogue of a lake is the pinned one, that of an export its items.parquet. Of a table
+        that is given and has a column `tenant_id`, the rows of this set's tenant are taken.
         """
         chosen = self._catalogue() if catalogue is None else catalogue
         return make_sampler(self, chosen, known, count=count, alpha=alpha)
 
     def _catalogue(self) -> pa.Table:
         if self.lake is not None and not self.manifest.is_evaluation:
-            source = self.lake.rows(self.manifest, AVAILABILITY)
+            source = self.lake.availability(self.manifest)
             reader = Reader(source, ["item_id", "available_at"])
             pieces = [piece for block in source.blocks() for piece in reader.pieces(block)]
             return pa.Table.from_batches(pieces)
@@ -213,6 +215,8 @@ class TrainingSet:
         group = reading.get("group", False)
         if encoders is not None:
             encoders.check(self)
+        if sampler is not None:
+            sampler.check(self)
         if sampler is not None and group:
             raise DataError(
                 "new negatives stand in the row of their positive",
