@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from eta_data import DataError, TrainingSet
+from eta_data import DataError, Encoders, TrainingSet
 from eta_data.arrays import ToNumpy
 from tests.support.exported import rows_of, write_export
 
@@ -94,3 +95,36 @@ def test_histories_of_an_export_are_padded(tmp_path: Path) -> None:
             whole = history[int(row)].as_py() or []
             assert items.tolist()[:length] == whole[-4:]
             assert items.tolist()[length:] == [None] * (4 - length)
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"lengths": {"item_ids": -2}}, "the length of item_ids is -2"),
+        ({"lengths": {"item_ids": 1.5}}, "the length of item_ids is 1.5"),
+        ({"lengths": {"item_idz": 2}}, "lengths names item_idz, which is not read"),
+        ({"lengths": {"row": 2}}, "row is no list"),
+        ({"lengths": 5}, "lengths is a int"),
+        ({"fill": {"rows": 0}}, "fill names rows, which is not read"),
+        ({"fill": {"user_id": "", "row": "x"}}, "user_id, which is not read"),
+        ({"fill": {"row": "x"}}, "row is int64"),
+        ({"fill": ["row"]}, "fill is a list"),
+    ],
+)
+def test_widths_and_fills_are_checked_before_a_row_is_read(
+    tmp_path: Path, kind: str, how: dict[str, Any], message: str
+) -> None:
+    rows = rows_of(20)
+    rows = rows.append_column("item_ids", pa.array([["a"]] * rows.num_rows))
+    data = TrainingSet.open(write_export(tmp_path / "acme", rows), "acme")
+    with pytest.raises(DataError, match=message):
+        getattr(data, kind)(10, columns=["row", "item_ids"], **how)
+
+
+def test_what_is_filled_may_have_become_a_number(data: TrainingSet) -> None:
+    encoders = Encoders.fit(data, {"user": "user_id"})
+    loader = data.numpy(10, encoders=encoders, columns=["user_id"], fill={"user_id": 0})
+    assert next(iter(loader))["user_id"].dtype == np.int32
+    grouped = data.numpy(10, group=True, columns=["row"], fill={"group_number": 0, "row": 0})
+    assert len(next(iter(grouped))["group_number"])

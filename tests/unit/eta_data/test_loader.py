@@ -17,11 +17,11 @@ from eta_data import DataError, Loader, OtherDataError, TrainingSet
 from tests.support.examples import examples
 from tests.support.exported import rows_of, write_export
 
-SMALL = {"window_rows": 60, "streams": 3, "columns": ["row"]}
+SMALL: Any = {"window_rows": 60, "streams": 3, "columns": ["row"]}
 STOPS = 1_000
 
 
-def rows(batch: Any) -> list[int]:
+def rows(batch: Any) -> Any:
     return batch.column("row").to_pylist()
 
 
@@ -255,6 +255,31 @@ def test_columns_are_chosen_by_name_and_missing_ones_named(data: TrainingSet) ->
     with pytest.raises(DataError, match="no column is asked for"):
         data.arrow(10, columns=[])
     assert next(iter(data.arrow(10, columns=["label"]))).num_rows == 10
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"batch_size": 1.5}, "batch_size is 1.5"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": "10"}, "batch_size is '10'"),
+        ({"seed": 0.5}, "seed is 0.5"),
+        ({"streams": 1.5}, "streams is 1.5"),
+        ({"window_rows": None}, "window_rows is None"),
+        ({"rank": 0.5}, "rank is 0.5"),
+        ({"ranks": "2"}, "ranks is '2'"),
+        ({"columns": "label"}, "one text, not a list"),
+        ({"columns": [1]}, "no column 1"),
+        ({"encoders": {}}, "encoders is a dict"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    data: TrainingSet, how: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        data.arrow(**how)
+    with pytest.raises(DataError, match=r"epoch is 1\.5"):
+        data.arrow().set_epoch(1.5)  # type: ignore[arg-type]
 
 
 def test_memory_is_bounded_within_a_large_row_group(

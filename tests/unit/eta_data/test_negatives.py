@@ -184,8 +184,10 @@ def test_items_are_numbered_as_the_rows_are(data: TrainingSet) -> None:
 
 def test_a_state_with_other_negatives_is_refused(data: TrainingSet) -> None:
     state = data.arrow(8, negatives=data.sampler(3, catalogue=catalogue())).state_dict()
-    with pytest.raises(DataError, match="other files"):
-        data.arrow(8, negatives=data.sampler(4, catalogue=catalogue())).load_state_dict(state)
+    data.arrow(8, negatives=data.sampler(3, catalogue=catalogue())).load_state_dict(state)
+    for sampler in (data.sampler(4, catalogue=catalogue()), None):
+        with pytest.raises(OtherDataError, match="with other new negatives"):
+            data.arrow(8, negatives=sampler).load_state_dict(state)
 
 
 def test_what_cannot_be_drawn_from_is_refused(data: TrainingSet) -> None:
@@ -197,6 +199,8 @@ def test_what_cannot_be_drawn_from_is_refused(data: TrainingSet) -> None:
         data.sampler(catalogue=pa.concat_tables([catalogue(), catalogue()]))
     with pytest.raises(DataError, match="count is 0"):
         data.sampler(0, catalogue=catalogue())
+    with pytest.raises(DataError, match="alpha is 5"):
+        data.sampler(alpha=5, catalogue=catalogue())
     with pytest.raises(DataError, match="in the row of their positive"):
         data.arrow(8, group=True, negatives=data.sampler(catalogue=catalogue()))
 
@@ -249,3 +253,22 @@ def test_tables_of_several_tenants_are_read_for_one(data: TrainingSet, alpha: fl
         tables[name] = of_tenants(tables[name], "globex", "initech")
         with pytest.raises(DataError, match=f"{name} has no row of acme"):
             data.sampler(5, **tables)
+
+
+def test_what_is_no_table_of_the_right_columns_is_refused(data: TrainingSet) -> None:
+    how: Any
+    pairs = [("u0", "i1")]
+    for how, message in [
+        ({"catalogue": catalogue().to_pandas()}, "catalogue is a DataFrame, not a table"),
+        ({"catalogue": catalogue(), "known": pairs}, "known is a list, not a table"),
+        ({"catalogue": catalogue(), "known": catalogue()}, "known has no column user_id"),
+        ({"catalogue": catalogue(), "count": 1.5}, "count is 1.5"),
+        ({"catalogue": pa.table({"item_id": ["a"], "available_at": ["x"]})}, "of other types"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            data.sampler(**how)
+    large = catalogue().set_column(0, "item_id", catalogue().column(0).cast(pa.large_string()))
+    assert data.sampler(3, catalogue=large).digest == data.sampler(3, catalogue=catalogue()).digest
+    how = {"negatives": 3}
+    with pytest.raises(DataError, match="negatives is a int"):
+        data.numpy(8, **how)

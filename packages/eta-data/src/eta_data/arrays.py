@@ -13,6 +13,7 @@ import pyarrow.types as pat
 from numpy.typing import NDArray
 
 from eta_data.errors import DataError
+from eta_data.given import whole
 from eta_data.memory import scalar, to_numpy
 
 Arrays = dict[str, NDArray[Any]]
@@ -48,6 +49,23 @@ class ToNumpy:
             else:
                 found[name] = self._flat(name, column)
         return found
+
+    def check(self, schema: pa.Schema) -> None:
+        """Refuse widths that are none, and names of columns that a batch will not have."""
+        for name, width in self.lengths.items():
+            whole(f"the length of {name}", width, 0)
+            if not pat.is_list(_column("lengths", name, schema).type):
+                raise DataError(f"{name} is no list, so it has no length", remedy="leave it out")
+        for name, value in self.fill.items():
+            kind = _column("fill", name, schema).type
+            kind = kind.value_type if pat.is_list(kind) else kind
+            try:
+                scalar(value, kind)
+            except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+                raise DataError(
+                    f"{name} is {kind}, and what it is to be filled with is none",
+                    remedy=f"give a value of that type in `fill={{{name!r}: ...}}`",
+                ) from error
 
     def _padded(self, name: str, column: pa.Array) -> tuple[NDArray[Any], NDArray[np.int32]]:
         counts = pc.list_value_length(column)
@@ -85,6 +103,15 @@ class ToNumpy:
                 remedy=f"say what they become, `fill={{{name!r}: 0}}`, or leave the column out",
             )
         return to_numpy(column)
+
+
+def _column(what: str, name: str, schema: pa.Schema) -> pa.Field:
+    if name not in schema.names:
+        raise DataError(
+            f"{what} names {name}, which is not read",
+            remedy=f"name one of {', '.join(schema.names)}",
+        )
+    return schema.field(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from eta_data.errors import DataError
+from eta_data.given import whole
 from eta_data.loader import Loader
 
 Batch = TypeVar("Batch")
@@ -25,8 +26,7 @@ class DataLoader(Generic[Batch]):
     """
 
     def __init__(self, loader: Loader[Batch], workers: int, options: Mapping[str, Any]) -> None:
-        if workers < 0:
-            raise DataError(f"workers is {workers}", remedy="give 0 or more")
+        workers = whole("workers", workers, 0)
         if taken := {"batch_size", "shuffle", "sampler", "num_workers", "dataset"} & set(options):
             raise DataError(
                 f"{', '.join(sorted(taken))} of torch's DataLoader is decided here",

@@ -73,3 +73,11 @@ def _of_tenant(name: str, table: pa.Table, tenant: str) -> pa.Table:
             remedy="give the table of the tenant whose training set this is",
         )
     return found
+
+
+def instance(name: str, value: Any, kind: type) -> None:
+    """Refuse what is neither None nor of a class of this package."""
+    if value is not None and not isinstance(value, kind):
+        raise DataError(
+            f"{name} is a {type(value).__name__}", remedy=f"give a {kind.__name__} of eta_data"
+        )

@@ -9,9 +9,11 @@ from typing import Any, Final, Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.types as pat
 
 from eta_data.encoders import Encoders
 from eta_data.errors import DataError, OtherDataError
+from eta_data.given import whole
 from eta_data.memory import scalar, to_numpy
 from eta_data.negatives import ITEMS, NEEDED, PROBABILITIES, Sampler
 from eta_data.order import LARGEST_SEED, Layout, Remainder, Shard
@@ -47,6 +49,25 @@ class Chosen:
     digest: str
     encoders: Encoders | None = None
     sampler: Sampler | None = None
+    negatives: str | None = None
+    """A hash of what the sampler draws from."""
+
+    def schema(self, source: pa.Schema, *, group: bool) -> pa.Schema:
+        """Return names and types of what is given out of rows of a source."""
+        found = [self._given(source.field(name)) for name in self.columns]
+        if group:
+            found.append(pa.field(GROUP_NUMBER, pa.int32()))
+        if self.sampler is not None:
+            item = self.sampler.items.type if self.sampler.item_codes is None else pa.int32()
+            found.append(pa.field(ITEMS, pa.list_(item)))
+            found.append(pa.field(PROBABILITIES, pa.list_(pa.float64())))
+        return pa.schema(found)
+
+    def _given(self, field: pa.Field) -> pa.Field:
+        if self.encoders is None or self.encoders.of_column(field.name) is None:
+            return field
+        code = pa.int32()
+        return field.with_type(pa.list_(code) if pat.is_list(field.type) else code)
 
 
 class Loader(Generic[Batch]):
@@ -101,9 +122,7 @@ class Loader(Generic[Batch]):
 
     def set_epoch(self, epoch: int) -> None:
         """Stand at the start of an epoch."""
-        if epoch < 0:
-            raise DataError(f"epoch is {epoch}", remedy="epochs count from 0")
-        self._epoch, self._next = epoch, 0
+        self._epoch, self._next = whole("epoch", epoch, 0), 0
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield this rank's batches from where the loader stands to the end of the epoch."""
@@ -136,6 +155,7 @@ class Loader(Generic[Batch]):
         return {
             "format": _FORMAT,
             "data": self._chosen.digest,
+            "negatives": self._chosen.negatives,
             "order": asdict(self._order),
             "epoch": self._epoch,
             "next_batch": self._next,
@@ -146,7 +166,8 @@ class Loader(Generic[Batch]):
         try:
             version, data, order = state["format"], state["data"], dict(state["order"])
             epoch, following = state["epoch"], state["next_batch"]
-        except (KeyError, TypeError, ValueError) as error:
+            negatives = state.get("negatives")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise _no_state() from error
         if version != _FORMAT or not _is_count(epoch) or not _is_count(following):
             raise _no_state()
@@ -154,6 +175,12 @@ class Loader(Generic[Batch]):
             raise OtherDataError(
                 "the state was saved over other files than those that are open now",
                 remedy="open the same snapshot, from the same export or table, or start again",
+            )
+        if negatives != self._chosen.negatives:
+            raise OtherDataError(
+                "the state was saved with other new negatives than those that are drawn now",
+                remedy="give `negatives=` a sampler of the same count, alpha, catalogue and known "
+                "pairs, none if there was none, or start from epoch 0",
             )
         own = asdict(self._order)
         if differing := sorted(name for name in {*own, *order} if own.get(name) != order.get(name)):

@@ -113,9 +113,14 @@ class RowSource:
         """Return the columns asked for, all without a wish; refuse one that is not there."""
         if names is None:
             return list(self.schema.names)
+        if isinstance(names, str):
+            raise DataError(
+                "columns is one text, not a list of names", remedy=f"say columns=[{names!r}]"
+            )
+        names = list(names)
         if missing := [name for name in names if name not in self.schema.names]:
             raise DataError(
-                f"the data has no column {', '.join(missing)}",
+                f"the data has no column {', '.join(map(str, missing))}",
                 remedy=f"choose among {', '.join(self.schema.names)}",
             )
         return list(dict.fromkeys(names))

@@ -18,6 +18,7 @@ from eta_data.encoders import Encoders
 from eta_data.errors import DamagedError, DataError
 from eta_data.export import MANIFEST, open_export, refuse_delta, verify_export
 from eta_data.files import Folder, folder_of
+from eta_data.given import instance, mapping, whole
 from eta_data.groups import Groups
 from eta_data.lake import Lake
 from eta_data.loader import Chosen, Loader, Order, check_added
@@ -156,7 +157,8 @@ class TrainingSet:
         **reading: Unpack[Reading],
     ) -> Loader[Arrays]:
         """Return a loader of dicts of NumPy arrays; `ToNumpy` says what becomes of each type."""
-        return self._loader(batch_size, _to_numpy(lengths, fill, reading), reading)
+        convert = _to_numpy(lengths, fill, reading)
+        return self._loader(batch_size, convert, reading, convert.check)
 
     def torch(
         self,
@@ -167,7 +169,8 @@ class TrainingSet:
         **reading: Unpack[Reading],
     ) -> Loader[dict[str, Any]]:
         """Return a loader of dicts of torch tensors; for workers see `eta_data.data_loader`."""
-        return self._loader(batch_size, ToTorch(_to_numpy(lengths, fill, reading)), reading)
+        convert = _to_numpy(lengths, fill, reading)
+        return self._loader(batch_size, ToTorch(convert), reading, convert.check)
 
     def sampler(
         self,
@@ -209,9 +212,16 @@ class TrainingSet:
         return found
 
     def _loader(
-        self, batch_size: int, convert: Callable[[pa.RecordBatch], Batch], reading: Reading
+        self,
+        batch_size: int,
+        convert: Callable[[pa.RecordBatch], Batch],
+        reading: Reading,
+        check: Callable[[pa.Schema], None] | None = None,
     ) -> Loader[Batch]:
+        """Return a loader; `check` is given the schema of its batches before any row is read."""
         encoders, sampler = reading.get("encoders"), reading.get("negatives")
+        instance("encoders", encoders, Encoders)
+        instance("negatives", sampler, Sampler)
         group = reading.get("group", False)
         if encoders is not None:
             encoders.check(self)
@@ -235,15 +245,18 @@ class TrainingSet:
         chosen = Chosen(
             units=units,
             columns=tuple(columns),
-            digest=self._digest(source, sampler),
+            digest=self._digest(),
             encoders=encoders,
             sampler=None if sampler is None else sampler.with_codes(encoders),
+            negatives=None if sampler is None else sampler.digest,
         )
+        if check is not None:
+            check(chosen.schema(source.schema, group=group))
         order = Order(
-            seed=reading.get("seed", 0),
-            batch_size=batch_size,
-            window_rows=reading.get("window_rows", 65_536),
-            streams=reading.get("streams", 4),
+            seed=whole("seed", reading.get("seed", 0), 0),
+            batch_size=whole("batch_size", batch_size, 1),
+            window_rows=whole("window_rows", reading.get("window_rows", 65_536), 1),
+            streams=whole("streams", reading.get("streams", 4), 1),
             group=group,
             selection=f"{self.split or 'all'}{', positives' if sampler else ''}",
         )
@@ -251,15 +264,13 @@ class TrainingSet:
             chosen,
             order,
             convert,
-            rank=reading.get("rank", 0),
-            ranks=reading.get("ranks", 1),
+            rank=whole("rank", reading.get("rank", 0), 0),
+            ranks=whole("ranks", reading.get("ranks", 1), 1),
             remainder=reading.get("remainder", "drop"),
         )
 
-    def _digest(self, source: RowSource, sampler: Sampler | None) -> str:
-        parts = [self.tenant, self.manifest.content_hash, source.digest]
-        if sampler is not None:
-            parts.append(sampler.digest)
+    def _digest(self) -> str:
+        parts = [self.tenant, self.manifest.content_hash, self.source.digest]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -271,8 +282,9 @@ def _to_numpy(
     lengths: Mapping[str, int] | None, fill: Mapping[str, Any] | None, reading: Reading
 ) -> ToNumpy:
     sampler = reading.get("negatives")
+    instance("negatives", sampler, Sampler)
     own = {} if sampler is None else dict.fromkeys((ITEMS, PROBABILITIES), sampler.count)
-    return ToNumpy({**own, **(lengths or {})}, dict(fill or {}))
+    return ToNumpy({**own, **mapping("lengths", lengths)}, mapping("fill", fill))
 
 
 def _of_lake(folder: Folder, tenant: str, snapshot: str, *, is_evaluation: bool) -> Manifest:
