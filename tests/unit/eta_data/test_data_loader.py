@@ -20,7 +20,7 @@ def torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", torch_stand_in.module())
 
 
-def rows(batch: dict[str, Any]) -> list[int]:
+def rows(batch: dict[str, Any]) -> Any:
     return batch["row"].array.tolist()
 
 
@@ -40,7 +40,7 @@ def test_workers_keep_the_order(data: TrainingSet, ranks: int) -> None:
 def test_the_state_is_what_was_handed_out_not_what_was_read_ahead(data: TrainingSet) -> None:
     single = [batch["row"].tolist() for batch in data.numpy(10, **HOW)]
     loader = data_loader(data.torch(10, **HOW), workers=2)
-    reading = iter(loader)
+    reading: Any = iter(loader)
     found = [rows(next(reading)) for _ in range(5)]
     state = loader.state_dict()
     reading.close()

@@ -73,7 +73,7 @@ def test_each_row_comes_once_in_an_epoch(
     table = rows_of(positives, negatives=seed % 4)
     folder = write_export(tmp_path_factory.mktemp("x") / "acme", table, group_rows=7, file_rows=31)
     data = TrainingSet.open(folder, "acme")
-    how = {"window_rows": window, "streams": streams, "seed": seed, "group": group}
+    how: Any = {"window_rows": window, "streams": streams, "seed": seed, "group": group}
     loaders = [
         data.arrow(batch_size, **how, rank=rank, ranks=ranks, remainder="keep", columns=["row"])
         for rank in range(ranks)

@@ -1,6 +1,7 @@
 """The arithmetic of the order: every position once, equal shards, whatever the sizes."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eta_data import DataError
-from eta_data.order import Layout, Shard, Turned, permutation, shares
+from eta_data.order import Layout, Remainder, Shard, Turned, permutation, shares
 from tests.support.examples import examples
 
 LAYOUTS = st.builds(
@@ -60,7 +61,7 @@ def test_every_window_has_its_share_of_each_stratum(sizes: list[int], data: st.D
 )
 @settings(max_examples=examples(600))
 def test_shards_are_equal_and_what_they_cost_is_counted(
-    layout: Layout, ranks: int, remainder: str, start: int
+    layout: Layout, ranks: int, remainder: Remainder, start: int
 ) -> None:
     start = min(start, layout.batches)
     shards = [Shard(layout, rank, ranks, remainder, start) for rank in range(ranks)]
@@ -121,6 +122,6 @@ def test_sizes_below_one_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(("rank", "ranks", "word"), [(2, 2, "drop"), (-1, 1, "drop"), (0, 1, "x")])
-def test_a_rank_or_a_remainder_that_is_none_is_refused(rank: int, ranks: int, word: str) -> None:
+def test_a_rank_or_a_remainder_that_is_none_is_refused(rank: int, ranks: int, word: Any) -> None:
     with pytest.raises(DataError, match=r"is none|is unknown"):
         Shard(Layout(5, 1, 1, 1), rank, ranks, word)
