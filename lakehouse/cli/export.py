@@ -45,11 +45,11 @@ def export(
     ] = ExportFormat.PARQUET,
     snapshot: Annotated[str, typer.Option(help="A snapshot's id.")] = "current",
     features: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="NAMES",
             help="Features of the examples, with commas between: user, item, context, all, or "
-            "names of columns.",
+            "names of columns. May be given several times.",
         ),
     ] = None,
     history: Annotated[
@@ -71,7 +71,7 @@ def export(
     settings = lake_settings()
     lake = Lake(settings)
     manifest = find_snapshot(lake, tenant, snapshot)
-    wanted = [] if features is None else [name.strip() for name in features.split(",")]
+    wanted = [name.strip() for names in features or () for name in names.split(",")]
     if since is None:
         export_and_tell(settings, manifest, kind, to, features=wanted, history=history)
         return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse.cli.control import control_database, lake_settings
+from lakehouse.cli.failures import FAILED
 from lakehouse.cli.output import note, print_rows
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
@@ -43,30 +44,41 @@ def list_(
     """
     lake = Lake(lake_settings())
     rows: list[tuple[object, ...]] = []
+    damaged: list[EtaError] = []
     for tenant_id in [tenant] if tenant else published_tenants(lake):
-        current = current_snapshot(lake, tenant_id)
-        for found in list_snapshots(lake, tenant_id):
-            is_current = current is not None and current.snapshot_id == found.snapshot_id
-            rows.append(
-                (
-                    tenant_id,
-                    found.snapshot_id,
-                    "*" if is_current else "",
-                    found.created_at,
-                    f"{found.counts.positives:,}",
-                    f"{found.counts.sampled_negatives:,}",
-                    f"{found.counts.explicit_negatives:,}",
-                    found.parameters.seed,
-                    found.content_hash,
-                    found.withdrawn_at,
-                )
-            )
+        try:
+            rows += _snapshot_rows(lake, tenant_id)
+        except EtaError as error:
+            damaged.append(error)
     header = ("tenant", "snapshot", "current", "created", "positives", "sampled", "explicit")
     print_rows((*header, "seed", "content hash", "withdrawn"), rows)
+    for one in damaged:
+        note(f"Error: {one.message}\nWhat to do: {one.remedy}")
+    if damaged:
+        raise typer.Exit(FAILED)
     if not rows:
         note("Nothing is published yet: run `eta prepare`.")
     else:
         note("What one holds, as a page: `eta training card TENANT SNAPSHOT`.")
+
+
+def _snapshot_rows(lake: Lake, tenant_id: str) -> list[tuple[object, ...]]:
+    current = current_snapshot(lake, tenant_id)
+    return [
+        (
+            tenant_id,
+            found.snapshot_id,
+            "*" if current is not None and current.snapshot_id == found.snapshot_id else "",
+            found.created_at,
+            f"{found.counts.positives:,}",
+            f"{found.counts.sampled_negatives:,}",
+            f"{found.counts.explicit_negatives:,}",
+            found.parameters.seed,
+            found.content_hash,
+            found.withdrawn_at,
+        )
+        for found in list_snapshots(lake, tenant_id)
+    ]
 
 
 @app.command()

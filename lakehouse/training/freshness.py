@@ -109,7 +109,7 @@ def _later(newest: dict[str, datetime], tenant_id: str) -> str:
 def _unpublished(settings: LakeSettings) -> dict[str, datetime]:
     """Tenants whose built set is not the current one → the first row that the current one lacks."""
     try:
-        changed, _ = compare_with_current(settings, datetime.now(UTC))
+        changed = compare_with_current(settings, datetime.now(UTC)).changed
     except EtaError:  # never built, or a run is going on: what was read says enough
         return {}
     raw = Lake(settings).table(RAW_INTERACTIONS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
@@ -72,9 +72,9 @@ def publish_changed(
     `EtaError` when the tables do not agree or another run changed them in between.
     """
     lake = Lake(settings)
-    changed, unchanged = compare_with_current(settings, clock(), tenant_id)
+    changed, unchanged, unreadable = compare_with_current(settings, clock(), tenant_id)
     if not changed:
-        return Published(unchanged=tuple(unchanged))
+        return Published(unchanged=tuple(unchanged), refused=unreadable)
     on_step(f"Checking {len(changed):,} tenants" if len(changed) > 1 else "Checking the tenant")
     verdicts = {} if gate is None else gate(settings, list(changed))
     if not is_newest(lake, next(iter(changed.values()))):
@@ -82,7 +82,7 @@ def publish_changed(
             "another run changed the training data while it was checked; nothing was published",
             remedy="run `eta prepare` when no other run is going on",
         )
-    new, refused = [], {}
+    new, refused = [], dict(unreadable)
     for name, candidate in changed.items():
         if gate is None:
             new.append(publish_candidate(lake, candidate, gate=None))
@@ -94,24 +94,38 @@ def publish_changed(
     return Published(tuple(new), tuple(unchanged), refused)
 
 
+class Comparison(NamedTuple):
+    """Each tenant's built set beside its current snapshot."""
+
+    changed: dict[str, Manifest]
+    """The candidates that differ from it, by tenant."""
+    unchanged: list[Manifest]
+    """The current snapshots that stay."""
+    unreadable: dict[str, str]
+    """Tenant → why its current snapshot cannot be read: a file of it is damaged."""
+
+
 def compare_with_current(
     settings: LakeSettings, now: datetime, tenant_id: str | None = None
-) -> tuple[dict[str, Manifest], list[Manifest]]:
-    """Return the candidates that differ from their tenant's current snapshot, and those that stay.
+) -> Comparison:
+    """Compare what is built with what is published, of all tenants or of one.
 
     Costs the same for one tenant and for all. Raises `EtaError` when the tables do not agree.
     """
     lake = Lake(settings)
     found = candidates(settings, now, None if tenant_id is None else [tenant_id])
-    changed: dict[str, Manifest] = {}
-    unchanged: list[Manifest] = []
+    compared = Comparison({}, [], {})
     for name, candidate in sorted(found.items()):
-        held = current_snapshot(lake, name)
+        try:
+            held = current_snapshot(lake, name)
+        except EtaError as error:
+            compared.unreadable[name] = f"{error.message}; {error.remedy}"
+            continue
         if held is not None and is_same_set(lake, held, candidate):
-            unchanged.append(held)
+            compared.unchanged.append(held)
         else:
-            changed[name] = candidate
-    return changed, unchanged
+            compared.changed[name] = candidate
+    return compared
 
 
 def _reference(verdict: Verdict) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def check(
     version = None
     if is_final:
         version = Lake(settings).built(TRAINING_DATA).version()
-        wanted = list(compare_with_current(settings, clock(), plan.tenant_id)[0])
+        wanted = list(compare_with_current(settings, clock(), plan.tenant_id).changed)
         before = database.runs.get(run_id).notes.get(PUBLICATION, {})
         database.runs.note(run_id, PUBLICATION, {**before, "is_done": False})
     else:

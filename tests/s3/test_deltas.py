@@ -12,7 +12,7 @@ from tests.unit.training.test_delta_histories import tree
 
 
 def test_a_delta_of_a_lake_on_s3(s3: Server, tmp_path: Path) -> None:
-    history = SnapshotHistory(LakeSettings(home=tmp_path / "local"), seed=11)
+    history = SnapshotHistory(LakeSettings(home=tmp_path / "local"), seed=1)
     base = history.publish()
     for _ in range(12):
         history.step()

@@ -27,7 +27,6 @@ from lakehouse.training.tenant_settings import publish_tenant_settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-JAVA_OPTIONS = "ETA_JAVA_OPTIONS"
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
@@ -205,7 +204,6 @@ class SessionLake:
         running = subprocess.Popen(
             command,
             cwd=self.settings.project,
-            env={name: value for name, value in os.environ.items() if name != JAVA_OPTIONS},
             start_new_session=True,  # its JVM dies with it
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -91,6 +91,18 @@ def test_diff_with_a_withdrawn_set_says_so(snapshots: list[str], settings: LakeS
     assert "differ" not in told
 
 
+def test_features_named_apart_are_those_named_together(
+    snapshots: list[str], tmp_path: Path
+) -> None:
+    apart, together = tmp_path / "apart", tmp_path / "together"
+    two = ("--features", "user", "--features", "item")
+    assert eta("export", "--tenant", "acme", *two, "--to", str(apart)).exit_code == 0
+    one = ("--features", "user,item")
+    assert eta("export", "--tenant", "acme", *one, "--to", str(together)).exit_code == 0
+    sums = [(folder / "SHA256SUMS").read_text() for folder in (apart, together)]
+    assert sums[0] == sums[1]
+
+
 def test_an_empty_list_of_features_is_refused(snapshots: list[str]) -> None:
     result = eta("export", "--tenant", "acme", "--features", "")
     assert result.exit_code == 1

@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from lakehouse.cli.main import app
 from lakehouse.errors import EtaError
 from lakehouse.jobs.prepare import prepare
 from lakehouse.settings import LakeSettings
@@ -93,6 +96,25 @@ def test_who_fails_keeps_the_earlier_snapshot_and_the_others_go_on(settings: Lak
     assert [made.tenant_id for made in done.new] == ["globex"]
     # corrected, it is asked about again
     assert [made.tenant_id for made in publish_all(settings, FakeGate(), 2).new] == ["acme"]
+
+
+def test_a_damaged_manifest_of_one_tenant_holds_back_no_other(settings: LakeSettings) -> None:
+    write_training_tables(settings, {"acme": examples(2), "globex": examples(3)})
+    publish_all(settings, FakeGate())
+    (damaged,) = Path(settings.lake, "training_sets/acme").glob("2*.json")
+    damaged.write_bytes(damaged.read_bytes()[:50])
+    write_training_tables(settings, {"acme": examples(4), "globex": examples(5)})
+    gate = FakeGate()
+    done = publish_all(settings, gate, 1)
+    assert [made.tenant_id for made in done.new] == ["globex"]
+    assert gate.asked == [["globex"]]
+    assert f"training_sets/acme/{damaged.name} in the lake cannot be read" in done.refused["acme"]
+    again = publish_all(settings, FakeGate(), 2)
+    assert (again.new, [*again.refused]) == ((), ["acme"])
+    listed = CliRunner().invoke(app, ["training", "list"])
+    assert listed.exit_code == 1
+    assert [line.split("\t")[0] for line in listed.stdout.splitlines()[1:]] == ["globex"] * 2
+    assert damaged.name in listed.stderr
 
 
 def test_no_verdict_is_no_pass(settings: LakeSettings) -> None:
