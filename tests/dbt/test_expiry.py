@@ -42,7 +42,7 @@ def test_what_expires_in_raw_stays_in_the_models(lake: SessionLake) -> None:
     )
     lake.store(TENANT, [interaction("e1", "u3", event_time=OLD)], known_at=OLD + timedelta(days=1))
     lake.store(TENANT, [interaction("e3", item_id="i2")])
-    lake.dbt("run", "--select", *MODELS)
+    lake.dbt("run", "--select", *(f"+{name}" for name in MODELS))
     before = {name: lake.table(name, TENANT) for name in TABLES}
     assert before["staging.stg_interactions"].height == 3
     assert before["ops.staging_conflicts"].height == 1
