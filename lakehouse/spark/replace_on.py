@@ -5,7 +5,8 @@ writes the same through a DataFrame. dbt's sessions, local and on a Connect serv
 `dbt.adapters.spark.session.Cursor`, so that is where the statement becomes that write.
 
 There, too, each of dbt's threads gets a local session of its own, with the tables in common: what a
-model sets (`set spark.sql.shuffle.partitions = 4`) is then not the other threads' setting.
+model sets (`set spark.sql.shuffle.partitions = 4`) is then not the other threads' setting. What a
+Delta log itself says is read there, too (`log_answers`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from lakehouse.spark.log_answers import Answer, answer, counts
+
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
+
+    from lakehouse.storage.lake import Lake
 
 NEW_ROWS: Final = "fresh"
 """The name by which the condition knows the rows of the query."""
@@ -34,12 +39,20 @@ _OF_TENANTS: Final = re.compile(
 """Delta runs this one itself, and does not say how many rows it wrote."""
 
 
-def teach_dbt_sessions() -> None:
+_known: dict[str, Lake] = {}
+"""The lake whose logs this process may read itself, if it is one."""
+
+
+def teach_dbt_sessions(lake: Lake | None = None) -> None:
     """Let the cursors of dbt's sessions run the statement; idempotent.
 
     It returns a row like Delta's other statements: `num_affected_rows`, `num_inserted_rows` and
-    `num_deleted_rows`. `insert into T replace where …` does so too.
+    `num_deleted_rows`. `insert into T replace where …` does so too. Questions about the logs of
+    the `lake` of local sessions are answered without Spark.
     """
+    _known.clear()
+    if lake is not None:
+        _known["lake"] = lake
     from dbt.adapters.spark import session as sessions
     from dbt_common.exceptions import DbtRuntimeError
     from pyspark.errors import PySparkException
@@ -52,6 +65,9 @@ def teach_dbt_sessions() -> None:
 
         def execute(self, sql: str, *parameters: Any) -> None:
             statement = sql % parameters if parameters else sql
+            if answered := answer(_known.get("lake"), statement):
+                self._df = answered
+                return
             session = _session_of_thread()
             found = _STATEMENT.fullmatch(statement)
             try:
@@ -82,9 +98,7 @@ def _session_of_thread() -> SparkSession:
     return own
 
 
-def _replace(
-    session: SparkSession, table: str, alias: str, condition: str, query: str
-) -> DataFrame:
+def _replace(session: SparkSession, table: str, alias: str, condition: str, query: str) -> Answer:
     (
         session.sql(query)
         .alias(NEW_ROWS)
@@ -97,16 +111,16 @@ def _replace(
     return _counted(session, table)
 
 
-def _counted(session: SparkSession, table: str) -> DataFrame:
+def _counted(session: SparkSession, table: str) -> Answer:
     """The rows that the newest commit wrote and, if Delta counted them, removed, as one row."""
-    [commit] = session.sql(f"describe history {table} limit 1").collect()
+    statement = f"describe history {table} limit 1"
+    [commit] = (answer(_known.get("lake"), statement) or session.sql(statement)).collect()
     metrics = commit["operationMetrics"]
     # rows of files that were written again for others are output too
     inserted = int(metrics.get("numOutputRows", 0)) - int(metrics.get("numCopiedRows", 0))
-    counts = {"num_affected_rows": inserted, "num_inserted_rows": inserted}
-    if "numDeletedRows" in metrics:
-        counts["num_deleted_rows"] = int(metrics["numDeletedRows"])
-        counts["num_affected_rows"] += counts["num_deleted_rows"]
-    return session.sql(
-        "select " + ", ".join(f"{count}L as {name}" for name, count in counts.items())
+    if "numDeletedRows" not in metrics:
+        return counts(num_affected_rows=inserted, num_inserted_rows=inserted)
+    deleted = int(metrics["numDeletedRows"])
+    return counts(
+        num_affected_rows=inserted + deleted, num_inserted_rows=inserted, num_deleted_rows=deleted
     )

@@ -34,7 +34,7 @@ def prepare_command(project_name: str) -> None:
     if flags.WHICH in RECORDED and settings.dbt_schema == PRODUCTION:
         record_build(settings, flags.WHICH, flags.VARS or {})
 
-    teach_dbt_sessions()
     target = flags.TARGET or os.environ.get("DBT_TARGET") or "dev"
+    teach_dbt_sessions(lake if target == "dev" else None)
     prepare_target(settings, target, writes=flags.WHICH in COMMANDS_THAT_WRITE)
     hand_over_lake(lake, target)

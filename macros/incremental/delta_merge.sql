@@ -54,7 +54,9 @@
             scope.mode == 'nothing' and scope['from'] == scope['to'] and scope.held == scope.read
         ) -%}
             {%- call statement('watermark') -%}
-                alter table {{ target_relation }} set tblproperties ({{ run_properties(scope) }})
+                alter table {{ target_relation }} set tblproperties (
+                    {{ run_properties(scope) }}{% if marks_rows() %}, 'delta.enableDeletionVectors' = 'true'{% endif %}
+                )
             {%- endcall -%}
         {%- endif -%}
     {%- endif -%}
@@ -79,7 +81,7 @@
         'delta.dataSkippingNumIndexedCols' = '0',
         {%- endif %}
         'delta.enableChangeDataFeed' = '{{ 'true' if config.get('change_feed') else 'false' }}',
-        'delta.enableDeletionVectors' = '{{ 'true' if config.get('deletion_vectors') else 'false' }}'
+        'delta.enableDeletionVectors' = '{{ 'true' if marks_rows() else 'false' }}'
         {%- if config.get('log_retention') %},
         {#- a snapshot that pins a version needs the log's entries up to it -#}
         'delta.logRetentionDuration' = '{{ config.get("log_retention") }}'
@@ -90,6 +92,15 @@
         partition's when a table is replaced by one with other columns, and fails on any else. #}
     as select * except ({{ config.get('partition_by') }}), {{ config.get('partition_by') }}
     from ({{ sql }})
+{%- endmacro %}
+
+
+{% macro marks_rows() -%}
+    {#-
+    Whether rows that leave the model's table are marked in deletion vectors, not copied around. They spare a
+    large table's files; of a small one every read would ask its log twice more, which costs more than to copy it.
+    -#}
+    {{ return(config.get('deletion_vectors') and interactions_of().rows >= var('deletion_vectors_from') | int) }}
 {%- endmacro %}
 
 

@@ -209,7 +209,9 @@
             ~ node.schema ~ '.' ~ node.alias
             ~ (" where tenant_id in ('" ~ tenants | join("', '") ~ "')" if tenants else '')
         ).rows[0] if is_there else [0, 0] -%}
-        {%- do known.update({name: {'rows': found[0] | int, 'users': found[1] | int if tenants else none}}) -%}
+        {%- set answer = {'rows': found[0] | int, 'users': found[1] | int if tenants else none} -%}
+        {%- if not is_there -%}{{ return(answer) }}{%- endif -%}
+        {%- do known.update({name: answer}) -%}
     {%- endif -%}
     {{ return(known[name]) }}
 {%- endmacro %}
