@@ -124,10 +124,8 @@ def spark_configuration(
         "spark.sql.window.segmentTree.enabled": "true",
         # A task keeps a file open per tenant, up to so many, and need not sort its rows by tenant.
         "spark.sql.maxConcurrentOutputFileWriters": "16",
-        # A small lake's tables have few files: their lists are one task's work, and to choose among
-        # them by statistics costs more than to read one file more.
+        # A small lake's tables have few files: their lists are one task's work.
         "spark.databricks.delta.snapshotPartitions": "1" if is_small else "2",
-        "spark.databricks.delta.stats.skipping": str(not is_small).lower(),
         # Each statement's plan is written down for the event log. The short form costs less.
         "spark.sql.ui.explainMode": "simple",
         # A table keeps the least and greatest value of a column in its log, where they outlive an
