@@ -8,6 +8,7 @@ lie in a folder at its name is left to Spark.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -119,7 +120,11 @@ def _time_of(entry: Path) -> datetime:
 
 
 def _texts(values: Mapping[str, Any] | None) -> dict[str, str | None]:
-    return {name: None if value is None else str(value) for name, value in (values or {}).items()}
+    """A commit's parameters or measures as Spark has them: texts, others in JSON."""
+    return {
+        name: value if value is None or isinstance(value, str) else json.dumps(value)
+        for name, value in (values or {}).items()
+    }
 
 
 def _properties(table: DeltaTable) -> Answer:
