@@ -10,11 +10,26 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from deltalake import DeltaTable
+
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.overview import OVERVIEW_TABLES
+from tests.support.lake import SessionLake
 
 _MAGIC = 1681511377
 _NO_RUNS = 12346
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+
+
+def count_marked(lake: SessionLake) -> int:
+    """Count the files of the models' tables that have a deletion vector."""
+    opened = Lake(lake.settings)
+    return sum(
+        pl.DataFrame(opened.table(path).deletion_vectors().read_all()).height
+        for path in OVERVIEW_TABLES
+        if not path.startswith("raw/")
+    )
 
 
 def hide_rows(location: Path, hidden: int, *, with_statistics: bool = True) -> int:

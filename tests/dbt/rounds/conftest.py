@@ -18,6 +18,7 @@ from lakehouse.training.build import build
 from tests.support import declared as declaring
 from tests.support import growth as growing
 from tests.support.declared import Declared
+from tests.support.deletion_vectors import count_marked
 from tests.support.growth import TENANTS, Growth
 from tests.support.lake import DERIVED_TABLES, NOON, SessionLake, interaction, partitioned
 from tests.support.stories import (
@@ -45,8 +46,8 @@ AS_LARGE = {
 """More values touched than are sent to every task in some models, more changed rows in others.
 
 Rows that leave are marked."""
-REWRITTEN = {"rewrite_rows": 0, "rewrite_share": 0}
-"""Any touched user is enough to replace the rows of its tenant."""
+REWRITTEN = {"rewrite_rows": 0, "rewrite_share": 0, "deletion_vectors_from": 0}
+"""Any touched user is enough to replace the rows of its tenant; later runs mark what leaves."""
 QUIET = TENANTS[1]
 
 STAGED = "staging.stg_interactions"
@@ -114,6 +115,7 @@ def grown(
     looked_up = " ".join(" ".join(r.node.compiled_code.split()) for r in as_large.result)
     assert "in ( select /*+ broadcast(touched) */ tenant_id" in looked_up
     assert "in ( select tenant_id" in looked_up
+    assert count_marked(lake), "the tables were to have deletion vectors"
     started.note()
     started.training_sql = compiled(as_large, "training_data")
     return contents(lake)
