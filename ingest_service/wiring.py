@@ -36,6 +36,8 @@ from ingest_service.sources.webhooks.inbox import Inbox
 from ingest_service.stored import StoredLookup
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
 from lakehouse.dev.addresses import broker_address
+from lakehouse.lineage.batches import tell_batches
+from lakehouse.lineage.delivery import open_lineage
 from lakehouse.privacy.export import open_export
 from lakehouse.privacy.known import stored_identifiers
 from lakehouse.privacy.mapping_history import MappingHistory
@@ -70,7 +72,9 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     """Open the control database and return the parts; the lake is touched at `start` only."""
     control = ControlDatabase.open(lake.control_url)
     control.keys.note_by(ThreadPoolExecutor(1, thread_name_prefix="last-used").submit)
-    sink = DeltaSink(Lake(lake))
+    metrics = ServiceMetrics()
+    lineage = open_lineage(lake, on_outcome=lambda outcome: metrics.lineage.labels(outcome).inc())
+    sink = DeltaSink(Lake(lake), tell_batches(lineage, Lake(lake)))
     spool = Spool(lake.spool_dir, settings.spool_bytes_per_tenant)
     row_issues = RowIssueStore(Lake(lake))
     windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows, lake.spool_dir)
@@ -85,7 +89,6 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         settings.chunk_bytes,
         row_issues,
     )
-    metrics = ServiceMetrics()
     readiness = Readiness(lake, sink, control.ping)
     tasks = [
         _ledger_task(lake, settings, metrics, readiness),
@@ -125,6 +128,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         leases.close()
         quality.close()
         sink.close()
+        lineage.close()
 
     return Services(
         settings=settings,
@@ -180,9 +184,10 @@ def replay(
     edited: EditedRows | None,
 ) -> list[ReplayedBatch]:
     """Replay quarantined rows in this process, each batch as a job."""
+    lineage = open_lineage(lake)
     control = ControlDatabase.open(lake.control_url)
     ensure_tables(Lake(lake))
-    sink = DeltaSink(Lake(lake))
+    sink = DeltaSink(Lake(lake), tell_batches(lineage, Lake(lake)))
     windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows, lake.spool_dir)
     suppression = StoredSuppressionList(control)
     try:
@@ -191,6 +196,7 @@ def replay(
             return desk.replay(tenant_id, batch_id, mapping, edited)
     finally:
         control.close()
+        lineage.close()
 
 
 def _reject_desk(
