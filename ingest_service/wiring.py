@@ -52,6 +52,8 @@ from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.maintenance import merge_ended_days
 from lakehouse.storage.row_issues import RowIssueStore
 from lakehouse.storage.tables import ensure_tables
+from lakehouse.training.card.kept import kept_card
+from lakehouse.training.publish import find_snapshot
 
 if TYPE_CHECKING:
     from ingest_service.stream.producer import InteractionProducer
@@ -158,6 +160,9 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
             lambda: batches(sink.table, tenant_id, limit=limit, after=after)
         ),
         export=lambda tenant_id, user_id: open_export(lake, tenant_id, user_id).chunks(),
+        card=lambda tenant_id, snapshot: kept_card(
+            Lake(lake), find_snapshot(Lake(lake), tenant_id, snapshot)
+        ),
         lookup=StoredLookup(
             lambda tenant_id, wanted: stored_identifiers(
                 Lake(lake), tenant_id, wanted, MappingHistory.read(control, tenant_id)

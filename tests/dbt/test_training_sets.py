@@ -8,7 +8,6 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-
 from openlineage.client.serde import Serde
 
 from lakehouse.contracts.tenant import TenantSettings
@@ -107,11 +106,6 @@ def test_what_the_models_have_read_is_told_from_their_tables(
         assert one.outputs[0].version == str(versions[table])
         for parent in one.inputs:
             assert int(parent.version or -1) <= versions[parent.name]
-    import json as j
-
-    Path("/tmp/lineage_graph.json").write_text(
-        j.dumps({t: [p.name for p in o.inputs] for t, o in by_table.items()}, indent=1)
-    )
     reached = reached_from({"training.training_data"}, by_table)
     sources = {"raw.interactions", "raw.items", "raw.users", "raw.clickstream"}
     assert sources <= reached, reached
