@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Request, Response, Security
+from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
 from fastapi.concurrency import run_in_threadpool
 
 from ingest_service.api.auth import Viewer, viewer
 from ingest_service.api.event_schemas import problem_response
 from ingest_service.api.problems import ProblemError
 from ingest_service.api.services import Services, services_of
+from lakehouse.contracts.tenant import TENANT_ID_PATTERN
 from lakehouse.errors import EtaError
 from lakehouse.training.card.blocks import Card
 from lakehouse.training.card.document import card_document
@@ -49,17 +50,26 @@ async def card(
     who: Annotated[Viewer, Security(viewer, scopes=["read", "admin"])],
     services: Annotated[Services, Depends(services_of)],
     snapshot: Annotated[str, Path(max_length=100, description="A snapshot's id, or `current`.")],
+    tenant_id: Annotated[
+        str | None,
+        Query(
+            description="Whose; by default the key's own tenant.",
+            json_schema_extra={"pattern": TENANT_ID_PATTERN},
+        ),
+    ] = None,
 ) -> Response:
-    """Give the card of a training set of the key's tenant: as JSON, HTML or Markdown."""
-    if who.tenant_id is None:
+    """Give the card of a training set: as JSON, HTML or Markdown."""
+    owner = who.tenant_id if tenant_id is None else tenant_id
+    if owner is None:
         raise ProblemError(
             HTTPStatus.FORBIDDEN,
             "no_tenant",
             "the operator's token belongs to no tenant",
-            remedy="use a key of the tenant with the scope `read`",
+            remedy="say whose card it is: ?tenant_id=…",
         )
+    who.require(owner)
     media_type = _wanted(request.headers.getlist("accept"))
-    body = await run_in_threadpool(_written, services, who.tenant_id, snapshot, media_type)
+    body = await run_in_threadpool(_written, services, owner, snapshot, media_type)
     return Response(body, media_type=media_type, headers={"Vary": "Accept"})
 
 

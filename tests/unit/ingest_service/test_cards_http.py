@@ -93,14 +93,15 @@ def test_who_may_not_see_a_card_and_what_is_none(app: App, manifest: Manifest) -
         app,
         (manifest.snapshot_id, "good", "text/html"),  # another tenant's
         ("current", "good", "text/html"),
+        ("current?tenant_id=acme", "good", "text/html"),
         ("current", "sender", "text/html"),
         ("..%2Facme%2Fcurrent", "acme", "text/html"),
         ("current", "acme", "image/png"),
         ("current", "acme", "text/html;q=0"),
     )
-    assert [found.status_code for found in sent] == [404, 404, 403, 404, 406, 406]
-    codes = [found.json()["code"] for found in sent[:3]]
-    assert codes == ["no_snapshot", "no_snapshot", "missing_scope"]
+    assert [found.status_code for found in sent] == [404, 404, 403, 403, 404, 406, 406]
+    codes = [found.json()["code"] for found in sent[:4]]
+    assert codes == ["no_snapshot", "no_snapshot", "wrong_tenant", "missing_scope"]
 
 
 def test_without_a_card_it_is_said_how_to_make_one(app: App, manifest: Manifest) -> None:
