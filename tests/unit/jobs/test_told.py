@@ -23,7 +23,7 @@ from lakehouse.storage.build_reports import BuildReport, NodeResult, write_build
 from lakehouse.storage.lake import Lake
 from lakehouse.training.publish import current_snapshot
 from lakehouse.training.run_metrics import exposition
-from lakehouse.training.run_parameters import RunParameters
+from lakehouse.training.run_parameters import RunParameters, read_parameters
 from tests.support.lineage import ends, events_of
 from tests.support.training import examples, write_table, write_training_tables
 
@@ -115,6 +115,20 @@ def test_a_run_without_news_tells_no_model(settings: LakeSettings, events: Path)
     later = events_of(events)[before:]
     assert {event["job"]["name"] for event in later} == {"models"}
     assert later[-1]["outputs"] == []
+
+
+def test_a_run_of_one_tenant_does_not_say_what_it_cannot_know(
+    settings: LakeSettings, events: Path
+) -> None:
+    prepare(settings, read_parameters({"tenant_id": "acme"}), build=built)
+    found = events_of(events)
+    [model] = ends(found, "model.user_features")
+    assert {one["name"] for one in model["inputs"]} == {"staging.stg_items", "raw.items"}
+    assert not any("version" in one["facets"] for one in model["inputs"])
+    for one in (*model["inputs"], *model["outputs"]):
+        [subset] = (kind["subset"] for name, kind in one.items() if name.endswith("putFacets"))
+        [condition] = (kind for name, kind in subset.items() if name.endswith("Condition"))
+        assert condition["partitions"] == [{"dimensions": {"tenant_id": "acme"}}]
 
 
 def test_a_failed_model_is_told_without_what_dbt_says(settings: LakeSettings, events: Path) -> None:

@@ -8,12 +8,14 @@ from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sources.kafka.sink import StreamSink
 from lakehouse.contracts.kinds import DataType, OnError
 from lakehouse.contracts.tables import RAW_INTERACTIONS
-from lakehouse.lineage.batches import tell_batches, tell_messages
+from lakehouse.lineage.batches import BatchRuns, StoredBatch, tell_batches, tell_messages
 from lakehouse.lineage.delivery import lineage_of
+from lakehouse.lineage.facts import Names
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 from tests.support.ingesting import ingest, service
+from tests.support.lake import NOON
 from tests.support.lineage import ends, events_of
 from tests.unit.ingest_service.test_stream_sink import Process
 
@@ -125,3 +127,19 @@ def test_two_tenants_never_share_an_event(told: LakeSettings, tmp_path: Path) ->
         assert other not in str(event)
     kinds = {event["job"]["name"] for event in events_of(tmp_path / "events.jsonl")}
     assert kinds == {f"ingest.file.{DataType.INTERACTIONS.value}"}
+
+
+def test_a_replay_reads_the_quarantine(told: LakeSettings) -> None:
+    lake = Lake(told)
+    runs = BatchRuns(Names(lake, "eta"), lake)
+    replay = StoredBatch("acme", DataType.ITEMS, "b1", 2, "csv", NOON, 0, 3, -4, 7, 900, 1)
+    run = runs.of_batch(replay, NOON)
+    assert (run.job.namespace, run.job.name) == ("eta/acme", "ingest.replay.items")
+    [came], [raw] = run.inputs, run.outputs
+    assert (came.namespace, came.name, came.tenant_id, came.rows) == (
+        "eta", "raw.quarantine", "acme", 4
+    )  # fmt: skip
+    assert (raw.name, raw.version, raw.rows) == ("raw.items", "7", 3)
+    again = StoredBatch("acme", DataType.ITEMS, "b1", 3, "csv", NOON, 0, 3, -4, 7, 900, 1)
+    assert runs.of_batch(again, NOON).job.run_id != run.job.run_id
+    assert runs.of_batch(replay, NOON).job.run_id == run.job.run_id
