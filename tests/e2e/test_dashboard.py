@@ -10,15 +10,10 @@ from lakehouse.control.database import ControlDatabase
 from lakehouse.quality.history import Reader
 from lakehouse.quality.pages import report_html
 from lakehouse.storage.lake import Lake
-from lakehouse.training.card.html import card_html
-from lakehouse.training.card.kept import keep_card
-from lakehouse.training.card.sections import make_card
 from tests.support.browsing import CONTRASTS, Watched, asked_only, brightness, tab_to
-from tests.support.cards import contents, published
 from tests.support.quality_history import plant_gates, plant_measurements, plant_runs
 from tests.support.rows import interactions_csv, lines
 from tests.support.service import OPERATOR_TOKEN, RunningService
-from tests.support.training import examples
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -80,25 +75,6 @@ def test_a_tenants_key_shows_its_tenant_alone(
         "Failed to load resource: the server responded with a status of 403 (Forbidden)"
     ]
     assert page.get_by_role("img").count() == 0
-
-
-def test_the_card_of_the_training_set_is_saved(
-    watched: Watched, watched_service: RunningService
-) -> None:
-    page = watched.page
-    _enter(watched, watched_service, watched_service.add_key("acme", "read"))
-    button = page.get_by_role("button", name="Card of the training set")
-    button.click()
-    expect(page.get_by_role("alert")).to_contain_text("nothing is published for tenant acme")
-    watched.complaints.clear()  # the browser's own, of the answer 404
-    manifest = published(watched_service.lake, examples(20))
-    card = make_card(contents(watched_service.lake, manifest))
-    assert keep_card(Lake(watched_service.lake), manifest, card)
-    with page.expect_download() as saved:
-        button.click()
-    assert saved.value.suggested_filename == "acme-card.html"
-    assert saved.value.path().read_text() == card_html(card)
-    assert watched.complaints == []
 
 
 def test_one_comes_down_to_a_check_by_keyboard(

@@ -59,28 +59,14 @@ const wanted = () => {
   try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; }
 };
 
-// The card of the tenant's current training set, as a file: a link could not send the key.
-async function saveCard(tenant) {
-  try {
-    const answer = await askService(
-      `/v1/training/cards/current?tenant_id=${encodeURIComponent(tenant)}`, key(),
-      { headers: { Accept: "text/html" } });
-    const address = URL.createObjectURL(await answer.blob());
-    el("a", { href: address, download: `${tenant}-card.html` }).click();
-    URL.revokeObjectURL(address);
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    main.prepend(refusalCard(error));
-  }
-}
-
 async function render() {
   const mine = ++asked;
   drawHeader(false);
   if (!key()) return show(keyForm(entry, null));
   show([el("p", { class: "card", role: "status" }, "Reading…")]);
-  let content, isOne = false, tenant = wanted();
+  let content, isOne = false;
   try {
+    let tenant = wanted();
     if (!tenant) {
       const overview = await get("/v1/quality");
       isOne = overview.tenants.length === 1;
@@ -98,20 +84,19 @@ async function render() {
     content = refusalCard(error);
   }
   if (mine !== asked) return undefined;
-  drawHeader(!isOne && wanted() !== "", content instanceof Node ? "" : tenant);
+  drawHeader(!isOne && wanted() !== "");
   document.title = wanted() ? `${wanted()} · data quality · eta` : "eta · data quality";
   return show([content, () => (main.querySelector("h1, h2") || main).focus()]);
 }
 
 const theme = themeButton();
 
-function drawHeader(hasBack, tenant) {
+function drawHeader(hasBack) {
   const hasKey = Boolean(key());
   const button = (text, act) => el("button", { type: "button", onclick: act }, text);
   bar_.replaceChildren(...[
     el("span", { class: "name" }, "eta · data quality"),
     hasBack && button("All tenants", () => go(null)),
-    hasKey && tenant && button("Card of the training set", () => saveCard(tenant)),
     hasKey && button("Refresh", render),
     theme,
     hasKey && button("Forget the key", () => { sessionStorage.removeItem(KEY); go(null); render(); }),
