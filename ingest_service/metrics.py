@@ -127,6 +127,12 @@ class ServiceMetrics:
             "Requests refused because their tenant holds too many idempotency keys.",
             registry=self.registry,
         )
+        self.lineage = Counter(
+            "eta_lineage_runs_total",
+            "Batches that were to be told to OpenLineage, by what became of that.",
+            ("outcome",),
+            registry=self.registry,
+        )
         self.ledger_checked = Gauge(
             "eta_ledger_checked_timestamp_seconds",
             "When the ledger was last checked, seconds since 1970.",

@@ -36,6 +36,8 @@ from ingest_service.sources.webhooks.inbox import Inbox
 from ingest_service.stored import StoredLookup
 from lakehouse.control.database import ANSWER_KIND, ControlDatabase
 from lakehouse.dev.addresses import broker_address
+from lakehouse.lineage.batches import tell_batches
+from lakehouse.lineage.delivery import open_lineage
 from lakehouse.privacy.export import open_export
 from lakehouse.privacy.known import stored_identifiers
 from lakehouse.privacy.mapping_history import MappingHistory
@@ -50,6 +52,8 @@ from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.maintenance import merge_ended_days
 from lakehouse.storage.row_issues import RowIssueStore
 from lakehouse.storage.tables import ensure_tables
+from lakehouse.training.card.kept import kept_card
+from lakehouse.training.publish import find_snapshot
 
 if TYPE_CHECKING:
     from ingest_service.stream.producer import InteractionProducer
@@ -70,7 +74,9 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
     """Open the control database and return the parts; the lake is touched at `start` only."""
     control = ControlDatabase.open(lake.control_url)
     control.keys.note_by(ThreadPoolExecutor(1, thread_name_prefix="last-used").submit)
-    sink = DeltaSink(Lake(lake))
+    metrics = ServiceMetrics()
+    lineage = open_lineage(lake, on_outcome=lambda outcome: metrics.lineage.labels(outcome).inc())
+    sink = DeltaSink(Lake(lake), tell_batches(lineage, Lake(lake)))
     spool = Spool(lake.spool_dir, settings.spool_bytes_per_tenant)
     row_issues = RowIssueStore(Lake(lake))
     windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows, lake.spool_dir)
@@ -85,7 +91,6 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         settings.chunk_bytes,
         row_issues,
     )
-    metrics = ServiceMetrics()
     readiness = Readiness(lake, sink, control.ping)
     tasks = [
         _ledger_task(lake, settings, metrics, readiness),
@@ -125,6 +130,7 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
         leases.close()
         quality.close()
         sink.close()
+        lineage.close()
 
     return Services(
         settings=settings,
@@ -154,6 +160,9 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
             lambda: batches(sink.table, tenant_id, limit=limit, after=after)
         ),
         export=lambda tenant_id, user_id: open_export(lake, tenant_id, user_id).chunks(),
+        card=lambda tenant_id, snapshot: kept_card(
+            Lake(lake), find_snapshot(Lake(lake), tenant_id, snapshot)
+        ),
         lookup=StoredLookup(
             lambda tenant_id, wanted: stored_identifiers(
                 Lake(lake), tenant_id, wanted, MappingHistory.read(control, tenant_id)
@@ -180,9 +189,10 @@ def replay(
     edited: EditedRows | None,
 ) -> list[ReplayedBatch]:
     """Replay quarantined rows in this process, each batch as a job."""
+    lineage = open_lineage(lake)
     control = ControlDatabase.open(lake.control_url)
     ensure_tables(Lake(lake))
-    sink = DeltaSink(Lake(lake))
+    sink = DeltaSink(Lake(lake), tell_batches(lineage, Lake(lake)))
     windows = DedupeWindows(settings.dedupe_rows, settings.dedupe_total_rows, lake.spool_dir)
     suppression = StoredSuppressionList(control)
     try:
@@ -191,6 +201,7 @@ def replay(
             return desk.replay(tenant_id, batch_id, mapping, edited)
     finally:
         control.close()
+        lineage.close()
 
 
 def _reject_desk(

@@ -11,6 +11,7 @@ EXTRAS: Final = {
     "quality": {"soda"},
     "s3": {"boto3", "botocore"},
     "postgres": {"psycopg"},
+    "lineage": {"openlineage"},
 }
 """What each extra of `eta-lakehouse` brings, by the names that programs import."""
 

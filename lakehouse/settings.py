@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import unquote
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import EtaError
@@ -78,6 +78,16 @@ class LakeSettings(BaseSettings):
     is made in the home. Machines that share a lake name the same key."""
     cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "eta")
     """Downloaded jars and launchers, shared between projects."""
+
+    openlineage_url: str | None = Field(default=None, repr=False)
+    """Where events of OpenLineage go: `file:///…`, a file of JSON lines, or the base of a server's
+    HTTP interface, `http://127.0.0.1:5000`. Default: nobody is told (docs/lineage.md)."""
+    openlineage_key: SecretStr | None = None
+    """Key that such a server asks for, sent as a bearer token."""
+    openlineage_namespace: str = Field(default="eta", pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")
+    """Namespace of the lake in the events; a tenant's is this, a slash and its id."""
+    openlineage_seconds: float = Field(default=5.0, gt=0, le=60)
+    """The longest that an attempt waits for such a server, and a command at its end for all."""
 
     spark_target: Literal["dev", "connect", "thrift"] = Field(
         default="dev", validation_alias="DBT_TARGET"

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ingest_service.api import (
     admin,
     batches,
+    cards,
     events,
     exports,
     health,
@@ -81,6 +82,7 @@ def create_app(services: Services) -> FastAPI:
         privacy.router,
         exports.router,
         quality.router,
+        cards.router,
     )
     for router in checked:
         app.include_router(router, dependencies=CHECKED)

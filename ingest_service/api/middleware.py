@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ingest_service.api.connections import Connections
 from ingest_service.api.problems import MEDIA_TYPE, problem_body
 from ingest_service.api.strict_http import StrictConnection
+from lakehouse.training.card.html import card_policy
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +54,16 @@ _OTHERS: Final = {
 }
 
 
+_CARDS: Final = "/v1/training/cards/"
+
+
+def _headers_of(path: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a path's answers; a card has a style of its own, and runs nothing."""
+    if path.startswith(_CARDS):
+        return _headers(f"{card_policy()}; frame-ancestors 'none'; sandbox")
+    return _OTHERS.get(path, _STRICT)
+
+
 class SecurityHeaders:
     """Tells browsers to do nothing with answers but show them to who asked."""
 
@@ -67,8 +78,7 @@ class SecurityHeaders:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = _OTHERS.get(scope["path"], _STRICT)
-                message["headers"] = [*message["headers"], *headers]
+                message["headers"] = [*message["headers"], *_headers_of(scope["path"])]
             await send(message)
 
         await self._app(scope, receive, guarded)

@@ -15,6 +15,7 @@ from ingest_service.sinks.handles import TRIES, TableHandles
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_TABLES, TableSpec
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
+from lakehouse.lineage.batches import OnBatch
 from lakehouse.storage.acknowledged import Acknowledged, AcknowledgementLog
 from lakehouse.storage.attempts import is_won
 from lakehouse.storage.durable import LakeSync
@@ -40,10 +41,12 @@ class DeltaSink:
 
     The tables must exist (`ensure_tables`). Whatever a handle raises, the next use opens the table
     anew; when that does not help either, `StorageError` is raised, which is of this use alone.
+    `on_stored` hears of each batch once it is durable; it must return at once and never raise.
     """
 
-    def __init__(self, lake: Lake) -> None:
+    def __init__(self, lake: Lake, on_stored: OnBatch | None = None) -> None:
         self.lake = lake
+        self.on_stored = on_stored
         self.sync = LakeSync(lake)
         self._acknowledged = AcknowledgementLog(lake)
         self._handles = TableHandles(lake)
@@ -93,6 +96,13 @@ class DeltaSink:
         """Return the handle of a table, brought up to its newest version."""
         with self._lock:
             return self._handles.newest(spec)
+
+    def newest_version(self, spec: TableSpec) -> int | None:
+        """Return the newest version of a table; None when it cannot be asked."""
+        try:
+            return self.ask(spec, lambda table: table.version())
+        except EtaError:
+            return None
 
     def state(self, spec: TableSpec, commit_id: str) -> int | None:
         """Return the version of an application transaction: an attempt, `GIVEN_UP` or None."""

@@ -30,10 +30,11 @@ from lakehouse.contracts.tables import (
     TableSpec,
 )
 from lakehouse.errors import EtaError
+from lakehouse.lineage.batches import StoredBatch
 from lakehouse.storage.attempts import is_won
 from lakehouse.storage.faults import storage_errors
 from lakehouse.storage.maintenance import Day
-from lakehouse.storage.staging import StagedRows
+from lakehouse.storage.staging import StagedFile, StagedRows
 
 if TYPE_CHECKING:
     from ingest_service.sinks.delta import DeltaSink
@@ -62,6 +63,7 @@ class DeltaBatch:
         self._raw_spec = RAW_TABLES[batch.data_type]
         self._before = None if batch.is_first else sink.state(self._raw_spec, batch.commit_id)
         self._raw = self._staged(self._raw_spec)
+        self._raw_files: Sequence[StagedFile] = ()
         self._companion_spec = companion_table(batch.replay)
         self._companion: StagedRows | None = None  # most batches need none
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="parquet")
@@ -126,6 +128,7 @@ class DeltaBatch:
             raise
         if is_stored:
             self._sink.acknowledge(self._batch, self._attempt)
+            self._tell(counts)
             self._delete_rows_of("<>", tried_before)
             self._tend([spec for spec, _ in steps])
             return True
@@ -169,8 +172,30 @@ class DeltaBatch:
             staged.delete(files)
             raise
 
+    def _tell(self, counts: Counts) -> None:
+        """Say what was stored, for those who follow data through the lake."""
+        if self._sink.on_stored is None:
+            return
+        batch = self._batch
+        self._sink.on_stored(
+            StoredBatch(
+                batch.tenant_id,
+                batch.data_type,
+                batch.batch_id,
+                batch.replay,
+                batch.source,
+                batch.known_at,
+                counts.received,
+                counts.stored,
+                counts.quarantined,
+                self._sink.newest_version(self._raw_spec),
+                sum(file.size for file in self._raw_files),
+                len(self._raw_files),
+            )
+        )
+
     def _commit_raw(self, is_current: Callable[[], bool]) -> bool:
-        files = self._raw.finish()
+        files = self._raw_files = self._raw.finish()
         try:
             is_stored = self._sink.commit_if(
                 self._raw_spec,

@@ -1,6 +1,8 @@
 """`eta export`: a published training set as files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
 from lakehouse.errors import EtaError
+from lakehouse.lineage.delivery import lineage_of
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
 from lakehouse.training.export.apply import apply_deltas
@@ -29,6 +32,7 @@ from lakehouse.training.export.run import (
     default_destination,
     export_snapshot,
 )
+from lakehouse.training.lineage.sets import exported
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.publish import find_snapshot
 
@@ -86,7 +90,10 @@ def export(
     destination = (
         to or default_delta_destination(lake, base, manifest, wanted, history)
     ).absolute()
-    with _progress() as progress:
+    with (
+        _told(settings, manifest, kind, destination, since=base.snapshot_id),
+        _progress() as progress,
+    ):
         task = progress.add_task("Rows compared", total=plan.base_rows + plan.result_rows)
         delta = write_delta(plan, destination, on_rows=lambda count: progress.advance(task, count))
     rows = delta.rows
@@ -136,7 +143,7 @@ def export_and_tell(
     """Export a snapshot with a bar of progress; print the folder alone on stdout."""
     place = default_destination(Lake(settings), manifest, kind, features, history)
     destination = (to or place).absolute()
-    with _progress() as progress:
+    with _told(settings, manifest, kind, destination), _progress() as progress:
         task = progress.add_task("Rows", total=manifest.row_count)
         export_snapshot(
             Lake(settings),
@@ -150,6 +157,26 @@ def export_and_tell(
     note(f"{manifest.row_count:,} rows of snapshot {manifest.snapshot_id} were read.")
     note(f"What the files hold: {destination / 'README.md'}")
     typer.echo(destination)
+
+
+@contextmanager
+def _told(
+    settings: LakeSettings,
+    manifest: Manifest,
+    kind: ExportFormat,
+    folder: Path,
+    since: str | None = None,
+) -> Iterator[None]:
+    """Tell OpenLineage of an export that this block has made."""
+    begun_at = datetime.now(UTC)
+    with lineage_of(settings) as lineage:
+        yield
+        ended_at = datetime.now(UTC)
+        lineage.tell_all(
+            lambda: [
+                exported(lineage.names, manifest, str(kind), folder, begun_at, ended_at, since)
+            ]
+        )
 
 
 def _tell_plan(plan: DeltaPlan) -> None:

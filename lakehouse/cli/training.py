@@ -19,6 +19,7 @@ from lakehouse.training.publish import (
     published_tenants,
     to_json,
 )
+from lakehouse.training.snapshots import TRAINING_SETS
 
 if TYPE_CHECKING:
     from lakehouse.training.card.gather import Stated
@@ -51,7 +52,7 @@ def list_(
         except EtaError as error:
             damaged.append(error)
     header = ("tenant", "snapshot", "current", "created", "positives", "sampled", "explicit")
-    print_rows((*header, "seed", "content hash", "withdrawn"), rows)
+    print_rows((*header, "seed", "content hash", "withdrawn", "card"), rows)
     for one in damaged:
         note(f"Error: {one.message}\nWhat to do: {one.remedy}")
     if damaged:
@@ -64,6 +65,7 @@ def list_(
 
 def _snapshot_rows(lake: Lake, tenant_id: str) -> list[tuple[object, ...]]:
     current = current_snapshot(lake, tenant_id)
+    cards = TRAINING_SETS.has_cards(lake, tenant_id)
     return [
         (
             tenant_id,
@@ -76,6 +78,7 @@ def _snapshot_rows(lake: Lake, tenant_id: str) -> list[tuple[object, ...]]:
             found.parameters.seed,
             found.content_hash,
             found.withdrawn_at,
+            f"/v1/training/cards/{found.snapshot_id}" if found.snapshot_id in cards else "",
         )
         for found in list_snapshots(lake, tenant_id)
     ]
@@ -132,9 +135,12 @@ def card(
 ) -> None:
     """Describe a snapshot on a page: counts, columns, sampling, coverage, distributions, drift.
 
-    Reads its rows once, and those of the snapshot before it. A card names no user and no item.
+    Reads its rows once, and those of the snapshot before it. A card names no user and no item. It
+    is kept in the lake as well, where the service finds it, as long as the snapshot is.
     """
     from lakehouse.training.card.gather import gather
+    from lakehouse.training.card.kept import keep_card
+    from lakehouse.training.card.sections import make_card
     from lakehouse.training.card.write import default_folder, write_card
 
     settings = lake_settings()
@@ -143,6 +149,8 @@ def card(
     contents = gather(lake, settings.project, found, _stated(lake, found))
     for path in write_card(contents, (to or default_folder(lake, found)).absolute()):
         typer.echo(path)
+    if keep_card(lake, found, make_card(contents)):
+        note(f"The service shows it too: GET /v1/training/cards/{found.snapshot_id}.")
     for part, why in contents.unread.items():
         note(f"Not in the card: {part} ({why}).")
 

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 from lakehouse.control.database import ControlDatabase
 from lakehouse.errors import EtaError
+from lakehouse.jobs.tell import erasures_told, tell_published
+from lakehouse.lineage.delivery import Lineage, lineage_of
 from lakehouse.privacy.worker import Progress, Worker
 from lakehouse.quality.gate import run_gate
 from lakehouse.settings import LakeSettings
@@ -26,12 +28,19 @@ def erase(
     on_step: Callable[[str], None] = lambda _: None,
 ) -> list[Progress]:
     """Carry out open erasures, of one tenant or of all, as far as possible; see `Worker`."""
-    worker = Worker(settings, database, DbtModels(), lambda: datetime.now(UTC), on_step)
-    return worker.work(tenant_id)
+    with lineage_of(settings) as lineage:
+        models = DbtModels(lineage)
+        worker = Worker(settings, database, models, lambda: datetime.now(UTC), on_step)
+        with erasures_told(lineage, settings) as done:
+            done.extend(worker.work(tenant_id))
+        return done
 
 
 class DbtModels:
     """The project's models, run in this process; see `privacy.erasure_pass.Models`."""
+
+    def __init__(self, lineage: Lineage | None = None) -> None:
+        self._lineage = lineage
 
     @contextmanager
     def locked(self, settings: LakeSettings) -> Iterator[None]:
@@ -63,6 +72,8 @@ class DbtModels:
             )
         except EtaError as error:
             return error.message
+        if self._lineage is not None:
+            tell_published(self._lineage, done.new)
         return done.refused.get(tenant_id)
 
 

@@ -12,6 +12,8 @@ from lakehouse.contracts.tenant import EvaluationSettings, check_tenant_id
 from lakehouse.control.opening import existing_database
 from lakehouse.errors import EtaError
 from lakehouse.jobs.prepare import Build
+from lakehouse.jobs.tell import tell_published
+from lakehouse.lineage.delivery import lineage_of
 from lakehouse.settings import LakeSettings
 from lakehouse.training.build import ON_REQUEST, build
 from lakehouse.training.evaluation import make_evaluations
@@ -41,9 +43,12 @@ def evaluate(
 
     now = datetime.now(UTC)
     with writing_models(settings, f"eta evaluation make {now:%Y-%m-%dT%H:%M:%SZ} {token_hex(3)}"):
-        return make_evaluations(
+        made = make_evaluations(
             settings, wanted, on_request, lambda: datetime.now(UTC), cutoff=cutoff, seed=seed
         )
+    with lineage_of(settings) as lineage:
+        tell_published(lineage, [one for one in made if one.created_at >= now])
+    return made
 
 
 def _divided(

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from lakehouse.control.database import ControlDatabase
 from lakehouse.extras import has_extra, how_to_install
 from lakehouse.jobs.measure import measure_afterwards
+from lakehouse.jobs.tell import note_told, tell_begin, tell_end, tell_published
+from lakehouse.lineage.delivery import lineage_of
 from lakehouse.quality.gate import run_gate
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
@@ -54,10 +56,12 @@ def prepare(
     run_id = f"eta prepare {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {token_hex(3)}"
     variables = {**parameters.variables, **({"strict": True} if is_strict else {})}
     with (
+        lineage_of(settings) as lineage,
         closing(ControlDatabase.open(settings.control_url)) as database,
         writing_models(settings, run_id, database),
     ):
-        database.runs.start(run_id, parameters.given)
+        run = database.runs.start(run_id, parameters.given)
+        tell_begin(lineage, run)
         database.runs.note(run_id, VERSIONS, table_versions(Lake(settings)))
         is_success = False
         try:
@@ -78,6 +82,9 @@ def prepare(
             is_success = True
         finally:
             end(settings, database, run_id, is_success=is_success)
+            tell_end(lineage, settings, database.runs.get(run_id))
+        tell_published(lineage, published.new, run)
+        note_told(lineage, database, run_id)
     measure_afterwards(settings, on_step=on_step)
     return published
 

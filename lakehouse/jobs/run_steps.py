@@ -9,6 +9,8 @@ from lakehouse.control.database import ControlDatabase
 from lakehouse.control.run_lock import RunLocked
 from lakehouse.control.runs import State
 from lakehouse.jobs.measure import measure_afterwards
+from lakehouse.jobs.tell import note_told, tell_begin, tell_end, tell_published
+from lakehouse.lineage.delivery import lineage_of
 from lakehouse.quality.gate import run_gate
 from lakehouse.settings import LakeSettings
 from lakehouse.spark.session import opened_session
@@ -52,6 +54,9 @@ def begin(
             pass
     show_tenant_settings(Lake(settings), database)
     plan = run_steps.begin(settings, database, run_id, parameters)
+    with lineage_of(settings) as lineage:
+        tell_begin(lineage, database.runs.get(run_id))
+        note_told(lineage, database, run_id)
     _write_metrics(settings, database)  # one that was killed is told now
     return plan
 
@@ -81,7 +86,10 @@ def check(
 def publish(settings: LakeSettings, database: ControlDatabase, run_id: str) -> dict[str, Any]:
     """Publish what changed and passed the run's check; return what became of each tenant."""
     with database.run_lock.kept(run_id):
-        run_steps.publish_checked(settings, database, run_id, lambda: datetime.now(UTC))
+        published = run_steps.publish_checked(settings, database, run_id, lambda: datetime.now(UTC))
+        with lineage_of(settings) as lineage:
+            tell_published(lineage, published.new, database.runs.get(run_id))
+            note_told(lineage, database, run_id)
         done: dict[str, Any] = database.runs.get(run_id).notes[run_steps.PUBLICATION]
         return done
 
@@ -96,6 +104,9 @@ def end(
 ) -> tuple[State, Path]:
     """Note the rows of each model, free the lock, end the run; write its metrics and quality."""
     state = run_steps.end(settings, database, run_id, is_success=is_success)
+    with lineage_of(settings) as lineage:
+        tell_end(lineage, settings, database.runs.get(run_id))
+        note_told(lineage, database, run_id)
     path = _write_metrics(settings, database)
     measure_afterwards(settings, run_id, on_step=on_step)
     return state, path

@@ -34,7 +34,7 @@ SOURCES: Final = (
 )
 """The tables that the models read and do not write."""
 
-_BUILT: Final = ("ops", "staging", "features", "training")
+BUILT: Final = ("ops", "staging", "features", "training")
 """Schemas whose tables a run writes; evaluation snapshots are another run."""
 
 _NO_INPUT: Final = frozenset(spec.full_name for spec in SERVICE_TABLES) - set(SOURCES)
@@ -43,7 +43,7 @@ _CODE: Final = ("dbt_project.yml", "dbt_project/models", "macros")
 
 def table_versions(lake: Lake) -> dict[str, int]:
     """Return the newest version of every table that a run reads or writes, by name."""
-    tables = lake.tables(("raw", *_BUILT), _NO_INPUT)
+    tables = lake.tables(("raw", *BUILT), _NO_INPUT)
     return {name: table.version() for name, table in tables}
 
 
@@ -56,7 +56,7 @@ def rows_written(lake: Lake, since: Mapping[str, int]) -> dict[str, dict[str, in
     counting.
     """
     found: dict[str, dict[str, int | float]] = {}
-    for name, table in model_tables(lake, _BUILT):
+    for name, table in model_tables(lake, BUILT):
         first = since.get(name, -1)
         if first > table.version():  # dropped since, and made again
             first = -1

@@ -34,8 +34,15 @@ RUN_GAUGES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         ("model",),
     ),
     "eta_model_rows": ("Rows of the model's table now.", ("model",)),
+    "eta_run_lineage_runs": (
+        "Runs that the last run was to tell to OpenLineage, by what became of that.",
+        ("outcome",),
+    ),
 }
 """Text and labels of every metric of the runs, by its name."""
+
+LINEAGE: Final = "lineage"
+"""The note of a run that counts what was told to OpenLineage."""
 
 
 def exposition(runs: Sequence[ModelRun]) -> str:
@@ -86,3 +93,8 @@ def _last_run(registry: CollectorRegistry, run: ModelRun) -> None:
             changed.labels(model, change).set(counted[change])
         commit_seconds.labels(model).set(counted["seconds"])
         rows.labels(model).set(counted["rows"])
+    told = run.notes.get(LINEAGE)
+    if told:
+        lineage = _gauge(registry, "eta_run_lineage_runs")
+        for outcome, count in told.items():
+            lineage.labels(outcome).set(count)

@@ -25,6 +25,7 @@ from lakehouse.training.manifest import EvaluationManifest, Manifest
 M = TypeVar("M", bound=Manifest)
 
 _POINTER: Final = "current.json"
+_CARDS: Final = "cards"
 _SNAPSHOT_ID: Final = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{8}")
 
 
@@ -123,16 +124,43 @@ class Snapshots(Generic[M]):
     def forget(self, lake: Lake, manifest: M) -> None:
         """Delete a manifest: the snapshot pins nothing any more. Safe to repeat."""
         folder = self._folder(lake, manifest.tenant_id)
+        folder.delete(_card(manifest))
         folder.delete(f"{manifest.snapshot_id}.json")
 
     def withdraw(self, lake: Lake, manifest: M, now: datetime) -> None:
-        """Note that a snapshot's rows cannot be read any more. Safe to repeat."""
+        """Note that a snapshot's rows cannot be read any more. Safe to repeat.
+
+        Its card goes: its figures are of people who were erased, too.
+        """
         folder = self._folder(lake, manifest.tenant_id)
+        folder.delete(_card(manifest))
         noted = manifest.model_copy(update={"withdrawn_at": now})
         folder.write(f"{manifest.snapshot_id}.json", to_json(noted))
+        folder.delete(_card(manifest))  # one that was made meanwhile
+
+    def write_card(self, lake: Lake, manifest: M, card: bytes) -> None:
+        """Keep the card of a snapshot, in place of an earlier one."""
+        self._folder(lake, manifest.tenant_id).write(_card(manifest), card)
+
+    def read_card(self, lake: Lake, manifest: M) -> bytes | None:
+        """Return the card that is kept of a snapshot, None without one."""
+        return self._folder(lake, manifest.tenant_id).read(_card(manifest))
+
+    def delete_card(self, lake: Lake, manifest: M) -> None:
+        """Delete the card of a snapshot. Safe to repeat."""
+        self._folder(lake, manifest.tenant_id).delete(_card(manifest))
+
+    def has_cards(self, lake: Lake, tenant_id: str) -> set[str]:
+        """Return the ids of a tenant's snapshots of which a card is kept."""
+        names = self._folder(lake, tenant_id).names(_CARDS)
+        return {name.removesuffix(".json") for name in names}
 
     def _folder(self, lake: Lake, tenant_id: str) -> ObjectFolder:
         return lake.folder(f"{self.folder}/{check_tenant_id(tenant_id)}")
+
+
+def _card(manifest: Manifest) -> str:
+    return f"{_CARDS}/{manifest.snapshot_id}.json"
 
 
 def _unreadable(where: str) -> EtaError:

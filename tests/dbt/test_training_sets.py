@@ -8,14 +8,21 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
+from openlineage.client.serde import Serde
 
 from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.control.runs import ModelRun
+from lakehouse.lineage.events import run_events
+from lakehouse.lineage.facts import Names, Run
 from lakehouse.storage.lake import Lake
 from lakehouse.training.content_hash import ContentHash
 from lakehouse.training.export.run import ExportFormat, export_snapshot
+from lakehouse.training.lake_state import SOURCES, table_versions
+from lakehouse.training.lineage.model_runs import ended_runs
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.publish import list_snapshots, publish
 from tests.support.lake import SessionLake, partitioned
+from tests.support.lineage import check_event
 
 TENANT = "hashed"
 TRAINING_MODELS = (
@@ -80,6 +87,33 @@ def test_an_export_of_what_dbt_built_counts_as_its_manifest(
     export_snapshot(Lake(lake.settings), first, ExportFormat.PARQUET, tmp_path / "out")
     files = f"read_parquet('{tmp_path}/out/training_data/*/*/*.parquet')"
     assert duckdb.sql(f"select count(*) from {files}").fetchall() == [(first.counts.rows,)]
+
+
+def test_what_the_models_have_read_is_told_from_their_tables(
+    lake: SessionLake, first: Manifest
+) -> None:
+    """To OpenLineage, without asking dbt: from each table back to raw."""
+    made, now = Lake(lake.settings), datetime.now(UTC)
+    run = ModelRun("a run", "succeeded", now, now, {}, {})
+    told = [*ended_runs(Names(made, "eta"), made, run, [])]
+    for one in told:
+        for event in run_events(one):
+            check_event(Serde.to_dict(event))
+    by_table = {one.outputs[0].name: one for one in told[:-1]}
+    versions = table_versions(made)
+    assert set(by_table) == versions.keys() - set(SOURCES)
+    for table, one in by_table.items():
+        assert one.outputs[0].version == str(versions[table])
+        for parent in one.inputs:
+            assert int(parent.version or -1) <= versions[parent.name]
+    reached = reached_from({"training.training_data"}, by_table)
+    sources = {"raw.interactions", "raw.items", "raw.users", "raw.clickstream"}
+    assert sources <= reached, reached
+
+
+def reached_from(tables: set[str], runs: dict[str, Run]) -> set[str]:
+    found = {parent.name for name in tables if name in runs for parent in runs[name].inputs}
+    return tables | reached_from(found, runs) if found else tables
 
 
 def test_shuffle_partitions_do_not_change_the_content(lake: SessionLake, first: Manifest) -> None:

@@ -52,11 +52,11 @@ def ingest(
     watch: Watch = unwatched,
     **options: Any,
 ) -> IngestReport:
-    """Put a file on disk and take it in for tenant `acme`."""
+    """Put a file on disk and take it in, for tenant `acme` unless told otherwise."""
     path = folder / "rows.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     mapping = options.pop("mapping", SourceMapping())
-    tenant = options.pop("tenant", TenantSettings())
+    tenant, name = options.pop("tenant", TenantSettings()), options.pop("tenant_id", "acme")
     return running.ingest(
-        FileUpload(path, "acme", data_type, mapping, tenant, batch_id, on_error, **options), watch
+        FileUpload(path, name, data_type, mapping, tenant, batch_id, on_error, **options), watch
     )

@@ -34,6 +34,12 @@ class StreamConsumer:
         that nobody foresaw it begins again where the lake ends. Raises `StreamHaltError` for what
         a person has to look at, and other `EtaError`s for what has to be set up first.
         """
+        try:
+            self._run()
+        finally:
+            self._parts.on_end()
+
+    def _run(self) -> None:
         own = self._parts
         while not own.stop.is_set():
             try:

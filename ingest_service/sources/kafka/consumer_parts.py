@@ -18,7 +18,10 @@ from lakehouse.contracts.tenant import DataType
 
 @dataclass(frozen=True, slots=True)
 class ConsumerParts:
-    """What the loop works with; `topics` are read into these data types."""
+    """What the loop works with; `topics` are read into these data types.
+
+    `on_end` is called when the loop has ended.
+    """
 
     bootstrap: Callable[[], str]
     topics: dict[str, DataType]
@@ -30,6 +33,7 @@ class ConsumerParts:
     backoff: Backoff
     stop: Event
     new_worker: Callable[[], Worker]
+    on_end: Callable[[], None] = lambda: None
 
 
 @dataclass(slots=True)

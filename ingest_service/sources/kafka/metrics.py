@@ -127,6 +127,12 @@ class StreamMetrics:
             ("topic", "partition"),
             registry=self.registry,
         )
+        self.lineage = Counter(
+            "eta_stream_lineage_commits_total",
+            "Commits that were to be told to OpenLineage, by what became of that.",
+            ("outcome",),
+            registry=self.registry,
+        )
         self.state = Enum(
             "eta_stream_state",
             "What the consumer is doing; anything but consuming for long needs a look.",

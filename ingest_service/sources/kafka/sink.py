@@ -23,6 +23,7 @@ from ingest_service.sinks.delta import DeltaSink
 from lakehouse.contracts.tables import OPS_INGEST_LEDGER, RAW_QUARANTINE, RAW_TABLES, TableSpec
 from lakehouse.contracts.tenant import DataType
 from lakehouse.errors import EtaError
+from lakehouse.lineage.batches import OnMessages, StoredMessages
 from lakehouse.storage.maintenance import Day
 from lakehouse.storage.staging import StagedFile, StagedRows
 from lakehouse.storage.stream_offsets import Feed, Partition
@@ -94,10 +95,14 @@ class StreamRows:
 
 
 class StreamSink:
-    """Takes partitions over and stores micro-batches; for one thread at a time."""
+    """Takes partitions over and stores micro-batches; for one thread at a time.
 
-    def __init__(self, delta: DeltaSink) -> None:
+    `on_stored` hears what each commit to a raw table has stored, as `DeltaSink`'s does.
+    """
+
+    def __init__(self, delta: DeltaSink, on_stored: OnMessages | None = None) -> None:
         self._delta = delta
+        self._on_stored = on_stored
         self._since_clean = 0
 
     def take_over(
@@ -149,6 +154,28 @@ class StreamSink:
             ]
             self._commit(RAW_TABLES[data_type], tables, day, mine, rows.name, is_current)
             self._delta.sync.logs([RAW_TABLES[data_type].path])
+            self._tell(data_type, tables, mine)
+
+    def _tell(
+        self,
+        data_type: DataType,
+        tables: Mapping[str, Sequence[pa.Table]],
+        ranges: Sequence[OffsetRange],
+    ) -> None:
+        if self._on_stored is None:
+            return
+        self._on_stored(
+            StoredMessages(
+                data_type,
+                [
+                    (part.topic, part.number, one.assignment.offset, one.after)
+                    for one in ranges
+                    for part in [one.assignment.feed.partition]
+                ],
+                sum(rows.num_rows for parts in tables.values() for rows in parts),
+                self._delta.newest_version(RAW_TABLES[data_type]),
+            )
+        )
 
     def compact(self, rows: StreamRows) -> None:
         """Merge small files and shorten logs where needed; the batch is stored already."""

@@ -29,6 +29,8 @@ from lakehouse.control.database import ControlDatabase
 from lakehouse.control.tenants import TenantNotFound
 from lakehouse.dev.addresses import broker_address, registry_address
 from lakehouse.errors import EtaError
+from lakehouse.lineage.batches import tell_messages
+from lakehouse.lineage.delivery import open_lineage
 from lakehouse.privacy.suppression import StoredSuppressionList
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
@@ -58,7 +60,12 @@ def build_consumer(
     status = Status(lake.home_dir / STATUS_FOLDER, metrics.state.state)
     ensure_tables(Lake(lake))
     delta = DeltaSink(Lake(lake))
-    sink = StreamSink(delta)
+    lineage = open_lineage(lake, on_outcome=lambda outcome: metrics.lineage.labels(outcome).inc())
+
+    def bootstrap() -> str:
+        return settings.bootstrap_servers or broker_address(lake)
+
+    sink = StreamSink(delta, tell_messages(lineage, Lake(lake), bootstrap))
     control = ControlDatabase.open(lake.control_url)
     tenants = TenantCache(control)
     registry = settings.registry_url or registry_address(lake)
@@ -82,7 +89,7 @@ def build_consumer(
         return Worker(WorkerParts(intake, sink, metrics, status, rejects, backoff(), stop))
 
     parts = ConsumerParts(
-        bootstrap=lambda: settings.bootstrap_servers or broker_address(lake),
+        bootstrap=bootstrap,
         topics=read,
         settings=settings,
         sink=sink,
@@ -92,6 +99,7 @@ def build_consumer(
         backoff=backoff(),
         stop=stop,
         new_worker=new_worker,
+        on_end=lineage.close,
     )
     return StreamConsumer(parts, reread), metrics, status
 

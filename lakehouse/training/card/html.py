@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from functools import cache
 from html import escape
 from importlib.resources import files
 from typing import Any, Final
@@ -48,16 +49,26 @@ _KEY: Final = (
 
 def card_html(card: Card) -> str:
     """Return the page."""
-    style = files("lakehouse.training.card").joinpath("card.css").read_text("utf-8")
-    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     body = "\n".join(
         f"<section>\n<h2>{_text(section.title)}</h2>\n"
         + "\n".join(_WRITERS[type(block)](block) for block in section.blocks)
         + "\n</section>"
         for section in card.sections
     )
-    return _PAGE.format(policy=policy, title=escape(clean(card.title)), style=style, body=body)
+    title = escape(clean(card.title))
+    return _PAGE.format(policy=card_policy(), title=title, style=_style(), body=body)
+
+
+@cache
+def card_policy() -> str:
+    """Return what a page may do: show its own style, and nothing else."""
+    digest = b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+@cache
+def _style() -> str:
+    return files("lakehouse.training.card").joinpath("card.css").read_text("utf-8")
 
 
 def _text(text: str) -> str:

@@ -259,3 +259,14 @@ def test_a_card_is_refused_for_what_there_is_not(snapshots: list[str], tmp_path:
     result = eta("training", "card", "acme", "--to", str(tmp_path / "file" / "below"))
     assert result.exit_code == 1
     assert "cannot be written" in result.stderr
+
+
+def test_a_card_is_kept_and_listed(settings: LakeSettings, snapshots: list[str]) -> None:
+    runner, own = CliRunner(), ["training", "list", "--tenant", "acme"]
+    assert "/v1/training/cards/" not in runner.invoke(app, own).stdout
+    made = runner.invoke(app, ["training", "card", "acme"])
+    assert made.exit_code == 0, made.stderr
+    assert f"GET /v1/training/cards/{snapshots[-1]}" in made.stderr
+    assert TRAINING_SETS.has_cards(Lake(settings), "acme") == {snapshots[-1]}
+    [listed] = [line for line in runner.invoke(app, own).stdout.splitlines() if "cards/" in line]
+    assert f"/v1/training/cards/{snapshots[-1]}" in listed

@@ -13,6 +13,7 @@ from lakehouse.cli.main import app
 from lakehouse.control.database import ControlDatabase
 from lakehouse.jobs import run_steps
 from lakehouse.settings import LakeSettings
+from tests.support.lineage import ends, events_of
 from tests.support.training import examples, write_training_tables
 
 
@@ -98,3 +99,23 @@ def test_a_run_that_is_late_is_noted_and_one_that_was_not_is_not(
     assert "and has not" in runs("late", "--deadline", "2026-01-01T00:00:00").stderr
     runs("end")
     assert "had ended in time" in runs("late", "--deadline", "2099-01-01T00:00:00").stderr
+
+
+def test_the_steps_of_a_run_are_told_as_one(
+    settings: LakeSettings,
+    asked: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events = tmp_path / "events.jsonl"
+    monkeypatch.setenv("ETA_OPENLINEAGE_URL", events.as_uri())
+    for step in ("begin", "check", "publish", "end"):
+        runs(step)
+    found = events_of(events)
+    models = [event for event in found if event["job"]["name"] == "models"]
+    assert [event["eventType"] for event in models] == ["START", "COMPLETE"]
+    [run_id] = {event["run"]["runId"] for event in models}
+    [published] = ends(found, "publish")
+    assert published["run"]["facets"]["parent"]["run"]["runId"] == run_id
+    told = (settings.home_dir / "metrics" / "eta_runs.prom").read_text()
+    assert 'eta_run_lineage_runs{outcome="delivered"} 3.0' in told
