@@ -15,9 +15,12 @@ from lakehouse.training.content_hash import ContentHash
 from lakehouse.training.export.run import ExportFormat, export_snapshot
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.publish import list_snapshots, publish
+from tests.support.feast_store import KEYS, joined_by_feast
 from tests.support.lake import SessionLake, partitioned
+from tests.support.readers import why_not
 
 TENANT = "hashed"
+WHY_NO_FEAST = why_not("feast")
 TRAINING_MODELS = (
     "stg_tenant_settings",
     "item_availability",
@@ -80,6 +83,21 @@ def test_an_export_of_what_dbt_built_counts_as_its_manifest(
     export_snapshot(Lake(lake.settings), first, ExportFormat.PARQUET, tmp_path / "out")
     files = f"read_parquet('{tmp_path}/out/training_data/*/*/*.parquet')"
     assert duckdb.sql(f"select count(*) from {files}").fetchall() == [(first.counts.rows,)]
+
+
+@pytest.mark.skipif(WHY_NO_FEAST is not None, reason=WHY_NO_FEAST or "")
+def test_feast_joins_the_histories_as_the_models_did(
+    lake: SessionLake, first: Manifest, tmp_path: Path
+) -> None:
+    export_snapshot(Lake(lake.settings), first, ExportFormat.FEAST, tmp_path / "out")
+    found = joined_by_feast(tmp_path / "out")
+    wanted = lake.table("training.training_examples", TENANT).sort(KEYS)
+    assert found.height == wanted.height == first.row_count
+    features = [name for name in wanted.columns if name.startswith(("user_", "item_"))]
+    joined = [name for name in features if name in found.columns]
+    assert len(joined) > 20
+    same = found.select(pl.col(name).cast(wanted.schema[name]) for name in joined)
+    assert same.fill_nan(None).equals(wanted.select(joined))
 
 
 def test_shuffle_partitions_do_not_change_the_content(lake: SessionLake, first: Manifest) -> None:

@@ -1,6 +1,7 @@
 """An export that was killed at any moment goes on, and ends as one that nobody disturbed."""
 
 import fcntl
+import itertools
 import json
 import os
 import shutil
@@ -20,15 +21,15 @@ from lakehouse.training.publish import publish
 from tests.support.export_kills import export, killed, many_files
 from tests.support.lake import NOON
 from tests.support.training import examples, write_training_tables
+from tests.unit.training.test_export_feast import published as with_histories
 
 KILLS = int(os.environ.get("ETA_TEST_EXPORT_KILLS", "6"))
-FORMATS = ("parquet", "recbole", "rectools", "gorse", "huggingface", "personalize")
+FORMATS = ("rectools", "gorse", "feast", "recbole", "huggingface", "personalize")
 
 
 @pytest.fixture
 def published(settings: LakeSettings) -> LakeSettings:
-    write_training_tables(settings, {"acme": examples(150), "globex": examples(7, seed=5)})
-    publish(settings, "acme", gate=None, now=NOON)
+    with_histories(settings, examples(150))
     return settings
 
 
@@ -54,7 +55,10 @@ def test_a_killed_export_ends_as_one_that_nobody_disturbed(
     published: LakeSettings, tmp_path: Path
 ) -> None:
     """Half of the kills in an export with features, the others spread over the formats."""
-    kinds = ["parquet" if number % 2 == 0 else FORMATS[number // 2 % 6] for number in range(KILLS)]
+    kinds = [
+        "parquet" if number % 2 == 0 else FORMATS[number // 2 % len(FORMATS)]
+        for number in range(KILLS)
+    ]
     steps = {kind: steps_of(published, kind, tmp_path / f"{kind}-whole") for kind in set(kinds)}
     went_on = 0
     for number, kind in enumerate(kinds):
