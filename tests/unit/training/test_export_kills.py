@@ -55,10 +55,8 @@ def test_a_killed_export_ends_as_one_that_nobody_disturbed(
     published: LakeSettings, tmp_path: Path
 ) -> None:
     """Half of the kills in an export with features, the others spread over the formats."""
-    kinds = [
-        "parquet" if number % 2 == 0 else FORMATS[number // 2 % len(FORMATS)]
-        for number in range(KILLS)
-    ]
+    others = itertools.cycle(FORMATS)
+    kinds = [next(others) if number % 2 else "parquet" for number in range(KILLS)]
     steps = {kind: steps_of(published, kind, tmp_path / f"{kind}-whole") for kind in set(kinds)}
     went_on = 0
     for number, kind in enumerate(kinds):
