@@ -2,7 +2,8 @@
 
 The rules are those of Gorse's own importer (`master/rest.go`): names of fields as in its data
 model, times in RFC 3339, ids and categories that are not blank and hold no `/`, because they stand
-in the paths of its API. An id that breaks them is refused; in categories `/` becomes `|`.
+in the paths of its API. An id that breaks them is refused; in categories `/` becomes `|`. So is an
+id with a NUL, which not all of Gorse's databases store.
 
 Feedback is what users did or were shown: a positive has its strongest type, an explicit negative
 its own, and a shown negative the type `shown_negative`. Drawn negatives are nobody's feedback and
@@ -109,7 +110,7 @@ class GorseExport(WholeFiles):
 
 
 def _item_lines(items: pl.DataFrame) -> pl.Series:
-    category = pl.col("category").str.strip_chars()
+    category = pl.col("category").str.replace_all("\0", " ", literal=True).str.strip_chars()
     has_one = category.fill_null("") != ""
     safe = pl.concat_list(category.str.replace_all("/", "|", literal=True))
     return _json(
@@ -118,8 +119,8 @@ def _item_lines(items: pl.DataFrame) -> pl.Series:
         IsHidden=pl.lit(value=False),
         Categories=pl.when(has_one).then(safe).otherwise(pl.lit([], pl.List(pl.String))),
         Timestamp=_time("available_at"),
-        Labels=pl.struct(category=pl.col("category").fill_null("")),
-        Comment=pl.col("title").fill_null(""),
+        Labels=pl.when(has_one).then(pl.struct(category=category)),
+        Comment=pl.col("title").fill_null("").str.replace_all("\0", " ", literal=True),
     )
 
 
@@ -140,5 +141,6 @@ def _refuse_ids(rows: pl.DataFrame, column: str) -> None:
     troubles = (
         Trouble("with a /", value.str.contains("/", literal=True)),
         Trouble("that are blank", value.str.strip_chars() == ""),
+        Trouble("with a NUL character", value.str.contains("\0", literal=True)),
     )
     refuse(rows, column, troubles, "Gorse")

@@ -134,7 +134,8 @@ def export_snapshot(
         for frame in rows:
             writer.write(with_sample_weights(frame, manifest))
         text = writer.finish()
-        write_documents(partial, manifest, kind, chosen, text)
+        told = None if kind is ExportFormat.FEAST else chosen  # its rows have none
+        write_documents(partial, manifest, kind, told, text)
 
 
 @contextmanager
