@@ -7,12 +7,14 @@ ends.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from lakehouse.storage.durable import sync_folder
 
@@ -35,40 +37,63 @@ def working_folder(path: Path) -> Iterator[Path]:
     when `path` is there by the end, and holds anything.
     """
     folder = working_place(path)
-    lock = _locked(folder)
-    try:
+    with _locked(folder):
         try:
             yield folder
             folder.rename(path)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-    finally:
-        os.close(lock)
     sync_folder(path.parent)
 
 
-def _locked(folder: Path) -> int:
-    """Return the open folder, made if need be, with a lock that ends when it is closed."""
-    while True:
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Make a folder if need be and hold a lock on it.
+
+    The lock is on the folder itself, and moves with it. Where folders cannot be locked (NFS), it is
+    on a file beside it, which is deleted at the end.
+    """
+    file = folder.with_suffix(".lock")
+    lock, locks_file = None, False
+    while lock is None:
         folder.mkdir(exist_ok=True)
         try:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except FileNotFoundError:  # its owner has just ended
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(folder, descriptor):
-                return descriptor
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise FolderInUseError(folder) from error
-        os.close(descriptor)
-
-
-def _is_at(folder: Path, descriptor: int) -> bool:
-    """Whether the open folder still has its name: its owner may have renamed it meanwhile."""
+            lock = _lock(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno not in _CANNOT_LOCK:
+                raise
+            locks_file = True
+            lock = _lock(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
     try:
-        return os.path.samestat(folder.stat(), os.fstat(descriptor))
+        folder.mkdir(exist_ok=True)  # whoever had the file before may have renamed it
+        yield
+    finally:
+        if locks_file:
+            file.unlink(missing_ok=True)
+        os.close(lock)
+
+
+_CANNOT_LOCK: Final = (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+def _lock(path: Path, flags: int) -> int | None:
+    """Return the open path with a lock that ends when it is closed; None if its name has gone."""
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except FileNotFoundError:  # its owner has just ended
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(path.stat(), os.fstat(descriptor)):
+            return descriptor
     except FileNotFoundError:
-        return False
+        pass
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise FolderInUseError(path) from error
+    except OSError:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
