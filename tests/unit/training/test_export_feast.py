@@ -108,11 +108,18 @@ def exported(settings: LakeSettings, manifest: Manifest, to: Path) -> Path:
 
 @needs_feast
 def test_feast_joins_every_row_as_the_models_do(settings: LakeSettings, tmp_path: Path) -> None:
-    """With ties of event and state, several users at one time, and one pair twice at a time."""
-    rows = examples(120, users=ODD)
+    """With ties of event and state, several users at one time, and one pair twice at a time.
+
+    Weights and shown negatives come along.
+    """
+    rows = [{**row, "type_weight": 0.5, "shown_position": None} for row in examples(120, users=ODD)]
+    for row in rows:
+        if row["draw_index"] == 4:
+            row |= {"negative_type": "shown", "shown_position": 2}
     rows += [{**row, "user_id": "twin", "draw_index": 0} for row in rows if row["draw_index"] == 0]
     rows += [{**row, "draw_index": 9, "label": 0.0, "negative_type": "sampled"} for row in rows[:9]]
-    manifest, described = published(settings, rows)
+    parameters = {**PARAMETERS, "half_life_days": 30.0, "shown_per_positive": 1}
+    manifest, described = published(settings, rows, parameters=parameters)
     to = exported(settings, manifest, tmp_path / "out")
     found = joined_by_feast(to)
     assert found.height == manifest.row_count == len(rows)
@@ -127,18 +134,7 @@ def test_feast_joins_every_row_as_the_models_do(settings: LakeSettings, tmp_path
         right_on=["user_id", "event_timestamp"],
     )
     assert ties.height > 50
-
-
-@needs_feast
-def test_weights_and_shown_negatives_come_along(settings: LakeSettings, tmp_path: Path) -> None:
-    rows = [{**row, "type_weight": 0.5, "shown_position": None} for row in examples(10)]
-    for row in rows:
-        if row["draw_index"] == 4:
-            row |= {"negative_type": "shown", "shown_position": 2}
-    parameters = {**PARAMETERS, "half_life_days": 30.0, "shown_per_positive": 1}
-    manifest, _ = published(settings, rows, parameters=parameters)
-    found = joined_by_feast(exported(settings, manifest, tmp_path / "out"))
-    assert found.filter(negative_type="shown").height == 10
+    assert found.filter(negative_type="shown").height == 120
     assert found.get_column("shown_position").drop_nulls().unique().to_list() == [2]
     days = (pl.lit(NOON) - pl.col("event_time")).dt.total_microseconds() / 86_400e6
     expected = found.select(0.5 * pl.lit(0.5).pow(days / 30)).to_series()
