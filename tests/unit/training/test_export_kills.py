@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.working_folder import working_place
 from lakehouse.training.export import run
+from lakehouse.training.export.apply import apply_deltas
+from lakehouse.training.export.delta import plan_delta, write_delta
 from lakehouse.training.export.journal import NAME, Journal
 from lakehouse.training.export.run import ExportFormat, export_snapshot
 from lakehouse.training.publish import publish
@@ -170,6 +173,45 @@ def test_the_lock_is_the_folder_s_and_ends_with_it(published: LakeSettings, tmp_
     os.close(descriptor)
     export(published, "parquet", tmp_path / "out", print)
     assert not place.exists()
+
+
+def test_a_delta_and_what_it_is_put_onto_go_on_too(published: LakeSettings, tmp_path: Path) -> None:
+    """What stood on disk at a late step is what a kill would have left."""
+    lake = Lake(published)
+    base = publish(published, "acme", gate=None, now=NOON)
+    write_training_tables(published, {"acme": examples(300)})
+    result = publish(published, "acme", gate=None, now=NOON)
+    with many_files():
+        export_snapshot(lake, base, ExportFormat.PARQUET, tmp_path / "base")
+
+    def delta(to: Path, say: Callable[[str], None]) -> None:
+        plan = plan_delta(lake, base, result)
+        write_delta(plan, to, file_bytes=5_000, range_rows=120, say=say)
+
+    def applied(to: Path, say: Callable[[str], None]) -> None:
+        apply_deltas([tmp_path / "delta"], tmp_path / "base", to, say=say, window_rows=120)
+
+    for name, write in (("delta", delta), ("applied", applied)):
+        place = tmp_path / name
+        said: list[str] = []
+        left: list[int] = []
+
+        def one_more(place: Path = place, left: list[int] = left) -> None:
+            left.append(1)
+            if len(left) % 10 == 0 and (working_place(place) / NAME).exists():
+                shutil.rmtree(tmp_path / "left", ignore_errors=True)
+                shutil.copytree(working_place(place), tmp_path / "left")
+
+        with many_files(one_more):
+            write(place, said.append)
+        assert said == []
+        place.rename(tmp_path / "whole")
+        (tmp_path / "left").rename(working_place(place))
+        with many_files():
+            write(place, said.append)
+        assert "Going on where a killed export was" in said[0]
+        assert sums(place) == sums(tmp_path / "whole")
+        shutil.rmtree(tmp_path / "whole")
 
 
 def test_a_line_that_was_cut_is_none(tmp_path: Path) -> None:
