@@ -91,9 +91,7 @@ class Journal:
             text = self._path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             return
-        for line in text.splitlines(keepends=True):
-            if not line.endswith("\n"):
-                return
+        for line in text.splitlines():
             try:
                 yield json.loads(line)
             except ValueError:
