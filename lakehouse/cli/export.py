@@ -145,7 +145,7 @@ def export_and_tell(
     """Export a snapshot with a bar of progress; print the folder alone on stdout."""
     place = default_destination(Lake(settings), manifest, kind, features, history)
     destination = (to or place).absolute()
-    note(expected(manifest, features, history))
+    note(_expected(manifest, kind, features, history))
     with _progress() as progress:
         task = progress.add_task("Rows", total=manifest.row_count)
         export_snapshot(
@@ -163,10 +163,11 @@ def export_and_tell(
     typer.echo(destination)
 
 
-def expected(manifest: Manifest, features: Sequence[str] = (), history: int = 0) -> str:
+def _expected(manifest: Manifest, kind: ExportFormat, features: Sequence[str], history: int) -> str:
     """Return how much an export reads, as the manifest knows it."""
     told = f"{manifest.row_count:,} rows are read and sorted"
-    tables = [EXAMPLES if features or history else manifest.data_table]
+    has_features = features or history or kind is ExportFormat.FEAST
+    tables = [EXAMPLES if has_features else manifest.data_table]
     tables += [HISTORIES] if history else []
     parts = manifest.parts or {}
     if not set(tables) <= set(parts):

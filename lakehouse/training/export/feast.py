@@ -13,7 +13,6 @@ the negatives beside their positive. There is no ttl: a value holds until the ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -165,11 +164,9 @@ class FeastExport:
         """See `ExportWriter.finish`."""
         self._scratch.close()
         self._entities.close(is_never_empty=True)
-        named = [(name.replace("event_time", TIME), text) for name, text in self._meanings()]
+        meanings = column_meanings(self._manifest)
+        named = [(name.replace("event_time", TIME), text) for name, text in meanings]
         return f"{markdown_table(('column of `entities`', 'meaning'), named)}\n\n{_LOADING}"
-
-    def _meanings(self) -> Iterator[tuple[str, str]]:
-        yield from column_meanings(self._manifest)
 
 
 def chosen_for_feast(
