@@ -55,7 +55,8 @@ def _locked(folder: Path) -> Iterator[None]:
     on a file beside it, which is deleted at the end.
     """
     file = folder.with_suffix(".lock")
-    lock, locks_file = None, False
+    lock: int | None = None
+    locks_file = False
     while lock is None:
         folder.mkdir(exist_ok=True)
         try:

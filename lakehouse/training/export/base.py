@@ -37,7 +37,7 @@ class ExportWriter(Protocol):
 class WholeFiles:
     """What formats have in common whose files are written anew from the first row on."""
 
-    def has_all(self, _: pl.DataFrame) -> bool:
+    def has_all(self, rows: pl.DataFrame) -> bool:  # noqa: ARG002 - the signature of every format
         """See `ExportWriter.has_all`."""
         return False
 
