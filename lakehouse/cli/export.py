@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import filesize
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note
@@ -33,7 +40,7 @@ from lakehouse.training.export.run import (
     export_snapshot,
 )
 from lakehouse.training.lineage.sets import exported
-from lakehouse.training.manifest import Manifest
+from lakehouse.training.manifest import EXAMPLES, HISTORIES, Manifest
 from lakehouse.training.publish import find_snapshot
 
 DestinationOption = Annotated[
@@ -95,7 +102,9 @@ def export(
         _progress() as progress,
     ):
         task = progress.add_task("Rows compared", total=plan.base_rows + plan.result_rows)
-        delta = write_delta(plan, destination, on_rows=lambda count: progress.advance(task, count))
+        delta = write_delta(
+            plan, destination, on_rows=lambda count: progress.advance(task, count), say=note
+        )
     rows = delta.rows
     note(f"{rows.added:,} rows were added, {rows.changed:,} changed, {rows.removed:,} removed.")
     note(f"How to put it onto an export: {destination / 'README.md'}")
@@ -125,7 +134,7 @@ def apply(
     with _progress() as progress:
         task = progress.add_task("Rows", total=total)
         manifest = apply_deltas(
-            deltas, onto, to, on_rows=lambda count: progress.advance(task, count)
+            deltas, onto, to, on_rows=lambda count: progress.advance(task, count), say=note
         )
     note(f"{manifest.row_count:,} rows of snapshot {manifest.snapshot_id} were written.")
     typer.echo(to.absolute())
@@ -143,6 +152,7 @@ def export_and_tell(
     """Export a snapshot with a bar of progress; print the folder alone on stdout."""
     place = default_destination(Lake(settings), manifest, kind, features, history)
     destination = (to or place).absolute()
+    note(_expected(manifest, kind, features, history))
     with _told(settings, manifest, kind, destination), _progress() as progress:
         task = progress.add_task("Rows", total=manifest.row_count)
         export_snapshot(
@@ -153,6 +163,7 @@ def export_and_tell(
             features=features,
             history=history,
             on_rows=lambda count: progress.advance(task, count),
+            say=note,
         )
     note(f"{manifest.row_count:,} rows of snapshot {manifest.snapshot_id} were read.")
     note(f"What the files hold: {destination / 'README.md'}")
@@ -179,6 +190,19 @@ def _told(
         )
 
 
+def _expected(manifest: Manifest, kind: ExportFormat, features: Sequence[str], history: int) -> str:
+    """Return how much an export reads, as the manifest knows it."""
+    told = f"{manifest.row_count:,} rows are read and sorted"
+    has_features = features or history or kind is ExportFormat.FEAST
+    tables = [EXAMPLES if has_features else manifest.data_table]
+    tables += [HISTORIES] if history else []
+    parts = manifest.parts or {}
+    if not set(tables) <= set(parts):
+        return f"{told}."
+    size = sum(parts[table].bytes for table in tables)
+    return f"{told}: {filesize.decimal(size)} of files in the lake."
+
+
 def _tell_plan(plan: DeltaPlan) -> None:
     """Say what there is to compare, before it is read."""
     sides = (plan.rows.base, plan.rows.result)
@@ -194,5 +218,10 @@ def _tell_plan(plan: DeltaPlan) -> None:
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=Console(stderr=True), transient=True)

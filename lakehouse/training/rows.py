@@ -66,10 +66,12 @@ def sorted_rows(
     on_rows: Callable[[int], None] = lambda _: None,
     range_rows: int = RANGE_ROWS,
     chosen: ChosenFeatures | None = None,
+    is_done: Callable[[pl.DataFrame], bool] = lambda _: False,
 ) -> Iterator[pl.DataFrame]:
     """Yield all rows of a snapshot in `ORDER`, in frames of at most about `range_rows` rows.
 
-    With `chosen` they have these columns of the examples, and the histories, too.
+    With `chosen` they have these columns of the examples, and the histories, too. `is_done` is
+    asked of the rows of each range, in no order, whether they can be left out; they count.
     `scratch` is a folder for spill files, removed again. `on_rows` hears how many rows each batch
     had as it was read. Raises `EtaError`, at the latest after the last row, when the rows are not
     those the manifest names, or are gone.
@@ -94,11 +96,14 @@ def sorted_rows(
             frame = rows.take(number)
             counted.update(frame)
             seen += frame.height
+            past = histories.take(number) if chosen is not None and chosen.history else None
+            if is_done(frame):
+                continue
             ordered = frame.sort((*ORDER, "split") if is_evaluation else ORDER)
-            if chosen is None or not chosen.history:
+            if past is None:
                 yield ordered
             else:
-                yield from with_histories(ordered, histories.take(number))
+                yield from with_histories(ordered, past)
     if (seen, counted.hexdigest()) != (manifest.row_count, manifest.content_hash):
         raise not_as_named(manifest)
 

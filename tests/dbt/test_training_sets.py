@@ -21,10 +21,13 @@ from lakehouse.training.lake_state import SOURCES, table_versions
 from lakehouse.training.lineage.model_runs import ended_runs
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.publish import list_snapshots, publish
+from tests.support.feast_store import KEYS, joined_by_feast
 from tests.support.lake import SessionLake, partitioned
 from tests.support.lineage import check_event
+from tests.support.readers import why_not
 
 TENANT = "hashed"
+WHY_NO_FEAST = why_not("feast")
 TRAINING_MODELS = (
     "stg_tenant_settings",
     "item_availability",
@@ -114,6 +117,21 @@ def test_what_the_models_have_read_is_told_from_their_tables(
 def reached_from(tables: set[str], runs: dict[str, Run]) -> set[str]:
     found = {parent.name for name in tables if name in runs for parent in runs[name].inputs}
     return tables | reached_from(found, runs) if found else tables
+
+
+@pytest.mark.skipif(WHY_NO_FEAST is not None, reason=WHY_NO_FEAST or "")
+def test_feast_joins_the_histories_as_the_models_did(
+    lake: SessionLake, first: Manifest, tmp_path: Path
+) -> None:
+    export_snapshot(Lake(lake.settings), first, ExportFormat.FEAST, tmp_path / "out")
+    found = joined_by_feast(tmp_path / "out")
+    wanted = lake.table("training.training_examples", TENANT).sort(KEYS)
+    assert found.height == wanted.height == first.row_count
+    features = [name for name in wanted.columns if name.startswith(("user_", "item_"))]
+    joined = [name for name in features if name in found.columns]
+    assert len(joined) > 20
+    same = found.select(pl.col(name).cast(wanted.schema[name]) for name in joined)
+    assert same.fill_nan(None).equals(wanted.select(joined))
 
 
 def test_shuffle_partitions_do_not_change_the_content(lake: SessionLake, first: Manifest) -> None:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from lakehouse.errors import EtaError
 from lakehouse.training.content_hash import ContentHash
-from lakehouse.training.export.checksums import check_files
+from lakehouse.training.export.checksums import CHECKSUMS, check_files
 from lakehouse.training.export.delta import row_schema
 from lakehouse.training.export.delta_document import (
     ADDED,
@@ -38,6 +38,7 @@ from lakehouse.training.export.hugging_face import HuggingFaceExport
 from lakehouse.training.export.parquet import LABEL, ParquetExport
 from lakehouse.training.export.run import (
     ExportFormat,
+    begin,
     new_folder,
     write_documents,
 )
@@ -56,11 +57,13 @@ def apply_deltas(
     destination: Path,
     *,
     on_rows: Callable[[int], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
     window_rows: int = BATCH_ROWS,
 ) -> Manifest:
     """Write the export that `deltas`, in their order, make of the export `onto`.
 
-    `on_rows` hears how many rows were written. Return the manifest of the snapshot that is
+    `on_rows` hears how many rows were written, and `say` what becomes of what a killed process
+    left there. Return the manifest of the snapshot that is
     exported then. The new folder appears complete or not at all. Raises `EtaError` when a folder
     is not as it was written, when base and deltas are not of one row, when their columns are not
     the same, or when the outcome is not the snapshot's.
@@ -74,8 +77,10 @@ def apply_deltas(
     fields = refuse_columns(base, found)
     with new_folder(destination.absolute()) as folder:
         chosen = base.chosen if base.chosen != NO_FEATURES else None
+        sums = b"".join((one / CHECKSUMS).read_bytes() for one in (onto, *deltas))
+        journal = begin(folder, f"{base.kind} of deltas", sums, chosen, say)
         writer = (ParquetExport if base.kind is ExportFormat.PARQUET else HuggingFaceExport)(
-            folder, result, added=fields, meanings=chosen_columns(chosen)
+            folder, result, added=fields, meanings=chosen_columns(chosen), journal=journal
         )
         contents = ContentHash()
         count = 0

@@ -22,9 +22,40 @@ class ExportWriter(Protocol):
         """
         ...
 
+    def has_all(self, rows: pl.DataFrame) -> bool:
+        """Whether all of the next rows are in files that a killed export has finished.
+
+        Then they are passed over, and `write` does not get them. In no order, and without weights.
+        """
+        ...
+
     def finish(self) -> str:
         """Complete the files; return the text of the README about them (Markdown)."""
         ...
+
+
+class WholeFiles:
+    """What formats have in common whose files are written anew from the first row on."""
+
+    def has_all(self, rows: pl.DataFrame) -> bool:  # noqa: ARG002 - the signature of every format
+        """See `ExportWriter.has_all`."""
+        return False
+
+
+class Unseen:
+    """Finds the values of a column that no earlier rows had. Holds every value once."""
+
+    def __init__(self, column: str) -> None:
+        self._column = column
+        self._seen: set[str] = set()
+
+    def of(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the first row of each value that was not seen before, in the rows' order."""
+        first = rows.unique(self._column, keep="first", maintain_order=True)
+        is_new = [value not in self._seen for value in first.get_column(self._column)]
+        found = first.filter(pl.Series(is_new, dtype=pl.Boolean))
+        self._seen.update(found.get_column(self._column))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +83,9 @@ def refuse(rows: pl.DataFrame, column: str, troubles: Iterable[Trouble], format_
 
 
 def write_lines(path: Path, lines: pl.Series, *, is_new: bool = False) -> None:
-    """Append lines to a UTF-8 text file."""
-    if lines.is_empty():
-        return
+    """Append lines to a UTF-8 text file; a new one is there also without any."""
     with path.open("xb" if is_new else "ab") as file:
-        file.write(("\n".join(lines.to_list()) + "\n").encode())
+        file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def markdown_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

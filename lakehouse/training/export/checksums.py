@@ -13,9 +13,10 @@ CHECKSUMS: Final = "SHA256SUMS"
 _LINE: Final = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
-def write_checksums(folder: Path) -> None:
-    """Write a checksum of every other file of a folder, as `sha256sum --check` reads it."""
-    lines = [f"{digest}  {name}\n" for name, (digest, _) in file_digests(folder).items()]
+def write_checksums(folder: Path, *, without: str = CHECKSUMS) -> None:
+    """Write a checksum of every other file, as `sha256sum --check` reads it, but of `without`."""
+    digests = {name: digest for name, (digest, _) in file_digests(folder).items()}
+    lines = [f"{digest}  {name}\n" for name, digest in digests.items() if name != without]
     (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
 
 
@@ -23,7 +24,8 @@ def file_digests(folder: Path) -> dict[str, tuple[str, int]]:
     """Return file → SHA-256 and bytes of everything below a folder, in the order of paths."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
-        path.relative_to(folder).as_posix(): (_digest(path), path.stat().st_size) for path in files
+        path.relative_to(folder).as_posix(): (file_digest(path), path.stat().st_size)
+        for path in files
     }
 
 
@@ -50,14 +52,15 @@ def check_files(folder: Path) -> None:
     for name, digest in listed_files(folder).items():
         path = folder / name
         try:
-            is_same = _digest(path) == digest
+            is_same = file_digest(path) == digest
         except OSError:
             is_same = False
         if not is_same:
             raise _not_as_written(folder, name)
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-import polars as pl
 import pyarrow as pa
 
 from lakehouse.errors import EtaError
@@ -29,10 +28,11 @@ from lakehouse.training.export.parquet import (
     SCHEMA,
     TARGET_FILE_BYTES,
     PartFiles,
+    arrow_table,
     has_shown_negatives,
     training_columns,
 )
-from lakehouse.training.export.run import MANIFEST, named_choice, new_folder
+from lakehouse.training.export.run import MANIFEST, begin, named_choice, new_folder
 from lakehouse.training.manifest import EXAMPLES, HISTORIES, EvaluationManifest, Manifest
 from lakehouse.training.rows import (
     ORDER,
@@ -104,26 +104,31 @@ def write_delta(
     destination: Path,
     *,
     on_rows: Callable[[int], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
     range_rows: int = RANGE_ROWS,
     file_bytes: int = TARGET_FILE_BYTES,
 ) -> Delta:
     """Write a delta to a new folder, whole or not at all; return what its `delta.json` says.
 
-    `on_rows` hears how many rows each batch had as it was read. Raises `EtaError` when
-    `destination` is there already, or when the rows are gone or differ from the manifests.
+    `on_rows` hears how many rows each batch had as it was read, and `say` what becomes of what a
+    killed process left there. Raises `EtaError` when `destination` is there already or another
+    process is making it, or when the rows are gone or differ from the manifests.
     """
     with new_folder(destination.absolute()) as folder:
+        names = to_json(plan.base) + to_json(plan.result)
+        journal = begin(folder, "delta", names, plan.chosen, say)
         schema = row_schema(plan.result, plan.fields)
         files = {
-            kind: PartFiles(folder / kind, _KEYS if kind == REMOVED else schema, file_bytes)
+            kind: PartFiles(
+                folder / kind, _KEYS if kind == REMOVED else schema, file_bytes, journal
+            )
             for kind in KINDS
         }
         counts = dict.fromkeys(KINDS, 0)
         with TemporaryDirectory(dir=folder, prefix=".spill-") as spill:
             for kind, frame in Comparison(plan, Path(spill), range_rows, on_rows).changes():
                 wanted = _KEYS if kind == REMOVED else schema
-                table = frame.select(wanted.names).to_arrow(compat_level=pl.CompatLevel.oldest())
-                files[kind].write(table.cast(wanted))
+                files[kind].write(arrow_table(frame, wanted))
                 counts[kind] += frame.height
         for found in files.values():
             found.close(is_never_empty=True)

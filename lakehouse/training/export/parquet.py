@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from lakehouse.training.content_hash import SHOWN_POSITION
 from lakehouse.training.export.base import markdown_table
+from lakehouse.training.export.journal import Journal
 from lakehouse.training.manifest import EvaluationManifest, Manifest
 from lakehouse.training.sample_weights import SAMPLE_WEIGHT, described_weight, has_sample_weights
 
@@ -100,7 +101,7 @@ class ParquetExport:
     """See the module.
 
     `items` are needed for an evaluation snapshot. `added` are fields that the rows have besides,
-    and `meanings` says what they hold.
+    and `meanings` says what they hold. Files that `journal` has are not written again.
     """
 
     label_fields: ClassVar[tuple[pa.Field, ...]] = ()
@@ -115,6 +116,7 @@ class ParquetExport:
         added: Sequence[pa.Field] = (),
         meanings: Sequence[tuple[str, str]] = (),
         file_bytes: int = TARGET_FILE_BYTES,
+        journal: Journal | None = None,
     ) -> None:
         self._is_evaluation = isinstance(manifest, EvaluationManifest)
         self._place = self._folder_of(manifest)
@@ -125,6 +127,7 @@ class ParquetExport:
         self._meanings = meanings
         self._root = folder / self._place
         self._file_bytes = file_bytes
+        self._journal = journal
         self._files: dict[str, PartFiles] = {}
         if items is not None:
             items.select("item_id", "train_positive_count").write_parquet(folder / "items.parquet")
@@ -142,10 +145,22 @@ class ParquetExport:
     def write(self, rows: pl.DataFrame) -> None:
         """See `ExportWriter.write`."""
         for place, part in self._parts(rows):
-            if place not in self._files:
-                self._files[place] = PartFiles(self._root / place, self._schema, self._file_bytes)
-            table = part.select(self._schema.names).to_arrow(compat_level=pl.CompatLevel.oldest())
-            self._files[place].write(table.cast(self._schema))
+            self._files_of(place).write(arrow_table(part, self._schema))
+
+    def has_all(self, rows: pl.DataFrame) -> bool:
+        """See `ExportWriter.has_all`."""
+        parts = [(self._files_of(place), part.height) for place, part in self._parts(rows)]
+        if any(files.rows_left < height for files, height in parts):
+            return False
+        for files, height in parts:
+            files.pass_over(height)
+        return True
+
+    def _files_of(self, place: str) -> PartFiles:
+        if place not in self._files:
+            folder = self._root / place
+            self._files[place] = PartFiles(folder, self._schema, self._file_bytes, self._journal)
+        return self._files[place]
 
     def finish(self) -> str:
         """See `ExportWriter.finish`."""
@@ -167,21 +182,35 @@ class ParquetExport:
 class PartFiles:
     """Files `part-*.parquet` of one folder: of one label, and of one split.
 
-    The same rows in the same order give the same bytes, in whatever pieces they come.
+    The same rows in the same order give the same bytes, in whatever pieces they come. The rows of
+    files that `journal` has are passed over.
     """
 
-    def __init__(self, folder: Path, schema: pa.Schema, file_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        schema: pa.Schema,
+        file_bytes: int = TARGET_FILE_BYTES,
+        journal: Journal | None = None,
+    ) -> None:
         self._folder = folder
         self._schema = schema
         self._file_bytes = file_bytes
-        self._count = 0
+        self._journal = journal
+        finished = [] if journal is None else journal.rows(folder)
+        self.rows_left = sum(finished)
+        """Rows that are in files already, of those that are still to come."""
+        self._count = len(finished)
+        self._file_rows = 0
         self._pending: list[pa.Table] = []
         self._sink: pa.NativeFile | None = None
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, rows: pa.Table) -> None:
         """Take the next rows."""
-        self._pending.append(rows)
+        known = min(self.rows_left, rows.num_rows)
+        self.pass_over(known)
+        self._pending.append(rows.slice(known))
         if sum(table.num_rows for table in self._pending) < ROW_GROUP_ROWS:
             return
         held = pa.concat_tables(self._pending)
@@ -189,6 +218,10 @@ class PartFiles:
         for start in range(0, whole, ROW_GROUP_ROWS):
             self._write_group(held.slice(start, ROW_GROUP_ROWS))
         self._pending = [held.slice(whole)]
+
+    def pass_over(self, rows: int) -> None:
+        """Leave out the next rows, which files have already."""
+        self.rows_left -= rows
 
     def close(self, *, is_never_empty: bool = False) -> None:
         """Complete the files; without rows there is none, or an empty one that has the columns."""
@@ -202,11 +235,13 @@ class PartFiles:
     def _write_group(self, rows: pa.Table) -> None:
         if self._writer is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._sink = pa.OSFile(str(self._folder / f"part-{self._count:05}.parquet"), "wb")
+            self._sink = pa.OSFile(str(self._path(self._count)), "wb")
             self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
             self._count += 1
+            self._file_rows = 0
         # pages end where pieces do
         self._writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
+        self._file_rows += rows.num_rows
         assert self._sink is not None
         if self._sink.tell() >= self._file_bytes:
             self._end_file()
@@ -217,6 +252,16 @@ class PartFiles:
         self._writer.close()
         self._sink.close()
         self._writer = self._sink = None
+        if self._journal is not None:
+            self._journal.add(self._path(self._count - 1), self._file_rows)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"part-{number:05}.parquet"
+
+
+def arrow_table(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:
+    """Return the columns of `schema` as a file of it has them."""
+    return rows.select(schema.names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
 
 
 def column_meanings(manifest: Manifest) -> list[tuple[str, str]]:

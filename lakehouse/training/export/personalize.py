@@ -17,7 +17,13 @@ from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.training.export.base import Trouble, markdown_table, refuse, write_lines
+from lakehouse.training.export.base import (
+    Trouble,
+    WholeFiles,
+    markdown_table,
+    refuse,
+    write_lines,
+)
 from lakehouse.training.manifest import Manifest
 
 ID_CHARACTERS: Final = 256
@@ -53,7 +59,7 @@ open them in a spreadsheet.
 """
 
 
-class PersonalizeExport:
+class PersonalizeExport(WholeFiles):
     """See the module."""
 
     def __init__(self, folder: Path, manifest: Manifest, items: pl.DataFrame) -> None:  # noqa: ARG002 - the signature of every format

@@ -23,7 +23,13 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.training.export.base import Trouble, markdown_table, refuse, write_lines
+from lakehouse.training.export.base import (
+    Trouble,
+    WholeFiles,
+    markdown_table,
+    refuse,
+    write_lines,
+)
 from lakehouse.training.manifest import EvaluationManifest, Manifest
 from lakehouse.training.sample_weights import SAMPLE_WEIGHT, described_weight, has_sample_weights
 
@@ -81,7 +87,7 @@ _FILES: Final = {"train": "train", "validation": "valid", "test": "test"}
 _POSITIVES: Final = "positives"
 
 
-class RecBoleExport:
+class RecBoleExport(WholeFiles):
     """See the module."""
 
     def __init__(self, folder: Path, manifest: Manifest, items: pl.DataFrame) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +17,12 @@ import pyarrow.parquet as pq
 
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
-from lakehouse.storage.whole_files import whole_folder
-from lakehouse.training.export import croissant
+from lakehouse.storage.working_folder import FolderInUseError, working_folder
+from lakehouse.training.export import croissant, journal
 from lakehouse.training.export.base import ExportWriter, markdown_table
 from lakehouse.training.export.catalogue import items
 from lakehouse.training.export.checksums import CHECKSUMS, file_digests, write_checksums
+from lakehouse.training.export.feast import FeastExport, chosen_for_feast
 from lakehouse.training.export.features import (
     ALL,
     GROUPS,
@@ -28,10 +30,13 @@ from lakehouse.training.export.features import (
     chosen_columns,
     chosen_fields,
 )
+from lakehouse.training.export.gorse import GorseExport
 from lakehouse.training.export.hugging_face import HuggingFaceExport, front_matter
+from lakehouse.training.export.journal import Journal
 from lakehouse.training.export.parquet import ParquetExport
 from lakehouse.training.export.personalize import PersonalizeExport
 from lakehouse.training.export.recbole import RecBoleExport
+from lakehouse.training.export.rectools import RecToolsExport
 from lakehouse.training.manifest import EvaluationManifest, Manifest
 from lakehouse.training.rows import ChosenFeatures, sorted_rows
 from lakehouse.training.sample_weights import with_sample_weights
@@ -45,12 +50,24 @@ class ExportFormat(StrEnum):
     HUGGING_FACE = "huggingface"
     RECBOLE = "recbole"
     PERSONALIZE = "personalize"
+    RECTOOLS = "rectools"
+    GORSE = "gorse"
+    FEAST = "feast"
 
 
 MANIFEST: Final = "manifest.json"
 FEATURES: Final = "features.json"
 """The file that says which features an export has; not there without any."""
 WITH_FEATURES: Final = (ExportFormat.PARQUET, ExportFormat.HUGGING_FACE)
+"""Formats whose rows have the chosen features; deltas fit them."""
+TAKES_FEATURES: Final = (*WITH_FEATURES, ExportFormat.RECTOOLS)
+"""Formats that features can be chosen for."""
+
+
+_WITHOUT_SPLITS: Final = {
+    ExportFormat.PERSONALIZE: "Amazon Personalize",
+    ExportFormat.GORSE: "Gorse",
+}
 
 
 def default_destination(
@@ -88,32 +105,46 @@ def export_snapshot(
     features: Sequence[str] = (),
     history: int = 0,
     on_rows: Callable[[int], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Write a snapshot's rows, a README.md of the columns and the manifest to `destination`.
 
     `features` and `history` add columns of the examples, see `choose_features`; only formats of
     Parquet hold them. `SHA256SUMS` has a checksum of every other file, as `sha256sum --check`
-    reads it. The folder appears complete, in one rename, or not at all. Raises `EtaError` when it
-    is there already, when the snapshot's rows are gone or differ from the manifest, or when the
-    format cannot hold a value.
+    reads it. The folder appears complete, in one rename, or not at all. Files that a killed export
+    of the same has finished are taken over, and `say` hears what becomes of what it left. Raises
+    `EtaError` when the folder is there already or another process is making it, when the
+    snapshot's rows are gone or differ from the manifest, or when the format cannot hold a value.
     """
     destination = destination.absolute()
     chosen = choose_features(lake, manifest, features, history)
-    if chosen is not None and kind not in WITH_FEATURES:
+    if kind is ExportFormat.FEAST:
+        chosen = chosen_for_feast(lake, manifest, chosen)
+    elif chosen is not None and kind not in TAKES_FEATURES:
         raise EtaError(
             f"{kind} files have no place for features",
-            remedy=f"export them with --format {' or '.join(WITH_FEATURES)}",
+            remedy=f"export them with --format {' or '.join(TAKES_FEATURES)}",
         )
     with new_folder(destination) as partial:
-        _write(lake, manifest, kind, partial, chosen, on_rows)
+        finished = begin(partial, str(kind), to_json(manifest), chosen, say)
+        writer = _open_writer(lake, manifest, kind, partial, chosen, finished)
+        rows = sorted_rows(
+            lake, manifest, partial, on_rows=on_rows, chosen=chosen, is_done=writer.has_all
+        )
+        for frame in rows:
+            writer.write(with_sample_weights(frame, manifest))
+        text = writer.finish()
+        told = None if kind is ExportFormat.FEAST else chosen  # its rows have none
+        write_documents(partial, manifest, kind, told, text)
 
 
 @contextmanager
 def new_folder(destination: Path) -> Iterator[Path]:
     """Give a folder that becomes `destination` at the end of the block, with its `SHA256SUMS`.
 
-    Raises `EtaError` when `destination` is there already or lies within another export, or its
-    folder cannot be made.
+    It may hold what a killed process left there. Raises `EtaError` when `destination` is there
+    already, is being made by another process or lies within another export, or its folder cannot
+    be made.
     """
     if os.path.lexists(destination):
         raise _exists(destination)
@@ -129,25 +160,51 @@ def new_folder(destination: Path) -> Iterator[Path]:
             f"the folder {destination.parent} cannot be made: {error.strerror}",
             remedy="name another folder with --to",
         ) from error
-    with whole_folder(destination) as partial:
-        yield partial
-        write_checksums(partial)
-        if destination.exists():  # somebody else's export was faster
-            raise _exists(destination)
+    try:
+        with working_folder(destination) as partial:
+            if os.path.lexists(destination):  # another one has ended meanwhile
+                raise _exists(destination)
+            yield partial
+            write_checksums(partial, without=journal.NAME)
+            (partial / journal.NAME).unlink(missing_ok=True)
+            if destination.exists():
+                raise _exists(destination)
+    except FolderInUseError as error:
+        raise EtaError(
+            f"another process is writing {destination} at this moment",
+            remedy="wait until it has ended, or name another folder with --to",
+        ) from error
 
 
-def _write(
-    lake: Lake,
-    manifest: Manifest,
-    kind: ExportFormat,
+def begin(
     folder: Path,
+    kind: str,
+    rows: bytes,
     chosen: ChosenFeatures | None,
-    on_rows: Callable[[int], None],
-) -> None:
-    writer = _open_writer(lake, manifest, kind, folder, chosen)
-    for rows in sorted_rows(lake, manifest, folder, on_rows=on_rows, chosen=chosen):
-        writer.write(with_sample_weights(rows, manifest))
-    write_documents(folder, manifest, kind, chosen, writer.finish())
+    say: Callable[[str], None],
+) -> Journal:
+    """Return the journal of an export in a new folder, and say what is taken over of a killed one.
+
+    What is exported is told by `kind`, by `rows`, which name its rows (manifests or checksums), and
+    by what was chosen. Files that another version of the writers made are not taken over.
+    """
+    job = {
+        "kind": kind,
+        "rows": hashlib.sha256(rows).hexdigest(),
+        "features": None if chosen is None else [list(chosen.columns), chosen.history],
+        "written_by": {name: version(name) for name in ("eta-lakehouse", "polars", "pyarrow")},
+    }
+    begun = Journal(folder, job)
+    if begun.left_files:
+        say(
+            f"Going on where a killed export was: {begun.left_files:,} finished files with "
+            f"{begun.left_rows:,} rows are as they were written, and stay."
+        )
+    elif begun.is_continued:
+        say("A killed export of the same had finished no file that can be used: beginning anew.")
+    elif begun.is_of_another:
+        say("What was left of another export into this folder was removed: beginning anew.")
+    return begun
 
 
 def write_documents(
@@ -165,12 +222,17 @@ def write_documents(
 
 
 def _open_writer(
-    lake: Lake, manifest: Manifest, kind: ExportFormat, folder: Path, chosen: ChosenFeatures | None
+    lake: Lake,
+    manifest: Manifest,
+    kind: ExportFormat,
+    folder: Path,
+    chosen: ChosenFeatures | None,
+    finished: Journal,
 ) -> ExportWriter:
-    if isinstance(manifest, EvaluationManifest) and kind is ExportFormat.PERSONALIZE:
+    if isinstance(manifest, EvaluationManifest) and kind in _WITHOUT_SPLITS:
         raise EtaError(
-            "Amazon Personalize divides a data set itself and has no place for a split",
-            remedy="export it as parquet or recbole, or a training set with `eta export`",
+            f"{_WITHOUT_SPLITS[kind]} divides a data set itself and has no place for a split",
+            remedy="export it as parquet, recbole or rectools, or a training set with `eta export`",
         )
     if kind in WITH_FEATURES:
         is_evaluation = isinstance(manifest, EvaluationManifest)
@@ -181,9 +243,16 @@ def _open_writer(
             items(lake, manifest) if is_evaluation else None,
             added=chosen_fields(lake, manifest, chosen),
             meanings=chosen_columns(chosen),
+            journal=finished,
         )
     if kind is ExportFormat.RECBOLE:
         return RecBoleExport(folder, manifest, items(lake, manifest))
+    if kind is ExportFormat.RECTOOLS:
+        return RecToolsExport(folder, manifest, items(lake, manifest), chosen, finished)
+    if kind is ExportFormat.GORSE:
+        return GorseExport(folder, manifest, items(lake, manifest))
+    if kind is ExportFormat.FEAST:
+        return FeastExport(lake, folder, manifest, finished)
     return PersonalizeExport(folder, manifest, items(lake, manifest))
 
 

@@ -1,6 +1,7 @@
 """`eta training` and `eta export`: what they print and where, on a lake made without Spark."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -114,6 +115,9 @@ def test_export_prints_its_folder_alone(snapshots: list[str], settings: LakeSett
     folder = Path(result.stdout.strip())
     assert folder == settings.home_dir / "exports/acme" / f"{snapshots[1]}-parquet"
     assert (folder / "README.md").is_file()
+    rows = json.loads((folder / "manifest.json").read_bytes())["counts"]
+    read = rows["positives"] + rows["sampled_negatives"] + rows["explicit_negatives"]
+    assert re.search(rf"{read} rows are read and sorted: [\d.]+ [kM]B of files", result.stderr)
     again = eta("export", "--tenant", "acme")
     assert again.exit_code == 1
     assert "there already" in again.stderr
