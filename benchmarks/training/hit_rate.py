@@ -29,8 +29,7 @@ from eta_data import TrainingSet
 NEGATIVES: Final = 99
 DEPTH: Final = 10
 CHOICES: Final = tuple(
-    Hyperparameters(factors=factors, unobserved=unobserved, regularisation=regularisation)
-    for factors in (32, 64, 128)
+    Hyperparameters(unobserved=unobserved, regularisation=regularisation)
     for unobserved in (0.1, 0.3, 1.0)
     for regularisation in (0.001, 0.003, 0.01)
 )

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import polars as pl
 
 TENANT: Final = "movies"
 _RATINGS: Final = {str(rating): "like" for rating in range(1, 6)}
@@ -32,6 +31,9 @@ _RECBOLE: Final = {
         "timestamp": "timestamp:float",
     },
 }
+_FACTORS: Final = 12
+_POPULARITY: Final = 1.3
+_TASTE: Final = 0.9
 _TIED_SHARE: Final = 0.5
 """Share of ratings given in the same second as the one before: MovieLens shows pages of films."""
 
@@ -65,26 +67,15 @@ def write_made_up(
     films = genres[random.integers(0, 18, items)] + random.normal(0, 0.7, (items, _FACTORS))
     people = random.normal(0, 1, (users, _FACTORS))
     popularity = random.normal(0, _POPULARITY, items)
-    with file.open("wb") as out:
+    with file.open("w", encoding="ascii") as out:
         for user in range(users):
             taste = films @ people[user] * _TASTE / np.sqrt(_FACTORS)
             drawn = popularity + taste + random.gumbel(size=items)
             taken = random.permutation(np.argpartition(-drawn, counts[user])[: counts[user]])
             gaps = random.exponential(40, taken.size) * (random.random(taken.size) > _TIED_SHARE)
             times = 956_703_932 + random.integers(0, 60_000_000) + gaps.cumsum().astype(int)
-            rows = pl.DataFrame(
-                {
-                    "line": [
-                        f"{user + 1}::{item + 1}::{rating}::{time}"
-                        for item, rating, time in zip(
-                            taken, random.integers(1, 6, taken.size), times, strict=True
-                        )
-                    ]
-                }
+            marks = random.integers(1, 6, taken.size)
+            out.writelines(
+                f"{user + 1}::{item + 1}::{mark}::{time}\n"
+                for item, mark, time in zip(taken, marks, times, strict=True)
             )
-            rows.write_csv(out, include_header=False, quote_style="never")
-
-
-_FACTORS: Final = 12
-_POPULARITY: Final = 1.3
-_TASTE: Final = 0.9

@@ -15,6 +15,7 @@ PAGES = sorted(
     [
         *PROJECT_DIR.glob("*.md"),
         *PROJECT_DIR.glob(".github/*.md"),
+        *PROJECT_DIR.glob("examples/*.md"),
         *PROJECT_DIR.glob("docs/**/*.md"),
     ]
 )
