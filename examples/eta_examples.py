@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,7 +54,7 @@ def arguments(about: str, *, epochs: int) -> argparse.ArgumentParser:
     add("--redis", metavar="URL", help="write embeddings of users to this Redis")
     add("--ttl-days", type=int, default=30, help="after so many days they expire")
     add("--epochs", type=int, default=epochs, help="passes over the examples")
-    add("--batch", type=int, default=2048, help="rows that are read at once, a fifth positives")
+    add("--batch", type=int, default=512, help="positives in a batch")
     add("--history", type=int, default=30, help=f"items of a user's past, at most {HISTORY}")
     add("--seed", type=int, default=1, help="of the order and of the weights")
     return parser
@@ -126,6 +126,8 @@ class Task:
                 f"{folders[0]} has no histories",
                 remedy=f"`uv run eta export --features all --history {HISTORY} --tenant TENANT`",
             )
+        # drawn negatives are not needed, so their files are not read
+        data = replace(data, source=data.source.where("label", 1.0))
         encoders = Encoders.fit(data, {**_ENCODED, **(encoded or {})})
         types = json.loads((folders[0] / "manifest.json").read_bytes())["parameters"]
         kinds = encoders["kind"].codes(pa.array(types["positive_types"], pa.string()))
@@ -162,18 +164,15 @@ class Task:
 
 
 _KINDS: Final = "history_interaction_types"
-_COLUMNS: Final = ("user_id", "item_id", "label", "event_time", "history_item_ids", _KINDS)
+_COLUMNS: Final = ("user_id", "item_id", "event_time", "history_item_ids", _KINDS)
 
 
 def positives(data: TrainingSet, encoders: Encoders) -> Pairs:
-    """Read the positives of one part of an evaluation snapshot."""
+    """Read the positives of one part of an evaluation snapshot, which may have none."""
     columns = ["user_id", "item_id", "label"]
-    reading = {"columns": columns, "encoders": encoders.for_other_data(), "remainder": "keep"}
-    rows = (
-        joined(data.numpy(65_536, **reading))
-        if len(data)
-        else {name: np.zeros(0) for name in columns}
-    )
+    given = encoders.for_other_data()
+    loader = data.numpy(65_536, columns=columns, encoders=given, remainder="keep")
+    rows = joined(loader) if len(data) else dict.fromkeys(columns, np.zeros(0))
     users, items = (rows[name][rows["label"] == 1].astype(np.int64) for name in columns[:2])
     return Pairs(users, items)
 
@@ -190,13 +189,13 @@ def joined(batches: Iterable[Batch]) -> Batch:
 
 
 def examples(batches: Iterable[Batch], train: Pairs, kinds: Ints, length: int) -> Iterator[Batch]:
-    """Yield the positives that training may know, with the last positives before as `history`.
+    """Yield those positives that training may know, with the last ones before as `history`.
 
     Other interactions of the history are left out: a view of the wanted item just before it would
     be all that a model learns to look at. 0 stands behind a history of less than `length`.
     """
     for batch in batches:
-        keep = (batch["label"] == 1) & train.have(batch["user_id"], batch["item_id"])
+        keep = train.have(batch["user_id"], batch["item_id"])
         rows = {name: column[keep] for name, column in batch.items() if "history" not in name}
         is_kind = np.isin(batch[_KINDS][keep], kinds[kinds > 0])
         history, lengths = compacted(batch["history_item_ids"][keep], is_kind, length)

@@ -49,7 +49,7 @@ class SasRec(nn.Module):
 
 def main() -> None:
     """Train, judge, and write embeddings."""
-    parser = arguments(__doc__ or "", epochs=10)
+    parser = arguments(__doc__ or "", epochs=8)
     parser.add_argument("--width", type=int, default=64, help="of the vectors")
     parser.add_argument("--blocks", type=int, default=2, help="of attention")
     parser.add_argument("--dropout", type=float, default=0.2, help="share that is left out")

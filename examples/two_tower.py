@@ -76,8 +76,11 @@ class Numbers:
     def fit(self, rows: Batch) -> "Numbers":
         """Take mean and deviation from the examples."""
         values = self._logarithms(rows)
-        self.mean = np.nanmean(values, axis=0)
-        self.deviation = np.nanstd(values, axis=0) + 1e-6
+        is_known = ~np.isnan(values)
+        known = is_known.sum(axis=0).clip(min=1)  # a feature may have no value at all
+        self.mean = np.where(is_known, values, 0).sum(axis=0) / known
+        squares = np.where(is_known, (values - self.mean) ** 2, 0)
+        self.deviation = np.sqrt(squares.sum(axis=0) / known) + 1e-6
         return self
 
     def __call__(self, rows: Batch) -> np.ndarray:

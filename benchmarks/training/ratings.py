@@ -32,8 +32,8 @@ _RECBOLE: Final = {
     },
 }
 _FACTORS: Final = 12
-_POPULARITY: Final = 1.3
-_TASTE: Final = 0.9
+_POPULARITY: Final = 1.35
+_TASTE: Final = 1.7
 _TIED_SHARE: Final = 0.5
 """Share of ratings given in the same second as the one before: MovieLens shows pages of films."""
 

@@ -82,7 +82,6 @@ def test_padding_is_not_of_a_kind_that_nobody_has() -> None:
     batch = {
         "user_id": np.array([1]),
         "item_id": np.array([2]),
-        "label": np.array([1.0]),
         "history_item_ids": np.array([[3, 4, 0]]),
         "history_interaction_types": np.array([[1, 2, 0]]),
     }
