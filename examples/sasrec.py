@@ -11,12 +11,17 @@ Kang and McAuley, "Self-Attentive Sequential Recommendation", 2018, with the los
 made usual: cross-entropy over all items instead of one drawn negative.
 """
 
+from typing import Final
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from eta_examples import Batch, Ints, Task, appended, arguments, fit, newest, publish, report, told
+
+TIMES: Final = 3
+"""How often an epoch asks for each positive: a row asks for its whole history, item by item."""
 
 
 class SasRec(nn.Module):
@@ -25,37 +30,35 @@ class SasRec(nn.Module):
     def __init__(self, items: int, length: int, width: int, blocks: int, dropout: float) -> None:
         super().__init__()
         self.items = nn.Embedding(items, width, padding_idx=0)
-        self.ages = nn.Embedding(length, width)
+        self.places = nn.Embedding(length, width)
         self.dropout = nn.Dropout(dropout)
         block = nn.TransformerEncoderLayer(
             width, 2, 2 * width, dropout, batch_first=True, norm_first=True
         )
         self.blocks = nn.TransformerEncoder(block, blocks, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(width)
-        for embedding in (self.items, self.ages):
+        for embedding in (self.items, self.places):
             nn.init.normal_(embedding.weight, std=width**-0.5)
 
-    def forward(self, history: Tensor, lengths: Tensor) -> Tensor:
-        """Return vectors (rows × width) of histories (rows × length, the newest last, then 0)."""
-        history = history[:, : int(lengths.max())]
-        age = (lengths[:, None] - 1 - torch.arange(history.shape[1])).clamp(min=0)
-        found = self.dropout(self.items(history) + self.ages(age))
+    def forward(self, history: Tensor) -> Tensor:
+        """Return a vector (rows × length × width) after each item of histories, 0 behind them."""
+        length = history.shape[1]
+        found = self.dropout(self.items(history) + self.places(torch.arange(length)))
         # an item sees itself and what came before it, so not what pads the list behind it
-        mask = nn.Transformer.generate_square_subsequent_mask(history.shape[1])
-        found = self.norm(self.blocks(found, mask=mask, is_causal=True))
-        last: Tensor = found[torch.arange(len(lengths)), lengths - 1]
-        return last
+        mask = nn.Transformer.generate_square_subsequent_mask(length)
+        return self.norm(self.blocks(found, mask=mask, is_causal=True))
 
 
 def main() -> None:
     """Train, judge, and write embeddings."""
-    parser = arguments(__doc__ or "", epochs=8)
+    parser = arguments(__doc__ or "", epochs=12)
     parser.add_argument("--width", type=int, default=64, help="of the vectors")
     parser.add_argument("--blocks", type=int, default=2, help="of attention")
     parser.add_argument("--dropout", type=float, default=0.2, help="share that is left out")
     parser.add_argument("--rate", type=float, default=0.001, help="of learning")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
+    random = np.random.default_rng(options.seed)
     task = Task.open(options)
     rows = task.rows()
     # what each user had when training ended: the history of their last example, and its item
@@ -70,14 +73,15 @@ def main() -> None:
 
     def step(batch: Batch) -> float:
         model.train()
-        has_past = batch["history_length"] > 0
-        if not has_past.any():
+        taken, count = appended(batch["history"], batch["history_length"], batch["item_id"])
+        is_asked = random.random(len(count)) < TIMES / count
+        taken = torch.from_numpy(taken[is_asked & (count > 1)])
+        wanted = taken[:, 1:]
+        is_item = wanted > 0
+        if not is_item.any():
             return float(np.log(task.size("item")))
-        past, count, wanted = (
-            torch.from_numpy(batch[name][has_past].astype(np.int64))
-            for name in ("history", "history_length", "item_id")
-        )
-        loss = functional.cross_entropy(model(past, count) @ model.items.weight.T, wanted)
+        after = model(taken[:, :-1])[is_item]
+        loss = functional.cross_entropy(after @ model.items.weight.T, wanted[is_item])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -86,8 +90,8 @@ def main() -> None:
     @torch.no_grad()
     def vectors(users: Ints) -> Tensor:
         model.eval()
-        found: Tensor = model(torch.from_numpy(history[users]), torch.from_numpy(lengths[users]))
-        return found
+        after = model(torch.from_numpy(history[users]))
+        return after[torch.arange(len(users)), torch.from_numpy(lengths[users] - 1)]
 
     @torch.no_grad()
     def score(users: Ints) -> np.ndarray:
