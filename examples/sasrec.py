@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=64, help="of the vectors")
     parser.add_argument("--blocks", type=int, default=2, help="of attention")
     parser.add_argument("--dropout", type=float, default=0.2, help="share that is left out")
-    parser.add_argument("--rate", type=float, default=0.001, help="of learning")
+    parser.add_argument("--rate", type=float, default=0.002, help="of learning")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     random = np.random.default_rng(options.seed)
