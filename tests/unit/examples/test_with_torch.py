@@ -32,7 +32,7 @@ def run(name: str, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("name", ["two_tower", "sasrec"])
 def test_an_example_learns_and_its_embeddings_are_exported(tmp_path: Path, name: str) -> None:
     lake = write_home(tmp_path)
-    few = ("--lake", str(lake), "--batch", "64", "--epochs", "6", "--rate", "0.01")
+    few = ("--lake", str(lake), "--batch", "16", "--epochs", "6", "--rate", "0.01")
     with running_redis(tmp_path) as url:
         figures: list[Any] = []
         for number in range(2):
