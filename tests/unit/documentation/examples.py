@@ -13,6 +13,7 @@ PAGES: Final = sorted(
     [
         *PROJECT_DIR.glob("*.md"),
         *PROJECT_DIR.glob("packages/*/README.md"),
+        *PROJECT_DIR.glob("examples/*.md"),
         *PROJECT_DIR.glob("docs/**/*.md"),
     ]
 )

@@ -37,6 +37,8 @@ def wrong(command: Command) -> str | None:
             return _refused(dbt, rest, whole=command.whole) or _unknown_to_dbt(rest)
         if program == "python":
             return _no_module(rest)
+        if program == "--script":
+            return _no_script(rest)
         if program == "pip":
             return _no_extra(rest)
     except Exception as error:  # noqa: BLE001 - whatever a program's parser says
@@ -91,6 +93,8 @@ def _texts(tree: ast.AST) -> Iterator[str]:
         pytest.param("dbt build --vars '{no_variable: 1}'", "no_variable", id="variable"),
         pytest.param("python -m benchmarks.nothing", "no module", id="module"),
         pytest.param("python -m benchmarks.ingest --row 5", "--row", id="option of a module"),
+        pytest.param("uv run --script examples/no.py", "no script", id="script"),
+        pytest.param("uv run --script examples/sasrec.py --fast", "--fast", id="option of one"),
         pytest.param("pip install 'eta-lakehouse[gpu]'", "gpu", id="extra"),
         pytest.param("ate tables health", "no page has used", id="program"),
     ],
@@ -169,7 +173,20 @@ def _no_module(words: list[str]) -> str | None:
     if words[1].split(".")[0] not in ("benchmarks", "tools", "lakehouse"):
         return None
     entry = Path(spec.origin)
-    files = [*entry.parent.glob("*.py")] if entry.name == "__init__.py" else [entry]
+    return _no_option(
+        [*entry.parent.glob("*.py")] if entry.name == "__init__.py" else [entry], words
+    )
+
+
+def _no_script(words: list[str]) -> str | None:
+    """What is wrong with `uv run --script FILE …`; helpers of a script lie beside it."""
+    script = PROJECT_DIR / words[0]
+    if not script.is_file() or not script.read_text().startswith("# /// script\n"):
+        return f"there is no script {words[0]}"
+    return _no_option([*script.parent.glob("*.py")], words)
+
+
+def _no_option(files: list[Path], words: list[str]) -> str | None:
     known = {
         node.value
         for file in files

@@ -15,6 +15,7 @@ PAGES = sorted(
     [
         *PROJECT_DIR.glob("*.md"),
         *PROJECT_DIR.glob(".github/*.md"),
+        *PROJECT_DIR.glob("examples/*.md"),
         *PROJECT_DIR.glob("docs/**/*.md"),
     ]
 )
@@ -90,7 +91,7 @@ def test_every_metric_exists(page: Path) -> None:
     assert set(re.findall(r"\beta_[a-z_]+[a-z]\b", text)) - known - _OTHER == set()
 
 
-_OTHER = {"eta_client", "eta_data", "eta_dags", "eta_plan"}
+_OTHER = {"eta_client", "eta_data", "eta_dags", "eta_examples", "eta_plan"}
 """Packages and a macro that are named like a metric."""
 
 
