@@ -88,6 +88,7 @@ def generated(folder: Path, size: Size) -> dict[str, Any]:
                 for kind, one in scores.items()
             },
             "auc_of_truth": {s: round(_auc_of(tests[s], truths[s]), 4) for s in SEEDS},
+            "users": size.users,
             "counts": {s: sets[f"{policy}-{s}"][1] for s in SEEDS},
             "chosen": {
                 kind: {"factors": one.factors, "epochs": one.epochs, "penalty": one.penalty}
@@ -120,10 +121,7 @@ def open_bandit(folder: Path, data: Path) -> dict[str, Any]:
             )
             for kind in ("shown", "both")
         }
-        chance = [np.zeros_like(one) for one in scores["uniform"].values()]
-        above = bootstrap(judged, [*scores["uniform"].values()], chance, SAMPLES, 0)
         found[name] = _figures(dict.fromkeys(SEEDS, judged), scores, samples) | {
-            "uniform_less_chance_95_percent": _interval(above),
             "impressions": int(judged.clicked.size),
             "clicks": int(judged.clicked.sum()),
             "counts": {s: sets[names[s]][1] for s in SEEDS},

@@ -27,7 +27,7 @@ TO_CLICK: Final = timedelta(minutes=2)
 class Size:
     """Of a log; the last `later` lists of each user are the test."""
 
-    users: int = 300
+    users: int = 100
     items: int = 200
     dimensions: int = 4
     lists: int = 30

@@ -75,13 +75,14 @@ def _note(log: str, found: Mapping[str, Any]) -> str:
         f"positives and the negatives named. Intervals: {SAMPLES:,} bootstraps over users, both "
         "models on the same draw. "
     )
-    return method + (_of_generated() if log == "generated" else _of_open_bandit(found))
+    return method + (_of_generated(found) if log == "generated" else _of_open_bandit(found))
 
 
-def _of_generated() -> str:
+def _of_generated(found: Mapping[str, Any]) -> str:
+    users = {one["users"] for one in found.values()}.pop()
     return (
-        "Five logs per policy, each of 300 users, 200 items and lists of ten; the last 8 of 30 "
-        "lists of each user are the later ones. `promoting` shows items by weights that have "
+        f"Five logs per policy, each of {users} users, 200 items and lists of ten; the last 8 of "
+        "30 lists of each user are the later ones. `promoting` shows items by weights that have "
         "nothing to do with taste, `even` all alike; both are clicked by position. The truth's "
         "own AUC is what taste alone reaches: positions are not ranked by. Factors, epochs and "
         "penalty were chosen for each policy and kind on a sixth log. The correlation is "
@@ -92,7 +93,7 @@ def _of_generated() -> str:
 def _of_open_bandit(found: Mapping[str, Any]) -> str:
     everything, at_random = found["all"], found["random policy"]
     counts = everything["counts"][SEEDS[0]]
-    low, high = everything["uniform_less_chance_95_percent"]
+    error = 1 / (12 * everything["clicks"]) ** 0.5  # of the AUC of scores that say nothing
     return (
         "The sample (package `obp` 0.5.7) has 60,000 impressions of seven days and names no user: "
         "a user is all people with the same four hashed features, a list what they were shown of a "
@@ -101,7 +102,8 @@ def _of_open_bandit(found: Mapping[str, Any]) -> str:
         f"{at_random['impressions']:,} and {at_random['clicks']} by the random policy. "
         f"{counts['positives']} positives, {counts['shown_negatives']} shown and "
         f"{counts['sampled_negatives']} sampled negatives: the sample was drawn row by row, so "
-        "most positives have few or no neighbours. The model of uniform negatives is itself "
-        f"{low:+.3f} to {high:+.3f} from chance (0.5). Seeds are of draws and training, on one "
-        "log; hyperparameters were fixed before the first run."
+        "most positives have few or no neighbours. An AUC by chance has a standard error of "
+        f"{error:.3f} with so few clicks, so no model here is surely better than chance. "
+        "Seeds are of draws and training, on one log; hyperparameters were fixed before the first "
+        "run."
     )
