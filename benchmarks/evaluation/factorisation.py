@@ -37,6 +37,24 @@ class Hyperparameters:
     batch: int = 4096
     rate: float = 0.01
     penalty: float = 0.02
+    has_user_biases: bool = False
+    """With them the probability is that of `a_u + b_i + p_u · q_i`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """What was learned: vectors (users × factors, items × factors) and biases (users, items)."""
+
+    users: Floats
+    items: Floats
+    user_biases: Floats
+    item_biases: Floats
+
+    @property
+    def scores(self) -> Floats:
+        """The score of every item for every user: users × items."""
+        found: Floats = self.users @ self.items.T + self.item_biases + self.user_biases[:, None]
+        return found
 
 
 @dataclass(slots=True)
@@ -63,6 +81,13 @@ def train(
     examples: Examples, user_count: int, item_count: int, how: Hyperparameters, seed: int
 ) -> Floats:
     """Return the score of every item for every user (users × items); the seed decides it."""
+    return fit(examples, user_count, item_count, how, seed).scores
+
+
+def fit(
+    examples: Examples, user_count: int, item_count: int, how: Hyperparameters, seed: int
+) -> Factors:
+    """Return what is learned of all users and items; those without an example stay as drawn."""
     random = np.random.default_rng(seed)
 
     def normal(rows: int) -> Floats:
@@ -71,6 +96,7 @@ def train(
 
     users, items = _Adam(normal(user_count)), _Adam(normal(item_count))
     biases = _Adam(np.zeros((item_count, 1), np.float32))
+    user_biases = _Adam(np.zeros((user_count, 1), np.float32))
     count = 0
     for _ in range(how.epochs):
         order = random.permutation(examples.labels.size)
@@ -79,13 +105,15 @@ def train(
             user, item = examples.users[chosen], examples.items[chosen]
             p, q = users.value[user], items.value[item]
             logits = biases.value[item, 0] + np.einsum("ij,ij->i", p, q)
+            logits += user_biases.value[user, 0]
             error = (1 / (1 + np.exp(-logits)) - examples.labels[chosen])[:, None]
             count += 1
             users.step(*_summed(user, error * q + how.penalty * p), how.rate, count)
             items.step(*_summed(item, error * p + how.penalty * q), how.rate, count)
             biases.step(*_summed(item, error), how.rate, count)
-    scores: Floats = users.value @ items.value.T + biases.value[:, 0]
-    return scores
+            if how.has_user_biases:
+                user_biases.step(*_summed(user, error), how.rate, count)
+    return Factors(users.value, items.value, user_biases.value[:, 0], biases.value[:, 0])
 
 
 def _summed(rows: Ints, gradients: Floats) -> tuple[Ints, Floats]:

@@ -147,6 +147,7 @@ def _manifest(
             negative_types=tuple(filter(None, row["negative_types"].split(","))),
             event_types=_read_json(row.get("event_types")),
             half_life_days=row.get("half_life_days"),
+            clickstream=_read_json(row.get("clickstream")),
             traffic=_read_json(row.get("traffic")),
             shown_per_positive=row.get("shown_per_positive"),
         ),

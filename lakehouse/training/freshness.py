@@ -14,7 +14,7 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from lakehouse.contracts.tables import RAW_INTERACTIONS
+from lakehouse.contracts.tables import RAW_CLICKSTREAM, RAW_INTERACTIONS, TableSpec
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import query
@@ -23,9 +23,11 @@ from lakehouse.training.candidates import CONTENTS
 from lakehouse.training.prepare import compare_with_current
 from lakehouse.training.publish import current_snapshot
 from lakehouse.training.tables import built_with
+from lakehouse.training.tenant_settings import mapping_tenants
 
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
+    from lakehouse.training.manifest import Manifest
 
 _UNREAD: Final = "the models have not read them"
 _ROW: Final = ("batch_id", "source_ref")
@@ -43,7 +45,7 @@ class Waiting:
 
 
 def waiting_tenants(settings: LakeSettings, now: datetime) -> list[Waiting]:
-    """Return the tenants with interactions that wait, longest first.
+    """Return the tenants with interactions, or mapped clickstreams, that wait, longest first.
 
     A tenant whose set did not change by what came (views alone, say) does not wait.
     """
@@ -59,8 +61,17 @@ def waiting_tenants(settings: LakeSettings, now: datetime) -> list[Waiting]:
 
 def _unread(lake: Lake) -> dict[str, datetime]:
     """Tenant → when the first row came that the training tables have not read."""
-    raw = lake.table(RAW_INTERACTIONS)
-    version = _version_read(lake)
+    found = _unread_of(lake, RAW_INTERACTIONS)
+    if mapping := mapping_tenants(lake):
+        for name, since in _unread_of(lake, RAW_CLICKSTREAM).items():
+            if name in mapping:
+                found[name] = min(since, found.get(name, since))
+    return found
+
+
+def _unread_of(lake: Lake, spec: TableSpec) -> dict[str, datetime]:
+    raw = lake.table(spec)
+    version = _version_read(lake, spec)
     if version is None:
         return _first_known(raw)
     if version >= raw.version():
@@ -112,27 +123,35 @@ def _unpublished(settings: LakeSettings) -> dict[str, datetime]:
         changed = compare_with_current(settings, datetime.now(UTC)).changed
     except EtaError:  # never built, or a run is going on: what was read says enough
         return {}
-    raw = Lake(settings).table(RAW_INTERACTIONS)
+    lake = Lake(settings)
+    mapping = mapping_tenants(lake)
     found = {}
     for name in changed:
-        held = current_snapshot(Lake(settings), name)
-        filters: list[tuple[str, str, object]] = [("tenant_id", "=", name)]
-        if held is not None:
-            filters.append(("known_at", ">", held.newest_known_at))
-        known = pl.Series(raw.to_pyarrow_table(columns=["known_at"], filters=filters)["known_at"])
-        first = known.min()  # none: the set changed by its parameters alone
-        if isinstance(first, datetime):
-            found[name] = _utc(first)
+        held = current_snapshot(lake, name)
+        specs = [RAW_INTERACTIONS, *([RAW_CLICKSTREAM] if name in mapping else [])]
+        known = [_first_after(lake.table(spec), name, held) for spec in specs]
+        # none: the set changed by its parameters alone
+        if first := min(filter(None, known), default=None):
+            found[name] = first
     return found
 
 
-def _version_read(lake: Lake) -> int | None:
+def _first_after(raw: DeltaTable, tenant_id: str, held: Manifest | None) -> datetime | None:
+    filters: list[tuple[str, str, object]] = [("tenant_id", "=", tenant_id)]
+    if held is not None:
+        filters.append(("known_at", ">", held.newest_known_at))
+    known = pl.Series(raw.to_pyarrow_table(columns=["known_at"], filters=filters)["known_at"])
+    first = known.min()
+    return _utc(first) if isinstance(first, datetime) else None
+
+
+def _version_read(lake: Lake, spec: TableSpec) -> int | None:
     """The version of the raw table that the training tables have read, if any."""
     try:
         contents = lake.built(CONTENTS)
     except EtaError:  # before the first run
         return None
-    return built_with(contents).source_versions.get(RAW_INTERACTIONS.full_name)
+    return built_with(contents).source_versions.get(spec.full_name)
 
 
 def _first_known(raw: DeltaTable) -> dict[str, datetime]:

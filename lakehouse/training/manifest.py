@@ -32,6 +32,15 @@ PINNED_FOR_EVALUATION: Final = (EVALUATION_DATA, EVALUATION_ITEMS, CATALOGUE)
 """The same for an evaluation snapshot."""
 
 
+_OF_SETTINGS: Final = (
+    "event_types",
+    "half_life_days",
+    "clickstream",
+    "traffic",
+    "shown_per_positive",
+)
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -67,6 +76,9 @@ class Parameters(_Model):
     """The types that the tenant has declared, the weakest first; None: the contract's."""
     half_life_days: float | None = None
     """Days after which a row weighs half; None: its age does not matter."""
+    clickstream: Mapping[str, Any] | None = None
+    """Which clickstream events are what, as the models read it; None: the tenant maps none, or the
+    manifest is of an earlier release."""
     traffic: Mapping[str, Any] | None = None
     """What the tenant's settings say of traffic; None: nothing is left out for it."""
     shown_per_positive: int | None = None
@@ -76,7 +88,7 @@ class Parameters(_Model):
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what a tenant without these settings did not have in earlier releases."""
         found: dict[str, Any] = dump(self)
-        for name in ("event_types", "half_life_days", "traffic", "shown_per_positive"):
+        for name in _OF_SETTINGS:
             if found.get(name) is None:
                 found.pop(name, None)
         return found

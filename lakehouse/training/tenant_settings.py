@@ -37,6 +37,12 @@ def publish_tenant_settings(
     return len(changed)
 
 
+def mapping_tenants(lake: Lake) -> set[str]:
+    """Return the tenants whose clickstream the models read, by the newest settings they have."""
+    held = _newest_versions(lake.table(OPS_TENANT_SETTINGS).to_pyarrow_table())
+    return {name for name, (_, row) in held.items() if row.get("clickstream") is not None}
+
+
 def _newest_versions(table: pa.Table) -> dict[str, tuple[int, dict[str, object]]]:
     newest = {}
     for row in table.sort_by("version").to_pylist():

@@ -50,6 +50,13 @@ SEGMENT_CALLS: Mapping[str, dict[str, Any]] = {
     },
     "Order Refunded": {"order_id": ORDER, "total": 30, "currency": "USD", "products": PRODUCTS},
 }
+MORE_SEGMENT_CALLS: Mapping[str, dict[str, Any]] = {
+    "Product Clicked": PRODUCT,
+    "Product Added to Wishlist": PRODUCT
+    | {"wishlist_id": "skdjsidjsdkdj29j", "wishlist_name": "Loved Games"},
+}
+"""The other events of the preset."""
+ALIAS = {"type": "alias", "previousId": "jen@email.com", "userId": "507f191e81"}
 TEE, GREY = "SKU_12345", "SKU_12346"
 ITEMS = [
     {
@@ -120,21 +127,29 @@ def event(
     } | others
 
 
-def segment_event(message_id: str, name: str, user_id: str | None, minutes: int) -> dict[str, Any]:
-    """One of Segment's calls as its webhook stores it: read by the built-in source mapping."""
-    sent = {
+def segment_message(
+    message_id: str, name: str, user_id: str | None, minutes: int
+) -> dict[str, Any]:
+    """One of Segment's calls as it is sent."""
+    return {
         "type": "track",
         "event": name,
         "messageId": message_id,
         "userId": user_id,
         "anonymousId": "a-55",
         "timestamp": (NOON + timedelta(minutes=minutes)).isoformat(),
-        "properties": SEGMENT_CALLS[name],
+        "properties": {**SEGMENT_CALLS, **MORE_SEGMENT_CALLS}[name],
     }
+
+
+def segment_event(message_id: str, name: str, user_id: str | None, minutes: int) -> dict[str, Any]:
+    """One of Segment's calls as its webhook stores it: read by the built-in source mapping."""
+    sent = segment_message(message_id, name, user_id, minutes)
     row = {field: value_text(pick(sent, path)) for field, path in SEGMENT.columns.items()}
+    event_time = datetime.fromisoformat(row.pop("timestamp") or "")
     return {
         **row,
-        "event_time": datetime.fromisoformat(row.pop("timestamp") or ""),
+        "event_time": event_time,
         "properties": json.dumps(sent["properties"]),
     }
 

@@ -18,6 +18,7 @@ from tests.support.clickstream import (
     GA4_LIST,
     ITEMS,
     MONOPOLY,
+    MORE_SEGMENT_CALLS,
     ORDER,
     RECOMMENDED,
     SEGMENT_CALLS,
@@ -258,6 +259,7 @@ def shop_events() -> list[dict[str, Any]]:
     products = completed["products"]
     return [
         *calls,
+        *(segment_event(name, name, "u", n) for n, name in enumerate(MORE_SEGMENT_CALLS, 20)),
         segment_event("anonymous", "Order Completed", None, 9),
         event("of its column", "Product Viewed", {"name": "Monopoly"}, item_id="i-column"),
         event("without item", "Product Viewed", {"name": "Monopoly"}),

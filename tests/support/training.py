@@ -183,7 +183,7 @@ def _contents(frame: pl.DataFrame, tenant_id: str, parameters: Mapping[str, Any]
         "newest_known_at": NOON,
         **{
             name: parameters[name]
-            for name in ("event_types", "half_life_days", "shown_per_positive")
+            for name in ("event_types", "half_life_days", "clickstream", "shown_per_positive")
             if name in parameters
         },
         **(

@@ -45,6 +45,7 @@ training_contents as (
         {{ tenant_setting('negatives_per_positive') }} as negatives_per_positive,
         to_json(settings.event_types) as event_types,
         settings.half_life_days,
+        settings.clickstream,
         int(get_json_object(settings.clickstream, '$.shown_negatives')) as shown_per_positive,
         if(settings.traffic like '%"leave_out":%', settings.traffic, null) as traffic,
         totals.positive_count

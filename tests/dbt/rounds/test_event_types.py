@@ -258,6 +258,8 @@ def test_the_examples_of_segments_specification_are_interactions(declared: Decla
         "m0": (MONOPOLY, "view"),
         "m1": (MONOPOLY, "click"),
         "m2": (MONOPOLY, "view"),
+        "Product Clicked": (MONOPOLY, "click"),
+        "Product Added to Wishlist": (MONOPOLY, "like"),
         f"purchase:{ORDER}:{MONOPOLY}": (MONOPOLY, "purchase"),
         f"purchase:{ORDER}:{UNO}": (UNO, "purchase"),
         f"dislike:{ORDER}:{MONOPOLY}": (MONOPOLY, "dislike"),
@@ -278,8 +280,8 @@ def test_what_is_told_twice_counts_once_and_what_is_left_out_is_counted(
     counts = {row["batch_id"]: row for row in grown["ops.staging_counts", SHOP].to_dicts()}
     names = ("raw_count", "staged_count", "duplicate_count", "conflict_count")
     assert [counts["csv"][name] for name in names] == [2, 0, 1, 1]
-    assert [counts["webhook"][name] for name in names] == [12, 12, 0, 0]
-    assert (counts["webhook"]["event_count"], counts["webhook"]["unmapped_count"]) == (15, 2)
+    assert [counts["webhook"][name] for name in names] == [14, 14, 0, 0]
+    assert (counts["webhook"]["event_count"], counts["webhook"]["unmapped_count"]) == (17, 2)
     assert [tuple(one.values()) for one in counts["webhook"]["left_out"]] == [
         ("Order Completed", "no_item", 2),
         ("Order Completed", "no_user", 1),
@@ -414,6 +416,10 @@ def test_shown_negatives_are_counted_hashed_and_published(
     made = publish(lake.settings, LISTED, gate=None, now=datetime.now(UTC))
     assert (made.counts.shown_negatives, made.row_count) == (kinds["shown"], rows.height)
     assert made.parameters.shown_per_positive == 2
+    assert made.parameters.clickstream is not None
+    assert made.parameters.clickstream["shown_negatives"] == 2
+    names = {one["event_name"] for one in made.parameters.clickstream["events"]}
+    assert names >= {"purchase", "recommendation_shown"}
 
 
 def reference_owners(

@@ -7,10 +7,12 @@ import pytest
 from pydantic import ValidationError
 
 from lakehouse.contracts.clickstream import PRESETS, json_paths
+from lakehouse.contracts.json_rows import pick
 from lakehouse.contracts.kinds import InteractionType
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.tenants import settings_document
 from lakehouse.training.tenant_settings import _row
+from tests.support.clickstream import GA4_EVENTS, MORE_SEGMENT_CALLS, SEGMENT_CALLS
 
 DECLARED = {"view": {}, "purchase": {}, "refund": {"meaning": "neutral", "undoes": "purchase"}}
 
@@ -217,3 +219,20 @@ def test_what_ties_an_anonymous_id_reaches_the_models_where_it_is_asked_for(
     told = json.loads(_row("acme", settings)["clickstream"])  # type: ignore[arg-type]
     assert told.get("identity") == identity
     assert TenantSettings.model_validate(settings_document(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("preset", "calls"),
+    [("segment", {**SEGMENT_CALLS, **MORE_SEGMENT_CALLS}), ("ga4", GA4_EVENTS)],
+)
+def test_a_preset_finds_the_items_and_keys_of_the_published_examples(
+    preset: str, calls: dict[str, dict[str, Any]]
+) -> None:
+    mapped = tenant({"preset": preset}).clickstream.mapped(TenantSettings().interaction_types)  # type: ignore[union-attr]
+    assert set(mapped) == set(calls), "every event of the preset has its example"
+    for name, properties in calls.items():
+        one = mapped[name]
+        entries = pick(properties, one.items) if one.items else [properties]
+        assert entries
+        assert all(pick(entry, one.item_id) for entry in entries), name
+        assert all(pick(properties, key) for key in one.key), name

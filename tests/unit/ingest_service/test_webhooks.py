@@ -14,6 +14,13 @@ from ingest_service.readers.json.rows import JsonColumns, RowTexts
 from ingest_service.sources.webhooks.adapters import rows_of
 from ingest_service.sources.webhooks.signatures import BadSignatureError, Message, verified
 from lakehouse.contracts.tenant import SEGMENT, DataType, SourceMapping
+from tests.support.clickstream import (
+    ALIAS,
+    MORE_SEGMENT_CALLS,
+    SEGMENT_CALLS,
+    segment_event,
+    segment_message,
+)
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = b'{"test": 2432232314}'
@@ -176,7 +183,21 @@ def test_segment_track_and_identify_become_clickstream_events() -> None:
         assert rows.faults == []
 
 
-@pytest.mark.parametrize("call", [{"type": "group"}, {"type": "page"}, {}, {"type": 5}])
+@pytest.mark.parametrize("name", [*SEGMENT_CALLS, *MORE_SEGMENT_CALLS])
+def test_the_calls_of_segments_specification_are_read_as_the_models_are_tried_on_them(
+    name: str,
+) -> None:
+    sent = segment_message("m1", name, "u1", minutes=3)
+    rows = read("segment", sent, SEGMENT, DataType.CLICKSTREAM)
+    assert rows.faults == []
+    column = {field: rows.values[path][0] for field, path in SEGMENT.columns.items()}
+    expected = segment_event("m1", name, "u1", minutes=3)
+    assert json.loads(column.pop("properties") or "") == json.loads(expected.pop("properties"))
+    assert datetime.fromisoformat(column.pop("timestamp") or "") == expected.pop("event_time")
+    assert column == expected
+
+
+@pytest.mark.parametrize("call", [{"type": "group"}, {"type": "page"}, ALIAS, {}, {"type": 5}])
 def test_other_calls_of_segment_are_faults(call: dict[str, Any]) -> None:
     rows = read("segment", call, SEGMENT, DataType.CLICKSTREAM)
     assert [(row, code) for row, code, *_ in rows.faults] == [(0, "unsupported_event")]

@@ -54,6 +54,17 @@ def test_a_manifest_says_what_was_published(settings: LakeSettings) -> None:
     assert published_tenants(Lake(settings)) == ["acme"]
 
 
+def test_a_manifest_says_by_which_mapping_events_became_interactions(
+    settings: LakeSettings,
+) -> None:
+    told = {"events": [{"event_name": "Played", "interaction_type": "click"}]}
+    parameters = {**PARAMETERS, "clickstream": json.dumps(told)}
+    write_training_tables(settings, {"acme": examples(5)}, parameters=parameters)
+    made = publish(settings, "acme", gate=None, now=NOON)
+    assert made.parameters.clickstream == told
+    assert read_snapshot(Lake(settings), "acme", made.snapshot_id) == made
+
+
 def test_a_manifest_holds_no_identifier(settings: LakeSettings) -> None:
     write_training_tables(settings, {"acme": examples(20, users=("user-4711",))})
     made = publish(settings, "acme", gate=None, now=NOON)
@@ -79,6 +90,11 @@ def test_the_same_content_is_published_once(settings: LakeSettings) -> None:
         pytest.param(examples(20, seed=9), PARAMETERS, id="other draws"),
         pytest.param(examples(20), {**PARAMETERS, "seed": 43}, id="another seed"),
         pytest.param(examples(20), {**PARAMETERS, "cutoff": "2026-01-01"}, id="a cutoff"),
+        pytest.param(
+            examples(20),
+            {**PARAMETERS, "clickstream": '{"events": [{"event_name": "Played"}]}'},
+            id="another mapping of the clickstream",
+        ),
     ],
 )
 def test_other_content_is_a_new_snapshot(

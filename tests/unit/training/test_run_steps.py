@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.database import ControlDatabase, RunLocked
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
@@ -20,6 +21,7 @@ from lakehouse.training.prepare import Verdict
 from lakehouse.training.publish import current_snapshot
 from lakehouse.training.run_metrics import exposition
 from lakehouse.training.run_parameters import RunParameters, read_parameters
+from tests.support.clickstream import PRODUCT, event, store_events
 from tests.support.lake import NOON, SessionLake, interaction
 from tests.support.training import (
     PARAMETERS,
@@ -262,6 +264,29 @@ def test_rows_wait_until_they_are_read_and_published(
     later = waiting_tenants(steps.settings, datetime.now(UTC))
     assert [w.tenant_id for w in later] == ["globex"]
     assert later[0].hours < 1  # it came now, whatever time it carries
+
+
+def test_a_clickstream_waits_where_it_is_mapped_and_only_there(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, now = SessionLake(steps.settings), NOON + timedelta(hours=10)
+    told = {"clickstream": {"preset": "segment"}}
+    lake.set_tenant("acme", TenantSettings.model_validate(told))
+    for tenant in ("acme", "globex"):
+        store_events(lake, tenant, [event("e1", "Product Viewed", PRODUCT)], known_at=NOON)
+    waiting = waiting_tenants(steps.settings, now)
+    assert [(w.tenant_id, w.since) for w in waiting] == [("acme", NOON)]
+
+    for name in ("interactions", "clickstream"):
+        monkeypatch.setitem(WATERMARKS, f"eta.watermark.raw.{name}", "2")
+    write_training_tables(steps.settings, {"acme": examples(5)})
+    built = waiting_tenants(steps.settings, now)
+    assert [(w.tenant_id, w.since) for w in built] == [("acme", NOON)]
+    assert "not published" in built[0].why
+    steps.whole("first")
+    assert waiting_tenants(steps.settings, now) == []
+    store_events(lake, "acme", [event("e2", "Product Viewed", PRODUCT)], known_at=NOON)
+    assert [w.tenant_id for w in waiting_tenants(steps.settings, datetime.now(UTC))] == ["acme"]
 
 
 def test_a_completed_run_that_is_begun_again_looks_anew(steps: Steps) -> None:

@@ -1,0 +1,1 @@
+"""What negatives that were shown are worth beside uniform ones, on logs with impressions."""
