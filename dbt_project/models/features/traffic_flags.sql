@@ -3,9 +3,15 @@
 {% set tied = clickstream_tenants(with_identity=true) or [] %}
 with
 
-{{ paces(
-    ref('user_feature_history'), ref('enriched_interactions') if tied or not execute, tied
-) }},
+history as (
+    select * from {{ ref('user_feature_history') }}
+),
+
+interactions as (
+    select * from {{ ref('enriched_interactions') }}
+),
+
+{{ paces('history', 'interactions', tied) }},
 
 moments as (
     select
