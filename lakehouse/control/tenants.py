@@ -160,7 +160,7 @@ class Tenants:
                 found = _newest_settings(connection, tenant_id)
         if found is None:
             raise TenantNotFound(tenant_id)
-        return _stored_settings(found.document)
+        return _stored_settings(tenant_id, found.document)
 
     def mapping_versions(self, tenant_id: str) -> tuple[dict[str, SourceMapping], ...]:
         """Return the source mappings of every version of the settings, oldest first, by name.
@@ -258,13 +258,15 @@ def _newest_settings(connection: Connection, tenant_id: str) -> Row[Any] | None:
     return connection.execute(query.order_by(table.c.version.desc()).limit(1)).first()
 
 
-def _stored_settings(document: dict[str, Any]) -> TenantSettings:
+def _stored_settings(tenant_id: str, document: dict[str, Any]) -> TenantSettings:
     try:
         return TenantSettings.model_validate(document)
     except ValidationError as error:
+        places = sorted({".".join(str(part) for part in one["loc"]) for one in error.errors()})
         raise EtaError(
-            "the tenant's stored settings do not fit this version",
-            remedy="store them anew with `eta tenants set TENANT --settings FILE`",
+            f"the stored settings of tenant {tenant_id} do not fit this version: "
+            + ", ".join(places),
+            remedy=f"store them anew with `eta tenants set {tenant_id} --settings FILE`",
         ) from error
 
 

@@ -1,6 +1,7 @@
 """Anonymous ids of the people of an erasure: which are theirs alone, and which they share.
 
-An anonymous id is a device or a browser. One that stands beside nobody else goes with its person.
+An anonymous id is a device or a browser. One that stands beside nobody else goes with its person,
+unless another user is called so: in the models the rows of that user and of the device are one's.
 What has no user on a shared one may be the other's and stays, but the models must not take it for
 the other's alone, once nothing tells of the first any more.
 """
@@ -83,7 +84,10 @@ def attributed_rows(
 def _devices(
     lake: Lake, tenant_id: str, subjects: Collection[str]
 ) -> tuple[set[tuple[str, str]], dict[str, set[str]]]:
-    """Return the subjects' anonymous ids, each with a subject, and who else stands beside these."""
+    """Return the subjects' anonymous ids, each with a subject, and who else has these.
+
+    Who stands beside one in a row, or is called like it.
+    """
     is_subject = pl.col(USER).is_in(_listed(subjects))
     pairs = {
         (anonymous, user)
@@ -92,10 +96,13 @@ def _devices(
     }
     others: dict[str, set[str]] = {}
     if pairs:
-        is_theirs = pl.col(ANONYMOUS).is_in(_listed({anonymous for anonymous, _ in pairs}))
+        devices = {anonymous for anonymous, _ in pairs}
+        is_theirs = pl.col(ANONYMOUS).is_in(_listed(devices))
         is_other = is_theirs & (pl.col(USER) != "") & ~is_subject
         for user, anonymous in _pairs(lake, tenant_id, is_other):
             others.setdefault(anonymous, set()).add(user)
+        for user in _users_called(lake, tenant_id, devices):
+            others.setdefault(user, set()).add(user)
     return pairs, others
 
 
@@ -154,6 +161,23 @@ def _pairs(lake: Lake, tenant_id: str, condition: pl.Expr) -> set[tuple[str, str
         if set(_COLUMNS) <= set(spec.subjects)
         for match in find_rows(lake.table(spec), tenant_id, list(_COLUMNS), search)
         for pair in match.told.select(_COLUMNS).iter_rows()
+    }
+
+
+def _users_called(lake: Lake, tenant_id: str, names: Collection[str]) -> set[str]:
+    """Return those of the names that users of the tenant have."""
+    is_one = pl.col(USER).is_in(_listed(names)).fill_null(value=False)
+
+    def search(rows: pa.Table) -> tuple[Mask, pl.DataFrame]:
+        frame = pl.DataFrame(rows)
+        mask = frame.select(is_one).to_series()
+        return mask.to_numpy(), frame.filter(mask).unique()
+
+    return {
+        user
+        for spec in PERSONAL_TABLES
+        for match in find_rows(lake.table(spec), tenant_id, [USER], search)
+        for user in match.told[USER]
     }
 
 

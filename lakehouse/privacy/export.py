@@ -109,7 +109,7 @@ def open_export(
     embedding = read_embedding(settings, tenant_id, user_id)
     mine = f"tenant_id = '{tenant_id}' and {_is_text(SUBJECT, user_id)}"
     clickstream = lake.table(RAW_CLICKSTREAM)
-    anonymous, shared = _anonymous_ids(clickstream, tenant_id, mine)
+    anonymous, shared = _anonymous_ids(lake, tenant_id, mine)
     visits = _visits(tenant_id, mine, anonymous)
     parts = [
         _part("interactions", RAW_INTERACTIONS, lake.table(RAW_INTERACTIONS), mine),
@@ -161,8 +161,12 @@ def _lines(part: _Part) -> Iterator[bytes]:
     part.file.sha256 = digest.hexdigest()
 
 
-def _anonymous_ids(clickstream: DeltaTable, tenant_id: str, mine: str) -> tuple[list[str], int]:
-    """Return the anonymous ids that are this person's alone, and how many are others', too."""
+def _anonymous_ids(lake: Lake, tenant_id: str, mine: str) -> tuple[list[str], int]:
+    """Return the anonymous ids that are this person's alone, and how many are others', too.
+
+    Others stand beside one in a row, or are called like it.
+    """
+    clickstream = lake.table(RAW_CLICKSTREAM)
     tied = "select distinct anonymous_id from rows where anonymous_id is not null and "
     own = _column(clickstream, tied + mine)
     if not own:
@@ -172,7 +176,12 @@ def _anonymous_ids(clickstream: DeltaTable, tenant_id: str, mine: str) -> tuple[
         f"{tied} tenant_id = '{tenant_id}' and user_id is not null and not ({mine}) "
         f"and {_is_one_of('anonymous_id', own)}",
     )
-    return sorted(set(own) - set(others)), len(others)
+    called = (
+        f"select distinct {SUBJECT} from rows where tenant_id = '{tenant_id}' "  # noqa: S608
+        f"and {_is_one_of(SUBJECT, own)} and not ({mine})"
+    )
+    shared = set(others).union(*(_column(lake.table(spec), called) for spec in PERSONAL_TABLES))
+    return sorted(set(own) - shared), len(shared)
 
 
 def _users(tenant_id: str, user_id: str, anonymous: list[str]) -> str:

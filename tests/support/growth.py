@@ -37,6 +37,8 @@ TRAFFIC: dict[int, dict] = {
     5: {"leave_out": ["uniformity", "agent"], "interval_variation": 0.8, "rate_per_hour": 1},
 }
 """By round: what the fifth tenant says of its traffic, which has devices and few users."""
+PACED = {"rate_per_hour": 2, "interval_variation": 0.7}
+"""What the tenants that tie devices to users say of their traffic, and leave nothing out."""
 OTHER = {"type": "skip"}
 
 
@@ -160,7 +162,7 @@ class Growth:
 
         def tying(**identity: list[str]) -> TenantSettings:
             said = preset["clickstream"] | {"identity": identity}
-            return TenantSettings.model_validate({"clickstream": said})
+            return TenantSettings.model_validate({"clickstream": said, "traffic": PACED})
 
         if self.rounds == 1:
             self.lake.set_tenant(first, tying())

@@ -40,18 +40,36 @@ def _variation(times: list[datetime]) -> float | None:
     return pstdev(seconds) / fmean(seconds)
 
 
+def _flags(one: Mapping[str, Any], settings: Mapping[str, Any]) -> set[str]:
+    """What is conspicuous at a moment, by the tenant's thresholds, else the project's."""
+    variation = one["interval_variation"]
+    flags = {
+        "rate": one["interactions_1h"] > settings.get("rate_per_hour", 600),
+        "uniformity": variation is not None and variation < settings.get("interval_variation", 0.1),
+        "agent": one["agent_count"] > 0,
+    }
+    return {name for name, is_so in flags.items() if is_so}
+
+
 def flagged_days(rows: Iterable[Row], settings: Mapping[str, Any]) -> set[tuple[str, date]]:
     """(user, day) with a flag that the settings leave out; their thresholds are given."""
     wanted: Collection[str] = settings.get("leave_out", ())
-    found = set()
-    for (user, moment), one in moments(rows).items():
-        variation = one["interval_variation"]
-        flags = {
-            "rate": one["interactions_1h"] > settings.get("rate_per_hour", 600),
-            "uniformity": variation is not None
-            and variation < settings.get("interval_variation", 0.1),
-            "agent": one["agent_count"] > 0,
-        }
-        if any(flags[name] for name in wanted):
-            found.add((user, moment.date()))
+    return {
+        (user, moment.date())
+        for (user, moment), one in moments(rows).items()
+        if _flags(one, settings).intersection(wanted)
+    }
+
+
+def flagged_counts(rows: Iterable[Row], settings: Mapping[str, Any]) -> dict[str, int]:
+    """How many interactions are flagged, by the columns of `ops.join_rates`."""
+    found = dict.fromkeys(["flagged_count", "rate_count", "uniformity_count", "agent_count"], 0)
+    for one in moments(rows).values():
+        flags = _flags(one, settings)
+        for flag in flags:
+            of_all = flag != "agent"  # a device is that of one interaction, a pace of all at a time
+            found[f"{flag}_count"] += one["interaction_count" if of_all else "agent_count"]
+        if flags:
+            only_agents = flags == {"agent"}
+            found["flagged_count"] += one["agent_count" if only_agents else "interaction_count"]
     return found

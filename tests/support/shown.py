@@ -30,15 +30,17 @@ def random_lists(seed: int, prefix: str, users: int) -> tuple[list[dict], list[d
     lists, acts = [], []
     for number in range(6 * users):
         user = f"u{number % users}"
-        # two lists of one time and page are one list; of another page they are two
-        minute = rng.choice([0, 20, *range(0, 600, 7)])
+        # two lists of one time, page and session are one list; of others they are two
+        minute = rng.choice([*[0, 20] * 20, *range(0, 600, 7)])
+        session = f"s{number // users % 2}"
         items = rng.sample([f"i{n}" for n in range(24)], 6)
         properties = {
             "items": [{"item_id": name, "position": rng.randrange(9)} for name in items],
             "page": rng.choice(["home", "cart", None]),
         }
         name = f"{prefix}{number}"
-        lists.append(event(name, "recommendation_shown", properties, user, minute))
+        shown = event(name, "recommendation_shown", properties, user, minute, session_id=session)
+        lists.append(shown)
         for act in range(rng.randrange(3)):
             kind = rng.choice(["click", "click", "purchase", "view", "dislike"])
             # at that very time, within the window, after it
@@ -55,14 +57,14 @@ def shown_beside(
     known = {(row["user_id"], row["item_id"]) for row in acts}
     moments = reference.positives(acts, positives)
     available = reference.availability(acts, [])
-    views: dict[tuple[str, datetime, str | None], list[tuple[str, int]]] = {}
+    views: dict[tuple[str, datetime, str, str | None], list[tuple[str, int]]] = {}
     for one in {row["event_id"]: row for row in lists}.values():
         said = json.loads(one["properties"])
-        view = (one["user_id"], one["event_time"], said["page"])
+        view = (one["user_id"], one["event_time"], one["session_id"], said["page"])
         places = [(entry["item_id"], entry["position"]) for entry in said["items"]]
         views.setdefault(view, []).extend(places)
     found: dict[tuple[str, str], dict[str, tuple[datetime, int]]] = {}
-    for (user, shown_at, _), places in views.items():
+    for (user, shown_at, _, _), places in views.items():
         for anchor in {name for name, _ in places}:
             moment = moments.get((user, anchor), (None,))[0]
             if moment is None or not shown_at < moment <= shown_at + WINDOW:

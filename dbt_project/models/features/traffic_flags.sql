@@ -1,21 +1,32 @@
 -- one row per user and time of interactions that are conspicuous
 {{ config(materialized='view') }}
+{% set tied = clickstream_tenants(with_identity=true) or [] %}
 with
+
+history as (
+    select * from {{ ref('user_feature_history') }}
+),
+
+interactions as (
+    select * from {{ ref('enriched_interactions') }}
+),
+
+{{ paces('history', 'interactions', tied) }},
 
 moments as (
     select
-        paced.tenant_id,
-        paced.user_hash,
-        paced.user_id,
-        paced.interaction_count,
-        paced.agent_count,
-        paced.interactions_1h,
-        paced.interval_variation,
+        paces.tenant_id,
+        paces.user_hash,
+        paces.user_id,
+        paces.interaction_count,
+        paces.agent_count,
+        paces.interactions_1h,
+        paces.interval_variation,
         {{ moment_flags() }} as flags,
-        paced.as_of
-    from {{ ref('user_feature_history') }} as paced
+        paces.as_of
+    from paces
     left join {{ ref('stg_tenant_settings') }} as settings
-        on paced.tenant_id = settings.tenant_id
+        on paces.tenant_id = settings.tenant_id
 ),
 
 traffic_flags as (

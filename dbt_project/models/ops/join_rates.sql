@@ -28,10 +28,10 @@ interaction_counts as (
 flagged_counts as (
     select
         tenant_id,
-        sum(interaction_count) as flagged_count,
+        sum(if(flags = array('agent'), agent_count, interaction_count)) as flagged_count,
         sum(if(array_contains(flags, 'rate'), interaction_count, 0)) as rate_count,
         sum(if(array_contains(flags, 'uniformity'), interaction_count, 0)) as uniformity_count,
-        sum(if(array_contains(flags, 'agent'), interaction_count, 0)) as agent_count
+        sum(if(array_contains(flags, 'agent'), agent_count, 0)) as agent_count
     from {{ ref('traffic_flags') }}
     where {{ in_scope(scope) }}
     group by tenant_id

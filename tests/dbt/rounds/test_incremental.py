@@ -10,10 +10,19 @@ from deltalake import DeltaTable
 
 from lakehouse.errors import EtaError
 from tests.dbt.rounds.conftest import Contents
-from tests.support.growth import DESCRIBED, FLAGGED, TENANTS, TIMEOUT, TRAFFIC, TYPED, Growth
+from tests.support.growth import (
+    DESCRIBED,
+    FLAGGED,
+    PACED,
+    TENANTS,
+    TIMEOUT,
+    TRAFFIC,
+    TYPED,
+    Growth,
+)
 from tests.support.lake import DERIVED_TABLES, NOON, SessionLake
 from tests.support.reference import positives
-from tests.support.reference_traffic import flagged_days
+from tests.support.reference_traffic import flagged_counts, flagged_days
 from tests.support.stories import Known, Stories
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
@@ -77,6 +86,20 @@ def test_flagged_days_make_no_example_and_are_known(
     assert not known & set(zip(drawn["user_id"], drawn["item_id"], strict=True))
     totals = grown["features.user_features", name]["total_interactions"].sum()
     assert totals == len(rows), "features count them"
+
+
+def test_a_pace_is_that_of_when_things_were_done_whenever_a_tie_was_known(
+    growth: Growth, grown: Contents
+) -> None:
+    name = growth.clicking[1]
+    staged = grown["staging.stg_interactions", name].to_dicts()
+    rows = [{**row, "context": {"device_type": row["device_type"]}} for row in staged]
+    expected = flagged_counts(rows, PACED)
+    assert expected["rate_count"], "nothing is flagged"
+    at_once = [{**row, "event_time": row["attributed_at"] or row["event_time"]} for row in rows]
+    assert expected != flagged_counts(at_once, PACED), "no tie moves a pace"
+    (counted,) = grown["ops.join_rates", name].to_dicts()
+    assert {column: counted[column] for column in expected} == expected
 
 
 def commits(lake: SessionLake, table: str) -> list[dict]:

@@ -84,6 +84,23 @@ def test_older_versions_of_the_settings_are_kept(database: ControlDatabase, url:
     assert TenantSettings.model_validate(rows[1].document) == OLD_BOOKS
 
 
+def test_settings_that_this_version_cannot_read_are_told_with_their_tenant_and_place(
+    database: ControlDatabase, url: str
+) -> None:
+    database.tenants.add("acme")
+    database.tenants.add("globex")
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    wrong = settings_document(OLD_BOOKS) | {"half_life_days": -1}
+    with engine.begin() as connection:
+        table = schema.tenant_settings
+        ours = table.c.tenant_id == "globex"
+        connection.execute(table.update().where(ours).values(document=wrong))
+    engine.dispose()
+    with pytest.raises(EtaError, match=r"(?s)of tenant globex .*half_life_days.*set globex"):
+        database.tenant_settings("globex")
+    assert database.tenant_settings("acme") == TenantSettings()
+
+
 def test_a_settings_document_is_the_same_text_each_time() -> None:
     document = settings_document(OLD_BOOKS)
     assert document["positive_types"] == ["click", "like"]

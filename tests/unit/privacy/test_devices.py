@@ -20,7 +20,7 @@ from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 from tests.support.clickstream import event, store_events
-from tests.support.lake import NOON, SessionLake
+from tests.support.lake import NOON, SessionLake, interaction
 
 ROWS = [
     *[("own", "gone"), ("own", None)],
@@ -28,6 +28,7 @@ ROWS = [
     *[("handed", "gone"), ("handed", None), ("handed", "bob")],
     *[("both", "gone"), ("both", "too")],
     *[("bobs", "bob"), (None, "gone"), ("blank", "gone"), ("blank", "")],
+    *[("carla", "gone"), ("carla", None)],
 ]
 
 
@@ -40,8 +41,10 @@ def lake(tmp_path: Path) -> Lake:
         for n, (device, user) in enumerate(ROWS)
     ]
     store_events(SessionLake(settings), "acme", rows)
+    SessionLake(settings).store("acme", [interaction("i", "carla")])
     neighbours = [event("e", "page", None, "bob", anonymous_id="own")]
     store_events(SessionLake(settings), "other", neighbours)
+    SessionLake(settings).store("other", [interaction("i", "own")])
     return Lake(settings)
 
 
@@ -64,6 +67,7 @@ def test_a_device_is_ones_own_where_nobody_else_of_the_tenant_stands_beside_it(l
     together = own_devices(lake, "acme", {"gone", "too"})
     assert {name for name, _ in together} == {"own", "blank", "both"}
     assert own_devices(lake, "acme", {"nobody"}) == set()
+    assert "carla" in shared_devices(lake, "acme", {"gone"}), "a user is called like it"
     # an id that is asked for itself is no device of the other
     assert ("own", "gone") not in own_devices(lake, "acme", {"gone", "own"})
 
@@ -83,7 +87,7 @@ def test_a_device_that_changed_hands_is_not_shared(
     if said:
         ties(lake, *said)
     shared = shared_devices(lake, "acme", {"gone"})
-    assert shared == {"shared", "both"} | ({"handed"} if is_shared else set())
+    assert shared == {"shared", "both", "carla"} | ({"handed"} if is_shared else set())
 
 
 def test_what_is_noted_of_a_shared_device_names_nobody(lake: Lake) -> None:

@@ -52,9 +52,15 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeSettings:
     ensure_tables(Lake(settings))
     made = SessionLake(settings)
     made.store(
-        "acme", [interaction("e1", ALICE), interaction("e2", "bob"), interaction("e3", ALICE)]
+        "acme",
+        [
+            interaction("e1", ALICE),
+            interaction("e2", "bob"),
+            interaction("e3", ALICE),
+            interaction("e5", "carla"),
+        ],
     )
-    made.store("globex", [interaction("e4", ALICE)])
+    made.store("globex", [interaction("e4", ALICE), interaction("e6", "own")])
     made.store(
         "acme",
         [
@@ -65,6 +71,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeSettings:
             visit("c5", anonymous_id="shared"),
             visit("c6", user_id=ALICE, event_name="recommendation_shown", item_id="i9"),
             visit("c7", user_id="bob", event_name="recommendation_shown"),
+            visit("c8", user_id=ALICE, anonymous_id="carla"),
+            visit("c9", anonymous_id="carla"),
         ],
         spec=RAW_CLICKSTREAM,
     )
@@ -73,7 +81,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeSettings:
     write_deltalake(f"{settings.lake}/features/user_features", features)
     write_deltalake(f"{settings.lake}/features/item_features", items)
     write_deltalake(f"{settings.lake}/training/training_data", features)
-    devices = pa.table({"tenant_id": ["acme"] * 2, "user_id": ["own", "shared"], "count": [1, 1]})
+    users = ["own", "shared", "carla"]
+    devices = pa.table({"tenant_id": ["acme"] * 3, "user_id": users, "count": [1, 1, 1]})
     write_deltalake(f"{settings.lake}/training/training_users", devices)
     return settings
 
@@ -105,7 +114,7 @@ def test_it_holds_everything_of_the_person_and_nothing_of_another(lake: LakeSett
     }
     assert ids == {
         "interactions/raw_interactions.jsonl": ["e1", "e3"],
-        "clickstream/raw_clickstream.jsonl": ["c1", "c2", "c4", "c6"],
+        "clickstream/raw_clickstream.jsonl": ["c1", "c2", "c4", "c6", "c8"],
         "recommendations_received/raw_clickstream.jsonl": ["c6"],
         "users/raw_users.jsonl": [],
     }
@@ -114,7 +123,7 @@ def test_it_holds_everything_of_the_person_and_nothing_of_another(lake: LakeSett
     assert found["training/training_data.jsonl"] == mine
     assert "features/item_features.jsonl" not in found
     assert [row["user_id"] for row in found["training/training_users.jsonl"]] == ["own"]
-    assert found["manifest.json"]["anonymous_ids_left_out"] == 1
+    assert found["manifest.json"]["anonymous_ids_left_out"] == 2, "one is called like a user"
     assert found["interactions/raw_interactions.jsonl"][0]["event_time"] == "2026-05-01T12:00:00Z"
     assert "bob" not in json.dumps(found)
 
