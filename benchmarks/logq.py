@@ -29,6 +29,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from benchmarks.exposures.ranking import rank_correlation
 
@@ -204,7 +205,7 @@ def examples(logs: dict[str, pl.DataFrame], folder: Path) -> dict[str, Rows]:
         data = TrainingSet.open(settings.lake, name, table="training.training_examples")
         columns = ["user_id", "item_id", "label", "event_time", "item_popularity"]
         batches = data.arrow(65_536, columns=columns, remainder="keep", seed=0)
-        found[name] = _positives(pl.concat([pl.from_arrow(one) for one in batches]))  # type: ignore[type-var]
+        found[name] = _positives(pl.DataFrame(pl.from_arrow(pa.Table.from_batches(batches))))
     return found
 
 

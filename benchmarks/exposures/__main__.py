@@ -146,7 +146,8 @@ def _attraction(log: Log, test: Test) -> Floats:
         ids[name].str.slice(1).cast(pl.Int64).to_numpy()
         for ids, name in ((test.users, "user_id"), (test.items, "item_id"))
     ]
-    return log.attraction[np.ix_(*numbers)]
+    found: Floats = log.attraction[np.ix_(*numbers)]
+    return found
 
 
 def _figures(

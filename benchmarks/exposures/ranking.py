@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -86,7 +86,7 @@ def _auc_of_ranks(ranks: Ints, clicked: NDArray[np.bool_], weights: Doubles) -> 
     return float((positive * (below + negative / 2)).sum() / pairs)
 
 
-def rank_correlation(scores: Floats, truth: Floats) -> float:
+def rank_correlation(scores: NDArray[np.floating[Any]], truth: NDArray[np.floating[Any]]) -> float:
     """Return Spearman's correlation over the items, the mean of users; without ties."""
     ranks = [np.argsort(np.argsort(one, axis=1), axis=1).astype(float) for one in (scores, truth)]
     centred = [one - one.mean(axis=1, keepdims=True) for one in ranks]

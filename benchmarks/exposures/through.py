@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+import pyarrow as pa
 
 from benchmarks.exposures.log import Log, ndjson
 from eta_data import TrainingSet
@@ -108,4 +109,5 @@ def _read(settings: LakeSettings, tenant_id: str) -> tuple[pl.DataFrame, dict[st
     assert manifest is not None
     rows = TrainingSet.open(settings.lake, tenant_id)
     loader = rows.arrow(65_536, columns=list(COLUMNS), remainder="keep", seed=0)
-    return pl.concat([pl.from_arrow(batch) for batch in loader]), manifest.counts.model_dump()  # type: ignore[type-var]
+    found = pl.DataFrame(pl.from_arrow(pa.Table.from_batches(loader)))
+    return found, manifest.counts.model_dump()

@@ -125,7 +125,9 @@ def _item_lines(items: pl.DataFrame) -> pl.Series:
 
 
 def _json(rows: pl.DataFrame, **fields: pl.Expr) -> pl.Series:
-    return rows.select(pl.struct(**fields).struct.json_encode()).to_series()
+    return rows.select(
+        pl.struct([field.alias(name) for name, field in fields.items()]).struct.json_encode()
+    ).to_series()
 
 
 def _time(column: str) -> pl.Expr:
