@@ -50,6 +50,7 @@
       commits     per changed parent table: its commits since, the newest first
       parameters  what the table is a function of besides its inputs, as text
       logic       fingerprint of the model's SQL
+      marks_rows  whether the table has deletion vectors; see `mark_rows`
     A source counts with its newest version, a model with the versions recorded in its table.
     -#}
     {%- set parameters = tojson(parameters or {}, sort_keys=True) -%}
@@ -57,7 +58,7 @@
         'mode': 'all', 'reason': '', 'is_rebuild': false, 'tenants': [], 'whole': [],
         'feeds': [], 'touched': none, 'floor': none, 'changes': {}, 'fresh': none, 'is_small': true,
         'removes': false, 'users': 0, 'rows': 0, 'kept': [], 'tenant_id': none, 'target': none, 'from': {},
-        'to': {}, 'held': {}, 'read': {}, 'commits': {}, 'parameters': parameters, 'logic': none,
+        'to': {}, 'held': {}, 'read': {}, 'commits': {}, 'parameters': parameters, 'logic': none, 'marks_rows': false,
         'replaces_users': replaces_users, 'time': time, 'keeps_expired': keeps_expired,
         'only_tenants': only_tenants,
     } -%}
@@ -107,6 +108,7 @@
     {%- do scope.update({
         'from': recorded_versions(properties),
         'held': recorded_states(properties),
+        'marks_rows': properties.get('delta.enableDeletionVectors') == 'true',
     }) -%}
     {%- set reason = why_all(scope, parents, properties) -%}
     {%- if reason -%}

@@ -41,8 +41,10 @@
                 {%- endcall -%}
                 {%- do report_result('REPLACED', covered(scope), counted_rows()) -%}
             {%- elif scope.replaces_users -%}
+                {%- do mark_rows(target_relation, scope) -%}
                 {%- do replace_users(target_relation, sql, columns, scope) -%}
             {%- else -%}
+                {%- do mark_rows(target_relation, scope) -%}
                 {%- call statement('main', fetch_result=true) -%}
                     {{ delta_merge_sql(target_relation, sql, columns, scope) }}
                 {%- endcall -%}
@@ -54,9 +56,7 @@
             scope.mode == 'nothing' and scope['from'] == scope['to'] and scope.held == scope.read
         ) -%}
             {%- call statement('watermark') -%}
-                alter table {{ target_relation }} set tblproperties (
-                    {{ run_properties(scope) }}{% if marks_rows() %}, 'delta.enableDeletionVectors' = 'true'{% endif %}
-                )
+                alter table {{ target_relation }} set tblproperties ({{ run_properties(scope) }})
             {%- endcall -%}
         {%- endif -%}
     {%- endif -%}
@@ -81,7 +81,8 @@
         'delta.dataSkippingNumIndexedCols' = '0',
         {%- endif %}
         'delta.enableChangeDataFeed' = '{{ 'true' if config.get('change_feed') else 'false' }}',
-        'delta.enableDeletionVectors' = '{{ 'true' if marks_rows() else 'false' }}'
+        {#- see `mark_rows` -#}
+        'delta.enableDeletionVectors' = 'false'
         {%- if config.get('log_retention') %},
         {#- a snapshot that pins a version needs the log's entries up to it -#}
         'delta.logRetentionDuration' = '{{ config.get("log_retention") }}'
@@ -95,12 +96,17 @@
 {%- endmacro %}
 
 
-{% macro marks_rows() -%}
+{% macro mark_rows(relation, scope) -%}
     {#-
-    Whether rows that leave the model's table are marked in deletion vectors, not copied around. They spare a
-    large table's files; of a small one every read would ask its log twice more, which costs more than to copy it.
+    From now on rows that leave the table are marked in deletion vectors, their files not copied: before the first
+    commit that replaces single users (Delta's `replaceOn` finds their files by no other way where it shuffles
+    the table), or that merges into a large table. Until then no read has to ask the log for vectors.
     -#}
-    {{ return(config.get('deletion_vectors') and interactions_of().rows >= var('deletion_vectors_from') | int) }}
+    {%- if config.get('deletion_vectors') and not scope.marks_rows and (
+        scope.replaces_users or interactions_of().rows >= var('few_rows') | int
+    ) -%}
+        {%- do run_query('alter table ' ~ relation ~ " set tblproperties ('delta.enableDeletionVectors' = 'true')") -%}
+    {%- endif -%}
 {%- endmacro %}
 
 

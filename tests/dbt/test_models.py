@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lakehouse.storage.build_reports import read_build_reports
-from lakehouse.storage.lake import Lake
 from lakehouse.training.lake_state import SOURCES
 from tests.support import reference
 from tests.support.lake import DERIVED_TABLES, SessionLake, at
@@ -26,11 +25,6 @@ def test_staging_keeps_the_first_known_row_of_each_event(lake: SessionLake, buil
     expected = {(r["event_id"], r["batch_id"], r["source_ref"]) for r in built["staged"]}
     assert set(found.select("event_id", "batch_id", "source_ref").iter_rows()) == expected
     assert found.height == len(expected)
-
-
-def test_a_small_lake_has_no_deletion_vectors(lake: SessionLake, built: dict) -> None:
-    for table in ("training.item_availability", "features.item_hours", "training.user_histories"):
-        assert Lake(lake.settings).table(table).protocol().min_reader_version == 1, table
 
 
 def test_staging_says_where_every_raw_row_went(lake: SessionLake, built: dict) -> None:

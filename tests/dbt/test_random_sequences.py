@@ -26,7 +26,7 @@ BY_USER: dict[str, float] = {"rewrite_rows": 0, "rewrite_share": 2}
 WAYS: tuple[dict[str, float], ...] = (
     BY_USER,
     BY_USER,
-    BY_USER | {"few_rows": 0, "deletion_vectors_from": 0},
+    BY_USER | {"few_rows": 0},
     {},
     {"rewrite_rows": 0, "rewrite_share": 0.3},
 )
