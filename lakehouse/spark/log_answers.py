@@ -78,31 +78,33 @@ def answer(lake: Lake | None, statement: str) -> Answer | None:
     """Answer a statement about a log from the lake's folder; None leaves it to Spark."""
     if found := _HISTORY.fullmatch(statement):
         count = int(found["count"])
-        return _of_table(lake, found["table"], lambda table: _commits(table, count))
+        return _of_table(lake, found["table"], lambda table, folder: _commits(table, folder, count))
     if found := _PROPERTIES.fullmatch(statement):
-        return _of_table(lake, found["table"], _properties)
+        return _of_table(lake, found["table"], lambda table, _: _properties(table))
     return None
 
 
-def _of_table(lake: Lake | None, name: str, look: Callable[[DeltaTable], Answer]) -> Answer | None:
-    if lake is None or lake.disk() is None:
+def _of_table(
+    lake: Lake | None, name: str, look: Callable[[DeltaTable, Path], Answer]
+) -> Answer | None:
+    folder = None if lake is None else lake.disk(name.replace(".", "/"))
+    if lake is None or folder is None:
         return None
     try:
         table = lake.find(name)
-        return None if table is None else look(table)
+        return None if table is None else look(table, folder)
     except (DeltaError, OSError):  # Spark says what is wrong with it
         return None
 
 
-def _commits(table: DeltaTable, count: int) -> Answer:
+def _commits(table: DeltaTable, folder: Path, count: int) -> Answer:
     """The newest commits. Their times are those of the log's files, as Spark tells them."""
-    log = Path(table.table_uri.removeprefix("file://")) / "_delta_log"
     return Answer(
         _OF_COMMITS,
         [
             Row(
                 version=commit["version"],
-                timestamp=_time_of(log / f"{commit['version']:020}.json"),
+                timestamp=_time_of(folder / "_delta_log" / f"{commit['version']:020}.json"),
                 operation=commit["operation"],
                 operationParameters=_texts(commit.get("operationParameters")),
                 operationMetrics=_texts(commit.get("operationMetrics")),

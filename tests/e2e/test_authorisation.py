@@ -17,8 +17,12 @@ from lakehouse.contracts.tables import SERVICE_TABLES
 from lakehouse.control.connection import connect
 from lakehouse.control.database import SCOPES, ControlDatabase
 from lakehouse.storage.lake import Lake
+from lakehouse.training.card.kept import keep_card
+from lakehouse.training.card.sections import make_card
+from tests.support.cards import contents, published
 from tests.support.rows import interactions_csv
 from tests.support.service import METRICS_TOKEN, OPERATOR_TOKEN, RunningService
+from tests.support.training import examples
 
 VICTIM, STRANGER = "acme", "stranger"
 PAGE = {page + file for page in ("/dashboard", "/upload") for file in ("", "/page.css", "/page.js")}
@@ -73,6 +77,8 @@ class World:
             VICTIM, "shop", adapter="generic", data_type="interactions", mapping="contract"
         ).source_id
         self.erasure = control.erasures.request(VICTIM, ["somebody"]).request_id
+        manifest = published(service.lake, examples(5))
+        keep_card(Lake(service.lake), manifest, make_card(contents(service.lake, manifest)))
         revoked = control.keys.create(VICTIM, SCOPES)
         control.keys.revoke(revoked.key_id)
         expired = control.keys.create(VICTIM, SCOPES)
@@ -99,6 +105,7 @@ class World:
             "user_id": "someone",
             "request_id": self.erasure,
             "data_type": "interactions",
+            "snapshot": "current",
         }
         for path, methods in found["paths"].items():
             for method, operation in methods.items():
@@ -252,10 +259,16 @@ def _is_refused(operation: Operation, who: str, answer: httpx.Response) -> None:
     assert told == {"type", "title", "status", "code", "detail", "remedy"}, (operation, who)
 
 
-def test_the_operators_token_opens_every_tenants_quality(world: World) -> None:
+def test_the_operators_token_opens_every_tenants_quality_and_cards(world: World) -> None:
     opened = [o for o in world.operations if {"Operator", "Bearer"} <= o.schemes.keys()]
-    assert {o.path for o in opened} == {"/v1/quality", "/v1/tenants/{tenant_id}/quality"}
+    assert {o.path for o in opened} == {
+        "/v1/quality",
+        "/v1/tenants/{tenant_id}/quality",
+        "/v1/training/cards/{snapshot}",
+    }
     for operation in opened:
+        if "{snapshot}" in operation.path:  # whose: the token belongs to no tenant
+            operation.params["tenant_id"] = VICTIM
         for headers in _key(OPERATOR_TOKEN):
             answer = operation.send(world.service, headers)
             assert answer.status_code == 200, answer.text
