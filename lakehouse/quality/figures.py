@@ -33,7 +33,7 @@ _HARMLESS: Final = re.compile(r"[A-Za-z0-9_:.+ -]*")
 
 _RULES: Final = (
     "tenant_id string, earliest timestamp, latest timestamp, positive_types array<string>, "
-    "known_types array<string>, "
+    "known_types array<string>, clickstream_known_at timestamp, "
     "negatives_per_positive int, least_rating double, most_rating double, future_after_hours int, "
     "period_days int, history_periods int, minimum_events int, minimum_users int, minimum_items int"
 )
@@ -44,7 +44,8 @@ class TenantRules:
     """What counts for one tenant; None is the project's default.
 
     `known_types`: every type that the tenant's interactions may be of, those that it declared in
-    earlier settings included.
+    earlier settings included. `clickstream_known_at`: when the newest event of its clickstream
+    arrived; None where the models read none of it.
     """
 
     time_range: TimeRange | None = None
@@ -52,6 +53,7 @@ class TenantRules:
     negatives: int | None = None
     quality: QualitySettings = field(default_factory=QualitySettings)
     known_types: tuple[str, ...] | None = None
+    clickstream_known_at: datetime | None = None
 
     def limits(self) -> dict[str, float | None]:
         """Return both bounds of each limit: `<figure>_warn` and `<figure>_fail`."""
@@ -176,6 +178,7 @@ def _hand_over(session: "SparkSession", rules: Mapping[str, TenantRules]) -> Non
             *_timestamps(rule.time_range),
             None if rule.positive_types is None else list(rule.positive_types),
             None if rule.known_types is None else list(rule.known_types),
+            rule.clickstream_known_at,
             rule.negatives,
             *_constants(rule.quality).values(),
         )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 CHECKS_FOLDER: Final = "soda_checks"
 
 _TABLES: Final = {
-    "raw": ("raw.interactions", "raw.items", "ops.removals"),
+    "raw": ("raw.interactions", "raw.items", "raw.users", "ops.removals"),
     "staging": ("staging.stg_interactions", "staging.stg_items"),
     "features": (
         "features.user_features",

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from lakehouse.contracts.kinds import InteractionType
-from lakehouse.contracts.tables import OPS_TENANT_SETTINGS
+from lakehouse.contracts.tables import OPS_TENANT_SETTINGS, RAW_CLICKSTREAM
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.opening import existing_database
 from lakehouse.quality.figures import TenantRules
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.ledger import query
 
 _CONTRACT: Final = frozenset(kind.value for kind in InteractionType)
 
@@ -23,7 +25,9 @@ def tenant_rules(settings: LakeSettings) -> tuple[set[str], dict[str, TenantRule
     tenant changed its mind after the build. Known types are those of all settings, since rows stay.
     """
     added, declared = _added(settings)
-    told = _told_to_the_models(Lake(settings))
+    lake = Lake(settings)
+    told = _told_to_the_models(lake)
+    arrived = _newest_events(lake, [name for name, last in told.items() if last.maps_clickstream])
     rules = {}
     for tenant_id in added.keys() | told.keys():
         own = added.get(tenant_id, TenantSettings())
@@ -35,6 +39,7 @@ def tenant_rules(settings: LakeSettings) -> tuple[set[str], dict[str, TenantRule
             last.negatives,
             own.quality,
             tuple(sorted(known | _CONTRACT)) if known else None,
+            arrived.get(tenant_id),
         )
     return set(added), rules
 
@@ -46,11 +51,15 @@ def known_types(rules: Mapping[str, TenantRules]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What the models were told of a tenant; `declared`: its own types, at any time."""
+    """What the models were told of a tenant; `declared`: its own types, at any time.
+
+    `maps_clickstream`: they read its clickstream.
+    """
 
     positive_types: tuple[str, ...] | None = None
     negatives: int | None = None
     declared: frozenset[str] = frozenset()
+    maps_clickstream: bool = False
 
 
 def _added(
@@ -76,5 +85,19 @@ def _told_to_the_models(lake: Lake) -> dict[str, _Told]:
             None if types is None else tuple(types),
             row["negatives_per_positive"],
             before.declared | {one["name"] for one in row.get("event_types") or ()},
+            row.get("clickstream") is not None,
         )
+    return found
+
+
+def _newest_events(lake: Lake, tenants: list[str]) -> dict[str, datetime]:
+    """Tenant → when the newest event of its clickstream arrived; without events none."""
+    if not tenants:
+        return {}
+    table = lake.table(RAW_CLICKSTREAM)
+    found = {}
+    for tenant_id in tenants:
+        newest = query(table, "max(known_at) as known_at", tenant_id)["known_at"][0]
+        if newest is not None:
+            found[tenant_id] = newest if newest.tzinfo else newest.replace(tzinfo=UTC)
     return found

@@ -54,6 +54,28 @@ catalogue_totals as (
     group by tenant_id
 ),
 
+user_totals as (
+    select
+        tenant_id,
+        count(*) as row_count,
+        count_if(coalesce(user_id, '') = '') as missing_user_id_count,
+        count_if(coalesce(event_id, '') = '') as missing_event_id_count
+    from raw.users
+    where :is_for_all or array_contains(:tenants, tenant_id)
+    group by tenant_id
+),
+
+-- when the newest event of a clickstream arrived that the models read
+clickstream_totals as (
+    select
+        tenant_id,
+        (unix_micros(:now) - unix_micros(clickstream_known_at)) / 3.6e9 as age_hours
+    from gate_tenants
+    where
+        clickstream_known_at is not null
+        and (:is_for_all or array_contains(:tenants, tenant_id))
+),
+
 -- rows that age took from raw and that staging keeps
 expired_totals as (
     select
@@ -73,6 +95,8 @@ totals as (
         tenant_id,
         struct(*) as interactions,
         null as catalogue,
+        null as users,
+        null as clickstream,
         null as expired
     from interaction_totals
     union all
@@ -80,6 +104,8 @@ totals as (
         tenant_id,
         null as interactions,
         struct(*) as catalogue,
+        null as users,
+        null as clickstream,
         null as expired
     from catalogue_totals
     union all
@@ -87,6 +113,26 @@ totals as (
         tenant_id,
         null as interactions,
         null as catalogue,
+        struct(*) as users,
+        null as clickstream,
+        null as expired
+    from user_totals
+    union all
+    select
+        tenant_id,
+        null as interactions,
+        null as catalogue,
+        null as users,
+        struct(*) as clickstream,
+        null as expired
+    from clickstream_totals
+    union all
+    select
+        tenant_id,
+        null as interactions,
+        null as catalogue,
+        null as users,
+        null as clickstream,
         struct(*) as expired
     from expired_totals
 ),
@@ -96,6 +142,8 @@ tenants as (
         tenant_id,
         first(interactions, true) as interactions,
         first(catalogue, true) as catalogue,
+        first(users, true) as users,
+        first(clickstream, true) as clickstream,
         first(expired, true) as expired
     from totals
     group by tenant_id
@@ -113,7 +161,11 @@ select
     coalesce(catalogue.row_count, 0) as catalogue_row_count,
     coalesce(catalogue.missing_item_id_count, 0) as missing_catalogue_item_id_count,
     coalesce(catalogue.negative_price_count, 0) as negative_price_count,
-    interactions.age_hours,
+    coalesce(users.row_count, 0) as user_state_count,
+    coalesce(users.missing_user_id_count, 0) as missing_state_user_id_count,
+    coalesce(users.missing_event_id_count, 0) as missing_state_event_id_count,
+    -- the age of what came last; null where neither was sent
+    least(interactions.age_hours, clickstream.age_hours) as age_hours,
     interactions.earliest,
     interactions.latest
 from tenants

@@ -26,7 +26,7 @@ from tests.support.gate_rows import (
     rated,
     weeks,
 )
-from tests.support.lake import NOON, SessionLake, interaction, item
+from tests.support.lake import NOON, SessionLake, interaction, item, user
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -182,6 +182,8 @@ SENT: dict[str, tuple[list[dict], list[dict], dict[str, Any], set[str]]] = {
     ),
     "gate-orphans": (clicks(), catalogue(15), {}, {"items_are_in_the_catalogue"}),
     "gate-stale": (clicks(), catalogue(), {"age_hours": Most(fail=90)}, {"data_is_fresh"}),
+    # its interactions are as old, but not its clickstream
+    "gate-fresh-events": (clicks(), catalogue(), {"age_hours": Most(fail=90)}, set()),
     "gate-future": (clicks() + future(), catalogue(), {}, {"events_are_not_from_the_future"}),
     "gate-off-scale": (
         clicks() + rated(5.5),
@@ -283,6 +285,7 @@ SENT: dict[str, tuple[list[dict], list[dict], dict[str, Any], set[str]]] = {
 }
 KNOWN_AT = {
     "gate-stale": NOW - timedelta(hours=100),
+    "gate-fresh-events": NOW - timedelta(hours=100),
     "gate-warned-fallen": NOW - timedelta(hours=80),
     "gate-expired": LONG_AGO,
 }
@@ -298,6 +301,8 @@ RAW_CHECKS = {
     "raw_event_time_is_in_range",
     "raw_catalogue_item_id_is_given",
     "raw_price_is_not_negative",
+    "raw_state_user_id_is_given",
+    "raw_state_event_id_is_given",
 }
 FAILURES = {
     **{tenant: failures for tenant, (*_, failures) in SENT.items()},
@@ -339,6 +344,11 @@ def store_gate_tenants(lake: SessionLake) -> None:
     views = [event(f"s{n}", "Product Viewed", seen, "subject-1", **when) for n in range(3)]
     lists = [event("shown", "Product List Viewed", shown, "subject-1", **when)]
     store_events(lake, "gate-clickstream", views + lists)
+    lake.set_tenant("gate-fresh-events", TenantSettings.model_validate(by_segment))
+    unmapped = event("opened", "Page Opened", {}, "subject-1", **when)
+    # events of a tenant that maps none say nothing of its interactions
+    for tenant in ("gate-fresh-events", "gate-stale"):
+        store_events(lake, tenant, [unmapped], known_at=NOW)
 
 
 def gate_settings() -> dict[str, TenantSettings]:
@@ -389,5 +399,6 @@ def plant_in_raw(lake: SessionLake) -> None:
     lake.store("gate-raw", bad)
     wrong = [item("", "nameless"), item("i1", "negative", price=Decimal(-1))]
     lake.store_items("gate-raw", wrong)
+    lake.store_users("gate-raw", [user("", None, "nobody"), user("subject-1", None, "")])
     (gone,) = expire_rows(Lake(lake.settings), {}, NOW, tenant_id="gate-expired")
     assert gone.rows == 30
