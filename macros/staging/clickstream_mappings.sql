@@ -42,6 +42,19 @@ clickstream_mappings as (
 {%- endmacro %}
 
 
+{% macro has_lost_digits(value, sent) -%}
+    {#-
+    Whether a value that `found_at` read was a number with an exponent, or one that Spark writes with one: its digits
+    are not those that were sent. Whole numbers keep theirs, and a text that looks so stands in `sent` in quotes.
+    -#}
+    coalesce(
+        {{ value }} rlike '^-?[0-9][.][0-9]+E-?[0-9]+$'
+        and instr({{ sent }}, concat('"', {{ value }}, '"')) = 0,
+        false
+    )
+{%- endmacro %}
+
+
 {% macro key_part(value) -%}
     {#- A value of a key, or an item, without `:`, which stands between the parts of an event's id. -#}
     replace(replace({{ value }}, '%', '%25'), ':', '%3A')

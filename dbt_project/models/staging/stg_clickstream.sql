@@ -38,8 +38,8 @@ mapped_events as (
         {{ found_at('properties', 'time_paths') }} as time_text,
         transform(
             clickstream_mappings.key_paths,
-            paths -> {{ key_part(found_at('properties', 'paths')) }}
-        ) as act
+            paths -> {{ found_at('properties', 'paths') }}
+        ) as told
     from events
     inner join clickstream_mappings
         on
@@ -68,6 +68,7 @@ entries as (
 items as (
     select
         * except (item_id, event_time),
+        concat('"', item_id, '"') as own_item,
         coalesce(entry_index, 0) as item_index,
         case
             when item_lists is null then coalesce({{ found_at('entry', 'item_paths') }}, item_id)
@@ -88,8 +89,20 @@ items as (
             ),
             null
         ) as shown_position,
-        if(time_text is null, event_time, {{ time_of('time_text', 'time_unit') }}) as event_time
+        if(time_text is null, event_time, {{ time_of('time_text', 'time_unit') }}) as event_time,
+        transform(
+            told,
+            part -> if({{ has_lost_digits('part', 'properties') }}, null, {{ key_part('part') }})
+        ) as act
     from entries
+),
+
+-- before rows are sorted, so that the text of the whole event is not carried along
+looked_at as (
+    select
+        * except (properties, own_item),
+        {{ has_lost_digits('item_id', "concat_ws(' ', properties, own_item)") }} as has_lost_digits
+    from items
 ),
 
 judged as (
@@ -99,7 +112,11 @@ judged as (
             when user_id is null then 'no_user'
             when interaction_type is null and not is_impression then 'unknown_type'
             when item_id is null then 'no_item'
-            when length(item_id) > 512 or instr(item_id, char(0)) > 0 then 'bad_item'
+            when
+                length(item_id) > 512
+                or instr(item_id, char(0)) > 0
+                or has_lost_digits
+                then 'bad_item'
             when
                 time_text is not null
                 and not coalesce(unix_micros(event_time) between earliest and latest - 1, false)
@@ -111,7 +128,7 @@ judged as (
                 ) > 1
                 then 'repeated_item'
         end as reason
-    from items
+    from looked_at
 ),
 
 stg_clickstream as (
