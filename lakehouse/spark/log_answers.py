@@ -2,7 +2,8 @@
 
 A run asks for the newest commits and the properties of each table that it reads or writes. Spark
 plans such a question and answers it in a tenth of a processor second, a handle on the log in a
-thousandth. The answers are Spark's own, with the columns that the models ask for; what does not
+thousandth. The answers are Spark's own in what the models ask for: five columns of a commit, and
+the properties that were set, without what Spark derives from the table's protocol. What does not
 lie in a folder at its name is left to Spark.
 """
 
