@@ -33,8 +33,9 @@ def template(
     helm: str, *arguments: str | Path, chart: Path = CHART
 ) -> "subprocess.CompletedProcess[str]":
     """Render a chart as a release `eta` in the namespace `data`; the network is not asked."""
-    command = [helm, "template", "eta", chart, "-n", "data", "--kube-version", KUBERNETES]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    command = [helm, "template", "eta", str(chart), "-n", "data", "--kube-version", KUBERNETES]
+    command += map(str, arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def values() -> list[Path]:

@@ -33,7 +33,7 @@ from lakehouse.dev.servers import free_port
 from lakehouse.quality.exporter import page
 from lakehouse.quality.history import Reader
 from lakehouse.quality.metrics import QualityMetrics
-from lakehouse.quality.outcomes import verdict
+from lakehouse.quality.outcomes import Figure, verdict
 from lakehouse.quality.refresh import refresh
 from lakehouse.quality.report import new_report_path, write_report
 from lakehouse.quality.rules import tenant_rules
@@ -149,7 +149,7 @@ def _findings(names: tuple[str, ...]) -> list[Finding]:
         "sentence": "{tenant_id} has {rows} rows too many.",
         "see": "select * from t where tenant_id = '{tenant_id}'",
     }
-    rows = tuple({"tenant_id": name, "rows": 1} for name in names)
+    rows: tuple[dict[str, Figure], ...] = tuple({"tenant_id": n, "rows": 1} for n in names)
     return [
         Finding(f"check_{number}", "raw", "raw.interactions", number % 2 == 0, texts, rows)
         for number in range(_CHECKS)

@@ -16,6 +16,7 @@ from lakehouse.contracts.topics import TOPICS
 from lakehouse.settings import LakeSettings
 from tests.conftest import PROJECT_DIR
 from tests.support.chart import containers, of_kind, pod_specs, rendered
+from tests.unit.documentation.examples import blocks
 from tools.chart import CHART, HELM, RENDERED, SCHEMAS, values
 
 ALL = [path.stem for path in values()]
@@ -321,3 +322,11 @@ def test_versions_are_the_projects() -> None:
     (airflow,) = {one["version"] for one in lock if one["name"] == "apache-airflow"}
     assert beside["airflowVersion"] == airflow
     assert beside["enabled"] is False
+
+
+def test_the_values_that_the_guide_shows_are_values_of_the_chart() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    shown = blocks((PROJECT_DIR / "docs/kubernetes.md").read_text(), "yaml")
+    assert shown
+    for block in shown:
+        jsonschema.validate(yaml.safe_load(block.text), schema)
