@@ -81,6 +81,14 @@ def test_errors_at_any_step_lose_nothing_and_store_nothing_twice(loop: Loop) -> 
     loop.end()
 
 
+def test_offsets_that_kafka_refused_are_said_again_without_a_new_message(loop: Loop) -> None:
+    loop.topics.refused_commits = 2
+    loop.wait_stored_after_start(loop.send(ACME))
+    wait_for(lambda: loop.topics.committed.get(ACME) == 1, "Kafka knows the offset", RECOVERED)
+    assert loop.topics.refused_commits == 0
+    loop.end()
+
+
 def test_a_panic_in_the_worker_is_no_end(loop: Loop) -> None:
     loop.send(ACME)
     loop.wait_started()
