@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 from kafka.errors import KafkaConnectionError, LogTruncationError
 
-from ingest_service.readers.avro import AvroReader, RegistryAwayError
+from ingest_service.readers.avro import AvroReader
+from ingest_service.readers.registries import RegistryAwayError
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sources.kafka import isolation
 from ingest_service.sources.kafka.sink import Bounds, StreamSink
