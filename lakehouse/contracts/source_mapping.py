@@ -87,14 +87,18 @@ def _check_header(value: Any) -> Any:
     raise ValueError(f"it is first, none, or how many lines it has, 1 to {MOST_HEADER_LINES}")
 
 
+NO_PLACES: Final = {"Factory", "localtime"}
+"""Names in a machine's list of zones that stand for no zone, or for whatever the machine has."""
+
+
 @cache
 def _zones() -> frozenset[str]:
-    """Return the machine's time zones; to list them takes 4 ms, most of reading any settings."""
-    return frozenset(available_timezones())
+    """Return the names of zones; to list them takes 4 ms, most of reading a tenant's settings."""
+    return frozenset(available_timezones() - NO_PLACES)
 
 
 def check_zone(zone: str | None) -> None:
-    """Raise `ValueError` for a text that is no zone's name."""
+    """Raise `ValueError` for a text that is no zone's name, the same on every machine."""
     if zone is not None and zone not in _zones():
         raise ValueError("time_zone: not a zone's IANA name, such as Europe/Berlin or UTC")
 
