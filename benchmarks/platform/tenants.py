@@ -49,6 +49,8 @@ METRICS_TOKEN: Final = "metrics-token"
 OPERATOR_TOKEN: Final = "operator-token"
 """Of a service that lives for this measurement."""
 _CHECKS: Final = 40
+_HUNDREDTH: Final = 0.01
+"""Seconds in which the system tells what another process took."""
 _READ_DAGS: Final = """
 import sys, time
 began = time.perf_counter()
@@ -185,7 +187,7 @@ def _service(made: Made, times: int) -> dict[str, Seconds]:
 
         own = f"/v1/tenants/{made.names[0]}"
         return {
-            "service: from its start until it is ready": _rounded(started),
+            "service: from its start until it is ready": _rounded(started, _HUNDREDTH),
             "service: an event": _least(send, times, process),
             "service: a tenant's batches": _least(
                 ask(f"{own}/ingest/batches", client), times, process
@@ -267,7 +269,8 @@ def _least(
         busy, began = _busy(process), perf_counter()
         work()
         found.append({"wall": perf_counter() - began, "processor": _busy(process) - busy})
-    return _rounded(min(found, key=lambda one: one["wall"]))
+    least = min(found, key=lambda one: one["wall"])
+    return _rounded(least, 0.0001 if process is None else _HUNDREDTH)
 
 
 def _busy(process: psutil.Process | None) -> float:
@@ -277,10 +280,10 @@ def _busy(process: psutil.Process | None) -> float:
     return float(times.user + times.system)
 
 
-def _rounded(seconds: Seconds) -> Seconds:
-    # another process is asked in hundredths of a second: less cannot be compared
-    least = {"processor": 0.01}
-    return {name: max(round(value, 4), least.get(name, 0.0)) for name, value in seconds.items()}
+def _rounded(seconds: Seconds, least: float = 0.0001) -> Seconds:
+    """Round seconds; `least`: the smallest processor time that can be told from none."""
+    wall, processor = (round(seconds[name], 4) for name in ("wall", "processor"))
+    return {"wall": wall, "processor": max(processor, least)}
 
 
 if __name__ == "__main__":
