@@ -205,6 +205,9 @@ COMMANDS: Final[Table] = {
     "schemas": Place(
         "lakehouse.cli.schemas:app", "The Avro schemas of messages and the schema registry."
     ),
+    "spark": Place(
+        "lakehouse.cli.spark:app", "Spark clusters: their configuration, and who writes."
+    ),
     "dev": Place(
         "lakehouse.cli.dev:app",
         "Start and end servers for development: plain processes on 127.0.0.1, no Docker.",

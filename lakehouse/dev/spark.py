@@ -7,9 +7,11 @@ models as many tasks goes through one server instead, as it would through a clus
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
+from lakehouse.control.owner import this_process
 from lakehouse.dev.servers import (
     Server,
     find_server,
@@ -20,11 +22,15 @@ from lakehouse.dev.servers import (
 )
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.spark.one_driver import driver_of, thrift_driver
 from lakehouse.spark.runtime import prepare_environment
 from lakehouse.spark.scratch import hold_scratch
 from lakehouse.spark.session import open_remote_session, register_statements
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
+
+if TYPE_CHECKING:
+    from lakehouse.spark.driver_lease import Driver
 
 Kind = Literal["connect", "thrift"]
 
@@ -60,9 +66,16 @@ def start_spark(settings: LakeSettings, kind: Kind = "connect", port: int | None
             f"port {port} of 127.0.0.1 is taken",
             remedy="name another one with --port, or --port 0 for any that is free",
         )
-    port = port or free_port()
-    environment = _environment(settings)
-    ensure_tables(Lake(settings))
+    refuse_another_driver(settings)
+    return start_driver(settings, kind, port or free_port(), _environment(settings))
+
+
+def start_driver(
+    settings: LakeSettings, kind: Kind, port: int, environment: Mapping[str, str]
+) -> Server:
+    """Start the server with this environment, tell it of the lake's tables, and the lake of it."""
+    folder, lake = settings.dev_dir / NAMES[kind], Lake(settings)
+    ensure_tables(lake)
     server = start_server(
         NAMES[kind],
         folder,
@@ -70,14 +83,31 @@ def start_spark(settings: LakeSettings, kind: Kind = "connect", port: int | None
         addresses=_addresses(kind, port),
         is_ready=lambda: is_listening(port),
         environment=environment,
-        keep_open=(hold_scratch(Lake(settings)),),
+        keep_open=(hold_scratch(lake),),
     )
     try:
-        _register_tables(kind, port, settings)
+        driver = _register_tables(kind, port, settings)
+        if lake.needs_one_spark:
+            from lakehouse.spark.driver_lease import DriverLease
+
+            DriverLease(lake).keep(driver, replace(this_process(), **_process(server)))
     except Exception:
         stop_server(NAMES[kind], folder)
         raise
     return server
+
+
+def refuse_another_driver(settings: LakeSettings) -> None:
+    """Raise `AnotherDriver` when the lake is in a bucket and another Spark may write it."""
+    if Lake(settings).needs_one_spark:
+        from lakehouse.spark.driver_lease import DriverLease
+
+        DriverLease(Lake(settings)).refuse_another()
+
+
+def _process(server: Server) -> dict[str, Any]:
+    """What of this process's identity is another in the server's."""
+    return {"pid": server.pid, "started": server.started}
 
 
 def become_spark(settings: LakeSettings, kind: Kind, host: str, port: int) -> NoReturn:
@@ -85,6 +115,7 @@ def become_spark(settings: LakeSettings, kind: Kind, host: str, port: int) -> No
 
     It has no authentication of its own: `host` must be reachable for those alone who may do all.
     """
+    refuse_another_driver(settings)
     environment = _environment(settings)
     ensure_tables(Lake(settings))
     command = _command(kind, host, port, environment)
@@ -118,10 +149,14 @@ def _addresses(kind: Kind, port: int) -> dict[str, str]:
     return {"host": "127.0.0.1", "port": str(port)}
 
 
-def _register_tables(kind: Kind, port: int, settings: LakeSettings) -> None:
+def _register_tables(kind: Kind, port: int, settings: LakeSettings) -> "Driver":
+    """Make the tables known to the server; return who it says it is."""
     if kind == "connect":
-        open_remote_session(Lake(settings), f"sc://127.0.0.1:{port}").stop()
-        return
+        remote = f"sc://127.0.0.1:{port}"
+        session = open_remote_session(Lake(settings), remote)
+        driver = driver_of(session, remote)
+        session.stop()
+        return driver
     from pyhive import hive  # type: ignore[import-untyped]
 
     connection = hive.connect("127.0.0.1", port, username="eta")
@@ -131,3 +166,4 @@ def _register_tables(kind: Kind, port: int, settings: LakeSettings) -> None:
             cursor.execute(statement)
     finally:
         connection.close()
+    return thrift_driver("127.0.0.1", port)
