@@ -69,25 +69,33 @@ class Lease:
         if self.process is not None and is_dead(self.process):
             return None
         alive = [end for end in self.writers.values() if end > now]
-        if self.process is not None and self.process.host == this_process().host:
+        if self.is_seen:
             return max([*alive, now + LEASE])
         return max(alive, default=None)
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the driver's process is one of this machine."""
+        return self.process is not None and self.process.host == this_process().host
 
 
 class AnotherDriver(EtaError):
     """Another Spark driver writes the lake."""
 
     def __init__(self, lake: Lake, lease: Lease, until: datetime) -> None:
-        process = f", process {lease.process.pid}" if lease.process else ""
+        self.lease = lease
+        end = (
+            f"or end it (`eta dev spark down` where it was started, process {lease.process.pid})"
+            if lease.process is not None and lease.is_seen
+            else f"or end it and wait, until {until:%H:%M:%S} UTC if it was killed; if you know "
+            "that it has ended: `eta spark release`"
+        )
         super().__init__(
             f"the lake {lake.location()} is written by the Spark {lease.driver.name} "
-            f"({lease.driver.address}{process}), since {lease.taken_at:%Y-%m-%d %H:%M:%S} UTC: "
+            f"({lease.driver.address}), since {lease.taken_at:%Y-%m-%d %H:%M:%S} UTC: "
             "two drivers on one bucket can lose commits",
-            remedy=f"go through it (ETA_SPARK_REMOTE={lease.driver.address}); or end it and wait, "
-            f"at the latest until {until:%H:%M:%S} UTC; if you know that it has ended: "
-            "`eta spark release`",
+            remedy=f"go through it (ETA_SPARK_REMOTE={lease.driver.address}), {end}",
         )
-        self.lease = lease
 
 
 class DriverLease:
@@ -276,7 +284,8 @@ class Writer:
     def _renew(self) -> None:
         began = monotonic()  # before the store's time is asked
         self._lease.hold(self._driver, self._name)
-        self._until = began + self._length.total_seconds()
+        # the store's time has whole seconds
+        self._until = began + self._length.total_seconds() - 1
 
 
 def _status(error: Any) -> int:
