@@ -9,9 +9,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
+from typing import Final, Literal, NoReturn
 
-from lakehouse.control.owner import this_process
+from lakehouse.control.owner import Owner, this_process
 from lakehouse.dev.servers import (
     Server,
     find_server,
@@ -22,15 +22,12 @@ from lakehouse.dev.servers import (
 )
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
-from lakehouse.spark.one_driver import driver_of, thrift_driver
+from lakehouse.spark.one_driver import NAME, Driver, new_name
 from lakehouse.spark.runtime import prepare_environment
 from lakehouse.spark.scratch import hold_scratch
 from lakehouse.spark.session import open_remote_session, register_statements
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
-
-if TYPE_CHECKING:
-    from lakehouse.spark.driver_lease import Driver
 
 Kind = Literal["connect", "thrift"]
 
@@ -76,21 +73,19 @@ def start_driver(
     """Start the server with this environment, tell it of the lake's tables, and the lake of it."""
     folder, lake = settings.dev_dir / NAMES[kind], Lake(settings)
     ensure_tables(lake)
+    driver = Driver(new_name(), ", ".join(_addresses(kind, port).values()))
     server = start_server(
         NAMES[kind],
         folder,
-        _command(kind, "127.0.0.1", port, environment),
+        _command(kind, "127.0.0.1", port, environment, driver.name),
         addresses=_addresses(kind, port),
         is_ready=lambda: is_listening(port),
         environment=environment,
         keep_open=(hold_scratch(lake),),
     )
     try:
-        driver = _register_tables(kind, port, settings)
-        if lake.needs_one_spark:
-            from lakehouse.spark.driver_lease import DriverLease
-
-            DriverLease(lake).keep(driver, replace(this_process(), **_process(server)))
+        _register_tables(kind, port, settings)
+        _keep_lease(lake, driver, replace(this_process(), pid=server.pid, started=server.started))
     except Exception:
         stop_server(NAMES[kind], folder)
         raise
@@ -105,9 +100,11 @@ def refuse_another_driver(settings: LakeSettings) -> None:
         DriverLease(Lake(settings)).refuse_another()
 
 
-def _process(server: Server) -> dict[str, Any]:
-    """What of this process's identity is another in the server's."""
-    return {"pid": server.pid, "started": server.started}
+def _keep_lease(lake: Lake, driver: Driver, process: Owner) -> None:
+    if lake.needs_one_spark:
+        from lakehouse.spark.driver_lease import DriverLease
+
+        DriverLease(lake).keep(driver, process)
 
 
 def become_spark(settings: LakeSettings, kind: Kind, host: str, port: int) -> NoReturn:
@@ -118,7 +115,9 @@ def become_spark(settings: LakeSettings, kind: Kind, host: str, port: int) -> No
     refuse_another_driver(settings)
     environment = _environment(settings)
     ensure_tables(Lake(settings))
-    command = _command(kind, host, port, environment)
+    driver = Driver(new_name(), f"{host}:{port}")
+    command = _command(kind, host, port, environment, driver.name)
+    _keep_lease(Lake(settings), driver, this_process())  # the same process is Spark from here on
     os.set_inheritable(hold_scratch(Lake(settings)), True)
     os.execve(command[0], command, environment)  # noqa: S606  # a list of our own making
 
@@ -130,8 +129,11 @@ def _environment(settings: LakeSettings) -> dict[str, str]:
     return environment
 
 
-def _command(kind: Kind, host: str, port: int, environment: Mapping[str, str]) -> list[str]:
+def _command(
+    kind: Kind, host: str, port: int, environment: Mapping[str, str], driver: str
+) -> list[str]:
     options = {
+        NAME: driver,
         _PORT_SETTINGS[kind]: str(port),
         _ADDRESS_SETTINGS[kind]: host,
     }
@@ -149,14 +151,10 @@ def _addresses(kind: Kind, port: int) -> dict[str, str]:
     return {"host": "127.0.0.1", "port": str(port)}
 
 
-def _register_tables(kind: Kind, port: int, settings: LakeSettings) -> "Driver":
-    """Make the tables known to the server; return who it says it is."""
+def _register_tables(kind: Kind, port: int, settings: LakeSettings) -> None:
     if kind == "connect":
-        remote = f"sc://127.0.0.1:{port}"
-        session = open_remote_session(Lake(settings), remote)
-        driver = driver_of(session, remote)
-        session.stop()
-        return driver
+        open_remote_session(Lake(settings), f"sc://127.0.0.1:{port}").stop()
+        return
     from pyhive import hive  # type: ignore[import-untyped]
 
     connection = hive.connect("127.0.0.1", port, username="eta")
@@ -166,4 +164,3 @@ def _register_tables(kind: Kind, port: int, settings: LakeSettings) -> "Driver":
             cursor.execute(statement)
     finally:
         connection.close()
-    return thrift_driver("127.0.0.1", port)

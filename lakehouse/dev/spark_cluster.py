@@ -10,6 +10,7 @@ import os
 import sys
 import urllib.request
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -159,10 +160,13 @@ def _start(
     hold_scratch(lake)  # empties it, before the workers make their folders in it
     on_step("Starting the master")
     master = _start_master(settings, of_daemons, master_port)
-    started = []
-    for number in range(1, workers + 1):
-        on_step(f"Starting worker {number} of {workers}")
-        started.append(_start_worker(settings, of_daemons, number, cores, memory, url))
+    on_step(f"Starting {workers} workers")
+    with ThreadPoolExecutor(workers) as pool:
+
+        def start(number: int) -> Server:
+            return _start_worker(settings, of_daemons, number, cores, memory, url)
+
+        started = list(pool.map(start, range(1, workers + 1)))
     _wait_for_workers(master, workers)
     on_step("Starting the Connect server")
     connect = start_driver(settings, "connect", port, environment)

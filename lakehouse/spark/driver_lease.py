@@ -23,7 +23,7 @@ from uuid import uuid4
 
 from lakehouse.control.owner import Owner, is_dead, this_process
 from lakehouse.errors import EtaError
-from lakehouse.spark.one_driver import LeaseLost
+from lakehouse.spark.one_driver import Driver, LeaseLost
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.s3 import bucket_prefix, s3_client
 
@@ -39,14 +39,6 @@ RENEWALS: Final = 15
 
 _TRIES: Final = 20
 _TAKEN: Final = (409, 412)
-
-
-@dataclass(frozen=True, slots=True)
-class Driver:
-    """A Spark driver: the id of its application, and where it is asked."""
-
-    name: str
-    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +120,7 @@ class DriverLease:
         """End a writer's part in the lease; nothing when another driver has it."""
 
         def without_writer(lease: Lease | None, _: datetime) -> Lease | None:
-            if lease is None or lease.driver != driver or writer not in lease.writers:
+            if lease is None or lease.driver.name != driver.name or writer not in lease.writers:
                 return None
             others = {name: end for name, end in lease.writers.items() if name != writer}
             return replace(lease, writers=others)
@@ -144,7 +136,9 @@ class DriverLease:
         _, lease, _ = self._newest()
 
         def released(found: Lease | None, _: datetime) -> Lease | None:
-            is_it = found is not None and lease is not None and found.driver == lease.driver
+            is_it = (
+                found is not None and lease is not None and found.driver.name == lease.driver.name
+            )
             return replace(found, writers={}, process=None) if found and is_it else None
 
         self._change(released)

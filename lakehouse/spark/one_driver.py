@@ -10,6 +10,9 @@ from __future__ import annotations
 import atexit
 import os
 import socket
+from contextlib import closing
+from dataclasses import dataclass
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.errors import EtaError
@@ -17,10 +20,19 @@ from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
 
 if TYPE_CHECKING:
-    from lakehouse.spark.driver_lease import Driver, Writer
+    from lakehouse.spark.driver_lease import Writer
 
+NAME: Final = "spark.eta.driver"
+"""The setting by which a driver that `eta` starts says who it is."""
 APPLICATION: Final = "spark.app.id"
-_LOCAL: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A Spark driver: its name, which no other has, and where it is asked."""
+
+    name: str
+    address: str
 
 
 class LeaseLost(EtaError):
@@ -48,13 +60,9 @@ def write_through(settings: LakeSettings, target: str) -> None:
     lake = Lake(settings)
     if not lake.needs_one_spark or target == "dev":
         return
-    driver = (
-        thrift_driver(settings.thrift_host, settings.thrift_port)
-        if target == "thrift"
-        else _connect_driver(settings)
-    )
+    driver = _thrift_driver(settings) if target == "thrift" else _connect_driver(settings)
     writer = _writers.get(lake.location())
-    if writer is not None and writer.driver == driver:
+    if writer is not None and writer.driver.name == driver.name:
         writer.check()
         return
     from lakehouse.spark.driver_lease import DriverLease, Writer
@@ -73,10 +81,13 @@ def check_driver() -> None:
 
 
 def driver_of(session: Any, remote: str) -> Driver:
-    """Return the driver of a Connect server, by the id that its Spark or its cluster gave it."""
-    from lakehouse.spark.driver_lease import Driver
+    """Return the driver of a Connect server, by the name that `eta` or its cluster gave it."""
+    return Driver(session.conf.get(NAME, None) or session.conf.get(APPLICATION), remote)
 
-    return Driver(session.conf.get(APPLICATION), remote)
+
+def new_name() -> str:
+    """Return a name for a driver that is about to be started, for the setting `NAME`."""
+    return f"eta-{socket.gethostname()}-{token_hex(4)}"
 
 
 def _connect_driver(settings: LakeSettings) -> Driver:
@@ -94,11 +105,21 @@ def _connect_driver(settings: LakeSettings) -> Driver:
         ) from error
 
 
-def thrift_driver(host: str, port: int) -> Driver:
-    """A Thrift Server is known by its address: how it is logged in to is the profile's matter."""
-    from lakehouse.spark.driver_lease import Driver
+def _thrift_driver(settings: LakeSettings) -> Driver:
+    """Ask the Thrift Server; one that asks for more than a user's name is known by its address."""
+    from pyhive import hive  # type: ignore[import-untyped]
 
-    address = f"thrift://{socket.gethostname() if host in _LOCAL else host}:{port}"
+    address = f"thrift://{settings.thrift_host}:{settings.thrift_port}"
+    try:
+        connection = hive.connect(settings.thrift_host, settings.thrift_port, username="eta")
+        with closing(connection), closing(connection.cursor()) as cursor:
+            for setting in (NAME, APPLICATION):
+                cursor.execute(f"set {setting}")
+                value = cursor.fetchone()[1]
+                if value != "<undefined>":
+                    return Driver(value, address)
+    except Exception:  # noqa: BLE001 - how it is logged in to is the profile's matter
+        return Driver(address, address)
     return Driver(address, address)
 
 

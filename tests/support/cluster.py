@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -38,19 +38,23 @@ TYPES = ("view", "click", "like", "dislike")
 RAW = ("raw.interactions", "raw.items")
 
 
-def hashes(settings: LakeSettings, tables: Sequence[str] = (*RAW, *DERIVED_TABLES)) -> dict:
-    """The hash of each table's rows, whatever their order; none for a table that is not there."""
-    return {name: _hash(settings, name) for name in tables}
+def hashes(
+    settings: LakeSettings,
+    tables: Sequence[str] = (*RAW, *DERIVED_TABLES),
+    tenant_id: str | None = None,
+) -> dict[str, str | None]:
+    """Rows and a hash of each table, whatever their order; None for one that is not there."""
+    return {name: _hash(settings, name, tenant_id) for name in tables}
 
 
-def _hash(settings: LakeSettings, name: str) -> str | None:
+def _hash(settings: LakeSettings, name: str, tenant_id: str | None) -> str | None:
     table = Lake(settings).find(name)
     if table is None:
         return None
-    query = QueryBuilder().register("rows_of", table).execute("select * from rows_of")
+    where = f" where tenant_id = '{tenant_id}'" if tenant_id else ""
+    query = QueryBuilder().register("rows_of", table).execute(f"select * from rows_of{where}")
     frame = pl.DataFrame(query.read_all())
-    frame = frame.select(sorted(frame.columns))
-    rows = sorted(frame.write_ndjson().splitlines())
+    rows = sorted(frame.select(sorted(frame.columns)).write_ndjson().splitlines())
     return f"{len(rows)} rows, {sha256(chr(10).join(rows).encode()).hexdigest()[:16]}"
 
 
@@ -191,7 +195,6 @@ class Killed:
 
     executors: int = 0
     runs: int = 0
-    at_pids: list[int] = field(default_factory=list)
 
 
 def run_with_kills(
@@ -216,9 +219,8 @@ def run_with_kills(
             pause = time.monotonic() + rng.uniform(1, longest_pause)
             while running.poll() is None and time.monotonic() < pause:
                 time.sleep(0.05)
-            if running.poll() is None and _is_writing(story) and (victim := _kill_one(story, rng)):
+            if running.poll() is None and _is_writing(story) and _kill_one(story, rng):
                 done.executors += 1
-                done.at_pids.append(victim)
                 say(f"run {done.runs}: executor {done.executors} of {kills} killed")
         ended(running)
         say(f"run {done.runs} has ended")
@@ -234,15 +236,15 @@ def _is_writing(story: ClusterStory) -> bool:
     return " START sql " in last
 
 
-def _kill_one(story: ClusterStory, rng: random.Random) -> int | None:
-    """Kill -9 one executor that this cluster runs; None when there is none just now."""
+def _kill_one(story: ClusterStory, rng: random.Random) -> bool:
+    """Kill -9 one executor that this cluster runs; False when there is none just now."""
     assert story.cluster is not None
     alive = [one for worker in story.cluster.workers for one in executors(worker)]
     if not alive:
-        return None
+        return False
     victim = rng.choice(alive)
     try:
         victim.kill()
     except psutil.NoSuchProcess:
-        return None
-    return victim.pid
+        return False
+    return True
