@@ -92,6 +92,8 @@ def cluster_configuration(
         # Shuffles and spills hold rows of people, on disks that no erasure searches: their key is
         # gone with the application.
         "spark.io.encryption.enabled": "true",
+        # a task may lose several executors before its run is given up
+        "spark.task.maxFailures": "8",
         "spark.ui.enabled": "false",
         **lake_configuration(settings, partitions),
         **lake.spark_settings(),
