@@ -206,7 +206,8 @@ COMMANDS: Final[Table] = {
         "lakehouse.cli.schemas:app", "The Avro schemas of messages and the schema registry."
     ),
     "spark": Place(
-        "lakehouse.cli.spark:app", "Spark clusters: their configuration, and who writes."
+        "lakehouse.cli.spark:app",
+        "Spark clusters: their configuration, and which driver writes the lake.",
     ),
     "dev": Place(
         "lakehouse.cli.dev:app",

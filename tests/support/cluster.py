@@ -202,7 +202,7 @@ def run_with_kills(
     kills: int,
     rng: random.Random,
     say: Callable[[str], None] = lambda _: None,
-    longest_pause: float = 20.0,
+    longest_pause: float = 10.0,
 ) -> Killed:
     """Bring the models up to date by runs on new rows, killing executors until so many are lost.
 
