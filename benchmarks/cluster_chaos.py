@@ -12,6 +12,7 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from lakehouse.dev.s3 import start_s3, stop_s3
 from lakehouse.settings import LakeSettings
@@ -38,7 +39,7 @@ def main() -> int:
     return 1 if found["different"] else 0
 
 
-def chaos(folder: Path, kills: int, workers: int, seed: int) -> dict[str, object]:
+def chaos(folder: Path, kills: int, workers: int, seed: int) -> dict[str, Any]:
     """Return what was killed and how many tables are equal; an assertion ends it."""
     store = LakeSettings(home=folder / "s3")
     try:
