@@ -73,10 +73,11 @@ def _axis(highest: float) -> str:
 def _names(bars: Sequence[Bar]) -> str:
     """Name the first and the last bin; the others are named where the pointer rests."""
     below = _HEIGHT + _BELOW - 4
+    first, last = (escape(clean(bars[place].name)) for place in (0, -1))
     if len(bars) == 1:
         middle = (_LEFT + _WIDTH) / 2
-        return f'<text x="{middle}" y="{below}" text-anchor="middle">{escape(clean(bars[0].name))}</text>'
+        return f'<text x="{middle}" y="{below}" text-anchor="middle">{first}</text>'
     return (
-        f'<text x="{_LEFT}" y="{below}">{escape(clean(bars[0].name))}</text>'
-        f'<text x="{_WIDTH}" y="{below}" text-anchor="end">{escape(clean(bars[-1].name))}</text>'
+        f'<text x="{_LEFT}" y="{below}">{first}</text>'
+        f'<text x="{_WIDTH}" y="{below}" text-anchor="end">{last}</text>'
     )
