@@ -81,6 +81,10 @@ COMMANDS: Final[Table] = {
         "lakehouse.cli.export:apply",
         "Put deltas onto an export: the export of the last one's snapshot, whole or not at all.",
     ),
+    "export-clean": Place(
+        "lakehouse.cli.export_clean:clean",
+        "Delete the hidden folders that killed exports have left, and say which.",
+    ),
     "dags": Place("lakehouse.cli.dags:app", "Prepare what the Airflow DAGs need."),
     "runs": Place(
         "lakehouse.cli.runs:app",

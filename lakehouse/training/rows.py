@@ -9,7 +9,7 @@ other. A set of one range is never spilled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -67,14 +67,14 @@ def sorted_rows(
     range_rows: int = RANGE_ROWS,
     chosen: ChosenFeatures | None = None,
     is_done: Callable[[pl.DataFrame], bool] = lambda _: False,
-) -> Iterator[pl.DataFrame]:
+) -> Generator[pl.DataFrame, None, None]:
     """Yield all rows of a snapshot in `ORDER`, in frames of at most about `range_rows` rows.
 
     With `chosen` they have these columns of the examples, and the histories, too. `is_done` is
     asked of the rows of each range, in no order, whether they can be left out; they count.
-    `scratch` is a folder for spill files, removed again. `on_rows` hears how many rows each batch
-    had as it was read. Raises `EtaError`, at the latest after the last row, when the rows are not
-    those the manifest names, or are gone.
+    `scratch` is a folder for spill files, which are removed at the end, or when it is closed.
+    `on_rows` hears how many rows each batch had as it was read. Raises `EtaError`, at the latest
+    after the last row, when the rows are not those the manifest names, or are gone.
     """
     is_evaluation = isinstance(manifest, EvaluationManifest)
     counted = ContentHash(EVALUATED if is_evaluation else EXAMPLE)
