@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -69,6 +70,14 @@ _WITHOUT_SPLITS: Final = {
     ExportFormat.PERSONALIZE: "Amazon Personalize",
     ExportFormat.GORSE: "Gorse",
 }
+
+_OF_THE_PLACE: Final = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+        *(errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.ENOENT, errno.ELOOP, errno.EIO),
+    }
+)
+"""What is wrong with a place that an export goes to, and not with the export."""
 
 
 def default_destination(
@@ -175,6 +184,14 @@ def new_folder(destination: Path) -> Iterator[Path]:
         raise EtaError(
             f"another process is writing {destination} at this moment",
             remedy="wait until it has ended, or name another folder with --to",
+        ) from error
+    except OSError as error:
+        if error.errno not in _OF_THE_PLACE:
+            raise
+        raise EtaError(
+            f"{destination} cannot be written: {os.strerror(error.errno)}",
+            remedy=f"look at {error.filename or destination.parent}: make room, or put it right; or "
+            "name another folder with --to",
         ) from error
 
 

@@ -261,6 +261,24 @@ def test_a_delta_and_what_it_is_put_onto_go_on_too(published: LakeSettings, tmp_
         shutil.rmtree(tmp_path / "whole")
 
 
+def test_a_place_that_is_none_is_told(published: LakeSettings, tmp_path: Path) -> None:
+    """And what stands there stays."""
+    (tmp_path / "file").write_text("somebody's")
+    (tmp_path / ".taken.partial").write_text("somebody's")
+    (tmp_path / ".link.partial").symlink_to(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    for name, why in (
+        ("file/out", "cannot be made: File exists"),
+        ("taken", "cannot be written: File exists"),
+        ("link", "cannot be written: Not a directory"),
+        ("n" * 250, "cannot be written: File name too long"),
+    ):
+        with pytest.raises(EtaError, match=why) as told:
+            export(published, "gorse", tmp_path / name, print)
+        assert "--to" in told.value.remedy
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_a_line_that_no_export_wrote_deletes_nothing_elsewhere(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -313,7 +331,8 @@ def test_a_full_disk_leaves_nothing(published: LakeSettings, tmp_path: Path, kin
             if left == 0:
                 raise OSError(28, "No space left on device")
 
-        with many_files(full), pytest.raises(OSError, match="No space"):
+        with many_files(full), pytest.raises(EtaError, match="cannot be written: No space") as told:
             export(published, kind, place, print)
+        assert f"look at {place.parent}: make room" in told.value.remedy
         gc.collect()
         assert list(place.parent.iterdir()) == []
