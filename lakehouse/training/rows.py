@@ -23,6 +23,7 @@ from deltalake.exceptions import DeltaError
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
+from lakehouse.training.arrow_tables import arrow_of
 from lakehouse.training.content_hash import EVALUATED, EXAMPLE, SHOWN_POSITION, ContentHash
 from lakehouse.training.manifest import EXAMPLES, HISTORIES, EvaluationManifest, Manifest
 from lakehouse.training.sample_weights import TYPE_WEIGHT
@@ -310,7 +311,7 @@ class Ranges:
         numbered = frame.with_columns(range=self._starts.search_sorted(minutes, side="right") - 1)
         parts = numbered.partition_by("range", as_dict=True, include_key=False)
         for (number,), part in parts.items():
-            rows = part.to_arrow(compat_level=pl.CompatLevel.oldest())
+            rows = arrow_of(part)
             if number not in self._writers:
                 self._folder.mkdir(exist_ok=True)
                 path = str(self._folder / str(number))

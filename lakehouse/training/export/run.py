@@ -190,8 +190,8 @@ def new_folder(destination: Path) -> Iterator[Path]:
             raise
         raise EtaError(
             f"{destination} cannot be written: {os.strerror(error.errno)}",
-            remedy=f"look at {error.filename or destination.parent}: make room, or put it right; or "
-            "name another folder with --to",
+            remedy=f"look at {error.filename or destination.parent}: make room, or put it right; "
+            "or name another folder with --to",
         ) from error
 
 
