@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any, Protocol
@@ -49,11 +52,14 @@ class LineFile:
         """See `Destination.send`."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         line = f"{Serde.to_json(event)}\n".encode()
-        if self._ends_within_a_line():
-            line = b"\n" + line
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         file = os.open(self._path, flags, 0o666)  # less what the umask of the process takes
         try:
+            if stat.S_ISREG(os.fstat(file).st_mode):
+                with suppress(OSError):  # a network's file system may have no locks
+                    fcntl.flock(file, fcntl.LOCK_EX)  # nobody is in the middle of a line
+                if self._ends_within_a_line():
+                    line = b"\n" + line
             if os.write(file, line) != len(line):
                 raise OSError("the disk took a part of an event")
         finally:
@@ -61,8 +67,6 @@ class LineFile:
 
     def _ends_within_a_line(self) -> bool:
         try:
-            if not self._path.is_file():
-                return False
             with self._path.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 return size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
