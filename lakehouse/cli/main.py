@@ -62,7 +62,7 @@ COMMANDS: Final[Table] = {
     ),
     "status": Place(
         "lakehouse.cli.status:status",
-        "Show where the lake is, each table's rows per tenant and the newest jobs.",
+        "Show where the lake is, each table's rows per tenant, the newest jobs and lost lineage.",
     ),
     "docs": Place(
         "lakehouse.cli.docs:docs",
