@@ -30,14 +30,16 @@ def settled(table: pa.Table) -> pa.Table:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
 def _is_beyond(chunk: pa.Array) -> bool:
-    return not len(chunk.values) and chunk.values.offset > 0
+    return len(chunk.values) == 0 and bool(chunk.values.offset)
 
 
 def _anew(chunk: pa.Array) -> pa.Array:
     """Return lists that are all empty or null, with values of their own."""
-    empty = [None if is_null else [] for is_null in chunk.is_null().to_pylist()]
+    empty: list[list[object] | None] = [
+        None if is_null else [] for is_null in chunk.is_null().to_pylist()
+    ]
     return pa.array(empty, chunk.type)

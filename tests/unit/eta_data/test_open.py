@@ -249,10 +249,16 @@ def test_rows_are_chosen_by_a_value(data: TrainingSet) -> None:
     assert len(twice) == sum(row["label"] == 0 and row["user_id"] == "u3" for row in rows)
     with pytest.raises(OtherDataError):
         data.arrow(16).load_state_dict(data.where("label", 1.0).arrow(16).state_dict())
-    wrong = [("user_id", 7), ("row", "1"), ("label", object()), ("row", 1 << 70), ("label", True)]
-    for column, value in wrong:
+    wrong: list[tuple[str, object]] = [
+        ("user_id", 7),
+        ("row", "1"),
+        ("label", object()),
+        ("row", 1 << 70),
+        ("label", True),
+    ]
+    for column, odd in wrong:
         with pytest.raises(DataError, match=f"{column} is .*, and never such a"):
-            data.where(column, value)
+            data.where(column, odd)
     with pytest.raises(DataError, match="no column colour"):
         data.where("colour", "red")
 
