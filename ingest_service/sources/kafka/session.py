@@ -241,6 +241,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         for assignment in self._taken(bounds, topics):
             part = topic_partition(assignment)
             self._assignments[part] = assignment
+            # what raw holds, Kafka need not have heard: the one before may have been cut off
+            self._unconfirmed[part] = OffsetAndMetadata(assignment.offset, "", -1)
             begun.add(part)
             own.halts.passed(part, 0)
             self._consumer.seek(part, assignment.offset)

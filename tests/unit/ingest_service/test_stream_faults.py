@@ -90,6 +90,15 @@ def test_offsets_that_kafka_refused_are_said_again_without_a_new_message(loop: L
     loop.end()
 
 
+def test_a_session_begins_by_telling_kafka_what_raw_holds(loop: Loop) -> None:
+    loop.wait_stored_after_start(loop.send(ACME))
+    wait_for(lambda: loop.topics.committed.get(ACME) == 1, "Kafka knows the offset", RECOVERED)
+    loop.topics.committed.clear()
+    loop.faults.arm("6 poll", lambda: KafkaConnectionError("away"))
+    wait_for(lambda: loop.topics.committed.get(ACME) == 1, "it knows it again", RECOVERED)
+    loop.end()
+
+
 def test_a_panic_in_the_worker_is_no_end(loop: Loop) -> None:
     loop.send(ACME)
     loop.wait_started()
