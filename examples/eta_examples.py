@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,7 +127,7 @@ class Task:
                 remedy=f"`uv run eta export --features all --history {HISTORY} --tenant TENANT`",
             )
         # drawn negatives are not needed, so their files are not read
-        data = replace(data, source=data.source.where("label", 1.0))
+        data = data.where("label", 1.0)
         encoders = Encoders.fit(data, {**_ENCODED, **(encoded or {})})
         types = json.loads((folders[0] / "manifest.json").read_bytes())["parameters"]
         kinds = encoders["kind"].codes(pa.array(types["positive_types"], pa.string()))

@@ -53,7 +53,7 @@ from lakehouse.storage.maintenance import merge_ended_days
 from lakehouse.storage.row_issues import RowIssueStore
 from lakehouse.storage.tables import ensure_tables
 from lakehouse.training.card.kept import kept_card
-from lakehouse.training.publish import find_snapshot
+from lakehouse.training.snapshots import KINDS
 
 if TYPE_CHECKING:
     from ingest_service.stream.producer import InteractionProducer
@@ -160,8 +160,8 @@ def build_services(lake: LakeSettings, settings: ServiceSettings) -> Services:
             lambda: batches(sink.table, tenant_id, limit=limit, after=after)
         ),
         export=lambda tenant_id, user_id: open_export(lake, tenant_id, user_id).chunks(),
-        card=lambda tenant_id, snapshot: kept_card(
-            Lake(lake), find_snapshot(Lake(lake), tenant_id, snapshot)
+        card=lambda tenant_id, kind, snapshot: kept_card(
+            Lake(lake), KINDS[kind].find(Lake(lake), tenant_id, snapshot)
         ),
         lookup=StoredLookup(
             lambda tenant_id, wanted: stored_identifiers(

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.training.hit_rate FILE`: ratings through eta to a model, by NCF's protocol.
+"""`python -m benchmarks.training.hit_rate --ratings FILE`: ratings through eta to a model, as NCF.
 
 He et al., "Neural collaborative filtering", 2017: every rating is a positive, each user's last one
 is left out and ranked among 99 items that the user never rated. The file goes through `eta run`;
@@ -48,16 +48,21 @@ class Ratings:
 def main() -> None:
     """Run the benchmark and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", nargs="?", type=Path, help="ratings.dat, u.data or ml-100k.inter")
+    parser.add_argument("file", nargs="?", type=Path, help="the same as --ratings FILE")
+    parser.add_argument(
+        "--ratings", type=Path, help="MovieLens: ratings.dat, u.data or ml-100k.inter"
+    )
     parser.add_argument("--made-up", action="store_true", help="make a file as large as ML-1M")
     parser.add_argument("--seeds", type=int, default=3, help="trainings, and draws of negatives")
     parser.add_argument("--home", type=Path, help="keep, or use again, the lake in this folder")
     options = parser.parse_args()
-    if (options.file is None) is not options.made_up:
-        parser.error("name a file of ratings, or say --made-up")
+    file = options.ratings or options.file
+    if (file is None) is not options.made_up or (options.ratings and options.file):
+        parser.error("name one file of ratings, or say --made-up")
+    if file is not None and not file.is_file():
+        parser.error(f"there is no file {file}")
     with TemporaryDirectory(prefix="eta-bench-") as scratch:
         home = options.home or Path(scratch) / "home"
-        file = options.file
         if options.made_up:
             file = Path(scratch) / "ratings.dat"
             write_made_up(file)

@@ -1,7 +1,8 @@
-"""The card of a training set: what it holds, for whoever is handed one.
+"""The card of a training set or an evaluation snapshot: what it holds, for whoever is handed one.
 
-A card is made by `eta training card`, which reads the rows; here one that is kept is shown. Its
-texts are escaped when it is written as a page, and the page may load and run nothing.
+A card is made by `eta training card` and `eta evaluation card`, which read the rows; here one that
+is kept is shown. Its texts are escaped when it is written as a page, and the page may load and run
+nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from lakehouse.training.card.blocks import Card
 from lakehouse.training.card.document import card_document
 from lakehouse.training.card.html import card_html
 from lakehouse.training.card.markdown import card_markdown
+from lakehouse.training.snapshots import SnapshotKind
 
 JSON: Final = "application/json"
 WRITERS: Final[Mapping[str, Callable[[Card], str | bytes]]] = {
@@ -41,24 +43,52 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     406: problem_response("A card is JSON, HTML or Markdown."),
 }
 
-router = APIRouter(prefix="/v1/training/cards", tags=["training sets"])
+router = APIRouter(prefix="/v1", tags=["training sets"])
+
+SnapshotPath = Annotated[str, Path(max_length=100, description="A snapshot's id, or `current`.")]
+TenantQuery = Annotated[
+    str | None,
+    Query(
+        description="Whose; by default the key's own tenant.",
+        json_schema_extra={"pattern": TENANT_ID_PATTERN},
+    ),
+]
+Who = Annotated[Viewer, Security(viewer, scopes=["read", "admin"])]
+Parts = Annotated[Services, Depends(services_of)]
 
 
-@router.get("/{snapshot}", responses=_RESPONSES, response_class=Response)
+@router.get("/training/cards/{snapshot}", responses=_RESPONSES, response_class=Response)
 async def card(
     request: Request,
-    who: Annotated[Viewer, Security(viewer, scopes=["read", "admin"])],
-    services: Annotated[Services, Depends(services_of)],
-    snapshot: Annotated[str, Path(max_length=100, description="A snapshot's id, or `current`.")],
-    tenant_id: Annotated[
-        str | None,
-        Query(
-            description="Whose; by default the key's own tenant.",
-            json_schema_extra={"pattern": TENANT_ID_PATTERN},
-        ),
-    ] = None,
+    who: Who,
+    services: Parts,
+    snapshot: SnapshotPath,
+    tenant_id: TenantQuery = None,
 ) -> Response:
     """Give the card of a training set: as JSON, HTML or Markdown."""
+    return await _answer(request, who, services, "training", snapshot, tenant_id)
+
+
+@router.get("/evaluation/cards/{snapshot}", responses=_RESPONSES, response_class=Response)
+async def evaluation_card(
+    request: Request,
+    who: Who,
+    services: Parts,
+    snapshot: SnapshotPath,
+    tenant_id: TenantQuery = None,
+) -> Response:
+    """Give the card of an evaluation snapshot: as JSON, HTML or Markdown."""
+    return await _answer(request, who, services, "evaluation", snapshot, tenant_id)
+
+
+async def _answer(
+    request: Request,
+    who: Viewer,
+    services: Services,
+    kind: SnapshotKind,
+    snapshot: str,
+    tenant_id: str | None,
+) -> Response:
     owner = who.tenant_id if tenant_id is None else tenant_id
     if owner is None:
         raise ProblemError(
@@ -69,13 +99,15 @@ async def card(
         )
     who.require(owner)
     media_type = _wanted(request.headers.getlist("accept"))
-    body = await run_in_threadpool(_written, services, owner, snapshot, media_type)
+    body = await run_in_threadpool(_written, services, owner, kind, snapshot, media_type)
     return Response(body, media_type=media_type, headers={"Vary": "Accept"})
 
 
-def _written(services: Services, tenant_id: str, snapshot: str, media_type: str) -> str | bytes:
+def _written(
+    services: Services, tenant_id: str, kind: SnapshotKind, snapshot: str, media_type: str
+) -> str | bytes:
     try:
-        found = services.card(tenant_id, snapshot)
+        found = services.card(tenant_id, kind, snapshot)
     except EtaError as error:
         raise ProblemError(
             HTTPStatus.NOT_FOUND, "no_snapshot", error.message, remedy=error.remedy
@@ -84,8 +116,8 @@ def _written(services: Services, tenant_id: str, snapshot: str, media_type: str)
         raise ProblemError(
             HTTPStatus.NOT_FOUND,
             "no_card",
-            "no card of this training set is kept",
-            remedy=f"have one made: `eta training card {tenant_id} {snapshot}`",
+            "no card of this snapshot is kept",
+            remedy=f"have one made: `eta {kind} card {tenant_id} {snapshot}`",
         )
     return WRITERS[media_type](found)
 

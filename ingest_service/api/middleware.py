@@ -54,7 +54,7 @@ _OTHERS: Final = {
 }
 
 
-_CARDS: Final = "/v1/training/cards/"
+_CARDS: Final = ("/v1/training/cards/", "/v1/evaluation/cards/")
 
 
 def _headers_of(path: str) -> list[tuple[bytes, bytes]]:

@@ -24,6 +24,7 @@ from lakehouse.control.database import ControlDatabase
 from lakehouse.storage.ledger import LedgerBatch
 from lakehouse.storage.row_issues import RowIssueStore
 from lakehouse.training.card.blocks import Card
+from lakehouse.training.snapshots import SnapshotKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Services:
     `not_ready` returns why the process cannot commit, nothing when it can. `batches` returns a page
     of a tenant's ledger: tenant, limit, cursor. `export` opens what is held of a user and returns
     it as a zip: tenant, user. `lookup` says which people have rows. `card` returns the card that is
-    kept of a training set, None without one: tenant, snapshot.
+    kept of a snapshot, None without one: tenant, kind, snapshot.
     """
 
     settings: ServiceSettings
@@ -49,7 +50,7 @@ class Services:
     batches: Callable[[str, int, str | None], list[LedgerBatch]]
     export: Callable[[str, str], Iterator[bytes]]
     lookup: StoredLookup
-    card: Callable[[str, str], Card | None]
+    card: Callable[[str, SnapshotKind, str], Card | None]
     writer: EventWriter
     quotas: QuotaKeeper
     bodies: BodyReader

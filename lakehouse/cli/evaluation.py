@@ -10,7 +10,7 @@ from lakehouse.cli.building import build_with_progress
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.export import DestinationOption, export_and_tell
 from lakehouse.cli.output import note, print_rows
-from lakehouse.cli.training import SnapshotArgument, TenantOption
+from lakehouse.cli.training import CardFolderOption, SnapshotArgument, TenantOption
 from lakehouse.jobs.evaluate import evaluate
 from lakehouse.storage.lake import Lake
 from lakehouse.training.export.run import ExportFormat
@@ -104,6 +104,7 @@ def list_(
     rows: list[tuple[object, ...]] = []
     for tenant_id in [tenant] if tenant else EVALUATION_SETS.tenants(lake):
         current = EVALUATION_SETS.current(lake, tenant_id)
+        cards = EVALUATION_SETS.has_cards(lake, tenant_id)
         for found in EVALUATION_SETS.all_of(lake, tenant_id):
             is_current = current is not None and current.snapshot_id == found.snapshot_id
             rows.append(
@@ -120,13 +121,18 @@ def list_(
                     f"{found.held_out.test:,}",
                     found.content_hash,
                     found.withdrawn_at,
+                    f"/v1/evaluation/cards/{found.snapshot_id}"
+                    if found.snapshot_id in cards
+                    else "",
                 )
             )
     header = ("tenant", "snapshot", "current", "created", "method", "train until")
-    parts = ("validation until", "train", "validation", "test", "content hash", "withdrawn")
+    parts = ("validation until", "train", "validation", "test", "content hash", "withdrawn", "card")
     print_rows((*header, *parts), rows)
     if not rows:
         note("No evaluation snapshot yet: run `eta evaluation make --tenant TENANT`.")
+    else:
+        note("What one holds, as a page: `eta evaluation card TENANT SNAPSHOT`.")
 
 
 @app.command()
@@ -134,6 +140,33 @@ def show(tenant: TenantOption, snapshot: SnapshotArgument = "current") -> None:
     """Print an evaluation snapshot's manifest as JSON."""
     found = EVALUATION_SETS.find(Lake(lake_settings()), tenant, snapshot)
     typer.echo(to_json(found).decode(), nl=False)
+
+
+@app.command()
+def card(
+    tenant: Annotated[str, typer.Argument(help="Id of the tenant.")],
+    snapshot: SnapshotArgument = "current",
+    to: CardFolderOption = None,
+) -> None:
+    """Describe an evaluation snapshot on a page: the split, its parts, who and what is new in it.
+
+    Reads its rows once. A card names no user and no item. It is kept in the lake as well, where the
+    service finds it, as long as the snapshot is.
+    """
+    from lakehouse.training.card.evaluation import gather_evaluation, make_evaluation_card
+    from lakehouse.training.card.kept import keep_card
+    from lakehouse.training.card.write import default_folder, write_pages
+
+    lake = Lake(lake_settings())
+    found = EVALUATION_SETS.find(lake, tenant, snapshot)
+    contents = gather_evaluation(lake, found)
+    made = make_evaluation_card(contents)
+    for path in write_pages(made, (to or default_folder(lake, found)).absolute()):
+        typer.echo(path)
+    if keep_card(lake, found, made):
+        note(f"The service shows it too: GET /v1/evaluation/cards/{found.snapshot_id}.")
+    if contents.unread:
+        note(f"Not in the card: rows ({contents.unread}).")
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """What a person sees when a command fails: a message and a remedy, a traceback only on request."""
 
 import errno
+import os
 from typing import Any, Final
 
 import typer
@@ -18,7 +19,8 @@ BROKEN: Final = 70
 _OF_PLACES: Final = frozenset(
     {
         *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
-        *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+        *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTEMPTY),
+        *(errno.EFBIG, errno.ELOOP, errno.EIO, errno.ESTALE),
     }
 )
 """What is wrong with a file or folder that somebody named, and not with the program."""
@@ -46,7 +48,7 @@ class EtaGroup(LazyGroup):
                 raise typer.Exit(FAILED) from error
             if isinstance(error, OSError) and error.errno in _OF_PLACES:
                 where = f"{error.filename}: " if error.filename else ""
-                _say("Error", f"{where}{error.strerror}")
+                _say("Error", f"{where}{os.strerror(error.errno)}")
                 _say("What to do", "put the place right, or name another one")
                 raise typer.Exit(FAILED) from error
             _say("Unexpected error", f"{type(error).__name__} in {_place(error)}")

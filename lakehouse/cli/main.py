@@ -62,7 +62,7 @@ COMMANDS: Final[Table] = {
     ),
     "status": Place(
         "lakehouse.cli.status:status",
-        "Show where the lake is, each table's rows per tenant and the newest jobs.",
+        "Show where the lake is, each table's rows per tenant, the newest jobs and lost lineage.",
     ),
     "docs": Place(
         "lakehouse.cli.docs:docs",
@@ -80,6 +80,10 @@ COMMANDS: Final[Table] = {
     "export-apply": Place(
         "lakehouse.cli.export:apply",
         "Put deltas onto an export: the export of the last one's snapshot, whole or not at all.",
+    ),
+    "export-clean": Place(
+        "lakehouse.cli.export_clean:clean",
+        "Delete the hidden folders that killed exports have left, and say which.",
     ),
     "dags": Place("lakehouse.cli.dags:app", "Prepare what the Airflow DAGs need."),
     "runs": Place(

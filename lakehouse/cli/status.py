@@ -7,6 +7,7 @@ import typer
 from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.control.opening import has_database
+from lakehouse.lineage.losses import told_in_words
 
 _JOBS: Final = 3
 """Of each tenant."""
@@ -15,11 +16,13 @@ _JOBS: Final = 3
 def status(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
 ) -> None:
-    """Show where the lake is, each table's rows per tenant and the newest jobs."""
+    """Show where the lake is, each table's rows per tenant, the newest jobs and lost lineage."""
     from lakehouse.cli.summary import print_overview  # it loads what reads tables
 
     settings = lake_settings()
     note(f"Lake: {settings.lake}")
+    if lineage := told_in_words(settings.home_dir, settings.openlineage_url):
+        note(lineage)
     if not has_database(settings):
         note("There is no tenant yet: `eta tenants add`, or `eta demo` for a first look.")
         return

@@ -30,6 +30,15 @@ SnapshotArgument = Annotated[
     str, typer.Argument(metavar="SNAPSHOT", help="A snapshot's id, or `current`.")
 ]
 
+CardFolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        file_okay=False,
+        help="Folder for `card.html` and `card.md`; default: beside the exports in the home.",
+    ),
+]
+
 app = typer.Typer(
     help="List, show, compare and describe published training sets.", no_args_is_help=True
 )
@@ -124,14 +133,7 @@ def diff(
 def card(
     tenant: Annotated[str, typer.Argument(help="Id of the tenant.")],
     snapshot: SnapshotArgument = "current",
-    to: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            file_okay=False,
-            help="Folder for `card.html` and `card.md`; default: beside the exports in the home.",
-        ),
-    ] = None,
+    to: CardFolderOption = None,
 ) -> None:
     """Describe a snapshot on a page: counts, columns, sampling, coverage, distributions, drift.
 

@@ -45,6 +45,7 @@ class ObjectStore:
         return {**others, **self.options}
 
 
+_AZURE: Final = frozenset({"az", "abfs", "abfss"})
 OBJECT_STORES: Final = (
     ObjectStore(
         "S3",
@@ -59,7 +60,7 @@ OBJECT_STORES: Final = (
     ),
     # These two put a version only where none is, without being asked to.
     ObjectStore("Google Cloud Storage", frozenset({"gs"})),
-    ObjectStore("Azure Blob Storage", frozenset({"az", "abfs", "abfss"})),
+    ObjectStore("Azure Blob Storage", _AZURE),
 )
 
 
@@ -77,13 +78,21 @@ def object_store(location: str) -> ObjectStore:
     if store is None:
         known = ", ".join(f"{name}://" for one in OBJECT_STORES for name in sorted(one.schemes))
         raise EtaError(
-            f"no object store is known by the scheme of {location}",
+            f"no object store is known by the scheme {scheme}://",
             remedy=f"set ETA_LAKE_URI to a folder, or to a URL that begins with one of {known}",
         )
     if not place or place.startswith("/"):
         raise EtaError(
-            f"the lake's URL {location} names no bucket",
+            f"the lake's URL {scheme}:// names no bucket",
             remedy=f"set ETA_LAKE_URI to {scheme}://BUCKET/PREFIX",
+        )
+    host, _, rest = place.partition("/")
+    user, at, _ = host.rpartition("@")  # abfss://CONTAINER@ACCOUNT has no password
+    if ":" in user or (at and store.schemes != _AZURE) or set("?#") & {*host, *rest}:
+        raise EtaError(
+            "ETA_LAKE_URI has credentials or a query in it, and a lake's URL stands in logs, in "
+            "what `eta status` says and in events of OpenLineage",
+            remedy=f"set it to {scheme}://BUCKET/PREFIX; credentials go into ETA_STORAGE_OPTIONS",
         )
     return store
 

@@ -18,6 +18,8 @@ from typing import Final
 
 from lakehouse.storage.durable import sync_folder
 
+_ENDING: Final = ".partial"
+
 
 class FolderInUseError(Exception):
     """A living process works in the folder."""
@@ -25,7 +27,7 @@ class FolderInUseError(Exception):
 
 def working_place(path: Path) -> Path:
     """Return the hidden folder in which `path` is made."""
-    return path.with_name(f".{path.name}.partial")
+    return path.with_name(f".{path.name}{_ENDING}")
 
 
 @contextmanager
@@ -45,6 +47,35 @@ def working_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
             raise
     sync_folder(path.parent)
+
+
+def left_behind(place: Path) -> list[Path]:
+    """Return the hidden folders in `place` that killed processes have left, in order of names.
+
+    Those in which a living process works are not among them. None where `place` is no folder.
+    """
+    if not place.is_dir():
+        return []
+    found = sorted(place.glob(f".*{_ENDING}"))
+    return [one for one in found if one.is_dir() and not one.is_symlink() and _is_free(one)]
+
+
+def remove_left(folder: Path) -> bool:
+    """Delete a folder that a killed process left; False when a living one works in it."""
+    try:
+        with _locked(folder):
+            shutil.rmtree(folder)
+    except FolderInUseError:
+        return False
+    return True
+
+
+def _is_free(folder: Path) -> bool:
+    try:
+        with _locked(folder):
+            return True
+    except (FolderInUseError, OSError):
+        return False
 
 
 @contextmanager

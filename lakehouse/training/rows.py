@@ -9,7 +9,7 @@ other. A set of one range is never spilled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +23,7 @@ from deltalake.exceptions import DeltaError
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
+from lakehouse.training.arrow_tables import arrow_of
 from lakehouse.training.content_hash import EVALUATED, EXAMPLE, SHOWN_POSITION, ContentHash
 from lakehouse.training.manifest import EXAMPLES, HISTORIES, EvaluationManifest, Manifest
 from lakehouse.training.sample_weights import TYPE_WEIGHT
@@ -67,14 +68,14 @@ def sorted_rows(
     range_rows: int = RANGE_ROWS,
     chosen: ChosenFeatures | None = None,
     is_done: Callable[[pl.DataFrame], bool] = lambda _: False,
-) -> Iterator[pl.DataFrame]:
+) -> Generator[pl.DataFrame, None, None]:
     """Yield all rows of a snapshot in `ORDER`, in frames of at most about `range_rows` rows.
 
     With `chosen` they have these columns of the examples, and the histories, too. `is_done` is
     asked of the rows of each range, in no order, whether they can be left out; they count.
-    `scratch` is a folder for spill files, removed again. `on_rows` hears how many rows each batch
-    had as it was read. Raises `EtaError`, at the latest after the last row, when the rows are not
-    those the manifest names, or are gone.
+    `scratch` is a folder for spill files, which are removed at the end, or when it is closed.
+    `on_rows` hears how many rows each batch had as it was read. Raises `EtaError`, at the latest
+    after the last row, when the rows are not those the manifest names, or are gone.
     """
     is_evaluation = isinstance(manifest, EvaluationManifest)
     counted = ContentHash(EVALUATED if is_evaluation else EXAMPLE)
@@ -310,7 +311,7 @@ class Ranges:
         numbered = frame.with_columns(range=self._starts.search_sorted(minutes, side="right") - 1)
         parts = numbered.partition_by("range", as_dict=True, include_key=False)
         for (number,), part in parts.items():
-            rows = part.to_arrow(compat_level=pl.CompatLevel.oldest())
+            rows = arrow_of(part)
             if number not in self._writers:
                 self._folder.mkdir(exist_ok=True)
                 path = str(self._folder / str(number))

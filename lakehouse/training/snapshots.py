@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -185,3 +185,13 @@ EVALUATION_SETS: Final = Snapshots(
     made_by="eta evaluation make",
     listed_by="eta evaluation list",
 )
+SnapshotKind = Literal["training", "evaluation"]
+KINDS: Final[Mapping[SnapshotKind, Snapshots[Any]]] = {
+    "training": TRAINING_SETS,
+    "evaluation": EVALUATION_SETS,
+}
+
+
+def snapshots_of(manifest: Manifest) -> Snapshots[Any]:
+    """Return the snapshots of the kind that a manifest is of."""
+    return EVALUATION_SETS if isinstance(manifest, EvaluationManifest) else TRAINING_SETS

@@ -14,12 +14,17 @@ import pytest
 from sqlalchemy import text
 
 from lakehouse.contracts.tables import SERVICE_TABLES
+from lakehouse.contracts.tenant import EvaluationSettings
 from lakehouse.control.connection import connect
 from lakehouse.control.database import SCOPES, ControlDatabase
 from lakehouse.storage.lake import Lake
+from lakehouse.training.card.evaluation import gather_evaluation, make_evaluation_card
 from lakehouse.training.card.kept import keep_card
 from lakehouse.training.card.sections import make_card
+from lakehouse.training.evaluation import make_evaluations
 from tests.support.cards import contents, published
+from tests.support.evaluation import evaluated, write_evaluation_tables
+from tests.support.lake import NOON
 from tests.support.rows import interactions_csv
 from tests.support.service import METRICS_TOKEN, OPERATOR_TOKEN, RunningService
 from tests.support.training import examples
@@ -79,6 +84,12 @@ class World:
         self.erasure = control.erasures.request(VICTIM, ["somebody"]).request_id
         manifest = published(service.lake, examples(5))
         keep_card(Lake(service.lake), manifest, make_card(contents(service.lake, manifest)))
+        write_evaluation_tables(service.lake, {VICTIM: evaluated(40)})
+        [divided] = make_evaluations(
+            service.lake, {VICTIM: EvaluationSettings()}, lambda _: None, lambda: NOON
+        )
+        made = make_evaluation_card(gather_evaluation(Lake(service.lake), divided))
+        keep_card(Lake(service.lake), divided, made)
         revoked = control.keys.create(VICTIM, SCOPES)
         control.keys.revoke(revoked.key_id)
         expired = control.keys.create(VICTIM, SCOPES)
@@ -265,6 +276,7 @@ def test_the_operators_token_opens_every_tenants_quality_and_cards(world: World)
         "/v1/quality",
         "/v1/tenants/{tenant_id}/quality",
         "/v1/training/cards/{snapshot}",
+        "/v1/evaluation/cards/{snapshot}",
     }
     for operation in opened:
         if "{snapshot}" in operation.path:  # whose: the token belongs to no tenant

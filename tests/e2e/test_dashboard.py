@@ -1,19 +1,30 @@
 """The page of the data's quality in Chromium, on the real service."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from lakehouse.contracts.tenant import EvaluationSettings
 from lakehouse.control.database import ControlDatabase
 from lakehouse.quality.history import Reader
 from lakehouse.quality.pages import report_html
 from lakehouse.storage.lake import Lake
+from lakehouse.training.card.evaluation import gather_evaluation, make_evaluation_card
+from lakehouse.training.card.html import card_html
+from lakehouse.training.card.kept import keep_card
+from lakehouse.training.card.sections import make_card
+from lakehouse.training.evaluation import make_evaluations
 from tests.support.browsing import CONTRASTS, Watched, asked_only, brightness, tab_to
+from tests.support.cards import contents, published
+from tests.support.evaluation import evaluated, write_evaluation_tables
+from tests.support.lake import NOON
 from tests.support.quality_history import plant_gates, plant_measurements, plant_runs
 from tests.support.rows import interactions_csv, lines
 from tests.support.service import OPERATOR_TOKEN, RunningService
+from tests.support.training import examples
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -75,6 +86,43 @@ def test_a_tenants_key_shows_its_tenant_alone(
         "Failed to load resource: the server responded with a status of 403 (Forbidden)"
     ]
     assert page.get_by_role("img").count() == 0
+
+
+def test_the_cards_of_a_tenants_snapshots_are_saved(
+    watched: Watched, watched_service: RunningService
+) -> None:
+    page, lake = watched.page, Lake(watched_service.lake)
+    for folder in ("training_sets", "evaluation_sets"):  # of the same test in other colours
+        shutil.rmtree(Path(watched_service.lake.lake) / folder, ignore_errors=True)
+    _enter(watched, watched_service, watched_service.add_key("acme", "read"))
+    for name in ("training set", "evaluation snapshot"):
+        page.get_by_role("button", name=f"Card of the {name}").click()
+        expect(page.get_by_role("alert")).to_contain_text("nothing is published for tenant acme")
+    watched.complaints.clear()  # the browser's own, of the answers 404
+    training = published(watched_service.lake, examples(20))
+    page.get_by_role("button", name="Card of the training set").click()
+    expect(page.get_by_role("alert")).to_contain_text("eta training card acme current")
+    watched.complaints.clear()
+    card = make_card(contents(watched_service.lake, training))
+    assert keep_card(lake, training, card)
+    write_evaluation_tables(watched_service.lake, {"acme": evaluated(40)})
+    [divided] = make_evaluations(
+        watched_service.lake, {"acme": EvaluationSettings()}, lambda _: None, lambda: NOON
+    )
+    other = make_evaluation_card(gather_evaluation(lake, divided))
+    assert keep_card(lake, divided, other)
+    for name, kind, made in (
+        ("training set", "training", card),
+        ("evaluation snapshot", "evaluation", other),
+    ):
+        with page.expect_download() as saved:
+            page.get_by_role("button", name=f"Card of the {name}").click()
+        assert saved.value.suggested_filename == f"acme-{kind}-card.html"
+        assert saved.value.path().read_text() == card_html(made)
+        expect(page.get_by_text(f"Saved: acme-{kind}-card.html.")).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_count(0)
+    assert watched.complaints == []
+    assert asked_only(watched, watched_service)
 
 
 def test_one_comes_down_to_a_check_by_keyboard(

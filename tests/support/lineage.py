@@ -4,9 +4,12 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 import attr
 from openlineage.client import event_v2, facet_v2
@@ -79,6 +82,11 @@ def check_event(event: dict[str, Any]) -> None:
     """
     assert set(event) == RUN_EVENT
     assert event["schemaURL"].endswith("/OpenLineage.json#/$defs/RunEvent")
+    UUID(event["run"]["runId"])
+    assert datetime.fromisoformat(event["eventTime"]).tzinfo is not None
+    for kind in (event["job"], *event["inputs"], *event["outputs"]):
+        assert type(kind["namespace"]) is str
+        assert type(kind["name"]) is str
     run = event_v2.Run(event["run"]["runId"])
     event_v2.RunEvent(
         eventTime=event["eventTime"],
@@ -101,9 +109,44 @@ def _check_facet(facet: dict[str, Any]) -> None:
     [kind] = {getattr(module, name) for module in GENERATED if hasattr(module, name)}
     fields = {field.name: field for field in attr.fields(kind)}
     assert set(facet) <= set(fields), name
-    needed = {one.name for one in fields.values() if one.default is attr.NOTHING}
-    assert needed <= set(facet), name
+    _check_value(kind, facet, name)
     assert facet["_producer"] == "https://pypi.org/project/eta-lakehouse"
+
+
+def _check_value(kind: Any, value: Any, place: str) -> None:
+    """Assert that a value of JSON is what a type of the client's classes says."""
+    origin = get_origin(kind)
+    if attr.has(kind):
+        _check_object(kind, value, place)
+    elif origin in (Union, UnionType):
+        assert any(_fits(one, value, place) for one in get_args(kind)), place
+    elif origin is list:
+        assert isinstance(value, list), place
+        for number, inner in enumerate(value):
+            _check_value(get_args(kind)[0], inner, f"{place}[{number}]")
+    elif origin is dict:
+        assert isinstance(value, dict), place
+    elif kind in (str, int, float, bool, type(None)):
+        assert type(value) is kind, place
+
+
+def _check_object(kind: Any, value: Any, place: str) -> None:
+    assert isinstance(value, dict), place
+    hints = get_type_hints(kind)
+    fields = {field.name: field for field in attr.fields(kind)}
+    assert set(value) <= set(fields), place
+    needed = {one.name for one in fields.values() if one.default is attr.NOTHING}
+    assert needed <= set(value), place
+    for name, inner in value.items():
+        _check_value(hints[name], inner, f"{place}.{name}")
+
+
+def _fits(kind: Any, value: Any, place: str) -> bool:
+    try:
+        _check_value(kind, value, place)
+    except AssertionError:
+        return False
+    return True
 
 
 def ends(events: list[dict[str, Any]], name: str = "") -> list[dict[str, Any]]:

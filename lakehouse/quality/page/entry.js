@@ -16,7 +16,7 @@ async function askService(path, key, options = {}) {
   let answer;
   try {
     answer = await fetch(path, {
-      ...options, headers: { Authorization: `Bearer ${key}` },
+      ...options, headers: { ...options.headers, Authorization: `Bearer ${key}` },
       credentials: "omit", cache: "no-store", redirect: "error",
     });
   } catch (error) {

@@ -4,6 +4,7 @@
 const KEY = "eta.key";
 const main = el("main", {});
 const bar_ = el("header", {});
+const told = el("div", {});
 let asked = 0;
 
 const key = () => sessionStorage.getItem(KEY);
@@ -59,14 +60,35 @@ const wanted = () => {
   try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; }
 };
 
+// The card of a tenant's current snapshot, as a file: a link could not send the key.
+async function saveCard(tenant, kind, button) {
+  button.disabled = true;
+  told.replaceChildren();
+  try {
+    const answer = await askService(
+      `/v1/${kind}/cards/current?tenant_id=${encodeURIComponent(tenant)}`, key(),
+      { headers: { Accept: "text/html" } });
+    const address = URL.createObjectURL(await answer.blob());
+    el("a", { href: address, download: `${tenant}-${kind}-card.html` }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 60000);
+    told.replaceChildren(el("p", { class: "card", role: "status" },
+      `Saved: ${tenant}-${kind}-card.html.`));
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    told.replaceChildren(refusalCard(error));
+  } finally {
+    button.disabled = false;
+  }
+}
+
 async function render() {
   const mine = ++asked;
-  drawHeader(false);
+  told.replaceChildren();
+  drawHeader(false, "");
   if (!key()) return show(keyForm(entry, null));
   show([el("p", { class: "card", role: "status" }, "Reading…")]);
-  let content, isOne = false;
+  let content, isOne = false, tenant = wanted();
   try {
-    let tenant = wanted();
     if (!tenant) {
       const overview = await get("/v1/quality");
       isOne = overview.tenants.length === 1;
@@ -84,26 +106,29 @@ async function render() {
     content = refusalCard(error);
   }
   if (mine !== asked) return undefined;
-  drawHeader(!isOne && wanted() !== "");
+  drawHeader(!isOne && wanted() !== "", content instanceof Node ? "" : tenant);
   document.title = wanted() ? `${wanted()} · data quality · eta` : "eta · data quality";
   return show([content, () => (main.querySelector("h1, h2") || main).focus()]);
 }
 
 const theme = themeButton();
 
-function drawHeader(hasBack) {
+function drawHeader(hasBack, tenant) {
   const hasKey = Boolean(key());
   const button = (text, act) => el("button", { type: "button", onclick: act }, text);
+  const card = (text, kind) => button(text, (event) => saveCard(tenant, kind, event.currentTarget));
   bar_.replaceChildren(...[
     el("span", { class: "name" }, "eta · data quality"),
     hasBack && button("All tenants", () => go(null)),
+    hasKey && tenant && card("Card of the training set", "training"),
+    hasKey && tenant && card("Card of the evaluation snapshot", "evaluation"),
     hasKey && button("Refresh", render),
     theme,
     hasKey && button("Forget the key", () => { sessionStorage.removeItem(KEY); go(null); render(); }),
   ].filter(Boolean));
 }
 
-document.body.replaceChildren(bar_, main, el("footer", {},
+document.body.replaceChildren(bar_, told, main, el("footer", {},
   "No user, item or event is named here: rows that a check shows are masked."));
 addEventListener("hashchange", render);
 render();

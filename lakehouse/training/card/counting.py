@@ -113,6 +113,10 @@ class Identifiers:
         if sum(map(len, self._waiting)) > _MERGED_AT:
             self._merge()
 
+    def take(self, other: Identifiers) -> None:
+        """Add those of another."""
+        self._waiting.append(other.hashes)
+
     def __len__(self) -> int:
         return self.hashes.len()
 

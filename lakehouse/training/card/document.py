@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from math import isfinite
 from typing import Any, Final
 
 from lakehouse.training.card.blocks import (
@@ -53,7 +54,7 @@ def read_card(document: bytes) -> Card:
             for one in found["sections"]
         ]
         return Card(str(found["title"]), sections)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError("this is no card") from error
 
 
@@ -87,15 +88,28 @@ def _pictures(block: Mapping[str, Any]) -> Pictures:
             Picture(
                 str(one["name"]),
                 str(one["caption"]),
-                [
-                    Bar(str(bar["name"]), float(bar["positives"]), float(bar["negatives"]))
-                    for bar in one["bars"]
-                ],
+                _bars(one["bars"]),
                 bool(one["is_number"]),
             )
             for one in block["pictures"]
         ]
     )
+
+
+def _bars(bars: list[Any]) -> list[Bar]:
+    found = [
+        Bar(str(bar["name"]), _share(bar["positives"]), _share(bar["negatives"])) for bar in bars
+    ]
+    if not found:  # a picture of nothing has no scale
+        raise ValueError("this is no card")
+    return found
+
+
+def _share(value: Any) -> float:
+    share = float(value)
+    if not (isfinite(share) and share >= 0):
+        raise ValueError("this is no card")
+    return share
 
 
 def _code(block: Mapping[str, Any]) -> Code:

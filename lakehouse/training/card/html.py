@@ -121,7 +121,7 @@ def _picture(picture: Picture) -> str:
 
 
 def _columns(picture: Picture) -> str:
-    return columns_svg(picture.bars, clean(f"{picture.name}: {picture.caption}"))
+    return columns_svg(picture.bars, f"{picture.name}: {picture.caption}")
 
 
 def _lines(picture: Picture) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from lakehouse.training.card.blocks import Bar
+from lakehouse.training.card.blocks import Bar, clean
 
 _WIDTH: Final = 320
 _HEIGHT: Final = 96
@@ -37,11 +37,11 @@ def columns_svg(bars: Sequence[Bar], label: str) -> str:
         told = f"{bar.name}: {bar.positives:.1%} of the positives, {bar.negatives:.1%} of the rest"
         parts.append(
             f'<rect class="hit" x="{middle - step / 2:.1f}" y="0" width="{step:.1f}" '
-            f'height="{_HEIGHT}"><title>{escape(told)}</title></rect>'
+            f'height="{_HEIGHT}"><title>{escape(clean(told))}</title></rect>'
         )
     parts.append(_names(bars))
     return (
-        f'<svg role="img" aria-label="{escape(label)}" '
+        f'<svg role="img" aria-label="{escape(clean(label))}" '
         f'viewBox="0 0 {_WIDTH} {_HEIGHT + _BELOW}">{"".join(parts)}</svg>'
     )
 
@@ -73,10 +73,11 @@ def _axis(highest: float) -> str:
 def _names(bars: Sequence[Bar]) -> str:
     """Name the first and the last bin; the others are named where the pointer rests."""
     below = _HEIGHT + _BELOW - 4
+    first, last = (escape(clean(bars[place].name)) for place in (0, -1))
     if len(bars) == 1:
         middle = (_LEFT + _WIDTH) / 2
-        return f'<text x="{middle}" y="{below}" text-anchor="middle">{escape(bars[0].name)}</text>'
+        return f'<text x="{middle}" y="{below}" text-anchor="middle">{first}</text>'
     return (
-        f'<text x="{_LEFT}" y="{below}">{escape(bars[0].name)}</text>'
-        f'<text x="{_WIDTH}" y="{below}" text-anchor="end">{escape(bars[-1].name)}</text>'
+        f'<text x="{_LEFT}" y="{below}">{first}</text>'
+        f'<text x="{_WIDTH}" y="{below}" text-anchor="end">{last}</text>'
     )

@@ -55,7 +55,7 @@ def make_card(found: Contents) -> Card:
         _drift(found),
         _quality(found),
         _rights(found),
-        Section("Known limits", [Grid(("", "limit"), _numbered(_LIMITS))]),
+        Section("Known limits", [Grid(("", "limit"), numbered(_LIMITS))]),
         _loading(manifest),
     ]
     return Card(f"Training set of {manifest.tenant_id}, {manifest.snapshot_id}", sections)
@@ -65,25 +65,12 @@ def _identity(found: Contents) -> Section:
     manifest = found.manifest
     made_with = manifest.parameters
     blocks: list[Block] = []
-    if manifest.withdrawn_at is not None:
-        blocks.append(
-            Paragraph(
-                f"This snapshot was withdrawn on {_time(manifest.withdrawn_at)}: somebody was "
-                "erased whose rows it held. Its rows cannot be read, and copies of them must not "
-                "be trained on.",
-                "warning",
-            )
-        )
+    if (text := withdrawn(manifest)) is not None:
+        blocks.append(text)
     elif "rows" in found.unread:
         blocks.append(Paragraph(f"The rows could not be read: {found.unread['rows']}.", "warning"))
-    if found.figures is not None and len(found.figures.users) < _FEW_USERS:
-        blocks.append(
-            Paragraph(
-                f"The set has {_users(len(found.figures.users))}: figures over so few may tell "
-                "something of one of them. Treat this card as personal data.",
-                "warning",
-            )
-        )
+    if found.figures is not None:
+        blocks += few_users(len(found.figures.users))
     facts = [
         ("Tenant", manifest.tenant_id),
         ("Snapshot", manifest.snapshot_id),
@@ -91,8 +78,8 @@ def _identity(found: Contents) -> Section:
             "Content hash",
             f"{manifest.content_hash} (as published; not computed again here)",
         ),
-        ("Published", _time(manifest.created_at)),
-        ("Newest row known", _time(manifest.newest_known_at)),
+        ("Published", shown_time(manifest.created_at)),
+        ("Newest row known", shown_time(manifest.newest_known_at)),
         ("Cutoff", made_with.cutoff or "none: everything known counted"),
         ("Seed", str(made_with.seed)),
         ("Models", manifest.code_version),
@@ -101,11 +88,32 @@ def _identity(found: Contents) -> Section:
     ]
     if made_with.half_life_days is not None:
         facts.append(("Half-life", f"{made_with.half_life_days:g} days (sample_weight of exports)"))
-    return Section("What it is", [*blocks, Grid(("", ""), facts), *_parts(manifest)])
+    return Section("What it is", [*blocks, Grid(("", ""), facts), *pinned_tables(manifest)])
 
 
-def _parts(manifest: Manifest) -> Iterable[Block]:
-    """What an export reads, and this card."""
+def withdrawn(manifest: Manifest) -> Paragraph | None:
+    """Return what is to be said of a snapshot that an erasure has withdrawn; None of another."""
+    if manifest.withdrawn_at is None:
+        return None
+    return Paragraph(
+        f"This snapshot was withdrawn on {shown_time(manifest.withdrawn_at)}: somebody was erased "
+        "whose rows it held. Its rows cannot be read, and copies of them must not be trained on.",
+        "warning",
+    )
+
+
+def few_users(count: int) -> Iterable[Paragraph]:
+    """Yield what is to be said of a set of so few users that figures may tell of one of them."""
+    if count < _FEW_USERS:
+        yield Paragraph(
+            f"The set has {_users(count)}: figures over so few may tell something of one of them. "
+            "Treat this card as personal data.",
+            "warning",
+        )
+
+
+def pinned_tables(manifest: Manifest) -> Iterable[Block]:
+    """Yield what an export reads, and a card."""
     rows = []
     for name, pinned in sorted(manifest.pinned.items()):
         part = (manifest.parts or {}).get(name)
@@ -136,8 +144,8 @@ def _rows(found: Contents) -> Section:
         facts += [
             ("Users", f"{len(figures.users):,}"),
             ("Items", f"{len(figures.items):,}"),
-            ("Events from", _time(figures.earliest)),
-            ("Events to", _time(figures.latest)),
+            ("Events from", shown_time(figures.earliest)),
+            ("Events to", shown_time(figures.latest)),
         ]
     else:
         facts.append(("Users, items, times", "not known: the rows could not be read"))
@@ -302,7 +310,9 @@ def _quality(found: Contents) -> Section:
     rows = [("Quality gate", checked, "")]
     for score in scores:
         told = "not known" if score.score is None else f"{score.score:.1f} of 100"
-        rows.append((f"Score of {score.data_type}", told, f"measured {_time(score.measured_at)}"))
+        rows.append(
+            (f"Score of {score.data_type}", told, f"measured {shown_time(score.measured_at)}")
+        )
     if not scores:
         rows.append(("Quality score", "not known: none was measured by the publication", ""))
     return Section("Quality of the data", [Grid(("", "", ""), rows)])
@@ -331,7 +341,8 @@ def _loading(manifest: Manifest) -> Section:
     return Section("How to load it", blocks)
 
 
-def _numbered(texts: Sequence[str]) -> list[tuple[str, str]]:
+def numbered(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Return texts with their numbers, as rows of a table."""
     return [(str(place), text) for place, text in enumerate(texts, 1)]
 
 
@@ -357,5 +368,6 @@ def _users(count: int) -> str:
     return "1 user" if count == 1 else f"{number(count)} users"
 
 
-def _time(moment: datetime) -> str:
+def shown_time(moment: datetime) -> str:
+    """Return a moment as cards have it."""
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -8,11 +8,12 @@ from typing import Final
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.whole_files import write_whole
+from lakehouse.training.card.blocks import Card
 from lakehouse.training.card.gather import Contents
 from lakehouse.training.card.html import card_html
 from lakehouse.training.card.markdown import card_markdown
 from lakehouse.training.card.sections import make_card
-from lakehouse.training.manifest import Manifest
+from lakehouse.training.manifest import EvaluationManifest, Manifest
 
 HTML: Final = "card.html"
 MARKDOWN: Final = "card.md"
@@ -20,7 +21,8 @@ MARKDOWN: Final = "card.md"
 
 def default_folder(lake: Lake, manifest: Manifest) -> Path:
     """Return where a card goes unless told otherwise: beside the exports, and expired with them."""
-    return lake.home / "exports" / manifest.tenant_id / f"{manifest.snapshot_id}-card"
+    kind = "evaluation-card" if isinstance(manifest, EvaluationManifest) else "card"
+    return lake.home / "exports" / manifest.tenant_id / f"{manifest.snapshot_id}-{kind}"
 
 
 def write_card(found: Contents, folder: Path) -> list[Path]:
@@ -28,7 +30,11 @@ def write_card(found: Contents, folder: Path) -> list[Path]:
 
     Raises `EtaError` when the folder cannot be made or written.
     """
-    card = make_card(found)
+    return write_pages(make_card(found), folder)
+
+
+def write_pages(card: Card, folder: Path) -> list[Path]:
+    """See `write_card`; of a card that is made already."""
     told = {folder / HTML: card_html(card), folder / MARKDOWN: card_markdown(card)}
     try:
         folder.mkdir(parents=True, exist_ok=True)

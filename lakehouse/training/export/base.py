@@ -49,6 +49,10 @@ class Unseen:
         self._column = column
         self._seen: set[str] = set()
 
+    def values(self) -> pl.Series:
+        """Return all that were seen so far, in no order."""
+        return pl.Series(self._column, [*self._seen], pl.String)
+
     def of(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the first row of each value that was not seen before, in the rows' order."""
         first = rows.unique(self._column, keep="first", maintain_order=True)

@@ -110,12 +110,16 @@ its values hold. The features are those of the set's examples in all rows: the e
 
 
 class FeastExport:
-    """See the module; the rows have the columns of `chosen_for_feast`."""
+    """See the module; the rows have the columns of `chosen_for_feast`.
 
-    def __init__(self, lake: Lake, folder: Path, manifest: Manifest, journal: Journal) -> None:
+    Spill files lie in `folder` until `scratch` is closed.
+    """
+
+    def __init__(
+        self, lake: Lake, folder: Path, manifest: Manifest, journal: Journal, scratch: ExitStack
+    ) -> None:
         self._manifest = manifest
         self._folder = folder
-        self._scratch = ExitStack()
         columns = training_columns(manifest)
         time = columns.get_field_index("event_time")
         schema = columns.set(time, columns.field(time).with_name(TIME)).append(LABEL)
@@ -126,7 +130,7 @@ class FeastExport:
         for entity in TABLES:
             history = FeatureHistory(lake, manifest, entity)
             definitions += self._write_history(history, journal)
-            spill = self._scratch.enter_context(TemporaryDirectory(dir=folder, prefix=".spill-"))
+            spill = scratch.enter_context(TemporaryDirectory(dir=folder, prefix=".spill-"))
             self._proofs.append(ProvenHistory(history, Path(spill) / "rows"))
         (folder / "features.py").write_text(definitions + _SERVICE, encoding="utf-8")
         (folder / "feature_store.yaml").write_text(_STORE, encoding="utf-8")
@@ -162,7 +166,6 @@ class FeastExport:
 
     def finish(self) -> str:
         """See `ExportWriter.finish`."""
-        self._scratch.close()
         self._entities.close(is_never_empty=True)
         meanings = column_meanings(self._manifest)
         named = [(name.replace("event_time", TIME), text) for name, text in meanings]

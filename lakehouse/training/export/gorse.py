@@ -3,7 +3,9 @@
 The rules are those of Gorse's own importer (`master/rest.go`): names of fields as in its data
 model, times in RFC 3339, ids and categories that are not blank and hold no `/`, because they stand
 in the paths of its API. An id that breaks them is refused; in categories `/` becomes `|`. So is an
-id with a NUL, which not all of Gorse's databases store.
+id with a NUL or of more than 256 characters, which not all of Gorse's databases store. MySQL, as it
+is set up by default, takes ids for one that differ in case, accents or blanks at the end alone: how
+many there are of those is said in the README.
 
 Feedback is what users did or were shown: a positive has its strongest type, an explicit negative
 its own, and a shown negative the type `shown_negative`. Drawn negatives are nobody's feedback and
@@ -63,6 +65,13 @@ read_feedback_types = [{read}]
 Drawn negatives are not in the files. Of several lines with one type, user and item Gorse keeps the
 last. The price is left out, because today's price beside an old event would tell the future.
 """
+_ALIKE: Final = """
+**With MySQL** {users} users and {items} items would be lost: their ids differ from another one in
+case, accents or blanks at the end alone, and MySQL's default collation takes them for one. Create
+Gorse's database with `COLLATE utf8mb4_0900_bin`, or use another one.
+"""
+ID_CHARACTERS: Final = 256
+"""Of an id in MySQL and Postgres (`storage/data/sql.go`)."""
 
 
 class GorseExport(WholeFiles):
@@ -75,6 +84,7 @@ class GorseExport(WholeFiles):
         for name in (_USERS, _ITEMS, _FEEDBACK):
             write_lines(folder / name, pl.Series(["{}"]).clear(), is_new=True)
         _refuse_ids(items, "item_id")
+        self._alike = _alike(items.get_column("item_id"))
         write_lines(folder / _ITEMS, _item_lines(items))
 
     def write(self, rows: pl.DataFrame) -> None:
@@ -106,7 +116,9 @@ class GorseExport(WholeFiles):
         loading = loading.replace("{negative}", _quoted(made_with.negative_types))
         read = [SHOWN] if made_with.shown_per_positive is not None else []
         table = markdown_table(("field", "meaning"), [*_COLUMNS, *weight])
-        return f"{table}\n\n{loading.replace('{read}', _quoted(read))}"
+        users, items = _alike(self._users.values()), self._alike
+        alike = _ALIKE.format(users=f"{users:,}", items=f"{items:,}") if users or items else ""
+        return f"{table}\n\n{loading.replace('{read}', _quoted(read))}{alike}"
 
 
 def _item_lines(items: pl.DataFrame) -> pl.Series:
@@ -144,5 +156,12 @@ def _refuse_ids(rows: pl.DataFrame, column: str) -> None:
         Trouble("with a /", value.str.contains("/", literal=True)),
         Trouble("that are blank", value.str.strip_chars() == ""),
         Trouble("with a NUL character", value.str.contains("\0", literal=True)),
+        Trouble(f"of more than {ID_CHARACTERS} characters", value.str.len_chars() > ID_CHARACTERS),
     )
     refuse(rows, column, troubles, "Gorse")
+
+
+def _alike(ids: pl.Series) -> int:
+    """Return how many ids are another one but for case, accents and blanks at the end."""
+    plain = ids.str.normalize("NFKD").str.replace_all(r"\p{M}", "").str.strip_chars_end(" ")
+    return ids.n_unique() - plain.str.to_uppercase().str.to_lowercase().n_unique()

@@ -59,11 +59,17 @@ class Journal:
 
     def _take_over(self, line: Mapping[str, Any]) -> None:
         """Take a file that is as it was finished, if it is the next of its folder."""
-        name = PurePosixPath(line["file"])
+        try:
+            name = PurePosixPath(line["file"])
+            int(line["rows"])
+        except (KeyError, TypeError, ValueError):  # nothing that an export has written
+            return
+        if name.is_absolute() or ".." in name.parts:
+            return
         place = self._finished.setdefault(str(name.parent), [])
         path = self._folder / name
         is_next = name.name == f"part-{len(place):05}.parquet"
-        if is_next and path.is_file() and file_digest(path) == line["sha256"]:
+        if is_next and path.is_file() and file_digest(path) == line.get("sha256"):
             place.append(dict(line))
 
     def _clean(self) -> None:

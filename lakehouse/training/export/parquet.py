@@ -18,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lakehouse.training.arrow_tables import arrow_of
 from lakehouse.training.content_hash import SHOWN_POSITION
 from lakehouse.training.export.base import markdown_table
 from lakehouse.training.export.journal import Journal
@@ -261,7 +262,7 @@ class PartFiles:
 
 def arrow_table(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:
     """Return the columns of `schema` as a file of it has them."""
-    return rows.select(schema.names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
+    return arrow_of(rows.select(schema.names)).cast(schema)
 
 
 def column_meanings(manifest: Manifest) -> list[tuple[str, str]]:

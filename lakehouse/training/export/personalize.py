@@ -51,7 +51,8 @@ _COLUMNS: Final = (
 _NOTES: Final = """\
 Upload the CSV files to S3 and register the schemas beside them (`aws personalize create-schema
 --schema file://interactions.schema.json`). One row per user and item, positives only; Personalize
-needs at least 1,000 interactions and 25 users with two each. The price is left out, because today's
+needs at least 1,000 interactions and 25 users with two each. A category with `|` in it is several
+to Personalize. The price is left out, because today's
 price beside an old event would tell the model the future.
 
 The files are for machines: a cell that begins with `=`, `+`, `-` or `@` is an id as sent, so do not

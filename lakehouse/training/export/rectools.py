@@ -20,6 +20,7 @@ import polars as pl
 import pyarrow as pa
 
 from lakehouse.errors import EtaError
+from lakehouse.training.arrow_tables import arrow_of
 from lakehouse.training.export.base import Unseen, markdown_table
 from lakehouse.training.export.journal import Journal
 from lakehouse.training.export.parquet import PartFiles, arrow_table
@@ -182,7 +183,7 @@ class _LongFrame:
 
 def _long(rows: pl.DataFrame, entity: str, name: str) -> pl.DataFrame:
     """Return id, feature and value; of a map each key is a feature."""
-    table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+    table = arrow_of(rows)
     kind = table.schema.field(name).type
     if not pa.types.is_map(kind):
         return rows.select(entity, feature=pl.lit(name), value=pl.col(name))

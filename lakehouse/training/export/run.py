@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from importlib.metadata import version
@@ -33,6 +34,7 @@ from lakehouse.training.export.features import (
 from lakehouse.training.export.gorse import GorseExport
 from lakehouse.training.export.hugging_face import HuggingFaceExport, front_matter
 from lakehouse.training.export.journal import Journal
+from lakehouse.training.export.left import told_of_others
 from lakehouse.training.export.parquet import ParquetExport
 from lakehouse.training.export.personalize import PersonalizeExport
 from lakehouse.training.export.recbole import RecBoleExport
@@ -68,6 +70,14 @@ _WITHOUT_SPLITS: Final = {
     ExportFormat.PERSONALIZE: "Amazon Personalize",
     ExportFormat.GORSE: "Gorse",
 }
+
+_OF_THE_PLACE: Final = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+        *(errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.ENOENT, errno.ELOOP, errno.EIO),
+    }
+)
+"""What is wrong with a place that an export goes to, and not with the export."""
 
 
 def default_destination(
@@ -125,15 +135,16 @@ def export_snapshot(
             f"{kind} files have no place for features",
             remedy=f"export them with --format {' or '.join(TAKES_FEATURES)}",
         )
-    with new_folder(destination) as partial:
+    with new_folder(destination) as partial, ExitStack() as scratch:
         finished = begin(partial, str(kind), to_json(manifest), chosen, say)
-        writer = _open_writer(lake, manifest, kind, partial, chosen, finished)
+        writer = _open_writer(lake, manifest, kind, partial, chosen, finished, scratch)
         rows = sorted_rows(
             lake, manifest, partial, on_rows=on_rows, chosen=chosen, is_done=writer.has_all
         )
-        for frame in rows:
+        for frame in scratch.enter_context(closing(rows)):
             writer.write(with_sample_weights(frame, manifest))
         text = writer.finish()
+        scratch.close()
         told = None if kind is ExportFormat.FEAST else chosen  # its rows have none
         write_documents(partial, manifest, kind, told, text)
 
@@ -174,6 +185,14 @@ def new_folder(destination: Path) -> Iterator[Path]:
             f"another process is writing {destination} at this moment",
             remedy="wait until it has ended, or name another folder with --to",
         ) from error
+    except OSError as error:
+        if error.errno not in _OF_THE_PLACE:
+            raise
+        raise EtaError(
+            f"{destination} cannot be written: {os.strerror(error.errno)}",
+            remedy=f"look at {error.filename or destination.parent}: make room, or put it right; "
+            "or name another folder with --to",
+        ) from error
 
 
 def begin(
@@ -195,6 +214,8 @@ def begin(
         "written_by": {name: version(name) for name in ("eta-lakehouse", "polars", "pyarrow")},
     }
     begun = Journal(folder, job)
+    if others := told_of_others(folder):
+        say(others)
     if begun.left_files:
         say(
             f"Going on where a killed export was: {begun.left_files:,} finished files with "
@@ -228,7 +249,9 @@ def _open_writer(
     folder: Path,
     chosen: ChosenFeatures | None,
     finished: Journal,
+    scratch: ExitStack,
 ) -> ExportWriter:
+    """Return the writer of a format; what it needs for a while is given up with `scratch`."""
     if isinstance(manifest, EvaluationManifest) and kind in _WITHOUT_SPLITS:
         raise EtaError(
             f"{_WITHOUT_SPLITS[kind]} divides a data set itself and has no place for a split",
@@ -252,7 +275,7 @@ def _open_writer(
     if kind is ExportFormat.GORSE:
         return GorseExport(folder, manifest, items(lake, manifest))
     if kind is ExportFormat.FEAST:
-        return FeastExport(lake, folder, manifest, finished)
+        return FeastExport(lake, folder, manifest, finished, scratch)
     return PersonalizeExport(folder, manifest, items(lake, manifest))
 
 

@@ -182,6 +182,7 @@ def test_a_delta_is_in_help_and_completion(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("_ETA_COMPLETE", "complete_bash")
     for words, position, wanted in (
         ("eta export-", 1, "export-apply"),
+        ("eta export-", 1, "export-clean"),
         ("eta export --s", 2, "--since"),
     ):
         monkeypatch.setenv("COMP_WORDS", words)

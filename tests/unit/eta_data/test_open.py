@@ -1,6 +1,7 @@
 """What is refused when a set is opened: in a sentence, with a remedy, before a row is given out."""
 
 import ast
+import hashlib
 import json
 import shutil
 import sys
@@ -12,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import eta_data
-from eta_data import DamagedError, DataError, TrainingSet
-from tests.support.exported import SNAPSHOT, manifest_of, rows_of, write_export
+from eta_data import DamagedError, DataError, OtherDataError, TrainingSet
+from tests.support.exported import NOON, SNAPSHOT, manifest_of, rows_of, write_export
 
 PART = "training_data/2026-05-01/label=0.0/part-00000.parquet"
 
@@ -196,6 +197,72 @@ def test_bytes_that_changed_after_opening_end_the_reading(copy: Path) -> None:
         next(iter(data.arrow(10)))
 
 
+@pytest.mark.parametrize("when", ["after it was opened", "while it is read"])
+@pytest.mark.parametrize("group", [False, True])
+def test_a_file_that_was_replaced_after_opening_ends_the_reading(
+    copy: Path, when: str, group: bool
+) -> None:
+    """Also by one of the same rows, row groups and bytes: an order is never of two exports."""
+    loader = TrainingSet.open(copy, "acme").arrow(8, window_rows=24, streams=2, group=group)
+    batches = iter(loader)
+    if when == "while it is read":
+        next(batches)
+    for path in copy.rglob("*.parquet"):
+        turned = path.with_name("turned")
+        table = pq.ParquetFile(path).read()
+        row = table.column_names.index("row")
+        other = pa.array([10_000 + value for value in table["row"].to_pylist()])
+        changed = table.set_column(row, "row", other)
+        pq.write_table(changed, turned, row_group_size=40, compression="zstd")
+        turned.replace(path)
+    with pytest.raises(DamagedError, match="was changed since the set was opened") as error:
+        list(batches)
+    assert "open the set again" in str(error.value)
+
+
+def test_the_catalogue_is_compared_with_its_checksum_too(copy: Path) -> None:
+    catalogue = copy / "items.parquet"
+    pq.write_table(pa.table({"item_id": ["i1"], "train_positive_count": [1]}), catalogue)
+    digest = hashlib.sha256(catalogue.read_bytes()).hexdigest()
+    with (copy / "SHA256SUMS").open("a") as sums:
+        sums.write(f"{digest}  items.parquet\n")
+    TrainingSet.open(copy, "acme", verify=True)
+    pq.write_table(pa.table({"item_id": ["i2"], "train_positive_count": [9]}), catalogue)
+    with pytest.raises(DamagedError, match=r"items\.parquet is not what was exported"):
+        TrainingSet.open(copy, "acme", verify=True)
+
+
+def test_rows_are_chosen_by_a_value(data: TrainingSet) -> None:
+    rows = pa.Table.from_batches(list(data.arrow(64, remainder="keep"))).to_pylist()
+    for column, value in (
+        *(("label", 1.0), ("label", 1), ("label", 0.0), ("user_id", "u3"), ("draw_index", 2)),
+        *(("event_time", NOON), ("tenant_id", None), ("user_id", "nobody")),
+    ):
+        chosen = data.where(column, value)
+        expected = [row["row"] for row in rows if row[column] == value]
+        assert len(chosen) == len(expected), column
+        if expected:
+            batches = chosen.arrow(16, columns=["row"], remainder="keep")
+            found = [row for batch in batches for row in batch.column("row").to_pylist()]
+            assert sorted(found) == sorted(expected)
+    twice = data.where("label", 0.0).where("user_id", "u3")
+    assert len(twice) == sum(row["label"] == 0 and row["user_id"] == "u3" for row in rows)
+    with pytest.raises(OtherDataError):
+        data.arrow(16).load_state_dict(data.where("label", 1.0).arrow(16).state_dict())
+    wrong: list[tuple[str, object]] = [
+        ("user_id", 7),
+        ("row", "1"),
+        ("label", object()),
+        ("row", 1 << 70),
+        ("label", True),
+    ]
+    for column, odd in wrong:
+        with pytest.raises(DataError, match=f"{column} is .*, and never such a"):
+            data.where(column, odd)
+    with pytest.raises(DataError, match="no column colour"):
+        data.where("colour", "red")
+
+
 def test_files_may_spell_one_type_in_several_ways(copy: Path) -> None:
     """Dictionaries, large strings, other units and zones of times are the same values."""
     zone = pa.timestamp("ms", tz="Asia/Tokyo")
@@ -222,8 +289,8 @@ def test_the_label_may_stand_in_the_file(tmp_path: Path) -> None:
     data = TrainingSet.open(folder, "acme")
     batches = list(data.arrow(10, remainder="keep"))
     assert sum(sum(batch.column("label").to_pylist()) for batch in batches) == 30
-    positives = data.source.where("label", 1.0)
-    assert positives.rows == 30
+    positives = data.where("label", 1.0)
+    assert len(positives) == 30
     grouped = list(data.arrow(5, group=True, remainder="keep"))
     assert sum(batch.num_rows for batch in grouped) == rows.num_rows
 

@@ -1,5 +1,7 @@
 """The card of a training set by HTTP: its tenant's alone, escaped, and gone with its snapshot."""
 
+import json
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,16 @@ import pytest
 
 from lakehouse.contracts.retention import RetentionPolicy
 from lakehouse.storage.lake import Lake
-from lakehouse.training.card.blocks import Card, Code, Grid, Paragraph, Section
+from lakehouse.training.card.blocks import (
+    Bar,
+    Card,
+    Code,
+    Grid,
+    Paragraph,
+    Picture,
+    Pictures,
+    Section,
+)
 from lakehouse.training.card.document import card_document, read_card
 from lakehouse.training.card.html import card_html, card_policy
 from lakehouse.training.card.kept import MOST_BYTES, keep_card, kept_card
@@ -153,3 +164,63 @@ def test_a_document_has_all_of_a_card(app: App, manifest: Manifest) -> None:
     evil = b'{"format":1,"title":"","sections":[{"title":"","blocks":[{"kind":"paragraph",'
     with pytest.raises(ValueError, match="no card"):
         read_card(evil + b'"text":"","style":"\\"><script>"}]}]}')
+
+
+def test_a_card_that_somebody_changed_is_shown_escaped_or_is_none(
+    app: App, manifest: Manifest
+) -> None:
+    """Every value of the document replaced by every odd one: no answer is a broken page."""
+    bars = [Bar("b", 0.5, 0.5), Bar("d", 0.1, 0.2)]
+    pictures = Pictures([Picture("n", "c", bars, True), Picture("n", "c", bars, False)])
+    blocks = [Paragraph("p"), Grid(("a", "b"), [("1", "2")], frozenset({1})), Code("sh", "x")]
+    whole = card_document(Card("t", [Section("s", [*blocks, pictures])]))
+    document = json.loads(whole)
+    changed = [
+        json.dumps(replaced(document, place, value)).encode()
+        for place in places(document)
+        for value in ODD
+    ]
+    cut = [whole[:end] for end in range(0, len(whole), 7)]
+    nested = [b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5_000]
+    shown = 0
+    for one in [*changed, *cut, *nested]:
+        try:
+            card = read_card(one)
+        except ValueError:
+            continue
+        shown += 1
+        page = card_html(card)
+        assert "<script" not in page
+        assert "\u202e" not in page
+        page.encode()
+        card_markdown(card).encode()
+        json.loads(card_document(card), parse_constant=pytest.fail)
+    assert 50 < shown < len(changed)
+    TRAINING_SETS.write_card(Lake(app.lake), manifest, nested[0])
+    [found] = answers(app, ("current", "acme", "text/html"))
+    assert (found.status_code, found.json()["code"]) == (404, "no_card")
+
+
+ODD: tuple[Any, ...] = (
+    *(None, True, -1, -5.0, float("inf"), float("nan"), 10**400, "1e999", "", [], {}, [[[]]]),
+    *(HOSTILE, "\ud800", "\u202ea", {"kind": "grid"}),
+)
+
+
+def places(document: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where a value stands, the whole first."""
+    yield above
+    if isinstance(document, dict | list):
+        inner = document.items() if isinstance(document, dict) else enumerate(document)
+        for key, value in inner:
+            yield from places(value, (*above, key))
+
+
+def replaced(document: Any, place: tuple[Any, ...], value: Any) -> Any:
+    if not place:
+        return value
+    found = holder = json.loads(json.dumps(document))
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
+    return found

@@ -123,14 +123,14 @@ def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("uri", "why"),
     [
-        ("ftp://here/lake", "scheme of ftp://here/lake"),
-        ("S3://bucket/lake", "scheme of S3://bucket/lake"),
-        ("file://another-machine/lake", "scheme of file://another-machine/lake"),
-        ("://bucket", "scheme of ://bucket"),
+        ("ftp://here/lake", "the scheme ftp://"),
+        ("S3://bucket/lake", "the scheme S3://"),
+        ("file://another-machine/lake", "the scheme file://"),
+        ("://bucket", "the scheme ://"),
         ("s3://", "s3:// names no bucket"),
         ("s3:///", "s3:// names no bucket"),
-        ("gs:///lake/", "gs:///lake names no bucket"),
-        ("file://", "scheme of file://"),
+        ("gs:///lake/", "gs:// names no bucket"),
+        ("file://", "the scheme file://"),
     ],
 )
 def test_a_place_that_is_none_is_refused_and_not_made_somewhere_else(
@@ -156,3 +156,26 @@ def test_the_files_of_a_table_are_found_in_a_folder_with_a_space(tmp_path: Path)
     table = DeltaTable.create(str(tmp_path / "a höme"), pa.schema([("a", pa.int64())]))
     log = table_filesystem(table).get_file_info("_delta_log/00000000000000000000.json")
     assert log.is_file
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://KEY:secret-word@bucket/lake",
+        "s3://secret-word@bucket/lake",
+        "s3a://bucket/lake?token=secret-word",
+        "gs://bucket/lake#secret-word",
+        "abfss://box:secret-word@account/lake",
+        "https://me:secret-word@host/lake",
+    ],
+)
+def test_a_lakes_url_holds_no_secret_and_is_not_repeated(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(EtaError) as refused:
+        Lake(LakeSettings(home=tmp_path, lake_uri=uri))
+    assert "ETA_LAKE_URI" in f"{refused.value} {refused.value.remedy}"
+    assert "secret-word" not in f"{refused.value} {refused.value.remedy}"
+
+
+def test_a_container_and_its_account_are_no_secret(tmp_path: Path) -> None:
+    uri = "abfss://box@account.dfs.core.windows.net/lake"
+    assert Lake(LakeSettings(home=tmp_path, lake_uri=uri)).uri("raw/items") == f"{uri}/raw/items"

@@ -4,14 +4,17 @@ import os
 from itertools import pairwise
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.training.arrow_tables import settled
 from lakehouse.training.export.apply import apply_deltas
 from lakehouse.training.export.delta import plan_delta, write_delta
 from lakehouse.training.export.run import export_snapshot
 from lakehouse.training.snapshots import TRAINING_SETS
+from tests.support.lake import NOON
 from tests.support.snapshot_histories import SnapshotHistory
 
 SEEDS = int(os.environ.get("ETA_TEST_DELTA_HISTORIES", "30"))
@@ -30,6 +33,26 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_an_export_and_its_deltas_are_the_whole(tmp_path: Path, first: int) -> None:
     for seed in range(first, min(first + PER_TEST, SEEDS)):
         play(tmp_path / str(seed), seed)
+
+
+def test_lists_that_are_all_empty_are_written_too(tmp_path: Path) -> None:
+    """A history in which a file's piece has no interaction before any of its events."""
+    play(tmp_path / "901", 901)
+
+
+def test_a_part_of_an_empty_buffer_is_put_together_with_others() -> None:
+    kind = pa.timestamp("us", tz="UTC")
+    beyond = pa.Array.from_buffers(kind, 0, [None, pa.py_buffer(b"")], offset=1)
+    lists = [
+        pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), beyond)
+        for offsets in ([0, 0], [0, None, 0], [0])
+    ]
+    whole = pa.array([[NOON], None, []], pa.list_(kind))
+    table = pa.table({"lists": pa.chunked_array([*lists, whole]), "row": range(6)})
+    with pytest.raises(pa.ArrowIndexError):
+        table.combine_chunks()
+    found = settled(table).combine_chunks()["lists"].to_pylist()
+    assert found == [[], [], None, [NOON], None, []]
 
 
 def play(root: Path, seed: int) -> None:

@@ -150,3 +150,37 @@ def test_an_erasure_finds_people_in_it(settings: LakeSettings, tmp_path: Path) -
         for user in ODD:
             with (to / f"{name}.jsonl").open("rb") as file:
                 assert named_in_text(file, IdentifyingFields(), frozenset([user]))
+
+
+def test_ids_that_mysql_takes_for_one_are_told(settings: LakeSettings, tmp_path: Path) -> None:
+    alike = (
+        "case",
+        "Case",
+        "caf\u00e9",
+        "cafe\u0301",
+        "cafe",
+        "end",
+        "end  ",
+        " end",
+        "stra\u00dfe",
+    )
+    to = exported(settings, examples(60, users=alike), tmp_path / "out")
+    users = [row["UserId"] for row in taken_in(to, "users")]
+    assert sorted(users) == sorted(alike)
+    text = (to / "README.md").read_text()
+    assert "**With MySQL** 4 users and 0 items would be lost" in text
+    to = exported(settings, examples(60), tmp_path / "others")
+    assert "MySQL" not in (to / "README.md").read_text()
+
+
+def test_an_id_that_is_too_long_for_its_databases_is_refused(
+    settings: LakeSettings, tmp_path: Path
+) -> None:
+    for length in (256, 257):
+        rows = examples(10, users=("\u00fc" * length,))
+        if length == 256:
+            exported(settings, rows, tmp_path / "fits")
+            continue
+        with pytest.raises(EtaError, match="of more than 256 characters"):
+            exported(settings, rows, tmp_path / "out")
+        assert not (tmp_path / "out").exists()

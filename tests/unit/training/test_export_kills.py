@@ -1,6 +1,8 @@
 """An export that was killed at any moment goes on, and ends as one that nobody disturbed."""
 
 import fcntl
+import gc
+import hashlib
 import itertools
 import json
 import os
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lakehouse.cli.export_clean import clean
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
@@ -19,7 +22,8 @@ from lakehouse.training.export import run
 from lakehouse.training.export.apply import apply_deltas
 from lakehouse.training.export.delta import plan_delta, write_delta
 from lakehouse.training.export.journal import NAME, Journal
-from lakehouse.training.export.run import ExportFormat, export_snapshot
+from lakehouse.training.export.left import left_exports
+from lakehouse.training.export.run import ExportFormat, default_destination, export_snapshot
 from lakehouse.training.publish import publish
 from tests.support.export_kills import export, killed, many_files
 from tests.support.lake import NOON
@@ -138,7 +142,50 @@ def test_what_another_export_left_is_removed(
                 export_snapshot(lake, manifest, ExportFormat(kind), to, say=said.append, **chosen)
         assert sums(place) == sums(tmp_path / f"{number}-whole")
     told = "What was left of another export into this folder was removed: beginning anew."
-    assert said == [told] * 4
+    assert [text for text in said if "export-clean" not in text] == [told] * 4
+    assert any(f"`eta export-clean {tmp_path}`" in text for text in said)
+
+
+def test_what_killed_exports_left_is_told_and_cleaned(
+    published: LakeSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """But not what a living one works in, nor what no export has made."""
+    place = default_destination(
+        Lake(published), publish(published, "acme", gate=None, now=NOON), ExportFormat.GORSE
+    )
+    for name in ("gorse", "recbole"):
+        killed(published, name, place.with_name(f"killed-{name}"), step=4)
+    foreign = place.with_name(".somebodys.partial")
+    foreign.mkdir()
+    (foreign / "notes.txt").write_text("not an export's")
+    (place.parent / ".empty.partial").mkdir()
+    (place.parent / ".link.partial").symlink_to(foreign)
+    alive = working_place(place.with_name("alive"))
+    alive.mkdir()
+    descriptor = os.open(alive, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    said: list[str] = []
+    export(published, "gorse", place, said.append)
+    assert said == [
+        f"3 hidden folders of other killed exports ({said[0].partition('(')[2].partition(')')[0]}) "
+        f"in {place.parent}: the same exports, run again, go on there, and `eta export-clean "
+        f"{place.parent}` deletes what is left."
+    ]
+    names = [".empty.partial", ".killed-gorse.partial", ".killed-recbole.partial"]
+    clean(dry_run=True)
+    assert capsys.readouterr().out.count("is there") == 3
+    assert [one.folder.name for one in left_exports([place.parent])] == names
+    clean([place.parent])
+    out = capsys.readouterr().out
+    assert out.count("deleted") == 3
+    left = {path.name for path in place.parent.iterdir()}
+    assert left == {place.name, ".somebodys.partial", ".link.partial", ".alive.partial"}
+    os.close(descriptor)
+    clean()
+    assert not alive.exists()
+    clean([tmp_path / "nowhere"])
+    assert "No killed export" in capsys.readouterr().err
 
 
 def test_of_two_exports_into_one_folder_the_second_is_refused(
@@ -214,6 +261,42 @@ def test_a_delta_and_what_it_is_put_onto_go_on_too(published: LakeSettings, tmp_
         shutil.rmtree(tmp_path / "whole")
 
 
+def test_a_place_that_is_none_is_told(published: LakeSettings, tmp_path: Path) -> None:
+    """And what stands there stays."""
+    (tmp_path / "file").write_text("somebody's")
+    (tmp_path / ".taken.partial").write_text("somebody's")
+    (tmp_path / ".link.partial").symlink_to(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    for name, why in (
+        ("file/out", "cannot be made: File exists"),
+        ("taken", "cannot be written: File exists"),
+        ("link", "cannot be written: Not a directory"),
+        ("n" * 250, "cannot be written: File name too long"),
+    ):
+        with pytest.raises(EtaError, match=why) as told:
+            export(published, "gorse", tmp_path / name, print)
+        assert "--to" in told.value.remedy
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_line_that_no_export_wrote_deletes_nothing_elsewhere(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "part-00000.parquet").write_text("somebody's")
+    folder = tmp_path / "work"
+    folder.mkdir()
+    Journal(folder, {"of": 1})
+    digest = hashlib.sha256(b"somebody's").hexdigest()
+    for name in ("../other/part-00000.parquet", f"{other}/part-00000.parquet"):
+        line = {"file": name, "rows": 1, "sha256": digest}
+        odd = ["[]", "7", '{"file": 7}', '{"file": "a", "rows": []}', json.dumps(line)]
+        with (folder / NAME).open("a") as file:
+            file.writelines(f"{one}\n" for one in odd)
+        assert Journal(folder, {"of": 1}).left_rows == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"other", "work"}
+    assert (other / "part-00000.parquet").read_text() == "somebody's"
+
+
 def test_a_line_that_was_cut_is_none(tmp_path: Path) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
@@ -232,13 +315,15 @@ def test_a_line_that_was_cut_is_none(tmp_path: Path) -> None:
     assert not (folder / "part-00000.parquet").exists()
 
 
-def test_a_full_disk_leaves_nothing(
-    published: LakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.filterwarnings("error::ResourceWarning")
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("kind", ["parquet", "gorse", "feast"])
+def test_a_full_disk_leaves_nothing(published: LakeSettings, tmp_path: Path, kind: str) -> None:
+    """Nor a spill folder that nobody has closed."""
     place = tmp_path / "exports" / "out"
-    for kind in ("parquet", "gorse"):
-        steps = steps_of(published, kind, tmp_path / f"{kind}-whole")
-        left = steps // 2
+    steps = steps_of(published, kind, tmp_path / f"{kind}-whole")
+    for share in (0.3, 0.6, 0.9):
+        left = round(share * steps)
 
         def full() -> None:
             nonlocal left
@@ -246,6 +331,8 @@ def test_a_full_disk_leaves_nothing(
             if left == 0:
                 raise OSError(28, "No space left on device")
 
-        with many_files(full), pytest.raises(OSError, match="No space"):
+        with many_files(full), pytest.raises(EtaError, match="cannot be written: No space") as told:
             export(published, kind, place, print)
+        assert f"look at {place.parent}: make room" in told.value.remedy
+        gc.collect()
         assert list(place.parent.iterdir()) == []

@@ -24,6 +24,7 @@ from eta_data.source import DataFile, Reader, RowSource
 MANIFEST: Final = "manifest.json"
 DELTA: Final = "delta.json"
 CHECKSUMS: Final = "SHA256SUMS"
+ITEMS_FILE: Final = "items.parquet"
 _HUGGING_FACE: Final = "data/"
 _READ_BYTES: Final = 1 << 20
 _TYPES: Final[Mapping[str, type]] = {"label": float}
@@ -41,7 +42,7 @@ def open_export(folder: Folder, manifest: Manifest) -> RowSource:
         same_schema(footers[first].schema, footer.schema, name, first)
         found = tuple(_constants(name, footer, manifest))
         constants.append([column for column, _ in found])
-        files.append(DataFile(name, footer.row_groups, footer.digest, found))
+        files.append(DataFile(name, footer.row_groups, footer.digest, footer.digest, found))
     if any(columns != constants[0] for columns in constants):
         raise DamagedError(
             f"{folder.path} has folders of several layouts", remedy=f"{_AGAIN}; do not mix exports"
@@ -74,7 +75,9 @@ def verify_export(folder: Folder, source: RowSource) -> None:
             remedy="export the snapshot again, or open it without verify",
         )
     sums = dict(_sums(content, folder))
-    for name in [MANIFEST, *(file.name for file in source.files)]:
+    read = [MANIFEST, *(file.name for file in source.files)]
+    read += [ITEMS_FILE] if ITEMS_FILE in sums else []
+    for name in read:
         if sums.get(name) != _sha256(folder, name):
             raise DamagedError(f"{folder.below(name)} is not what was exported", remedy=_AGAIN)
 
@@ -88,11 +91,14 @@ def _sums(content: bytes, folder: Folder) -> Iterable[tuple[str, str]]:
         yield found[2], found[1]
 
 
-def _sha256(folder: Folder, name: str) -> str:
+def _sha256(folder: Folder, name: str) -> str | None:
     digest = hashlib.sha256()
-    with folder.files.open_input_stream(folder.below(name)) as stream:
-        while piece := stream.read(_READ_BYTES):
-            digest.update(piece)
+    try:
+        with folder.files.open_input_stream(folder.below(name)) as stream:
+            while piece := stream.read(_READ_BYTES):
+                digest.update(piece)
+    except OSError:
+        return None
     return digest.hexdigest()
 
 

@@ -43,8 +43,9 @@ def read_footers(
 def _read(folder: Folder, name: str, ranges_of: Sequence[str]) -> Footer:
     path = folder.below(name)
     try:
-        content = _footer_bytes(folder, path)
-        metadata = pq.read_metadata(pa.BufferReader(_MAGIC + content))
+        with folder.files.open_input_file(path) as file:
+            content = footer_bytes(file)
+        metadata = footer_metadata(content)
         schema = metadata.schema.to_arrow_schema()
     except (OSError, pa.ArrowException, ValueError) as error:
         raise DamagedError(
@@ -55,7 +56,7 @@ def _read(folder: Folder, name: str, ranges_of: Sequence[str]) -> Footer:
     return Footer(
         schema=plain_schema(schema, path),
         row_groups=tuple(metadata.row_group(number).num_rows for number in groups),
-        digest=hashlib.sha256(content).hexdigest(),
+        digest=footer_digest(content),
         ranges={
             column: tuple(_range(metadata.row_group(number), column) for number in groups)
             for column in ranges_of
@@ -63,20 +64,32 @@ def _read(folder: Folder, name: str, ranges_of: Sequence[str]) -> Footer:
     )
 
 
-def _footer_bytes(folder: Folder, path: str) -> bytes:
-    """Return the footer with its length and the magic number behind it."""
-    with folder.files.open_input_file(path) as file:
-        size = file.size()
-        start = max(0, size - _TAIL_BYTES)
-        tail: bytes = file.read_at(size - start, start)
-        if len(tail) < 8 or not tail.endswith(_MAGIC):
-            raise ValueError("no magic number")
-        length = int.from_bytes(tail[-8:-4], "little") + 8
-        if length + len(_MAGIC) > size:
-            raise ValueError("the footer is longer than the file")
-        if length > len(tail):
-            tail = file.read_at(length, size - length)
-        return tail[-length:]
+def footer_bytes(file: pa.NativeFile) -> bytes:
+    """Return the footer with its length and the magic number behind it.
+
+    Raises `ValueError` for a file that is cut or is none.
+    """
+    size = file.size()
+    start = max(0, size - _TAIL_BYTES)
+    tail: bytes = file.read_at(size - start, start)
+    if len(tail) < 8 or not tail.endswith(_MAGIC):
+        raise ValueError("no magic number")
+    length = int.from_bytes(tail[-8:-4], "little") + 8
+    if length + len(_MAGIC) > size:
+        raise ValueError("the footer is longer than the file")
+    if length > len(tail):
+        tail = file.read_at(length, size - length)
+    return tail[-length:]
+
+
+def footer_digest(content: bytes) -> str:
+    """Return the hash of what `footer_bytes` returned."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def footer_metadata(content: bytes) -> pq.FileMetaData:
+    """Return what `footer_bytes` returned as pyarrow has it."""
+    return pq.read_metadata(pa.BufferReader(_MAGIC + content))
 
 
 def _range(group: pq.RowGroupMetaData, column: str) -> tuple[object, object] | None:

@@ -122,7 +122,7 @@ def _source(table: DeltaTable, folder: Folder, tenant: str) -> RowSource:
             )
         bits = None if keep is None else np.packbits(keep)
         digest = f"{identity[:16]}{footer.digest}"
-        files.append(DataFile(name, footer.row_groups, digest, constants, bits))
+        files.append(DataFile(name, footer.row_groups, footer.digest, digest, constants, bits))
     return RowSource(folder, tuple(files), schema)
 
 

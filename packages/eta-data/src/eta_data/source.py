@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pyarrow.types as pat
 from numpy.typing import NDArray
 
 from eta_data.errors import DamagedError, DataError
 from eta_data.files import Folder
+from eta_data.footers import footer_bytes, footer_digest, footer_metadata
 from eta_data.memory import repeated, scalar, to_arrow, to_numpy
 from eta_data.schema import as_type
 
@@ -41,6 +44,8 @@ class DataFile:
     """Relative to the folder, with `/`."""
     row_groups: tuple[int, ...]
     """Rows of each row group, hidden ones included."""
+    footer: str
+    """A hash of the footer, as it was when the set was opened."""
     digest: str
     constants: tuple[tuple[str, Any], ...] = ()
     """Columns with one value for all rows of the file."""
@@ -126,11 +131,12 @@ class RowSource:
         return list(dict.fromkeys(names))
 
     def where(self, column: str, value: object) -> RowSource:
-        """Return the source of the rows with a value in a column.
+        """Return the source of the rows with a value in a column, None for those without one.
 
         Where files hold the column, it is read once, and a bit per row is kept.
         """
         self.columns([column])
+        _refuse_value(column, self.schema.field(column).type, value)
         files = []
         reader = Reader(self, [column])
         for number, file in enumerate(self.files):
@@ -163,15 +169,27 @@ def _spread(file: DataFile, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return spread
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The footer of a file that is the one the set was opened with; `mark` names its object."""
+
+    metadata: pq.FileMetaData
+    mark: object
+
+
 class Reader:
-    """Reads columns of a source; keeps the footers of the files it read last."""
+    """Reads columns of a source; keeps the footers of the files it read last.
+
+    A file whose footer is another than when the set was opened is refused, whenever it changed:
+    rows of two files are not one order.
+    """
 
     _FOOTERS: Final = 64
 
     def __init__(self, source: RowSource, columns: Sequence[str]) -> None:
         self._source = source
         self._columns = list(columns)
-        self._footers: dict[int, pq.FileMetaData] = {}
+        self._footers: dict[int, _Held] = {}
         self._row_bytes = 0.0
         self._constants: dict[tuple[object, pa.DataType], pa.Array] = {}
 
@@ -193,7 +211,7 @@ class Reader:
                     continue
                 yield self._complete(piece.slice(skip), file)
                 skip = 0
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, ValueError) as error:
             raise _unreadable(path, error) from error
         if place != block.stop:
             raise _unreadable(path, None)
@@ -202,14 +220,15 @@ class Reader:
         folder = self._source.folder
         most = max(1, int(PIECE_BYTES / self._row_bytes)) if self._row_bytes else FIRST_ROWS
         rows = block.stop - block.first
-        with pq.ParquetFile(
-            path,
-            filesystem=folder.files,
-            metadata=self._footers.get(block.file),
-            coerce_int96_timestamp_unit="us",
-            pre_buffer=not folder.is_local,
-        ) as opened:
-            self._remember(block.file, opened.metadata)
+        with (
+            folder.files.open_input_file(path) as file,
+            pq.ParquetFile(
+                file,
+                metadata=self._footer(block.file, file, path),
+                coerce_int96_timestamp_unit="us",
+                pre_buffer=not folder.is_local,
+            ) as opened,
+        ):
             names = opened.schema_arrow.names
             constants = dict(self._source.files[block.file].constants)
             columns = [name for name in self._columns if name in names and name not in constants]
@@ -226,10 +245,28 @@ class Reader:
         self._row_bytes = max(1, piece.nbytes) / max(1, piece.num_rows)
         return piece
 
-    def _remember(self, file: int, footer: pq.FileMetaData) -> None:
-        if file not in self._footers and len(self._footers) >= self._FOOTERS:
+    def _footer(self, number: int, file: pa.NativeFile, path: str) -> pq.FileMetaData:
+        """Return the footer of an open file; refuse one that was changed since the set was opened.
+
+        A disk is asked for it each time, which costs next to nothing; an object store only for an
+        object that is not known by its tag.
+        """
+        mark = None if self._source.folder.is_local else _mark(file)
+        held = self._footers.get(number)
+        if held is not None and mark is not None and held.mark == mark:
+            return held.metadata
+        content = footer_bytes(file)
+        if footer_digest(content) != self._source.files[number].footer:
+            raise DamagedError(
+                f"{path} was changed since the set was opened",
+                remedy="open the set again: the order of its rows is another one now. Write a new "
+                "export into a new folder, so that nobody who reads the old one is disturbed",
+            )
+        metadata = footer_metadata(content) if held is None else held.metadata
+        if held is None and len(self._footers) >= self._FOOTERS:
             self._footers.pop(next(iter(self._footers)))
-        self._footers[file] = footer
+        self._footers[number] = _Held(metadata, mark)
+        return metadata
 
     def _constant(self, value: object, kind: pa.DataType, count: int) -> pa.Array:
         held = self._constants.get((value, kind))
@@ -250,11 +287,49 @@ class Reader:
         return pa.RecordBatch.from_arrays(arrays, self._columns)
 
 
+def _refuse_value(column: str, kind: pa.DataType, value: object) -> None:
+    """Raise unless a column can hold a value, and be asked for it: a text is never a number."""
+    given = value.item() if isinstance(value, np.generic) else value
+    types = next((types for is_kind, types in _VALUES if is_kind(kind)), ())
+    is_boolean = isinstance(given, bool) == pat.is_boolean(kind)  # a bool is an int of Python
+    is_theirs = given is None or (isinstance(given, types) and is_boolean)
+    try:
+        fits = is_theirs and scalar(value, kind) is not None
+    except (pa.ArrowException, ValueError, OverflowError):
+        fits = False
+    if not fits:
+        raise DataError(
+            f"{column} is {kind}, and never such a {type(value).__name__}",
+            remedy="give a value as the batches of `arrow()` have it: a text, a number, a boolean, "
+            "a datetime, or None",
+        )
+
+
+_VALUES: Final[tuple[tuple[Callable[[pa.DataType], bool], tuple[type, ...]], ...]] = (
+    (pat.is_string, (str,)),
+    (pat.is_boolean, (bool,)),
+    (pat.is_integer, (int,)),
+    (pat.is_floating, (int, float)),
+    (pat.is_decimal, (int, Decimal)),
+    (pat.is_timestamp, (datetime,)),
+)
+"""Types of columns that rows are chosen by, and what stands in them."""
+
+
 def _equals(column: pa.Array, value: object) -> NDArray[np.bool_]:
+    if value is None:
+        missing: NDArray[np.bool_] = to_numpy(column.is_null())
+        return missing
     found: NDArray[np.bool_] = to_numpy(
         pc.fill_null(pc.equal(column, scalar(value, column.type)), scalar(False, pa.bool_()))
     )
     return found
+
+
+def _mark(file: pa.NativeFile) -> object:
+    """Return what tells an object of a store from one that replaces it; None where nothing does."""
+    told = file.metadata()
+    return (file.size(), sorted(told.items())) if told else None
 
 
 def _unreadable(path: str, error: Exception | None) -> DamagedError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypedDict, TypeVar, Unpack
 
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from eta_data.arrays import Arrays, ToNumpy, ToTorch
 from eta_data.encoders import Encoders
 from eta_data.errors import DamagedError, DataError
-from eta_data.export import MANIFEST, open_export, refuse_delta, verify_export
+from eta_data.export import ITEMS_FILE, MANIFEST, open_export, refuse_delta, verify_export
 from eta_data.files import Folder, folder_of
 from eta_data.given import instance, mapping, whole
 from eta_data.groups import Groups
@@ -30,7 +30,6 @@ from eta_data.source import Reader, RowSource
 
 Batch = TypeVar("Batch")
 _SPLITS: Final = ("train", "validation", "test")
-_ITEMS_FILE: Final = "items.parquet"
 
 
 class Reading(TypedDict, total=False):
@@ -144,6 +143,16 @@ class TrainingSet:
         """Return the number of rows."""
         return self.source.rows
 
+    def where(self, column: str, value: object) -> TrainingSet:
+        """Return the set of the rows that have a value in a column; None: of those without one.
+
+        `data.where("label", 1.0)` are the positives. Files that hold another value in the name of
+        their folder, as `label` does in an export of Parquet, are not read at all; any other column
+        is read once, now, and a bit per row is held. Orders and states of loaders are those of the
+        chosen rows. Raises `DataError` for a column that is not there, or holds no such values.
+        """
+        return replace(self, source=self.source.where(column, value))
+
     def arrow(self, batch_size: int = 1024, **reading: Unpack[Reading]) -> Loader[pa.RecordBatch]:
         """Return a loader of Arrow record batches."""
         return self._loader(batch_size, _as_it_is, reading)
@@ -201,7 +210,7 @@ class TrainingSet:
             reader = Reader(source, ["item_id", "available_at"])
             pieces = [piece for block in source.blocks() for piece in reader.pieces(block)]
             return pa.Table.from_batches(pieces)
-        content = self.folder.read(_ITEMS_FILE) if self.lake is None else None
+        content = self.folder.read(ITEMS_FILE) if self.lake is None else None
         found = None if content is None else pq.read_table(pa.BufferReader(content))
         if found is None or "available_at" not in found.column_names:
             raise DataError(
