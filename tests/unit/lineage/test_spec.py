@@ -74,7 +74,10 @@ def test_the_check_finds_a_wrong_value(place: tuple[Any, ...], value: Any) -> No
         check_event(event)
 
 
-@pytest.mark.skipif(not FOLDER, reason="no ETA_TEST_OPENLINEAGE_SPEC: OpenLineage's folder `spec`")
+@pytest.mark.skipif(
+    not FOLDER,
+    reason="no real data: ETA_TEST_OPENLINEAGE_SPEC names no folder `spec` of OpenLineage",
+)
 def test_events_are_as_openlineages_schemas_say() -> None:
     spec = Spec(Path(FOLDER or ""))
     assert [fault for event in ALL for fault in spec.faults(event)] == []
