@@ -1,0 +1,287 @@
+{% macro weighted_negatives(pairs, settings=none, carried=[], has_category=true) -%}
+    {#-
+    CTE `weighted_negatives`: for each positive of the tenants in `told_negatives` up to k distinct items that the user does
+    not know, all drawn from the line of one way (see `draw_lines`): by a hash of the positive, in the tenant's shares, the
+    items by popularity, those of the positive's own category, or all alike. Where that line is empty, or the item has no
+    category by then, all alike. One row per draw, as of `sampled_negatives`, with `drawn_by`, `popularity` and `logq`, the
+    logarithm of w / W.
+
+    The k places of a positive have equal distances on what is left of the line, of length W, when the known items are
+    taken out of it, and one random offset: an item of length w has one of them with probability min(1, k·w / W),
+    exactly, for the distances are whole numbers. Two places lie in one item only if it is longer than the
+    distance: then the later one is dropped. `settings`, `pairs`, `carried`: see `sampled_negatives`.
+
+    The known items and the places are counted in two window passes over one partitioning, as those of `sampled_negatives`, but
+    lengths take the place of counts. A user's known items are on each of the lines that a positive of theirs needs.
+    -#}
+chosen_ways as (
+    select
+        pairs.tenant_id,
+        pairs.user_id,
+        pairs.item_id,
+        pairs.positive_time,
+        {{- further(carried, 'pairs') }}
+        told_negatives.seed,
+        told_negatives.wanted_count,
+        {{ period_of('pairs.positive_time') }} as period_start,
+        if(
+            pairs.positive_time is null,
+            null,
+            pmod(
+                xxhash64(concat_ws(
+                    '|', told_negatives.seed, pairs.tenant_id, pairs.user_id, pairs.item_id, 'way'
+                )),
+                10000
+            )
+        ) as lot,
+        told_negatives.popularity_share,
+        told_negatives.popularity_share + told_negatives.category_share as weighted_share
+    from {{ pairs }} as pairs
+    inner join told_negatives
+        on pairs.tenant_id = told_negatives.tenant_id
+),
+
+dated_ways as (
+    select
+        chosen_ways.*,
+        line_periods.period
+    from chosen_ways
+    left join line_periods
+        on
+            chosen_ways.tenant_id = line_periods.tenant_id
+            -- what is drawn all alike, or not at all, is of no period; not all of it goes to one task
+            and if(
+                chosen_ways.lot < chosen_ways.weighted_share,
+                chosen_ways.period_start,
+                -pmod(hash(chosen_ways.user_id), 100000) - 1000000000
+            ) = line_periods.period_start
+            and line_periods.is_needed = 1
+),
+
+{% if has_category -%}
+item_categories as (
+    select
+        tenant_id,
+        period,
+        item_id,
+        line
+    from line_places
+    where line like 'c%'
+),
+
+wished_lines as (
+    select
+        dated_ways.*,
+        case
+            when dated_ways.lot < dated_ways.popularity_share then 'p'
+            when dated_ways.lot < dated_ways.weighted_share then item_categories.line
+        end as wished_line
+    from dated_ways
+    left join item_categories
+        on
+            dated_ways.tenant_id = item_categories.tenant_id
+            and dated_ways.period = item_categories.period
+            and dated_ways.item_id = item_categories.item_id
+            and dated_ways.lot >= dated_ways.popularity_share
+),
+{%- else -%}
+wished_lines as (
+    select
+        *,
+        if(lot < popularity_share, 'p', null) as wished_line
+    from dated_ways
+),
+{%- endif %}
+
+-- where the line that the positive draws from ends, or would if the user knew none of its items
+ended_lines as (
+    select
+        wished_lines.*,
+        coalesce(line_ends.line, 'u') as line,
+        if(line_ends.line is null, 0L, wished_lines.period) as line_period,
+        case
+            when wished_lines.positive_time is not null
+                then coalesce(line_ends.line_weight, available_counts.available_count)
+        end as line_weight,
+        coalesce(line_ends.line_count, available_counts.available_count) as line_count,
+        coalesce(line_ends.bucket_length, 1L) as bucket_length
+    from wished_lines
+    left join line_ends
+        on
+            wished_lines.tenant_id = line_ends.tenant_id
+            and wished_lines.period = line_ends.period
+            and wished_lines.wished_line = line_ends.line
+    left join available_counts
+        on
+            wished_lines.tenant_id = available_counts.tenant_id
+            and coalesce(
+                date_trunc('hour', wished_lines.positive_time),
+                timestamp_seconds(1 + 3600 * pmod(hash(wished_lines.user_id), 100000))
+            ) = available_counts.event_hour
+),
+
+users_lines as (
+    select
+        *,
+        explode(
+            collect_set(if(line_weight is null, null, struct(line_period, line))) over (
+                partition by tenant_id, user_id
+            )
+        ) as at
+    from ended_lines
+),
+
+known_places as (
+    select
+        users_lines.*,
+        line_places.place,
+        line_places.weight
+    from users_lines
+    left join line_places
+        on
+            users_lines.tenant_id = line_places.tenant_id
+            and users_lines.at.line_period = line_places.period
+            and users_lines.at.line = line_places.line
+            and users_lines.item_id = line_places.item_id
+),
+
+line_positions as (
+    select
+        tenant_id,
+        user_id,
+        item_id,
+        positive_time,
+        {{- further(carried) }}
+        seed,
+        wanted_count,
+        at.line_period as period,
+        at.line,
+        line_count,
+        bucket_length,
+        explode(array(
+            struct(place as position, weight as known_weight, 1 as is_known),
+            struct(
+                if(at.line = line and at.line_period = line_period, line_weight, null) as position,
+                0L as known_weight,
+                0 as is_known
+            )
+        )) as mark
+    from known_places
+),
+
+counted_lines as (
+    select
+        *,
+        mark.position - sum(mark.known_weight) over known_so_far as free_weight,
+        line_count - sum(mark.is_known) over known_so_far as free_count
+    from line_positions
+    -- an item that is not on the line, and a pair that draws nothing from it
+    where mark.position is not null
+    window known_so_far as (
+        partition by tenant_id, user_id, period, line
+        -- an item that begins where the line ends lies beyond it
+        order by mark.position, mark.is_known
+        rows between unbounded preceding and current row
+    )
+),
+
+placed_draws as (
+    select
+        *,
+        if(line = 'p', wanted_count, least(wanted_count, free_count)) as draw_count,
+        explode(
+            if(
+                mark.is_known = 1,
+                array(0L),
+                sequence(1L, if(line = 'p', wanted_count, least(wanted_count, free_count)))
+            )
+        ) as draw_index
+    from counted_lines
+    where mark.is_known = 1 or (free_weight > 0 and wanted_count > 0)
+),
+
+line_bounds as (
+    select
+        *,
+        ((draw_index - 1) * free_weight) div draw_count as bound,
+        ((draw_index - 2) * free_weight) div draw_count as bound_before,
+        if(
+            mark.is_known = 1,
+            null,
+            pmod(
+                xxhash64(concat_ws('|', seed, tenant_id, user_id, item_id, 'offset')),
+                nullif(free_weight, 0)
+            )
+        ) as draw_offset
+    from placed_draws
+),
+
+free_positions as (
+    select
+        *,
+        if(
+            mark.is_known = 1,
+            free_weight + mark.known_weight,
+            (draw_offset + bound) % free_weight
+        ) as free_position
+    from line_bounds
+),
+
+drawn_places as (
+    select
+        *,
+        free_position + sum(mark.known_weight) over (
+            partition by tenant_id, user_id, period, line
+            order by free_position, mark.is_known desc
+            rows between unbounded preceding and current row
+        ) as place
+    from free_positions
+),
+
+line_buckets as (
+    select
+        *,
+        explode(sequence(place div bucket_length, (place + weight - 1) div bucket_length)) as bucket
+    from line_places
+),
+
+found_items as (
+    select
+        drawn_places.*,
+        line_buckets.item_id as drawn_item_id,
+        line_buckets.popularity,
+        line_buckets.weight,
+        drawn_places.place - line_buckets.place as depth
+    from drawn_places
+    inner join line_buckets
+        on
+            drawn_places.tenant_id = line_buckets.tenant_id
+            and drawn_places.period = line_buckets.period
+            and drawn_places.line = line_buckets.line
+            and drawn_places.place div drawn_places.bucket_length = line_buckets.bucket
+            and drawn_places.place >= line_buckets.place
+            and drawn_places.place < line_buckets.place + line_buckets.weight
+    where drawn_places.mark.is_known = 0
+),
+
+weighted_negatives as (
+    select
+        tenant_id,
+        user_id,
+        drawn_item_id as item_id,
+        item_id as positive_item_id,
+        cast(draw_index as int) as draw_index,
+        free_count as eligible_count,
+        case line when 'u' then 'uniform' when 'p' then 'popularity' else 'category' end as drawn_by,
+        popularity,
+        {{- further(carried) }}
+        least(draw_count * weight, free_weight) / cast(free_weight as double) as sampling_probability,
+        ln(weight / cast(free_weight as double)) as logq,
+        positive_time as event_time
+    from found_items
+    where
+        draw_index = 1
+        -- neither the place before nor, around the end of the line, the first one is in the item
+        or (depth < bound - bound_before and weight - depth <= free_weight - bound)
+)
+{%- endmacro %}
