@@ -10,8 +10,8 @@ its negatives in another way. All are built in one lake. Then
 - `training_data` is computed again for one tenant after another, in rounds: seconds as a ratio to
   the tenant that draws uniformly and says nothing.
 
-chi squared is the sum over items of (drawn - expected)² / variance, the variance being the sum of
-p · (1 - p) over the positives: draws of one positive are without replacement.
+chi squared is the sum over items and days of (drawn - expected)² / variance, the variance being the
+sum of p · (1 - p) over the positives: draws of one positive are without replacement.
 """
 
 import argparse
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 RESULT: Final = Path(__file__).parent / "results" / "negatives.json"
 ENOUGH: Final = 5.0
-"""Items that are expected less often are left out of chi squared."""
+"""Items that are expected less often on a day are left out of chi squared."""
 DRAWS: Final = 4
 UNIFORM: Final = "uniform"
 EXPONENTS: Final = {
@@ -92,23 +92,24 @@ def compared(
     one row per item.
     """
     world = _World(log, exponent, categories)
-    expected, variance = np.zeros(len(world.items)), np.zeros(len(world.items))
     counted = drawn.join(world.numbers, on="item_id").with_columns(day=_day("event_time"))
     pairs = counted.group_by("user_id", "anchor_item_id", "day").agg(
-        "number", "sampling_probability", "draw_index"
+        "number", "sampling_probability"
     )
+    shape = (len(world.available), len(world.items))
+    expected, variance, times = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     worst, repeated, known, future = 0.0, 0, 0, 0
-    for user, anchor, day, numbers, told, _ in pairs.iter_rows():
+    for user, anchor, day, numbers, told in pairs.iter_rows():
         chances = world.chances(user, anchor, day)
-        expected += chances
-        variance += chances * (1 - chances)
-        of_drawn = chances[numbers]
+        expected[world.days[day]] += chances
+        variance[world.days[day]] += chances * (1 - chances)
+        np.add.at(times[world.days[day]], numbers, 1)
         future += int((~world.available[day][numbers]).sum())
         known += int(np.isin(numbers, world.known[user]).sum())
         repeated += len(numbers) - len(set(numbers))
-        worst = max(worst, float(np.max(np.abs(np.array(told) / np.maximum(of_drawn, 1e-300) - 1))))
-    times = np.bincount(counted["number"].to_numpy(), minlength=len(world.items))
-    enough = (expected >= ENOUGH) & (variance > 0)
+        error = np.abs(np.array(told) / np.maximum(chances[numbers], 1e-300) - 1)
+        worst = max(worst, float(error.max()))
+    enough = (expected >= ENOUGH) & (variance > ENOUGH / 2)
     squares = (times - expected)[enough] ** 2 / variance[enough]
     return Found(
         draws=drawn.height,
@@ -136,6 +137,7 @@ class _World:
             for user, found in numbered.group_by("user_id").agg("number").iter_rows()
         }
         days = sorted(numbered["day"].unique())
+        self.days = {day: place for place, day in enumerate(days)}
         size = len(self.items)
         self.available: dict[int, npt.NDArray[np.bool_]] = {}
         self.weights: dict[int, Floats] = {}
@@ -267,7 +269,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--interactions", type=int, default=300_000)
+    parser.add_argument("--interactions", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5, help="of seconds; 0: compare only")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="keep the lake here")

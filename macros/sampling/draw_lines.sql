@@ -7,8 +7,8 @@
       p             the items available before the period; each weighs round(2^16 · popularity^exponent),
                     popularity being its interactions before the period, at least 1
       c<category>   those of them that the catalogue had in the category before the period; every one weighs 1
-    CTE `line_ends`: of the lines of periods the total weight, the number of items and `bucket_length`, the mean weight: a
-    place is looked up by the bucket that it lies in.
+    CTE `line_ends`: of the lines of periods the total weight, the number of items, the `longest` one and `bucket_length`, the
+    mean weight: a place is looked up by the bucket that it lies in.
 
     No line knows of its period's own days, so rows of today change no line of today, and late ones those of later
     periods alone. An item's state is kept from one change to the next and only then repeated for the periods in between.
@@ -173,9 +173,10 @@ weighted_items as (
         line_items.*,
         if(
             line_items.line = 'p',
-            bigint(round(
-                65536 * pow(greatest(line_items.popularity, 1), told_negatives.exponent)
-            )),
+            cast(
+                round(65536 * pow(greatest(line_items.popularity, 1), told_negatives.exponent))
+                as bigint
+            ),
             1L
         ) as weight
     from line_items
@@ -212,7 +213,7 @@ line_places as (
         0L as period,
         'u' as line,
         ranked_items.item_id,
-        bigint(ranked_items.item_rank) as place,
+        cast(ranked_items.item_rank as bigint) as place,
         1L as weight,
         cast(null as bigint) as popularity,
         1L as bucket_length
@@ -228,7 +229,8 @@ line_ends as (
         line,
         sum(weight) as line_weight,
         count(*) as line_count,
-        greatest(sum(weight) div count(*), 1L) as bucket_length
+        greatest(sum(weight) div count(*), 1L) as bucket_length,
+        max(weight) as longest
     from weighted_items
     group by tenant_id, period, line
 )

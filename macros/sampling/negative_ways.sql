@@ -38,10 +38,10 @@ told_negatives as (
         settings.tenant_id,
         {{ tenant_setting('seed') }} as seed,
         {{ tenant_setting('negatives_per_positive') }} as wanted_count,
-        int(get_json_object(settings.negatives, '$.popularity')) as popularity_share,
-        int(get_json_object(settings.negatives, '$.category')) as category_share,
-        double(get_json_object(settings.negatives, '$.exponent')) as exponent,
-        int(get_json_object(settings.negatives, '$.period_days')) as period_days
+        cast(get_json_object(settings.negatives, '$.popularity') as int) as popularity_share,
+        cast(get_json_object(settings.negatives, '$.category') as int) as category_share,
+        cast(get_json_object(settings.negatives, '$.exponent') as double) as exponent,
+        cast(get_json_object(settings.negatives, '$.period_days') as int) as period_days
     from {{ settings }} as settings
     where settings.negatives is not null
 )

@@ -1,4 +1,4 @@
-{% macro weighted_negatives(pairs, settings=none, carried=[], has_category=true) -%}
+{% macro weighted_negatives(pairs, catalogue, carried=[], has_category=true) -%}
     {#-
     CTE `weighted_negatives`: for each positive of the tenants in `told_negatives` up to k distinct items that the user does
     not know, all drawn from the line of one way (see `draw_lines`): by a hash of the positive, in the tenant's shares, the
@@ -6,10 +6,12 @@
     category by then, all alike. One row per draw, as of `sampled_negatives`, with `drawn_by`, `popularity` and `logq`, the
     logarithm of w / W.
 
-    The k places of a positive have equal distances on what is left of the line, of length W, when the known items are
-    taken out of it, and one random offset: an item of length w has one of them with probability min(1, k·w / W),
-    exactly, for the distances are whole numbers. Two places lie in one item only if it is longer than the
-    distance: then the later one is dropped. `settings`, `pairs`, `carried`: see `sampled_negatives`.
+    The k places of a positive lie on what is left of the line, of length W, when the known items are taken out of it: at
+    random distances, none less than the line's longest item, all moved on by one random offset, so that an item of
+    length w has one of them with probability k·w / W. Where the longest item is longer than W / k the distances are
+    equal, and two places may lie in one item: the later one is dropped, and the probability is min(1, k·w / W).
+    Whole numbers only, so both are exact. `pairs`, `carried`: see `sampled_negatives`; `catalogue`: the versions of items
+    that were in force.
 
     The known items and the places are counted in two window passes over one partitioning, as those of `sampled_negatives`, but
     lengths take the place of counts. A user's known items are on each of the lines that a positive of theirs needs.
@@ -53,36 +55,29 @@ dated_ways as (
             and if(
                 chosen_ways.lot < chosen_ways.weighted_share,
                 chosen_ways.period_start,
-                -pmod(hash(chosen_ways.user_id), 100000) - 1000000000
+                1000000000 + pmod(hash(chosen_ways.user_id), 100000)
             ) = line_periods.period_start
             and line_periods.is_needed = 1
 ),
 
 {% if has_category -%}
-item_categories as (
-    select
-        tenant_id,
-        period,
-        item_id,
-        line
-    from line_places
-    where line like 'c%'
-),
-
 wished_lines as (
     select
         dated_ways.*,
         case
             when dated_ways.lot < dated_ways.popularity_share then 'p'
-            when dated_ways.lot < dated_ways.weighted_share then item_categories.line
+            when dated_ways.lot < dated_ways.weighted_share then concat('c', catalogue.category)
         end as wished_line
     from dated_ways
-    left join item_categories
+    left join {{ catalogue }} as catalogue
         on
-            dated_ways.tenant_id = item_categories.tenant_id
-            and dated_ways.period = item_categories.period
-            and dated_ways.item_id = item_categories.item_id
+            dated_ways.tenant_id = catalogue.tenant_id
+            and dated_ways.item_id = catalogue.item_id
             and dated_ways.lot >= dated_ways.popularity_share
+            and dated_ways.lot < dated_ways.weighted_share
+            -- the one version that was in force
+            and dated_ways.positive_time > catalogue.valid_from
+            and coalesce(dated_ways.positive_time <= catalogue.valid_until, true)
 ),
 {%- else -%}
 wished_lines as (
@@ -104,7 +99,8 @@ ended_lines as (
                 then coalesce(line_ends.line_weight, available_counts.available_count)
         end as line_weight,
         coalesce(line_ends.line_count, available_counts.available_count) as line_count,
-        coalesce(line_ends.bucket_length, 1L) as bucket_length
+        coalesce(line_ends.bucket_length, 1L) as bucket_length,
+        coalesce(line_ends.longest, 1L) as longest
     from wished_lines
     left join line_ends
         on
@@ -120,15 +116,20 @@ ended_lines as (
             ) = available_counts.event_hour
 ),
 
-users_lines as (
+lined_users as (
     select
         *,
-        explode(
-            collect_set(if(line_weight is null, null, struct(line_period, line))) over (
-                partition by tenant_id, user_id
-            )
-        ) as at
+        collect_set(if(line_weight is null, null, struct(line_period, line))) over (
+            partition by tenant_id, user_id
+        ) as lines
     from ended_lines
+),
+
+users_lines as (
+    select
+        * except (lines),
+        explode(lines) as at
+    from lined_users
 ),
 
 known_places as (
@@ -158,6 +159,7 @@ line_positions as (
         at.line,
         line_count,
         bucket_length,
+        longest,
         explode(array(
             struct(place as position, weight as known_weight, 1 as is_known),
             struct(
@@ -185,35 +187,52 @@ counted_lines as (
     )
 ),
 
+wanted_draws as (
+    select
+        *,
+        case
+            when mark.is_known = 0
+                then if(line = 'p', wanted_count, least(wanted_count, free_count))
+        end as draw_count
+    from counted_lines
+    where mark.is_known = 1 or (free_weight > 0 and wanted_count > 0)
+),
+
 placed_draws as (
     select
         *,
-        if(line = 'p', wanted_count, least(wanted_count, free_count)) as draw_count,
-        explode(
-            if(
-                mark.is_known = 1,
-                array(0L),
-                sequence(1L, if(line = 'p', wanted_count, least(wanted_count, free_count)))
-            )
-        ) as draw_index
-    from counted_lines
-    where mark.is_known = 1 or (free_weight > 0 and wanted_count > 0)
+        explode(if(mark.is_known = 1, array(0L), sequence(1L, draw_count))) as draw_index
+    from wanted_draws
+),
+
+-- the distances: at least `spacing` each, and a random part of what is left of the line
+spaced_draws as (
+    select
+        *,
+        least(longest, free_weight div draw_count) as spacing,
+        free_weight - draw_count * least(longest, free_weight div draw_count) as slack,
+        -- an item may be longer than the distances
+        longest > free_weight div draw_count as has_repeats,
+        concat_ws('|', seed, tenant_id, user_id, item_id) as draw_key
+    from placed_draws
 ),
 
 line_bounds as (
     select
         *,
-        ((draw_index - 1) * free_weight) div draw_count as bound,
-        ((draw_index - 2) * free_weight) div draw_count as bound_before,
-        if(
-            mark.is_known = 1,
-            null,
-            pmod(
-                xxhash64(concat_ws('|', seed, tenant_id, user_id, item_id, 'offset')),
-                nullif(free_weight, 0)
+        (draw_index - 1) * spacing
+        + ((draw_index - 1) * slack) div draw_count
+        + pmod(
+            xxhash64(concat_ws('|', draw_key, draw_index)),
+            greatest(
+                (draw_index * slack) div draw_count - ((draw_index - 1) * slack) div draw_count, 1L
             )
+        ) as bound,
+        (draw_index - 2) * spacing + ((draw_index - 2) * slack) div draw_count as bound_before,
+        pmod(
+            xxhash64(concat_ws('|', draw_key, 'offset')), nullif(free_weight, 0)
         ) as draw_offset
-    from placed_draws
+    from spaced_draws
 ),
 
 free_positions as (
@@ -281,6 +300,7 @@ weighted_negatives as (
     from found_items
     where
         draw_index = 1
+        or not has_repeats
         -- neither the place before nor, around the end of the line, the first one is in the item
         or (depth < bound - bound_before and weight - depth <= free_weight - bound)
 )

@@ -77,19 +77,25 @@ tenant_settings as (
 ) }},
 
 {% if has_ways -%}
+-- a version that another one replaced at the same time never was in force
+catalogue as (
+    select * from {{ rows_in_scope(
+        'item_history', scope,
+        of_clickstream_tenants(drawing.tenants) ~ ' and not valid_from <=> valid_until',
+        columns=['tenant_id', 'item_id', 'category', 'valid_from', 'valid_until'],
+        of_tenants=true, is_repeated=true
+    ) }}
+),
+
 {{ draw_lines(
     'item_availability',
     rows_in_scope('item_hours', scope, of_clickstream_tenants(drawing.tenants), of_tenants=true),
-    rows_in_scope(
-        'item_history', scope,
-        of_clickstream_tenants(drawing.tenants) ~ ' and not valid_from <=> valid_until',
-        of_tenants=true
-    ),
+    'catalogue',
     times='interactions', time='event_time', has_category=drawing.has_category
 ) }},
 
 {{ weighted_negatives(
-    'pair_labels', settings='tenant_settings', carried=carried, has_category=drawing.has_category
+    'pair_labels', 'catalogue', carried=carried, has_category=drawing.has_category
 ) }},
 
 {% endif -%}
