@@ -1,22 +1,29 @@
-{% macro draw_lines(item_availability, item_hours, catalogue, times, time, has_category) -%}
+{% macro draw_lines(settings, item_availability, item_hours, catalogue, times, has_category) -%}
     {#-
-    CTE `line_places`: the items of each line on which negatives are drawn, one behind the other, each as long as it weighs.
-    A line is named by tenant, `line` and `period`, the number of a period of the tenant's days in which there are
-    positives (from 1):
-      u             all items, in the order in which they became available; every one weighs 1; `period` 0
+    A statement, to be kept while it is read: the items of each line on which negatives are drawn, one behind the other, each
+    as long as it weighs (`weight`, from `place` on). A line is named by tenant, `line` and `period`, the first day (since
+    1970) of a period of the tenant's days that has interactions:
+      u             all items, in the order in which they became available; every one weighs 1; `period` null
       p             the items available before the period; each weighs round(2^16 · popularity^exponent),
                     popularity being its interactions before the period, at least 1
       c<category>   those of them that the catalogue had in the category before the period; every one weighs 1
-    CTE `line_ends`: of the lines of periods the total weight, the number of items, the `longest` one and `bucket_length`, the
-    mean weight: a place is looked up by the bucket that it lies in.
+    Each row has of its line the `line_weight`, the `line_count`, the `longest` item and `bucket_length`, the mean weight:
+    a place is looked up by the bucket that it lies in.
+
+      settings            one row per tenant; the lines are those of tenants that say how negatives are drawn
+      times               rows with `event_time`: those of all positives, and any others
 
     No line knows of its period's own days, so rows of today change no line of today, and late ones those of later
     periods alone. An item's state is kept from one change to the next and only then repeated for the periods in between.
     -#}
+with
+
+{{ told_of_negatives(settings) }},
+
 needed_periods as (
     select distinct
         times.tenant_id,
-        {{ period_of('times.' ~ time) }} as period_start
+        {{ period_of('times.event_time') }} as period_start
     from {{ times }} as times
     inner join told_negatives
         on times.tenant_id = told_negatives.tenant_id
@@ -97,7 +104,7 @@ all_periods as (
 line_periods as (
     select
         *,
-        sum(is_needed) over (partition by tenant_id order by period_start) as period,
+        sum(is_needed) over (partition by tenant_id order by period_start) as number,
         sum(is_needed) over (partition by tenant_id) as period_count
     from all_periods
 ),
@@ -106,7 +113,7 @@ item_steps as (
     select
         changed_items.tenant_id,
         changed_items.item_id,
-        line_periods.period + 1 as first_period,
+        line_periods.number + 1 as first_number,
         line_periods.period_count,
         sum(changed_items.interaction_count) as interaction_count,
         max(changed_items.is_availability) as is_availability,
@@ -119,7 +126,7 @@ item_steps as (
     group by
         changed_items.tenant_id,
         changed_items.item_id,
-        line_periods.period,
+        line_periods.number,
         line_periods.period_count
 ),
 
@@ -130,16 +137,16 @@ item_states as (
         sum(interaction_count) over so_far as popularity,
         max(version) over so_far as version,
         greatest(
-            first_period,
-            max(if(is_availability, first_period, null)) over (partition by tenant_id, item_id)
-        ) as from_period,
+            first_number,
+            max(if(is_availability, first_number, null)) over (partition by tenant_id, item_id)
+        ) as from_number,
         coalesce(
-            lead(first_period) over (partition by tenant_id, item_id order by first_period),
+            lead(first_number) over (partition by tenant_id, item_id order by first_number),
             period_count + 1
-        ) - 1 as to_period
+        ) - 1 as to_number
     from item_steps
     window so_far as (
-        partition by tenant_id, item_id order by first_period
+        partition by tenant_id, item_id order by first_number
         rows between unbounded preceding and current row
     )
 ),
@@ -150,27 +157,30 @@ item_lines as (
         item_id,
         popularity,
         explode(array('p'{{ ", concat('c', version.category)" if has_category }})) as line,
-        from_period,
-        to_period
+        from_number,
+        to_number
     from item_states
-    where from_period <= to_period
+    where from_number <= to_number
 ),
 
--- the item's weight is worked out below: what is sent through the shuffle is the same for all that read it
 line_items as (
     select
         tenant_id,
         item_id,
         popularity,
         line,
-        explode(sequence(from_period, to_period)) as period
+        explode(sequence(from_number, to_number)) as number
     from item_lines
     where line is not null
 ),
 
 weighted_items as (
     select
-        line_items.*,
+        line_items.tenant_id,
+        line_items.item_id,
+        line_items.popularity,
+        line_items.line,
+        line_periods.period_start as period,
         if(
             line_items.line = 'p',
             cast(
@@ -180,58 +190,61 @@ weighted_items as (
             1L
         ) as weight
     from line_items
+    inner join line_periods
+        on
+            line_items.tenant_id = line_periods.tenant_id
+            and line_items.number = line_periods.number
+            and line_periods.is_needed = 1
     inner join told_negatives
         on line_items.tenant_id = told_negatives.tenant_id
 ),
 
-period_places as (
-    select
-        *,
-        sum(weight) over (
-            partition by tenant_id, period, line order by item_id
-            rows between unbounded preceding and current row
-        ) - weight as place,
-        sum(weight) over (partition by tenant_id, period, line) as line_weight,
-        count(*) over (partition by tenant_id, period, line) as line_count
-    from weighted_items
-),
-
-line_places as (
+placed_items as (
     select
         tenant_id,
         period,
         line,
         item_id,
-        place,
-        weight,
         popularity,
-        greatest(line_weight div line_count, 1L) as bucket_length
-    from period_places
-    union all
-    select
-        ranked_items.tenant_id,
-        0L as period,
-        'u' as line,
-        ranked_items.item_id,
-        cast(ranked_items.item_rank as bigint) as place,
-        1L as weight,
-        cast(null as bigint) as popularity,
-        1L as bucket_length
-    from ranked_items
-    inner join told_negatives
-        on ranked_items.tenant_id = told_negatives.tenant_id
+        weight,
+        sum(weight) over so_far - weight as place,
+        sum(weight) over whole as line_weight,
+        count(*) over whole as line_count,
+        max(weight) over whole as longest
+    from weighted_items
+    window
+        so_far as (
+            partition by tenant_id, period, line order by item_id
+            rows between unbounded preceding and current row
+        ),
+        whole as (partition by tenant_id, period, line)
 ),
 
-line_ends as (
+line_places as (
     select
-        tenant_id,
-        period,
-        line,
-        sum(weight) as line_weight,
-        count(*) as line_count,
-        greatest(sum(weight) div count(*), 1L) as bucket_length,
-        max(weight) as longest
-    from weighted_items
-    group by tenant_id, period, line
+        *,
+        greatest(line_weight div line_count, 1L) as bucket_length
+    from placed_items
+    union all
+    select
+        availability.tenant_id,
+        cast(null as int) as period,
+        'u' as line,
+        availability.item_id,
+        cast(null as bigint) as popularity,
+        1L as weight,
+        row_number() over (
+            partition by availability.tenant_id
+            order by availability.available_at, availability.item_id
+        ) - 1L as place,
+        cast(null as bigint) as line_weight,
+        cast(null as bigint) as line_count,
+        1L as longest,
+        1L as bucket_length
+    from {{ item_availability }} as availability
+    inner join told_negatives
+        on availability.tenant_id = told_negatives.tenant_id
 )
+
+select * from line_places
 {%- endmacro %}

@@ -1,4 +1,4 @@
-{% macro weighted_negatives(pairs, catalogue, carried=[], has_category=true) -%}
+{% macro weighted_negatives(lines, pairs, catalogue, carried=[], has_category=true) -%}
     {#-
     CTE `weighted_negatives`: for each positive of the tenants in `told_negatives` up to k distinct items that the user does
     not know, all drawn from the line of one way (see `draw_lines`): by a hash of the positive, in the tenant's shares, the
@@ -10,12 +10,25 @@
     random distances, none less than the line's longest item, all moved on by one random offset, so that an item of
     length w has one of them with probability k·w / W. Where the longest item is longer than W / k the distances are
     equal, and two places may lie in one item: the later one is dropped, and the probability is min(1, k·w / W).
-    Whole numbers only, so both are exact. `pairs`, `carried`: see `sampled_negatives`; `catalogue`: the versions of items
-    that were in force.
+    Whole numbers only, so both are exact. `lines`: see `draw_lines`; `pairs`, `carried`: see
+    `sampled_negatives`; `catalogue`: the versions of items that were in force.
 
     The known items and the places are counted in two window passes over one partitioning, as those of `sampled_negatives`, but
     lengths take the place of counts. A user's known items are on each of the lines that a positive of theirs needs.
     -#}
+line_ends as (
+    select distinct
+        tenant_id,
+        period,
+        line,
+        line_weight,
+        line_count,
+        longest,
+        bucket_length
+    from {{ lines }}
+    where line != 'u'
+),
+
 chosen_ways as (
     select
         pairs.tenant_id,
@@ -25,7 +38,7 @@ chosen_ways as (
         {{- further(carried, 'pairs') }}
         told_negatives.seed,
         told_negatives.wanted_count,
-        {{ period_of('pairs.positive_time') }} as period_start,
+        {{ period_of('pairs.positive_time') }} as period,
         if(
             pairs.positive_time is null,
             null,
@@ -43,48 +56,31 @@ chosen_ways as (
         on pairs.tenant_id = told_negatives.tenant_id
 ),
 
-dated_ways as (
-    select
-        chosen_ways.*,
-        line_periods.period
-    from chosen_ways
-    left join line_periods
-        on
-            chosen_ways.tenant_id = line_periods.tenant_id
-            -- what is drawn all alike, or not at all, is of no period; not all of it goes to one task
-            and if(
-                chosen_ways.lot < chosen_ways.weighted_share,
-                chosen_ways.period_start,
-                1000000000 + pmod(hash(chosen_ways.user_id), 100000)
-            ) = line_periods.period_start
-            and line_periods.is_needed = 1
-),
-
 {% if has_category -%}
 wished_lines as (
     select
-        dated_ways.*,
+        chosen_ways.*,
         case
-            when dated_ways.lot < dated_ways.popularity_share then 'p'
-            when dated_ways.lot < dated_ways.weighted_share then concat('c', catalogue.category)
+            when chosen_ways.lot < chosen_ways.popularity_share then 'p'
+            when chosen_ways.lot < chosen_ways.weighted_share then concat('c', catalogue.category)
         end as wished_line
-    from dated_ways
+    from chosen_ways
     left join {{ catalogue }} as catalogue
         on
-            dated_ways.tenant_id = catalogue.tenant_id
-            and dated_ways.item_id = catalogue.item_id
-            and dated_ways.lot >= dated_ways.popularity_share
-            and dated_ways.lot < dated_ways.weighted_share
+            chosen_ways.tenant_id = catalogue.tenant_id
+            and chosen_ways.item_id = catalogue.item_id
+            and chosen_ways.lot >= chosen_ways.popularity_share
+            and chosen_ways.lot < chosen_ways.weighted_share
             -- the one version that was in force
-            and dated_ways.positive_time > catalogue.valid_from
-            and coalesce(dated_ways.positive_time <= catalogue.valid_until, true)
+            and chosen_ways.positive_time > catalogue.valid_from
+            and coalesce(chosen_ways.positive_time <= catalogue.valid_until, true)
 ),
 {%- else -%}
 wished_lines as (
     select
         *,
         if(lot < popularity_share, 'p', null) as wished_line
-    from dated_ways
+    from chosen_ways
 ),
 {%- endif %}
 
@@ -93,7 +89,7 @@ ended_lines as (
     select
         wished_lines.*,
         coalesce(line_ends.line, 'u') as line,
-        if(line_ends.line is null, 0L, wished_lines.period) as line_period,
+        line_ends.period as line_period,
         case
             when wished_lines.positive_time is not null
                 then coalesce(line_ends.line_weight, available_counts.available_count)
@@ -138,10 +134,11 @@ known_places as (
         line_places.place,
         line_places.weight
     from users_lines
-    left join line_places
+    left join {{ lines }} as line_places
         on
             users_lines.tenant_id = line_places.tenant_id
-            and users_lines.at.line_period = line_places.period
+            -- null is that of the line of all items
+            and users_lines.at.line_period <=> line_places.period
             and users_lines.at.line = line_places.line
             and users_lines.item_id = line_places.item_id
 ),
@@ -163,7 +160,7 @@ line_positions as (
         explode(array(
             struct(place as position, weight as known_weight, 1 as is_known),
             struct(
-                if(at.line = line and at.line_period = line_period, line_weight, null) as position,
+                if(at.line = line and at.line_period <=> line_period, line_weight, null) as position,
                 0L as known_weight,
                 0 as is_known
             )
@@ -261,7 +258,7 @@ line_buckets as (
     select
         *,
         explode(sequence(place div bucket_length, (place + weight - 1) div bucket_length)) as bucket
-    from line_places
+    from {{ lines }}
 ),
 
 found_items as (
@@ -275,7 +272,7 @@ found_items as (
     inner join line_buckets
         on
             drawn_places.tenant_id = line_buckets.tenant_id
-            and drawn_places.period = line_buckets.period
+            and drawn_places.period <=> line_buckets.period
             and drawn_places.line = line_buckets.line
             and drawn_places.place div drawn_places.bucket_length = line_buckets.bucket
             and drawn_places.place >= line_buckets.place

@@ -33,6 +33,19 @@
 {% set has_shown = clickstream_tenants(scope, with_shown_negatives=true) != [] %}
 {% set drawing = negative_tenants(scope) %}
 {% set has_ways = drawing.tenants != [] %}
+{% set is_asking = of_clickstream_tenants(drawing.tenants) %}
+{% set versions = rows_in_scope(
+    'item_history', scope, is_asking ~ ' and not valid_from <=> valid_until',
+    columns=['tenant_id', 'item_id', 'category', 'valid_from', 'valid_until'], of_tenants=true
+) if has_ways else '' %}
+{% set lines = keep_rows(scope, 'lines', draw_lines(
+    rows_in_scope('stg_tenant_settings', scope, is_asking, of_tenants=true),
+    rows_in_scope('item_availability', scope, is_asking, of_tenants=true),
+    rows_in_scope('item_hours', scope, is_asking, of_tenants=true),
+    versions,
+    times=rows_in_scope('stg_interactions', scope, is_asking),
+    has_category=drawing.has_category
+)) if has_ways else '' %}
 {% set carried = ['type_weight'] if uses.own else [] %}
 with
 
@@ -79,23 +92,11 @@ tenant_settings as (
 {% if has_ways -%}
 -- a version that another one replaced at the same time never was in force
 catalogue as (
-    select * from {{ rows_in_scope(
-        'item_history', scope,
-        of_clickstream_tenants(drawing.tenants) ~ ' and not valid_from <=> valid_until',
-        columns=['tenant_id', 'item_id', 'category', 'valid_from', 'valid_until'],
-        of_tenants=true, is_repeated=true
-    ) }}
+    select * from {{ versions }}
 ),
 
-{{ draw_lines(
-    'item_availability',
-    rows_in_scope('item_hours', scope, of_clickstream_tenants(drawing.tenants), of_tenants=true),
-    'catalogue',
-    times='interactions', time='event_time', has_category=drawing.has_category
-) }},
-
 {{ weighted_negatives(
-    'pair_labels', 'catalogue', carried=carried, has_category=drawing.has_category
+    lines, 'pair_labels', 'catalogue', carried=carried, has_category=drawing.has_category
 ) }},
 
 {% endif -%}
