@@ -259,13 +259,12 @@ def _comparisons(settings: "LakeSettings", log: Log) -> dict[str, Found]:
         of_category = categories if exponent is None else None
         by_seed = []
         for seed in SEEDS:
-            drawn = pl.from_arrow(
+            drawn = pl.DataFrame(
                 query.execute(
                     "select user_id, item_id, anchor_item_id, sampling_probability, event_time "
                     f"from d where tenant_id = '{name}-of-{seed}' and drawn_by = '{way}'"
-                )
+                ).read_all()
             )
-            assert isinstance(drawn, pl.DataFrame)
             by_seed.append(compared(rows, drawn, exponent=exponent, categories=of_category))
         found[name] = together(by_seed)
     return found

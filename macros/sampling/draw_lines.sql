@@ -207,7 +207,7 @@ placed_items as (
         item_id,
         popularity,
         weight,
-        sum(weight) over so_far - weight as place,
+        -weight + sum(weight) over so_far as place,
         sum(weight) over whole as line_weight,
         count(*) over whole as line_count,
         max(weight) over whole as longest

@@ -56,7 +56,7 @@ _WAYS: Final = (
     ),
     (
         pa.field(DRAWN_POPULARITY, pa.int64()),
-        "the item's interactions before the positive's day, of one drawn by popularity; else null",
+        "the item's interactions before the positive's day; null if drawn uniformly, or not at all",
     ),
     (
         pa.field("logq", pa.float64()),
