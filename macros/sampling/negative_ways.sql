@@ -2,10 +2,12 @@
     {#-
     The tenants (of `scope`) whose settings say, or ever said, how their negatives are drawn, and whether any draws within
     categories: a mapping of `tenants` and `has_category`; none and true where every tenant counts: in a model's
-    fingerprint, which is of its logic alone, outside of a run and in unit tests. What nobody asks for is left out
-    of the SQL. Asked once per run.
+    fingerprint, which is of its logic alone, and while dbt parses. What nobody asks for is left out of the SQL, and of
+    that of unit tests. Asked once per run.
     -#}
-    {%- if not execute or model.resource_type == 'unit_test' or graph.get('eta_plain', {}).get(model.name) -%}
+    {%- if execute and model.resource_type == 'unit_test' -%}
+        {{ return({'tenants': [], 'has_category': false}) }}
+    {%- elif not execute or graph.get('eta_plain', {}).get(model.name) -%}
         {{ return({'tenants': none, 'has_category': true}) }}
     {%- endif -%}
     {%- set known = graph.setdefault('eta_negative_tenants', {}) -%}
@@ -48,13 +50,22 @@ told_negatives as (
 {%- endmacro %}
 
 
-{% macro without_asking_tenants(pairs) -%}
-    {#- CTE `uniform_pairs`: the pairs of the tenants that say nothing of how their negatives are drawn. -#}
+{% macro uniform_pairs(pairs, settings, has_ways) -%}
+    {#-
+    CTE `uniform_pairs`: the pairs of the tenants that say nothing of how their negatives are drawn; with `has_ways` also
+    `told_negatives`, without it these are all.
+    -#}
+{% if has_ways -%}
+{{ told_of_negatives(settings) }},
+
+{% endif -%}
 uniform_pairs as (
     select pairs.*
     from {{ pairs }} as pairs
+    {%- if has_ways %}
     left anti join told_negatives
         on pairs.tenant_id = told_negatives.tenant_id
+    {%- endif %}
 )
 {%- endmacro %}
 

@@ -15,7 +15,26 @@
 
     The known items and the places are counted in two window passes over one partitioning, as those of `sampled_negatives`, but
     lengths take the place of counts. A user's known items are on each of the lines that a positive of theirs needs.
+    Where no tenant asks, and so `lines` is none, there is no row.
     -#}
+{%- if lines is none -%}
+weighted_negatives as (
+    select
+        cast(null as string) as tenant_id,
+        cast(null as string) as user_id,
+        cast(null as string) as item_id,
+        cast(null as string) as positive_item_id,
+        cast(null as int) as draw_index,
+        cast(null as bigint) as eligible_count,
+        cast(null as string) as drawn_by,
+        cast(null as bigint) as popularity,
+        cast(null as double) as type_weight,
+        cast(null as double) as sampling_probability,
+        cast(null as double) as logq,
+        cast(null as timestamp) as event_time
+    where false
+)
+{%- else -%}
 line_ends as (
     select distinct
         tenant_id,
@@ -301,4 +320,5 @@ weighted_negatives as (
         -- neither the place before nor, around the end of the line, the first one is in the item
         or (depth < bound - bound_before and weight - depth <= free_weight - bound)
 )
+{%- endif -%}
 {%- endmacro %}

@@ -37,7 +37,7 @@
 {% set versions = rows_in_scope(
     'item_history', scope, is_asking ~ ' and not valid_from <=> valid_until',
     columns=['tenant_id', 'item_id', 'category', 'valid_from', 'valid_until'], of_tenants=true
-) if has_ways else '' %}
+) if has_ways else none %}
 {% set lines = keep_rows(scope, 'lines', draw_lines(
     rows_in_scope('stg_tenant_settings', scope, is_asking, of_tenants=true),
     rows_in_scope('item_availability', scope, is_asking, of_tenants=true),
@@ -45,7 +45,7 @@
     versions,
     times=rows_in_scope('stg_interactions', scope, is_asking),
     has_category=drawing.has_category
-)) if has_ways else '' %}
+)) if has_ways else none %}
 {% set carried = ['type_weight'] if uses.own else [] %}
 with
 
@@ -78,28 +78,17 @@ tenant_settings as (
     'trusted_interactions', labelled_only=false, settings='tenant_settings', uses=uses
 ) }},
 
-{% if has_ways -%}
-{{ told_of_negatives('tenant_settings') }},
+{{ uniform_pairs('pair_labels', 'tenant_settings', has_ways) }},
 
-{{ without_asking_tenants('pair_labels') }},
-
-{% endif -%}
 {{ sampled_negatives(
-    'uniform_pairs' if has_ways else 'pair_labels', 'item_availability', times='interactions', time='event_time',
+    'uniform_pairs', 'item_availability', times='interactions', time='event_time',
     settings='tenant_settings', carried=carried
 ) }},
 
-{% if has_ways -%}
--- a version that another one replaced at the same time never was in force
-catalogue as (
-    select * from {{ versions }}
-),
-
 {{ weighted_negatives(
-    lines, 'pair_labels', 'catalogue', carried=carried, has_category=drawing.has_category
+    lines, 'pair_labels', versions, carried=carried, has_category=drawing.has_category
 ) }},
 
-{% endif -%}
 {{ shown_negatives(
     rows_in_scope('impressions', scope, of_clickstream_tenants(showing)) if has_shown else none,
     'pair_labels', 'item_availability', settings='tenant_settings', carried=carried
@@ -151,7 +140,6 @@ examples as (
         event_time
     from sampled_negatives
     union all
-    {%- if has_ways %}
     select
         tenant_id,
         user_id,
@@ -174,7 +162,6 @@ examples as (
         event_time
     from weighted_negatives
     union all
-    {%- endif %}
     select
         tenant_id,
         user_id,

@@ -60,8 +60,9 @@ class SamplingProof:
     time. `too_early`: draws of an item that was not available in the hour. `unknown_items`: draws
     of an item that is not among those that may be drawn. `impossible`: those whose probability
     would need more eligible items than there were, of those drawn uniformly. `by_way`: draws by
-    `drawn_by`, empty where all are drawn uniformly. `uniformity` is over those the positives whose user
-    knows no item but labelled ones; None where there is no such positive with a choice.
+    `drawn_by`, empty where all are drawn uniformly. `uniformity` is of those drawn uniformly, over
+    the positives whose user knows no item but labelled ones; None where there is no such positive
+    with a choice.
     """
 
     one_in: int
