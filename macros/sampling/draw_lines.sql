@@ -136,10 +136,10 @@ item_states as (
         item_id,
         sum(interaction_count) over so_far as popularity,
         max(version) over so_far as version,
-        greatest(
-            first_number,
-            max(if(is_availability, first_number, null)) over (partition by tenant_id, item_id)
-        ) as from_number,
+        first_number,
+        max(if(is_availability, first_number, null)) over (
+            partition by tenant_id, item_id
+        ) as available_number,
         coalesce(
             lead(first_number) over (partition by tenant_id, item_id order by first_number),
             period_count + 1
@@ -157,10 +157,11 @@ item_lines as (
         item_id,
         popularity,
         explode(array('p'{{ ", concat('c', version.category)" if has_category }})) as line,
-        from_number,
+        greatest(first_number, available_number) as from_number,
         to_number
     from item_states
-    where from_number <= to_number
+    -- an item that never was available is on no line
+    where first_number <= to_number and available_number <= to_number
 ),
 
 line_items as (
