@@ -146,7 +146,7 @@ def test_a_popular_item_is_drawn_as_often_as_its_popularity_says(
     lake: SessionLake, built: dict, exponent: float
 ) -> None:
     """The item in was seen n times before the day of the clicks."""
-    rows = lake.table("training.training_data", f"drawn-{exponent:g}")
+    rows = lake.table("training.training_data", f"drawn-{100 * exponent:g}")
     rows = rows.filter(pl.col("negative_type") == "sampled")
     weights = {f"i{n}": n**exponent for n in range(1, 8)}
     total = sum(weights.values())

@@ -16,7 +16,7 @@ COUNTED = "counted"
 """A tenant whose rows change after the build."""
 UNIFORM_USERS = 1_000
 EXPONENTS = (0.0, 0.5, 0.75, 1.0)
-"""Of the tenants `drawn-0`, `drawn-0.5`, …, whose negatives are drawn by popularity."""
+"""Of the tenants `drawn-0`, `drawn-50`, …, whose negatives are drawn by popularity."""
 VIEWING = TenantSettings(positive_types=frozenset({InteractionType.VIEW}), negatives_per_positive=2)
 LATE_EVENING = at("05-02 23:30")
 ZONE = "Asia/Kolkata"
@@ -190,7 +190,7 @@ def store_tenants(lake: SessionLake) -> dict:
     lake.store(LEAKY[13], [seen_before, interaction("clicked", "u1", TEE, event_time=clicked)])
     lake.store("uniform", one_positive_among_seven_items(UNIFORM_USERS))
     for exponent in EXPONENTS:
-        name = f"drawn-{exponent:g}"
+        name = f"drawn-{100 * exponent:g}"
         lake.set_tenant(name, drawing(exponent, popularity=1))
         lake.store(name, popular_and_rare(UNIFORM_USERS))
     for name in ("plain", "viewer"):
