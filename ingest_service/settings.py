@@ -172,6 +172,8 @@ class StreamSettings(BaseSettings):
     """Kafka's addresses, `HOST:PORT,…`. Default: the broker of `eta dev kafka` in this home."""
     registry_url: str | None = None
     """The schema registry's. Default: the one of `eta dev registry` in this home, else none."""
+    glue_registry: str | None = None
+    """Name of a registry of AWS Glue, for messages in the frame of its serializers."""
     topic_prefix: str = ""
     """Before the names of topics and group, for several lakes on one cluster."""
     client_options: dict[str, Any] = Field(default_factory=dict, repr=False)

@@ -1,4 +1,4 @@
-"""Avro messages in Confluent's wire format: a zero byte, the schema's id, the record."""
+"""Avro messages in the frames of Confluent's serializers and of AWS Glue's."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -7,31 +7,23 @@ from io import BytesIO
 from time import monotonic
 from types import NoneType
 from typing import Any, Final
+from uuid import UUID
 
 import fastavro
-import httpx
-from schema_registry.client import SchemaRegistryClient
-from schema_registry.client.errors import ClientError
 
 from ingest_service.readers.avro_singles import Shorten, shortest_of
+from ingest_service.readers.registries import NotAvroError, RegistryAwayError, SchemaRegistry
+from lakehouse.contracts.avro_frames import FrameError, frame_of, unpacked
 from lakehouse.contracts.avro_schemas import avro_schema
 from lakehouse.contracts.fields import SENT_FIELDS
 from lakehouse.contracts.reasons import ReasonCode
 from lakehouse.contracts.tenant import DataType
 
-MAGIC: Final = b"\0"
-HEAD_BYTES: Final = 5
 UNKNOWN_SECONDS: Final = 5.0
 """How long the registry's answer that it has no such schema is believed."""
 UNKNOWN_MOST: Final = 1_000
 AWAY_SECONDS: Final = 0.5
 """How long a registry that did not answer is not asked again: others wait behind the question."""
-TIMEOUT: Final = httpx.Timeout(2.0)
-_ID: Final = slice(1, HEAD_BYTES)
-
-
-class RegistryAwayError(Exception):
-    """The registry does not answer; the message may well be good."""
 
 
 class BadMessageError(Exception):
@@ -50,57 +42,90 @@ class AvroReader:
     Fields that only the writer knows are left out; fields that only this version knows are null.
     """
 
-    def __init__(self, registry_url: str | None, clock: Callable[[], float] = monotonic) -> None:
-        self._client = SchemaRegistryClient(registry_url, timeout=TIMEOUT) if registry_url else None
-        self._clock = clock
-        self._schemas: dict[int, tuple[Any, str]] = {}
-        self._away_until = 0.0
-        self._unknown: dict[int, float] = {}
-        """Ids that the registry said it has not, and until when that is believed."""
+    def __init__(
+        self,
+        confluent: SchemaRegistry | None,
+        glue: SchemaRegistry | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._confluent = None if confluent is None else _Lookup(confluent, clock)
+        self._glue = None if glue is None else _Lookup(glue, clock)
+
+    def unpack(self, value: bytes, most: int) -> bytes:
+        """Return a message with its record unpacked; raises `BadMessageError`."""
+        try:
+            return unpacked(value, most)
+        except FrameError as error:
+            raise BadMessageError(ReasonCode.BAD_AVRO, str(error)) from None
 
     def read(self, data_type: DataType, value: bytes) -> tuple[dict[str, Any], str]:
-        """Return the record and the text of the schema it was written with.
+        """Return the record of an unpacked message, and the text of its schema.
 
         Raises `BadMessageError`, and `RegistryAwayError` when that cannot be told now.
         """
-        if len(value) <= HEAD_BYTES:
-            raise BadMessageError(ReasonCode.BAD_AVRO, "the message is too short for a schema id")
-        schema_id = int.from_bytes(value[_ID], "big")
-        schema, text = self._schema(schema_id)
-        record = read_avro(value, schema, data_type, text)
+        try:
+            schema_id, body = frame_of(value)
+        except FrameError as error:
+            raise BadMessageError(ReasonCode.BAD_AVRO, str(error)) from None
+        schema, text = self._lookup(schema_id).schema(schema_id)
+        record = read_avro(body, schema, data_type, text)
         if shorten := _shortest_of(text):
             record = shorten(record)
         return sent_of(record, data_type.definition.carried, _written_names(text)), text
 
-    def _schema(self, schema_id: int) -> tuple[Any, str]:
+    def _lookup(self, schema_id: int | UUID) -> "_Lookup":
+        if isinstance(schema_id, UUID):
+            if self._glue is None:  # nobody waits for a registry that was never there
+                raise BadMessageError(
+                    ReasonCode.UNKNOWN_SCHEMA,
+                    "the message names a schema of AWS Glue, and no registry of Glue is set "
+                    "(ETA_STREAM_GLUE_REGISTRY)",
+                )
+            return self._glue
+        if self._confluent is None:
+            raise RegistryAwayError("no registry is set (ETA_STREAM_REGISTRY_URL)")
+        return self._confluent
+
+
+class _Lookup:
+    """The schemas of one registry: those that were asked for, and what it said of others."""
+
+    def __init__(self, registry: SchemaRegistry, clock: Callable[[], float]) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._schemas: dict[int | UUID, tuple[Any, str]] = {}
+        self._away_until = 0.0
+        self._unknown: dict[int | UUID, float] = {}
+        """Ids that the registry said it has not, and until when that is believed."""
+
+    def schema(self, schema_id: int | UUID) -> tuple[Any, str]:
+        """Return a schema, parsed and as text; raises as `AvroReader.read` does."""
         known = self._schemas.get(schema_id)
         if known is not None:
             return known
         if self._unknown.get(schema_id, 0.0) > self._clock():
             raise _unknown_schema(schema_id)
-        if self._client is None:
-            raise RegistryAwayError("no registry is set (ETA_STREAM_REGISTRY_URL)")
         if self._clock() < self._away_until:
             raise RegistryAwayError("it did not answer just now")
         try:
-            schema = self._client.get_by_id(schema_id)
-        except (ClientError, httpx.HTTPError, json.JSONDecodeError, KeyError, TypeError) as error:
+            raw = self._registry.schema(schema_id)
+        except RegistryAwayError:
             self._away_until = self._clock() + AWAY_SECONDS
-            raise RegistryAwayError(type(error).__name__) from error  # that is no registry's answer
-        except Exception as error:  # noqa: BLE001 - schemas of other kinds may be registered
+            raise
+        except NotAvroError as error:
             self._believe_unknown(schema_id)
-            raise _not_avro(schema_id, error) from None
-        if schema is None:
+            raise _not_avro(schema_id, str(error)) from None
+        if raw is None:
             self._believe_unknown(schema_id)
             raise _unknown_schema(schema_id)
         try:
-            found = (fastavro.parse_schema(schema.raw_schema), json.dumps(schema.raw_schema))
+            found = (fastavro.parse_schema(raw), json.dumps(raw))
         except Exception as error:  # noqa: BLE001 - one of JSON, for instance
-            raise _not_avro(schema_id, error) from None
+            raise _not_avro(schema_id, type(error).__name__) from None
         self._schemas[schema_id] = found
         return found
 
-    def _believe_unknown(self, schema_id: int) -> None:
+    def _believe_unknown(self, schema_id: int | UUID) -> None:
         """Ask for this id again after a while; the registry may have it by then."""
         if len(self._unknown) >= UNKNOWN_MOST:
             self._unknown.clear()
@@ -113,7 +138,7 @@ def read_again(values: Sequence[bytes], schema_text: str) -> list[dict[str, Any]
     found: list[dict[str, Any] | None] = []
     for value in values:
         try:
-            record = fastavro.schemaless_reader(BytesIO(value[HEAD_BYTES:]), schema, None)
+            record = fastavro.schemaless_reader(BytesIO(frame_of(value).record), schema, None)
         except Exception:  # noqa: BLE001 - bytes that are no record fail in every way
             record = None
         if not isinstance(record, dict):
@@ -140,12 +165,10 @@ def sent_of(
     return {name: value for name, value in record.items() if name not in unsent}
 
 
-def read_avro(value: bytes, schema: Any, data_type: DataType, text: str | None) -> dict[str, Any]:
-    """Read a message with a parsed schema, as this version's record; raises `BadMessageError`."""
+def read_avro(body: bytes, schema: Any, data_type: DataType, text: str | None) -> dict[str, Any]:
+    """Read a record with a parsed schema, as this version's; raises `BadMessageError`."""
     try:
-        record = fastavro.schemaless_reader(
-            BytesIO(value[HEAD_BYTES:]), schema, _reader_schema(data_type)
-        )
+        record = fastavro.schemaless_reader(BytesIO(body), schema, _reader_schema(data_type))
     except fastavro.read.SchemaResolutionError:
         raise BadMessageError(
             ReasonCode.UNKNOWN_SCHEMA, "the schema of the message is not one of the topic's", text
@@ -177,14 +200,13 @@ def _reader_schema(data_type: DataType) -> Any:
     return fastavro.parse_schema(avro_schema(data_type))
 
 
-def _unknown_schema(schema_id: int) -> BadMessageError:
+def _unknown_schema(schema_id: int | UUID) -> BadMessageError:
     return BadMessageError(
         ReasonCode.UNKNOWN_SCHEMA, f"the registry has no schema with the id {schema_id}"
     )
 
 
-def _not_avro(schema_id: int, error: Exception) -> BadMessageError:
-    kind = type(error).__name__
+def _not_avro(schema_id: int | UUID, kind: str) -> BadMessageError:
     return BadMessageError(
         ReasonCode.UNKNOWN_SCHEMA, f"the schema with the id {schema_id} is not Avro's ({kind})"
     )

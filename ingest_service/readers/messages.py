@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
 
-from ingest_service.readers.avro import MAGIC, AvroReader, BadMessageError
+from ingest_service.readers.avro import AvroReader, BadMessageError
 from ingest_service.readers.events.parsing import EventLimits
 from ingest_service.readers.events.quick import quick_texts
 from ingest_service.readers.json.rows import (
@@ -18,6 +18,7 @@ from ingest_service.readers.json.rows import (
     record_of,
     texts_of,
 )
+from lakehouse.contracts.avro_frames import is_framed
 from lakehouse.contracts.avro_schemas import avro_schema
 from lakehouse.contracts.layout import SourceLayout
 from lakehouse.contracts.reasons import EXPLANATIONS, WARNINGS, ReasonCode, WarningCode
@@ -151,7 +152,7 @@ class MessageReader:
                     mine.bad.append(_bad(place, value, ReasonCode.UNREADABLE_MESSAGE))
                 elif len(value) > self._max_bytes:
                     mine.bad.append(_bad(place, value, ReasonCode.MESSAGE_TOO_LARGE))
-                elif value[:1] == MAGIC:
+                elif is_framed(value):
                     mine.avro.append((place, value, key))
                 else:
                     asked = _asked_mapping(record.headers) if record.headers else None
@@ -222,8 +223,10 @@ class MessageReader:
     ) -> list[RowGroup]:
         """Return one group per schema."""
         by_schema: dict[str, tuple[list[Position], list[JsonRecord]]] = {}
-        for place, value, _ in messages:
+        for place, sent, _ in messages:
+            value = sent
             try:
+                value = self._avro.unpack(sent, self._max_bytes)
                 record, schema_text = self._avro.read(data_type, value)
             except BadMessageError as error:
                 layout = BYTES

@@ -1,16 +1,15 @@
-"""How an event is written into a message: JSON, or Avro in Confluent's wire format."""
+"""How an event is written into a message: JSON, or Avro in Confluent's frame or AWS Glue's."""
 
 import json
 import logging
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any, Final, Protocol
 
-import httpx
-from schema_registry.client import SchemaRegistryClient, schema
-from schema_registry.client.errors import ClientError
-from schema_registry.serializers.message_serializer import AvroMessageSerializer
+import fastavro
 
-from lakehouse.contracts.avro_schemas import avro_schema, subject
+from ingest_service.stream.registered import ConfluentSchemas, RegisteredSchemas
+from lakehouse.contracts.avro_schemas import avro_schema
 from lakehouse.contracts.fields import SENT_FIELDS
 from lakehouse.contracts.tenant import DataType, SourceMapping
 from lakehouse.contracts.unread import UnreadNames
@@ -42,31 +41,35 @@ class JsonEncoder:
 
 
 class AvroEncoder:
-    """Avro with the project's schemas, which it looks up (or registers) in the registry once.
+    """Avro with the project's schemas, each looked up in the registry (or registered) once.
 
-    Fields that the schema does not have cannot be written: each name is logged once.
+    `registry` is the address of one with Confluent's interface, or `GlueSchemas`. Fields that the
+    schema does not have cannot be written: each name is logged once.
     """
 
-    def __init__(self, registry_url: str, topic_prefix: str = "") -> None:
-        self._prefix = topic_prefix
-        self._registry = SchemaRegistryClient(registry_url)
-        self._serializer = AvroMessageSerializer(self._registry)
-        self._ids: dict[DataType, int] = {}
+    def __init__(self, registry: str | RegisteredSchemas, topic_prefix: str = "") -> None:
+        if isinstance(registry, str):
+            registry = ConfluentSchemas(registry, topic_prefix)
+        self._schemas = registry
+        self._written_with: dict[DataType, tuple[bytes, Any]] = {}
         self._unread = {kind: UnreadNames.of(kind, SourceMapping()) for kind in DataType}
         self._written = {kind: one.read | {"tenant_id"} for kind, one in self._unread.items()}
         self._logged: set[tuple[DataType, str]] = set()
 
     def encode(self, tenant_id: str, data_type: DataType, event: Mapping[str, Any]) -> bytes:  # noqa: ARG002 - the key has it
-        """Return magic byte, schema id and the record."""
-        schema_id = self._ids.get(data_type)
-        if schema_id is None:
-            schema_id = self._id_of(data_type)
+        """Return the head of the registry's messages and the record."""
+        if data_type not in self._written_with:
+            parsed = fastavro.parse_schema(avro_schema(data_type))
+            self._written_with[data_type] = self._schemas.head(data_type), parsed
+        head, parsed = self._written_with[data_type]
         self._log_unwritten(data_type, event)
+        message = BytesIO()
+        message.write(head)
         try:
-            record = with_sent_fields(data_type, event)
-            return self._serializer.encode_record_with_schema_id(schema_id, record)
+            fastavro.schemaless_writer(message, parsed, with_sent_fields(data_type, event))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise _not_written(error) from error
+        return message.getvalue()
 
     def _log_unwritten(self, data_type: DataType, event: Mapping[str, Any]) -> None:
         for one in self._unread[data_type].of_row(dict(event), self._written[data_type]):
@@ -74,19 +77,6 @@ class AvroEncoder:
             if key not in self._logged and len(self._logged) < MOST_LOGGED:
                 self._logged.add(key)
                 _log.warning("the field %s of %s is %s", one.name, data_type.value, one.message)
-
-    def _id_of(self, data_type: DataType) -> int:
-        parsed = schema.AvroSchema(avro_schema(data_type))
-        try:
-            found = self._registry.register(subject(data_type, self._prefix), parsed)
-        except (ClientError, httpx.HTTPError) as error:
-            raise EtaError(
-                f"the schema registry did not take the schema of {data_type.value}: "
-                f"{type(error).__name__}",
-                remedy="see that it runs, and check the schemas with `eta schemas check`",
-            ) from error
-        self._ids[data_type] = found
-        return found
 
 
 def with_sent_fields(data_type: DataType, event: Mapping[str, Any]) -> dict[str, Any]:

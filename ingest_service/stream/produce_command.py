@@ -109,15 +109,19 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
 def _produce(options: argparse.Namespace) -> dict[str, Any]:
     from ingest_service.stream.encoding import AvroEncoder, JsonEncoder, MessageEncoder
     from ingest_service.stream.producer import InteractionProducer
+    from ingest_service.stream.registered import GlueSchemas, RegisteredSchemas
 
     settings, lake = StreamSettings(), LakeSettings()
     encoder: MessageEncoder = JsonEncoder()
     if options.format == "avro":
-        registry = settings.registry_url or registry_address(lake)
+        registry: str | RegisteredSchemas | None = settings.registry_url or registry_address(lake)
+        if settings.glue_registry is not None and settings.registry_url is None:
+            registry = GlueSchemas(settings.glue_registry, settings.topic_prefix)
         if registry is None:
             raise EtaError(
                 "no schema registry is set, and none of `eta dev` is running here",
-                remedy="start one with `eta dev registry up`, or set ETA_STREAM_REGISTRY_URL",
+                remedy="start one with `eta dev registry up`, or set ETA_STREAM_REGISTRY_URL or "
+                "ETA_STREAM_GLUE_REGISTRY",
             )
         encoder = AvroEncoder(registry, settings.topic_prefix)
     data_type = DataType(options.type)

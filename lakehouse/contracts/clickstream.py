@@ -259,7 +259,9 @@ PRESETS: Final[Mapping[str, Mapping[str, tuple[tuple[str, ...], ClickstreamEvent
         "Order Refunded": (("order_refunded", "refund", "dislike"), _ORDER),
     },
     "ga4": {
+        "select_item": (("select_item", "click"), _ITEMS),
         "view_item": (("view_item", "view"), _ITEMS),
+        "add_to_wishlist": (("add_to_wishlist", "like"), _ITEMS),
         "add_to_cart": (("add_to_cart", "click"), _ITEMS),
         "remove_from_cart": (("remove_from_cart", "view"), _ITEMS),
         "purchase": (("purchase",), _TRANSACTION),

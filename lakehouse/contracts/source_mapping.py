@@ -86,9 +86,13 @@ def _check_header(value: Any) -> Any:
     raise ValueError(f"it is first, none, or how many lines it has, 1 to {MOST_HEADER_LINES}")
 
 
+NO_PLACES: Final = {"Factory", "localtime"}
+"""Names in a machine's list of zones that stand for no zone, or for whatever the machine has."""
+
+
 def check_zone(zone: str | None) -> None:
-    """Raise `ValueError` for a text that is no zone's name."""
-    if zone is not None and zone not in available_timezones():
+    """Raise `ValueError` for a text that is no zone's name, the same on every machine."""
+    if zone is not None and (zone in NO_PLACES or zone not in available_timezones()):
         raise ValueError("time_zone: not a zone's IANA name, such as Europe/Berlin or UTC")
 
 

@@ -12,10 +12,12 @@ import csv
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
+from lakehouse.contracts.avro_frames import FrameError, frame_of, is_framed, unpacked
 from lakehouse.contracts.identifying import ANONYMOUS, USER, IdentifyingFields
 from lakehouse.contracts.topics import KEY_SEPARATOR
 from lakehouse.privacy.json_values import decoded, leaves, named_in
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 MOST_EXTRA: Final = 16
 """Of a record with more cells too many, each cell may be of each column."""
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
-_AVRO_HEAD: Final = 5
+_UNPACKED_MOST: Final = 1 << 26
+"""Bytes of a compressed message that nobody could attribute; the topics take less."""
 _WIDEST: Final = 1 << 16
 """Bytes of a message without a schema that are tried as texts with their length before them."""
 
@@ -185,13 +188,15 @@ class RecordReader:
         try:
             if self._schema is None:
                 self._schema = fastavro.parse_schema(json.loads(self._layout.schema_text))
-            stream = BytesIO(raw[_AVRO_HEAD:])
+            stream = BytesIO(frame_of(raw).record)
             return fastavro.schemaless_reader(stream, self._schema, None)
         except Exception:  # noqa: BLE001 - bytes that are no record fail in every way
             return None
 
     def _read_bytes(self, raw: bytes, found: Named) -> None:
-        if raw[:1] == b"\0":
+        if is_framed(raw):
+            with suppress(FrameError):
+                raw = unpacked(raw, _UNPACKED_MOST)
             self._read_binary(raw, found)
         else:
             self._read_json(raw, found)

@@ -84,6 +84,15 @@ GA4_EVENTS: Mapping[str, dict[str, Any]] = {
     "purchase": {"transaction_id": "T_12345_1", "value": 72.05, "tax": 3.6, "items": ITEMS},
     "refund": {"transaction_id": "T_12345_1", "value": 30.03, "items": ITEMS[:1]},
 }
+MORE_GA4_EVENTS: Mapping[str, dict[str, Any]] = {
+    "select_item": {
+        "item_list_id": "related_products",
+        "item_list_name": "Related products",
+        "items": ITEMS[:1],
+    },
+    "add_to_wishlist": {"currency": "USD", "value": 30.03, "items": ITEMS[:1]},
+}
+"""The other events of the preset."""
 GA4_LIST = {
     "item_list_id": "related_products",
     "item_list_name": "Related products",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from kafka import TopicPartition
+from kafka.errors import RebalanceInProgressError
 
 from ingest_service.sources.kafka.sink import Bounds
 
@@ -18,6 +19,9 @@ class Topics:
     def __init__(self) -> None:
         self.logs: dict[TopicPartition, list[Any]] = {}
         self.first: dict[TopicPartition, int] = {}
+        self.committed: dict[TopicPartition, int] = {}
+        self.refused_commits = 0
+        """How many of the next asynchronous commits the coordinator refuses."""
 
     def append(
         self, part: TopicPartition, value: bytes | None, key: bytes | None, **more: Any
@@ -88,6 +92,7 @@ class FakeConsumer:
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._listener: Any = None
+        self._said: list[tuple[Any, Any, Exception | None]] = []
         self._fetcher = SimpleNamespace(_parse_fetched_data=None, PartitionRecords=None)
 
     def partitions_for_topic(self, topic: str) -> set[int]:
@@ -104,6 +109,10 @@ class FakeConsumer:
         if new:
             self._positions.update(dict.fromkeys(new, 0))
             self._listener.on_partitions_assigned(new)
+        while self._said:  # as kafka-python does: callbacks are called by whoever polls
+            callback, offsets, said = self._said.pop(0)
+            if callback is not None:
+                callback(offsets, said)
         found = {}
         for part, position in self._positions.items():
             records = self._topics.logs[part][position:]
@@ -131,6 +140,18 @@ class FakeConsumer:
     ) -> dict[TopicPartition, int]:
         return {part: len(self._topics.logs[part]) for part in parts}
 
-    def commit_async(self, offsets: Any) -> None: ...
-    def commit(self, offsets: Any, timeout_ms: int) -> None: ...
+    def commit_async(self, offsets: Any, callback: Any = None) -> None:
+        if self._topics.refused_commits:
+            self._topics.refused_commits -= 1
+            self._said.append((callback, offsets, RebalanceInProgressError()))
+        else:
+            self._note(offsets)
+            self._said.append((callback, offsets, None))
+
+    def _note(self, offsets: Any) -> None:
+        self._topics.committed.update({part: at.offset for part, at in offsets.items()})
+
+    def commit(self, offsets: Any, timeout_ms: int) -> None:
+        self._note(offsets)
+
     def close(self, autocommit: bool, timeout_ms: int) -> None: ...

@@ -64,6 +64,7 @@ class Lane:
     registry: str | None = None
     tenants: tuple[str, ...] = ("acme", "other")
     prefix: str = field(default_factory=lambda: f"t{token_hex(4)}-")
+    _looking: KafkaConsumer | None = None
 
     def __post_init__(self) -> None:
         self.lake = LakeSettings(home=self.home)
@@ -161,18 +162,22 @@ class Lane:
 
     def committed(self, kind: DataType = DataType.INTERACTIONS) -> int:
         """The sum of Kafka's own offsets of the group, for lag tools."""
-        consumer = KafkaConsumer(
-            bootstrap_servers=self.bootstrap, group_id=self.prefix + GROUP, enable_auto_commit=False
-        )
-        try:
-            parts = [TopicPartition(self.topic(kind), n) for n in range(6)]
-            found = [consumer.committed(part) for part in parts if _exists(consumer, part)]
-        finally:
-            consumer.close(autocommit=False)
+        # one for all looks: making one takes most of a second of this process, whose consumer would
+        # miss its heartbeats
+        if self._looking is None:
+            self._looking = KafkaConsumer(
+                bootstrap_servers=self.bootstrap,
+                group_id=self.prefix + GROUP,
+                enable_auto_commit=False,
+            )
+        parts = [TopicPartition(self.topic(kind), n) for n in range(6)]
+        found = [self._looking.committed(part) for part in parts if _exists(self._looking, part)]
         return sum(offset or 0 for offset in found)
 
     def close(self) -> None:
         self.producer.close()
+        if self._looking is not None:
+            self._looking.close(autocommit=False)
         with suppress(Exception), self.admin() as admin:
             admin.delete_topics([topic.name for topic in topics(self.prefix)])
 

@@ -8,11 +8,12 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ingest_service.readers.avro import MAGIC, RegistryAwayError
 from ingest_service.readers.messages import Position
+from ingest_service.readers.registries import RegistryAwayError
 from ingest_service.sources.kafka.intake import Intake, Prepared
 from ingest_service.sources.kafka.positions import PartitionBatch
 from ingest_service.sources.kafka.wait import AWAY
+from lakehouse.contracts.avro_frames import is_framed
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def split_by_registry(
     ready: list[PartitionBatch] = []
     waiting: list[PartitionBatch] = []
     for part in batch:
-        has_avro = any((record.value or b"")[:1] == MAGIC for record in part.records)
+        has_avro = any(is_framed(record.value or b"") for record in part.records)
         is_away = has_avro and _is_away(intake, part)
         (waiting if is_away else ready).append(part)
     return ready, waiting

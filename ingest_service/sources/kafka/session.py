@@ -42,6 +42,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         self._assignments: dict[TopicPartition, Assignment] = {}
         self._assigned: set[TopicPartition] = set()
         self._gathered = Gathered()
+        self._unconfirmed: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._is_committing = False
         self._is_full = self._is_suspects_turn = False
         self._look_at = self._refresh_at = monotonic()
 
@@ -154,20 +156,28 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
             self._note_stored(wait=True)
 
     def _note_stored(self, *, wait: bool = False) -> None:
-        offsets = {}
         for batch in self._worker.take_stored():
             for part in batch:
                 tp = topic_partition(part.assignment)
-                offsets[tp] = OffsetAndMetadata(part.after, "", -1)
+                self._unconfirmed[tp] = OffsetAndMetadata(part.after, "", -1)
                 self._parts.halts.passed(tp, part.after)
-        mine = {part: at for part, at in offsets.items() if part in self._assignments}
-        if not mine:
-            return
-        if not wait:
-            self._consumer.commit_async(mine)
-            return
-        with suppress(KafkaError):
-            self._consumer.commit(mine, timeout_ms=CLOSE_MS)
+        self._unconfirmed = {
+            part: at for part, at in self._unconfirmed.items() if part in self._assignments
+        }
+        if self._unconfirmed and wait:
+            with suppress(KafkaError):
+                self._consumer.commit(self._unconfirmed, timeout_ms=CLOSE_MS)
+        elif self._unconfirmed and not self._is_committing:
+            self._is_committing = True
+            self._consumer.commit_async(dict(self._unconfirmed), self._note_committed)
+
+    def _note_committed(self, offsets: dict[TopicPartition, OffsetAndMetadata], said: Any) -> None:
+        """Forget what Kafka confirmed; what it refused is said again with the next step."""
+        self._is_committing = False
+        if not isinstance(said, Exception):
+            for part, at in offsets.items():
+                if self._unconfirmed.get(part) == at:
+                    del self._unconfirmed[part]
 
     def _begin_anew(self, failed: BatchFailedError) -> None:
         """Take all partitions over again: nothing of the failed batch was stored, or all of it."""
@@ -231,6 +241,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         for assignment in self._taken(bounds, topics):
             part = topic_partition(assignment)
             self._assignments[part] = assignment
+            # what raw holds, Kafka need not have heard: the one before may have been cut off
+            self._unconfirmed[part] = OffsetAndMetadata(assignment.offset, "", -1)
             begun.add(part)
             own.halts.passed(part, 0)
             self._consumer.seek(part, assignment.offset)

@@ -6,7 +6,7 @@ from typing import Final
 from deltalake.exceptions import DeltaError
 from sqlalchemy.exc import SQLAlchemyError
 
-from ingest_service.readers.avro import RegistryAwayError
+from ingest_service.readers.registries import RegistryAwayError
 from lakehouse.errors import EtaError
 
 AWAY: Final = (OSError, DeltaError, SQLAlchemyError, RegistryAwayError, EtaError)

@@ -11,6 +11,7 @@ from ingest_service.dedupe.history import DeltaHistory
 from ingest_service.dedupe.window import DedupeWindows
 from ingest_service.readers.avro import AvroReader
 from ingest_service.readers.messages import MessageReader
+from ingest_service.readers.registries import ConfluentRegistry, GlueRegistry
 from ingest_service.settings import ServiceSettings, StreamSettings
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sources.kafka.consumer import StreamConsumer
@@ -69,7 +70,10 @@ def build_consumer(
     control = ControlDatabase.open(lake.control_url)
     tenants = TenantCache(control)
     registry = settings.registry_url or registry_address(lake)
-    avro = AvroReader(registry)
+    avro = AvroReader(
+        ConfluentRegistry(registry) if registry else None,
+        GlueRegistry(settings.glue_registry) if settings.glue_registry else None,
+    )
     intake = Intake(
         MessageReader(avro, tenants.settings, settings.max_message_bytes),
         tenants,

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from ingest_service.readers.avro import RegistryAwayError
+from ingest_service.readers.registries import RegistryAwayError
 from ingest_service.sources.kafka.intake import Intake, Prepared
 from ingest_service.sources.kafka.isolation import prepare_apart, split_by_registry
 from ingest_service.sources.kafka.metrics import StreamMetrics

@@ -12,7 +12,12 @@ from lakehouse.contracts.kinds import InteractionType
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.tenants import settings_document
 from lakehouse.training.tenant_settings import _row
-from tests.support.clickstream import GA4_EVENTS, MORE_SEGMENT_CALLS, SEGMENT_CALLS
+from tests.support.clickstream import (
+    GA4_EVENTS,
+    MORE_GA4_EVENTS,
+    MORE_SEGMENT_CALLS,
+    SEGMENT_CALLS,
+)
 
 DECLARED = {"view": {}, "purchase": {}, "refund": {"meaning": "neutral", "undoes": "purchase"}}
 
@@ -223,7 +228,10 @@ def test_what_ties_an_anonymous_id_reaches_the_models_where_it_is_asked_for(
 
 @pytest.mark.parametrize(
     ("preset", "calls"),
-    [("segment", {**SEGMENT_CALLS, **MORE_SEGMENT_CALLS}), ("ga4", GA4_EVENTS)],
+    [
+        ("segment", {**SEGMENT_CALLS, **MORE_SEGMENT_CALLS}),
+        ("ga4", {**GA4_EVENTS, **MORE_GA4_EVENTS}),
+    ],
 )
 def test_a_preset_finds_the_items_and_keys_of_the_published_examples(
     preset: str, calls: dict[str, dict[str, Any]]

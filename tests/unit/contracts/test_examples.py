@@ -55,6 +55,8 @@ def test_a_wrong_path_is_refused_with_a_sentence_that_names_it(path: str) -> Non
     ("given", "problem"),
     [
         pytest.param({"time_zone": "Mars/Olympus"}, "IANA name", id="zone"),
+        pytest.param({"time_zone": "localtime"}, "IANA name", id="the machine's zone"),
+        pytest.param({"time_zone": "Factory"}, "IANA name", id="no place"),
         pytest.param({"time_zone": None}, "string", id="no zone"),
         pytest.param({"item_attributes": {"Brand": "brand"}}, "lower-case", id="name"),
         pytest.param({"item_attributes": {"a'b": "brand"}}, "lower-case", id="quote"),

@@ -15,9 +15,9 @@ from ingest_service.readers.avro import (
     UNKNOWN_SECONDS,
     AvroReader,
     BadMessageError,
-    RegistryAwayError,
     read_again,
 )
+from ingest_service.readers.registries import ConfluentRegistry, RegistryAwayError
 from ingest_service.stream.encoding import with_sent_fields
 from lakehouse.contracts.avro_schemas import avro_schema
 from lakehouse.contracts.reasons import ReasonCode
@@ -48,9 +48,9 @@ def registry() -> Registry:
 
 
 def reader(registry: Registry, now: list[float]) -> AvroReader:
-    found = AvroReader("http://127.0.0.1:9", lambda: now[0])
-    found._client = registry  # type: ignore[assignment]
-    return found
+    asked = ConfluentRegistry("http://127.0.0.1:9")
+    asked._client = registry  # type: ignore[assignment]
+    return AvroReader(asked, clock=lambda: now[0])
 
 
 def message(schema_id: int = 7) -> bytes:

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 from kafka.errors import KafkaConnectionError, LogTruncationError
 
-from ingest_service.readers.avro import AvroReader, RegistryAwayError
+from ingest_service.readers.avro import AvroReader
+from ingest_service.readers.registries import RegistryAwayError
 from ingest_service.sinks.delta import DeltaSink
 from ingest_service.sources.kafka import isolation
 from ingest_service.sources.kafka.sink import Bounds, StreamSink
@@ -78,6 +79,23 @@ def test_errors_at_any_step_lose_nothing_and_store_nothing_twice(loop: Loop) -> 
             wait_for(lambda step=step: loop.faults.is_spent(step), step, RECOVERED)
         assert loop.stop.seconds - loop.faults.last_at <= WITHIN, plan
     wait_for(lambda: loop.status.state == "consuming", "it consumes", RECOVERED)
+    loop.end()
+
+
+def test_offsets_that_kafka_refused_are_said_again_without_a_new_message(loop: Loop) -> None:
+    loop.topics.refused_commits = 2
+    loop.wait_stored_after_start(loop.send(ACME))
+    wait_for(lambda: loop.topics.committed.get(ACME) == 1, "Kafka knows the offset", RECOVERED)
+    assert loop.topics.refused_commits == 0
+    loop.end()
+
+
+def test_a_session_begins_by_telling_kafka_what_raw_holds(loop: Loop) -> None:
+    loop.wait_stored_after_start(loop.send(ACME))
+    wait_for(lambda: loop.topics.committed.get(ACME) == 1, "Kafka knows the offset", RECOVERED)
+    loop.topics.committed.clear()
+    loop.faults.arm("6 poll", lambda: KafkaConnectionError("away"))
+    wait_for(lambda: loop.topics.committed.get(ACME) == 1, "it knows it again", RECOVERED)
     loop.end()
 
 
