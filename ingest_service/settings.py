@@ -201,7 +201,9 @@ class StreamSettings(BaseSettings):
     isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
     """Whether messages of aborted transactions are left out."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
-    """Port of 127.0.0.1 for Prometheus; none: no metrics are served."""
+    """Port for Prometheus; none: no metrics are served."""
+    metrics_host: str = "127.0.0.1"
+    """Address that port is on. The page names no tenant and asks nobody who they are."""
 
 
 def prepare_process() -> None:

@@ -95,6 +95,10 @@ class LakeSettings(BaseSettings):
     """Where the models run, a target of `profiles.yml`: `DBT_TARGET`, which dbt reads as well."""
     spark_remote: str = "sc://127.0.0.1:15002"
     """Spark Connect server of the `connect` target."""
+    thrift_host: str = "127.0.0.1"
+    """Machine of the Thrift Server of the `thrift` target."""
+    thrift_port: int = 10000
+    """Its port."""
     spark_cores: str = "*"
     """Cores of a local Spark, as Spark writes them: a number, or `*` for all."""
     spark_memory: str = "2560m"

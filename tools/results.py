@@ -27,6 +27,7 @@ TITLES: Final[Mapping[str, str]] = {
     "quality": "The quality gate and its figures",
     "erasure": "Erasing people",
     "installation": "What is installed",
+    "platform": "Deploying, and many tenants",
 }
 """The pages, in the order in which the list of them has them."""
 

@@ -50,13 +50,17 @@ class Config:
 
     @property
     def eta(self) -> Path:
-        """The `eta` command."""
-        return self.environment / "bin" / "eta"
+        """The `eta` command, without the seconds of its start where that can be."""
+        return self._command("eta")
 
     @property
     def dbt(self) -> Path:
-        """The `dbt` command."""
-        return self.environment / "bin" / "dbt"
+        """The `dbt` command, likewise."""
+        return self._command("dbt")
+
+    def _command(self, name: str) -> Path:
+        warm = self.environment / "bin" / f"warm-{name}"
+        return warm if warm.is_file() else self.environment / "bin" / name
 
     @property
     def variables(self) -> dict[str, str]:

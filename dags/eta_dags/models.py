@@ -71,7 +71,8 @@ def model_group(
         ),
         operator_args={
             "append_env": True,
-            "env": {**CONFIG.variables, "DBT_TARGET": target},
+            # nobody reads the graph and the results that each dbt would write as JSON, for a second
+            "env": {**CONFIG.variables, "DBT_TARGET": target, "DBT_WRITE_JSON": "false"},
             "exclude": "test_type:unit",
             "interceptors": [_as_planned],
             "on_failure_callback": _tell_how_to_repeat,

@@ -7,7 +7,7 @@ import sys
 from threading import Event
 from typing import Any, Final
 
-from prometheus_client import start_http_server
+from prometheus_client import CollectorRegistry, start_http_server
 
 from ingest_service.settings import (
     ServiceSettings,
@@ -66,8 +66,7 @@ def _consume(options: argparse.Namespace, stop: Event) -> int:
     settle_process()
     server: Any = None
     if settings.metrics_port is not None:
-        server, _ = start_http_server(settings.metrics_port, "127.0.0.1", metrics.registry)
-        print(f"metrics on http://127.0.0.1:{server.server_port}/metrics", flush=True)
+        server = _serve_metrics(settings, settings.metrics_port, metrics.registry)
     try:
         consumer.run()
     except StreamHaltError as halt:
@@ -79,6 +78,21 @@ def _consume(options: argparse.Namespace, stop: Event) -> int:
             server.shutdown()
     status.remove()
     return 0
+
+
+def _serve_metrics(settings: StreamSettings, port: int, registry: CollectorRegistry) -> Any:
+    """Serve the metrics in a thread; raises `EtaError` when the address cannot be had."""
+    host = settings.metrics_host
+    try:
+        server, _ = start_http_server(port, host, registry)
+    except OSError as error:
+        raise EtaError(
+            f"cannot listen on {host}:{port} ({error.strerror})",
+            remedy="set ETA_STREAM_METRICS_HOST and ETA_STREAM_METRICS_PORT to a free address "
+            "of this machine",
+        ) from error
+    print(f"metrics on http://{host}:{server.server_port}/metrics", flush=True)
+    return server
 
 
 if __name__ == "__main__":

@@ -205,6 +205,10 @@ COMMANDS: Final[Table] = {
     "schemas": Place(
         "lakehouse.cli.schemas:app", "The Avro schemas of messages and the schema registry."
     ),
+    "spark": Place(
+        "lakehouse.cli.spark:app",
+        "Spark clusters: their configuration, and which driver writes the lake.",
+    ),
     "dev": Place(
         "lakehouse.cli.dev:app",
         "Start and end servers for development: plain processes on 127.0.0.1, no Docker.",

@@ -1,12 +1,15 @@
 """`eta status`: what each tenant has."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.control.opening import has_database
+
+_JOBS: Final = 3
+"""Of each tenant."""
 
 
 def status(
@@ -21,13 +24,16 @@ def status(
         note("There is no tenant yet: `eta tenants add`, or `eta demo` for a first look.")
         return
     with control_database() as database:
-        known = [tenant] if tenant else [found.tenant_id for found in database.tenants.list()]
-        jobs = [(name, job) for name in known for job in database.jobs.list(name, limit=3)]
+        if tenant:
+            known, jobs = [tenant], database.jobs.list(tenant, limit=_JOBS)
+        else:
+            known = [found.tenant_id for found in database.tenants.list()]
+            jobs = database.jobs.newest(limit=_JOBS)
     print_overview(settings, known)
     print_rows(
         ("tenant", "job", "kind", "state", "started", "finished"),
         [
-            (name, job.job_id, job.kind, job.state, job.created_at, job.finished_at)
-            for name, job in jobs
+            (job.tenant_id, job.job_id, job.kind, job.state, job.created_at, job.finished_at)
+            for job in jobs
         ],
     )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from lakehouse.control import schema
 from lakehouse.control.connection import Connections
@@ -133,6 +133,20 @@ class Jobs:
         )
         if besides is not None:
             query = query.where(table.c.kind != besides)
+        with self._connections.read() as connection:
+            return tuple(self._seen(row) for row in connection.execute(query))
+
+    def newest(self, *, limit: int) -> tuple[Job, ...]:
+        """Return so many of every tenant's newest jobs, by tenant, newest first; one question."""
+        table = schema.jobs
+        newest_first = (table.c.created_at.desc(), table.c.job_id.desc())
+        place = func.row_number().over(partition_by=table.c.tenant_id, order_by=newest_first)
+        placed = select(table, place.label("place")).subquery()
+        query = (
+            select(*(placed.c[column.name] for column in table.c))
+            .where(placed.c.place <= limit)
+            .order_by(placed.c.tenant_id, placed.c.place)
+        )
         with self._connections.read() as connection:
             return tuple(self._seen(row) for row in connection.execute(query))
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from lakehouse.contracts.tenant import (
@@ -161,6 +161,30 @@ class Tenants:
         if found is None:
             raise TenantNotFound(tenant_id)
         return _stored_settings(tenant_id, found.document)
+
+    def all_settings(self) -> dict[str, TenantSettings]:
+        """Return the newest settings of every tenant, by its id, in the order of the ids.
+
+        One question, however many tenants there are. Raises `EtaError` when those of one do not
+        fit this version.
+        """
+        table = schema.tenant_settings
+        newest = (
+            select(table.c.tenant_id, func.max(table.c.version).label("version"))
+            .group_by(table.c.tenant_id)
+            .subquery()
+        )
+        query = (
+            select(table.c.tenant_id, table.c.document)
+            .join(
+                newest,
+                (table.c.tenant_id == newest.c.tenant_id) & (table.c.version == newest.c.version),
+            )
+            .order_by(table.c.tenant_id)
+        )
+        with self._connections.read() as connection:
+            rows = connection.execute(query).all()
+        return {row.tenant_id: _stored_settings(row.tenant_id, row.document) for row in rows}
 
     def mapping_versions(self, tenant_id: str) -> tuple[dict[str, SourceMapping], ...]:
         """Return the source mappings of every version of the settings, oldest first, by name.

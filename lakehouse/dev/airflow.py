@@ -25,6 +25,7 @@ from lakehouse.dev.servers import (
 from lakehouse.dev.spark import start_spark
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.warm.place import stop_all
 
 DEFAULT_PORT: Final = 8085
 DEFAULT_WORKERS: Final = 3
@@ -94,7 +95,9 @@ def start_airflow(
 def stop_airflow(settings: LakeSettings) -> list[str]:
     """End the parts that run here, with the tasks they have started; return their names."""
     order = ("airflow-scheduler", *(name for name in NAMES if name != "airflow-scheduler"))
-    return [name for name in order if stop_server(name, settings.dev_dir / name)]
+    stopped = [name for name in order if stop_server(name, settings.dev_dir / name)]
+    stop_all(settings.home_dir)
+    return stopped
 
 
 def airflow_command(settings: LakeSettings) -> Path:

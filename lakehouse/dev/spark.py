@@ -7,9 +7,11 @@ models as many tasks goes through one server instead, as it would through a clus
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal, NoReturn
 
+from lakehouse.control.owner import Owner, this_process
 from lakehouse.dev.servers import (
     Server,
     find_server,
@@ -20,6 +22,7 @@ from lakehouse.dev.servers import (
 )
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
+from lakehouse.spark.one_driver import NAME, Driver, new_name
 from lakehouse.spark.runtime import prepare_environment
 from lakehouse.spark.scratch import hold_scratch
 from lakehouse.spark.session import open_remote_session, register_statements
@@ -60,24 +63,48 @@ def start_spark(settings: LakeSettings, kind: Kind = "connect", port: int | None
             f"port {port} of 127.0.0.1 is taken",
             remedy="name another one with --port, or --port 0 for any that is free",
         )
-    port = port or free_port()
-    environment = _environment(settings)
-    ensure_tables(Lake(settings))
+    refuse_another_driver(settings)
+    return start_driver(settings, kind, port or free_port(), _environment(settings))
+
+
+def start_driver(
+    settings: LakeSettings, kind: Kind, port: int, environment: Mapping[str, str]
+) -> Server:
+    """Start the server with this environment, tell it of the lake's tables, and the lake of it."""
+    folder, lake = settings.dev_dir / NAMES[kind], Lake(settings)
+    ensure_tables(lake)
+    driver = Driver(new_name(), ", ".join(_addresses(kind, port).values()))
     server = start_server(
         NAMES[kind],
         folder,
-        _command(kind, "127.0.0.1", port, environment),
+        _command(kind, "127.0.0.1", port, environment, driver.name),
         addresses=_addresses(kind, port),
         is_ready=lambda: is_listening(port),
         environment=environment,
-        keep_open=(hold_scratch(Lake(settings)),),
+        keep_open=(hold_scratch(lake),),
     )
     try:
         _register_tables(kind, port, settings)
+        _keep_lease(lake, driver, replace(this_process(), pid=server.pid, started=server.started))
     except Exception:
         stop_server(NAMES[kind], folder)
         raise
     return server
+
+
+def refuse_another_driver(settings: LakeSettings) -> None:
+    """Raise `AnotherDriver` when the lake is in a bucket and another Spark may write it."""
+    if Lake(settings).needs_one_spark:
+        from lakehouse.spark.driver_lease import DriverLease
+
+        DriverLease(Lake(settings)).refuse_another()
+
+
+def _keep_lease(lake: Lake, driver: Driver, process: Owner) -> None:
+    if lake.needs_one_spark:
+        from lakehouse.spark.driver_lease import DriverLease
+
+        DriverLease(lake).keep(driver, process)
 
 
 def become_spark(settings: LakeSettings, kind: Kind, host: str, port: int) -> NoReturn:
@@ -85,9 +112,12 @@ def become_spark(settings: LakeSettings, kind: Kind, host: str, port: int) -> No
 
     It has no authentication of its own: `host` must be reachable for those alone who may do all.
     """
+    refuse_another_driver(settings)
     environment = _environment(settings)
     ensure_tables(Lake(settings))
-    command = _command(kind, host, port, environment)
+    driver = Driver(new_name(), f"{host}:{port}")
+    command = _command(kind, host, port, environment, driver.name)
+    _keep_lease(Lake(settings), driver, this_process())  # the same process is Spark from here on
     os.set_inheritable(hold_scratch(Lake(settings)), True)
     os.execve(command[0], command, environment)  # noqa: S606  # a list of our own making
 
@@ -99,8 +129,11 @@ def _environment(settings: LakeSettings) -> dict[str, str]:
     return environment
 
 
-def _command(kind: Kind, host: str, port: int, environment: Mapping[str, str]) -> list[str]:
+def _command(
+    kind: Kind, host: str, port: int, environment: Mapping[str, str], driver: str
+) -> list[str]:
     options = {
+        NAME: driver,
         _PORT_SETTINGS[kind]: str(port),
         _ADDRESS_SETTINGS[kind]: host,
     }

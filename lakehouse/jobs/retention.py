@@ -82,7 +82,5 @@ def _policies(settings: LakeSettings) -> dict[str, RetentionPolicy]:
     with existing_database(settings) as database:
         if database is None:
             return {}
-        return {
-            tenant.tenant_id: database.tenant_settings(tenant.tenant_id).retention
-            for tenant in database.tenants.list()
-        }
+        found = database.tenants.all_settings()
+        return {tenant_id: settings.retention for tenant_id, settings in found.items()}

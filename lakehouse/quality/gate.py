@@ -95,14 +95,15 @@ def run_gate(
         "checked_at": started_at.isoformat(),
         "report_file": report_path.relative_to(settings.home_dir).as_posix(),
     }
+    names = _tenants(wanted, figures, known, has_unmeasured=measured != tuple(layers))
     results = {
         tenant_id: verdict(
             tenant_id,
-            *outcomes(findings, tenant_id, samples),
+            *told,
             {layer: rows[tenant_id] for layer, rows in figures.items() if tenant_id in rows},
             **about,
         )
-        for tenant_id in _tenants(wanted, figures, known, has_unmeasured=measured != tuple(layers))
+        for tenant_id, told in outcomes(findings, names, samples).items()
     }
     if not results and measured != tuple(layers):
         raise EtaError(

@@ -7,7 +7,7 @@ from typing import Final
 
 from lakehouse.contracts.kinds import InteractionType
 from lakehouse.contracts.tables import OPS_TENANT_SETTINGS, RAW_CLICKSTREAM
-from lakehouse.contracts.tenant import TenantSettings
+from lakehouse.contracts.tenant import TenantSettings, check_tenant_id
 from lakehouse.control.opening import existing_database
 from lakehouse.quality.figures import TenantRules
 from lakehouse.settings import LakeSettings
@@ -68,11 +68,7 @@ def _added(
     with existing_database(settings) as database:
         if database is None:
             return {}, {}
-        newest = {
-            tenant.tenant_id: database.tenant_settings(tenant.tenant_id)
-            for tenant in database.tenants.list()
-        }
-        return newest, database.tenants.declared_types()
+        return database.tenants.all_settings(), database.tenants.declared_types()
 
 
 def _told_to_the_models(lake: Lake) -> dict[str, _Told]:
@@ -94,10 +90,15 @@ def _newest_events(lake: Lake, tenants: list[str]) -> dict[str, datetime]:
     """Tenant → when the newest event of its clickstream arrived; without events none."""
     if not tenants:
         return {}
-    table = lake.table(RAW_CLICKSTREAM)
-    found = {}
-    for tenant_id in tenants:
-        newest = query(table, "max(known_at) as known_at", tenant_id)["known_at"][0]
-        if newest is not None:
-            found[tenant_id] = newest if newest.tzinfo else newest.replace(tzinfo=UTC)
-    return found
+    names = ", ".join(f"'{check_tenant_id(tenant_id)}'" for tenant_id in tenants)
+    found = query(
+        lake.table(RAW_CLICKSTREAM),
+        "tenant_id, max(known_at) as known_at",
+        None,
+        f"tenant_id in ({names}) group by tenant_id",
+    )
+    return {
+        tenant_id: newest if newest.tzinfo else newest.replace(tzinfo=UTC)
+        for tenant_id, newest in found.iter_rows()
+        if newest is not None
+    }

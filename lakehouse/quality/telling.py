@@ -7,22 +7,35 @@ from lakehouse.quality.outcomes import CheckOutcome, Figure
 from lakehouse.quality.samples import Rows
 from lakehouse.quality.soda import Finding
 
+Told = tuple[tuple[CheckOutcome, ...], tuple[CheckOutcome, ...]]
+"""What failed a tenant, and what warns it and did not fail."""
+
 
 def outcomes(
-    findings: Sequence[Finding], tenant_id: str, samples: Mapping[tuple[str, str], Rows]
-) -> tuple[tuple[CheckOutcome, ...], tuple[CheckOutcome, ...]]:
-    """Return what failed the tenant, and what warns it and did not fail."""
-    failures: list[CheckOutcome] = []
-    warnings: list[CheckOutcome] = []
+    findings: Sequence[Finding],
+    tenants: Sequence[str],
+    samples: Mapping[tuple[str, str], Rows],
+) -> dict[str, Told]:
+    """Return what each of the tenants is told, by its id; each row of a finding is read once."""
+    found: dict[str, list[tuple[Finding, CheckOutcome]]] = {name: [] for name in tenants}
     for finding in findings:
-        told = warnings if finding.is_warning else failures
         if finding.measured is not None:  # a table's columns concern every tenant
-            told.append(_of_table(finding))
+            of_table = _of_table(finding)
+            for told in found.values():
+                told.append((finding, of_table))
         for row in finding.rows:
-            if row["tenant_id"] == tenant_id:
-                told.append(_of_row(finding, row, samples.get((finding.check, tenant_id), ())))
+            tenant_id = str(row["tenant_id"])
+            if tenant_id in found:
+                rows = samples.get((finding.check, tenant_id), ())
+                found[tenant_id].append((finding, _of_row(finding, row, rows)))
+    return {name: _split(told) for name, told in found.items()}
+
+
+def _split(told: Sequence[tuple[Finding, CheckOutcome]]) -> Told:
+    failures = tuple(outcome for finding, outcome in told if not finding.is_warning)
     failed = {outcome.check for outcome in failures}
-    return tuple(failures), tuple(w for w in warnings if w.check not in failed)
+    warnings = (outcome for finding, outcome in told if finding.is_warning)
+    return failures, tuple(one for one in warnings if one.check not in failed)
 
 
 def _of_table(finding: Finding) -> CheckOutcome:

@@ -17,6 +17,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.spark.log_answers import Answer, answer, counts
+from lakehouse.spark.one_driver import LeaseLost, check_driver
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -65,6 +66,7 @@ def teach_dbt_sessions(lake: Lake | None = None) -> None:
 
         def execute(self, sql: str, *parameters: Any) -> None:
             statement = sql % parameters if parameters else sql
+            _check_driver()
             if answered := answer(_known.get("lake"), statement):
                 self._df = answered
                 return
@@ -80,6 +82,16 @@ def teach_dbt_sessions(lake: Lake | None = None) -> None:
                 raise DbtRuntimeError(str(error)) from error
 
     sessions.Cursor = Cursor
+
+
+def _check_driver() -> None:
+    """Refuse a statement of a process whose lease of the lake in a bucket has ended."""
+    from dbt_common.exceptions import DbtRuntimeError
+
+    try:
+        check_driver()
+    except LeaseLost as error:
+        raise DbtRuntimeError(str(error)) from error
 
 
 _threads = threading.local()

@@ -6,7 +6,7 @@ by the Connect server, by the Thrift Server, by a notebook.
 """
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Final
 
@@ -60,24 +60,30 @@ def prepare_environment(
     folder = _configuration_dir(lake)
     if Path(environment.get("SPARK_CONF_DIR", folder)) != folder:
         return
-    needs_s3a = bool(lake.spark_settings())
+    lake.spark_settings()  # refuses before anything is fetched
     lake.restrict()
     java_home = find_java_home(settings.cache_dir, dict(environment))
     spark_home = find_spark_home()
-    jars = ensure_jars(DELTA_JARS, settings.cache_dir, java_home=java_home, spark_home=spark_home)
-    if needs_s3a:
-        from lakehouse.spark.s3_jars import s3_jars
-
-        jars += s3_jars(settings)
+    jars = spark_jars(settings, java_home, spark_home)
     environment["JAVA_HOME"] = str(java_home)
     environment["SPARK_HOME"] = str(spark_home)
     environment["SPARK_CONF_DIR"] = str(write_configuration(settings, jars, is_server=is_server))
 
 
+def spark_jars(settings: LakeSettings, java_home: Path, spark_home: Path) -> list[Path]:
+    """Return the jars that a Spark of this lake needs, fetched on first use: Delta's, and S3A's."""
+    jars = ensure_jars(DELTA_JARS, settings.cache_dir, java_home=java_home, spark_home=spark_home)
+    if Lake(settings).spark_settings():
+        from lakehouse.spark.s3_jars import s3_jars
+
+        jars += s3_jars(settings)
+    return jars
+
+
 def spark_configuration(
     settings: LakeSettings, jars: list[Path], *, is_server: bool = False
 ) -> dict[str, str]:
-    """Return the static Spark settings of a local lake, by name; docs/adr says what each gains.
+    """Return the static Spark settings of a local Spark, by name; docs/adr says what each gains.
 
     A server outlives the size that the lake has when it starts: it is set up for one that is not
     small.
@@ -86,18 +92,39 @@ def spark_configuration(
     raw_bytes = lake.raw_bytes()
     is_small = raw_bytes <= SMALL_LAKE_BYTES and not is_server
     partitions = settings.shuffle_partitions or (
-        SMALL_SHUFFLE_PARTITIONS
-        if is_small
-        else max(MIN_SHUFFLE_PARTITIONS, raw_bytes // RAW_BYTES_PER_SHUFFLE_PARTITION)
+        SMALL_SHUFFLE_PARTITIONS if is_small else shuffle_partitions(raw_bytes)
     )
     return {
         "spark.master": f"local[{settings.spark_cores}]",
         "spark.driver.memory": settings.spark_memory,
         "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
         "spark.driver.extraJavaOptions": " ".join(
-            [*_scratch_options(lake), settings.java_options or _java_options(is_small)]
+            [*scratch_options(lake), settings.java_options or _java_options(is_small)]
         ),
         "spark.local.dir": str(scratch_dir(lake)),
+        "spark.ui.enabled": "false",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        **lake_configuration(settings, partitions, is_small=is_small),
+        **lake.spark_settings(),
+        **buffer_settings(lake, str(scratch_dir(lake))),
+    }
+
+
+def shuffle_partitions(raw_bytes: int, cores: int = MIN_SHUFFLE_PARTITIONS) -> int:
+    """Return the partitions of a shuffle that suit a lake that is not small: one per core at least.
+
+    The content of a table does not depend on it.
+    """
+    return max(MIN_SHUFFLE_PARTITIONS, cores, raw_bytes // RAW_BYTES_PER_SHUFFLE_PARTITION)
+
+
+def lake_configuration(
+    settings: LakeSettings, partitions: int, *, is_small: bool = False
+) -> dict[str, str]:
+    """Return the settings that every Spark of the lake has, wherever it runs, by name."""
+    lake = Lake(settings)
+    return {
         # Hadoop sets the modes of what it creates itself, by a mask of its own
         "spark.hadoop.fs.permissions.umask-mode": settings.umask,
         "spark.sql.catalogImplementation": "in-memory",
@@ -131,15 +158,20 @@ def spark_configuration(
         # A table keeps the least and greatest value of a column in its log, where they outlive an
         # erased person's rows. Tables that need some say which (`delta.dataSkippingStatsColumns`).
         "spark.databricks.delta.properties.defaults.dataSkippingNumIndexedCols": "0",
-        "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        **lake.spark_settings(),
     }
 
 
-def _scratch_options(lake: Lake) -> list[str]:
+def buffer_settings(lake: Lake, folder: str) -> dict[str, str]:
+    """Return where S3A keeps the blocks of files that it uploads: below `folder`.
+
+    They are rows of people. By default they lie in a folder of `/tmp`, which a Spark that was
+    killed leaves behind and no erasure searches.
+    """
+    return {"spark.hadoop.fs.s3a.buffer.dir": f"{folder}/s3a"} if lake.spark_settings() else {}
+
+
+def scratch_options(lake: Lake) -> list[str]:
     """Options that keep a JVM's temporary files in the scratch folder."""
     return [f'"-D{name}={scratch_dir(lake)}"' for name in ("java.io.tmpdir", "derby.system.home")]
 
@@ -163,14 +195,16 @@ def write_configuration(
 ) -> Path:
     """Write `spark-defaults.conf` and `log4j2.properties` below the home; return their folder."""
     folder = _configuration_dir(Lake(settings))
+    write_settings(folder, spark_configuration(settings, jars, is_server=is_server))
+    return folder
+
+
+def write_settings(folder: Path, configuration: Mapping[str, str]) -> None:
+    """Write the two files of a `SPARK_CONF_DIR`, readable by their owner alone."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [
-        f"{name} {value}\n"
-        for name, value in spark_configuration(settings, jars, is_server=is_server).items()
-    ]
+    lines = [f"{name} {value}\n" for name, value in configuration.items()]
     _write_if_changed(folder / "spark-defaults.conf", "".join(lines))
     _write_if_changed(folder / "log4j2.properties", _LOG4J2)
-    return folder
 
 
 def _configuration_dir(lake: Lake) -> Path:

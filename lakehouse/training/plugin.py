@@ -21,6 +21,7 @@ def prepare_command(project_name: str) -> None:
     if project_name != PROJECT_NAME or flags.WHICH in COMMANDS_WITHOUT_SPARK:
         return
     from lakehouse.settings import PRODUCTION
+    from lakehouse.spark.one_driver import write_through
     from lakehouse.spark.replace_on import teach_dbt_sessions
     from lakehouse.storage.lake import Lake
     from lakehouse.training.build import COMMANDS_THAT_WRITE
@@ -37,4 +38,6 @@ def prepare_command(project_name: str) -> None:
     target = flags.TARGET or os.environ.get("DBT_TARGET") or "dev"
     teach_dbt_sessions(lake if target == "dev" else None)
     prepare_target(settings, target, writes=flags.WHICH in COMMANDS_THAT_WRITE)
+    if flags.WHICH in (*COMMANDS_THAT_WRITE, "run-operation"):
+        write_through(settings, target)
     hand_over_lake(lake, target)

@@ -78,8 +78,4 @@ def show_tenant_settings(lake: Lake, database: ControlDatabase) -> None:
     """Show the models the tenants' newest settings."""
     from lakehouse.training.tenant_settings import publish_tenant_settings
 
-    tenants = {
-        tenant.tenant_id: database.tenant_settings(tenant.tenant_id)
-        for tenant in database.tenants.list()
-    }
-    publish_tenant_settings(lake, tenants, datetime.now(UTC))
+    publish_tenant_settings(lake, database.tenants.all_settings(), datetime.now(UTC))

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -203,3 +204,24 @@ def test_the_sources_that_decide_what_is_new_are_those_that_models_read(built: d
         if parent.startswith("source.")
     }
     assert read == set(SOURCES)
+
+
+READS = re.compile(r"reads=(?:merged\((.*?)\),\n|(\{.*?\n    \}|\{[^\n]*\}))", re.DOTALL)
+
+
+def test_every_model_names_the_parents_that_its_scope_looks_at(built: dict) -> None:
+    """A run asks for each parent once, for whichever model comes first: dbt has to know of all."""
+    manifest = json.loads(Path(os.environ["DBT_TARGET_PATH"], "manifest.json").read_text())
+    assert unnamed_parents(manifest) == {}
+
+
+def unnamed_parents(manifest: dict) -> dict[str, set[str]]:
+    unnamed = {}
+    models = {k: node for k, node in manifest["nodes"].items() if node["resource_type"] == "model"}
+    for node in models.values():
+        found = READS.search(node["raw_code"])
+        names = re.findall(r"'(\w+)':\s*[\[{]", found[0]) if found else []
+        parents = {f"model.eta.{name}" for name in names} & models.keys()
+        if missing := parents - set(node["depends_on"]["nodes"]):
+            unnamed[node["name"]] = missing
+    return unnamed

@@ -22,6 +22,7 @@ from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 from lakehouse.training.model_graph import write_graph
+from lakehouse.warm.place import stop_all
 from tests.conftest import PROJECT_DIR
 from tests.support.lake import NOON, SessionLake, interaction, item
 from tests.support.tenants import random_rows
@@ -72,7 +73,8 @@ class Orchestra:
         self.airflow("db", "migrate")
 
     def stop(self) -> None:
-        """End Spark."""
+        """End Spark, and the process that commands are copies of."""
+        stop_all(self.home)
         stop_server("spark", self.home / "dev" / "spark")
 
     @property

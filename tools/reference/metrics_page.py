@@ -72,7 +72,7 @@ def sections() -> list[tuple[str, str, list[MetricLine]]]:
         ),
         (
             "Stream",
-            "`eta consume`, on the port `ETA_STREAM_METRICS_PORT` of 127.0.0.1.",
+            "`eta consume`, on the port `ETA_STREAM_METRICS_PORT`.",
             list(_of_registry(StreamMetrics().registry)),
         ),
         ("Quality", "`eta quality serve-metrics` ([measures](../quality.md)).", quality),

@@ -66,6 +66,12 @@ ELSEWHERE: Final = (
         "Environment that holds `eta` and `dbt`, for the DAGs.",
     ),
     (
+        "ETA_WARM",
+        "`0`",
+        "none",
+        "`warm-dbt` and `warm-eta` start the plain commands, for the DAGs.",
+    ),
+    (
         "ETA_RUN_DEADLINE_HOURS",
         "number",
         "`5`",

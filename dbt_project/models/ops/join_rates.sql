@@ -9,6 +9,8 @@
     parameters=cutoff_parameter(),
     only_tenants={'stg_tenant_settings': traffic_tenants('any')}
 ) %}
+-- depends_on: {{ ref('user_feature_history') }}
+-- depends_on: {{ ref('stg_tenant_settings') }}
 with
 
 interactions as (

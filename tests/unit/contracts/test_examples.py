@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from lakehouse.contracts import source_mapping
 from lakehouse.contracts.settings_model import problems
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.training.tenant_settings import _row
@@ -67,3 +68,20 @@ def test_a_wrong_path_is_refused_with_a_sentence_that_names_it(path: str) -> Non
 def test_other_wrong_settings_are_refused(given: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         tenant(**given)
+
+
+def test_the_machine_s_zones_are_listed_once_not_for_each_tenant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listed = []
+
+    def list_zones() -> set[str]:
+        listed.append(1)
+        return {"Europe/Berlin", "UTC"}
+
+    monkeypatch.setattr(source_mapping, "available_timezones", list_zones)
+    source_mapping._zones.cache_clear()
+    for _ in range(3):
+        TenantSettings.model_validate({"examples": {"time_zone": "Europe/Berlin"}})
+    source_mapping._zones.cache_clear()
+    assert listed == [1]

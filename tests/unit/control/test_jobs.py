@@ -91,6 +91,18 @@ def test_jobs_are_listed_per_tenant_newest_first(acme: ControlDatabase, clock: A
     assert [job.job_id for job in acme.jobs.list("acme", limit=2)] == jobs[:0:-1]
 
 
+def test_so_many_of_each_tenant_s_newest_jobs(acme: ControlDatabase, clock: Any) -> None:
+    acme.tenants.add("globex")
+    for number in range(4):
+        for tenant in ("globex", "acme"):
+            acme.jobs.start(tenant, "upload", f"{tenant}-{number}")
+        clock.advance(1)
+    found = acme.jobs.newest(limit=2)
+    assert [job.batch_id for job in found] == ["acme-3", "acme-2", "globex-3", "globex-2"]
+    each = [job for tenant in ("acme", "globex") for job in acme.jobs.list(tenant, limit=2)]
+    assert [*found] == each
+
+
 def test_a_killed_owner_s_job_is_failed_and_a_live_owner_s_is_not(
     acme: ControlDatabase, url: str
 ) -> None:

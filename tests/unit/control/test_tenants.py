@@ -1,15 +1,35 @@
 """Tenants and their settings, on every backend."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, select
+from sqlalchemy import Engine, create_engine, event, select
 
 from lakehouse.contracts.tenant import InteractionType, SourceMapping, TenantSettings, TimeRange
 from lakehouse.control import schema
 from lakehouse.control.database import ControlDatabase, Tenant, TenantExists, TenantNotFound
 from lakehouse.control.tenants import settings_document
 from lakehouse.errors import EtaError
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """What the database is asked in the block."""
+    asked: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        if arguments[2].lower().startswith("select"):
+            asked.append(arguments[2])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
 
 OLD_BOOKS = TenantSettings(
     time_range=TimeRange(start=datetime(1995, 1, 1, tzinfo=UTC)),
@@ -105,3 +125,29 @@ def test_a_settings_document_is_the_same_text_each_time() -> None:
     document = settings_document(OLD_BOOKS)
     assert document["positive_types"] == ["click", "like"]
     assert document["time_range"]["end"] == "2030-01-01T00:00:00Z", "defaults are written out"
+
+
+def test_all_settings_are_the_newest_of_each_tenant(database: ControlDatabase) -> None:
+    assert database.tenants.all_settings() == {}
+    for name in ("globex", "acme", "initech"):
+        database.tenants.add(name)
+    database.set_tenant_settings("acme", OLD_BOOKS)
+    database.set_tenant_settings("globex", OLD_BOOKS)
+    database.set_tenant_settings("globex", TenantSettings(seed=7))
+    found = database.tenants.all_settings()
+    assert [*found] == ["acme", "globex", "initech"]
+    assert found == {name: database.tenant_settings(name) for name in found}
+    assert found["globex"].seed == 7
+
+
+@pytest.mark.parametrize("tenants", [1, 20])
+def test_what_is_asked_of_all_tenants_is_one_question(
+    database: ControlDatabase, tenants: int
+) -> None:
+    for number in range(tenants):
+        database.tenants.add(f"tenant-{number:02}")
+        database.jobs.start(f"tenant-{number:02}", "upload", f"batch-{number}")
+    with statements() as asked:
+        assert len(database.tenants.all_settings()) == tenants
+        assert len(database.jobs.newest(limit=3)) == tenants
+    assert len(asked) == 2

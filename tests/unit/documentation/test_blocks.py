@@ -28,7 +28,7 @@ from tests.unit.documentation.examples import (
     spans,
 )
 
-OTHER_YAML = {"docs/extending.md"}
+OTHER_YAML = {"docs/extending.md", "docs/kubernetes.md"}
 """Pages with YAML that is no tenant's settings."""
 ELSEWHERE = ("airflow", "feast", "rectools")
 """Packages of other environments, whose names cannot be looked up here."""

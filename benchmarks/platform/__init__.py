@@ -1,0 +1,1 @@
+"""Measures what many tenants cost where no model runs."""

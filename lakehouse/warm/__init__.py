@@ -1,0 +1,1 @@
+"""Commands whose start costs seconds, started as copies of a process that has loaded it all."""
