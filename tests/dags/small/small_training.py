@@ -9,7 +9,10 @@ from eta_dags.gate import gate
 from eta_dags.models import model_group
 from eta_dags.operators import BeginOperator, EtaOperator, PublishOperator
 
-STAGING = ["stg_tenant_settings", "stg_interactions", "stg_items", "stg_users"]
+STAGING = [
+    *("stg_tenant_settings", "stg_clickstream", "stg_identity_ties"),
+    *("stg_interactions", "stg_items", "stg_users"),
+]
 TRAINING = [
     "item_availability",
     "training_data",
