@@ -1,9 +1,10 @@
 """Where everything lives; the only module of `lakehouse` that reads the environment."""
 
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import unquote
 
 from pydantic import Field, SecretStr
@@ -143,6 +144,16 @@ class LakeSettings(BaseSettings):
                 remedy="run the command in a checkout, or set ETA_PROJECT_DIR to one",
             )
         return self.project
+
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> "LakeSettings":
+        """Return a copy with other values, and with what follows from them worked out anew."""
+        found = super().model_copy(update=update, deep=deep)
+        for name, value in vars(LakeSettings).items():
+            if isinstance(value, cached_property):
+                found.__dict__.pop(name, None)
+        return found
 
     @cached_property
     def home_dir(self) -> Path:

@@ -45,7 +45,7 @@ def test_models_on_an_executor_equal_local_sparks(
         story.remote = cluster.connect.addresses["remote"]
         [worker] = cluster.workers
         assert len(executors(worker)) == len(alive_workers(cluster.master)) == 1
-        elsewhere = settings.model_copy(update={"home": tmp_path / "elsewhere"})
+        elsewhere = lake_on_s3(s3, tmp_path / "elsewhere", "one-executor")
         with pytest.raises(AnotherDriver, match="two drivers on one bucket"):
             start_spark(elsewhere)
         story.models(*(name.partition(".")[2] for name in SHORT))
@@ -102,13 +102,15 @@ def test_a_lakes_life_on_a_cluster_equals_local_sparks(story: ClusterStory, tmp_
 
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
-def test_a_run_through_a_second_driver_is_refused(story: ClusterStory, tmp_path: Path) -> None:
+def test_a_run_through_a_second_driver_is_refused(
+    story: ClusterStory, s3: Server, tmp_path: Path
+) -> None:
     """Even one that `eta` was kept from seeing when it was started."""
     story.ingest_catalogues()
     first = start_spark(story.settings)
     story.remote = first.addresses["remote"]
     DriverLease(Lake(story.settings)).release()
-    other = story.settings.model_copy(update={"home": tmp_path / "other"})
+    other = lake_on_s3(s3, tmp_path / "other", "cluster")
     second = Story(other, "connect")
     second.remote = start_spark(other).addresses["remote"]
     try:

@@ -38,6 +38,14 @@ def faults(tree: ast.AST) -> list[str]:
     return found
 
 
+def test_a_copy_of_settings_with_another_home_is_of_another_lake(tmp_path: Path) -> None:
+    first = LakeSettings(home=tmp_path / "first")
+    assert (first.home_dir, first.lake) == (tmp_path / "first", f"{tmp_path}/first/lake")
+    other = first.model_copy(update={"home": tmp_path / "other"})
+    assert (other.home_dir, other.lake) == (tmp_path / "other", f"{tmp_path}/other/lake")
+    assert str(tmp_path / "other") in other.control_url
+
+
 def test_only_the_handle_knows_where_the_lake_is() -> None:
     parts = ("lakehouse", "ingest_service", "dags")
     paths = [path for part in parts for path in (ROOT / part).rglob("*.py")]
