@@ -24,7 +24,7 @@ from lakehouse.warm.place import SOCKET, Place
 START_SECONDS: Final = 60.0
 STARTED: Final = b"+"
 """What the server sends once the command runs, followed by a line with its process id."""
-GONE: Final = 70
+GONE: Final = 75
 """Exit code when the process that the command was a copy of is gone, and the command with it."""
 
 

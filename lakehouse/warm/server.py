@@ -5,6 +5,7 @@ only with its imports done. It loads packages of others alone; the project's own
 the environment when they are used, each copy imports for itself.
 """
 
+import atexit
 import ctypes
 import fcntl
 import gc
@@ -15,6 +16,7 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from array import array
@@ -164,7 +166,7 @@ class Server:
     def _become(
         self, connection: socket.socket, asked: dict[str, Any], outputs: list[int]
     ) -> NoReturn:
-        """Be the command, in the copy, and end as an interpreter ends."""
+        """Be the command, in the copy; never returns."""
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -182,10 +184,32 @@ class Server:
             os.umask(asked["umask"])
             os.chdir(asked["folder"])
             _call(asked["program"], asked["arguments"])
-        except Exception:  # noqa: BLE001 - nothing of the copy may go on as a server
+            code = 0
+        except SystemExit as ended:
+            code = _code_of(ended)
+        except BaseException:  # noqa: BLE001 - nothing of the copy may go on as a server
             traceback.print_exc()
-            sys.exit(1)
-        sys.exit(0)
+            code = 1
+        _end(code)
+
+
+def _code_of(ended: SystemExit) -> int:
+    """Return the exit code that an interpreter would have."""
+    if ended.code is None or isinstance(ended.code, int):
+        return ended.code or 0
+    print(ended.code, file=sys.stderr)
+    return 1
+
+
+def _end(code: int) -> NoReturn:
+    """End as an interpreter does, without what libraries of C++ do last.
+
+    Some abort in a copy, which has none of the threads that they believe to have.
+    """
+    for finish in (threading._shutdown, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):  # type: ignore[attr-defined]  # noqa: SLF001
+        with suppress(Exception):
+            finish()
+    os._exit(code)
 
 
 def _call(program: str, arguments: list[str]) -> None:

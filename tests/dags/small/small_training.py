@@ -1,4 +1,4 @@
-"""The pipeline with half of its models, of the same parts, for tests that run it several times."""
+"""The pipeline without its early gate and its views, of the same parts, for tests."""
 
 from datetime import datetime, timedelta
 
@@ -9,15 +9,9 @@ from eta_dags.gate import gate
 from eta_dags.models import model_group
 from eta_dags.operators import BeginOperator, EtaOperator, PublishOperator
 
-STAGING = [
-    *("stg_tenant_settings", "stg_clickstream", "stg_identity_ties"),
-    *("stg_interactions", "stg_items", "stg_users"),
-]
 TRAINING = [
-    "item_availability",
-    "training_data",
-    "training_users",
-    "training_contents",
+    *("item_availability", "training_data", "training_examples"),
+    *("training_users", "user_histories", "training_contents"),
 ]
 
 with DAG(
@@ -38,8 +32,11 @@ with DAG(
     publish = PublishOperator(task_id="publish", arguments=["runs", "publish"])
     freshness = EtaOperator(task_id="freshness", arguments=["runs", "freshness"], retries=0)
     end = EtaOperator(task_id="end", arguments=["runs", "end"])
-    staging = model_group("staging", [], models=STAGING)
+    staging, features, reports = (
+        model_group(name, [folder])
+        for name, folder in (("staging", "staging"), ("features", "features"), ("reports", "ops"))
+    )
     training = model_group("training", [], models=TRAINING)
-    chain(begin, staging, training, check)
+    chain(begin, staging, features, [training, reports], check)
     chain(begin, EmptyOperator(task_id="nothing_new"), check)
     chain(check, publish, freshness, end.as_teardown(setups=begin))
