@@ -56,7 +56,8 @@ def _connect(place: Place) -> socket.socket | None:
     try:
         place.make()
         started = subprocess.Popen(
-            [sys.executable, "-m", "lakehouse.warm.server"],
+            # not with this folder among its modules, which would be every later caller's, too
+            [sys.executable, "-P", "-m", "lakehouse.warm.server"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -26,12 +26,17 @@ class Place:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
-        """Return the place of this Python environment as it is now: upgraded, it is another."""
+        """Return the place of this Python environment as it is now.
+
+        Upgraded, or told other things by variables of Python's (`PYTHONPATH`), it is another.
+        """
         project = environment.get("ETA_PROJECT_DIR") or "."
         home = Path(environment.get("ETA_HOME") or Path(project) / ".eta").absolute()
         packages = [Path(name) for name in sys.path if name.endswith("-packages")]
         state = [(str(path), path.stat().st_mtime_ns) for path in packages if path.is_dir()]
-        stamp = hashlib.sha256(repr((sys.version, sys.prefix, state)).encode()).hexdigest()[:16]
+        told = sorted(pair for pair in environment.items() if pair[0].startswith("PYTHON"))
+        known = repr((sys.version, sys.prefix, state, told))
+        stamp = hashlib.sha256(known.encode(errors="surrogateescape")).hexdigest()[:16]
         return cls(home / SOCKET / stamp)
 
     def make(self) -> None:

@@ -105,21 +105,30 @@ class Server:
     def _accept(self, listening: socket.socket) -> None:
         try:
             connection, _ = listening.accept()
-        except BlockingIOError:
+        except OSError:  # its caller is gone, or this process has too many open: they run plainly
             return
         connection.settimeout(_READ_SECONDS)
         try:
             if peer_of(connection) != os.getuid():
                 raise PermissionError
             asked, outputs = _asked(connection)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             connection.close()
             return
-        pid = os.fork()
+        server = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError:  # no memory, or too many processes: the caller finds out for itself
+            pid = -1
         if pid == 0:
-            self._become(connection, asked, outputs)
+            self._become(connection, asked, outputs, server)
         for output in outputs:
             os.close(output)
+        if pid == -1:
+            connection.close()
+            return
+        with suppress(OSError):  # here as well as in the copy: a signal may come before it has
+            os.setpgid(pid, pid)
         with suppress(OSError):  # a caller that is gone is heard of below
             connection.sendall(STARTED)
         connection.setblocking(False)
@@ -164,7 +173,7 @@ class Server:
         self.commands.pop(number).connection.close()
 
     def _become(
-        self, connection: socket.socket, asked: dict[str, Any], outputs: list[int]
+        self, connection: socket.socket, asked: dict[str, Any], outputs: list[int], server: int
     ) -> NoReturn:
         """Be the command, in the copy; never returns."""
         try:
@@ -175,6 +184,8 @@ class Server:
             for end in (*self._own, connection, *others):
                 end.close()
             ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+            if os.getppid() != server:  # it was killed before that
+                os._exit(1)
             os.setpgid(0, 0)
             for number, output in enumerate(outputs, 1):
                 os.dup2(output, number)
@@ -204,11 +215,17 @@ def _code_of(ended: SystemExit) -> int:
 def _end(code: int) -> NoReturn:
     """End as an interpreter does, without what libraries of C++ do last.
 
-    Some abort in a copy, which has none of the threads that they believe to have.
+    Some abort in a copy, which has none of the threads that they believe to have. What cannot be
+    written any more makes the exit code 120, as an interpreter's.
     """
-    for finish in (threading._shutdown, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):  # type: ignore[attr-defined]  # noqa: SLF001
+    for finish in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined]  # noqa: SLF001
         with suppress(Exception):
             finish()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            code = code or 120
     os._exit(code)
 
 

@@ -113,6 +113,21 @@ def test_a_killed_caller_kills_the_command(warm: Warm) -> None:
     assert warm.run("--version")[0] == 0, "the server goes on"
 
 
+def test_a_caller_that_is_killed_at_once_leaves_no_command_behind(warm: Warm) -> None:
+    for _ in range(10):
+        running = warm.begin("serve", "--port", "0")
+        wait_for(warm.copies, "the copy")
+        running.kill()
+        running.communicate()
+        wait_for(lambda: not warm.copies(), "its end")
+
+
+def test_what_cannot_be_written_is_no_success(warm: Warm) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([BIN / "warm-eta", "--version"], env=warm.environment, stdout=full)
+    assert done.returncode != 0
+
+
 def test_a_killed_server_takes_its_commands_along(warm: Warm) -> None:
     running, copy = warm.serving()
     warm.server.kill()
@@ -158,6 +173,7 @@ def test_an_upgraded_environment_has_another_place(tmp_path: Path) -> None:
     packages.mkdir()
     told = subprocess.check_output([sys.executable, "-c", script, packages, tmp_path], text=True)
     assert json.loads(told) != str(before.folder)
+    assert Place.of({"ETA_HOME": str(tmp_path), "PYTHONPATH": "/elsewhere"}) != before
 
 
 def test_where_no_server_can_be_the_command_runs_plainly(tmp_path: Path) -> None:
