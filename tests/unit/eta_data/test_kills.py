@@ -20,7 +20,7 @@ def test_no_row_is_repeated_or_lost(tmp_path: Path) -> None:
         tmp_path / "acme", rows_of(60 + 6 * KILLS), file_rows=100 + KILLS, group_rows=40
     )
     done = killed(folder, tmp_path / "journal", KILLS, seed=1)
-    assert done >= KILLS * 0.9  # one may have read all before it was killed
+    assert done >= KILLS - 1 - KILLS // 10  # one may have read all before it was killed
     lines = map(json.loads, whole_lines(tmp_path / "journal"))
     data = TrainingSet.open(folder, "acme")
     loader = data.arrow(4, window_rows=100, streams=3, columns=["row"])
