@@ -70,7 +70,12 @@ def _unread(lake: Lake) -> dict[str, datetime]:
 
 
 def _unread_of(lake: Lake, spec: TableSpec) -> dict[str, datetime]:
-    raw = lake.table(spec)
+    raw = lake.find(spec)
+    if raw is None:  # not "nobody waits": a monitor may look in the wrong place
+        raise EtaError(
+            f"there is no table {spec.full_name} in the lake {lake.location()}",
+            remedy="set ETA_HOME or ETA_LAKE_URI to the lake's, or store the first rows",
+        )
     version = _version_read(lake, spec)
     if version is None:
         return _first_known(raw)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -240,6 +241,11 @@ def test_a_cutoff_is_told_in_utc() -> None:
     assert read_parameters({"cutoff": "2026-05-01"}).variables == {
         "cutoff": "2026-05-01T00:00:00+00:00"
     }
+
+
+def test_where_there_is_no_lake_nobody_is_said_to_be_fresh(tmp_path: Path) -> None:
+    with pytest.raises(EtaError, match=f"no table raw.interactions in the lake {tmp_path}"):
+        waiting_tenants(LakeSettings(home=tmp_path), NOON)
 
 
 def test_rows_wait_until_they_are_read_and_published(
