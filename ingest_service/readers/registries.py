@@ -18,6 +18,7 @@ TIMEOUT_SECONDS: Final = 2.0
 _NO_SUCH: Final = {"EntityNotFoundException", "InvalidInputException"}
 _AVRO: Final = "AVRO"
 _USABLE: Final = "AVAILABLE"
+_STILL_CHECKED: Final = "PENDING"
 
 
 class RegistryAwayError(Exception):
@@ -81,12 +82,19 @@ class GlueRegistry:
             raise RegistryAwayError(code or type(error).__name__) from error
         except BotoCoreError as error:
             raise RegistryAwayError(type(error).__name__) from error
-        if registry_of(found["SchemaArn"]) != self._name or found["Status"] != _USABLE:
-            return None
-        if found["DataFormat"] != _AVRO:
-            raise NotAvroError(found["DataFormat"])
         try:
-            return json.loads(found["SchemaDefinition"])
+            is_mine = registry_of(found["SchemaArn"]) == self._name
+            status, kind, text = found["Status"], found["DataFormat"], found["SchemaDefinition"]
+        except (KeyError, IndexError) as error:  # that is no registry's answer
+            raise RegistryAwayError(type(error).__name__) from error
+        if is_mine and status == _STILL_CHECKED:
+            raise RegistryAwayError("it is still checking this version")
+        if not is_mine or status != _USABLE:
+            return None
+        if kind != _AVRO:
+            raise NotAvroError(kind)
+        try:
+            return json.loads(text)
         except ValueError as error:
             raise NotAvroError(type(error).__name__) from None
 

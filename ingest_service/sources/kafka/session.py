@@ -29,6 +29,8 @@ LOOK_SECONDS: Final = 5.0
 """How often lag is measured and the status is written."""
 REGISTRY_SECONDS: Final = 5.0
 """How often, at least, the registry is asked again for partitions that wait for it."""
+COMMIT_SECONDS: Final = 1.0
+"""How long offsets that Kafka refused are not said again; it may refuse them for good."""
 REFRESH_SECONDS: Final = 24 * 3600.0
 CLOSE_MS: Final = 10_000
 
@@ -44,6 +46,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         self._gathered = Gathered()
         self._unconfirmed: dict[TopicPartition, OffsetAndMetadata] = {}
         self._is_committing = False
+        self._commit_from = 0.0
         self._is_full = self._is_suspects_turn = False
         self._look_at = self._refresh_at = monotonic()
 
@@ -167,17 +170,19 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._unconfirmed and wait:
             with suppress(KafkaError):
                 self._consumer.commit(self._unconfirmed, timeout_ms=CLOSE_MS)
-        elif self._unconfirmed and not self._is_committing:
+        elif self._unconfirmed and not self._is_committing and monotonic() >= self._commit_from:
             self._is_committing = True
             self._consumer.commit_async(dict(self._unconfirmed), self._note_committed)
 
     def _note_committed(self, offsets: dict[TopicPartition, OffsetAndMetadata], said: Any) -> None:
-        """Forget what Kafka confirmed; what it refused is said again with the next step."""
+        """Forget what Kafka confirmed; what it refused is said again a moment later."""
         self._is_committing = False
-        if not isinstance(said, Exception):
-            for part, at in offsets.items():
-                if self._unconfirmed.get(part) == at:
-                    del self._unconfirmed[part]
+        if isinstance(said, Exception):
+            self._commit_from = monotonic() + COMMIT_SECONDS
+            return
+        for part, at in offsets.items():
+            if self._unconfirmed.get(part) == at:
+                del self._unconfirmed[part]
 
     def _begin_anew(self, failed: BatchFailedError) -> None:
         """Take all partitions over again: nothing of the failed batch was stored, or all of it."""

@@ -113,6 +113,31 @@ def test_other_versions_are_bad_messages_and_hold_nobody_up(glue: str) -> None:
         assert str(version) in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        pytest.param({"Status": "PENDING"}, "still checking", id="being checked"),
+        pytest.param({"Status": None}, "KeyError", id="no answer of Glue's"),
+        pytest.param({"SchemaArn": "here"}, "IndexError", id="no name of Glue's"),
+    ],
+)
+def test_what_cannot_be_told_yet_is_waited_for(
+    glue: str, answer: dict[str, str | None], why: str
+) -> None:
+    whole: dict[str, str | None] = {
+        "SchemaArn": f"arn:aws:glue:eu-central-1:1:schema/{MINE}/interactions-raw",
+        "Status": "AVAILABLE",
+        "DataFormat": "AVRO",
+        "SchemaDefinition": "{}",
+        **answer,
+    }
+    said = {name: value for name, value in whole.items() if value is not None}
+    registry = GlueRegistry(MINE)
+    registry._client = SimpleNamespace(get_schema_version=lambda **_: said)  # type: ignore[assignment]
+    with pytest.raises(RegistryAwayError, match=why):
+        AvroReader(None, registry).read(KIND, b"\3\0" + uuid4().bytes + body())
+
+
 def test_a_registry_that_does_not_answer_is_waited_for(
     glue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
