@@ -17,6 +17,7 @@ from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.card.blocks import Block, Card, Code, Grid, Paragraph, Section
 from lakehouse.training.card.counting import Identifiers
+from lakehouse.training.card.figures import widened
 from lakehouse.training.card.loading import FOLDER
 from lakehouse.training.card.sections import (
     few_users,
@@ -114,12 +115,7 @@ def _take(part: PartFigures, rows: pl.DataFrame) -> None:
     part.positives += int((rows.get_column("label") == 1).sum())
     part.cold_users += int(rows.get_column("is_cold_user").fill_null(value=False).sum())
     part.cold_items += int(rows.get_column("is_cold_item").fill_null(value=False).sum())
-    times = rows.get_column("event_time")
-    first, last = times.min(), times.max()
-    assert isinstance(first, datetime)
-    assert isinstance(last, datetime)
-    part.earliest = first if part.earliest is None else min(part.earliest, first)
-    part.latest = last if part.latest is None else max(part.latest, last)
+    part.earliest, part.latest = widened(part, rows.get_column("event_time"))
     part.users.update(rows.get_column("user_id"))
     part.items.update(rows.get_column("item_id"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 import polars as pl
 import pyarrow as pa
@@ -71,15 +71,24 @@ def _take_rows(found: Figures, frame: pl.DataFrame) -> None:
     found.rows += frame.height
     found.positives += int(frame.select(_IS_POSITIVE).item())
     found.sampled += int(frame.select((pl.col("negative_type") == "sampled").sum()).item())
-    times = frame.get_column("event_time")
-    first, last = times.min(), times.max()
-    assert isinstance(first, datetime)
-    assert isinstance(last, datetime)
-    found.earliest = first if found.earliest is None else min(found.earliest, first)
-    found.latest = last if found.latest is None else max(found.latest, last)
+    found.earliest, found.latest = widened(found, frame.get_column("event_time"))
     found.users.update(frame.get_column("user_id"))
     found.items.update(frame.get_column("item_id"))
     found.positive_items.update(frame.filter(pl.col("label") == 1).get_column("item_id"))
+
+
+class _Spanned(Protocol):
+    earliest: datetime | None
+    latest: datetime | None
+
+
+def widened(span: _Spanned, times: pl.Series) -> tuple[datetime, datetime]:
+    """Return the first and the last of these times, of which there are some, and of the span."""
+    first, last = times.min(), times.max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    earliest = first if span.earliest is None else min(span.earliest, first)
+    return earliest, last if span.latest is None else max(span.latest, last)
 
 
 def _take_feature(found: Figures, frame: pl.DataFrame, kind: pa.Field) -> None:
