@@ -72,7 +72,12 @@ def model_group(
         operator_args={
             "append_env": True,
             # nobody reads the graph and the results that each dbt would write as JSON, for a second
-            "env": {**CONFIG.variables, "DBT_TARGET": target, "DBT_WRITE_JSON": "false"},
+            "env": {
+                **CONFIG.variables,
+                "DBT_TARGET": target,
+                "DBT_WRITE_JSON": "false",
+                "ETA_HOLD_BACK_TENANTS": "1",  # rows that fail a test hold back their tenants alone
+            },
             "exclude": "test_type:unit",
             "interceptors": [_as_planned],
             "on_failure_callback": _tell_how_to_repeat,

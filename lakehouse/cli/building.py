@@ -19,6 +19,7 @@ def build_with_progress(
     full_refresh: bool = False,
     variables: Mapping[str, Any] | None = None,
     select: Sequence[str] = (),
+    holds_back: bool = False,
     console: Console | None = None,
 ) -> BuildResult:
     """Build and test the models; raises `EtaError` naming the first failures."""
@@ -51,6 +52,7 @@ def build_with_progress(
             full_refresh=full_refresh,
             variables=variables,
             select=select,
+            holds_back=holds_back,
             on_event=show,
             on_count=lambda total: progress.update(task, total=total),
         )

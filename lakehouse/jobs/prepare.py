@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from secrets import token_hex
 from typing import Any, Protocol
 
 from lakehouse.control.database import ControlDatabase
+from lakehouse.control.failed_tests import failed_tests
 from lakehouse.extras import has_extra, how_to_install
 from lakehouse.jobs.measure import measure_afterwards
 from lakehouse.jobs.tell import note_told, tell_begin, tell_end, tell_published
@@ -16,7 +18,7 @@ from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
 from lakehouse.training.build import build
 from lakehouse.training.lake_state import table_versions
-from lakehouse.training.prepare import Gate, Published, publish_changed
+from lakehouse.training.prepare import Published, Verdict, publish_changed
 from lakehouse.training.run_parameters import RunParameters
 from lakehouse.training.run_steps import VERSIONS, end, note_publication
 from lakehouse.training.writing import writing_models
@@ -33,8 +35,9 @@ class Build(Protocol):
         full_refresh: bool = False,
         variables: Mapping[str, Any] | None = None,
         select: Sequence[str] = (),
+        holds_back: bool = False,
     ) -> object:
-        """Raise `EtaError` when a model or a test fails."""
+        """Raise `EtaError` when a model fails, or a test whose tenants are not held back."""
         ...
 
 
@@ -49,8 +52,9 @@ def prepare(
     """Build, check and publish as one recorded run, under one lock; then measure quality.
 
     Strict: a table that would be recomputed as a whole without a request fails the build. A tenant
-    that does not pass the checks keeps its current snapshot, the others are published; where the
-    extra `quality` is not installed all are, and `on_step` is told so. Safe to repeat. Raises
+    that does not pass the checks, or whose rows fail a dbt test, keeps its current snapshot, the
+    others are published; where the extra `quality` is not installed all are, a failing test fails
+    the build, and `on_step` is told so. Safe to repeat. Raises
     `RunLocked` while another run goes on, `EtaError` when the build fails.
     """
     run_id = f"eta prepare {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {token_hex(3)}"
@@ -64,16 +68,19 @@ def prepare(
         tell_begin(lineage, run)
         database.runs.note(run_id, VERSIONS, table_versions(Lake(settings)))
         is_success = False
+        checks = _checks(on_step)
         try:
             build(
                 settings,
                 tenant_id=parameters.tenant_id,
                 full_refresh=parameters.full_refresh,
                 variables=variables,
+                holds_back=checks is not None,
             )
+            failed = list(failed_tests(database.runs.get(run_id).notes))
             published = publish_changed(
                 settings,
-                _gate(on_step),
+                None if checks is None else partial(checks, failed=failed),
                 lambda: datetime.now(UTC),
                 tenant_id=parameters.tenant_id,
                 on_step=on_step,
@@ -89,7 +96,7 @@ def prepare(
     return published
 
 
-def _gate(on_step: Callable[[str], None]) -> Gate | None:
+def _checks(on_step: Callable[[str], None]) -> Callable[..., Mapping[str, Verdict]] | None:
     """The quality gate; none where its checks are not installed, which is told."""
     if has_extra("quality"):
         return run_gate

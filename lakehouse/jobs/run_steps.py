@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lakehouse.control.database import ControlDatabase
+from lakehouse.control.failed_tests import failed_tests
 from lakehouse.control.run_lock import RunLocked
 from lakehouse.control.runs import State
 from lakehouse.jobs.measure import measure_afterwards
@@ -66,14 +67,15 @@ def check(
 ) -> Mapping[str, Verdict]:
     """Ask the quality gate about the run's tenants and note the verdicts.
 
-    Early: of the raw and staged rows alone, before hours of work.
+    Tenants whose rows failed a dbt test of the run do not pass. Early: of the raw and staged rows
+    alone, before hours of work.
     """
     with database.run_lock.kept(run_id):
-        how: dict[str, Any] = {}
+        how: dict[str, Any] = {"failed": list(failed_tests(database.runs.get(run_id).notes))}
         if is_early:
             plan = run_steps.plan_of(database, run_id)
             variables = {**project_variables(settings), **plan.variables}
-            how = {"layers": ("raw", "staging"), "parameters": variables}
+            how |= {"layers": ("raw", "staging"), "parameters": variables}
 
         def gate(tenants: Sequence[str] | None) -> Any:
             return run_gate(settings, tenants, **how)

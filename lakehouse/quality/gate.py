@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.contracts.tenant import check_tenant_id
+from lakehouse.control.failed_tests import FailedTest
 from lakehouse.errors import EtaError
 from lakehouse.quality.figures import (
     LAYERS,
@@ -61,6 +62,7 @@ def run_gate(
     *,
     layers: Sequence[str] = LAYERS,
     parameters: Mapping[str, Any] | None = None,
+    failed: Sequence[FailedTest] = (),
     session: "SparkSession | None" = None,
     clock: Callable[[], datetime] = _now,
 ) -> dict[str, GateResult]:
@@ -70,7 +72,8 @@ def run_gate(
     `{home}/reports/gate/{time}.json`. `session` must know the lake's tables; by default that
     of the chosen target does. One run at a time per session: its views have fixed names.
     `layers` are the first of `LAYERS`, or all. `parameters` are the dbt variables that the models
-    were built with; by default those that the training data says.
+    were built with; by default those that the training data says. `failed` are the dbt tests that
+    failed in the run: whose rows they found does not pass.
 
     Raises `EtaError` when the models were never built, when a tenant named is known nowhere, and
     when a check could not be evaluated: none of these is a pass.
@@ -81,7 +84,13 @@ def run_gate(
     if session is None:
         with opened_session(settings) as own:
             return run_gate(
-                settings, wanted, layers=layers, parameters=parameters, session=own, clock=clock
+                settings,
+                wanted,
+                layers=layers,
+                parameters=parameters,
+                failed=failed,
+                session=own,
+                clock=clock,
             )
     started_at, began = clock(), time.monotonic()
     _refuse_missing_tables(session, layers)
@@ -103,7 +112,7 @@ def run_gate(
             {layer: rows[tenant_id] for layer, rows in figures.items() if tenant_id in rows},
             **about,
         )
-        for tenant_id, told in outcomes(findings, names, samples).items()
+        for tenant_id, told in outcomes(findings, names, samples, failed).items()
     }
     if not results and measured != tuple(layers):
         raise EtaError(

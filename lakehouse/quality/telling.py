@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lakehouse.control.failed_tests import FailedTest
 from lakehouse.quality.outcomes import CheckOutcome, Figure
 from lakehouse.quality.samples import Rows
 from lakehouse.quality.soda import Finding
@@ -15,8 +16,12 @@ def outcomes(
     findings: Sequence[Finding],
     tenants: Sequence[str],
     samples: Mapping[tuple[str, str], Rows],
+    failed: Sequence[FailedTest] = (),
 ) -> dict[str, Told]:
-    """Return what each of the tenants is told, by its id; each row of a finding is read once."""
+    """Return what each of the tenants is told, by its id; each row of a finding is read once.
+
+    A dbt test that failed is a failure of the tenants whose rows it found.
+    """
     found: dict[str, list[tuple[Finding, CheckOutcome]]] = {name: [] for name in tenants}
     for finding in findings:
         if finding.measured is not None:  # a table's columns concern every tenant
@@ -28,7 +33,12 @@ def outcomes(
             if tenant_id in found:
                 rows = samples.get((finding.check, tenant_id), ())
                 found[tenant_id].append((finding, _of_row(finding, row, rows)))
-    return {name: _split(told) for name, told in found.items()}
+    said = {name: _split(told) for name, told in found.items()}
+    for test in failed:
+        for tenant_id in test.tenants.keys() & said.keys():
+            failures, warnings = said[tenant_id]
+            said[tenant_id] = ((*failures, _of_test(test, tenant_id)), warnings)
+    return said
 
 
 def _split(told: Sequence[tuple[Finding, CheckOutcome]]) -> Told:
@@ -73,3 +83,18 @@ def _threshold(finding: Finding, row: Mapping[str, Figure]) -> Figure:
         return row[f"{texts['limit']}_{'warn' if finding.is_warning else 'fail'}"]
     stated: Figure = texts.get("threshold", 0)
     return row[stated] if isinstance(stated, str) else stated
+
+
+def _of_test(test: FailedTest, tenant_id: str) -> CheckOutcome:
+    layer, _, _ = test.tables[0].partition(".")
+    rows = test.tenants[tenant_id]
+    return CheckOutcome(
+        check=test.name,
+        layer=layer,
+        table=test.tables[0],
+        measured=rows,
+        threshold=0,
+        expected="no row",
+        sentence=f"The dbt test {test.name} found {rows:,} {'rows' if rows > 1 else 'row'}.",
+        see=f"uv run dbt test --select {test.name} --vars 'tenant_id: {tenant_id}'",
+    )

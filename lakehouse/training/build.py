@@ -5,10 +5,12 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import PRODUCTION, LakeSettings
+from lakehouse.training.failed_tests import HOLD_BACK
 
 ON_REQUEST: Final = "tag:on_request"
 """The models that are built only when somebody asks for what they make."""
@@ -53,6 +55,7 @@ def build(
     full_refresh: bool = False,
     variables: Mapping[str, Any] | None = None,
     select: Sequence[str] = (),
+    holds_back: bool = False,
     on_event: Callable[[NodeEvent], None] = lambda _: None,
     on_count: Callable[[int], None] = lambda _: None,
 ) -> BuildResult:
@@ -63,8 +66,10 @@ def build(
     `on_count` hears the number of models and tests that run once it is known, and again when some
     are skipped. `variables` are dbt vars,
     such as `seed` or `cutoff`. Safe to repeat: a build that was killed is finished by the next
-    one. Unit tests are left out, they belong to development. Raises `EtaError` when dbt could not
-    run at all, and one that names the first failures when a model or a test failed.
+    one. Unit tests are left out, they belong to development. `holds_back`: a test that fails is no
+    failure but noted in the run, whose gate holds back the tenants (`failed_tests`). Raises
+    `EtaError` when dbt could not run at all, and one that names the first failures when a model or
+    a test failed.
     """
     wanted = {**(variables or {}), **({"tenant_id": tenant_id} if tenant_id else {})}
     failures: list[str] = []
@@ -77,6 +82,7 @@ def build(
             *(["--vars", json.dumps(wanted, sort_keys=True)] if wanted else []),
         ],
         callbacks=[_listen(on_event, on_count, failures)],
+        variables={HOLD_BACK: "1"} if holds_back else {},
     )
     if not outcome.success:
         raise EtaError(
@@ -93,10 +99,12 @@ def run_dbt(
     *,
     callbacks: Sequence[Callable[[Any], None]] = (),
     schema: str = PRODUCTION,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Any:
     """Run a dbt command of this project without its console output; return dbt's own result.
 
-    In production, whatever schema somebody's own dbt works in (`ETA_DBT_SCHEMA`), or in `schema`.
+    In production, whatever schema somebody's own dbt works in (`ETA_DBT_SCHEMA`), or in `schema`;
+    with these environment variables besides.
     A command that writes takes the lock of the models unless the job that runs it has it. Raises
     `EtaError` when dbt could not run at all, `RunLocked` while another run goes on.
     """
@@ -109,7 +117,7 @@ def run_dbt(
     with (
         writing_models(settings) if writes else contextlib.nullcontext(),
         handing_over(settings.model_copy(update={"dbt_schema": schema})),
-        _environment(dbt_environment(settings) | {SCHEMA_VARIABLE: schema}),
+        _environment({**dbt_environment(settings), SCHEMA_VARIABLE: schema, **variables}),
         contextlib.chdir(settings.project),  # selectors of paths begin here
     ):
         outcome = dbtRunner(callbacks=list(callbacks)).invoke(command)

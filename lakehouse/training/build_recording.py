@@ -15,6 +15,7 @@ from lakehouse.control.opening import existing_database
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.build_reports import BuildReport, NodeResult, write_build_report
+from lakehouse.training.failed_tests import holds_back, noting
 
 RECORDED: Final = frozenset({"build", "run", "test", "retry"})
 """dbt commands that are recorded."""
@@ -25,11 +26,14 @@ _log = logging.getLogger(__name__)
 def record_build(settings: LakeSettings, command: str, variables: Mapping[str, Any]) -> None:
     """Have the rest of this dbt command written to a report once it is over.
 
-    dbt drops its listeners between two commands of one process.
+    dbt drops its listeners between two commands of one process. A run that holds back tenants has
+    failing tests noted, too; raises `EtaError` where there is no such run.
     """
     from dbt_common.events.event_manager_client import add_callback_to_manager
 
     add_callback_to_manager(recorder(settings, command, variables, datetime.now(UTC)))
+    if holds_back():
+        add_callback_to_manager(noting(settings, _run_id(settings)))
 
 
 def recorder(

@@ -66,6 +66,13 @@ ELSEWHERE: Final = (
         "Environment that holds `eta` and `dbt`, for the DAGs.",
     ),
     (
+        "ETA_HOLD_BACK_TENANTS",
+        "`1`",
+        "none",
+        "Rows that fail a dbt test hold back their tenants, in a command that is part of a run; "
+        "set by the DAGs.",
+    ),
+    (
         "ETA_WARM",
         "`0`",
         "none",
