@@ -131,4 +131,4 @@ def test_every_test_of_the_project_says_whose_rows_it_found() -> None:
         if "{% macro" not in text:
             last = text.rpartition("\nselect")[2] if "{% test" not in text else text
             selected = last.partition("from")[0]
-            assert re.search(r"tenant_id|columns \| join", selected), path
+            assert re.search(r"tenant_id|columns \| join|\*", selected), path
