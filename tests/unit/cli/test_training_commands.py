@@ -201,7 +201,7 @@ def test_prepare_publishes_who_passes_and_ends_with_1_for_who_does_not(
 ) -> None:
     write_training_tables(settings, {"acme": examples(5), "globex": examples(6)})
 
-    def gate(_settings: LakeSettings, tenants: Sequence[str]) -> dict[str, Verdict]:
+    def gate(_settings: LakeSettings, tenants: Sequence[str], **_how: Any) -> dict[str, Verdict]:
         failures = {"failures": [{"sentence": "globex has too few rows"}]}
         return {name: Verdict(name == "acme", failures) for name in tenants}
 

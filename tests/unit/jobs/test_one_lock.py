@@ -83,7 +83,7 @@ def test_prepare_takes_the_lock_once_and_hands_settings_over_once(
     shown: list[Lake],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("lakehouse.jobs.prepare.run_gate", lambda *given: {})
+    monkeypatch.setattr("lakehouse.jobs.prepare.run_gate", lambda *given, failed: {})
     write_training_tables(settings, {"acme": examples(5)})
     result = CliRunner().invoke(app, ["prepare"])
     assert "acme: NOT published" in result.stderr, result.stderr

@@ -43,7 +43,7 @@ def settings(tmp_path: Path, events: Path, monkeypatch: pytest.MonkeyPatch) -> L
     monkeypatch.setenv("ETA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ETA_OPENLINEAGE_URL", events.as_uri())
 
-    def gate(_: LakeSettings, tenants: Sequence[str]) -> dict[str, Any]:
+    def gate(_: LakeSettings, tenants: Sequence[str], **_how: Any) -> dict[str, Any]:
         return {one: SimpleNamespace(passed=one == "acme", report={}) for one in tenants}
 
     monkeypatch.setattr("lakehouse.jobs.prepare.run_gate", gate)
