@@ -70,5 +70,8 @@ def prepare_and_tell(
 def end_if_refused(published: Published) -> None:
     """End the command with exit code 1 when the gate refused a tenant."""
     if not published.is_success:
-        note("What to do: `eta gate` shows each failed check and a command that shows more.")
+        note(
+            "What to do: `eta gate` shows each failed check and a command that shows more; "
+            "`eta dbt test --select NAME` repeats a dbt test."
+        )
         raise typer.Exit(1)
