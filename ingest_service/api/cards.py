@@ -22,7 +22,7 @@ from lakehouse.training.card.blocks import Card
 from lakehouse.training.card.document import card_document
 from lakehouse.training.card.html import card_html
 from lakehouse.training.card.markdown import card_markdown
-from lakehouse.training.snapshots import SnapshotKind
+from lakehouse.training.snapshots import DamagedSnapshotError, SnapshotKind
 
 JSON: Final = "application/json"
 WRITERS: Final[Mapping[str, Callable[[Card], str | bytes]]] = {
@@ -41,6 +41,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     403: problem_response("The key may not read."),
     404: problem_response("There is no such snapshot, or no card of it is kept."),
     406: problem_response("A card is JSON, HTML or Markdown."),
+    500: problem_response("What the lake keeps of the snapshot is damaged; the answer names it."),
 }
 
 router = APIRouter(prefix="/v1", tags=["training sets"])
@@ -108,6 +109,13 @@ def _written(
 ) -> str | bytes:
     try:
         found = services.card(tenant_id, kind, snapshot)
+    except DamagedSnapshotError as error:
+        raise ProblemError(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "damaged_snapshot",
+            error.message,
+            remedy=error.remedy,
+        ) from None
     except EtaError as error:
         raise ProblemError(
             HTTPStatus.NOT_FOUND, "no_snapshot", error.message, remedy=error.remedy

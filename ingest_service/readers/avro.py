@@ -12,7 +12,13 @@ from uuid import UUID
 import fastavro
 
 from ingest_service.readers.avro_singles import Shorten, shortest_of
-from ingest_service.readers.registries import NotAvroError, RegistryAwayError, SchemaRegistry
+from ingest_service.readers.registries import (
+    NotAvroError,
+    RegistryAwayError,
+    SchemaRegistry,
+    StillCheckedError,
+)
+from lakehouse.contracts.avro_bounds import ReadRecord, UnboundedSchemaError, bounded_reader
 from lakehouse.contracts.avro_frames import FrameError, frame_of, unpacked
 from lakehouse.contracts.avro_schemas import avro_schema
 from lakehouse.contracts.fields import SENT_FIELDS
@@ -22,6 +28,8 @@ from lakehouse.contracts.tenant import DataType
 UNKNOWN_SECONDS: Final = 5.0
 """How long the registry's answer that it has no such schema is believed."""
 UNKNOWN_MOST: Final = 1_000
+CHECKED_SECONDS: Final = 60.0
+"""How long messages of a schema wait that the registry is still checking; Glue takes seconds."""
 AWAY_SECONDS: Final = 0.5
 """How long a registry that did not answer is not asked again: others wait behind the question."""
 
@@ -97,6 +105,8 @@ class _Lookup:
         self._away_until = 0.0
         self._unknown: dict[int | UUID, float] = {}
         """Ids that the registry said it has not, and until when that is believed."""
+        self._checked: dict[int | UUID, tuple[float, float]] = {}
+        """Ids that it was still checking: since when that is known, and until when believed."""
 
     def schema(self, schema_id: int | UUID) -> tuple[Any, str]:
         """Return a schema, parsed and as text; raises as `AvroReader.read` does."""
@@ -107,8 +117,32 @@ class _Lookup:
             raise _unknown_schema(schema_id)
         if self._clock() < self._away_until:
             raise RegistryAwayError("it did not answer just now")
+        raw = self._asked(schema_id)
+        try:
+            found = (fastavro.parse_schema(raw), json.dumps(raw))
+            _reader_of(found[1])
+        except Exception as error:  # noqa: BLE001 - one of JSON, for instance
+            self._believe_unknown(schema_id)
+            why = str(error) if isinstance(error, UnboundedSchemaError) else type(error).__name__
+            raise _not_avro(schema_id, why) from None
+        self._schemas[schema_id] = found
+        return found
+
+    def _asked(self, schema_id: int | UUID) -> Any:
+        """Return a schema from the registry, as JSON's values; raises as `schema` does."""
+        since, asked_until = self._checked.get(schema_id, (self._clock(), 0.0))
+        if asked_until > self._clock():
+            raise StillCheckedError("it was still checking this schema just now")
         try:
             raw = self._registry.schema(schema_id)
+        except StillCheckedError:  # it answers: other schemas need not wait
+            if self._clock() - since >= CHECKED_SECONDS:
+                self._believe_unknown(schema_id)
+                raise _unknown_schema(schema_id) from None
+            if len(self._checked) >= UNKNOWN_MOST:
+                self._checked.clear()
+            self._checked[schema_id] = (since, self._clock() + AWAY_SECONDS)
+            raise
         except RegistryAwayError:
             self._away_until = self._clock() + AWAY_SECONDS
             raise
@@ -118,12 +152,7 @@ class _Lookup:
         if raw is None:
             self._believe_unknown(schema_id)
             raise _unknown_schema(schema_id)
-        try:
-            found = (fastavro.parse_schema(raw), json.dumps(raw))
-        except Exception as error:  # noqa: BLE001 - one of JSON, for instance
-            raise _not_avro(schema_id, type(error).__name__) from None
-        self._schemas[schema_id] = found
-        return found
+        return raw
 
     def _believe_unknown(self, schema_id: int | UUID) -> None:
         """Ask for this id again after a while; the registry may have it by then."""
@@ -135,10 +164,14 @@ class _Lookup:
 def read_again(values: Sequence[bytes], schema_text: str) -> list[dict[str, Any] | None]:
     """Return the records of messages of one schema; None for one that cannot be read."""
     schema = fastavro.parse_schema(json.loads(schema_text))
+    try:
+        read = _reader_of(schema_text)
+    except UnboundedSchemaError:  # kept by an earlier release
+        return [None] * len(values)
     found: list[dict[str, Any] | None] = []
     for value in values:
         try:
-            record = fastavro.schemaless_reader(BytesIO(frame_of(value).record), schema, None)
+            record = read(BytesIO(frame_of(value).record), schema, None)
         except Exception:  # noqa: BLE001 - bytes that are no record fail in every way
             record = None
         if not isinstance(record, dict):
@@ -168,7 +201,8 @@ def sent_of(
 def read_avro(body: bytes, schema: Any, data_type: DataType, text: str | None) -> dict[str, Any]:
     """Read a record with a parsed schema, as this version's; raises `BadMessageError`."""
     try:
-        record = fastavro.schemaless_reader(BytesIO(body), schema, _reader_schema(data_type))
+        read = fastavro.schemaless_reader if text is None else _reader_of(text)
+        record = read(BytesIO(body), schema, _reader_schema(data_type))
     except fastavro.read.SchemaResolutionError:
         raise BadMessageError(
             ReasonCode.UNKNOWN_SCHEMA, "the schema of the message is not one of the topic's", text
@@ -181,6 +215,12 @@ def read_avro(body: bytes, schema: Any, data_type: DataType, text: str | None) -
     if not isinstance(record, dict):
         raise BadMessageError(ReasonCode.BAD_AVRO, "the message is not a record", text)
     return record
+
+
+@cache
+def _reader_of(schema_text: str) -> ReadRecord:
+    """Return what reads messages of a schema; raises `UnboundedSchemaError`."""
+    return bounded_reader(fastavro.parse_schema(json.loads(schema_text)))
 
 
 @cache

@@ -25,6 +25,10 @@ class RegistryAwayError(Exception):
     """The registry does not answer; the message may well be good."""
 
 
+class StillCheckedError(RegistryAwayError):
+    """The registry answers, and has not decided on this schema yet."""
+
+
 class NotAvroError(Exception):
     """The registry has something else under this id."""
 
@@ -88,14 +92,14 @@ class GlueRegistry:
         except (KeyError, IndexError) as error:  # that is no registry's answer
             raise RegistryAwayError(type(error).__name__) from error
         if is_mine and status == _STILL_CHECKED:
-            raise RegistryAwayError("it is still checking this version")
+            raise StillCheckedError("it is still checking this version")
         if not is_mine or status != _USABLE:
             return None
         if kind != _AVRO:
             raise NotAvroError(kind)
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NotAvroError(type(error).__name__) from None
 
 

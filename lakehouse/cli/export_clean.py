@@ -8,6 +8,7 @@ from rich import filesize
 
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.export.left import delete_left, export_places, left_exports
 
@@ -30,6 +31,11 @@ def clean(
     places = (
         [one.absolute() for one in folders] if folders else export_places(Lake(lake_settings()))
     )
+    if missing := [place for place in places if folders and not place.is_dir()]:
+        raise EtaError(
+            f"{missing[0]} is no folder: nothing was looked at",
+            remedy="name the folder that exports went to with --to, the one above theirs",
+        )
     found = left_exports(places)
     rows = []
     for one in found:

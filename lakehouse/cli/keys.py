@@ -63,7 +63,7 @@ def list_(
 def rotate(
     key_id: Annotated[str, typer.Argument(metavar="KEY", help="The key's id, not its secret.")],
     overlap: Annotated[
-        float, typer.Option(metavar="HOURS", min=0, help="How long both keys are good.")
+        float, typer.Option(metavar="HOURS", min=0, max=87_600, help="How long both keys are good.")
     ] = 24,
 ) -> None:
     """Make a key in the place of another, which is refused when the overlap is over."""

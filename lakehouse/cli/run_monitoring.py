@@ -13,7 +13,8 @@ from lakehouse.training.run_metrics import exposition
 
 def freshness(
     within: Annotated[
-        float, typer.Option(min=0, help="Hours that a received row may wait for publication.")
+        float,
+        typer.Option(min=0, max=87_600, help="Hours that a received row may wait for publication."),
     ] = 12,
 ) -> None:
     """Show how long received rows have waited to be published; exit code 1 beyond the objective."""

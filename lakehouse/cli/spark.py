@@ -1,5 +1,6 @@
 """`eta spark`: what a Spark that `eta` did not start needs to know, and which one writes."""
 
+import re
 from typing import Annotated, Any, Literal
 
 import typer
@@ -13,6 +14,22 @@ app = typer.Typer(
 )
 
 
+def one_word(value: str | None) -> str | None:
+    """Refuse what would be no value, or several lines, in a file of settings."""
+    if value is not None and (
+        not value or any(not one.isprintable() or one == " " for one in value)
+    ):
+        raise typer.BadParameter("one word is needed, as spark://host:7077")
+    return value
+
+
+def memory(value: str | None) -> str | None:
+    """Refuse what Spark does not take for a size."""
+    if value is not None and re.fullmatch(r"[1-9][0-9]*(k|m|g|t)b?", value.lower()) is None:
+        raise typer.BadParameter("a number and a unit are needed, as 4g or 512m")
+    return value
+
+
 @app.command()
 def config(
     form: Annotated[
@@ -23,14 +40,16 @@ def config(
         ),
     ] = "conf",
     master: Annotated[
-        str | None, typer.Option(help="The cluster, as `spark://host:7077` or `yarn`.")
+        str | None,
+        typer.Option(help="The cluster, as `spark://host:7077` or `yarn`.", callback=one_word),
     ] = None,
     cores: Annotated[
         int | None, typer.Option(min=1, help="Cores of all executors together.")
     ] = None,
     executor_cores: Annotated[int | None, typer.Option(min=1, help="Cores of each.")] = None,
     executor_memory: Annotated[
-        str | None, typer.Option(help="Memory of each, as Spark writes it: `4g`.")
+        str | None,
+        typer.Option(help="Memory of each, as Spark writes it: `4g`.", callback=memory),
     ] = None,
     secrets: Annotated[
         bool, typer.Option("--secrets", help="With the credentials of ETA_STORAGE_OPTIONS.")
@@ -83,5 +102,20 @@ def release() -> None:
     from lakehouse.spark.driver_lease import DriverLease
     from lakehouse.storage.lake import Lake
 
-    lease = DriverLease(Lake(lake_settings())).release()
-    note("No driver had it." if lease is None else f"{lease.driver.name} has it no longer.")
+    leases = DriverLease(Lake(lake_settings()))
+    _, now = leases.current()
+    lease = leases.release()
+    if lease is None or lease.held_until(now) is None:
+        note("No driver had it.")
+        return
+    note(f"{lease.driver.name} has it no longer.")
+    if count := sum(end > now for end in lease.writers.values()):
+        note(
+            f"{count} of its commands had the lease still. One that is alive after all may write "
+            "until its next renewal, within a minute, and then ends with an error."
+        )
+    if lease.process is not None and lease.is_seen:
+        note(
+            f"Its process {lease.process.pid} is alive on this machine: end it with `eta dev spark "
+            "down` before another begins."
+        )

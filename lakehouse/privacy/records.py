@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
+from lakehouse.contracts.avro_bounds import ReadRecord, bounded_reader
 from lakehouse.contracts.avro_frames import FrameError, frame_of, is_framed, unpacked
 from lakehouse.contracts.identifying import ANONYMOUS, USER, IdentifyingFields
 from lakehouse.contracts.topics import KEY_SEPARATOR
@@ -95,6 +96,7 @@ class RecordReader:
         self._quote = "'" if layout.quote == "'" else '"'
         self._columns = [fields.field_of(name) for name in layout.columns]
         self._schema: Any = None
+        self._read_record: ReadRecord | None = None
 
     def named(self, raw: bytes) -> Named:
         """Return whom a record names. Never raises for what it holds."""
@@ -186,10 +188,11 @@ class RecordReader:
         import fastavro  # loaded by who has such rows alone
 
         try:
-            if self._schema is None:
-                self._schema = fastavro.parse_schema(json.loads(self._layout.schema_text))
+            if self._read_record is None:
+                parsed = fastavro.parse_schema(json.loads(self._layout.schema_text))
+                self._schema, self._read_record = parsed, bounded_reader(parsed)
             stream = BytesIO(frame_of(raw).record)
-            return fastavro.schemaless_reader(stream, self._schema, None)
+            return self._read_record(stream, self._schema, None)
         except Exception:  # noqa: BLE001 - bytes that are no record fail in every way
             return None
 

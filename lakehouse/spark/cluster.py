@@ -122,6 +122,13 @@ def _own_folder(lake: Lake) -> str:
     return folder
 
 
+def _tells(name: str, value: str) -> bool:
+    """Whether a setting tells a secret: a credential, or an address with one in it."""
+    return name in CREDENTIALS or (
+        "://" in value and "@" in value.partition("://")[2].split("/")[0]
+    )
+
+
 def rendered(
     settings: LakeSettings,
     configuration: Mapping[str, str],
@@ -133,7 +140,9 @@ def rendered(
 
     Credentials are left out unless they are asked for; the first form says where they belong.
     """
-    hidden = [] if with_secrets else sorted(CREDENTIALS & configuration.keys())
+    hidden = (
+        [] if with_secrets else sorted(filter(lambda n: _tells(n, configuration[n]), configuration))
+    )
     shown = {name: value for name, value in configuration.items() if name not in hidden}
     if form == "json":
         return json.dumps(shown, indent=2)

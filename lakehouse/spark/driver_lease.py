@@ -106,11 +106,17 @@ class DriverLease:
         _, lease, now = self._newest()
         return lease, now
 
-    def hold(self, driver: Driver, writer: str) -> None:
-        """Take or renew the lease for a writer; raises `AnotherDriver`."""
+    def hold(self, driver: Driver, writer: str, *, is_renewal: bool = False) -> None:
+        """Take or renew the lease for a writer; raises `AnotherDriver`.
+
+        A renewal raises `LeaseLost` where the writer has no part in the lease any more: somebody
+        released it, and must not find it taken again.
+        """
 
         def with_writer(lease: Lease | None, now: datetime) -> Lease:
             own = self._own(lease, driver, now)
+            if is_renewal and writer not in own.writers:
+                raise LeaseLost
             ends = {name: end for name, end in own.writers.items() if end > now}
             return replace(own, writers={**ends, writer: now + self._length})
 
@@ -244,7 +250,7 @@ class Writer:
         self._name = uuid4().hex
         self._is_over, self._is_lost = threading.Event(), threading.Event()
         self._until = 0.0
-        self._renew()
+        self._renew(is_renewal=False)
         self._thread = threading.Thread(target=self._keep, name="driver lease", daemon=True)
         self._thread.start()
 
@@ -269,15 +275,15 @@ class Writer:
         while not self._is_over.wait(self._length.total_seconds() / RENEWALS):
             try:
                 self._renew()
-            except AnotherDriver:
+            except (AnotherDriver, LeaseLost):
                 self._is_lost.set()
                 return
             except Exception:  # noqa: BLE001, S110 - tried again; `check` knows when time is up
                 pass
 
-    def _renew(self) -> None:
+    def _renew(self, *, is_renewal: bool = True) -> None:
         began = monotonic()  # before the store's time is asked
-        self._lease.hold(self._driver, self._name)
+        self._lease.hold(self._driver, self._name, is_renewal=is_renewal)
         # the store's time has whole seconds
         self._until = began + self._length.total_seconds() - 1
 

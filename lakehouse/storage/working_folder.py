@@ -19,6 +19,8 @@ from typing import Final
 from lakehouse.storage.durable import sync_folder
 
 _ENDING: Final = ".partial"
+LOCK: Final = ".lock"
+"""Ending of the file that is locked in place of a folder."""
 
 
 class FolderInUseError(Exception):
@@ -85,7 +87,7 @@ def _locked(folder: Path) -> Iterator[None]:
     The lock is on the folder itself, and moves with it. Where folders cannot be locked (NFS), it is
     on a file beside it, which is deleted at the end.
     """
-    file = folder.with_suffix(".lock")
+    file = folder.with_suffix(LOCK)
     lock: int | None = None
     locks_file = False
     while lock is None:

@@ -10,10 +10,12 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from lakehouse.contracts.retention import DataClass, RetentionPolicy
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.working_folder import LOCK, remove_left
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.snapshots import EVALUATION_SETS, TRAINING_SETS, Snapshots
 
@@ -39,7 +41,11 @@ def expire_snapshots(
     tenant_id: str | None = None,
     dry_run: bool = False,
 ) -> list[ExpiredSnapshot]:
-    """Take back what is older than its tenant's policy allows, of one tenant or of all."""
+    """Take back what is older than its tenant's policy allows, of one tenant or of all.
+
+    One that is being exported into the home stays, its manifest too, until the export has ended:
+    the next call takes both.
+    """
     found = []
     for kind in _KINDS:
         for owner in kind.tenants(lake):
@@ -48,13 +54,26 @@ def expire_snapshots(
             tiers = tenants.get(owner, RetentionPolicy()).tiers(DataClass.TRAINING_DATA)
             before = now - timedelta(days=tiers.delete_days)
             for manifest in kind.expired(lake, owner, before):
-                found.append(_expire(lake, kind, manifest, dry_run=dry_run))
+                expired = _expire(lake, kind, manifest, dry_run=dry_run)
+                if expired is not None:
+                    found.append(expired)
     return found
+
+
+def _delete(copy: Path) -> bool:
+    """Delete an exported copy; False while a living export works in it."""
+    if copy.name.startswith(".") and copy.is_dir() and not copy.is_symlink():
+        return remove_left(copy)
+    if copy.is_dir() and not copy.is_symlink():
+        shutil.rmtree(copy)
+    elif copy.suffix != LOCK:  # a lock is its export's, or nobody's
+        copy.unlink(missing_ok=True)
+    return True
 
 
 def _expire(
     lake: Lake, kind: Snapshots[Any], manifest: Manifest, *, dry_run: bool
-) -> ExpiredSnapshot:
+) -> ExpiredSnapshot | None:
     folder = lake.home / "exports" / manifest.tenant_id
     # a killed export leaves a hidden folder; a delta holds keys of the snapshot it begins at
     names = (f"{manifest.snapshot_id}-*", f"*-delta-since-{manifest.snapshot_id}*")
@@ -63,8 +82,8 @@ def _expire(
     )
     if not dry_run:
         # Copies first: a manifest that is gone would no longer lead to them.
-        for copy in copies:
-            shutil.rmtree(copy)
+        if [copy for copy in copies if not _delete(copy)]:
+            return None
         kind.forget(lake, manifest)
     return ExpiredSnapshot(
         manifest.tenant_id,

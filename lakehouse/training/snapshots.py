@@ -29,6 +29,14 @@ _CARDS: Final = "cards"
 _SNAPSHOT_ID: Final = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{8}")
 
 
+class UnknownSnapshotError(EtaError):
+    """A tenant has no snapshot of an id."""
+
+
+class DamagedSnapshotError(EtaError):
+    """What is kept of a snapshot was cut, changed or moved: it is there, and cannot be read."""
+
+
 class Snapshots(Generic[M]):
     """The snapshots of one kind, in one folder of the lake.
 
@@ -64,16 +72,24 @@ class Snapshots(Generic[M]):
             return None
         try:
             snapshot_id = str(json.loads(pointer)["snapshot_id"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise _unreadable(f"{self.folder}/{tenant_id}/{_POINTER}") from error
-        return self.read(lake, tenant_id, snapshot_id)
+        try:
+            return self.read(lake, tenant_id, snapshot_id)
+        except UnknownSnapshotError as error:
+            raise DamagedSnapshotError(
+                f"{self.folder}/{tenant_id}/{_POINTER} in the lake names a snapshot that is not "
+                "there",
+                remedy="restore its manifest from a backup; or move `current.json` away, and "
+                f"`{self._made_by}` publishes a new snapshot",
+            ) from error
 
     def read(self, lake: Lake, tenant_id: str, snapshot_id: str) -> M:
         """Return a snapshot; raise `EtaError` when the tenant has none of that id."""
         is_id = _SNAPSHOT_ID.fullmatch(snapshot_id) is not None
         found = self._folder(lake, tenant_id).read(f"{snapshot_id}.json") if is_id else None
         if found is None:
-            raise EtaError(
+            raise UnknownSnapshotError(
                 f"tenant {tenant_id} has no snapshot of that id",
                 remedy=f"see its snapshots with `{self._listed_by} --tenant {tenant_id}`",
             )
@@ -83,7 +99,7 @@ class Snapshots(Generic[M]):
         except ValidationError as error:
             raise _unreadable(where) from error
         if (manifest.tenant_id, manifest.snapshot_id) != (tenant_id, snapshot_id):
-            raise EtaError(
+            raise DamagedSnapshotError(
                 f"{where} is the manifest of another snapshot or tenant",
                 remedy="put the file back where it was, or restore this one from a backup",
             )
@@ -164,7 +180,7 @@ def _card(manifest: Manifest) -> str:
 
 
 def _unreadable(where: str) -> EtaError:
-    return EtaError(
+    return DamagedSnapshotError(
         f"{where} in the lake cannot be read: it is cut or was changed",
         remedy="restore the file from a backup; or move it and `current.json` beside it away, and "
         "`eta prepare` publishes a new snapshot",

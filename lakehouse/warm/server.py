@@ -7,7 +7,6 @@ the environment when they are used, each copy imports for itself.
 
 import atexit
 import ctypes
-import fcntl
 import gc
 import importlib
 import json
@@ -20,12 +19,14 @@ import threading
 import time
 import traceback
 from array import array
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-from lakehouse.warm.client import STARTED
+from lakehouse.warm.client import GO, READY, REFUSED, SIGNALS, STARTED
 from lakehouse.warm.place import Place, peer_of
 
 IDLE_SECONDS: Final = 900.0
@@ -48,9 +49,25 @@ PRELOADED: Final = (
     "rich",
     "typer",
 )
-_READ_SECONDS: Final = 10.0
+_READ_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 5.0
+"""How often the server looks whether it is still found."""
 _DIE_WITH_PARENT: Final = 1
 """`PR_SET_PDEATHSIG`."""
+_NAME: Final = 15
+"""`PR_SET_NAME`."""
+_INTERRUPTED: Final = 128 + signal.SIGINT
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A command, with what it has of its caller's."""
+
+    program: str
+    arguments: list[str]
+    environment: dict[bytes, bytes]
+    umask: int
+    ignored: list[int]
 
 
 @dataclass
@@ -66,18 +83,20 @@ class Server:
     """Waits for commands, signals and ends."""
 
     place: Place
+    lock: int
+    """A descriptor."""
     preloaded: tuple[str, ...] = PRELOADED
     commands: dict[int, _Command] = field(default_factory=dict)
     """By the number of the caller's connection."""
 
     def serve(self) -> None:
-        """Run what is asked for until nobody has asked for `IDLE_SECONDS`."""
+        """Run what is asked for until nobody did for `IDLE_SECONDS`, or nobody can any more."""
         for name in self.preloaded:
             with suppress(ImportError):  # an extra that is not installed
                 importlib.import_module(name)
         gc.collect()
         gc.freeze()  # copies share the pages
-        listening = self.place.listen()
+        listening, number = self.place.listen()
         listening.setblocking(False)
         ended, waker = socket.socketpair()
         for end in (ended, waker):
@@ -89,8 +108,8 @@ class Server:
         events.register(ended, selectors.EVENT_READ)
         self._events, self._own = events, (listening, ended, waker)
         quiet_since = time.monotonic()
-        while self.commands or time.monotonic() - quiet_since < IDLE_SECONDS:
-            for key, _ in events.select(timeout=30):
+        while self.commands or (self.lock >= 0 and time.monotonic() - quiet_since < IDLE_SECONDS):
+            for key, _ in events.select(timeout=_LOOK_SECONDS):
                 if key.fileobj is listening:
                     self._accept(listening)
                 elif key.fileobj is ended:
@@ -100,19 +119,30 @@ class Server:
                     self._heard(key.fd)
                 quiet_since = time.monotonic()
             self._reap()
-        self.place.close()
+            if self.lock >= 0 and not self.place.has(number):
+                os.close(self.lock)  # another may serve; what runs here is ended by its callers
+                self.lock = -1
+        if self.lock >= 0:
+            self.place.close()
 
     def _accept(self, listening: socket.socket) -> None:
         try:
             connection, _ = listening.accept()
-        except OSError:  # its caller is gone, or this process has too many open: they run plainly
+        except OSError:  # its caller is gone, or this process has too many open: they wait
+            time.sleep(0.05)
             return
         connection.settimeout(_READ_SECONDS)
         try:
-            if peer_of(connection) != os.getuid():
+            if peer_of(connection) != os.geteuid():
                 raise PermissionError
-            asked, outputs = _asked(connection)
+            asked = _asked(connection)
         except (OSError, ValueError, RecursionError):
+            connection.close()
+            return
+        try:
+            connection.sendall(READY)
+            handed = _handed(connection)
+        except (OSError, ValueError):  # the caller gave up, and runs the command itself
             connection.close()
             return
         server = os.getpid()
@@ -121,10 +151,12 @@ class Server:
         except OSError:  # no memory, or too many processes: the caller finds out for itself
             pid = -1
         if pid == 0:
-            self._become(connection, asked, outputs, server)
-        for output in outputs:
-            os.close(output)
+            self._become(connection, asked, handed, server)
+        for one in handed:
+            os.close(one)
         if pid == -1:
+            with suppress(OSError):
+                connection.sendall(REFUSED)
             connection.close()
             return
         with suppress(OSError):  # here as well as in the copy: a signal may come before it has
@@ -145,7 +177,7 @@ class Server:
         except OSError:
             said = b""
         for signal_number in said or [signal.SIGKILL]:
-            with suppress(ProcessLookupError):
+            with suppress(OSError):  # it has ended; or that is no signal
                 os.killpg(command.pid, signal_number)
         if not said:
             self._events.unregister(command.connection)
@@ -173,47 +205,73 @@ class Server:
         self.commands.pop(number).connection.close()
 
     def _become(
-        self, connection: socket.socket, asked: dict[str, Any], outputs: list[int], server: int
+        self, connection: socket.socket, asked: _Asked, handed: list[int], server: int
     ) -> NoReturn:
-        """Be the command, in the copy; never returns."""
+        """Be the command, in the copy; never returns, whatever happens in it."""
+        code = 1
         try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._events.close()
-            others = [one.connection for one in self.commands.values()]
-            for end in (*self._own, connection, *others):
-                end.close()
-            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-            if os.getppid() != server:  # it was killed before that
-                os._exit(1)
-            os.setpgid(0, 0)
-            for number, output in enumerate(outputs, 1):
-                os.dup2(output, number)
-                os.close(output)
-            os.environ.clear()
-            os.environ.update(asked["environment"])
-            os.umask(asked["umask"])
-            os.chdir(asked["folder"])
-            _call(asked["program"], asked["arguments"])
-            code = 0
-        except SystemExit as ended:
-            code = _code_of(ended)
-        except BaseException:  # noqa: BLE001 - nothing of the copy may go on as a server
-            traceback.print_exc()
-            code = 1
-        _end(code)
+            self._part_from_server(connection, server)
+            _take_over(asked, handed)
+            code = _code_of(lambda: _call(asked.program, asked.arguments))
+            code = _finished(code)
+        finally:
+            os._exit(code)
+
+    def _part_from_server(self, connection: socket.socket, server: int) -> None:
+        """Let go of what is the server's."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._events.close()
+        for end in (*self._own, connection, *(one.connection for one in self.commands.values())):
+            end.close()
+        if self.lock >= 0:
+            os.close(self.lock)
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != server:  # it was killed before that
+            os._exit(1)
+        os.setpgid(0, 0)
 
 
-def _code_of(ended: SystemExit) -> int:
-    """Return the exit code that an interpreter would have."""
-    if ended.code is None or isinstance(ended.code, int):
-        return ended.code or 0
-    print(ended.code, file=sys.stderr)
+def _take_over(asked: _Asked, handed: list[int]) -> None:
+    """Have what the caller has; `handed` are its standard streams and its folder."""
+    for number, one in enumerate(handed[:3]):
+        os.dup2(one, number)
+    os.fchdir(handed[3])
+    for one in handed:
+        os.close(one)
+    os.umask(asked.umask)
+    os.environ.clear()
+    os.environb.update(asked.environment)
+    time.tzset()
+    for number in SIGNALS:
+        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN if number in asked.ignored else default)
+    sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
+    if "numpy.random" in sys.modules:  # else each copy would draw the same numbers
+        sys.modules["numpy.random"].seed()
+    ctypes.CDLL(None).prctl(_NAME, asked.program.encode())
+
+
+def _code_of(call: Callable[[], None]) -> int:
+    """Call a command; return the exit code that an interpreter would have."""
+    try:
+        call()
+    except SystemExit as ended:
+        if ended.code is None or isinstance(ended.code, int):
+            return ended.code or 0
+        print(ended.code, file=sys.stderr)
+    except KeyboardInterrupt:
+        traceback.print_exc()
+        return _INTERRUPTED
+    except BaseException:  # noqa: BLE001 - as an interpreter does
+        traceback.print_exc()
+    else:
+        return 0
     return 1
 
 
-def _end(code: int) -> NoReturn:
-    """End as an interpreter does, without what libraries of C++ do last.
+def _finished(code: int) -> int:
+    """Do what an interpreter does last, but for libraries of C++; return the exit code.
 
     Some abort in a copy, which has none of the threads that they believe to have. What cannot be
     written any more makes the exit code 120, as an interpreter's.
@@ -226,12 +284,14 @@ def _end(code: int) -> NoReturn:
             stream.flush()
         except (OSError, ValueError):
             code = code or 120
-    os._exit(code)
+    return code
 
 
 def _call(program: str, arguments: list[str]) -> None:
     """Call a command's own entry point, which ends with `SystemExit`."""
-    sys.argv = [program, *arguments]
+    main = sys.modules["__main__"]
+    main.__package__, main.__spec__ = None, None  # a command's usage names the module else
+    sys.argv = [str(Path(sys.prefix) / "bin" / program), *arguments]
     if program == "dbt":
         from dbt.cli.main import cli
 
@@ -242,55 +302,88 @@ def _call(program: str, arguments: list[str]) -> None:
         app()
 
 
-def _asked(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Read a command and the caller's standard output and error; raises `OSError`, `ValueError`."""
-    space = socket.CMSG_SPACE(2 * array("i").itemsize)
-    head, extra, _, _ = connection.recvmsg(8, space)
-    outputs = array("i")
+def _asked(connection: socket.socket) -> _Asked:
+    """Read a command; raises `OSError`, `ValueError`."""
+    size = int.from_bytes(_received(connection, 8), "big")
+    if size > MOST_BYTES:
+        raise ValueError("not a command")
+    return _read(json.loads(_received(connection, size)))
+
+
+def _received(connection: socket.socket, size: int) -> bytes:
+    found = bytearray()
+    while len(found) < size:
+        part = connection.recv(min(size - len(found), 1 << 16))
+        if not part:
+            raise ValueError("a command that is cut")
+        found += part
+    return bytes(found)
+
+
+def _handed(connection: socket.socket) -> list[int]:
+    """Take the caller's descriptors when it says that the command is to run.
+
+    Raises `OSError`, `ValueError`.
+    """
+    said, extra, _, _ = connection.recvmsg(1, socket.CMSG_SPACE(4 * array("i").itemsize))
+    handed = array("i")
     for level, kind, data in extra:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            outputs.frombytes(data[: len(data) - len(data) % outputs.itemsize])
+            handed.frombytes(data[: len(data) - len(data) % handed.itemsize])
+    if said != GO or len(handed) != 4:
+        for one in handed:
+            os.close(one)
+        raise ValueError("not to be run")
+    return list(handed)
+
+
+def _read(said: Any) -> _Asked:
     try:
-        size = int.from_bytes(head, "big")
-        if len(outputs) != 2 or len(head) != 8 or size > MOST_BYTES:
-            raise ValueError("not a command")
-        body = bytearray()
-        while len(body) < size:
-            part = connection.recv(min(size - len(body), 1 << 16))
-            if not part:
-                raise ValueError("a command that is cut")
-            body += part
-        return json.loads(body), list(outputs)
-    except BaseException:
-        for output in outputs:
-            os.close(output)
-        raise
+        return _Asked(
+            {"dbt": "dbt", "eta": "eta"}[said["program"]],
+            [os.fsdecode(one.encode("latin-1")) for one in said["arguments"]],
+            {
+                name.encode("latin-1"): value.encode("latin-1")
+                for name, value in said["environment"].items()
+            },
+            int(said["umask"]),
+            [int(one) for one in said["ignored"]],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("not a command") from error
 
 
 def _noted(_: int, __: FrameType | None) -> None:
     """The end of a command wakes the loop up; nothing is done here."""
 
 
-def main(preloaded: tuple[str, ...] = PRELOADED) -> int:
-    """Serve, unless another process does already."""
-    place = Place.of(os.environ)
+def main(preloaded: tuple[str, ...] = PRELOADED, folder: str | None = None) -> int:
+    """Serve, unless another process does already.
+
+    With a folder, that of the caller that starts it, a process goes on that is nobody's child, and
+    this one returns.
+    """
+    for number in (*SIGNALS, signal.SIGCHLD):  # whatever the caller ignores
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    place = Place.of(os.environ) if folder is None else Place(Path(folder))
     place.make()
-    with place.lock.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return 0
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        try:
-            Server(place, preloaded).serve()
-        except Exception:
-            place.log.write_text(traceback.format_exc(), encoding="utf-8")
-            place.close()
-            raise
+    lock = place.lock()
+    if lock is None:
+        return 0
+    if folder is not None and os.fork():
+        os._exit(0)
+    os.chdir("/")  # the caller's may be deleted, or on a disk to be taken away
+    place.sign(lock)
+    try:
+        place.prune()
+        Server(place, lock, preloaded).serve()
+    except Exception:
+        place.note(traceback.format_exc())
+        place.close()
+        raise
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(folder=sys.argv[1] if len(sys.argv) > 1 else None))

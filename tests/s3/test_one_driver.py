@@ -164,6 +164,22 @@ def test_a_writer_whose_lease_was_released_and_taken_writes_no_more(settings: La
     assert held.driver == SECOND  # ending takes nothing from another
 
 
+def test_what_was_released_is_not_taken_again_by_who_had_it(settings: LakeSettings) -> None:
+    """A living writer's next renewal undid the release, and the command had said otherwise."""
+    lease = DriverLease(Lake(settings))
+    writer = Writer(lease, FIRST, length=SHORT)
+    try:
+        lease.release()
+        writer._thread.join(SHORT.total_seconds())
+        held, now = lease.current()
+        assert held is not None
+        assert held.held_until(now) is None
+        with pytest.raises(LeaseLost, match="somebody released it"):
+            writer.check()
+    finally:
+        writer.end(is_idle=True)
+
+
 def test_no_second_server_is_started_on_the_bucket(
     settings: LakeSettings, lease: DriverLease, tmp_path: Path
 ) -> None:
@@ -214,6 +230,9 @@ def test_a_person_sees_and_frees_it(
     lease.hold(FIRST, "one")
     said = run(app, ["spark", "driver"]).output
     assert "app-1\tsc://first:15002\t-\t1\t" in said
-    assert "app-1 has it no longer" in run(app, ["spark", "release"]).output
+    released = run(app, ["spark", "release"]).output
+    assert "app-1 has it no longer" in released
+    assert "1 of its commands had the lease still" in released
+    assert "No driver had it" in run(app, ["spark", "release"]).output
     assert "any may begin" in run(app, ["spark", "driver"]).output
     lease.hold(SECOND, "two")

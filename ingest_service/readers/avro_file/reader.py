@@ -10,7 +10,6 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
-import fastavro
 import polars as pl
 
 from ingest_service.pipeline.report import FileReading, RowIssue
@@ -53,7 +52,7 @@ class AvroRows(TableRows):
         self._commas = asked.numbers if asked.decimal_comma else frozenset()
         self._container = Container(path)
         try:
-            self._schema = record_schema(self._container.schema)
+            self._schema, self._read = record_schema(self._container.schema)
             self._shorten = shortest_of(self._schema)
             self._has_bytes = has_bytes(self._schema)
             self.kept = tuple(field["name"] for field in self._schema["fields"])
@@ -108,7 +107,7 @@ class AvroRows(TableRows):
         stream, at = BytesIO(block.data), 0
         for number in range(block.first, block.first + block.count):
             try:
-                record = fastavro.schemaless_reader(stream, self._schema, None)
+                record = self._read(stream, self._schema, None)
             except Exception:  # noqa: BLE001 - bytes that are no record fail in every way
                 raise _unreadable(number) from None
             size, at = stream.tell() - at, stream.tell()

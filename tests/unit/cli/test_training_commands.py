@@ -267,11 +267,29 @@ def test_a_card_is_refused_for_what_there_is_not(snapshots: list[str], tmp_path:
 
 
 def test_a_card_is_kept_and_listed(settings: LakeSettings, snapshots: list[str]) -> None:
-    runner, own = CliRunner(), ["training", "list", "--tenant", "acme"]
-    assert "/v1/training/cards/" not in runner.invoke(app, own).stdout
-    made = runner.invoke(app, ["training", "card", "acme"])
+    own = ["training", "list", "--tenant", "acme"]
+    assert "/v1/training/cards/" not in CliRunner().invoke(app, own).stdout
+    made = CliRunner().invoke(app, ["training", "card", "acme"])
     assert made.exit_code == 0, made.stderr
     assert f"GET /v1/training/cards/{snapshots[-1]}" in made.stderr
     assert TRAINING_SETS.has_cards(Lake(settings), "acme") == {snapshots[-1]}
-    [listed] = [line for line in runner.invoke(app, own).stdout.splitlines() if "cards/" in line]
+    [listed] = [
+        line for line in CliRunner().invoke(app, own).stdout.splitlines() if "cards/" in line
+    ]
     assert f"/v1/training/cards/{snapshots[-1]}" in listed
+
+
+def test_a_folder_that_is_none_is_not_said_to_be_clean(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("missing", "file"):
+        done = CliRunner().invoke(app, ["export-clean", str(tmp_path / name)])
+        assert (done.exit_code, "nothing was looked at" in done.output) == (1, True)
+
+
+@pytest.mark.parametrize("hours", ["inf", "nan", "-1", "1e300"])
+@pytest.mark.parametrize(
+    "command", [["runs", "freshness", "--within"], ["keys", "rotate", "k", "--overlap"]]
+)
+def test_hours_that_are_no_number_of_hours_are_refused(command: list[str], hours: str) -> None:
+    done = CliRunner().invoke(app, [*command, hours])
+    assert done.exit_code == 2, done.output

@@ -116,6 +116,18 @@ def _is_secret(name: str) -> bool:
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_settings_take_the_place_of_no_value(name: str) -> None:
+    """A variable twice: the last one counts, and no check of the chart's has seen it."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    refused = set(schema["properties"]["settings"]["propertyNames"]["not"]["enum"])
+    given = set(yaml.safe_load((CHART / f"ci/{name}.yaml").read_text()).get("settings", ()))
+    for _, template in pod_specs(rendered(name)):
+        for container in containers(template):
+            names = {variable["name"] for variable in container.get("env", ())}
+            assert names - NOT_SETTINGS - given <= refused
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_every_variable_is_a_setting(name: str) -> None:
     known = {
         f"{cls.model_config['env_prefix']}{field.upper()}"

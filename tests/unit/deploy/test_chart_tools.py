@@ -71,7 +71,32 @@ REFUSED = {
     "two Sparks": ("spark.remote=sc://other:15002", "spark.remote: there is one Spark"),
     "jobs without Spark": ("spark.enabled=false", "spark.remote: the jobs need"),
     "metrics that are closed": ("monitoring.serviceMonitors=true", "metricsToken.existingSecret"),
-    "an ingress without a host": ("service.ingress.enabled=true", "service.ingress.host"),
+    "an ingress without a host": (
+        "service.ingress.enabled=true,service.ingress.tlsElsewhere=true",
+        "service.ingress.host",
+    ),
+    "keys in plain text": (
+        "service.ingress.enabled=true,service.ingress.host=eta.example",
+        "service.ingress.tlsSecret: without a certificate",
+    ),
+    "every host": ("service.ingress.host=*", "service/ingress/host"),
+    "a lake that ends with the pod": ("lake.uri=file:///tmp/lake", "lake/uri"),
+    "clients that say who they are": ("service.trustedProxies=*", "service/trustedProxies"),
+    "all networks": ("service.trustedProxies=0.0.0.0/0", "service/trustedProxies"),
+    "another Spark among the settings": (
+        "settings.ETA_SPARK_REMOTE=sc://other:15002",
+        "ETA_SPARK_REMOTE",
+    ),
+    "consumers that read nothing": (
+        r"consumer.enabled=true,kafka.bootstrapServers=k:9092,consumer.replicas=60",
+        "consumer.replicas: more than",
+    ),
+    "a smallest number above the largest": (
+        "consumer.autoscaling.kind=cpu,consumer.autoscaling.minimum=5,"
+        "consumer.autoscaling.maximum=3",
+        "consumer.autoscaling.minimum: more",
+    ),
+    "a heap without its memory": ("spark.heap=8g", "spark.heap: with 1.1 GB"),
 }
 
 

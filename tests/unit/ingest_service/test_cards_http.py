@@ -121,6 +121,20 @@ def test_without_a_card_it_is_said_how_to_make_one(app: App, manifest: Manifest)
     assert "eta training card acme current" in found.json()["remedy"]
 
 
+@pytest.mark.parametrize(
+    "damage", [b"{", b"\xff", b"[" * 100_000, b'{"snapshot_id": "none"}', b"{}"]
+)
+@pytest.mark.parametrize("file", ["current", "manifest"])
+def test_what_is_damaged_is_said_and_is_not_missing(
+    app: App, manifest: Manifest, damage: bytes, file: str
+) -> None:
+    name = "current.json" if file == "current" else f"{manifest.snapshot_id}.json"
+    Lake(app.lake).folder("training_sets/acme").write(name, damage)
+    [found] = answers(app, ("current", "acme", "text/html"))
+    assert (found.status_code, found.json()["code"]) == (500, "damaged_snapshot")
+    assert f"training_sets/acme/{name}" in found.json()["detail"]
+
+
 def test_a_card_goes_with_its_snapshot_and_changes_nothing_of_it(
     app: App, manifest: Manifest
 ) -> None:

@@ -5,6 +5,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID, uuid4
 
 import fastavro
@@ -12,9 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_service.readers.avro import AvroReader, BadMessageError
+from ingest_service.readers.avro import (
+    CHECKED_SECONDS,
+    UNKNOWN_SECONDS,
+    AvroReader,
+    BadMessageError,
+)
 from ingest_service.readers.messages import MessageReader
-from ingest_service.readers.registries import GlueRegistry, RegistryAwayError, glue_client
+from ingest_service.readers.registries import (
+    GlueRegistry,
+    RegistryAwayError,
+    StillCheckedError,
+    glue_client,
+)
 from ingest_service.stream.encoding import AvroEncoder
 from ingest_service.stream.registered import GlueSchemas
 from lakehouse.contracts.avro_frames import (
@@ -136,6 +147,60 @@ def test_what_cannot_be_told_yet_is_waited_for(
     registry._client = SimpleNamespace(get_schema_version=lambda **_: said)  # type: ignore[assignment]
     with pytest.raises(RegistryAwayError, match=why):
         AvroReader(None, registry).read(KIND, b"\3\0" + uuid4().bytes + body())
+
+
+def lookup(answers: dict[UUID, Any]) -> tuple[AvroReader, list[UUID], list[float]]:
+    """A reader whose registry gives, or raises, what it is told to; what it was asked; the time."""
+    asked: list[UUID] = []
+    now = [0.0]
+
+    def schema(version: UUID) -> Any:
+        asked.append(version)
+        if isinstance(answers[version], Exception):
+            raise answers[version]
+        return answers[version]
+
+    return AvroReader(None, SimpleNamespace(schema=schema), lambda: now[0]), asked, now
+
+
+def test_a_schema_that_is_checked_for_ever_holds_up_nobody_else_and_not_for_ever() -> None:
+    checked, good = uuid4(), uuid4()
+    answers = {checked: StillCheckedError(), good: avro_schema(KIND)}
+    reader, asked, now = lookup(answers)
+    message = b"\3\0" + checked.bytes + body()
+    for _ in range(3):
+        with pytest.raises(RegistryAwayError):
+            reader.read(KIND, message)
+    assert asked == [checked], "not asked once per message"
+    assert reader.read(KIND, b"\3\0" + good.bytes + body())
+    now[0] = CHECKED_SECONDS
+    with pytest.raises(BadMessageError) as caught:
+        reader.read(KIND, message)
+    assert caught.value.code is ReasonCode.UNKNOWN_SCHEMA
+    answers[checked] = avro_schema(KIND)
+    now[0] += UNKNOWN_SECONDS
+    assert reader.read(KIND, message), "once it is decided"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param({"type": "no such type"}, id="none of Avro's"),
+        pytest.param(
+            avro_schema(KIND)
+            | {"fields": [{"name": "x", "type": {"type": "array", "items": "null"}}]},
+            id="a list of values that take no bytes",
+        ),
+    ],
+)
+def test_a_schema_that_cannot_be_read_is_asked_for_once(schema: Any) -> None:
+    version = uuid4()
+    reader, asked, _ = lookup({version: schema})
+    for _ in range(5):
+        with pytest.raises(BadMessageError) as caught:
+            reader.read(KIND, b"\3\0" + version.bytes + body())
+        assert caught.value.code is ReasonCode.UNKNOWN_SCHEMA
+    assert asked == [version]
 
 
 def test_a_registry_that_does_not_answer_is_waited_for(

@@ -88,6 +88,32 @@ def test_no_credential_is_printed_unless_it_is_asked_for(on_s3: LakeSettings, fo
     assert all(word in asked for word in ("the-key", "the-secret", "the-token"))
 
 
+@pytest.mark.parametrize("form", ["conf", "arguments", "json"])
+def test_an_address_with_a_password_is_a_credential(on_s3: LakeSettings, form: str) -> None:
+    found = cluster_configuration(on_s3, []) | {
+        "spark.hadoop.fs.s3a.endpoint": "http://user:the-password@store:9000"
+    }
+    assert "the-password" not in rendered(on_s3, found, form)
+    assert "the-password" in rendered(on_s3, found, form, with_secrets=True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--master", "spark://a:1\nspark.other true"],
+        ["--master", ""],
+        ["--executor-memory", "banana"],
+        ["--executor-memory", "4g\nspark.other true"],
+        ["--executor-memory", "-4g"],
+    ],
+)
+def test_what_would_be_other_settings_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setenv("ETA_HOME", str(tmp_path))
+    assert CliRunner().invoke(app, ["spark", "config", *arguments]).exit_code == 2
+
+
 def test_every_format_says_the_same(on_s3: LakeSettings) -> None:
     found = cluster_configuration(on_s3, [])
     shown = {name: value for name, value in found.items() if name not in CREDENTIALS}

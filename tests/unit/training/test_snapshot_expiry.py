@@ -8,6 +8,7 @@ import pytest
 from lakehouse.contracts.retention import RetentionPolicy, TrainingTiers
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.working_folder import working_folder
 from lakehouse.training.export.run import ExportFormat, default_destination, export_snapshot
 from lakehouse.training.publish import list_snapshots, pinned_versions, publish
 from lakehouse.training.snapshot_expiry import expire_snapshots
@@ -51,6 +52,20 @@ def test_the_old_one_goes_with_its_copy_and_pins_nothing_the_current_one_stays(
     pinned = pinned_versions(Lake(lake))["training/training_data"]
     assert pinned == {current.training_data.version}
     assert expire_snapshots(Lake(lake), {}, LATER) == []
+
+
+def test_one_that_is_being_exported_stays_until_that_has_ended(lake: LakeSettings) -> None:
+    first, _ = list_snapshots(Lake(lake), "acme")
+    exports = lake.home_dir / "exports" / "acme"
+    made = exports / f"{first.snapshot_id}-huggingface"
+    with working_folder(made) as folder:
+        (folder / "part").write_text("a row")
+        assert expire_snapshots(Lake(lake), {}, LATER) == []
+        assert (folder / "part").read_text() == "a row"
+        assert first in list_snapshots(Lake(lake), "acme"), "it pins what is read"
+    (exports / f".{made.name}.lock").touch()  # where folders cannot be locked
+    assert len(expire_snapshots(Lake(lake), {}, LATER)) == 1
+    assert not made.exists()
 
 
 def test_a_tenant_s_own_policy_counts_and_others_are_left_alone(lake: LakeSettings) -> None:
