@@ -214,6 +214,8 @@ def _text(
         out.wrong.append((name, "nul_byte"))
     if text is not None and _is_null_word(_strip(text)):
         out.odd.append((name, "null_word"))
+    if text is not None and name == "event_name" and _strip(text) != text:
+        out.odd.append((name, "surrounding_white_space"))
     if text is not None and name.endswith("_id"):
         if SCIENTIFIC.fullmatch(_strip(text)):
             out.odd.append((name, "scientific_identifier"))

@@ -153,6 +153,17 @@ def test_what_nobody_sees_is_stored_as_sent_and_told(tmp_path: Path) -> None:
     ]
 
 
+def test_white_space_around_the_name_of_an_event_is_told(tmp_path: Path) -> None:
+    sink = MemorySink()
+    body = "event_name,user_id,session_id,timestamp\n search,u1,s1,1700000000000\n"
+    report = ingest(service(sink), tmp_path, body, data_type=DataType.CLICKSTREAM)
+    assert [(w.line, w.column, w.code) for w in report.warnings.kept] == [
+        (2, "event_name", "surrounding_white_space")
+    ]
+    ((_, rows),) = sink.raw[DataType.CLICKSTREAM]
+    assert rows["event_name"].to_pylist() == [" search"]
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
