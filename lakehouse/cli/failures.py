@@ -15,6 +15,8 @@ FAILED: Final = 1
 BROKEN: Final = 70
 """Exit code of an error that nobody foresaw (EX_SOFTWARE in sysexits.h)."""
 
+INTERRUPTED: Final = 130
+"""Exit code of what Ctrl-C ended: 128 and the number of the signal."""
 
 _OF_PLACES: Final = frozenset(
     {

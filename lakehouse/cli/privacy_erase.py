@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from lakehouse.cli.control import control_database, lake_settings, operator
+from lakehouse.cli.failures import INTERRUPTED
 from lakehouse.cli.output import note
 from lakehouse.cli.privacy import FileOption, TenantOption, UserOption
 from lakehouse.cli.privacy_ids import (
@@ -104,7 +105,11 @@ def lift(tenant: TenantOption, user: UserOption = None, file: FileOption = None)
 
 
 def _work(database: ControlDatabase, tenant: str | None) -> list[Progress]:
-    return carry_out(lake_settings(), database, tenant, on_step=lambda step: note(f"  {step}"))
+    try:
+        return carry_out(lake_settings(), database, tenant, on_step=lambda step: note(f"  {step}"))
+    except KeyboardInterrupt:
+        note("Stopped: what is done stays done, and `eta privacy work` goes on from there.")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _tell(done: list[Progress]) -> None:

@@ -11,7 +11,7 @@ from lakehouse.cli.output import note, print_rows
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training import manifest
-from lakehouse.training.example_versions import have_the_same_examples
+from lakehouse.training.example_versions import compare_examples
 from lakehouse.training.publish import (
     current_snapshot,
     find_snapshot,
@@ -120,13 +120,25 @@ def diff(
         note(f"Rows that cannot be read are not compared; withdrawn: {', '.join(withdrawn)}.")
     elif not old.has_content_of(new):
         note("The rows differ.")
-    elif have_the_same_examples(lake, old, new):
-        note("The rows are the same.")
     else:
-        note(
-            "Labels and draws are the same. What the examples say of users, items and context "
-            "differs, or is not kept any more."
+        note(_examples_compared(lake, old, new))
+
+
+def _examples_compared(lake: Lake, old: "Manifest", new: "Manifest") -> str:
+    """Return what there is to say of the examples of two sets with the same labels and draws."""
+    if old.example_files is None or new.example_files is None:
+        return "Labels and draws are the same; a set of an earlier release pins no examples."
+    try:
+        if compare_examples(lake, old, new):
+            return "The rows are the same."
+    except EtaError as error:
+        return (
+            "Labels and draws are the same. What the examples say cannot be compared: "
+            f"{error.message}. What to do: {error.remedy}."
         )
+    return (
+        "Labels and draws are the same. What the examples say of users, items and context differs."
+    )
 
 
 @app.command()
@@ -141,7 +153,7 @@ def card(
     is kept in the lake as well, where the service finds it, as long as the snapshot is.
     """
     from lakehouse.training.card.gather import gather
-    from lakehouse.training.card.kept import keep_card
+    from lakehouse.training.card.kept import keep_card, kept_card
     from lakehouse.training.card.sections import make_card
     from lakehouse.training.card.write import default_folder, write_card
 
@@ -151,7 +163,9 @@ def card(
     contents = gather(lake, settings.project, found, _stated(lake, found))
     for path in write_card(contents, (to or default_folder(lake, found)).absolute()):
         typer.echo(path)
-    if keep_card(lake, found, make_card(contents)):
+    if contents.figures is None and kept_card(lake, found) is not None:
+        note("The service still shows the card that was made while the rows could be read.")
+    elif keep_card(lake, found, make_card(contents)):
         note(f"The service shows it too: GET /v1/training/cards/{found.snapshot_id}.")
     for part, why in contents.unread.items():
         note(f"Not in the card: {part} ({why}).")

@@ -80,6 +80,11 @@ class ContractField:
         """Whether the field names a thing: what is odd about such a text is worth a warning."""
         return self.kind is FieldKind.TEXT and self.name.endswith("_id")
 
+    @property
+    def is_matched(self) -> bool:
+        """Whether other texts are compared with it as it is: white space around it matters."""
+        return self.is_identifier or self.name == "event_name"
+
 
 SENT_FIELDS: Final = "sent_fields"
 CONTEXT_FIELDS: Final = ("device_type", "location", "session_id")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -42,6 +42,11 @@ class FileRefusedError(EtaError):
     def details(self) -> Mapping[str, Any]:
         """Where in the file the fault is."""
         return {"line": self.line, "columns": list(self.columns)}
+
+
+_SHOWN: Final = 20
+_LONGEST_SHOWN: Final = 40
+"""Columns, and characters of one, that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +222,25 @@ def _missing_columns(
     ]
     how = "names are compared exactly" if is_exact else "of names alike none is chosen"
     hint = f"; {how}: {', '.join(near)}" if near else ""
+    shown = [repr(name) for name in present if _may_be_shown(name)]
+    more = len(present) - len(shown[:_SHOWN])
+    has = f"; it has {', '.join(shown[:_SHOWN])}" if shown else ""
+    has += f" and {more:,} more" if shown and more else ""
+    field = next(iter(missing))
     return FileRefusedError(
         FileFault.MISSING_COLUMNS,
-        f"the file lacks these columns: {', '.join(named)}{hint}",
-        remedy="add them, or name the file's own columns in a source mapping of the tenant",
+        f"the file lacks these columns: {', '.join(named)}{hint}{has}",
+        remedy="add them, or name the file's own columns in a source mapping of the tenant "
+        f"(`columns: {{{field.partition(' ')[0]}: NAME}}`), which `eta inspect FILE` proposes",
         columns=list(missing.values()),
     )
+
+
+def _may_be_shown(name: str) -> bool:
+    """Whether it looks like the name of a column; without a header it is a value, maybe an id."""
+    words = name.strip()
+    is_short = 0 < len(words) <= _LONGEST_SHOWN
+    return is_short and not any(char.isdigit() or char == "@" for char in words)
 
 
 def _refuse_unknown_fields(fields: tuple[ContractField, ...], mapping: SourceMapping) -> None:

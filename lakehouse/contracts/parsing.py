@@ -68,8 +68,14 @@ def _label(field: ContractField, text: FieldText, _: ReadContext) -> Reading:
 
 
 def _oddities(field: ContractField, text: FieldText) -> tuple[Check, ...]:
+    solid = Check(
+        WarningCode.SURROUNDING_WHITE_SPACE,
+        ~text.blank & (text.text.str.len_bytes() != text.stripped.str.len_bytes()),
+        f"{field.name} begins or ends with white space",
+        found_in="not solid",
+    )
     if not field.is_identifier:
-        return (_null_word(field, text),)
+        return (_null_word(field, text), *((solid,) if field.is_matched else ()))
     return (
         _null_word(field, text),
         Check(
@@ -77,12 +83,7 @@ def _oddities(field: ContractField, text: FieldText) -> tuple[Check, ...]:
             text.stripped.str.contains(_SCIENTIFIC).fill_null(value=False),
             f"{field.name} is a number with an exponent, as spreadsheets write long ones",
         ),
-        Check(
-            WarningCode.SURROUNDING_WHITE_SPACE,
-            ~text.blank & (text.text.str.len_bytes() != text.stripped.str.len_bytes()),
-            f"{field.name} begins or ends with white space",
-            found_in="not solid",
-        ),
+        solid,
         Check(
             WarningCode.INVISIBLE_CHARACTER,
             ~text.blank & text.text.str.contains(INVISIBLE),

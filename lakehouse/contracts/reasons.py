@@ -265,8 +265,9 @@ WARNINGS: Final[dict[WarningCode, Explanation]] = {
         "remove it where the data is made: the same id without it is another id",
     ),
     WarningCode.SURROUNDING_WHITE_SPACE: Explanation(
-        "an identifier begins or ends with white space; it is stored as sent",
-        "remove it where the data is made: the same id without it is another id",
+        "an identifier or an event's name begins or ends with white space; it is stored as sent",
+        "remove it where the data is made: the same id without it is another id, and a mapping of "
+        "the name without it is not that of this event",
     ),
     WarningCode.ROUNDED_NUMBER: Explanation(
         "a price has more than 4 decimal places and was rounded, half to even; or a rating has "

@@ -106,7 +106,7 @@ def run_dbt(
     In production, whatever schema somebody's own dbt works in (`ETA_DBT_SCHEMA`), or in `schema`;
     with these environment variables besides.
     A command that writes takes the lock of the models unless the job that runs it has it. Raises
-    `EtaError` when dbt could not run at all, `RunLocked` while another run goes on.
+    `EtaError` when dbt could not run at all, `RunLocked` while another run goes on, and Ctrl-C on.
     """
     from dbt.cli.main import dbtRunner
 
@@ -122,13 +122,18 @@ def run_dbt(
     ):
         outcome = dbtRunner(callbacks=list(callbacks)).invoke(command)
     if outcome.exception is not None:
-        if isinstance(outcome.exception, EtaError):
+        if isinstance(outcome.exception, EtaError) or _ends_the_process(outcome.exception):
             raise outcome.exception
         raise EtaError(
             f"dbt could not run: {_first_lines(str(outcome.exception))}",
             remedy=f"read {settings.dbt_log_dir / 'dbt.log'}, or run dbt yourself",
         )
     return outcome
+
+
+def _ends_the_process(error: BaseException) -> bool:
+    """Whether it is Ctrl-C or the like, which dbt hands out as what went wrong."""
+    return not isinstance(error, Exception)
 
 
 def dbt_environment(settings: LakeSettings) -> dict[str, str]:

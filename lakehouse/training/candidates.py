@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.row_counts import rows_by_tenant
-from lakehouse.training.example_versions import files_by_tenant, files_hash, parts_of
+from lakehouse.training.example_versions import parts_of
 from lakehouse.training.manifest import (
     EXAMPLES,
     HISTORIES,
@@ -31,11 +31,8 @@ from lakehouse.training.manifest import (
     TableVersion,
     make_snapshot_id,
 )
-from lakehouse.training.tables import (
-    built_with,
-    columns_of,
-    path_of,
-)
+from lakehouse.training.pinned import files_by_tenant, files_hash, pin
+from lakehouse.training.tables import built_with, columns_of
 
 if TYPE_CHECKING:
     from lakehouse.settings import LakeSettings
@@ -60,10 +57,7 @@ def candidates(
     ):
         raise _disagreement()
     shared = _Shared(
-        pinned={
-            name: TableVersion(location=path_of(name), version=tables[name].version())
-            for name in PINNED_TABLES
-        },
+        pinned={name: pin(name, tables[name]) for name in PINNED_TABLES},
         source_versions=built.source_versions,
         cutoff=built.cutoff,
         columns=columns_of(data),
@@ -90,7 +84,7 @@ def candidates(
 
 def is_newest(lake: Lake, candidate: Manifest) -> bool:
     """Whether the training data still stands at the version of the candidate."""
-    return lake.built(TRAINING_DATA).version() == candidate.training_data.version
+    return pin(TRAINING_DATA, lake.built(TRAINING_DATA)) == candidate.training_data
 
 
 def code_version(project_dir: Path) -> str:

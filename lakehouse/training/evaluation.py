@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,14 +28,13 @@ from lakehouse.training.manifest import (
     HeldOut,
     Parameters,
     Split,
-    TableVersion,
     make_snapshot_id,
 )
+from lakehouse.training.pinned import is_kept, pin
 from lakehouse.training.snapshots import EVALUATION_SETS
 from lakehouse.training.tables import (
     built_with,
     columns_of,
-    path_of,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +70,13 @@ def make_evaluations(
     build(variables | {name: value for name, value in given.items() if value is not None})
     made = _Made(lake, settings.project, sources, cutoff, clock())
     found = [made.candidate(tenant_id) for tenant_id in wanted]
-    return [EVALUATION_SETS.publish(lake, candidate) for candidate in found]
+    return [
+        EVALUATION_SETS.publish(lake, candidate, partial(_is_same, lake)) for candidate in found
+    ]
+
+
+def _is_same(lake: Lake, held: EvaluationManifest, candidate: EvaluationManifest) -> bool:
+    return held.has_content_of(candidate) and is_kept(lake, held, candidate)
 
 
 class _Made:
@@ -85,10 +91,7 @@ class _Made:
         now: datetime,
     ) -> None:
         tables = {name: lake.built(name) for name in PINNED_FOR_EVALUATION}
-        self._pinned = {
-            name: TableVersion(location=path_of(name), version=table.version())
-            for name, table in tables.items()
-        }
+        self._pinned = {name: pin(name, table) for name, table in tables.items()}
         versions: dict[str, int] = {}
         for source in sources:
             versions |= built_with(source).source_versions

@@ -6,46 +6,14 @@ changes what an example says of its item and no label, and such a set has to be 
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-
-from deltalake import DeltaTable
+from collections import Counter
+from collections.abc import Mapping
 
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.manifest import EXAMPLES, HISTORIES, Manifest, Part
+from lakehouse.training.pinned import TenantFiles, files_hash
 from lakehouse.training.rows import tenant_batches
-
-
-@dataclass(slots=True)
-class TenantFiles:
-    """A tenant's data files of a table: what the log says of each, and their bytes together."""
-
-    said: list[str] = field(default_factory=list)
-    bytes: int = 0
-
-
-def files_by_tenant(table: DeltaTable) -> dict[str, TenantFiles]:
-    """Return each tenant's data files of a table; none of them is opened.
-
-    delta-rs does not tell here which rows of a file are hidden: a set that only lost rows has the
-    same files, and other counts and another content hash.
-    """
-    found: defaultdict[str, TenantFiles] = defaultdict(TenantFiles)
-    actions = table.get_add_actions(flatten=True)
-    names = ("partition.tenant_id", "size_bytes", "path")
-    for tenant_id, size, path in zip(*(actions[name].to_pylist() for name in names), strict=True):
-        found[tenant_id].said.append(repr([path]))
-        found[tenant_id].bytes += size
-    return found
-
-
-def files_hash(files: Iterable[TenantFiles]) -> str:
-    """Return a hash over the files of one tenant."""
-    said = sorted(text for one in files for text in one.said)
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 
 
 def parts_of(
@@ -74,15 +42,21 @@ def have_the_same_examples(lake: Lake, held: Manifest, candidate: Manifest) -> b
     """
     if held.example_files is None or candidate.example_files is None:
         return False
-    if held.example_files == candidate.example_files:
-        return True
     try:
-        return all(
-            _content(lake, held, table) == _content(lake, candidate, table)
-            for table in (EXAMPLES, HISTORIES)
-        )
+        return compare_examples(lake, held, candidate)
     except EtaError:
         return False
+
+
+def compare_examples(lake: Lake, held: Manifest, candidate: Manifest) -> bool:
+    """Whether two sets that pin examples pin the same rows; raises `EtaError` when some are gone.
+
+    Rows of the same files are not read, and need not be there any more.
+    """
+    return held.example_files == candidate.example_files or all(
+        _content(lake, held, table) == _content(lake, candidate, table)
+        for table in (EXAMPLES, HISTORIES)
+    )
 
 
 def _content(lake: Lake, manifest: Manifest, table: str) -> tuple[int, int, int]:

@@ -50,6 +50,16 @@ class TableVersion(_Model):
 
     location: str
     version: int = Field(ge=0)
+    table_id: str | None = None
+    """Delta's id of the table: one that was dropped and built again has another. None in a manifest
+    of an earlier release."""
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = dump(self)
+        if found.get("table_id") is None:
+            found.pop("table_id", None)
+        return found
 
 
 class Part(_Model):

@@ -12,6 +12,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.training.candidates import candidates
 from lakehouse.training.example_versions import have_the_same_examples
 from lakehouse.training.manifest import Manifest
+from lakehouse.training.pinned import is_kept
 from lakehouse.training.snapshots import EVALUATION_SETS, TRAINING_SETS, Snapshots
 from lakehouse.training.snapshots import to_json as to_json
 
@@ -49,7 +50,11 @@ def publish_candidate(
 
 def is_same_set(lake: Lake, held: Manifest, candidate: Manifest) -> bool:
     """Whether both have the same rows, made with the same parameters, and say the same of them."""
-    return held.has_content_of(candidate) and have_the_same_examples(lake, held, candidate)
+    return (
+        held.has_content_of(candidate)
+        and is_kept(lake, held, candidate)
+        and have_the_same_examples(lake, held, candidate)
+    )
 
 
 def current_snapshot(lake: Lake, tenant_id: str) -> Manifest | None:

@@ -26,6 +26,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.training.arrow_tables import arrow_of
 from lakehouse.training.content_hash import EVALUATED, EXAMPLE, SHOWN_POSITION, ContentHash
 from lakehouse.training.manifest import EXAMPLES, HISTORIES, EvaluationManifest, Manifest
+from lakehouse.training.pinned import open_pinned, vacuumed
 from lakehouse.training.sample_weights import TYPE_WEIGHT
 
 RANGE_ROWS: Final = 500_000
@@ -181,10 +182,8 @@ def tenant_batches(
     Columns that were `added` by a later release are null in a version that lacks them. Rows that a
     deletion vector hides are left out. Raises `EtaError` when the version is gone.
     """
-    refuse_withdrawn(manifest)
-    pinned = manifest.pinned[table]
+    opened = open_pinned(lake, manifest, table)
     try:
-        opened = lake.table(pinned.location, pinned.version)
         held = [field.name for field in opened.schema().fields]
         wanted = ", ".join(f'"{name}"' for name in columns or held)
         for name in added:
@@ -197,10 +196,10 @@ def tenant_batches(
         )
         yield from _collected(map(pl.DataFrame, found))
     except DeltaError as error:
-        raise gone(manifest) from error
+        raise vacuumed(manifest, table) from error
     except Exception as error:
         if "not found" in str(error):  # the engine has no class of its own for a missing file
-            raise gone(manifest) from error
+            raise vacuumed(manifest, table) from error
         raise
 
 
@@ -218,29 +217,11 @@ def _collected(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         yield pl.concat(waiting)
 
 
-def refuse_withdrawn(manifest: Manifest) -> None:
-    """Raise `EtaError` for a snapshot that an erasure has taken rows of."""
-    if manifest.withdrawn_at is not None:
-        raise EtaError(
-            f"snapshot {manifest.snapshot_id} was withdrawn on {manifest.withdrawn_at:%Y-%m-%d}: "
-            "somebody was erased whose rows it held",
-            remedy=f"use the current one, see `{manifest.command} list`",
-        )
-
-
 def not_as_named(manifest: Manifest) -> EtaError:
     """Return the error of a snapshot whose rows have another content hash than it names."""
     return EtaError(
         f"the rows of snapshot {manifest.snapshot_id} are not those its manifest names",
         remedy="make a new snapshot, and report this",
-    )
-
-
-def gone(manifest: Manifest) -> EtaError:
-    """Return the error of a snapshot whose files were vacuumed."""
-    return EtaError(
-        f"the rows of snapshot {manifest.snapshot_id} are not kept any more",
-        remedy=f"export the current one (`{manifest.command} list --tenant {manifest.tenant_id}`)",
     )
 
 

@@ -23,7 +23,8 @@ from deltalake.exceptions import DeltaError
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.stores import table_filesystem
 from lakehouse.training.manifest import Manifest
-from lakehouse.training.rows import BATCH_ROWS, gone, refuse_withdrawn
+from lakehouse.training.pinned import open_pinned, vacuumed
+from lakehouse.training.rows import BATCH_ROWS
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -63,11 +64,12 @@ class _Part:
 class FileRows:
     """One tenant's rows of some data files of a snapshot's version of a table."""
 
-    def __init__(self, manifest: Manifest, table: DeltaTable, parts: Sequence[_Part]) -> None:
-        self._manifest = manifest
-        self._table = table
+    def __init__(self, of: TenantFiles, parts: Sequence[_Part]) -> None:
+        self._manifest = of.manifest
+        self._name = of.name
+        self._table = of.table
         self._parts = parts
-        self._files = table_filesystem(table)
+        self._files = table_filesystem(of.table)
 
     @property
     def file_count(self) -> int:
@@ -76,7 +78,7 @@ class FileRows:
 
     def row_count(self) -> int:
         """Return how many rows there are; reads the ends of the files. For errors see `batches`."""
-        with _reading(self._manifest):
+        with _reading(self._manifest, self._name):
             return sum(
                 int(part.kept(0, self._open(part).metadata.num_rows).sum()) for part in self._parts
             )
@@ -90,7 +92,7 @@ class FileRows:
         held = pa.schema(self._table.schema().to_arrow())
         empty = pl.DataFrame(pa.schema([f for f in held if f.name in columns]).empty_table())
         for part in self._parts:
-            with _reading(self._manifest):
+            with _reading(self._manifest, self._name):
                 file = self._open(part)
                 names = [name for name in columns if name in file.schema_arrow.names]
             start = 0
@@ -106,7 +108,7 @@ class FileRows:
         self, file: pq.ParquetFile, number: int, names: list[str], kept: Mask
     ) -> Iterator[pl.DataFrame]:
         start = 0
-        with _reading(self._manifest):
+        with _reading(self._manifest, self._name):
             for batch in file.iter_batches(BATCH_ROWS, row_groups=[number], columns=names):
                 frame = pl.DataFrame(pa.Table.from_batches([batch]))
                 found = frame.filter(pl.Series(kept[start : start + batch.num_rows]))
@@ -163,9 +165,9 @@ def changes(old: TenantFiles, new: TenantFiles) -> TableChanges:
                 if mask.any():
                     parts.append(_Part(path, Bits(mask), rest=False))
     return TableChanges(
-        FileRows(old.manifest, old.table, alone),
-        FileRows(new.manifest, new.table, added),
-        FileRows(new.manifest, new.table, shared),
+        FileRows(old, alone),
+        FileRows(new, added),
+        FileRows(new, shared),
     )
 
 
@@ -177,11 +179,10 @@ class TenantFiles:
     """
 
     def __init__(self, lake: Lake, manifest: Manifest, name: str) -> None:
-        refuse_withdrawn(manifest)
         self.manifest = manifest
-        pinned = manifest.pinned[name]
-        with _reading(manifest):
-            self.table = lake.table(pinned.location, pinned.version)
+        self.name = name
+        self.table = open_pinned(lake, manifest, name)
+        with _reading(manifest, name):
             actions = self.table.get_add_actions(flatten=True)
             tenants = actions["partition.tenant_id"].to_pylist()
             self.masks: dict[str, Bits] = {
@@ -207,9 +208,9 @@ def _vectors(table: DeltaTable, paths: Iterable[str]) -> Iterator[tuple[str, Mas
 
 
 @contextmanager
-def _reading(manifest: Manifest) -> Iterator[None]:
+def _reading(manifest: Manifest, name: str) -> Iterator[None]:
     """Raise the error of a snapshot whose files are gone instead of the reader's."""
     try:
         yield
     except (DeltaError, FileNotFoundError) as error:
-        raise gone(manifest) from error
+        raise vacuumed(manifest, name) from error

@@ -5,12 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-import pyarrow.fs as pafs
-from deltalake.exceptions import DeltaError
-
 from lakehouse.storage.lake import Lake
-from lakehouse.storage.stores import table_filesystem
 from lakehouse.training.manifest import Manifest
+from lakehouse.training.pinned import has_files
 from lakehouse.training.snapshots import EVALUATION_SETS, TRAINING_SETS, Snapshots
 
 _KINDS: Final[tuple[Snapshots[Any], ...]] = (TRAINING_SETS, EVALUATION_SETS)
@@ -33,19 +30,4 @@ def withdraw_broken(lake: Lake, tenant_id: str, now: datetime) -> list[str]:
 
 
 def _is_broken(lake: Lake, manifest: Manifest) -> bool:
-    for pinned in manifest.pinned.values():
-        try:
-            table = lake.table(pinned.location, pinned.version)
-        except DeltaError:  # its log was shortened
-            return True
-        files = table.get_add_actions(flatten=True)
-        tenants = files["partition.tenant_id"].to_pylist()
-        paths = [
-            path
-            for path, tenant in zip(files["path"].to_pylist(), tenants, strict=True)
-            if tenant == manifest.tenant_id
-        ]
-        found = table_filesystem(table).get_file_info(paths) if paths else []
-        if any(info.type is not pafs.FileType.File for info in found):
-            return True
-    return False
+    return not all(has_files(lake, manifest, name) for name in manifest.pinned)

@@ -42,6 +42,33 @@ clickstream_mappings as (
 {%- endmacro %}
 
 
+{% macro anything_at(document, paths) -%}
+    {#- The first value of any kind that one of the JSONPaths finds in a JSON text; null for blanks. -#}
+    get(
+        filter(
+            transform({{ paths }}, path -> get_json_object({{ document }}, path)),
+            found -> trim(found) != ''
+        ),
+        0
+    )
+{%- endmacro %}
+
+
+{% macro is_as_sent(document, value) -%}
+    {#-
+    Whether a value that was found in a JSON text stands in it with the same digits. A number with a
+    fraction or an exponent is read as a double: of 12345678901234567.0 it is 1.2345678901234568E16.
+    -#}
+    if(
+        {{ value }} rlike '^-?[0-9]+[.][0-9]+(E-?[0-9]+)?$',
+        {{ document }} rlike concat(
+            '(^|[^0-9.eE+-])', replace({{ value }}, '.', '[.]'), '([^0-9.eE+-]|$)'
+        ),
+        true
+    )
+{%- endmacro %}
+
+
 {% macro key_part(value) -%}
     {#- A value of a key, or an item, without `:`, which stands between the parts of an event's id. -#}
     replace(replace({{ value }}, '%', '%25'), ':', '%3A')

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
@@ -214,14 +214,19 @@ def _text(
         out.wrong.append((name, "nul_byte"))
     if text is not None and _is_null_word(_strip(text)):
         out.odd.append((name, "null_word"))
-    if text is not None and name.endswith("_id"):
-        if SCIENTIFIC.fullmatch(_strip(text)):
-            out.odd.append((name, "scientific_identifier"))
-        if _strip(text) != text:
-            out.odd.append((name, "surrounding_white_space"))
-        if any(_is_unseen(ord(char)) for char in text):
-            out.odd.append((name, "invisible_character"))
+    if text is not None:
+        out.odd += [(name, odd) for odd in _oddities(name, text)]
     out.values[name] = text
+
+
+def _oddities(name: str, text: str) -> Iterator[str]:
+    is_identifier = name.endswith("_id")
+    if is_identifier and SCIENTIFIC.fullmatch(_strip(text)):
+        yield "scientific_identifier"
+    if (is_identifier or name == "event_name") and _strip(text) != text:
+        yield "surrounding_white_space"
+    if is_identifier and any(_is_unseen(ord(char)) for char in text):
+        yield "invisible_character"
 
 
 def _is_null_word(text: str) -> bool:

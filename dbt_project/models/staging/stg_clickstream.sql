@@ -35,7 +35,10 @@ mapped_events as (
     select /*+ broadcast(clickstream_mappings) */
         events.*,
         clickstream_mappings.* except (tenant_id, event_name),
-        {{ found_at('properties', 'time_paths') }} as time_text,
+        coalesce(
+            {{ found_at('properties', 'time_paths') }},
+            {{ anything_at('properties', 'time_paths') }}
+        ) as time_text,
         transform(
             clickstream_mappings.key_paths,
             paths -> {{ key_part(found_at('properties', 'paths')) }}
@@ -65,15 +68,30 @@ entries as (
     from owned_events
 ),
 
+found_items as (
+    select
+        *,
+        case
+            when item_lists is null or left(entry, 1) = '{'
+                then {{ found_at('entry', 'item_paths') }}
+            when trim(entry) != '' and left(entry, 1) != '[' then entry
+        end as found_item_id
+    from entries
+),
+
 items as (
     select
         * except (item_id, event_time),
         coalesce(entry_index, 0) as item_index,
         case
-            when item_lists is null then coalesce({{ found_at('entry', 'item_paths') }}, item_id)
-            when left(entry, 1) = '{' then {{ found_at('entry', 'item_paths') }}
-            when trim(entry) != '' and left(entry, 1) != '[' then entry
+            when
+                item_lists is not null
+                or found_item_id is not null
+                or {{ anything_at('entry', 'item_paths') }} is not null
+                then found_item_id
+            else item_id
         end as item_id,
+        coalesce(not {{ is_as_sent('properties', 'found_item_id') }}, false) as is_other_number,
         try_cast({{ found_at('entry', 'value_paths') }} as decimal(18, 6)) as rating,
         coalesce(
             {{ found_at('entry', 'page_paths') }}, {{ found_at('properties', 'page_paths') }}
@@ -89,7 +107,7 @@ items as (
             null
         ) as shown_position,
         if(time_text is null, event_time, {{ time_of('time_text', 'time_unit') }}) as event_time
-    from entries
+    from found_items
 ),
 
 judged as (
@@ -99,7 +117,8 @@ judged as (
             when user_id is null then 'no_user'
             when interaction_type is null and not is_impression then 'unknown_type'
             when item_id is null then 'no_item'
-            when length(item_id) > 512 or instr(item_id, char(0)) > 0 then 'bad_item'
+            when length(item_id) > 512 or instr(item_id, char(0)) > 0 or is_other_number
+                then 'bad_item'
             when
                 time_text is not null
                 and not coalesce(unix_micros(event_time) between earliest and latest - 1, false)

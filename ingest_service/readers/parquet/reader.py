@@ -56,6 +56,7 @@ PIECE_BYTES: Final = 32 * 1024 * 1024
 _READ_BYTES: Final = 1024 * 1024
 _FOOTER_BYTES: Final = 64 * 1024 * 1024
 _TAIL: Final = 8
+_FEW_ROWS: Final = 256
 _ERRORS: Final = (pa.ArrowException, OSError, ValueError, NotImplementedError)
 
 
@@ -75,6 +76,7 @@ class ParquetRows(TableRows):
     place_unit = "record"
 
     def __init__(self, path: Path, asked: TableColumns) -> None:
+        self._path = path
         self._asked = asked
         self._size = path.stat().st_size
         self._budget = TextBudget(path)
@@ -127,7 +129,7 @@ class ParquetRows(TableRows):
             np.arange(piece.first, piece.first + count, dtype=np.int64),
             fault_frame(sorted(faults)),
             PlaceNames(f"group{piece.group:05}:row", f"row group {piece.group}, row "),
-            partial(self._records, piece.batch),
+            partial(self._records, piece),
         )
 
     def reading(self) -> FileReading:
@@ -196,15 +198,44 @@ class ParquetRows(TableRows):
             about = about_identifier(WarningCode.LONG_NUMBER_IDENTIFIER, field, name)
             faults += [(row, *about) for row in large.nonzero()[0].tolist()]
 
-    def _records(self, batch: pa.RecordBatch, rows: Sequence[int]) -> list[Mapping[str, Any]]:
-        wanted = batch.take(pl.Series(rows, dtype=pl.Int64).to_arrow())
+    def _records(self, piece: ParquetPiece, rows: Sequence[int]) -> list[Mapping[str, Any]]:
+        wanted = piece.batch.take(pl.Series(rows, dtype=pl.Int64).to_arrow())
         columns = {
             name: _nested_values(values)
             if is_nested(values.type)
             else kept_texts(values, self._own(name, values, name))
             for name, values in zip(wanted.schema.names, wanted.columns, strict=True)
         }
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        columns |= self._unread(piece, rows)
+        names = sorted(columns, key=self._schema.once.index)
+        texts = [columns[name] for name in names]
+        return [dict(zip(names, row, strict=True)) for row in zip(*texts, strict=True)]
+
+    def _unread(self, piece: ParquetPiece, rows: Sequence[int]) -> dict[str, list[Any]]:
+        """Return the values of the nested columns that nothing reads, for these rows alone.
+
+        Few rows are quarantined as a rule, so only then are these columns decoded, a few rows at a
+        time: a value that stands in a dictionary may be long.
+        """
+        names = self._schema.unread
+        found: dict[str, list[Any]] = {name: [] for name in names}
+        if not names or not rows:
+            return found
+        order = np.argsort(np.asarray(rows, dtype=np.int64), kind="stable")
+        places = np.asarray(rows, dtype=np.int64)[order] + piece.first - 1
+        with _read(partial(_open, self._path)) as file:
+            batches = file.iter_batches(_FEW_ROWS, [piece.group - 1], list(names))
+            start = 0
+            while start <= places[-1]:
+                batch = _read(partial(next, batches))
+                own = places[(places >= start) & (places < start + batch.num_rows)] - start
+                if own.size:
+                    taken = batch.take(pl.Series(own, dtype=pl.Int64).to_arrow())
+                    for name, values in zip(names, taken.columns, strict=True):
+                        found[name] += _nested_values(values)
+                start += batch.num_rows
+        as_asked = np.argsort(order).tolist()
+        return {name: [values[at] for at in as_asked] for name, values in found.items()}
 
     def _own(self, path: str, values: pa.Array, name: str) -> pl.Series:
         try:

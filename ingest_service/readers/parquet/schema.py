@@ -61,6 +61,12 @@ class ParquetSchema:
         moments = frozenset(one.path for one in columns if one.physical_type == _INT96)
         return cls(arrow, paths, tuple(once), kept, moments)
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The nested columns that nothing reads, in the file's order."""
+        nested = [name for name in self.once if is_nested(self.arrow.field(name).type)]
+        return tuple(name for name in nested if name not in self.kept)[:MOST_READ]
+
     def type_of(self, path: tuple[str, ...]) -> pa.DataType:
         """Return the type at a path."""
         kind = self.arrow.field(path[0]).type

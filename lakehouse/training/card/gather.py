@@ -97,7 +97,7 @@ def gather(lake: Lake, project: Path, manifest: Manifest, stated: Stated) -> Con
         coverage, items = read_coverage(lake, manifest, figures)
         proof = prove_sampling(lake, manifest)
     except EtaError as error:
-        unread["rows"] = error.message
+        unread["rows"] = f"{error.message}; {error.remedy}"
         return Contents(manifest, stated, meanings, unread=unread)
     drift = None
     earlier = _previous(lake, manifest)

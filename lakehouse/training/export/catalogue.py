@@ -32,7 +32,7 @@ def items(lake: Lake, manifest: Manifest) -> pl.DataFrame:
     available = list(tenant_batches(lake, manifest, manifest.item_table, columns))
     wanted, added = ["tenant_id", *_VERSIONED], [SENT_FIELDS]
     versions = list(tenant_batches(lake, manifest, CATALOGUE, wanted, added))
-    found = pl.concat(available).drop("tenant_id")
+    found = pl.concat(available).drop("tenant_id").sort("item_id")
     if not versions:
         return found.with_columns(title=pl.lit(None, pl.String), category=pl.lit(None, pl.String))
     catalogue = pl.concat(versions)
@@ -45,7 +45,7 @@ def items(lake: Lake, manifest: Manifest) -> pl.DataFrame:
         .group_by("item_id")
         .agg(_newest("title"), _newest("category"))
     )
-    return found.join(newest, on="item_id", how="left").sort("item_id")
+    return found.join(newest, on="item_id", how="left", maintain_order="left")
 
 
 def _newest(field: str) -> pl.Expr:

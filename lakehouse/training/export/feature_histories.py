@@ -20,7 +20,8 @@ from deltalake.exceptions import DeltaError
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.manifest import EXAMPLES, Manifest, TableVersion
-from lakehouse.training.rows import RANGE_ROWS, Ranges, gone, range_starts, tenant_batches
+from lakehouse.training.pinned import gone, open_pinned
+from lakehouse.training.rows import RANGE_ROWS, Ranges, range_starts, tenant_batches
 from lakehouse.training.tables import path_of
 
 TABLES: Final = {
@@ -41,13 +42,12 @@ class FeatureHistory:
         self.entity = entity
         self.key = f"{entity}_id"
         table = TABLES[entity]
-        version = _version_then(lake, manifest, path_of(table))
+        version = _version_then(lake, manifest, table)
         self._lake = lake
         self._table = table
         self._manifest = manifest.model_copy(update={"pinned": {**manifest.pinned, table: version}})
-        held = pa.schema(lake.table(version.location, version.version).schema().to_arrow())
-        example = manifest.pinned[EXAMPLES]
-        in_examples = lake.table(example.location, example.version).schema().to_arrow()
+        held = pa.schema(open_pinned(lake, self._manifest, table).schema().to_arrow())
+        in_examples = open_pinned(lake, manifest, EXAMPLES).schema().to_arrow()
         known = set(pa.schema(in_examples).names)
         named = [field for field in held if f"{entity}_{field.name}" in known]
         self._names = [field.name for field in named if field.name != self.key]
@@ -159,7 +159,7 @@ def range_starts_of(frames: Iterator[pl.DataFrame]) -> pl.Series | None:
     return range_starts(all_frames(), RANGE_ROWS)
 
 
-def _version_then(lake: Lake, manifest: Manifest, path: str) -> TableVersion:
+def _version_then(lake: Lake, manifest: Manifest, name: str) -> TableVersion:
     """Return the version of a table at the time of the commit that the examples are pinned to.
 
     The newest where the logs do not say: what is read is compared with the examples.
@@ -167,11 +167,11 @@ def _version_then(lake: Lake, manifest: Manifest, path: str) -> TableVersion:
     pinned = manifest.pinned[EXAMPLES]
     try:
         until = _commits(lake.table(pinned.location)).get(pinned.version)
-        times = _commits(lake.table(path))
+        times = _commits(lake.table(name))
     except DeltaError as error:
-        raise gone(manifest) from error
+        raise gone(manifest, f"the log of {EXAMPLES} or {name} is not there") from error
     before = [version for version, at in times.items() if until is not None and at <= until]
-    return TableVersion(location=path, version=max(before or times))
+    return TableVersion(location=path_of(name), version=max(before or times))
 
 
 def _commits(table: DeltaTable) -> dict[int, int]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
-from deltalake.exceptions import DeltaError
 
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.manifest import EXAMPLES, EvaluationManifest, Manifest
-from lakehouse.training.rows import HISTORY_COLUMNS, ChosenFeatures, gone
+from lakehouse.training.pinned import open_pinned
+from lakehouse.training.rows import HISTORY_COLUMNS, ChosenFeatures
 
 GROUPS: Final = {
     "user": ("user_", "what was known of the user before the event"),
@@ -65,11 +65,7 @@ def feature_fields(lake: Lake, manifest: Manifest) -> pa.Schema:
 
     A map is a list of `key` and `value`: not every reader of Parquet has a type for it.
     """
-    pinned = manifest.pinned[EXAMPLES]
-    try:
-        held = pa.schema(lake.table(pinned.location, pinned.version).schema().to_arrow())
-    except DeltaError as error:
-        raise gone(manifest) from error
+    held = pa.schema(open_pinned(lake, manifest, EXAMPLES).schema().to_arrow())
     starts = tuple(start for start, _ in GROUPS.values())
     return pa.schema(
         [

@@ -12,6 +12,7 @@ from benchmarks.training.hit_rate import (
     Ratings,
     both,
     compare,
+    document,
     drawn,
     from_recbole,
     judged,
@@ -133,6 +134,23 @@ def test_made_up_people_have_tastes_that_a_factorisation_finds(
     assert found["one"][0]["hr"] > found["popularity"][0]["hr"]
     fewer = Ratings(split[0].head(-1), *split[1:])
     assert not compare({"one": Ratings(*split), "other": fewer}, seeds=1)["same_pairs"]
+
+
+def test_the_page_says_what_was_run_and_that_a_made_up_file_is_none_of_films() -> None:
+    seeds = [{"hr": rate, "ndcg": 0.3, "hr_of_all_items": 0.1} for rate in (0.5, 0.7)]
+    found = {
+        "users": 3, "items": 4, "ratings": 5, "same_pairs": False, "popularity": seeds,
+        "recbole": seeds, "loader": seeds,
+        "chosen": {"factors": 8, "sweeps": 6, "unobserved": 0.1, "regularisation": 0.01,
+                   "validation_hr_at_10": 0.6},
+    }  # fmt: skip
+    made = document(found, "--made-up --share 0.2", is_made_up=True)
+    assert made["command"].endswith("hit_rate --made-up --share 0.2")
+    assert "The file is made up" in made["note"]
+    assert "Both ways read the same pairs: no." in made["note"]
+    assert [row[1] for row in made["rows"]] == ["0.6000 (0.5000 to 0.7000)"] * 3
+    real = document(found, "ml-100k.inter", is_made_up=False)
+    assert "made up" not in real["note"]
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,27 @@ def test_what_nobody_sees_is_stored_as_sent_and_told(tmp_path: Path) -> None:
     ]
 
 
+def test_a_header_in_an_unknown_language_is_told_with_what_to_write(tmp_path: Path) -> None:
+    body = "пользователь,товар,вид,время,a@b.example,u17\nu1,i1,view,1700000000000,x,y\n"
+    with pytest.raises(FileRefusedError) as caught:
+        ingest(service(MemorySink()), tmp_path, body)
+    assert "it has 'пользователь', 'товар', 'вид', 'время' and 2 more" in caught.value.message
+    assert "`columns: {user_id: NAME}`" in caught.value.remedy
+    assert "`eta inspect FILE`" in caught.value.remedy
+    assert "example" not in caught.value.message, "what may be a value of a person is not shown"
+
+
+def test_white_space_around_the_name_of_an_event_is_told(tmp_path: Path) -> None:
+    sink = MemorySink()
+    body = "event_name,user_id,session_id,timestamp\n search,u1,s1,1700000000000\n"
+    report = ingest(service(sink), tmp_path, body, data_type=DataType.CLICKSTREAM)
+    assert [(w.line, w.column, w.code) for w in report.warnings.kept] == [
+        (2, "event_name", "surrounding_white_space")
+    ]
+    ((_, rows),) = sink.raw[DataType.CLICKSTREAM]
+    assert rows["event_name"].to_pylist() == [" search"]
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

@@ -100,9 +100,7 @@ def test_positions_are_row_groups_and_their_rows(tmp_path: Path) -> None:
     ]
 
 
-def test_a_row_in_quarantine_has_every_column_but_nested_ones_that_nobody_reads(
-    tmp_path: Path,
-) -> None:
+def test_a_row_in_quarantine_has_every_column(tmp_path: Path) -> None:
     content = parquet(table(interaction_type=["stare"], shop=[7], tags=[["a", "b"]]))
     taken = take(tmp_path, content)
     assert json.loads(taken.kept[0]["raw"]) == {
@@ -111,7 +109,19 @@ def test_a_row_in_quarantine_has_every_column_but_nested_ones_that_nobody_reads(
         "interaction_type": "stare",
         "timestamp": "2026-01-02T03:04:05.678901Z",
         "shop": "7",
+        "tags": ["a", "b"],
     }
+
+
+def test_nested_columns_of_rows_in_quarantine_are_those_of_the_row(tmp_path: Path) -> None:
+    count = 1_100  # several pieces of the nested column in a row group
+    kinds = ["stare" if number % 257 in (0, 256) else "view" for number in range(count)]
+    boxes = [{"at": {"n": number}} if number % 3 else None for number in range(count)]
+    content = parquet(table(count, interaction_type=kinds, box=boxes), row_group_size=700)
+    kept = [json.loads(row["raw"]) for row in take(tmp_path, content).kept]
+    assert len(kept) == kinds.count("stare") == 9
+    for row in kept:
+        assert row["box"] == boxes[int(row["user_id"][1:])]
 
 
 def test_nested_columns_are_read_by_a_path_or_refused(tmp_path: Path) -> None:

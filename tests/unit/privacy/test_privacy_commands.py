@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dbt.cli.main import dbtRunner, dbtRunnerResult
 from fastapi.testclient import TestClient
 from sqlalchemy import delete, select
 from typer.testing import CliRunner, Result
@@ -14,8 +15,11 @@ from lakehouse.cli.main import app
 from lakehouse.control import erasures, schema
 from lakehouse.control.owner import this_process
 from lakehouse.control.withdrawals import DELETING
+from lakehouse.errors import EtaError
+from lakehouse.privacy import erasure_pass
 from lakehouse.privacy.counts import RAW_ROWS, REWRITTEN, Counts
 from lakehouse.privacy.worker import Progress
+from lakehouse.training.build import run_dbt
 from tests.support.erasure import TENANT, ErasableLake, interactions, person
 
 
@@ -128,3 +132,36 @@ def test_many_requests_of_unknown_people_are_not_one_line(
     assert max(map(len, lines)) < 120
     assert len(lines) < 30
     assert "880 more" in lines[-1]
+
+
+def test_ctrl_c_ends_with_one_sentence_and_the_next_run_goes_on(
+    lake: ErasableLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.upload(interactions([("u1", 2), ("u2", 1)]))
+    request = lake.erase("u1")
+    with monkeypatch.context() as patch:
+        patch.setattr(erasure_pass, "delete_rows", _interrupt)
+        done = run("work")
+    assert done.exit_code == 130
+    assert "Stopped: what is done stays done, and `eta privacy work` goes on" in done.output
+    assert "Traceback" not in done.output
+    assert lake.database.erasures.get(request).state != "completed"
+    assert run("work").exit_code == 0
+    assert lake.database.erasures.get(request).state == "completed"
+
+
+def test_ctrl_c_while_dbt_runs_is_not_taken_for_a_failure_of_one_tenant(
+    lake: ErasableLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = dbtRunnerResult(success=False, exception=KeyboardInterrupt())
+    monkeypatch.setattr(dbtRunner, "invoke", lambda *_: stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run_dbt(lake.settings, ["run"])
+    broken = dbtRunnerResult(success=False, exception=RuntimeError("odd"))
+    monkeypatch.setattr(dbtRunner, "invoke", lambda *_: broken)
+    with pytest.raises(EtaError, match="dbt could not run: odd"):
+        run_dbt(lake.settings, ["run"])
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -27,7 +27,10 @@ TRAINING_DATA: Final = "training.training_data"
 EVALUATION_DATA: Final = "evaluation.evaluation_data"
 EXAMPLES: Final = "training.training_examples"
 AVAILABILITY: Final = "training.item_availability"
-_NEWER: Final = "read the current snapshot, see `eta training list`"
+_NEWER: Final = (
+    "read another snapshot, see `eta training list`; `eta prepare` (`eta evaluation make`) "
+    "publishes the current one again where its rows are gone"
+)
 
 
 class Lake:
@@ -51,9 +54,9 @@ class Lake:
         source = self._rows(manifest, name)
         if source.rows != manifest.rows:
             raise DamagedError(
-                f"{name} at version {manifest.pinned[name][1]} has {source.rows:,} rows of the "
-                f"tenant, the snapshot's manifest says {manifest.rows:,}",
-                remedy=f"the table was made again since, or changed by an erasure: {_NEWER}",
+                f"{name} at version {manifest.pinned[name].version} has {source.rows:,} rows of "
+                f"the tenant, the snapshot's manifest says {manifest.rows:,}",
+                remedy=f"the table was changed by an erasure: {_NEWER}",
             )
         return source
 
@@ -63,8 +66,13 @@ class Lake:
 
     def _rows(self, manifest: Manifest, name: str) -> RowSource:
         table = self._pinned(manifest, name)
-        folder = Folder(self._folder.files, self._folder.below(manifest.pinned[name][0]))
-        return _source(table, folder, manifest.tenant_id)
+        folder = Folder(self._folder.files, self._folder.below(manifest.pinned[name].location))
+        try:
+            return _source(table, folder, manifest.tenant_id)
+        except DamagedError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise _gone(manifest, f"a vacuum deleted data files of {name}") from error
+            raise
 
     def _open(self, location: str, version: int | None) -> DeltaTable:
         try:
@@ -96,7 +104,28 @@ class Lake:
                 f"snapshot {manifest.snapshot_id} pins no version of {name}",
                 remedy=f"it pins {', '.join(manifest.pinned)}",
             )
-        return self._open(*manifest.pinned[name])
+        pinned = manifest.pinned[name]
+        table = self._open(pinned.location, pinned.version)
+        if pinned.table_id not in (None, str(table.metadata().id)):
+            raise _gone(manifest, f"{name} was dropped and built again")
+        if pinned.files_hash not in (None, _files_hash(table, manifest.tenant_id)):
+            why = f"version {pinned.version} of {name} has other files: the table was put back"
+            raise _gone(manifest, why)
+        return table
+
+
+def _gone(manifest: Manifest, why: str) -> DamagedError:
+    return DamagedError(
+        f"the rows of snapshot {manifest.snapshot_id} are not kept any more: {why}", remedy=_NEWER
+    )
+
+
+def _files_hash(table: DeltaTable, tenant: str) -> str:
+    """Return the hash over the tenant's files, as the manifest has it of what is pinned."""
+    actions = table.get_add_actions(flatten=True)
+    both = zip(actions["path"].to_pylist(), actions["partition.tenant_id"].to_pylist(), strict=True)
+    said = sorted(repr([path]) for path, owner in both if owner == tenant)
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 
 
 def _source(table: DeltaTable, folder: Folder, tenant: str) -> RowSource:

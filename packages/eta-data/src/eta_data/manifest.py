@@ -16,6 +16,21 @@ _LOCATION: Final = re.compile(r"[a-z0-9_]+(/[a-z0-9_]+)+")
 
 
 @dataclass(frozen=True, slots=True)
+class Pinned:
+    """A table as a snapshot names it: its location below the lake, and the Delta version.
+
+    None: a manifest of an earlier release does not say.
+    """
+
+    location: str
+    version: int
+    table_id: str | None
+    """Delta's id of the table."""
+    files_hash: str | None
+    """Hash over the names of the tenant's data files."""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What a snapshot says of itself."""
 
@@ -28,8 +43,8 @@ class Manifest:
     negatives: int
     held_out: int
     """Validation and test rows of an evaluation snapshot."""
-    pinned: Mapping[str, tuple[str, int]]
-    """Table → its location below the lake, and the Delta version."""
+    pinned: Mapping[str, Pinned]
+    """Table → where it is and how it was."""
 
     @property
     def rows(self) -> int:
@@ -93,10 +108,13 @@ def _manifest(found: Mapping[str, Any]) -> Manifest:
         raise ValueError("format")
     counts, held_out = found["counts"], found.get("held_out")
     pinned = {}
+    parts = found.get("parts") or {}
     for table, state in found["pinned"].items():
         if _LOCATION.fullmatch(state["location"]) is None:
             raise ValueError("location")
-        pinned[table] = (state["location"], int(state["version"]))
+        hashed = parts[table]["files_hash"] if table in parts else None
+        version, table_id = int(state["version"]), state.get("table_id")
+        pinned[table] = Pinned(state["location"], version, table_id, hashed)
     return Manifest(
         snapshot_id=check_snapshot(found["snapshot_id"]),
         tenant_id=check_tenant(found["tenant_id"]),
