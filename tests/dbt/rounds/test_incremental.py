@@ -44,6 +44,9 @@ def test_incremental_runs_equal_a_full_refresh(grown: Contents, refreshed: Conte
     weights = set(grown["training.training_data", TYPED]["type_weight"])
     assert 3.0 in weights, "the declaration of the last round"
     assert 4.0 not in weights, "nothing of the one before"
+    ways = [set(grown["training.training_data", name]["drawn_by"]) for name in TENANTS[:2]]
+    assert ways[0] == {None, "popularity", "uniform"}, "uniform before anything was popular"
+    assert "category" in ways[1]
     examples = [grown["training.training_examples", name] for name in TENANTS]
     assert examples[0]["item_texts"].null_count() == examples[0].height, "no longer declared"
     for entity in ("item", "user"):
