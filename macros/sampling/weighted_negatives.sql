@@ -147,41 +147,70 @@ users_lines as (
     from lined_users
 ),
 
+-- an item that the user knows is repeated on each line, and what its positive needs stays on one
+line_pairs as (
+    select
+        tenant_id,
+        user_id,
+        item_id,
+        at.line_period as period,
+        at.line,
+        xxhash64(concat_ws('|', tenant_id, user_id, at.line_period, at.line)) as line_hash,
+        if(
+            at.line = line and at.line_period <=> line_period and line_weight is not null,
+            struct(
+                line_weight,
+                line_count,
+                bucket_length,
+                longest,
+                positive_time,
+                {{- further(carried) }}
+                seed,
+                wanted_count
+            ),
+            null
+        ) as positive
+    from users_lines
+),
+
 known_places as (
     select
-        users_lines.*,
+        line_pairs.*,
         line_places.place,
         line_places.weight
-    from users_lines
+    from line_pairs
     left join {{ lines }} as line_places
         on
-            users_lines.tenant_id = line_places.tenant_id
+            line_pairs.tenant_id = line_places.tenant_id
             -- null is that of the line of all items
-            and users_lines.at.line_period <=> line_places.period
-            and users_lines.at.line = line_places.line
-            and users_lines.item_id = line_places.item_id
+            and line_pairs.period <=> line_places.period
+            and line_pairs.line = line_places.line
+            and line_pairs.item_id = line_places.item_id
+    -- an item that is not on the line, and a pair that draws nothing from it
+    where line_places.place is not null or line_pairs.positive is not null
 ),
 
 line_positions as (
     select
         tenant_id,
         user_id,
-        item_id,
-        positive_time,
-        {{- further(carried) }}
-        seed,
-        wanted_count,
-        at.line_period as period,
-        at.line,
-        line_count,
-        bucket_length,
-        longest,
+        period,
+        line,
+        line_hash,
         explode(array(
-            struct(place as position, weight as known_weight, 1 as is_known),
             struct(
-                if(at.line = line and at.line_period <=> line_period, line_weight, null) as position,
+                place as position,
+                weight as known_weight,
+                1 as is_known,
+                cast(null as string) as item_id,
+                if(false, positive, null) as positive
+            ),
+            struct(
+                positive.line_weight as position,
                 0L as known_weight,
-                0 as is_known
+                0 as is_known,
+                item_id,
+                positive
             )
         )) as mark
     from known_places
@@ -189,14 +218,22 @@ line_positions as (
 
 counted_lines as (
     select
-        *,
+        tenant_id,
+        user_id,
+        period,
+        line,
+        line_hash,
+        mark.is_known,
+        mark.known_weight,
+        mark.item_id,
+        mark.positive,
         mark.position - sum(mark.known_weight) over known_so_far as free_weight,
-        line_count - sum(mark.is_known) over known_so_far as free_count
+        mark.positive.line_count - sum(mark.is_known) over known_so_far as free_count
     from line_positions
-    -- an item that is not on the line, and a pair that draws nothing from it
     where mark.position is not null
     window known_so_far as (
-        partition by tenant_id, user_id, period, line
+        -- rows are sorted by a number before they are by texts
+        partition by line_hash, tenant_id, user_id, period, line
         -- an item that begins where the line ends lies beyond it
         order by mark.position, mark.is_known
         rows between unbounded preceding and current row
@@ -207,30 +244,35 @@ wanted_draws as (
     select
         *,
         case
-            when mark.is_known = 0
-                then if(line = 'p', wanted_count, least(wanted_count, free_count))
+            when is_known = 0
+                then if(
+                    line = 'p',
+                    positive.wanted_count,
+                    least(positive.wanted_count, free_count)
+                )
         end as draw_count
     from counted_lines
-    where mark.is_known = 1 or (free_weight > 0 and wanted_count > 0)
-),
-
-placed_draws as (
-    select
-        *,
-        explode(if(mark.is_known = 1, array(0L), sequence(1L, draw_count))) as draw_index
-    from wanted_draws
+    where is_known = 1 or (free_weight > 0 and positive.wanted_count > 0)
 ),
 
 -- the distances: at least `spacing` each, and a random part of what is left of the line
 spaced_draws as (
     select
         *,
-        least(longest, free_weight div draw_count) as spacing,
-        free_weight - draw_count * least(longest, free_weight div draw_count) as slack,
-        -- an item may be longer than the distances
-        longest > free_weight div draw_count as has_repeats,
-        concat_ws('|', seed, tenant_id, user_id, item_id) as draw_key
-    from placed_draws
+        least(positive.longest, free_weight div draw_count) as spacing,
+        free_weight - draw_count * least(positive.longest, free_weight div draw_count) as slack,
+        concat_ws('|', positive.seed, tenant_id, user_id, item_id) as draw_key
+    from wanted_draws
+),
+
+placed_draws as (
+    select
+        *,
+        pmod(
+            xxhash64(concat_ws('|', draw_key, 'offset')), nullif(free_weight, 0)
+        ) as draw_offset,
+        explode(if(is_known = 1, array(0L), sequence(1L, draw_count))) as draw_index
+    from spaced_draws
 ),
 
 line_bounds as (
@@ -244,30 +286,52 @@ line_bounds as (
                 (draw_index * slack) div draw_count - ((draw_index - 1) * slack) div draw_count, 1L
             )
         ) as bound,
-        (draw_index - 2) * spacing + ((draw_index - 2) * slack) div draw_count as bound_before,
-        pmod(
-            xxhash64(concat_ws('|', draw_key, 'offset')), nullif(free_weight, 0)
-        ) as draw_offset
-    from spaced_draws
+        (draw_index - 2) * spacing + ((draw_index - 2) * slack) div draw_count as bound_before
+    from placed_draws
 ),
 
 free_positions as (
     select
-        *,
+        tenant_id,
+        user_id,
+        period,
+        line,
+        line_hash,
+        is_known,
+        known_weight,
         if(
-            mark.is_known = 1,
-            free_weight + mark.known_weight,
+            is_known = 1,
+            free_weight + known_weight,
             (draw_offset + bound) % free_weight
-        ) as free_position
+        ) as free_position,
+        if(
+            is_known = 1,
+            null,
+            struct(
+                item_id,
+                positive.positive_time,
+                {{- further(carried, 'positive') }}
+                positive.bucket_length,
+                draw_index,
+                draw_count,
+                free_weight,
+                free_count,
+                -- an item may be longer than the distances
+                positive.longest > free_weight div draw_count as has_repeats,
+                -- how far the place before is, and around the end of the line the first one
+                bound - bound_before as distance,
+                free_weight - bound as distance_to_end
+            )
+        ) as draw
     from line_bounds
 ),
 
 drawn_places as (
     select
         *,
-        free_position + sum(mark.known_weight) over (
-            partition by tenant_id, user_id, period, line
-            order by free_position, mark.is_known desc
+        free_position + sum(known_weight) over (
+            partition by line_hash, tenant_id, user_id, period, line
+            order by free_position, is_known desc
             rows between unbounded preceding and current row
         ) as place
     from free_positions
@@ -282,8 +346,11 @@ line_buckets as (
 
 found_items as (
     select
-        drawn_places.*,
-        line_buckets.item_id as drawn_item_id,
+        drawn_places.tenant_id,
+        drawn_places.user_id,
+        drawn_places.line,
+        drawn_places.draw,
+        line_buckets.item_id,
         line_buckets.popularity,
         line_buckets.weight,
         drawn_places.place - line_buckets.place as depth
@@ -293,32 +360,33 @@ found_items as (
             drawn_places.tenant_id = line_buckets.tenant_id
             and drawn_places.period <=> line_buckets.period
             and drawn_places.line = line_buckets.line
-            and drawn_places.place div drawn_places.bucket_length = line_buckets.bucket
+            and drawn_places.place div drawn_places.draw.bucket_length = line_buckets.bucket
             and drawn_places.place >= line_buckets.place
             and drawn_places.place < line_buckets.place + line_buckets.weight
-    where drawn_places.mark.is_known = 0
+    where drawn_places.is_known = 0
 ),
 
 weighted_negatives as (
     select
         tenant_id,
         user_id,
-        drawn_item_id as item_id,
-        item_id as positive_item_id,
-        cast(draw_index as int) as draw_index,
-        free_count as eligible_count,
+        item_id,
+        draw.item_id as positive_item_id,
+        cast(draw.draw_index as int) as draw_index,
+        draw.free_count as eligible_count,
         case line when 'u' then 'uniform' when 'p' then 'popularity' else 'category' end as drawn_by,
         popularity,
-        {{- further(carried) }}
-        least(draw_count * weight, free_weight) / cast(free_weight as double) as sampling_probability,
-        ln(weight / cast(free_weight as double)) as logq,
-        positive_time as event_time
+        {{- further(carried, 'draw') }}
+        least(draw.draw_count * weight, draw.free_weight) / cast(draw.free_weight as double)
+            as sampling_probability,
+        ln(weight / cast(draw.free_weight as double)) as logq,
+        draw.positive_time as event_time
     from found_items
     where
-        draw_index = 1
-        or not has_repeats
+        draw.draw_index = 1
+        or not draw.has_repeats
         -- neither the place before nor, around the end of the line, the first one is in the item
-        or (depth < bound - bound_before and weight - depth <= free_weight - bound)
+        or (depth < draw.distance and weight - depth <= draw.distance_to_end)
 )
 {%- endif -%}
 {%- endmacro %}

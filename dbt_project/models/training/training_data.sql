@@ -38,17 +38,12 @@
     'item_history', scope, is_asking ~ ' and not valid_from <=> valid_until',
     columns=['tenant_id', 'item_id', 'category', 'valid_from', 'valid_until'], of_tenants=true
 ) if has_ways else none %}
-{% set lines = keep_rows(scope, 'lines', draw_lines(
-    rows_in_scope('stg_tenant_settings', scope, is_asking, of_tenants=true),
-    rows_in_scope('item_availability', scope, is_asking, of_tenants=true),
-    rows_in_scope('item_hours', scope, is_asking, of_tenants=true),
-    versions,
-    times=rows_in_scope('stg_interactions', scope, is_asking),
-    has_category=drawing.has_category
-)) if has_ways else none %}
 {% set carried = ['type_weight'] if uses.own else [] %}
-with
-
+{% set settings = rows_in_scope(
+    'stg_tenant_settings', scope, of_tenants=true, is_repeated=true
+) %}
+{#- every pair, labelled or not: a user knows what they interacted with in any way -#}
+{% set labelled_pairs %}
 interactions as (
     select * from {{ rows_in_scope(
         'stg_interactions', scope, known_by_cutoff() ~ ' and ' ~ agrees_to_training(scope),
@@ -59,29 +54,54 @@ interactions as (
     ) }}
 ),
 
+tenant_settings as (
+    select * from {{ settings }}
+),
+
+{{ without_left_out_days('interactions', 'tenant_settings', distrusting) }},
+
+{{ pair_labels(
+    'trusted_interactions', labelled_only=false, settings='tenant_settings', uses=uses
+) }}
+{% endset %}
+{#- The lines, and what is drawn from them, read the pairs, too: they are computed once. -#}
+{% set kept_pairs = keep_rows(
+    scope, 'pairs', 'with ' ~ labelled_pairs ~ ' select * from pair_labels', is_measured=true
+) if has_ways else none %}
+{% set lines = keep_rows(scope, 'lines', draw_lines(
+    rows_in_scope('stg_tenant_settings', scope, is_asking, of_tenants=true),
+    rows_in_scope('item_availability', scope, is_asking, of_tenants=true),
+    rows_in_scope('item_hours', scope, is_asking, of_tenants=true),
+    versions,
+    pairs=kept_pairs,
+    has_category=drawing.has_category
+), is_measured=true) if has_ways else none %}
+with
+
+{% if has_ways -%}
+    pair_labels as (
+        select * from {{ kept_pairs }}
+    ),
+
+    tenant_settings as (
+        select * from {{ settings }}
+    ),
+{%- else -%}
+    {{ labelled_pairs | trim }},
+{%- endif %}
+
 item_availability as (
     select * from {{ rows_in_scope(
         'item_availability', scope, of_tenants=true, is_repeated=true
     ) }}
 ),
 
-tenant_settings as (
-    select * from {{ rows_in_scope(
-        'stg_tenant_settings', scope, of_tenants=true, is_repeated=true
-    ) }}
-),
-
-{{ without_left_out_days('interactions', 'tenant_settings', distrusting) }},
-
--- every pair, labelled or not: a user knows what they interacted with in any way
-{{ pair_labels(
-    'trusted_interactions', labelled_only=false, settings='tenant_settings', uses=uses
-) }},
-
 {{ uniform_pairs('pair_labels', 'tenant_settings', has_ways) }},
 
 {{ sampled_negatives(
-    'uniform_pairs', 'item_availability', times='interactions', time='event_time',
+    'uniform_pairs', 'item_availability',
+    times='pair_labels' if has_ways else 'interactions',
+    time='positive_time' if has_ways else 'event_time',
     settings='tenant_settings', carried=carried
 ) }},
 

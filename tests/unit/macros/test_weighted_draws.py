@@ -57,13 +57,13 @@ def draws(rows: pl.DataFrame, popularity: int, category: int, exponent: float) -
     """What the models' SQL draws for these shares, in ten-thousandths."""
     variables = {"seed": 42, "negatives_per_positive": 4}
     found = macros(*(f"sampling/{name}.sql" for name in SAMPLING), var=variables.__getitem__)
-    events = ("item_availability", "item_hours", "item_history", "interactions")
+    events = ("item_availability", "item_hours", "item_history", "pairs")
     lines = found["draw_lines"]("settings", *events, has_category=True)
     text = ",\n".join(
         (
             found["uniform_pairs"]("pairs", "settings", has_ways=True),
             found["sampled_negatives"](
-                "uniform_pairs", "item_availability", "interactions", "event_time", "settings"
+                "uniform_pairs", "item_availability", "pairs", "positive_time", "settings"
             ),
             found["weighted_negatives"]("lines", "pairs", "item_history"),
         )
