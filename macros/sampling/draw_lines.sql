@@ -20,51 +20,61 @@ with
 
 {{ told_of_negatives(settings) }},
 
+-- numbered from 1 on
 needed_periods as (
-    select distinct
-        pairs.tenant_id,
-        {{ period_of('pairs.positive_time') }} as period_start
-    from {{ pairs }} as pairs
-    inner join told_negatives
-        on pairs.tenant_id = told_negatives.tenant_id
-    where pairs.positive_time is not null
+    select
+        tenant_id,
+        period_start,
+        row_number() over (partition by tenant_id order by period_start) as number
+    from (
+        select distinct
+            pairs.tenant_id,
+            {{ period_of('pairs.positive_time') }} as period_start
+        from {{ pairs }} as pairs
+        inner join told_negatives
+            on pairs.tenant_id = told_negatives.tenant_id
+        where pairs.positive_time is not null
+    )
+),
+
+dated_changes as (
+    select
+        tenant_id,
+        item_id,
+        available_at as changed_at,
+        0L as interaction_count,
+        true as is_availability,
+        cast(null as struct<valid_from: timestamp, category: string>) as version
+    from {{ item_availability }}
+    union all
+    select
+        tenant_id,
+        item_id,
+        event_hour as changed_at,
+        interaction_count,
+        false as is_availability,
+        null as version
+    from {{ item_hours }}
+    {%- if has_category %}
+    union all
+    select
+        tenant_id,
+        item_id,
+        valid_from as changed_at,
+        0L as interaction_count,
+        false as is_availability,
+        struct(valid_from, category) as version
+    from {{ catalogue }}
+    {%- endif %}
 ),
 
 item_changes as (
     select
-        availability.tenant_id,
-        availability.item_id,
-        {{ period_of('availability.available_at') }} as period_start,
-        0L as interaction_count,
-        true as is_availability,
-        cast(null as struct<valid_from: timestamp, category: string>) as version
-    from {{ item_availability }} as availability
+        dated_changes.*,
+        {{ period_of('dated_changes.changed_at') }} as period_start
+    from dated_changes
     inner join told_negatives
-        on availability.tenant_id = told_negatives.tenant_id
-    union all
-    select
-        hours.tenant_id,
-        hours.item_id,
-        {{ period_of('hours.event_hour') }} as period_start,
-        hours.interaction_count,
-        false as is_availability,
-        null as version
-    from {{ item_hours }} as hours
-    inner join told_negatives
-        on hours.tenant_id = told_negatives.tenant_id
-    {%- if has_category %}
-    union all
-    select
-        catalogue.tenant_id,
-        catalogue.item_id,
-        {{ period_of('catalogue.valid_from') }} as period_start,
-        0L as interaction_count,
-        false as is_availability,
-        struct(catalogue.valid_from, catalogue.category) as version
-    from {{ catalogue }} as catalogue
-    inner join told_negatives
-        on catalogue.tenant_id = told_negatives.tenant_id
-    {%- endif %}
+        on dated_changes.tenant_id = told_negatives.tenant_id
 ),
 
 -- one row per item and period in which something of it changed
@@ -101,7 +111,7 @@ all_periods as (
     group by tenant_id, period_start
 ),
 
--- the needed ones are numbered; what changed in a period counts from the next of these on
+-- what changed in a period counts from the next needed one on
 line_periods as (
     select
         *,
@@ -182,7 +192,7 @@ weighted_items as (
         line_items.item_id,
         line_items.popularity,
         line_items.line,
-        line_periods.period_start as period,
+        needed_periods.period_start as period,
         if(
             line_items.line = 'p',
             cast(
@@ -192,11 +202,10 @@ weighted_items as (
             1L
         ) as weight
     from line_items
-    inner join line_periods
+    inner join needed_periods
         on
-            line_items.tenant_id = line_periods.tenant_id
-            and line_items.number = line_periods.number
-            and line_periods.is_needed = 1
+            line_items.tenant_id = needed_periods.tenant_id
+            and line_items.number = needed_periods.number
     inner join told_negatives
         on line_items.tenant_id = told_negatives.tenant_id
 ),
