@@ -190,21 +190,27 @@ known_places as (
     where line_places.place is not null or line_pairs.positive is not null
 ),
 
-line_positions as (
+marked_places as (
     select
         tenant_id,
         user_id,
         period,
         line,
         line_hash,
-        explode(array(
+        if(
+            place is null,
+            null,
             struct(
                 place as position,
                 weight as known_weight,
                 1 as is_known,
                 cast(null as string) as item_id,
                 if(false, positive, null) as positive
-            ),
+            )
+        ) as known_item,
+        if(
+            positive is null,
+            null,
             struct(
                 positive.line_weight as position,
                 0L as known_weight,
@@ -212,8 +218,25 @@ line_positions as (
                 item_id,
                 positive
             )
-        )) as mark
+        ) as drawing_pair
     from known_places
+),
+
+line_positions as (
+    select
+        tenant_id,
+        user_id,
+        period,
+        line,
+        line_hash,
+        explode(
+            case
+                when drawing_pair is null then array(known_item)
+                when known_item is null then array(drawing_pair)
+                else array(known_item, drawing_pair)
+            end
+        ) as mark
+    from marked_places
 ),
 
 counted_lines as (
@@ -230,7 +253,6 @@ counted_lines as (
         mark.position - sum(mark.known_weight) over known_so_far as free_weight,
         mark.positive.line_count - sum(mark.is_known) over known_so_far as free_count
     from line_positions
-    where mark.position is not null
     window known_so_far as (
         -- rows are sorted by a number before they are by texts
         partition by line_hash, tenant_id, user_id, period, line
