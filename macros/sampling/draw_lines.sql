@@ -1,4 +1,4 @@
-{% macro draw_lines(settings, item_availability, item_hours, catalogue, pairs, has_category) -%}
+{% macro draw_lines(settings, item_availability, item_hours, catalogue, times, has_category) -%}
     {#-
     A statement, to be kept while it is read: the items of each line on which negatives are drawn, one behind the other, each
     as long as it weighs (`weight`, from `place` on). A line is named by tenant, `line` and `period`, the first day (since
@@ -11,7 +11,7 @@
     a place is looked up by the bucket that it lies in.
 
       settings            one row per tenant; the lines are those of tenants that say how negatives are drawn
-      pairs               rows with `positive_time`, null if none: the periods of these have lines
+      times               rows with `event_time`, among which that of each positive is: their periods have lines
 
     No line knows of its period's own days, so rows of today change no line of today, and late ones those of later
     periods alone. An item's state is kept from one change to the next and only then repeated for the periods in between.
@@ -28,12 +28,11 @@ needed_periods as (
         row_number() over (partition by tenant_id order by period_start) as number
     from (
         select distinct
-            pairs.tenant_id,
-            {{ period_of('pairs.positive_time') }} as period_start
-        from {{ pairs }} as pairs
+            times.tenant_id,
+            {{ period_of('times.event_time') }} as period_start
+        from {{ times }} as times
         inner join told_negatives
-            on pairs.tenant_id = told_negatives.tenant_id
-        where pairs.positive_time is not null
+            on times.tenant_id = told_negatives.tenant_id
     )
 ),
 

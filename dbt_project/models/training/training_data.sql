@@ -64,16 +64,16 @@ tenant_settings as (
     'trusted_interactions', labelled_only=false, settings='tenant_settings', uses=uses
 ) }}
 {% endset %}
-{#- The lines, and what is drawn from them, read the pairs, too: they are computed once. -#}
+{#- Who draws from lines reads the pairs more often: they are computed once, as the lines are. -#}
 {% set kept_pairs = keep_rows(
     scope, 'pairs', 'with ' ~ labelled_pairs ~ ' select * from pair_labels', is_measured=true
 ) if has_ways else none %}
-{% set lines = keep_rows(scope, 'lines', draw_lines(
+{% set kept_lines = keep_rows(scope, 'lines', draw_lines(
     rows_in_scope('stg_tenant_settings', scope, is_asking, of_tenants=true),
     rows_in_scope('item_availability', scope, is_asking, of_tenants=true),
     rows_in_scope('item_hours', scope, is_asking, of_tenants=true),
     versions,
-    pairs=kept_pairs,
+    times=rows_in_scope('stg_interactions', scope, is_asking),
     has_category=drawing.has_category
 ), is_measured=true) if has_ways else none %}
 with
@@ -81,6 +81,10 @@ with
 {% if has_ways -%}
     pair_labels as (
         select * from {{ kept_pairs }}
+    ),
+
+    draw_lines as (
+        select * from {{ kept_lines }}
     ),
 
     tenant_settings as (
@@ -106,7 +110,8 @@ item_availability as (
 ) }},
 
 {{ weighted_negatives(
-    lines, 'pair_labels', versions, carried=carried, has_category=drawing.has_category
+    'draw_lines' if has_ways else none, 'pair_labels', versions, carried=carried,
+    has_category=drawing.has_category
 ) }},
 
 {{ shown_negatives(

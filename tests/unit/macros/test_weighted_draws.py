@@ -57,7 +57,7 @@ def draws(rows: pl.DataFrame, popularity: int, category: int, exponent: float) -
     """What the models' SQL draws for these shares, in ten-thousandths."""
     variables = {"seed": 42, "negatives_per_positive": 4}
     found = macros(*(f"sampling/{name}.sql" for name in SAMPLING), var=variables.__getitem__)
-    events = ("item_availability", "item_hours", "item_history", "pairs")
+    events = ("item_availability", "item_hours", "item_history", "interactions")
     lines = found["draw_lines"]("settings", *events, has_category=True)
     text = ",\n".join(
         (
