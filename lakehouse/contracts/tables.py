@@ -161,6 +161,8 @@ TENANT_SETTINGS: Final = pa.schema(
         pa.field("examples", pa.string()),
         # What is conspicuous in its traffic and left out of training, as JSON; null: the defaults.
         pa.field("traffic", pa.string()),
+        # How sampled negatives are drawn, as JSON; null: uniformly.
+        pa.field("negatives", pa.string()),
     ]
 )
 
@@ -272,7 +274,14 @@ OPS_TENANT_SETTINGS: Final = TableSpec(
     TENANT_SETTINGS,
     ("version",),
     partition_by=("tenant_id",),
-    added_columns=("event_types", "half_life_days", "clickstream", "examples", "traffic"),
+    added_columns=(
+        "event_types",
+        "half_life_days",
+        "clickstream",
+        "examples",
+        "traffic",
+        "negatives",
+    ),
 )
 OPS_SHARED_DEVICES: Final = TableSpec(
     "ops", "shared_devices", SHARED_DEVICES, ("known_at",), partition_by=("tenant_id",)

@@ -21,6 +21,7 @@ from lakehouse.contracts.kinds import DataType as DataType
 from lakehouse.contracts.kinds import FileFormat as FileFormat
 from lakehouse.contracts.kinds import InteractionType as InteractionType
 from lakehouse.contracts.kinds import OnError as OnError
+from lakehouse.contracts.negatives import NegativeSettings
 from lakehouse.contracts.quality import QualitySettings
 from lakehouse.contracts.retention import RetentionPolicy
 from lakehouse.contracts.settings_model import MOST_COUNT, IsList, SettingsModel
@@ -180,7 +181,8 @@ class TenantSettings(SettingsModel):
     `clickstream` says which clickstream events are interactions (docs/clickstream.md); without it
     none is. `examples` are the zone and the attributes of training examples
     (docs/training-sets.md). `traffic` says which interactions are taken for those of programs, and
-    whether these are left out of training (docs/traffic.md).
+    whether these are left out of training (docs/traffic.md). `negatives` says how sampled negatives
+    are drawn (docs/negative-sampling.md).
     `evaluation` is how its evaluation snapshots are divided unless `eta evaluation make` says
     otherwise.
     `sources` maps a mapping's name to it; an upload that names none uses `default`, which exists
@@ -204,6 +206,7 @@ class TenantSettings(SettingsModel):
     clickstream: ClickstreamSettings | None = None
     examples: ExampleSettings = Field(default_factory=ExampleSettings)
     traffic: TrafficSettings = Field(default_factory=TrafficSettings)
+    negatives: NegativeSettings = Field(default_factory=NegativeSettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     sources: dict[str, SourceMapping] = Field(default_factory=dict)
     quotas: Quotas = Field(default_factory=Quotas)

@@ -144,6 +144,7 @@ def _manifest(
             clickstream=_read_json(row.get("clickstream")),
             traffic=_read_json(row.get("traffic")),
             shown_per_positive=row.get("shown_per_positive"),
+            negatives=_read_json(row.get("negatives")),
         ),
         counts=counts,
         label_balance=counts.positives / counts.rows,

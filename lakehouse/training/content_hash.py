@@ -32,6 +32,10 @@ EXAMPLE: Final = (
 _WEIGHT: Final = pl.col("type_weight")
 _WEIGHT_UNIT: Final = 1e9
 SHOWN_POSITION: Final = "shown_position"
+DRAWN_BY: Final = "drawn_by"
+DRAWN_POPULARITY: Final = "drawn_popularity"
+WEIGHTED_WAYS: Final = ("popularity", "category")
+"""Values of `drawn_by` of negatives that were not drawn uniformly."""
 EVALUATED: Final = (*EXAMPLE, pl.col("split"), pl.col("is_cold_user"), pl.col("is_cold_item"))
 """What is hashed of a row of `evaluation.evaluation_data`."""
 
@@ -39,9 +43,10 @@ EVALUATED: Final = (*EXAMPLE, pl.col("split"), pl.col("is_cold_user"), pl.col("i
 class ContentHash:
     """Takes rows in any order and in any pieces; `hexdigest` is that of all taken so far.
 
-    A weight other than 1 is hashed where rows have one, and where a negative stood that was shown:
-    without, they have the hash that they had before there were weights and shown negatives. It is a
-    sum, so rows can be taken out again; `start` is the hash of the rows that are there already.
+    A weight other than 1 is hashed where rows have one, where a negative stood that was shown, and
+    how one was drawn that was not drawn uniformly: without, they have the hash that they had before
+    there were such. It is a sum, so rows can be taken out again; `start` is the hash of the rows
+    that are there already.
     """
 
     def __init__(self, columns: tuple[pl.Expr, ...] = EXAMPLE, start: str = "0" * 32) -> None:
@@ -65,6 +70,10 @@ class ContentHash:
         if SHOWN_POSITION in rows.columns:
             place = pl.col(SHOWN_POSITION)
             values.append(pl.when(place.is_null()).then(pl.lit("")).otherwise(_netstring(place)))
+        if DRAWN_BY in rows.columns:
+            way = pl.concat_str(_netstring(pl.col(DRAWN_BY)), _netstring(pl.col(DRAWN_POPULARITY)))
+            is_uniform = ~pl.col(DRAWN_BY).is_in(WEIGHTED_WAYS).fill_null(value=False)
+            values.append(pl.when(is_uniform).then(pl.lit("")).otherwise(way))
         text = pl.concat_str(values)
         salted = rows.select(**{salt: pl.concat_str([pl.lit(salt), text]) for salt in _SALTS})
         for position, salt in enumerate(_SALTS):

@@ -38,6 +38,7 @@ _OF_SETTINGS: Final = (
     "clickstream",
     "traffic",
     "shown_per_positive",
+    "negatives",
 )
 
 
@@ -93,6 +94,8 @@ class Parameters(_Model):
     """What the tenant's settings say of traffic; None: nothing is left out for it."""
     shown_per_positive: int | None = None
     """Most negatives of a positive that its user was shown; None: there are none of these."""
+    negatives: Mapping[str, Any] | None = None
+    """How sampled negatives are drawn, shares in ten-thousandths; None: all uniformly."""
 
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

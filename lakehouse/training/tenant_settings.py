@@ -62,7 +62,23 @@ def _row(tenant_id: str, settings: TenantSettings) -> dict[str, object]:
         "clickstream": _clickstream(settings),
         "examples": _examples(settings),
         "traffic": _traffic(settings),
+        "negatives": _negatives(settings),
     }
+
+
+def _negatives(settings: TenantSettings) -> str | None:
+    """How sampled negatives are drawn, as the models read it (`macros/sampling`): JSON.
+
+    Shares are ten-thousandths of the positives; what is left of them is drawn uniformly.
+    """
+    said = settings.negatives
+    shares = {"popularity": said.shares.popularity, "category": said.shares.category}
+    if not any(shares.values()):
+        return None
+    told: dict[str, float] = {name: round(share * 10_000) for name, share in shares.items()}
+    return json.dumps(
+        {**told, "exponent": said.popularity_exponent, "period_days": said.popularity_days}
+    )
 
 
 def _traffic(settings: TenantSettings) -> str | None:

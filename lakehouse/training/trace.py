@@ -26,6 +26,7 @@ from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import counting, ledger_rows, summed
 from lakehouse.storage.quarantine import check_batch_id, place_of
+from lakehouse.training.content_hash import DRAWN_BY
 from lakehouse.training.manifest import Manifest
 from lakehouse.training.rows import tenant_batches
 
@@ -82,9 +83,12 @@ def _label(row: dict[str, Any]) -> str:
     when = _time(row["event_time"])
     if row["negative_type"] in ("sampled", "shown"):
         chance = row["sampling_probability"]
+        way = row.get(DRAWN_BY)
+        how = {"popularity": ", drawn by popularity", "category": ", drawn within the category"}
         return (
             f"{row['negative_type']} negative, draw {row['draw_index']} for the positive on "
-            f"{row['anchor_item_id']} at {when}, taken with probability {chance:.6g}"
+            f"{row['anchor_item_id']} at {when}{how.get(way or '', '')}, taken with probability "
+            f"{chance:.6g}"
         )
     kind = "positive" if row["label"] == 1 else "explicit negative"
     return f"{kind}: {row['interaction_type']} at {when}"

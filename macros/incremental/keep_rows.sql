@@ -22,15 +22,22 @@
 {%- endmacro %}
 
 
-{% macro keep_rows(scope, name, select) -%}
+{% macro keep_rows(scope, name, select, is_measured=false) -%}
     {#-
     Keeps the rows of a statement in the session until the model's commit; returns the view to select them
-    from. A plan (`eta plan`) keeps nothing.
+    from. With `is_measured` they are computed at once, so that Spark plans what reads them by their true size;
+    else when they are first read. A plan (`eta plan`) keeps nothing, nor does a model's fingerprint, which is of the
+    statement.
     -#}
-    {%- if not is_run() -%}{{ return('(' ~ select ~ ')') }}{%- endif -%}
+    {%- if not is_run() or graph.get('eta_plain', {}).get(model.name) -%}{{ return('(' ~ select ~ ')') }}{%- endif -%}
     {%- set view = 'eta_' ~ name ~ '_of_' ~ model.schema ~ '_' ~ model.alias -%}
+    {#- Spark numbers the CTEs of each query, and finds kept rows by the plan that made them: those of a statement with CTEs
+        only if they are inlined, which is what this policy does to a view that is made under it. -#}
+    {%- set has_ctes = (select | trim).startswith('with') -%}
+    {%- if has_ctes -%}{%- do run_query('set spark.sql.legacy.ctePrecedencePolicy = LEGACY') -%}{%- endif -%}
     {%- do run_query('create or replace temporary view ' ~ view ~ ' as ' ~ select) -%}
-    {%- do run_query('cache lazy table ' ~ view) -%}
+    {%- if has_ctes -%}{%- do run_query('reset spark.sql.legacy.ctePrecedencePolicy') -%}{%- endif -%}
+    {%- do run_query('cache ' ~ ('' if is_measured else 'lazy ') ~ 'table ' ~ view) -%}
     {%- do scope.kept.append(view) -%}
     {{ return(view) }}
 {%- endmacro %}

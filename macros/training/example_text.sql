@@ -1,8 +1,8 @@
 {% macro example_text(more=[], has_weights=true) -%}
     {#-
     What a labelled example is, as the text that its content hash is made of; `more` are further columns. With
-    `has_weights` the end of it is a weight other than 1, and where a negative stood that the user was shown: a tenant with
-    neither has the hash it had.
+    `has_weights` the end of it is a weight other than 1, where a negative stood that the user was shown, and how one was drawn that was not
+    drawn uniformly: a tenant with none of these has the hash it had.
     -#}
     {%- set text -%}
     {{ row_text([
@@ -26,6 +26,11 @@
             '',
             {{ row_text(['cast(type_weight * 1e9d as bigint)']) }}
         ),
-        if(shown_position is null, '', {{ row_text(['shown_position']) }})
+        if(shown_position is null, '', {{ row_text(['shown_position']) }}),
+        if(
+            drawn_by in ('popularity', 'category'),
+            {{ row_text(['drawn_by', 'drawn_popularity']) }},
+            ''
+        )
     )
 {%- endmacro %}

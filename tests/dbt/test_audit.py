@@ -81,6 +81,11 @@ PLANTED = {
         "shown_at = shown_at + interval 1 day",
         "not is_clicked",
     ),
+    "drawn_popularity_was_counted_before": (
+        "training.training_data",
+        "drawn_popularity = drawn_popularity + 1",
+        "drawn_by = 'popularity'",
+    ),
 }
 CUTOFF = "2028-01-01T00:00:00"
 TENANTS = dict(zip(PLANTED, LEAKY, strict=True))

@@ -1,16 +1,20 @@
 """Each model against the slow and obvious computation over the same rows."""
 
 import json
+import math
 import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
+import pytest
+
 from lakehouse.storage.build_reports import read_build_reports
 from lakehouse.training.lake_state import SOURCES
 from tests.support import reference
 from tests.support.lake import DERIVED_TABLES, SessionLake, at
-from tests.support.tenants import LATE_EVENING, UNIFORM_USERS, VIEWING
+from tests.support.tenants import EXPONENTS, LATE_EVENING, UNIFORM_USERS, VIEWING
 
 
 def rounded(rows: dict) -> dict:
@@ -136,6 +140,28 @@ def test_every_eligible_item_is_as_likely_as_the_next(lake: SessionLake, built: 
     assert sum(counts.values()) == total
     chi2 = sum((count - total / 7) ** 2 / (total / 7) for count in counts.values())
     assert chi2 < 22.5, counts  # p = 0.001 at 6 degrees of freedom; the draw is fixed by the seed
+
+
+@pytest.mark.parametrize("exponent", EXPONENTS)
+def test_a_popular_item_is_drawn_as_often_as_its_popularity_says(
+    lake: SessionLake, built: dict, exponent: float
+) -> None:
+    """The item in was seen n times before the day of the clicks."""
+    rows = lake.table("training.training_data", f"drawn-{100 * exponent:g}")
+    rows = rows.filter(pl.col("negative_type") == "sampled")
+    weights = {f"i{n}": n**exponent for n in range(1, 8)}
+    total = sum(weights.values())
+    assert set(rows["item_id"]) == {*weights}
+    assert not rows.select("user_id", "item_id").is_duplicated().any()
+    for (item_id,), drawn in rows.group_by("item_id"):
+        weight = weights[str(item_id)]
+        chance = min(1.0, 4 * weight / total)
+        spread = (UNIFORM_USERS * chance * (1 - chance)) ** 0.5
+        assert abs(drawn.height - UNIFORM_USERS * chance) <= 4 * spread + 1, item_id
+        assert drawn["drawn_popularity"].unique().to_list() == [int(str(item_id)[1:])]
+        assert drawn["drawn_by"].unique().to_list() == ["popularity"]
+        assert drawn["sampling_probability"].to_numpy() == pytest.approx(chance, rel=1e-4)
+        assert drawn["logq"].to_numpy() == pytest.approx(math.log(weight / total), rel=1e-4)
 
 
 def test_no_identifier_enters_a_delta_log(lake: SessionLake, built: dict) -> None:

@@ -37,6 +37,14 @@ TRAFFIC: dict[int, dict] = {
     5: {"leave_out": ["uniformity", "agent"], "interval_variation": 0.8, "rate_per_hour": 1},
 }
 """By round: what the fifth tenant says of its traffic, which has devices and few users."""
+WAYS: dict[int, tuple[dict, ...]] = {
+    1: ({}, {"shares": {"category": 0.6, "uniform": 0.4}}),
+    2: ({"shares": {"popularity": 0.7, "uniform": 0.3}}, {}),
+    3: ({"shares": {"popularity": 0.7, "uniform": 0.3}}, {}),
+    4: ({"shares": {"popularity": 1}, "popularity_days": 2, "popularity_exponent": 0.5}, {}),
+    5: ({}, {"shares": {"category": 0.8, "popularity": 0.2}, "popularity_exponent": 1}),
+}
+"""By round: what the first two tenants say of how their negatives are drawn."""
 PACED = {"rate_per_hour": 2, "interval_variation": 0.7}
 """What the tenants that tie devices to users say of their traffic, and leave nothing out."""
 OTHER = {"type": "skip"}
@@ -132,7 +140,8 @@ class Growth:
         """Choose other attributes and zones of examples for one tenant; store users of two."""
         number, told = DESCRIBED[self.rounds]
         names = [*self.waiting][:2]
-        self.lake.set_tenant(names[number], TenantSettings.model_validate({"examples": told}))
+        said = {"examples": told, "negatives": WAYS[self.rounds][number]}
+        self.lake.set_tenant(names[number], TenantSettings.model_validate(said))
         for name in names:
             described = [
                 user(

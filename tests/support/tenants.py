@@ -11,10 +11,12 @@ from tests.support.clickstream import GA4_EVENTS, GA4_LIST, GREY, TEE, event, st
 from tests.support.lake import NOON, SessionLake, at, interaction, item, user
 from tests.support.shown import showing
 
-LEAKY = [f"leaky{n}" for n in range(14)]
+LEAKY = [f"leaky{n}" for n in range(15)]
 COUNTED = "counted"
 """A tenant whose rows change after the build."""
 UNIFORM_USERS = 1_000
+EXPONENTS = (0.0, 0.5, 0.75, 1.0)
+"""Of the tenants `drawn-0`, `drawn-50`, …, whose negatives are drawn by popularity."""
 VIEWING = TenantSettings(positive_types=frozenset({InteractionType.VIEW}), negatives_per_positive=2)
 LATE_EVENING = at("05-02 23:30")
 ZONE = "Asia/Kolkata"
@@ -127,6 +129,23 @@ def one_positive_among_seven_items(users: int) -> list[dict]:
     return rows + [interaction(f"v{n}", "other", f"i{n}", "view", earlier) for n in range(8)]
 
 
+def drawing(exponent: float = 0.75, days: int = 1, **shares: float) -> TenantSettings:
+    """The settings of a tenant whose negatives are drawn in these shares."""
+    said = {"shares": shares, "popularity_exponent": exponent, "popularity_days": days}
+    return TenantSettings.model_validate({"negatives": said})
+
+
+def popular_and_rare(users: int) -> list[dict]:
+    """For each user one click on i0, two days after others saw i1 once, i2 twice, up to i7."""
+    later, earlier = NOON + timedelta(days=1), NOON - timedelta(days=1)
+    rows = [interaction(f"e{n}", f"u{n}", "i0", event_time=later) for n in range(users)]
+    return rows + [
+        interaction(f"v{n}-{time}", f"other{time}", f"i{n}", "view", earlier)
+        for n in range(8)
+        for time in range(n)
+    ]
+
+
 def clicks_and_views() -> list[dict]:
     rows = [interaction(f"e{n}", "u", f"i{n}", "view" if n % 2 else "click") for n in range(10)]
     earlier = NOON - timedelta(hours=1)
@@ -166,9 +185,14 @@ def store_tenants(lake: SessionLake) -> dict:
     store_events(lake, LEAKY[12], [seen, said])
     lake.set_tenant(LEAKY[13], showing(1))
     store_events(lake, LEAKY[13], [event("shown", "view_item_list", GA4_LIST, "u1")])
+    lake.set_tenant(LEAKY[14], drawing(uniform=0.5, popularity=0.5))
     seen_before = interaction("seen before", "u2", GREY, "view", at("05-01 11:00"))
     lake.store(LEAKY[13], [seen_before, interaction("clicked", "u1", TEE, event_time=clicked)])
     lake.store("uniform", one_positive_among_seven_items(UNIFORM_USERS))
+    for exponent in EXPONENTS:
+        name = f"drawn-{100 * exponent:g}"
+        lake.set_tenant(name, drawing(exponent, popularity=1))
+        lake.store(name, popular_and_rare(UNIFORM_USERS))
     for name in ("plain", "viewer"):
         lake.store(name, clicks_and_views())
     lake.set_tenant("viewer", VIEWING)

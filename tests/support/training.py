@@ -114,6 +114,10 @@ def write_training_tables(
     schema = WEIGHTED_DATA if is_weighted else TRAINING_DATA
     if any("shown_position" in row for row in rows):
         schema = schema.append(pa.field("shown_position", pa.int32()))
+    if any("drawn_by" in row for row in rows):
+        drawn = [("drawn_by", pa.string()), ("drawn_popularity", pa.int64())]
+        schema = pa.schema([*schema, *map(pa.field, *zip(*drawn, strict=True))])
+        schema = schema.append(pa.field("logq", pa.float64()))
     data = pa.Table.from_pylist(rows, schema)
     frame = pl.DataFrame(data)
     write_table(settings, "training/training_data", data, parameters)
@@ -183,7 +187,10 @@ def _contents(frame: pl.DataFrame, tenant_id: str, parameters: Mapping[str, Any]
         "newest_known_at": NOON,
         **{
             name: parameters[name]
-            for name in ("event_types", "half_life_days", "clickstream", "shown_per_positive")
+            for name in (
+                *("event_types", "half_life_days", "clickstream", "shown_per_positive"),
+                "negatives",
+            )
             if name in parameters
         },
         **(

@@ -27,6 +27,7 @@ stg_tenant_settings as (
         clickstream,
         examples,
         traffic,
+        negatives,
         version
     from ranked
     where newness = 1

@@ -48,6 +48,7 @@ training_contents as (
         settings.clickstream,
         int(get_json_object(settings.clickstream, '$.shown_negatives')) as shown_per_positive,
         if(settings.traffic like '%"leave_out":%', settings.traffic, null) as traffic,
+        settings.negatives,
         totals.positive_count
         + totals.sampled_negative_count
         + totals.explicit_negative_count

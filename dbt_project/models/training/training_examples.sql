@@ -37,7 +37,10 @@
     'label': 'double',
     'type_weight': 'double',
     'shown_position': 'int',
-    'sampling_probability': 'double'
+    'drawn_by': 'string',
+    'drawn_popularity': 'bigint',
+    'sampling_probability': 'double',
+    'logq': 'double'
 } %}
 {% set context_type = 'struct<device_type: string, location: string, session_position: int>' %}
 with
@@ -195,7 +198,10 @@ training_examples as (
         label,
         type_weight,
         shown_position,
+        drawn_by,
+        drawn_popularity,
         sampling_probability,
+        logq,
         {{ feature_columns('user', 'user_', in_examples=true) }},
         {{ feature_columns('profile', 'user_') }},
         {{ feature_columns('item', 'item_', in_examples=true) }},

@@ -7,8 +7,8 @@ positives the labelled pairs are all that their user knew. Over those the expect
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from math import ceil, sqrt
 from typing import Final
 
@@ -16,6 +16,7 @@ import polars as pl
 
 from lakehouse.storage.lake import Lake
 from lakehouse.training.card.counting import hashed
+from lakehouse.training.content_hash import DRAWN_BY, WEIGHTED_WAYS
 from lakehouse.training.manifest import AVAILABILITY, Manifest
 from lakehouse.training.rows import tenant_batches
 
@@ -58,8 +59,10 @@ class SamplingProof:
     `collisions`: draws whose item is a positive or an explicit negative of the same user, at any
     time. `too_early`: draws of an item that was not available in the hour. `unknown_items`: draws
     of an item that is not among those that may be drawn. `impossible`: those whose probability
-    would need more eligible items than there were. `uniformity` is over the positives whose user
-    knows no item but labelled ones; None where there is no such positive with a choice.
+    would need more eligible items than there were, of those drawn uniformly. `by_way`: draws by
+    `drawn_by`, empty where all are drawn uniformly. `uniformity` is of those drawn uniformly, over
+    the positives whose user knows no item but labelled ones; None where there is no such positive
+    with a choice.
     """
 
     one_in: int
@@ -69,6 +72,7 @@ class SamplingProof:
     unknown_items: int
     impossible: int
     uniformity: Uniformity | None
+    by_way: Mapping[str, int] = field(default_factory=dict)
 
 
 def prove_sampling(
@@ -88,7 +92,8 @@ def prove_sampling(
     drawn = rows.filter(~pl.col("is_labelled"))
     moments = _moments(drawn.filter(pl.col("draw_index") == 1), pairs, items)
     draws = drawn.join(moments.select(*_USER_HOUR, "there", "labelled"), on=_USER_HOUR, how="left")
-    told = pl.col("probability") < 1
+    is_uniform = ~pl.col("way").is_in(WEIGHTED_WAYS).fill_null(value=False)
+    told = (pl.col("probability") < 1) & is_uniform
     eligible = _eligible(manifest)
     counts = draws.select(
         too_early=(pl.col("available") > pl.col("hour")).sum(),
@@ -99,9 +104,16 @@ def prove_sampling(
         one_in=one_in,
         draws=draws.height,
         collisions=drawn.join(pairs, on=["user", "item"], how="semi").height,
-        uniformity=_uniformity(manifest, draws, pairs, items),
+        uniformity=_uniformity(manifest, draws.filter(is_uniform), pairs, items),
+        by_way=_by_way(manifest, drawn),
         **counts,
     )
+
+
+def _by_way(manifest: Manifest, drawn: pl.DataFrame) -> dict[str, int]:
+    if manifest.parameters.negatives is None:
+        return {}
+    return dict(drawn.group_by("way").len().sort("way").iter_rows())
 
 
 def _items(lake: Lake, manifest: Manifest) -> pl.DataFrame:
@@ -120,7 +132,9 @@ def _rows(
     lake: Lake, manifest: Manifest, items: pl.DataFrame, one_in: int
 ) -> Iterator[pl.DataFrame]:
     """Yield labelled pairs and draws of every n-th user, with numbers in place of identifiers."""
-    for frame in tenant_batches(lake, manifest, manifest.data_table, [*_COLUMNS]):
+    has_ways = manifest.parameters.negatives is not None
+    columns = [*_COLUMNS, *([DRAWN_BY] if has_ways else [])]
+    for frame in tenant_batches(lake, manifest, manifest.data_table, columns):
         numbers = frame.select(
             user=hashed(frame.get_column("user_id")),
             id=hashed(frame.get_column("item_id")),
@@ -129,6 +143,7 @@ def _rows(
             probability="sampling_probability",
             # null where the row is a positive
             is_labelled=(pl.col("negative_type") != "sampled").fill_null(value=True),
+            way=pl.col(DRAWN_BY) if has_ways else pl.lit(None, pl.String),
         ).filter(pl.col("user") % one_in == 0)
         yield (
             numbers.join(items, on="id", how="left")

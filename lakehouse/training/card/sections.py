@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -27,8 +27,8 @@ _CHECKED_ELSEWHERE: Final = (
 _LIMITS: Final = (
     "A sampled negative is an item that the user had no interaction with by the cutoff. It says "
     "nothing about whether the user saw it, or would have disliked it.",
-    "Negatives are drawn uniformly from what was available, whatever its popularity. Weight rows "
-    "by sampling_probability if a model needs another distribution.",
+    "Negatives are drawn from what was available, uniformly unless this card says otherwise. "
+    "Weight rows by sampling_probability if a model needs another distribution.",
     "A view alone is neither a positive nor a negative. A pair both liked and disliked is a "
     "positive.",
     "Features are as of each event, strictly before it, and by the cutoff. Rows that become known "
@@ -173,6 +173,7 @@ def _sampling(found: Contents) -> Section:
         ("Could not be drawn", f"{counts.shortfall:,} (too few items were eligible)"),
         ("Positives without any", f"{counts.positives_without_negatives:,}"),
     ]
+    facts += _ways(found)
     blocks: list[Block] = [Grid(("", ""), facts)]
     if found.proof is not None:
         blocks += _proof(found.proof)
@@ -182,6 +183,31 @@ def _sampling(found: Contents) -> Section:
         blocks.append(Paragraph("There is no sampled negative to check."))
     blocks.append(Paragraph(_CHECKED_ELSEWHERE, "quiet"))
     return Section("Sampling", blocks)
+
+
+def _ways(found: Contents) -> list[tuple[str, str]]:
+    """The ways in which negatives were to be drawn, and how many rows were drawn in each."""
+    said = found.manifest.parameters.negatives
+    if said is None:
+        return [("Drawn", "uniformly")]
+    exponent, days = said["exponent"], said["period_days"]
+    as_of = "day" if days == 1 else f"period of {days} days"
+    uniform = 10_000 - said["popularity"] - said["category"]
+    shares = [
+        ("uniform", uniform, "uniformly"),
+        ("popularity", said["popularity"], f"by popularity^{exponent:g} before its {as_of}"),
+        ("category", said["category"], f"uniformly within its category before its {as_of}"),
+    ]
+    counts = found.proof.by_way if found.proof is not None else {}
+    return [
+        (f"Of {share / 100:g} % of the positives", f"{text}{_rows_of(counts, way)}")
+        for way, share, text in shares
+        if share or counts.get(way)
+    ]
+
+
+def _rows_of(counts: Mapping[str, int], way: str) -> str:
+    return f": {counts.get(way, 0):,} of the rows looked at" if counts else ""
 
 
 def _proof(proof: SamplingProof) -> Iterable[Block]:

@@ -29,6 +29,7 @@ from lakehouse.training.export.parquet import (
     TARGET_FILE_BYTES,
     PartFiles,
     arrow_table,
+    has_drawn_ways,
     has_shown_negatives,
     training_columns,
 )
@@ -175,6 +176,8 @@ def _refuse_other_columns(base: Manifest, result: Manifest) -> None:
         raise _no_delta("one of the snapshots has weights, and the other has none", result)
     if has_shown_negatives(base) != has_shown_negatives(result):
         raise _no_delta("one of the snapshots has shown negatives, and the other none", result)
+    if has_drawn_ways(base) != has_drawn_ways(result):
+        raise _no_delta("the negatives of one of the snapshots are all drawn uniformly", result)
 
 
 def _of_evaluations() -> EtaError:

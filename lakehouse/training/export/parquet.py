@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lakehouse.training.arrow_tables import arrow_of
-from lakehouse.training.content_hash import SHOWN_POSITION
+from lakehouse.training.content_hash import DRAWN_BY, DRAWN_POPULARITY, SHOWN_POSITION
 from lakehouse.training.export.base import markdown_table
 from lakehouse.training.export.journal import Journal
 from lakehouse.training.manifest import EvaluationManifest, Manifest
@@ -50,6 +50,20 @@ EVALUATED: Final = pa.schema(
 WEIGHTED: Final = pa.schema([*SCHEMA, pa.field(SAMPLE_WEIGHT, pa.float64())])
 """The columns of a training set whose rows weigh other than 1."""
 _SHOWN: Final = pa.field(SHOWN_POSITION, pa.int32())
+_WAYS: Final = (
+    (
+        pa.field(DRAWN_BY, pa.string()),
+        "how a sampled negative was drawn: `uniform`, `popularity` or `category`; else null",
+    ),
+    (
+        pa.field(DRAWN_POPULARITY, pa.int64()),
+        "the item's interactions before the positive's day; null if drawn uniformly, or not at all",
+    ),
+    (
+        pa.field("logq", pa.float64()),
+        "logarithm of the probability that one draw takes the item; null unless sampled or shown",
+    ),
+)
 _COLUMNS: Final[tuple[tuple[str, str], ...]] = (
     ("tenant_id", "the tenant"),
     ("user_id", "the user, as sent"),
@@ -275,12 +289,20 @@ def column_meanings(manifest: Manifest) -> list[tuple[str, str]]:
 def training_columns(manifest: Manifest) -> pa.Schema:
     """Return the columns of a training set's rows, without label and features."""
     schema = WEIGHTED if has_sample_weights(manifest) else SCHEMA
-    return schema.append(_SHOWN) if has_shown_negatives(manifest) else schema
+    more = [_SHOWN] if has_shown_negatives(manifest) else []
+    if has_drawn_ways(manifest):
+        more += [field for field, _ in _WAYS]
+    return pa.schema([*schema, *more])
 
 
 def has_shown_negatives(manifest: Manifest) -> bool:
     """Whether the tenant's settings asked for negatives out of what was shown."""
     return manifest.parameters.shown_per_positive is not None
+
+
+def has_drawn_ways(manifest: Manifest) -> bool:
+    """Whether the tenant's settings have negatives drawn by popularity or within the category."""
+    return manifest.parameters.negatives is not None
 
 
 def _settled_columns(manifest: Manifest) -> tuple[tuple[str, str], ...]:
@@ -291,4 +313,6 @@ def _settled_columns(manifest: Manifest) -> tuple[tuple[str, str], ...]:
     if has_shown_negatives(manifest):
         meaning = "where a `shown` negative stood in its list; else null"
         found.append((f"`{_SHOWN.name}`", meaning))
+    if has_drawn_ways(manifest):
+        found += [(f"`{field.name}`", meaning) for field, meaning in _WAYS]
     return tuple(found)

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 import yaml
 from deltalake import DeltaTable
+from pyspark.sql import SparkSession
 
 from lakehouse.errors import EtaError
 from tests.dbt.rounds.conftest import Contents
@@ -21,6 +23,7 @@ from tests.support.growth import (
     Growth,
 )
 from tests.support.lake import DERIVED_TABLES, NOON, SessionLake
+from tests.support.macros import macros
 from tests.support.reference import positives
 from tests.support.reference_traffic import flagged_counts, flagged_days
 from tests.support.stories import Known, Stories
@@ -44,6 +47,9 @@ def test_incremental_runs_equal_a_full_refresh(grown: Contents, refreshed: Conte
     weights = set(grown["training.training_data", TYPED]["type_weight"])
     assert 3.0 in weights, "the declaration of the last round"
     assert 4.0 not in weights, "nothing of the one before"
+    ways = [set(grown["training.training_data", name]["drawn_by"]) for name in TENANTS[:2]]
+    assert ways[0] == {None, "popularity", "uniform"}, "uniform before anything was popular"
+    assert "category" in ways[1]
     examples = [grown["training.training_examples", name] for name in TENANTS]
     assert examples[0]["item_texts"].null_count() == examples[0].height, "no longer declared"
     for entity in ("item", "user"):
@@ -216,6 +222,27 @@ def test_new_events_are_read_alone_and_repeated_ones_compared(stories: Stories) 
     assert "from raw.interactions" not in stories.one_event["stg_interactions"]
     assert "raw/interactions', " in stories.one_event["stg_interactions"]
     assert "from raw.interactions" in stories.repeating
+
+
+def test_rows_that_are_kept_are_found_by_statements_with_ctes(lake: SessionLake) -> None:
+    """Else Spark would compute a kept statement, if it has CTEs itself, for each of its readers."""
+    spark = SparkSession.getActiveSession()
+    assert spark is not None
+    named = {"model": SimpleNamespace(name="m", schema="s", alias="a"), "graph": {}}
+    found = macros("incremental/keep_rows.sql", is_run=lambda: True, run_query=spark.sql, **named)
+    scope: dict = {"kept": []}
+    select = "with r as (select id from range(9)) select r.id from r join r as s using (id)"
+    view = found["keep_rows"](scope, "found", select, is_measured=True)
+    try:
+        query = f"with kept as (select * from {view}) select 1 from kept join kept as k using (id)"
+        (plan,) = spark.sql(f"explain {query}").first() or ("",)
+        assert plan.count("InMemoryRelation") == 2
+        assert spark.sql(query).count() == 9
+        policy = "spark.sql.legacy.ctePrecedencePolicy"
+        assert spark.conf.get(policy) == "CORRECTED", "other views keep their CTEs"
+    finally:
+        found["drop_kept_rows"](scope)
+        spark.sql(f"drop view {view}")
 
 
 def test_a_pair_that_becomes_positive_is_no_negative_any_more(

@@ -316,6 +316,7 @@ def test_sets_whose_columns_differ_have_no_delta(settings: LakeSettings, pair: P
         ({"half_life_days": 30.0}, {"half_life_days": 30.0}, "half-life"),
         ({}, {"event_types": ({"name": "click", "weight": 1.0},)}, "one of the snapshots has weig"),
         ({"shown_per_positive": 2}, {}, "one of the snapshots has shown"),
+        ({"negatives": {"popularity": 1}}, {}, "one of the snapshots are all drawn uniformly"),
     ],
 )
 def test_columns_that_move_in_every_row_have_no_delta(
