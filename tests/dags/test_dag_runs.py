@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 from tests.conftest import PROJECT_DIR
-from tests.support.lake import SessionLake
+from tests.support.lake import SessionLake, interaction
 from tests.support.orchestration import LATER, SMALL, Orchestra, moments, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
 KILLS = 2
+LAST = "2026-05-02T12:00:00+00:00"
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +87,25 @@ def test_a_resumed_run_is_what_a_full_refresh_makes(
     assert again.returncode == 0, again.stdout[-2000:]
     assert orchestra.built_hashes() == before
     assert orchestra.hashes()["acme"] == before["acme"]
+
+
+def test_rows_that_fail_a_dbt_test_hold_back_their_tenant_alone(
+    orchestra: Orchestra, resumed: dict[str, Any]
+) -> None:
+    """Planted in a table whose keys no check of the gate counts."""
+    orchestra.store_tenants("acme", "globex", "initech")  # rows of the first two are known
+    lake = SessionLake(orchestra.settings)
+    lake.store("acme", [interaction(f"later{n}", f"u{n}", "i15") for n in range(5)])
+    folder = f"{orchestra.settings.lake}/training/item_availability"
+    mine = [("tenant_id", "=", "acme")]
+    write_deltalake(folder, DeltaTable(folder).to_pyarrow_table(filters=mine), mode="append")
+    published = orchestra.hashes()["acme"]
+    result = orchestra.run_dag(SMALL, "small_training", when=LAST)
+    found = states(result)
+    assert found.pop("quality_gate.held_back[acme]") == "failed"
+    assert found["training.item_availability"] == found["training.training_data"] == "success"
+    assert {name for name in found if found[name] == "failed"} <= {"quality_gate.held_back[globex]"}
+    assert "training_set.initech" in [name for name, _ in result["assets"]]
+    assert orchestra.hashes()["acme"] == published
+    log = (orchestra.home / "small_training.log").read_text(errors="replace")
+    assert "acme did not pass primary_key_item_availability_" in log
