@@ -92,20 +92,20 @@ def test_a_resumed_run_is_what_a_full_refresh_makes(
 def test_rows_that_fail_a_dbt_test_hold_back_their_tenant_alone(
     orchestra: Orchestra, resumed: dict[str, Any]
 ) -> None:
-    """Planted in a table whose keys no check of the gate counts."""
+    """Planted where no run replaces rows that are there."""
     orchestra.store_tenants("acme", "globex", "initech")  # rows of the first two are known
     lake = SessionLake(orchestra.settings)
     lake.store("acme", [interaction(f"later{n}", f"u{n}", "i15") for n in range(5)])
-    folder = f"{orchestra.settings.lake}/training/item_availability"
+    folder = f"{orchestra.settings.lake}/staging/stg_items"
     mine = [("tenant_id", "=", "acme")]
     write_deltalake(folder, DeltaTable(folder).to_pyarrow_table(filters=mine), mode="append")
     published = orchestra.hashes()["acme"]
     result = orchestra.run_dag(SMALL, "small_training", when=LAST)
     found = states(result)
     assert found.pop("quality_gate.held_back[acme]") == "failed"
-    assert found["training.item_availability"] == found["training.training_data"] == "success"
+    assert found["staging.stg_items"] == found["training.training_data"] == "success"
     assert {name for name in found if found[name] == "failed"} <= {"quality_gate.held_back[globex]"}
     assert "training_set.initech" in [name for name, _ in result["assets"]]
     assert orchestra.hashes()["acme"] == published
     log = (orchestra.home / "small_training.log").read_text(errors="replace")
-    assert "acme did not pass primary_key_item_availability_" in log
+    assert "acme did not pass primary_key_stg_items_" in log
