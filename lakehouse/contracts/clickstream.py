@@ -20,6 +20,7 @@ from lakehouse.contracts.settings_model import SettingsModel
 from lakehouse.contracts.source_mapping import SKIP
 
 MOST_EVENTS: Final = 100
+MICROSECONDS_A_MINUTE: Final = 60_000_000
 UNTIE: Final = "untie"
 """The event that ends what an anonymous id is tied to, whatever the preset."""
 EITHER: Final = "|"
@@ -28,8 +29,18 @@ PATHS: Final = rf"{_NAME}(\.{_NAME})*(\|{_NAME}(\.{_NAME})*)*"
 """What paths look like: names with dots between them, alternatives with `|`."""
 
 
+ROOT: Final = "$."
+"""How JSONPath begins; a path may be written with it."""
+
+
+def plain_paths(text: str) -> str:
+    """Return paths as they are read: without `$.`, and without blanks around `|`."""
+    return EITHER.join(one.strip().removeprefix(ROOT) for one in text.split(EITHER))
+
+
 def _check_paths(text: str) -> str:
     """Return paths if each may stand in a JSON path; raise `ValueError` otherwise."""
+    text = plain_paths(text)
     if re.fullmatch(PATHS, text) is None:
         raise ValueError(
             "a path has names with dots between them, and `|` before the one that is read where "
@@ -184,6 +195,42 @@ class ClickstreamSettings(SettingsModel):
                 "impressions: leave the name out of one of them (`type: skip`, or `NAME: null`)"
             )
         return self
+
+    def check_effect(self) -> None:
+        """Raise `ValueError` for what could never say anything; see `TenantSettings.check_effect`."""
+        shown = self.impressions.shown(self.preset) if self.impressions else {}
+        if not self._taken and not shown:
+            raise ValueError(
+                "clickstream: none of its events is an interaction or an impression; leave "
+                "clickstream out, or give an event a type"
+            )
+        if self.impressions is not None:
+            self._check_impressions(self.impressions, shown)
+        events = {
+            **{f"events.{name}": one for name, one in self.events.items()},
+            **{f"impressions.events.{name}": one for name, one in shown.items()},
+        }
+        for place, one in events.items():
+            if one.time is None and one.time_unit != "iso":
+                raise ValueError(
+                    f"clickstream.{place}.time_unit: it is the unit of `time`, a place in the "
+                    "properties, which is left out; the event's own time is read by the source "
+                    "mapping (`sources: {NAME: {timestamps: {timestamp: {unit: ms}}}}`)"
+                )
+
+    def _check_impressions(
+        self, impressions: ImpressionSettings, shown: Mapping[str, ImpressionEvent]
+    ) -> None:
+        if not shown:
+            raise ValueError(
+                "clickstream.impressions: no event says what was shown; leave impressions out, or "
+                "name an event that does"
+            )
+        if round(impressions.click_window_minutes * MICROSECONDS_A_MINUTE) < 1:
+            raise ValueError(
+                "clickstream.impressions.click_window_minutes: less than a microsecond, in which "
+                "nothing is clicked"
+            )
 
     @property
     def _taken(self) -> set[str]:

@@ -9,14 +9,13 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from lakehouse.contracts.clickstream import EITHER, PATHS
+from lakehouse.contracts.clickstream import PATHS, plain_paths
 from lakehouse.contracts.event_types import NAME_PATTERN
 from lakehouse.contracts.settings_model import SettingsModel
 from lakehouse.contracts.source_mapping import check_zone
 
 MOST_ATTRIBUTES: Final = 20
 UTC: Final = "UTC"
-_ROOT: Final = "$."
 
 
 def _check_name(name: str) -> str:
@@ -28,8 +27,8 @@ def _check_name(name: str) -> str:
 
 
 def _check_path(text: str) -> str:
-    """Return the path without `$.`; raise `ValueError` for one that is none."""
-    path = EITHER.join(one.removeprefix(_ROOT) for one in text.split(EITHER))
+    """Return the path as it is read; raise `ValueError` for one that is none."""
+    path = plain_paths(text)
     if re.fullmatch(PATHS, path) is None or "$" in path or "*" in path:
         raise ValueError(
             f"{text!r} is no path: it has the names of the fields within `attributes`, with dots "

@@ -20,6 +20,20 @@ IDENTIFYING_COLUMNS: Final = frozenset(
     name for kind in DataType for name in kind.definition.subjects
 )
 """The columns of any table that name a person."""
+NOBODY: Final = frozenset(
+    ("null", "none", "nil", "nan", "nat", "n/a", "na", "undefined", "(null)", "<null>", "<na>")
+    + ("(not set)", "[object object]", "anonymous")
+)
+"""What programs write as an id where nobody is logged in, in lower case; see `names_nobody`."""
+
+
+def names_nobody(identifier: str) -> bool:
+    """Return whether an id is nobody's: a word of `NOBODY`, in any case, or zeros and dashes alone.
+
+    Rows keep it as it was sent. But it ties no device to a person, and is no other user of one: the
+    models' macro `names_somebody` says the same.
+    """
+    return not identifier.strip("0- ") or identifier.strip(" ").lower() in NOBODY
 
 
 def spelling(name: str) -> str:

@@ -1,12 +1,14 @@
 """How a tenant's sampled negatives are drawn (docs/negative-sampling.md)."""
 
 import math
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
 from lakehouse.contracts.settings_model import SettingsModel
 
+SHARE_STEPS: Final = 10_000
+"""The models read shares of the positives in ten-thousandths."""
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -45,3 +47,12 @@ class NegativeSettings(SettingsModel):
     shares: NegativeShares = Field(default_factory=lambda: NegativeShares(uniform=1))
     popularity_exponent: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.75
     popularity_days: Annotated[int, Field(ge=1, le=366)] = 1
+
+    def check_effect(self) -> None:
+        """Raise `ValueError` for a share that the models would read as none."""
+        for name, share in self.shares.model_dump().items():
+            if share and not round(share * SHARE_STEPS):
+                raise ValueError(
+                    f"negatives.shares.{name}: shares count in steps of 0.0001, and this one is "
+                    "less than half of it; leave it out, or give it more"
+                )

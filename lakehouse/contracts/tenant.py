@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from lakehouse.contracts.clickstream import ClickstreamSettings
 from lakehouse.contracts.event_types import (
@@ -36,6 +36,7 @@ TenantId = Annotated[str, StringConstraints(pattern=TENANT_ID_PATTERN)]
 
 CardText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
+_NUMBER: Final = re.compile(r"\s*[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?\s*")
 _LEAST_SHARE: Final = 0.000001
 _MOST_SHARE: Final = 0.999999
 """The models read shares to six digits."""
@@ -60,11 +61,21 @@ def check_owner(tenant_id: str) -> str:
     return tenant_id if tenant_id == UNATTRIBUTED else check_tenant_id(tenant_id)
 
 
+def _check_moment(value: Any) -> Any:
+    """Refuse numbers, which would be read as seconds since 1970: 2025 is no year to them."""
+    if isinstance(value, (int, float)) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        raise ValueError("a time has a date, as in 2026-03-05 or 2026-03-05T12:00:00Z")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_check_moment)]
+
+
 class TimeRange(SettingsModel):
     """Half-open range [start, end) in which an event time is believed; naive times are UTC."""
 
-    start: datetime = datetime(2020, 1, 1, tzinfo=UTC)
-    end: datetime = datetime(2030, 1, 1, tzinfo=UTC)
+    start: Moment = datetime(2020, 1, 1, tzinfo=UTC)
+    end: Moment = datetime(2030, 1, 1, tzinfo=UTC)
 
     @model_validator(mode="after")
     def _ordered_and_aware(self) -> Self:
@@ -88,8 +99,8 @@ class EvaluationSettings(SettingsModel):
     """
 
     method: Literal["time", "leave_one_out"] = "time"
-    train_until: datetime | None = None
-    validation_until: datetime | None = None
+    train_until: Moment | None = None
+    validation_until: Moment | None = None
     train_share: Annotated[float, Field(ge=_LEAST_SHARE, lt=1)] = 0.8
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
     minimum_user_positives: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 0
@@ -259,6 +270,26 @@ class TenantSettings(SettingsModel):
                 f"negative_types {', '.join(sorted(usual[Meaning.NEGATIVE]))} is negative: name "
                 "each type in one of the two lists"
             )
+
+    def check_effect(self) -> None:
+        """Raise `ValueError` for what is said and could never do anything.
+
+        As `check_meanings`, when settings are given and not when they are read.
+        """
+        if self.positive_types is not None and not self.positive_types:
+            raise ValueError(
+                "positive_types: none is positive, so there would be no training rows; name one, "
+                "or leave the list out for click, like and purchase"
+            )
+        self.negatives.check_effect()
+        if self.negatives_per_positive == 0 and self.negatives.shares.uniform < 1:
+            raise ValueError(
+                "negatives.shares: with `negatives_per_positive: 0` no negatives are drawn in any "
+                "way; leave one of the two out"
+            )
+        self.traffic.check_effect()
+        if self.clickstream is not None:
+            self.clickstream.check_effect()
 
     def check_mapped_types(self) -> None:
         """Raise `ValueError` where a source mapping makes a type of something that is none."""

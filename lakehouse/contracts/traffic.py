@@ -29,3 +29,11 @@ class TrafficSettings(SettingsModel):
     leave_out: Annotated[frozenset[TrafficFlag] | None, IsList] = None
     rate_per_hour: Annotated[int, Field(ge=1, le=MOST_COUNT)] | None = None
     interval_variation: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+
+    def check_effect(self) -> None:
+        """Raise `ValueError` where days are left out for a flag that nobody would get."""
+        if TrafficFlag.UNIFORMITY in (self.leave_out or ()) and self.interval_variation == 0:
+            raise ValueError(
+                "traffic.leave_out: with `interval_variation: 0` nobody is flagged for uniformity; "
+                "take uniformity out of leave_out, or give another interval_variation"
+            )

@@ -37,6 +37,7 @@ def read_settings(path: Path) -> TenantSettings:
     try:
         settings.check_meanings()
         settings.check_mapped_types()
+        settings.check_effect()
     except ValueError as error:
         raise EtaError(f"{path} is not valid:\n  {error}", remedy=_REMEDY) from error
     return settings

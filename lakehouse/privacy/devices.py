@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
-from lakehouse.contracts.identifying import ANONYMOUS, USER
+from lakehouse.contracts.identifying import ANONYMOUS, USER, names_nobody
 from lakehouse.contracts.tables import OPS_SHARED_DEVICES, PERSONAL_TABLES
 from lakehouse.contracts.tenant import check_owner
 from lakehouse.privacy.rewriting import Mask, find_rows
@@ -86,13 +86,14 @@ def _devices(
 ) -> tuple[set[tuple[str, str]], dict[str, set[str]]]:
     """Return the subjects' anonymous ids, each with a subject, and who else has these.
 
-    Who stands beside one in a row, or is called like it.
+    Who stands beside one in a row, or is called like it; ids of nobody (`names_nobody`) are neither
+    a device nor somebody else, as in the models.
     """
     is_subject = pl.col(USER).is_in(_listed(subjects))
     pairs = {
         (anonymous, user)
         for user, anonymous in _pairs(lake, tenant_id, is_subject)
-        if anonymous not in subjects
+        if anonymous not in subjects and not (names_nobody(anonymous) or names_nobody(user))
     }
     others: dict[str, set[str]] = {}
     if pairs:
@@ -100,6 +101,8 @@ def _devices(
         is_theirs = pl.col(ANONYMOUS).is_in(_listed(devices))
         is_other = is_theirs & (pl.col(USER) != "") & ~is_subject
         for user, anonymous in _pairs(lake, tenant_id, is_other):
+            if names_nobody(user):
+                continue
             others.setdefault(anonymous, set()).add(user)
         for user in _users_called(lake, tenant_id, devices):
             others.setdefault(user, set()).add(user)

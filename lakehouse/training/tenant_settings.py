@@ -7,10 +7,16 @@ from datetime import datetime
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from lakehouse.contracts.clickstream import ClickstreamEvent, ImpressionEvent, json_paths
+from lakehouse.contracts.clickstream import (
+    MICROSECONDS_A_MINUTE,
+    ClickstreamEvent,
+    ImpressionEvent,
+    json_paths,
+)
 from lakehouse.contracts.event_types import Meaning, by_strength, named
 from lakehouse.contracts.examples import UTC
 from lakehouse.contracts.kinds import InteractionType
+from lakehouse.contracts.negatives import SHARE_STEPS
 from lakehouse.contracts.tables import OPS_TENANT_SETTINGS, TENANT_SETTINGS
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.storage.lake import Lake
@@ -75,7 +81,7 @@ def _negatives(settings: TenantSettings) -> str | None:
     shares = {"popularity": said.shares.popularity, "category": said.shares.category}
     if not any(shares.values()):
         return None
-    told: dict[str, float] = {name: round(share * 10_000) for name, share in shares.items()}
+    told: dict[str, float] = {name: round(share * SHARE_STEPS) for name, share in shares.items()}
     return json.dumps(
         {**told, "exponent": said.popularity_exponent, "period_days": said.popularity_days}
     )
@@ -126,7 +132,8 @@ def _clickstream(settings: TenantSettings) -> str | None:
     if said.impressions is not None:
         shown = said.impressions.shown(said.preset)
         events += [_event(settings, name, one) for name, one in shown.items()]
-        told["click_window_us"] = round(said.impressions.click_window_minutes * 60_000_000)
+        window = said.impressions.click_window_minutes
+        told["click_window_us"] = round(window * MICROSECONDS_A_MINUTE)
         told["clicked_by"] = sorted(said.impressions.clicked_by or _not_negative(settings))
         if said.impressions.negatives_per_positive:
             told["shown_negatives"] = said.impressions.negatives_per_positive

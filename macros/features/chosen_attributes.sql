@@ -15,7 +15,7 @@
                     {{ told_of_examples('settings.examples') }}.{{ entity }},
                     one -> struct(
                         one.name as name,
-                        {{ found_at(rows ~ '.document', 'one.paths') }} as text
+                        {{ found_at(rows ~ '.document', 'one.paths', any_word=true) }} as text
                     )
                 ),
                 -- how Spark spells a number that is too large

@@ -30,12 +30,25 @@ clickstream_mappings as (
 {%- endmacro %}
 
 
-{% macro found_at(document, paths) -%}
-    {#- The first text, number or truth value that one of the JSONPaths finds in a JSON text; else null. -#}
+{% macro says_something(text) -%}
+    {#-
+    Whether a text is none of those that programs write where they have no value: blank, `undefined`, `null` and
+    `[object Object]` of JavaScript, `(not set)` of GA4's export. Such an id is everybody's.
+    -#}
+    lower(trim({{ text }})) not in ('', '(not set)', 'undefined', 'null', '[object object]')
+{%- endmacro %}
+
+
+{% macro found_at(document, paths, any_word=false) -%}
+    {#-
+    The first text, number or truth value that one of the JSONPaths finds in a JSON text; else null. Words that say
+    nothing (`says_something`) are not found; with `any_word` all are but blanks.
+    -#}
     get(
         filter(
             transform({{ paths }}, path -> get_json_object({{ document }}, path)),
-            found -> trim(found) != '' and left(found, 1) not in ('{', '[')
+            found -> {{ "trim(found) != ''" if any_word else says_something('found') }}
+            and left(found, 1) not in ('{', '[')
         ),
         0
     )
@@ -43,11 +56,11 @@ clickstream_mappings as (
 
 
 {% macro anything_at(document, paths) -%}
-    {#- The first value of any kind that one of the JSONPaths finds in a JSON text; null for blanks. -#}
+    {#- The first value of any kind that one of the JSONPaths finds in a JSON text; null for blanks and words that say nothing. -#}
     get(
         filter(
             transform({{ paths }}, path -> get_json_object({{ document }}, path)),
-            found -> trim(found) != ''
+            found -> {{ says_something('found') }}
         ),
         0
     )
@@ -83,6 +96,15 @@ clickstream_mappings as (
             found -> left(found, 1) = '['
         ),
         0
+    )
+{%- endmacro %}
+
+
+{% macro whole_number(text) -%}
+    {#- The whole number from 0 on that a text is, `2.0` of a sender that writes its numbers so included; else null. -#}
+    try_cast(
+        if({{ text }} rlike '^ *[0-9]+([.]0+)? *$', try_cast({{ text }} as decimal(20, 6)), null)
+        as int
     )
 {%- endmacro %}
 

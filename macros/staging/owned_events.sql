@@ -91,3 +91,19 @@ device_owners as (
     group by tenant_id, anonymous_id
 )
 {%- endmacro %}
+
+
+{% macro names_somebody(id) -%}
+    {#-
+    Whether an id of a user or a device is somebody's. Words that programs write where nobody is logged in, zeros and dashes
+    would tie every device to one user, or share it with a user that nobody is. `names_nobody` of
+    `lakehouse/contracts/identifying.py` says the same.
+    -#}
+    (
+        lower(trim({{ id }})) not in (
+            'null', 'none', 'nil', 'nan', 'nat', 'n/a', 'na', 'undefined', '(null)', '<null>', '<na>', '(not set)',
+            '[object object]', 'anonymous'
+        )
+        and not {{ id }} rlike '^[0 -]*$'
+    )
+{%- endmacro %}

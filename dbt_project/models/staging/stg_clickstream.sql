@@ -74,7 +74,7 @@ found_items as (
         case
             when item_lists is null or left(entry, 1) = '{'
                 then {{ found_at('entry', 'item_paths') }}
-            when trim(entry) != '' and left(entry, 1) != '[' then entry
+            when {{ says_something('entry') }} and left(entry, 1) != '[' then entry
         end as found_item_id
     from entries
 ),
@@ -89,7 +89,7 @@ items as (
                 or found_item_id is not null
                 or {{ anything_at('entry', 'item_paths') }} is not null
                 then found_item_id
-            else item_id
+            when {{ says_something('item_id') }} then item_id
         end as item_id,
         coalesce(not {{ is_as_sent('properties', 'found_item_id') }}, false) as is_other_number,
         try_cast({{ found_at('entry', 'value_paths') }} as decimal(18, 6)) as rating,
@@ -102,7 +102,7 @@ items as (
         if(
             is_impression,
             coalesce(
-                try_cast({{ found_at('entry', 'position_paths') }} as int), entry_index + 1
+                {{ whole_number(found_at('entry', 'position_paths')) }}, entry_index + 1
             ),
             null
         ) as shown_position,

@@ -68,7 +68,8 @@ said as (
         array_contains(settings.told.untie_events, events.event_name)
         or (
             settings.told is not null
-            and events.user_id is not null
+            and {{ names_somebody('events.user_id') }}
+            and {{ names_somebody('events.anonymous_id') }}
             and coalesce(array_contains(settings.told.tie_events, events.event_name), true)
         )
 ),

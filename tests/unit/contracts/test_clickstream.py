@@ -80,6 +80,14 @@ def test_a_wrong_mapping_is_refused_with_what_to_do(wanted: dict[str, Any], said
     assert said in str(refused.value)
 
 
+def test_a_path_may_begin_as_jsonpath_does_and_have_blanks_around_its_alternatives() -> None:
+    said = {"type": "view", "item_id": "$.product.id | sku", "key": ["$.order"]}
+    told = json.loads(str(_row("acme", tenant({"events": {"Played": said}}))["clickstream"]))
+    (event,) = told["events"]
+    assert event["item_paths"] == ["$['product']['id']", "$['sku']"]
+    assert event["key_paths"] == [["$['order']"]]
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_without_declared_types_a_preset_maps_to_the_five(preset: str) -> None:
     five = {kind.value for kind in InteractionType}

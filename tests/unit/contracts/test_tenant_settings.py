@@ -120,3 +120,67 @@ def test_a_refusal_says_where_and_what(tmp_path: Path, settings: Any, told: str)
     message = refusal(tmp_path, settings)
     assert message is not None
     assert told in message
+
+
+NEVER: list[tuple[str, str]] = [
+    ("positive_types: []", "none is positive"),
+    ("negatives: {shares: {uniform: 0.99996, popularity: 0.00004}}", "shares.popularity"),
+    ("negatives_per_positive: 0\nnegatives: {shares: {category: 1}}", "no negatives are drawn"),
+    (
+        "traffic: {leave_out: [rate, uniformity], interval_variation: 0}",
+        "nobody is flagged for uniformity",
+    ),
+    (
+        "clickstream: {preset: ga4, impressions: {click_window_minutes: 1.0e-9}}",
+        "less than a microsecond",
+    ),
+    (
+        "clickstream: {events: {a: {type: view}}, "
+        "impressions: {events: {recommendation_shown: null}}}",
+        "no event says what was shown",
+    ),
+    ("clickstream: {events: {a: {type: skip}}}", "an interaction or an impression"),
+    ("clickstream: {events: {a: {type: view, time_unit: ms}}}", "events.a.time_unit"),
+    (
+        "clickstream: {preset: ga4, impressions: {events: {a: {time_unit: s}}}}",
+        "impressions.events.a.time_unit",
+    ),
+]
+
+
+@pytest.mark.parametrize(("said", "told"), NEVER)
+def test_what_could_never_do_anything_is_refused(tmp_path: Path, said: str, told: str) -> None:
+    found = refusal(tmp_path, yaml.safe_load(said))
+    assert found is not None
+    assert told in found
+
+
+@pytest.mark.parametrize(("said", "_"), NEVER)
+def test_what_was_stored_of_it_is_still_read(said: str, _: str) -> None:
+    assert TenantSettings.model_validate(yaml.safe_load(said))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "negatives_per_positive: 0\nclickstream: {preset: ga4, impressions: {}}",
+        "negatives: {shares: {uniform: 0.3333333, popularity: 0.3333333, category: 0.3333334}}",
+        "traffic: {leave_out: [rate], interval_variation: 0}",
+        "clickstream: {preset: ga4, impressions: {events: {a: {time: at, time_unit: s}}}}",
+    ],
+)
+def test_what_does_something_is_taken_also_as_it_is_shown(tmp_path: Path, said: str) -> None:
+    assert refusal(tmp_path, yaml.safe_load(said)) is None
+    shown = TenantSettings.model_validate(yaml.safe_load(said)).model_dump(mode="json")
+    assert refusal(tmp_path, shown) is None
+
+
+@pytest.mark.parametrize("moment", [2025, 2025.0, "2025", " 1.7e9 ", "1735689600"])
+@pytest.mark.parametrize(
+    "place", ["time_range.start", "evaluation.train_until", "evaluation.validation_until"]
+)
+def test_a_year_is_no_moment(tmp_path: Path, place: str, moment: Any) -> None:
+    """Numbers would be seconds since 1970, and 2025 half an hour after its first midnight."""
+    told = refusal(tmp_path, document(tuple(place.split(".")), moment))
+    assert told is not None
+    assert place in told

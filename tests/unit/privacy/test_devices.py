@@ -29,6 +29,8 @@ ROWS = [
     *[("both", "gone"), ("both", "too")],
     *[("bobs", "bob"), (None, "gone"), ("blank", "gone"), ("blank", "")],
     *[("carla", "gone"), ("carla", None)],
+    # whoever is not logged in, and whoever has no cookie
+    *[("own", "undefined"), ("own", "0"), ("0-0", "gone"), ("0-0", None), ("null-s", "null")],
 ]
 
 
@@ -67,6 +69,7 @@ def test_a_device_is_ones_own_where_nobody_else_of_the_tenant_stands_beside_it(l
     together = own_devices(lake, "acme", {"gone", "too"})
     assert {name for name, _ in together} == {"own", "blank", "both"}
     assert own_devices(lake, "acme", {"nobody"}) == set()
+    assert own_devices(lake, "acme", {"null"}) == set()
     assert "carla" in shared_devices(lake, "acme", {"gone"}), "a user is called like it"
     # an id that is asked for itself is no device of the other
     assert ("own", "gone") not in own_devices(lake, "acme", {"gone", "own"})
