@@ -197,7 +197,7 @@ class ClickstreamSettings(SettingsModel):
         return self
 
     def check_effect(self) -> None:
-        """Raise `ValueError` for what could never say anything; see `TenantSettings.check_effect`."""
+        """Raise `ValueError` for what never says anything; see `TenantSettings.check_effect`."""
         shown = self.impressions.shown(self.preset) if self.impressions else {}
         if not self._taken and not shown:
             raise ValueError(

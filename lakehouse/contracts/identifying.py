@@ -21,8 +21,10 @@ IDENTIFYING_COLUMNS: Final = frozenset(
 )
 """The columns of any table that name a person."""
 NOBODY: Final = frozenset(
-    ("null", "none", "nil", "nan", "nat", "n/a", "na", "undefined", "(null)", "<null>", "<na>")
-    + ("(not set)", "[object object]", "anonymous")
+    (
+        *("null", "none", "nil", "nan", "nat", "n/a", "na", "undefined", "(null)", "<null>"),
+        *("<na>", "(not set)", "[object object]", "anonymous"),
+    )
 )
 """What programs write as an id where nobody is logged in, in lower case; see `names_nobody`."""
 
