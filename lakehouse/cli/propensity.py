@@ -25,7 +25,7 @@ def propensity(
         typer.Option(help="Only impressions of this page; default: of all pages."),
     ] = None,
     positions: Annotated[
-        int, typer.Option(min=2, max=1000, help="Count positions from 1 to this one.")
+        int, typer.Option(min=2, max=1000, help="Count positions up to this one.")
     ] = 50,
     to: Annotated[
         Path | None,

@@ -77,7 +77,9 @@ class Propensities:
 def propensities(
     lake: Lake, tenant_id: str, as_of: datetime, *, page: str | None = None, positions: int = 50
 ) -> Propensities:
-    """Count the impressions of positions 1 to `positions` known by `as_of`, and estimate.
+    """Count the impressions of positions up to `positions` known by `as_of`, and estimate.
+
+    From 0 on: GA4's `index` begins there.
 
     Of all pages (an item has an attraction on each of its own), or of `page`. An impression counts
     if its click window has ended by `as_of`, or else the newest would be taken for not clicked.
@@ -91,7 +93,7 @@ def propensities(
     ended = (as_of - _click_window(lake, tenant_id)).astimezone(UTC).isoformat()
     condition = (
         f"shown_at <= timestamp '{ended}' and known_at <= {moment} "
-        f"and shown_position between 1 and {int(positions)}"
+        f"and shown_position between 0 and {int(positions)}"
     )
     if page is not None:
         condition += f" and page = '{page.replace(chr(39), chr(39) * 2)}'"

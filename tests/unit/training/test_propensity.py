@@ -180,6 +180,12 @@ def test_an_item_has_an_attraction_on_each_page_and_a_tenant_its_own_rows(
     assert counted(other) == [(2, 1, 1, 1), (3, 2, 1, near(0.5))]
 
 
+def test_the_first_position_of_a_sender_that_counts_from_0_is_counted(lake: LakeSettings) -> None:
+    store(lake, [clicked("i", 0), clicked("i", 1), impression("i", 1), impression("i", -1)])
+    found = propensities(Lake(lake), "acme", LATER)
+    assert counted(found) == [(0, 1, 1, 1), (1, 2, 1, near(0.5))]
+
+
 def test_as_of_counts_nothing_later_and_no_window_that_is_open(lake: LakeSettings) -> None:
     as_of, hour = NOON + timedelta(hours=1), timedelta(hours=1)
     late = [
