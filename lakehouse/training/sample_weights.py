@@ -48,7 +48,8 @@ def with_sample_weights(rows: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
     """Return rows of a snapshot with `sample_weight`, if theirs are other than 1.
 
     `type_weight · 0.5^(age / half_life_days)`, the age in days from the event to `weighted_until`;
-    an event after it has a negative age. Without a half-life it is the type's weight.
+    an event that is dated after it, by a clock that is wrong, has no age: it would weigh more than
+    all others together. Without a half-life it is the type's weight.
     """
     if not has_sample_weights(manifest):
         return rows
@@ -57,5 +58,5 @@ def with_sample_weights(rows: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
     if half_life is not None:
         until = pl.lit(weighted_until(manifest)).dt.epoch("us")
         days = (until - pl.col("event_time").dt.epoch("us")) / _DAY
-        weight = weight * pl.lit(0.5).pow(days / half_life)
+        weight = weight * pl.lit(0.5).pow(days.clip(lower_bound=0) / half_life)
     return rows.with_columns(weight.alias(SAMPLE_WEIGHT))

@@ -50,35 +50,47 @@ owned_events as (
     CTE `device_owners`: one row per anonymous id that is tied to somebody, with its `spans`, each an
     `owner_id` and the time `known_from` which that was known. A span lasts from one untying
     (`span_from`, null: the first) to the next (`span_until`, null: none yet); one with several users is
-    of a shared device and is left out.
+    of a shared device and is left out. Until an untying was known that came late, what is tied beyond it shared the
+    device: the span is known from its arrival. (Of the untying that ends it only if something was tied after it by then.)
     -#}
 tie_spans as (
     select
         *,
-        max(if(user_id is null, tied_at, null)) over (
+        max(if(user_id is null, struct(tied_at, known_from), null)) over (
             partition by tenant_id, anonymous_id
             order by tied_at
             range between unbounded preceding and current row
-        ) as span_from,
-        min(if(user_id is null, tied_at, null)) over (
-            partition by tenant_id, anonymous_id
-            order by tied_at
-            range between interval 1 microsecond following and unbounded following
-        ) as span_until
+        ) as untied_before,
+        min(if(user_id is null, struct(tied_at, known_from), null)) over later as untied_after,
+        min(if(user_id is null, null, known_from)) over later as next_known_from
     from {{ ties }}
+    window later as (
+        partition by tenant_id, anonymous_id
+        order by tied_at
+        range between interval 1 microsecond following and unbounded following
+    )
 ),
 
 owned_spans as (
     select
         tenant_id,
         anonymous_id,
-        span_from,
-        span_until,
+        untied_before.tied_at as span_from,
+        untied_after.tied_at as span_until,
         max(user_id) as owner_id,
-        min(known_from) as known_from
+        greatest(
+            min(known_from),
+            max(untied_before.known_from),
+            -- after the span's last tie all others are beyond it
+            if(
+                max_by(next_known_from, tied_at) < max(untied_after.known_from),
+                max(untied_after.known_from),
+                null
+            )
+        ) as known_from
     from tie_spans
     where user_id is not null
-    group by tenant_id, anonymous_id, span_from, span_until
+    group by tenant_id, anonymous_id, untied_before.tied_at, untied_after.tied_at
     having min(user_id) = max(user_id)
 ),
 

@@ -52,20 +52,27 @@ def owner_of(row: Row, rows: Sequence[Row]) -> tuple[str, datetime | None]:
         return row["user_id"], None
     device, at = row["anonymous_id"], row["event_time"]
     same = [one for one in rows if one["anonymous_id"] == device]
-    unties = [one["event_time"] for one in same if one["event_name"] in ("untie", "Signed Out")]
-    began = max((time for time in unties if time <= at), default=datetime.min.replace(tzinfo=UTC))
-    ended = min((time for time in unties if time > at), default=datetime.max.replace(tzinfo=UTC))
-    ties = [
-        one
-        for one in same
-        if one["user_id"] is not None
-        and one["event_name"] not in ("untie", "Signed Out")
-        and began <= one["event_time"] < ended
-    ]
+    unties = [one for one in same if one["event_name"] in ("untie", "Signed Out")]
+    times = [one["event_time"] for one in unties]
+    began = max((time for time in times if time <= at), default=datetime.min.replace(tzinfo=UTC))
+    ended = min((time for time in times if time > at), default=datetime.max.replace(tzinfo=UTC))
+    tying = [one for one in same if one["user_id"] is not None and one not in unties]
+    ties = [one for one in tying if began <= one["event_time"] < ended]
     if len({one["user_id"] for one in ties}) != 1:
         return device, None
-    known = min(max(one["event_time"], one["known_at"]) for one in ties)
+    known = min(map(_known_from, ties))
+    # before a late untying was known, who came beyond it shared the device
+    beyond = [_known_from(one) for one in tying if one["event_time"] >= ended]
+    starts = [_known_from(one) for one in unties if one["event_time"] == began]
+    ends = [_known_from(one) for one in unties if one["event_time"] == ended]
+    known = max([known, *starts])
+    if beyond and min(beyond) < min(ends):
+        known = max(known, min(ends))
     return ties[0]["user_id"], known if known > at else None
+
+
+def _known_from(row: Row) -> datetime:
+    return max(row["event_time"], row["known_at"])
 
 
 def known_before(rows: Sequence[Row], users: Mapping[str, tuple[str, datetime | None]]) -> Any:

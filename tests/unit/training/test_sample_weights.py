@@ -80,13 +80,22 @@ def test_age_counts_up_to_the_cutoff(settings: LakeSettings) -> None:
     assert weighted_until(made) == datetime(2026, 4, 21, 12, tzinfo=UTC)
     frame = with_sample_weights(pl.DataFrame(rows()), made)
     by_anchor = dict(frame.select("anchor_item_id", "sample_weight").iter_rows())
-    assert by_anchor == {"a0": 6.0, "a1": 1.5, "a2": pytest.approx(0.3535533905932738)}
+    # the first is dated ten days ahead of all that was known
+    assert by_anchor == {"a0": 3.0, "a1": 1.5, "a2": pytest.approx(0.3535533905932738)}
+
+
+def test_a_clock_that_is_years_ahead_outweighs_nobody(settings: LakeSettings) -> None:
+    made = published(settings, half_life_days=0.01)
+    ahead = pl.DataFrame({"type_weight": [1.0, 2.0], "event_time": [NOON, NOON]}).with_columns(
+        pl.col("event_time") + pl.duration(days=1000)
+    )
+    assert with_sample_weights(ahead, made)["sample_weight"].to_list() == [1.0, 2.0]
 
 
 def test_another_moment_multiplies_all_weights_by_one_number(settings: LakeSettings) -> None:
     now, then = (
         with_sample_weights(pl.DataFrame(rows()), published(settings, half_life_days=7.5, **how))
-        for how in ({}, {"cutoff": "2026-04-11T00:00:00+00:00"})
+        for how in ({"cutoff": "2026-05-11T00:00:00+00:00"}, {})
     )
     ratios = (now["sample_weight"] / then["sample_weight"]).to_list()
     assert ratios == pytest.approx([ratios[0]] * len(ratios), rel=1e-12)
