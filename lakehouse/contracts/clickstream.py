@@ -107,9 +107,10 @@ class ImpressionSettings(SettingsModel):
     """What counts as shown, and as a click on it.
 
     `events` by their names, beside `recommendation_shown` and the preset's. An item was clicked if
-    the user has an interaction with it of a type of `clicked_by` (null: all but negative ones)
-    after it was shown, within `click_window_minutes`. So many items as `negatives_per_positive`
-    that a list showed beside a clicked one become its negatives (docs/negative-sampling.md).
+    the user has an interaction with it of a type of `clicked_by` (null: all but negative ones, and
+    neutral ones that undo another) after it was shown, within `click_window_minutes`. So many items
+    as `negatives_per_positive` that a list showed beside a clicked one become its negatives
+    (docs/negative-sampling.md).
     """
 
     events: Annotated[dict[EventText, ImpressionEvent | None], Field(max_length=MOST_EVENTS)] = (

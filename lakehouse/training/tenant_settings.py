@@ -172,10 +172,12 @@ def _event(
 
 
 def _not_negative(settings: TenantSettings) -> set[str]:
-    """The types that say no dislike."""
+    """The types that say no dislike, and do no more than take something back."""
     types = settings.event_types
     if types is not None:
-        return types.keys() - named(types, Meaning.NEGATIVE)
+        neutral = named(types, Meaning.NEUTRAL)
+        undoing = {name for name in neutral if types[name].undoes is not None}
+        return types.keys() - named(types, Meaning.NEGATIVE) - undoing
     negative = settings.negative_types
     return set(settings.interaction_types) - (
         {InteractionType.DISLIKE.value} if negative is None else set(map(str, negative))

@@ -161,11 +161,11 @@ def test_impressions_are_told_of_where_they_are_asked_for(
         ({"negative_types": ["view"]}, ["click", "dislike", "like", "purchase"]),
         (
             {"event_types": DECLARED | {"skipped": {"meaning": "negative"}}},
-            ["purchase", "refund", "view"],
+            ["purchase", "view"],
         ),
     ],
 )
-def test_by_default_every_type_is_a_click_that_is_not_negative(
+def test_by_default_every_type_is_a_click_that_is_not_negative_and_takes_nothing_back(
     settings: dict[str, Any], types: list[str]
 ) -> None:
     told = json.loads(str(_row("acme", tenant({"impressions": {}}, **settings))["clickstream"]))
