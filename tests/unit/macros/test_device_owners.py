@@ -1,4 +1,4 @@
-"""Whose a device is, and since when that was known: the models' SQL against a look at each moment."""
+"""Whose a device is, and since when that was known: the SQL against a look at each moment."""
 
 import random
 from datetime import datetime, timedelta
@@ -77,7 +77,7 @@ def test_no_event_counts_for_a_person_while_it_was_somebody_elses(seed: int) -> 
     ]
     found = spans(ties)
     for event_time in range(-1, 101):
-        [*held] = [
+        held = [
             one
             for one in found
             if (one.span_from is None or one.span_from <= event_time)
@@ -98,3 +98,8 @@ def test_an_untying_that_is_known_in_time_moves_nothing() -> None:
         ("p", 21),
         ("p", 2),
     ]
+
+
+def test_what_a_late_untying_gives_to_a_person_is_known_from_its_arrival() -> None:
+    ties = [Tie("p", 1, 1), Tie(None, 5, 40), Tie("q", 10, 10)]
+    assert [(one.owner_id, one.known_from) for one in spans(ties)] == [("q", 40), ("p", 40)]
