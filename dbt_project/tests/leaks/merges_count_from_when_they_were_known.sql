@@ -57,6 +57,8 @@ inner join ties
         events.tenant_id = ties.tenant_id
         and events.anonymous_id = ties.anonymous_id
         and events.user_id = ties.user_id
+        -- the device's own, whoever else is called so
+        and events.user_id != events.anonymous_id
 left semi join nameless
     on
         events.tenant_id = nameless.tenant_id
