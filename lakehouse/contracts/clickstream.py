@@ -207,7 +207,7 @@ class ClickstreamSettings(SettingsModel):
             )
         if self.impressions is not None:
             self._check_impressions(self.impressions, shown)
-        events = {
+        events: dict[str, ClickstreamEvent | ImpressionEvent] = {
             **{f"events.{name}": one for name, one in self.events.items()},
             **{f"impressions.events.{name}": one for name, one in shown.items()},
         }

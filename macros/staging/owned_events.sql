@@ -83,7 +83,7 @@ owned_spans as (
             max(untied_before.known_from),
             -- after the span's last tie all others are beyond it
             if(
-                max_by(next_known_from, tied_at) < max(untied_after.known_from),
+                max(struct(tied_at, next_known_from)).next_known_from < max(untied_after.known_from),
                 max(untied_after.known_from),
                 null
             )

@@ -183,6 +183,12 @@ def store_tenants(lake: SessionLake) -> dict:
         for name, who, minutes in (("seen", None, 10), ("said", "u1", 60))
     )
     store_events(lake, LEAKY[12], [seen, said])
+    # a device that a sender writes as its user, too: it stays its own, and is no merge
+    own = [
+        event(f"own-{n}", "view_item", GA4_EVENTS["view_item"], who, n, anonymous_id="a-9")
+        for n, who in enumerate(("a-9", None, "u1"))
+    ]
+    store_events(lake, LEAKY[12], own)
     lake.set_tenant(LEAKY[13], showing(1))
     store_events(lake, LEAKY[13], [event("shown", "view_item_list", GA4_LIST, "u1")])
     lake.set_tenant(LEAKY[14], drawing(uniform=0.5, popularity=0.5))

@@ -46,7 +46,7 @@ def spans(ties: list[Tie]) -> list[Span]:
         found = database.sql(
             f"select span_from, span_until, owner_id, known_from from ({statement}) order by all"
         ).fetchall()
-    return [Span(_minute(a), _minute(b), owner, _minute(c)) for a, b, owner, c in found]
+    return [Span(_minute(a), _minute(b), owner, _minute(c) or 0) for a, b, owner, c in found]
 
 
 def _moment(minute: int) -> datetime:
@@ -92,12 +92,11 @@ def test_no_event_counts_for_a_person_while_it_was_somebody_elses(seed: int) -> 
 
 
 def test_an_untying_that_is_known_in_time_moves_nothing() -> None:
-    ties = [Tie("p", 1, 2), Tie(None, 5, 6), Tie("q", 10, 11), Tie(None, 12, 13), Tie("p", 20, 21)]
-    assert [(one.owner_id, one.known_from) for one in spans(ties)] == [
-        ("q", 11),
-        ("p", 21),
-        ("p", 2),
-    ]
+    ties = [Tie("p", 1, 2), Tie("p", 3, 4), Tie(None, 5, 6), Tie("q", 10, 11), Tie(None, 12, 13)]
+    assert [(one.owner_id, one.known_from) for one in spans(ties)] == [("q", 11), ("p", 2)]
+    # and neither one after which nobody was tied
+    ties = [Tie("p", 1, 2), Tie("p", 3, 4), Tie(None, 5, 50)]
+    assert [(one.owner_id, one.known_from) for one in spans(ties)] == [("p", 2)]
 
 
 def test_what_a_late_untying_gives_to_a_person_is_known_from_its_arrival() -> None:
