@@ -67,7 +67,9 @@ SECONDS = st.floats(0, 1e4)
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(SECONDS, SECONDS, SECONDS, SECONDS, SECONDS), max_size=3), st.data())
-def test_the_sum_is_what_was_measured(lake: Lake, runs: list, data: st.DataObject) -> None:
+def test_the_sum_is_what_was_measured(
+    lake: Lake, runs: list[tuple[float, ...]], data: st.DataObject
+) -> None:
     names = ("stg_items", "user_features", "training_data", "a_view")
     seen = data.draw(st.booleans())
     reports = [
