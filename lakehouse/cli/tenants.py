@@ -71,6 +71,21 @@ def set_(
     note(f"{tenant_id} has settings version {version}.")
 
 
+@app.command()
+def costs(
+    tenant: Annotated[str | None, typer.Option(help="This tenant alone.")] = None,
+    days: Annotated[int, typer.Option(min=1, help="Runs of so many days.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="By stage, as JSON.")] = False,
+) -> None:
+    """Show what each tenant keeps in the lake, and its share of what the runs took.
+
+    What no tenant alone has caused stands under "(shared)"; the sums are what was measured.
+    """
+    from lakehouse.cli.costs import print_costs
+
+    print_costs(tenant, days, as_json=as_json)
+
+
 @app.command("log")
 def log(
     tenant_id: Annotated[

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
@@ -124,9 +125,7 @@ def _own_folder(lake: Lake) -> str:
 
 def _tells(name: str, value: str) -> bool:
     """Whether a setting tells a secret: a credential, or an address with one in it."""
-    return name in CREDENTIALS or (
-        "://" in value and "@" in value.partition("://")[2].split("/")[0]
-    )
+    return name in CREDENTIALS or "@" in urlsplit(value).netloc
 
 
 def rendered(

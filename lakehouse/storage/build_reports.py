@@ -40,7 +40,11 @@ class NodeResult:
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """One dbt command. `tenant_id` is set when it was narrowed to one; `run_id` if it has a run."""
+    """One dbt command. `tenant_id` is set when it was narrowed to one; `run_id` if it has a run.
+
+    `processor_seconds` are those of dbt and of the Spark that it started; None where Spark is a
+    server, and in reports of an earlier release.
+    """
 
     run_id: str | None
     tenant_id: str | None
@@ -49,6 +53,7 @@ class BuildReport:
     seconds: float
     is_success: bool
     nodes: Sequence[NodeResult]
+    processor_seconds: float | None = None
 
 
 def write_build_report(home: Path, report: BuildReport) -> Path:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import psutil
+
 from lakehouse.control.opening import existing_database
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
@@ -41,6 +43,7 @@ def recorder(
 ) -> Callable[[Any], None]:
     """Return a listener to dbt's events; a report that cannot be written is told in the log."""
     nodes: list[NodeResult] = []
+    began_at = _processor_seconds()
 
     def receive(message: Any) -> None:
         if message.info.name == "NodeFinished":
@@ -56,12 +59,22 @@ def recorder(
                     seconds=round(message.data.elapsed, 2),
                     is_success=message.data.success,
                     nodes=tuple(nodes),
+                    processor_seconds=round(_processor_seconds() - began_at, 2)
+                    if settings.spark_target == "dev"
+                    else None,
                 )
                 write_build_report(settings.home_dir, report)
             except (EtaError, OSError) as error:  # the models are built: dbt must not fail for this
                 _log.warning("the build was not recorded: %s", error)
 
     return receive
+
+
+def _processor_seconds() -> float:
+    """Seconds of this process and of those that it started and that still run, as Spark does."""
+    process = psutil.Process()
+    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    return float(sum(one.user + one.system for one in times))
 
 
 def _node(data: Any) -> NodeResult:

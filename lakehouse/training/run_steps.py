@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.control.runs import State
 from lakehouse.errors import EtaError
+from lakehouse.storage.build_reports import read_build_reports
 from lakehouse.storage.lake import Lake
+from lakehouse.training.costs import run_costs, write_costs
 from lakehouse.training.lake_state import (
     SOURCES,
     code_fingerprint,
@@ -47,6 +49,7 @@ FINAL_GATE: Final = "gate"
 EARLY_GATE: Final = "early_gate"
 
 _RUNS_LOOKED_AT: Final = 50
+_MOST_REPORTS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +185,16 @@ def end(
 ) -> State:
     """Note the rows of each model, give the lock back and end the run; return its state.
 
-    A run that another one has overtaken leaves that one's lock alone.
+    The tenants' costs become a report. A run that another one has overtaken leaves that one's lock
+    alone.
     """
     run = database.runs.get(run_id)
     before = run.notes.get(VERSIONS, {})
-    database.runs.note(run_id, ROWS, rows_written(Lake(settings), before))
+    lake = Lake(settings)
+    database.runs.note(run_id, ROWS, rows_written(lake, before))
+    reports = read_build_reports(settings.home_dir, since=run.started_at, limit=_MOST_REPORTS)
+    mine = [report for report in reports if report.run_id == run_id]
+    write_costs(lake.home, run.started_at, run_costs(lake, before, mine))
     is_done = run.notes.get(PUBLICATION, {}).get("is_done", False)
     is_needed = run.notes.get(PLAN, {}).get("is_needed", True)
     is_complete = is_success and (is_done or not is_needed)

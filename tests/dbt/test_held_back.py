@@ -24,6 +24,7 @@ TESTS = {
     "finds_rows": "-- depends on: {{ source('raw', 'items') }}\n"
     "select tenant_id from values ('b'), ('a'), ('b') as found(tenant_id)",
     "finds_nothing": "select tenant_id from values ('a') as t(tenant_id) where false",
+    "only_warns": "{{ config(severity='warn') }} select 'a' as tenant_id",
     "names_nobody": "select 1 as found",
     "is_of_nobody": "select tenant_id from values ('a'), (null) as t(tenant_id)",
     "is_no_query": "select no_such_column",
@@ -69,7 +70,7 @@ def test_failing_rows_are_noted_by_tenant_and_plain_dbt_fails(
 ) -> None:
     assert not run_tests(project, "finds_rows", holds_back=False).success
     assert noted(database) == {}
-    assert run_tests(project, "finds_rows", "finds_nothing").success
+    assert run_tests(project, "finds_rows", "finds_nothing", "only_warns").success
     (failed,) = noted(database).values()
     assert failed == FailedTest("finds_rows", ["raw.items"], {"a": 1, "b": 2})
 

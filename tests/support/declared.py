@@ -96,8 +96,6 @@ class Declared:
         """What `LISTED` showed and what its users did, of two batches."""
         self.beside: list[pl.DataFrame] = []
         """Its shown negatives: one of each positive of the first batch, then two of both."""
-        self.training_sql = ""
-        """The statement of `training_data` in the run after the second batch."""
 
     def note(self) -> None:
         """Remember what the last run left."""

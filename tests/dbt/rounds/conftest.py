@@ -110,7 +110,6 @@ def grown(
     assert "in ( select tenant_id" in looked_up
     assert count_marked(lake), "the tables were to have deletion vectors"
     started.note()
-    started.training_sql = compiled(as_large, "training_data")
     return contents(lake)
 
 

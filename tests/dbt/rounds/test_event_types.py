@@ -162,10 +162,6 @@ def test_who_has_withdrawn_consent_is_in_no_training_table_and_comes_back(
     assert second == ["comes-back", "never-asked"]
     assert with_cutoff == second
     assert declared.features_of[:2] == [5, 5], "features stay"
-    assert (
-        "not exists (select /*+ broadcast(withdrawn) */ 1 from eta_withdrawn"
-        in declared.training_sql
-    )
 
 
 def test_a_run_without_users_has_nothing_of_consent_in_its_sql(stories: Stories) -> None:

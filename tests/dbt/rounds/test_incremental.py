@@ -206,7 +206,7 @@ def test_a_run_for_one_tenant_changes_no_other_tenants_rows(
         ),
         ("item_hours", "(tenant_id, item_id, event_hour) in ( select /*+ broadcast(touched) */"),
         # what it reads several times was read once, and is kept
-        ("training_data", "from eta_stg_interactions_of_training_training_data"),
+        ("training_data", "from eta_pairs_of_training_training_data"),
         ("training_examples", "_change_type = 'insert'"),
     ],
 )

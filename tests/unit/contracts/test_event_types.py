@@ -154,6 +154,7 @@ def test_a_declaration_reaches_the_models_in_the_order_of_its_strength() -> None
         "seed": None,
         "negatives_per_positive": None,
         "half_life_days": 30,
+        "negatives": None,
         "clickstream": None,
         "examples": None,
         "traffic": None,

@@ -184,8 +184,10 @@ def test_what_killed_exports_left_is_told_and_cleaned(
     os.close(descriptor)
     clean()
     assert not alive.exists()
-    clean([tmp_path / "nowhere"])
+    clean()
     assert "No killed export" in capsys.readouterr().err
+    with pytest.raises(EtaError, match="nowhere is no folder"):
+        clean([tmp_path / "nowhere"])
 
 
 def test_of_two_exports_into_one_folder_the_second_is_refused(
