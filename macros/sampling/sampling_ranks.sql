@@ -22,11 +22,7 @@ placed_pairs as (
     left join available_counts
         on
             pairs.tenant_id = available_counts.tenant_id
-            -- what has no time gets one that is no hour's: so many nulls would all go to one task
-            and coalesce(
-                date_trunc('hour', pairs.positive_time),
-                timestamp_seconds(1 + 3600 * pmod(hash(pairs.user_id), 100000))
-            ) = available_counts.event_hour
+            and {{ hour_of_positive('pairs') }} = available_counts.event_hour
 ),
 
 positions as (
@@ -73,6 +69,18 @@ eligible_counts as (
         if(is_known = 0, unknown_count, null) as eligible_count
     from counted_positions
 )
+{%- endmacro %}
+
+
+{% macro hour_of_positive(pairs) -%}
+    {#-
+    The hour of a pair's positive. A pair without one gets a time that is no hour's: so many nulls would all go to
+    one task.
+    -#}
+    coalesce(
+        date_trunc('hour', {{ pairs }}.positive_time),
+        timestamp_seconds(1 + 3600 * pmod(hash({{ pairs }}.user_id), 100000))
+    )
 {%- endmacro %}
 
 

@@ -15,20 +15,7 @@
     one counts. `draw_index` goes on after that of `sampled_negatives`.
     -#}
 {%- if impressions is none -%}
-shown_negatives as (
-    select
-        cast(null as string) as tenant_id,
-        cast(null as string) as user_id,
-        cast(null as string) as item_id,
-        cast(null as string) as positive_item_id,
-        cast(null as int) as draw_index,
-        cast(null as int) as shown_position,
-        cast(null as bigint) as eligible_count,
-        cast(null as double) as type_weight,
-        cast(null as double) as sampling_probability,
-        cast(null as timestamp) as event_time
-    where false
-)
+{{ negatives_of_nobody('shown_negatives', {'shown_position': 'int'}) }}
 {%- else -%}
 shown_items as (
     select

@@ -18,22 +18,7 @@
     Where no tenant asks, and so `lines` is none, there is no row.
     -#}
 {%- if lines is none -%}
-weighted_negatives as (
-    select
-        cast(null as string) as tenant_id,
-        cast(null as string) as user_id,
-        cast(null as string) as item_id,
-        cast(null as string) as positive_item_id,
-        cast(null as int) as draw_index,
-        cast(null as bigint) as eligible_count,
-        cast(null as string) as drawn_by,
-        cast(null as bigint) as popularity,
-        cast(null as double) as type_weight,
-        cast(null as double) as sampling_probability,
-        cast(null as double) as logq,
-        cast(null as timestamp) as event_time
-    where false
-)
+{{ negatives_of_nobody('weighted_negatives', {'drawn_by': 'string', 'popularity': 'bigint', 'logq': 'double'}) }}
 {%- else -%}
 line_ends as (
     select distinct
@@ -125,10 +110,7 @@ ended_lines as (
     left join available_counts
         on
             wished_lines.tenant_id = available_counts.tenant_id
-            and coalesce(
-                date_trunc('hour', wished_lines.positive_time),
-                timestamp_seconds(1 + 3600 * pmod(hash(wished_lines.user_id), 100000))
-            ) = available_counts.event_hour
+            and {{ hour_of_positive('wished_lines') }} = available_counts.event_hour
 ),
 
 lined_users as (

@@ -4,18 +4,16 @@
     became of them. Where none of the scope's tenants does, there is nothing and nothing is read.
     -#}
     {%- if clickstream_tenants(scope) == [] -%}
-counted_events as (
-    select
-        cast(null as string) as tenant_id,
-        cast(null as string) as batch_id,
-        cast(null as bigint) as event_count,
-        cast(null as bigint) as unmapped_count,
-        cast(null as bigint) as interaction_count,
-        cast(null as bigint) as impression_count,
-        cast(null as array<struct<event_name: string, reason: string, row_count: bigint>>) as left_out,
-        cast(null as timestamp) as known_at
-    where false
-)
+{{ no_rows('counted_events', {
+    'tenant_id': 'string',
+    'batch_id': 'string',
+    'event_count': 'bigint',
+    'unmapped_count': 'bigint',
+    'interaction_count': 'bigint',
+    'impression_count': 'bigint',
+    'left_out': 'array<struct<event_name: string, reason: string, row_count: bigint>>',
+    'known_at': 'timestamp'
+}) }}
     {%- else -%}
 sent_events as (
     select

@@ -142,72 +142,36 @@ examples as (
         coalesce(positive_time, negative_time) as event_time
     from pair_labels
     where positive_event_id is not null or negative_event_id is not null
-    union all
-    select
-        tenant_id,
-        user_id,
-        item_id,
-        positive_item_id as anchor_item_id,
-        draw_index,
-        cast(null as string) as interaction_type,
-        'sampled' as negative_type,
-        0.0d as label,
-        {{ 'type_weight' if uses.own else '1.0d' }} as type_weight,
-        cast(null as int) as shown_position,
-        'uniform' as drawn_by,
-        cast(null as bigint) as drawn_popularity,
-        sampling_probability,
-        -ln(cast(eligible_count as double)) as logq,
-        eligible_count,
-        cast(null as string) as event_id,
-        cast(null as string) as first_type,
-        false as has_dislike,
-        event_time
-    from sampled_negatives
-    union all
-    select
-        tenant_id,
-        user_id,
-        item_id,
-        positive_item_id as anchor_item_id,
-        draw_index,
-        cast(null as string) as interaction_type,
-        'sampled' as negative_type,
-        0.0d as label,
-        {{ 'type_weight' if uses.own else '1.0d' }} as type_weight,
-        cast(null as int) as shown_position,
-        drawn_by,
-        popularity as drawn_popularity,
-        sampling_probability,
-        logq,
-        eligible_count,
-        cast(null as string) as event_id,
-        cast(null as string) as first_type,
-        false as has_dislike,
-        event_time
-    from weighted_negatives
-    union all
-    select
-        tenant_id,
-        user_id,
-        item_id,
-        positive_item_id as anchor_item_id,
-        draw_index,
-        cast(null as string) as interaction_type,
-        'shown' as negative_type,
-        0.0d as label,
-        {{ 'type_weight' if uses.own else '1.0d' }} as type_weight,
-        shown_position,
-        cast(null as string) as drawn_by,
-        cast(null as bigint) as drawn_popularity,
-        sampling_probability,
-        -ln(cast(eligible_count as double)) as logq,
-        eligible_count,
-        cast(null as string) as event_id,
-        cast(null as string) as first_type,
-        false as has_dislike,
-        event_time
-    from shown_negatives
+    {%- for source, kind, its in [
+        ('sampled_negatives', 'sampled', {'drawn_by': "'uniform'"}),
+        ('weighted_negatives', 'sampled', {
+            'drawn_by': 'drawn_by', 'drawn_popularity': 'popularity', 'logq': 'logq'
+        }),
+        ('shown_negatives', 'shown', {'shown_position': 'shown_position'})
+    ] %}
+        union all
+        select
+            tenant_id,
+            user_id,
+            item_id,
+            positive_item_id as anchor_item_id,
+            draw_index,
+            cast(null as string) as interaction_type,
+            '{{ kind }}' as negative_type,
+            0.0d as label,
+            {{ 'type_weight' if uses.own else '1.0d' }} as type_weight,
+            {{ its.get('shown_position', 'cast(null as int)') }} as shown_position,
+            {{ its.get('drawn_by', 'cast(null as string)') }} as drawn_by,
+            {{ its.get('drawn_popularity', 'cast(null as bigint)') }} as drawn_popularity,
+            sampling_probability,
+            {{ its.get('logq', '-ln(cast(eligible_count as double))') }} as logq,
+            eligible_count,
+            cast(null as string) as event_id,
+            cast(null as string) as first_type,
+            false as has_dislike,
+            event_time
+        from {{ source }}
+    {%- endfor %}
 ),
 
 training_data as (
