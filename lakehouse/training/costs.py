@@ -174,6 +174,8 @@ def _spread(costs: Costs, tests: float, processor: float | None) -> None:
 
 def _written(lake: Lake, name: str, table: DeltaTable, version: int) -> Counter[str]:
     """Return tenant → bytes of the files that a table has and did not have at a version."""
+    if version == table.version():
+        return Counter()
     try:
         before = set() if version < 0 else _paths(lake.table(name, version))
     except DeltaError:  # made anew since, or its log was shortened

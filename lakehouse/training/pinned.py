@@ -61,19 +61,27 @@ def open_pinned(lake: Lake, manifest: Manifest, name: str) -> DeltaTable:
     return table
 
 
-def is_kept(lake: Lake, held: Manifest, candidate: Manifest) -> bool:
+def is_kept(
+    lake: Lake, held: Manifest, candidate: Manifest, entries: dict[str, bool] | None = None
+) -> bool:
     """Whether all that a snapshot pins can still be read, of which `candidate` is the newest.
 
     Where the tenant's files are those of the candidate, which are there, only the log's entry is
     looked for: most tenants did not change. Else the log is read, and each file looked for.
+    `entries` are those of logs that were looked for before, and are there or not: of a thousand
+    tenants most pin the same few.
     """
     if held.withdrawn_at is not None:
         return False
     same = {name for name in held.pinned if _has_the_same_files(held, candidate, name)}
     pinned = [held.pinned[name] for name in same]
-    entries = [f"{one.location}/_delta_log/{one.version:020}.json" for one in pinned]
-    found = lake.filesystem().get_file_info(entries) if entries else []
-    return all(info.type is pafs.FileType.File for info in found) and all(
+    wanted = [f"{one.location}/_delta_log/{one.version:020}.json" for one in pinned]
+    known = {} if entries is None else entries
+    if new := [entry for entry in wanted if entry not in known]:
+        found = lake.filesystem().get_file_info(new)
+        for entry, info in zip(new, found, strict=True):
+            known[entry] = info.type is pafs.FileType.File
+    return all(known[entry] for entry in wanted) and all(
         has_files(lake, held, name) for name in held.pinned if name not in same
     )
 

@@ -115,13 +115,14 @@ def compare_with_current(
     lake = Lake(settings)
     found = candidates(settings, now, None if tenant_id is None else [tenant_id])
     compared = Comparison({}, [], {})
+    entries: dict[str, bool] = {}
     for name, candidate in sorted(found.items()):
         try:
             held = current_snapshot(lake, name)
         except EtaError as error:
             compared.unreadable[name] = f"{error.message}; {error.remedy}"
             continue
-        if held is not None and is_same_set(lake, held, candidate):
+        if held is not None and is_same_set(lake, held, candidate, entries):
             compared.unchanged.append(held)
         else:
             compared.changed[name] = candidate

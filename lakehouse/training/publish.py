@@ -48,11 +48,16 @@ def publish_candidate(
     return TRAINING_SETS.publish(lake, judged, partial(is_same_set, lake))
 
 
-def is_same_set(lake: Lake, held: Manifest, candidate: Manifest) -> bool:
-    """Whether both have the same rows, made with the same parameters, and say the same of them."""
+def is_same_set(
+    lake: Lake, held: Manifest, candidate: Manifest, entries: dict[str, bool] | None = None
+) -> bool:
+    """Whether both have the same rows, made with the same parameters, and say the same of them.
+
+    `entries`: see `is_kept`; for who compares many.
+    """
     return (
         held.has_content_of(candidate)
-        and is_kept(lake, held, candidate)
+        and is_kept(lake, held, candidate, entries)
         and have_the_same_examples(lake, held, candidate)
     )
 
