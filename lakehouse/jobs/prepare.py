@@ -8,7 +8,7 @@ from secrets import token_hex
 from typing import Any, Protocol
 
 from lakehouse.control.database import ControlDatabase
-from lakehouse.control.failed_tests import failed_tests
+from lakehouse.control.failed_tests import failed_tests, reasons
 from lakehouse.extras import has_extra, how_to_install
 from lakehouse.jobs.measure import measure_afterwards
 from lakehouse.jobs.tell import note_told, tell_begin, tell_end, tell_published
@@ -83,6 +83,7 @@ def prepare(
                 None if checks is None else partial(checks, failed=failed),
                 lambda: datetime.now(UTC),
                 tenant_id=parameters.tenant_id,
+                failing=reasons(failed),
                 on_step=on_step,
             )
             note_publication(database, run_id, published)

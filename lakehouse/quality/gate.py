@@ -73,14 +73,16 @@ def run_gate(
     of the chosen target does. One run at a time per session: its views have fixed names.
     `layers` are the first of `LAYERS`, or all. `parameters` are the dbt variables that the models
     were built with; by default those that the training data says. `failed` are the dbt tests that
-    failed in the run: whose rows they found does not pass.
+    failed in the run: whose rows they found does not pass, and has a verdict unasked.
 
     Raises `EtaError` when the models were never built, when a tenant named is known nowhere, and
     when a check could not be evaluated: none of these is a pass.
     """
     wanted = None if tenants is None else tuple(sorted({check_tenant_id(t) for t in tenants}))
+    failing = {tenant_id for test in failed for tenant_id in test.tenants}
     if wanted == ():
-        return {}
+        told = outcomes((), sorted(failing), {}, failed)
+        return {name: verdict(name, *said, {}) for name, said in told.items()}
     if session is None:
         with opened_session(settings) as own:
             return run_gate(
@@ -105,6 +107,7 @@ def run_gate(
         "report_file": report_path.relative_to(settings.home_dir).as_posix(),
     }
     names = _tenants(wanted, figures, known, has_unmeasured=measured != tuple(layers))
+    names = sorted({*names, *failing})
     results = {
         tenant_id: verdict(
             tenant_id,

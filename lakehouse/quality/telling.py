@@ -87,14 +87,13 @@ def _threshold(finding: Finding, row: Mapping[str, Figure]) -> Figure:
 
 def _of_test(test: FailedTest, tenant_id: str) -> CheckOutcome:
     layer, _, _ = test.tables[0].partition(".")
-    rows = test.tenants[tenant_id]
     return CheckOutcome(
         check=test.name,
         layer=layer,
         table=test.tables[0],
-        measured=rows,
+        measured=test.tenants[tenant_id],
         threshold=0,
         expected="no row",
-        sentence=f"The dbt test {test.name} found {rows:,} {'rows' if rows > 1 else 'row'}.",
+        sentence=test.sentence(tenant_id),
         see=f"uv run dbt test --select {test.name} --vars 'tenant_id: {tenant_id}'",
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from lakehouse.errors import EtaError
@@ -63,18 +64,23 @@ def publish_changed(
     clock: Callable[[], datetime],
     *,
     tenant_id: str | None = None,
+    failing: Mapping[str, str] = MappingProxyType({}),
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Published:
     """Publish the tenants whose training set is not their current snapshot and passes the gate.
 
     Only `tenant_id` if it is given. A tenant that does not pass keeps its current snapshot; the
-    others are published. Safe to repeat: unchanged content makes no new snapshot. Raises
+    others are published. `failing` says of tenants what is wrong with their rows. The gate knows
+    of those that it is asked about; of the others it is told here: their snapshot did not change,
+    and is not confirmed. Safe to repeat: unchanged content makes no new snapshot. Raises
     `EtaError` when the tables do not agree or another run changed them in between.
     """
     lake = Lake(settings)
-    changed, unchanged, unreadable = compare_with_current(settings, clock(), tenant_id)
+    changed, same, unreadable = compare_with_current(settings, clock(), tenant_id)
+    refused = unreadable | {name: why for name, why in failing.items() if name not in changed}
+    unchanged = tuple(manifest for manifest in same if manifest.tenant_id not in refused)
     if not changed:
-        return Published(unchanged=tuple(unchanged), refused=unreadable)
+        return Published(unchanged=unchanged, refused=refused)
     on_step(f"Checking {len(changed):,} tenants" if len(changed) > 1 else "Checking the tenant")
     verdicts = {} if gate is None else gate(settings, list(changed))
     if not is_newest(lake, next(iter(changed.values()))):
@@ -82,7 +88,7 @@ def publish_changed(
             "another run changed the training data while it was checked; nothing was published",
             remedy="run `eta prepare` when no other run is going on",
         )
-    new, refused = [], dict(unreadable)
+    new = []
     for name, candidate in changed.items():
         if gate is None:
             new.append(publish_candidate(lake, candidate, gate=None))
@@ -91,7 +97,7 @@ def publish_changed(
             new.append(publish_candidate(lake, candidate, gate=reference))
         else:
             refused[name] = _reason(verdicts.get(name))
-    return Published(tuple(new), tuple(unchanged), refused)
+    return Published(tuple(new), unchanged, refused)
 
 
 class Comparison(NamedTuple):

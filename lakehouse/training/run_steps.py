@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from lakehouse.control.failed_tests import failed_tests, reasons
 from lakehouse.control.runs import State
 from lakehouse.errors import EtaError
 from lakehouse.storage.build_reports import read_build_reports
@@ -109,7 +110,8 @@ def check(
     """Ask the gate and note its verdicts; return those that were asked for.
 
     The final check is about the tenants whose training set would be published; an early one about
-    the tenants with new data, so that bad data is told before hours of work.
+    the tenants with new data, so that bad data is told before hours of work. The gate is asked also
+    where there are none of these, if rows of others failed a dbt test of the run.
     """
     database.run_lock.hold(run_id)
     plan = plan_of(database, run_id)
@@ -122,7 +124,8 @@ def check(
         database.runs.note(run_id, PUBLICATION, {**before, "is_done": False})
     else:
         wanted = plan.tenants
-    verdicts = {} if wanted == [] else gate(wanted)
+    failing = reasons(failed_tests(database.runs.get(run_id).notes))
+    verdicts = gate(wanted) if wanted != [] or failing else {}
     database.runs.note(
         run_id,
         FINAL_GATE if is_final else EARLY_GATE,
@@ -160,7 +163,8 @@ def publish_checked(
             )
         return {name: Recorded(**held["tenants"][name]) for name in tenants}
 
-    done = publish_changed(settings, recorded, clock, tenant_id=plan.tenant_id)
+    failing = reasons(failed_tests(database.runs.get(run_id).notes))
+    done = publish_changed(settings, recorded, clock, tenant_id=plan.tenant_id, failing=failing)
     note_publication(database, run_id, done)
     return done
 

@@ -11,6 +11,7 @@ import yaml
 from lakehouse.control.database import ControlDatabase
 from lakehouse.control.failed_tests import FailedTest, failed_tests, note_failed
 from lakehouse.errors import EtaError
+from lakehouse.quality.gate import run_gate
 from lakehouse.quality.telling import outcomes
 from lakehouse.settings import LakeSettings
 from lakehouse.training.build import run_dbt
@@ -85,6 +86,10 @@ def test_failing_rows_are_noted_by_tenant_and_plain_dbt_fails(
     assert (outcome.measured, outcome.threshold) == (2, 0)
     assert outcome.sentence == "The dbt test finds_rows found 2 rows."
     assert outcome.see == "uv run dbt test --select finds_rows --vars 'tenant_id: b'"
+
+    unasked = run_gate(project, [], failed=[failed])
+    assert {name: result.passed for name, result in unasked.items()} == {"a": False, "b": False}
+    assert unasked["b"].report["failures"][0]["sentence"] == outcome.sentence
 
 
 @pytest.mark.spark

@@ -71,6 +71,22 @@ def test_all_tenants_are_checked_in_one_go_and_published(settings: LakeSettings)
     assert done.new[0].gate == {"passed": True, "checked_at": "2026-05-01"}
 
 
+def test_rows_that_fail_are_told_of_a_tenant_whose_set_did_not_change(
+    settings: LakeSettings,
+) -> None:
+    write_training_tables(settings, {"acme": examples(5), "globex": examples(6)})
+    first = publish_all(settings, FakeGate())
+    wrong = {"acme": "a test found 2 rows", "initech": "a test found 1 row"}
+    again = publish_all(settings, FakeGate(), 1, failing=wrong)
+    assert (again.new, again.unchanged, again.refused) == ((), (first.new[1],), wrong)
+    write_training_tables(settings, {"acme": examples(9), "globex": examples(7)})
+    gate = FakeGate(failing={"acme"})
+    done = publish_all(settings, gate, 2, failing=wrong)
+    assert [made.tenant_id for made in done.new] == ["globex"]
+    assert done.refused == {"acme": "acme has too few rows", "initech": "a test found 1 row"}
+    assert current_snapshot(Lake(settings), "acme") == first.new[0]
+
+
 def test_only_changed_tenants_are_checked_and_none_when_none_changed(
     settings: LakeSettings,
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from lakehouse.contracts.tenant import TenantSettings
 from lakehouse.control.database import ControlDatabase, RunLocked
+from lakehouse.control.failed_tests import FailedTest, note_failed
 from lakehouse.errors import EtaError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
@@ -120,6 +121,24 @@ def test_what_was_not_checked_is_not_published(steps: Steps) -> None:
     assert current_snapshot(Lake(steps.settings), "acme") is None
     steps.check("r")
     assert [made.tenant_id for made in steps.publish("r").new] == ["acme"]
+
+
+def test_rows_that_fail_a_test_refuse_a_tenant_whose_set_did_not_change(steps: Steps) -> None:
+    write_training_tables(steps.settings, {"acme": examples(5)})
+    steps.begin("r")
+    steps.check("r")
+    steps.publish("r")
+    steps.end("r")
+    steps.begin("r2", full_refresh=True)
+    failed = FailedTest("primary_key", ["staging.stg_items"], {"acme": 2})
+    note_failed(steps.database.runs, "r2", failed)
+    steps.check("r2")
+    assert steps.asked == [["acme"], []]
+    done = steps.publish("r2")
+    assert (done.unchanged, done.refused) == (
+        (),
+        {"acme": "The dbt test primary_key found 2 rows."},
+    )
 
 
 def test_publishing_again_after_a_kill_keeps_what_was_published(steps: Steps) -> None:
