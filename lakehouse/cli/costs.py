@@ -10,6 +10,7 @@ import typer
 from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.contracts.tenant import check_tenant_id
+from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
 from lakehouse.training.costs import STAGES, kept_by_tenant, read_costs
 
@@ -26,6 +27,11 @@ def print_costs(tenant_id: str | None, days: int, *, as_json: bool) -> None:
     wanted = None if tenant_id is None else check_tenant_id(tenant_id)
     kept = kept_by_tenant(lake)
     summed = read_costs(lake.home, datetime.now(UTC) - timedelta(days=days))
+    if wanted is not None and wanted not in {*kept, *summed.costs}:
+        raise EtaError(
+            f"nothing is kept of {wanted}, and no run of the last {days} days wrote for it",
+            remedy="see `eta tenants list`",
+        )
     names = sorted({*kept, *summed.costs}) if wanted is None else [wanted]
     found = {name: _stages(name, kept, summed.costs) for name in names}
     note(f"Runs of the last {days} days: {summed.runs:,}")

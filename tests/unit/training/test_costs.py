@@ -132,5 +132,7 @@ def test_reports_add_up_and_a_damaged_one_is_told(
     by_name = {line[0]: line[1:] for line in lines[1:]}
     assert by_name["acme"][0] == "58"
     assert by_name["all"][4:] == by_name["acme"][4:] == ["3.0", "2.0"]
+    unknown = CliRunner().invoke(app, ["tenants", "costs", "--tenant", "nobody"])
+    assert (unknown.exit_code, unknown.stdout) == (1, "")
     found = json.loads(CliRunner().invoke(app, ["tenants", "costs", "--json"]).stdout)
     assert found["acme"]["training"]["written_bytes"] == 10
