@@ -22,6 +22,9 @@ PARAMETERS = {
     "positive_types": ["click"],
     "seed": 42,
 }
+COUNTED_UNTIL = NOON + timedelta(days=40)
+"""After every event of `examples`, so that each has an age."""
+AGING = {"half_life_days": 30.0, "cutoff": f"{COUNTED_UNTIL:%Y-%m-%d %H:%M:%S}"}
 WATERMARKS = {"eta.watermark.raw.interactions": "7", "eta.watermark.ops.tenant_settings": "1"}
 
 TRAINING_DATA = pa.schema(

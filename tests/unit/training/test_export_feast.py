@@ -21,7 +21,14 @@ from tests.support.evaluation import evaluated
 from tests.support.feast_store import KEYS, joined_by_feast
 from tests.support.lake import NOON
 from tests.support.readers import why_not
-from tests.support.training import PARAMETERS, examples, write_table, write_training_tables
+from tests.support.training import (
+    AGING,
+    COUNTED_UNTIL,
+    PARAMETERS,
+    examples,
+    write_table,
+    write_training_tables,
+)
 from tests.unit.training.test_evaluation import published as evaluation
 
 WHY_NOT = why_not("feast")
@@ -118,7 +125,7 @@ def test_feast_joins_every_row_as_the_models_do(settings: LakeSettings, tmp_path
             row |= {"negative_type": "shown", "shown_position": 2}
     rows += [{**row, "user_id": "twin", "draw_index": 0} for row in rows if row["draw_index"] == 0]
     rows += [{**row, "draw_index": 9, "label": 0.0, "negative_type": "sampled"} for row in rows[:9]]
-    parameters = {**PARAMETERS, "half_life_days": 30.0, "shown_per_positive": 1}
+    parameters = {**PARAMETERS, **AGING, "shown_per_positive": 1}
     manifest, described = published(settings, rows, parameters=parameters)
     to = exported(settings, manifest, tmp_path / "out")
     found = joined_by_feast(to)
@@ -136,7 +143,7 @@ def test_feast_joins_every_row_as_the_models_do(settings: LakeSettings, tmp_path
     assert ties.height > 50
     assert found.filter(negative_type="shown").height == 120
     assert found.get_column("shown_position").drop_nulls().unique().to_list() == [2]
-    days = (pl.lit(NOON) - pl.col("event_time")).dt.total_microseconds() / 86_400e6
+    days = (pl.lit(COUNTED_UNTIL) - pl.col("event_time")).dt.total_microseconds() / 86_400e6
     expected = found.select(0.5 * pl.lit(0.5).pow(days / 30)).to_series()
     assert (found.get_column("sample_weight") - expected).abs().max() < 1e-12
 

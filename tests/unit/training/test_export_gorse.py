@@ -17,7 +17,7 @@ from lakehouse.training.export.run import ExportFormat, export_snapshot
 from lakehouse.training.publish import publish
 from tests.support.evaluation import evaluated
 from tests.support.lake import NOON
-from tests.support.training import PARAMETERS, examples, write_training_tables
+from tests.support.training import AGING, COUNTED_UNTIL, PARAMETERS, examples, write_training_tables
 from tests.unit.training.test_evaluation import published as evaluation
 from tests.unit.training.test_export import CATALOGUE
 
@@ -116,14 +116,14 @@ def test_shown_negatives_are_read_feedback_and_weights_are_values(
         if row["draw_index"] == 4:
             row |= {"negative_type": "shown", "shown_position": 2}
     declared = json.dumps([{"name": "click", "weight": 0.5, "label": "positive"}])
-    parameters = {**PARAMETERS, "half_life_days": 30.0, "event_types": declared}
+    parameters = {**PARAMETERS, **AGING, "event_types": declared}
     parameters["shown_per_positive"] = 1
     to = exported(settings, rows, tmp_path / "out", parameters=parameters)
     feedback = taken_in(to, "feedback")
     counted = Counter(row["FeedbackType"] for row in feedback)
     assert counted == {"click": 20, "shown_negative": 20, "dislike": 2}
     for row in feedback:
-        days = (NOON - datetime.fromisoformat(row["Timestamp"])) / timedelta(days=1)
+        days = (COUNTED_UNTIL - datetime.fromisoformat(row["Timestamp"])) / timedelta(days=1)
         assert row["Value"] == pytest.approx(0.5 * 0.5 ** (days / 30))
     assert 'read_feedback_types = ["shown_negative"]' in (to / "README.md").read_text()
 

@@ -17,7 +17,7 @@ from lakehouse.training.publish import publish
 from tests.support.evaluation import evaluated
 from tests.support.lake import NOON
 from tests.support.readers import read_by, why_not
-from tests.support.training import PARAMETERS, examples, write_training_tables
+from tests.support.training import AGING, COUNTED_UNTIL, PARAMETERS, examples, write_training_tables
 from tests.unit.training.test_evaluation import published as evaluation
 from tests.unit.training.test_export import CATALOGUE
 
@@ -90,13 +90,13 @@ def test_rectools_reads_what_the_readme_says(settings: LakeSettings, tmp_path: P
 def test_weights_and_an_empty_catalogue(settings: LakeSettings, tmp_path: Path) -> None:
     rows = [{**row, "type_weight": 0.5} for row in examples(10)]
     declared = json.dumps([{"name": "click", "weight": 0.5, "label": "positive"}])
-    parameters = {**PARAMETERS, "half_life_days": 30.0, "event_types": declared}
+    parameters = {**PARAMETERS, **AGING, "event_types": declared}
     to = exported(settings, rows, tmp_path / "out", parameters=parameters)
     found = loaded(to)
     weights = {user + item: weight for user, item, weight, _ in found["rows"]}
     for row in rows:
         if row["label"] == 1:
-            days = (NOON - row["event_time"]) / timedelta(days=1)
+            days = (COUNTED_UNTIL - row["event_time"]) / timedelta(days=1)
             weight = weights[row["user_id"] + row["item_id"]]
             assert weight == pytest.approx(0.5 * 0.5 ** (days / 30))
 
