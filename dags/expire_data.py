@@ -17,4 +17,4 @@ with DAG(
     "what nothing pins any more. Lifecycle rules are a person's decision: `eta retention apply`.",
     tags=["eta", "retention"],
 ):
-    EtaOperator(task_id="expire", arguments=["retention", "expire"])
+    EtaOperator(task_id="expire", arguments=["retention", "expire"], priority_weight=1)

@@ -18,7 +18,7 @@ with DAG(
     tags=["eta", "tables"],
 ):
     chain(
-        EtaOperator(task_id="compact", arguments=["tables", "compact"]),
-        EtaOperator(task_id="clean", arguments=["tables", "clean"]),
-        EtaOperator(task_id="health", arguments=["tables", "health"], retries=0),
+        EtaOperator(task_id="compact", arguments=["tables", "compact"], priority_weight=1),
+        EtaOperator(task_id="clean", arguments=["tables", "clean"], priority_weight=1),
+        EtaOperator(task_id="health", arguments=["tables", "health"], priority_weight=1, retries=0),
     )

@@ -1,22 +1,31 @@
-"""New rows to published training sets, every six hours: `eta prepare`, a task per model."""
+"""New rows to published training sets, every six hours or earlier: a task per model."""
 
 from datetime import datetime, timedelta
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Param, TriggerRule, chain
+from airflow.sdk import (
+    DAG,
+    AssetOrTimeSchedule,
+    CronTriggerTimetable,
+    Param,
+    TriggerRule,
+    chain,
+)
 
 from eta_dags.alerts import deadline
 from eta_dags.config import CONFIG, TENANT_ID_PATTERN
 from eta_dags.gate import gate
 from eta_dags.models import model_group
-from eta_dags.operators import BeginOperator, EtaOperator, PublishOperator
+from eta_dags.operators import RAW_ARRIVALS, BeginOperator, EtaOperator, PublishOperator
 
 TEXT = ["null", "string"]
 
 
 with DAG(
     "prepare_training_data",
-    schedule="0 */6 * * *",
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("0 */6 * * *", timezone="UTC"), assets=[RAW_ARRIVALS]
+    ),
     start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
@@ -37,7 +46,7 @@ with DAG(
     flag = "{{ '--full-refresh' if params.full_refresh else '' }}"
     begin = BeginOperator(
         task_id="begin",
-        arguments=["runs", "begin", "--wait=60", *given, flag],
+        arguments=["runs", "begin", *given, flag],
         if_needed="staging",
         if_nothing_new="nothing_new",
     ).as_setup()

@@ -17,4 +17,8 @@ with DAG(
     doc_md="Runs `eta docs --output`; `ETA_DOCS_DESTINATION` names another place.",
     tags=["eta", "docs"],
 ):
-    EtaOperator(task_id="publish", arguments=["docs", "--output", CONFIG.docs_destination])
+    EtaOperator(
+        task_id="publish",
+        arguments=["docs", "--output", CONFIG.docs_destination],
+        priority_weight=1,
+    )

@@ -35,6 +35,14 @@ class Config:
         default_factory=lambda: float(os.environ.get("ETA_FRESHNESS_HOURS", "12"))
     )
     """`ETA_FRESHNESS_HOURS`: how long a received row may wait for publication."""
+    run_after_rows: int | None = field(
+        default_factory=lambda: int(os.environ.get("ETA_RUN_AFTER_ROWS") or 0) or None
+    )
+    """`ETA_RUN_AFTER_ROWS`: a run begins early when a tenant has so many new rows; none: never."""
+    spark_pool: str = field(
+        default_factory=lambda: os.environ.get("ETA_SPARK_POOL") or "default_pool"
+    )
+    """`ETA_SPARK_POOL`: the pool of the models' tasks. It must exist: else they never start."""
     docs_destination: str = field(
         default_factory=lambda: (
             os.environ.get("ETA_DOCS_DESTINATION")

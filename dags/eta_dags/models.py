@@ -83,6 +83,7 @@ def model_group(
             "on_failure_callback": _tell_how_to_repeat,
         },
         default_args={
+            "pool": CONFIG.spark_pool,
             "retries": 2,
             "retry_delay": timedelta(seconds=30),
             "retry_exponential_backoff": True,

@@ -127,6 +127,10 @@ COMMANDS: Final[Table] = {
         "Show how long received rows have waited to be published; exit code 1 "
         "beyond the objective.",
     ),
+    "runs arrivals": Place(
+        "lakehouse.cli.run_monitoring:arrivals",
+        "Show the rows that came per tenant since the newest run of all tenants began.",
+    ),
     "runs metrics": Place(
         "lakehouse.cli.run_monitoring:metrics",
         "Print the last runs as Prometheus metrics (for a textfile collector).",

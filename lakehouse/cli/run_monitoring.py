@@ -1,5 +1,6 @@
-"""`eta runs freshness` and `eta runs metrics`: what a monitor asks about the runs of the models."""
+"""`eta runs freshness`, `arrivals` and `metrics`: what a monitor asks about the runs of the models."""
 
+import json
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -7,6 +8,8 @@ import typer
 
 from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note, print_rows
+from lakehouse.storage.lake import Lake
+from lakehouse.training import new_rows
 from lakehouse.training.freshness import waiting_tenants
 from lakehouse.training.run_metrics import exposition
 
@@ -33,6 +36,37 @@ def freshness(
         note("What to do: `eta runs list` shows the last runs, `eta prepare` runs the models now.")
         raise typer.Exit(1)
     note(f"Nothing waits longer than {within:g} h.")
+
+
+def arrivals(
+    announce: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Print as JSON who has at least so many, once until a run has begun that reads "
+            "them.",
+        ),
+    ] = None,
+    run: Annotated[
+        str, typer.Option("--run", envvar="ETA_RUN_ID", help="Who announces; the same may repeat.")
+    ] = "",
+) -> None:
+    """Show the rows that came per tenant since the newest run of all tenants began."""
+    lake = Lake(lake_settings())
+    with control_database() as database:
+        if announce is not None:
+            due = new_rows.announce(lake, database, announce, run)
+            note(f"{len(due):,} tenants have at least {announce:,} new rows to announce.")
+            typer.echo(json.dumps(due, sort_keys=True))
+            return
+        found = new_rows.new_rows(lake, database)
+    if found.run_id is None:
+        note("No run of all tenants has begun yet, so nothing is counted: `eta prepare`.")
+        return
+    print_rows(("tenant", "new rows"), sorted(found.rows.items()))
+    note(f"Counted since {found.run_id} began.")
+    if found.announced:
+        note(f"A run was asked for, for {', '.join(sorted(found.announced))}; it has not begun.")
 
 
 def metrics() -> None:

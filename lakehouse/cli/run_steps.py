@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from lakehouse.cli.control import control_database, lake_settings
 from lakehouse.cli.output import note
 from lakehouse.control.database import ControlDatabase
+from lakehouse.control.run_lock import RunLocked
 from lakehouse.jobs import run_steps
 from lakehouse.settings import LakeSettings
 from lakehouse.training.run_parameters import read_parameters
@@ -19,6 +20,8 @@ from lakehouse.training.run_steps import EARLY_GATE, FINAL_GATE
 
 RunOption = Annotated[str, typer.Option("--run", envvar="ETA_RUN_ID", help="Id of the run.")]
 
+_LOCKED: Final = 75
+"""Exit code of `begin` while another run goes on: try again later (EX_TEMPFAIL in sysexits.h)."""
 _MOST_TOLD: Final = 100
 """Each becomes a task of its own in the scheduler."""
 
@@ -35,8 +38,15 @@ def begin(
     ] = None,
     full_refresh: Annotated[bool, typer.Option(help="Recompute everything.")] = False,
     wait: Annotated[float, typer.Option(min=0, help="Minutes to wait for another run to end.")] = 0,
+    asked_at: Annotated[
+        str | None,
+        typer.Option(help="A backfill does nothing if one that began later did it (ISO 8601)."),
+    ] = None,
 ) -> None:
-    """Take the lock and decide what the run has to do; print that as JSON."""
+    """Take the lock and decide what the run has to do; print that as JSON.
+
+    Exit code 75 when another run holds the lock: the same may be asked again later.
+    """
     parameters = read_parameters(
         {
             "tenant_id": tenant_id,
@@ -46,8 +56,13 @@ def begin(
             "full_refresh": full_refresh,
         }
     )
+    how: dict[str, Any] = {"wait_minutes": wait, "asked_at": None if asked_at is None else _moment(asked_at)}
     with _opened() as (settings, database):
-        plan = run_steps.begin(settings, database, run, parameters, wait_minutes=wait, on_step=note)
+        try:
+            plan = run_steps.begin(settings, database, run, parameters, **how, on_step=note)
+        except RunLocked as locked:
+            note(f"Error: {locked}")
+            raise typer.Exit(_LOCKED) from locked
     note(f"{'To do' if plan.is_needed else 'Nothing to do'}: {plan.reason}")
     typer.echo(json.dumps(asdict(plan), sort_keys=True))
 
@@ -118,14 +133,21 @@ def late(
     deadline: Annotated[str, typer.Option(help="When it should have ended (UTC, ISO 8601).")],
 ) -> None:
     """Note that a run missed its deadline, if it did, for the metrics and `eta runs show`."""
-    given = datetime.fromisoformat(deadline)
-    moment = given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+    moment = _moment(deadline)
     with _opened() as (settings, database):
         is_late = run_steps.note_late(settings, database, run, moment)
     if is_late:
         note(f"The run {run} was to end by {moment:%Y-%m-%d %H:%M} UTC and has not.")
     else:
         note(f"The run {run} had ended in time.")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no time such as 2026-05-01T12:00:00Z") from error
+    return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
 
 
 @contextmanager

@@ -36,6 +36,7 @@ def begin(
     parameters: RunParameters,
     *,
     wait_minutes: float = 0,
+    asked_at: datetime | None = None,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> run_steps.Plan:
     """Take the lock, make the lake known to Spark and decide what the run has to do.
@@ -54,7 +55,7 @@ def begin(
         with opened_session(settings):  # a server then knows every table of a local lake
             pass
     show_tenant_settings(Lake(settings), database)
-    plan = run_steps.begin(settings, database, run_id, parameters)
+    plan = run_steps.begin(settings, database, run_id, parameters, asked_at=asked_at)
     with lineage_of(settings) as lineage:
         tell_begin(lineage, database.runs.get(run_id))
         note_told(lineage, database, run_id)

@@ -8,12 +8,12 @@ repeated, alone, on another machine, after a kill: it does its work again or fin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.control.failed_tests import failed_tests, reasons
-from lakehouse.control.runs import State
+from lakehouse.control.runs import ModelRun, State
 from lakehouse.errors import EtaError
 from lakehouse.storage.build_reports import read_build_reports
 from lakehouse.storage.lake import Lake
@@ -78,9 +78,17 @@ class Recorded:
 
 
 def begin(
-    settings: LakeSettings, database: ControlDatabase, run_id: str, parameters: RunParameters
+    settings: LakeSettings,
+    database: ControlDatabase,
+    run_id: str,
+    parameters: RunParameters,
+    *,
+    asked_at: datetime | None = None,
 ) -> Plan:
     """Take the lock, record the run and decide what it has to do.
+
+    A backfill that was asked for at `asked_at` has nothing to do when a run that began later has
+    recomputed the same: so the runs of one backfill, which wait for each other, do it once.
 
     Repeated after a kill it keeps what the first attempt noted of the lake, so that the rows of
     the whole run are counted and nothing is taken for done that was only begun. A run that had
@@ -93,7 +101,7 @@ def begin(
         database.runs.note(run_id, VERSIONS, table_versions(Lake(settings)))
     plan = Plan(**run.notes[PLAN]) if PLAN in run.notes else None
     if plan is None or not plan.is_needed:  # decided anew: rows may have come since
-        plan = _plan(settings, database, parameters)
+        plan = _plan(settings, database, parameters, asked_at)
         database.runs.note(run_id, PLAN, asdict(plan))
     return plan
 
@@ -224,10 +232,36 @@ def plan_of(database: ControlDatabase, run_id: str) -> Plan:
     return Plan(**held)
 
 
-def _plan(settings: LakeSettings, database: ControlDatabase, parameters: RunParameters) -> Plan:
+def newest_of_all_tenants(database: ControlDatabase) -> ModelRun | None:
+    """Return the newest run that has begun and reads all that has come, for all tenants."""
+    runs = database.runs.list(limit=_RUNS_LOOKED_AT)
+    return next((run for run in runs if VERSIONS in run.notes and _is_of_all_tenants(run)), None)
+
+
+def _is_of_all_tenants(run: ModelRun) -> bool:
+    parameters = read_parameters(run.parameters)
+    if parameters.variables or parameters.tenant_id:
+        return False
+    return not parameters.is_backfill or _is_backfill_of_all(run)
+
+
+def _is_backfill_of_all(run: ModelRun) -> bool:
+    """Whether a backfill recomputes all tenants: one that found one tenant, or none, does not."""
+    plan = run.notes.get(PLAN, {})
+    return bool(plan.get("is_needed")) and plan.get("tenant_id") is None
+
+
+def _plan(
+    settings: LakeSettings,
+    database: ControlDatabase,
+    parameters: RunParameters,
+    asked_at: datetime | None,
+) -> Plan:
     lake = Lake(settings)
     if parameters.is_backfill:
-        return _backfill(lake, parameters)
+        plan = _backfill(lake, parameters)
+        done = _recomputed_since(settings, database, parameters, plan, asked_at)
+        return plan if done is None else replace(plan, is_needed=False, reason=done)
     narrowed = {"tenant_id": parameters.tenant_id} if parameters.tenant_id else {}
     variables = {**parameters.variables, **narrowed}
     last = _last_complete(database)
@@ -267,11 +301,47 @@ def _backfill(lake: Lake, parameters: RunParameters) -> Plan:
     )
 
 
+def _recomputed_since(
+    settings: LakeSettings,
+    database: ControlDatabase,
+    parameters: RunParameters,
+    plan: Plan,
+    asked_at: datetime | None,
+) -> str | None:
+    """Say which complete run has recomputed what a backfill would, and began after `asked_at`."""
+    if asked_at is None or not plan.is_needed:
+        return None
+    code = code_fingerprint(settings.project)
+    for run in database.runs.list(limit=_RUNS_LOOKED_AT):
+        if COMPLETE not in run.notes or run.started_at < asked_at:
+            continue
+        other, held = read_parameters(run.parameters), run.notes.get(PLAN, {})
+        is_full = other.full_refresh or held.get("full_refresh", False)
+        one = held.get("tenant_id") or other.tenant_id
+        is_same = one is None or (one == plan.tenant_id and other.is_backfill)
+        if (
+            held.get("is_needed", True)
+            and is_same
+            and (is_full or (one is not None and not plan.full_refresh))
+            and other.variables == parameters.variables
+            and run.notes[COMPLETE]["code"] == code
+        ):
+            return f"{plan.reason}; {run.run_id} has recomputed them since this run was asked for"
+    return None
+
+
 def _last_complete(database: ControlDatabase) -> dict[str, Any] | None:
-    """What the newest complete run left, if it was a normal one for all tenants."""
+    """What the newest complete run left, if it was a normal one for all tenants.
+
+    A backfill that recomputed one tenant, or found none, is passed over: it has not read the new
+    rows of the others.
+    """
     for run in database.runs.list(limit=_RUNS_LOOKED_AT):
         if COMPLETE in run.notes:
-            is_normal = not read_parameters(run.parameters).variables
+            parameters = read_parameters(run.parameters)
+            if parameters.is_backfill and not _is_backfill_of_all(run):
+                continue
+            is_normal = not parameters.variables
             found: dict[str, Any] = run.notes[COMPLETE]
             return found if is_normal and "tenant_id" not in run.parameters else None
     return None

@@ -18,6 +18,7 @@ DAGS = {
     "erase_subjects",
     "check_quality",
     "publish_docs",
+    "watch_arrivals",
 }
 _PARSE = """
 import json, sys
@@ -27,7 +28,9 @@ print(json.dumps({"errors": bag.import_errors, "dags": {
     dag.dag_id: {
         "schedule": str(dag.schedule), "catchup": dag.catchup, "runs": dag.max_active_runs,
         "params": list(dag.params), "deadlines": len(dag.deadline or []),
-        "tasks": {t.task_id: {"after": sorted(t.upstream_task_ids), "retries": t.retries}
+        "tasks": {t.task_id: {"after": sorted(t.upstream_task_ids), "retries": t.retries,
+                              "pool": t.pool, "weight": t.priority_weight,
+                              "rule": str(t.weight_rule)}
                   for t in dag.tasks},
     } for dag in bag.dags.values()
 }}))

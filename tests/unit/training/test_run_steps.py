@@ -233,6 +233,54 @@ def test_a_backfill_finds_the_tenants_by_the_day_of_arrival(steps: Steps) -> Non
     assert not steps.begin("r4", start_date="2026-06-01").is_needed
 
 
+def test_a_backfill_of_one_tenant_or_of_none_hides_no_new_rows_of_others(steps: Steps) -> None:
+    write_training_tables(steps.settings, {"acme": examples(5)})
+    lake = SessionLake(steps.settings)
+    lake.store("acme", [interaction("e1")], known_at=NOON)
+    steps.whole("first")
+    lake.store("globex", [interaction("e1")], known_at=NOON + timedelta(days=1))
+    day = NOON.date().isoformat()
+    assert steps.begin("none", start_date="2020-01-01", end_date="2020-01-01").tenants == []
+    assert steps.end("none") == "succeeded"
+    assert steps.begin("one", start_date=day, end_date=day).tenant_id == "acme"
+    steps.check("one")
+    steps.publish("one")
+    assert steps.end("one") == "succeeded"
+    plan = steps.begin("next")
+    assert (plan.is_needed, plan.tenants) == (True, ["globex"])
+
+
+def test_runs_of_a_backfill_that_wait_for_each_other_recompute_once(steps: Steps) -> None:
+    write_training_tables(steps.settings, {"acme": examples(5)})
+    lake = SessionLake(steps.settings)
+    for tenant_id in ("acme", "globex"):
+        lake.store(tenant_id, [interaction("e1")], known_at=NOON)
+    asked_at = datetime.now(UTC)
+
+    def begin(run_id: str, asked_at: datetime, **given: Any) -> run_steps.Plan:
+        parameters = read_parameters({"start_date": NOON.date().isoformat(), **given})
+        return run_steps.begin(
+            steps.settings, steps.database, run_id, parameters, asked_at=asked_at
+        )
+
+    assert begin("one", asked_at).full_refresh
+    steps.check("one")
+    steps.publish("one")
+    steps.end("one")
+    two = begin("two", asked_at)
+    assert not two.is_needed
+    assert two.reason.endswith("; one has recomputed them since this run was asked for")
+    steps.end("two")
+    assert begin("later", datetime.now(UTC)).is_needed  # asked for after the first had begun
+    steps.end("later", is_success=False)
+    assert not begin("narrow", asked_at, tenant_id="acme").is_needed
+    steps.end("narrow")
+    assert begin("as of", asked_at, cutoff="2026-05-01T00:00:00Z").is_needed
+    steps.end("as of", is_success=False)
+    (steps.settings.project / "dbt_project.yml").write_text("name: eta # newer\n")
+    assert begin("newer", asked_at).is_needed
+
+
 @pytest.mark.parametrize(
     "given",
     [
