@@ -113,6 +113,9 @@ class LakeSettings(BaseSettings):
     """Folder of dbt's logs. Default: `logs` in the checkout, else in the home."""
     run_id: str | None = None
     """The run that this process is a step of, where a scheduler splits a run into processes."""
+    spark_pool: str | None = None
+    """Pool of Airflow's that the models' tasks wait for; it must exist (`airflow pools set`), and
+    `eta dev airflow up` makes it with a place per worker. Default: `default_pool`."""
     airflow_environment: Path | None = None
     """Environment that holds Airflow. Default: `.venv-airflow` in the project."""
 

@@ -149,7 +149,9 @@ class BeginOperator(EtaOperator, BranchMixIn):
             plan = super().execute(context)
         except RunLocked as locked:
             if datetime.now(UTC) - since >= CONFIG.deadline:
-                raise AirflowFailException(f"Waited since {since:%H:%M} UTC. {locked}") from locked
+                raise AirflowFailException(
+                    f"Waited since {since:%Y-%m-%d %H:%M} UTC. {locked}"
+                ) from locked
             self.defer(
                 trigger=TimeDeltaTrigger(_ASK_AGAIN),
                 method_name="ask_again",

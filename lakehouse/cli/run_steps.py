@@ -56,7 +56,10 @@ def begin(
             "full_refresh": full_refresh,
         }
     )
-    how: dict[str, Any] = {"wait_minutes": wait, "asked_at": None if asked_at is None else _moment(asked_at)}
+    how: dict[str, Any] = {
+        "wait_minutes": wait,
+        "asked_at": None if asked_at is None else _moment(asked_at),
+    }
     with _opened() as (settings, database):
         try:
             plan = run_steps.begin(settings, database, run, parameters, **how, on_step=note)

@@ -85,7 +85,10 @@ def start_airflow(
     home.mkdir(parents=True, exist_ok=True)
     if running is None:
         on_step("Preparing Airflow's database")
-        _migrate(command, environment, home)
+        _prepare(command, ["db", "migrate"], environment, home)
+        if settings.spark_pool:
+            pool = ["pools", "set", settings.spark_pool, str(workers), "Models of eta"]
+            _prepare(command, pool, environment, home)
     for name, arguments in _PARTS.items():
         on_step(f"Starting {name}")
         _start_part(settings, name, [str(command), *arguments], environment, port)
@@ -142,9 +145,9 @@ def airflow_environment(
     }
 
 
-def _migrate(command: Path, environment: dict[str, str], home: Path) -> None:
+def _prepare(command: Path, arguments: list[str], environment: dict[str, str], home: Path) -> None:
     done = subprocess.run(
-        [str(command), "db", "migrate"],
+        [str(command), *arguments],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -152,7 +155,7 @@ def _migrate(command: Path, environment: dict[str, str], home: Path) -> None:
         timeout=_MIGRATION_SECONDS,
         check=False,
     )
-    log = home / "migrate.log"
+    log = home / f"{arguments[0]}.log"
     log.write_text(done.stdout, encoding="utf-8")
     if done.returncode:
         raise EtaError("Airflow's database could not be prepared", remedy=f"read {log}")

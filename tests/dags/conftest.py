@@ -8,7 +8,9 @@ import pytest
 from tests.support.orchestration import Orchestra
 
 # Whole runs, killed and resumed, take minutes: `ETA_TEST_DAG_RUNS=1 pytest tests/dags`.
-collect_ignore = [] if os.environ.get("ETA_TEST_DAG_RUNS") else ["test_dag_runs.py"]
+collect_ignore = (
+    [] if os.environ.get("ETA_TEST_DAG_RUNS") else ["test_dag_runs.py", "test_in_airflow.py"]
+)
 
 
 @pytest.fixture(scope="package")

@@ -91,6 +91,12 @@ ELSEWHERE: Final = (
         "Longest that a received row may wait to be published, for the DAGs.",
     ),
     (
+        "ETA_RUN_AFTER_ROWS",
+        "number",
+        "none",
+        "New rows of one tenant after which a DAG run begins early; none: by time alone.",
+    ),
+    (
         "ETA_DOCS_DESTINATION",
         "path or URL",
         "`docs` in the home",

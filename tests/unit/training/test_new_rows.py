@@ -122,9 +122,9 @@ def test_merged_expired_and_erased_rows_are_no_new_ones(stage: Stage) -> None:
 
 def test_a_clickstream_counts_where_it_is_mapped(stage: Stage) -> None:
     stage.run("first")
-    store_events(stage.lake, "acme", [event("e1"), event("e2")])
-    store_events(stage.lake, "globex", [event("e1")])
-    settings = TenantSettings.model_validate({"clickstream": {"interactions": [PRODUCT]}})
+    store_events(stage.lake, "acme", [event(n, "Product Viewed", PRODUCT) for n in ("e1", "e2")])
+    store_events(stage.lake, "globex", [event("e1", "Product Viewed", PRODUCT)])
+    settings = TenantSettings.model_validate({"clickstream": {"preset": "segment"}})
     stage.lake.set_tenant("acme", settings)
     assert stage.count() == {"acme": 2}
 
