@@ -80,8 +80,11 @@ class EtaOperator(BaseOperator):
 
     def execute(self, context: Any) -> Any:
         """Run the command; return its JSON value, if it has one."""
+        return self._call(context, self.arguments)
+
+    def _call(self, context: Any, arguments: Sequence[str]) -> Any:
         run_id = run_id_of(context)
-        command = [str(CONFIG.eta), *(part for part in self.arguments if part)]
+        command = [str(CONFIG.eta), *(part for part in arguments if part)]
         told = shlex.join([f"ETA_RUN_ID={run_id}", "uv", "run", "eta", *command[1:]])
         self.log.info("Running, as you may in %s: %s", CONFIG.project_dir, told)
         self._process = subprocess.Popen(
@@ -139,14 +142,14 @@ class BeginOperator(EtaOperator, BranchMixIn):
         """Run the command and branch; the plan's part that tasks need becomes an XCom, `plan`."""
         return self._begin(context, datetime.now(UTC))
 
-    def ask_again(self, context: Any, event: Any, since: str) -> Any:
+    def ask_again(self, context: Any, since: str, **_: Any) -> Any:
         """Do so after a wait that has begun at `since`."""
         return self._begin(context, datetime.fromisoformat(since))
 
     def _begin(self, context: Any, since: datetime) -> Any:
-        self.arguments = [*self.arguments, *backfill_of(context["dag_run"], context["params"])]
+        days = backfill_of(context["dag_run"], context["params"])
         try:
-            plan = super().execute(context)
+            plan = self._call(context, [*self.arguments, *days])
         except RunLocked as locked:
             if datetime.now(UTC) - since >= CONFIG.deadline:
                 raise AirflowFailException(

@@ -1,4 +1,4 @@
-"""`eta runs freshness`, `arrivals` and `metrics`: what a monitor asks about the runs of the models."""
+"""`eta runs freshness`, `arrivals` and `metrics`: what a monitor asks about runs of the models."""
 
 import json
 from datetime import UTC, datetime

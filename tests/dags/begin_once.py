@@ -27,7 +27,7 @@ def begun(run: dict[str, Any]) -> dict[str, Any]:
         if "since" not in run:
             return {"arguments": backfill_of(dag_run, params)}
         begin = BeginOperator(task_id="begin", arguments=["runs", "begin"], **how)
-        return {"result": begin.ask_again(context, None, run["since"])}
+        return {"result": begin.ask_again(context, run["since"], event=None)}
     except TaskDeferred as deferred:
         trigger = deferred.trigger.serialize()[0]
         return {"trigger": trigger, "method": deferred.method_name, "with": deferred.kwargs}

@@ -1,4 +1,4 @@
-"""A whole Airflow: `begin` waits without a worker, backfills recompute days, new rows begin runs."""
+"""A whole Airflow: `begin` waits without a worker, and new rows begin a run."""
 
 import sqlite3
 import subprocess
