@@ -24,6 +24,7 @@ from tests.support.orchestration import AIRFLOW, why_not
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
 SECONDS = 300
+SET = {"ETA_RUN_AFTER_ROWS": "10", "ETA_SPARK_POOL": "eta_spark"}
 DAY = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SHORT = """
 from datetime import datetime
@@ -104,7 +105,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     (folder / "eta_dags").symlink_to(PROJECT_DIR / "dags" / "eta_dags")
     (folder / "watch_arrivals.py").symlink_to(PROJECT_DIR / "dags" / "watch_arrivals.py")
     (folder / "short.py").write_text(SHORT)
-    for name, value in {"ETA_HOME": str(tmp_path), "ETA_RUN_AFTER_ROWS": "10"}.items():
+    monkeypatch.setenv("ETA_HOME", str(tmp_path))
+    for name, value in SET.items():
         monkeypatch.setenv(name, value)
     made = Place(tmp_path)
     ensure_tables(Lake(made.settings))
@@ -122,6 +124,7 @@ def test_backfills_wait_without_a_worker_and_new_rows_begin_a_run(place: Place) 
     place.database.run_lock.hold("somebody's")
     start_airflow(place.settings, workers=2, dags=place.settings.home_dir / "dags")
     place.until(lambda: len(place.query("select dag_id from dag")) == 2)
+    assert ("eta_spark", 2) in place.query("select pool, slots from slot_pool")
     place.airflow("dags", "unpause", "short")
     days = ["--from-date", "2026-05-01", "--to-date", "2026-05-01T12:00:00"]
     place.airflow("backfill", "create", "--dag-id", "short", *days)
