@@ -111,7 +111,7 @@ def test_a_run_that_does_not_read_everything_takes_nothing(
     assert stage.announce() == {"globex": 10}
 
 
-def test_merged_expired_and_erased_rows_are_no_new_ones(stage: Stage) -> None:
+def test_merged_and_deleted_rows_are_no_new_ones(stage: Stage) -> None:
     stage.store("acme", 8, "old")
     stage.store("acme", 8, "older")
     stage.run("first")
