@@ -11,8 +11,9 @@ from lakehouse.cli.control import lake_settings
 from lakehouse.cli.output import note, print_rows
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
+from lakehouse.storage.cost_reports import STAGES, read_costs
 from lakehouse.storage.lake import Lake
-from lakehouse.training.costs import STAGES, kept_by_tenant, read_costs
+from lakehouse.training.costs import kept_by_tenant
 
 _COLUMNS: Final = (
     *("tenant", "rows", "raw bytes", "other bytes"),

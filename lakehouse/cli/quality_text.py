@@ -21,6 +21,7 @@ _PERCENTAGES: Final = ("completeness", "validity", "uniqueness", "consistency")
 _NAMES: Final = ("reason", "check", "checked", "started")
 _NUMBERS: Final = (
     *("score", *_PERCENTAGES, "freshness", "rows", "batches", "models", "tests", "seconds"),
+    *("kept bytes", "kept rows", "written bytes", "took", "processor"),
 )
 
 
@@ -35,7 +36,8 @@ def report_text(report: QualityReport, *, is_for_terminal: bool) -> str:
     )
     console.print(f"[bold]{escape(report.tenant_id)}[/bold]: score {_percent(report.score)}")
     console.print(f"The last {report.days} days, as of {_time(report.generated_at)} UTC.")
-    for table in (_kinds(report), _rejects(report), _gates(report), _runs(report), _builds(report)):
+    parts = (_kinds, _rejects, _gates, _runs, _costs, _builds)
+    for table in (part(report) for part in parts):
         console.print()
         nothing, table.caption = table.caption, None
         console.print(table if table.row_count else f"{table.title}: {nothing}")
@@ -122,6 +124,20 @@ def _runs(report: QualityReport) -> Table:
     for run in report.runs[:_RUNS]:
         told = (run.outcome or "-", escape(run.reason or "-"))
         table.add_row(escape(run.run_id), run.state, _time(run.started_at), *told)
+    return table
+
+
+def _costs(report: QualityReport) -> Table:
+    table = _table("What it costs", "no run of the models has been measured in this time")
+    _columns(table, "stage", "kept bytes", "kept rows", "written bytes", "took", "processor")
+    for cost in report.costs:
+        sizes = (cost.kept_bytes, cost.kept_rows, cost.written_bytes)
+        took = (cost.seconds, cost.processor_seconds)
+        table.add_row(
+            cost.stage,
+            *("-" if size is None else f"{size:,}" for size in sizes),
+            *("-" if value is None else f"{value:.1f} s" for value in took),
+        )
     return table
 
 

@@ -125,6 +125,20 @@ class Build(_Part):
     nodes: list[Node] = Field(description="The last result of each, in the order they ended.")
 
 
+class StageCosts(_Part):
+    """What the tenant costs in one stage: what it keeps, and its share of what runs took.
+
+    Sizes are as the last run left them; the others are sums over the runs of the days looked at.
+    """
+
+    stage: str = Field(description="A schema of the lake.")
+    kept_bytes: Count = Field(description="Of current files.")
+    kept_rows: Count
+    written_bytes: Count
+    seconds: float | None = Field(description="Of models and their tests, by the clock of each.")
+    processor_seconds: float | None = Field(description="Null where Spark is a server.")
+
+
 class QualityReport(_Part):
     """Everything of one tenant."""
 
@@ -138,6 +152,7 @@ class QualityReport(_Part):
     gates: list[GateVerdict]
     runs: list[Run]
     builds: list[Build]
+    costs: list[StageCosts] = Field(default=[], description="In the order that data flows.")
     unread: list[str] = Field(description="Parts that could not be read, in words.")
 
 

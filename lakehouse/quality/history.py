@@ -33,11 +33,13 @@ from lakehouse.quality.document import (
     QualityReport,
     Rejects,
     Run,
+    StageCosts,
     TenantSummary,
 )
 from lakehouse.quality.gate_history import gate_reports, noted_verdicts, verdicts
 from lakehouse.quality.scoring import OBJECTIVE_HOURS, Shares, score
 from lakehouse.storage.build_reports import BuildReport, read_build_reports
+from lakehouse.storage.cost_reports import STAGES, read_costs, read_kept
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.quarantine import Quarantine
 
@@ -78,6 +80,7 @@ class Reader:
         rejects = parts.read("the quarantine", lambda: self._rejects(tenant_id, since))
         files = parts.read("the gate's reports", lambda: self._gate_files(since, tenant_id)) or []
         builds = parts.read("dbt's results", lambda: self._builds(tenant_id, since))
+        costs = parts.read("what it costs", lambda: self._costs(tenant_id, since, parts))
         return QualityReport(
             generated_at=now,
             tenant_id=tenant_id,
@@ -88,6 +91,7 @@ class Reader:
             gates=verdicts([*files, *noted_verdicts(runs, tenant_id)], tenant_id, _GATE_FILES),
             runs=[_run(run, tenant_id) for run in runs if _concerns(run, tenant_id)],
             builds=builds or [],
+            costs=costs or [],
             unread=parts.unread,
         )
 
@@ -170,6 +174,25 @@ class Reader:
     def _builds(self, tenant_id: str, since: datetime) -> list[Build]:
         found = read_build_reports(self.lake.home, since=since, limit=_BUILD_FILES)
         return _by_run([r for r in found if r.tenant_id in (None, tenant_id)])[:_BUILDS]
+
+    def _costs(self, tenant_id: str, since: datetime, parts: _Parts) -> list[StageCosts]:
+        summed = read_costs(self.lake.home, since)
+        if summed.unreadable:
+            parts.unread.append(f"{summed.unreadable:,} reports of what runs cost are damaged")
+        kept = read_kept(self.lake.home).get(tenant_id, {})
+        costs = summed.costs.get(tenant_id, {})
+        return [
+            StageCosts(
+                stage=stage,
+                kept_bytes=kept[stage].bytes if stage in kept else None,
+                kept_rows=kept[stage].rows if stage in kept else None,
+                written_bytes=_whole(costs.get(stage, {}).get("bytes")),
+                seconds=costs.get(stage, {}).get("seconds"),
+                processor_seconds=costs.get(stage, {}).get("processor_seconds"),
+            )
+            for stage in STAGES
+            if stage in kept or stage in costs
+        ]
 
 
 class _Parts:
@@ -280,6 +303,10 @@ def _score_now(
         consistency=last.consistency_percent,
     )
     return score(kind, age, shares)
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def _lowest(scores: Iterable[float | None]) -> float | None:

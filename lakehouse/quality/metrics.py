@@ -1,13 +1,15 @@
-"""The measures of quality as Prometheus gauges, from Delta alone: no Spark, no database.
+"""The measures of quality, and costs, as Prometheus gauges: no Spark, no database.
 
 Shares are those of the newest row of `ops.data_quality`. Freshness is asked of the ledger at every
-scrape, so it goes on when nothing measures any more, and the score is worked out with it.
+scrape, so it goes on when nothing measures any more, and the score is worked out with it. Costs are
+those that the runs' reports say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any, Final
 from urllib.parse import unquote
@@ -23,7 +25,9 @@ from lakehouse.contracts.kinds import DataType
 from lakehouse.contracts.tables import OPS_DATA_QUALITY, OPS_INGEST_LEDGER, TableSpec
 from lakehouse.contracts.tenant import UNATTRIBUTED
 from lakehouse.contracts.traffic import TrafficFlag
+from lakehouse.errors import EtaError
 from lakehouse.quality.scoring import Shares, score
+from lakehouse.storage.cost_reports import DAYS, SHARED, AllKept, CostReports, Costs, read_kept
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.ledger import query
 from lakehouse.storage.maintenance import live_files
@@ -50,10 +54,21 @@ FLAG_GAUGES: Final = {
 """Gauges of a tenant, data type and `flag` (docs/traffic.md); the models count them."""
 FLAG_LABELS: Final = (*LABELS, "flag")
 
+COST_GAUGES: Final = {
+    "eta_tenant_kept_bytes": "Bytes of a tenant's current files, as the last run left them.",
+    "eta_tenant_seconds": f"A tenant's share of models' and tests' seconds, {DAYS} days of runs.",
+    "eta_tenant_processor_seconds": f"The same of the processor, if dbt sees it, {DAYS} days.",
+}
+"""Gauges of a tenant and stage (docs/orchestration.md); their sums are what was measured."""
+COST_LABELS: Final = ("tenant_id", "stage")
+NOBODY, OTHERS = "(shared)", "(others)"
+"""In place of a tenant: what none alone has caused, and all those that have no gauges."""
+
 OWN_GAUGES: Final = {
     "eta_quality_tenants": "Tenants that have sent data.",
     "eta_quality_tenants_omitted": "Tenants beyond the bound, which have no gauges; must be 0.",
     "eta_quality_lag_seconds": "Seconds from the newest arrival that was measured to the newest.",
+    "eta_cost_reports_unreadable": "Reports of runs' costs that no figure holds; must be 0.",
 }
 """Gauges of the exporter itself, without labels."""
 
@@ -184,6 +199,7 @@ class QualityMetrics(Collector):
         self._measures = Newest(
             lake, OPS_DATA_QUALITY, "measured_at", (_KNOWN_AT, *_SHARES, *_FLAGGED)
         )
+        self._costs = CostReports(lake.home)
         self._most = most_tenants
         self._clock = clock
         self._lock = Lock()  # the server answers several scrapes at once
@@ -194,7 +210,9 @@ class QualityMetrics(Collector):
             self._measures.look()
             self._arrivals.look()
             arrivals, measures = dict(self._arrivals.rows), dict(self._measures.rows)
-        now = self._clock()
+            now = self._clock()
+            costs = self._costs.sum(now - timedelta(days=DAYS))
+            kept, damaged = self._kept()
         tenants = sorted({tenant for tenant, _ in arrivals})
         shown = set(tenants[: self._most])
         families = {
@@ -208,9 +226,18 @@ class QualityMetrics(Collector):
                         family.add_metric(key, value)
         yield from families.values()
         yield from _flagged({key: row for key, row in measures.items() if key[0] in shown})
-        own = (len(tenants), len(tenants) - len(shown), _lag(arrivals, measures))
+        yield from _cost_families(kept, costs.costs, shown)
+        lag = _lag(arrivals, measures)
+        own = (len(tenants), len(tenants) - len(shown), lag, costs.unreadable + damaged)
         for (name, text), value in zip(OWN_GAUGES.items(), own, strict=True):
             yield GaugeMetricFamily(name, text, value=value)
+
+    def _kept(self) -> tuple[AllKept, int]:
+        """Return what tenants keep, and how many files of it are damaged: no reason to fail."""
+        try:
+            return read_kept(self._costs.home), 0
+        except EtaError:
+            return {}, 1
 
 
 def _values(
@@ -231,6 +258,27 @@ def _flagged(measures: Mapping[Key, tuple[Any, ...]]) -> Iterator[Metric]:
             for flag, share in zip(TrafficFlag, measured[2 + len(_SHARES) :], strict=True):
                 if share is not None:
                     family.add_metric((*key, flag), share)
+        yield family
+
+
+def _cost_families(kept: AllKept, costs: Costs, shown: Collection[str]) -> Iterator[Metric]:
+    """Yield the gauges of `COST_GAUGES`; what was not measured is no sample."""
+    sizes: Counter[Key] = Counter()
+    seconds: defaultdict[Key, float] = defaultdict(float)
+    processor: defaultdict[Key, float] = defaultdict(float)
+    for tenant_id in {*kept, *costs}:
+        name = NOBODY if tenant_id == SHARED else tenant_id if tenant_id in shown else OTHERS
+        for stage, one in kept.get(tenant_id, {}).items():
+            sizes[name, stage] += one.bytes
+        for stage, values in costs.get(tenant_id, {}).items():
+            seconds[name, stage] += values["seconds"]
+            if "processor_seconds" in values:
+                processor[name, stage] += values["processor_seconds"]
+    found: tuple[Mapping[Key, float], ...] = (sizes, seconds, processor)
+    for (name, text), by_key in zip(COST_GAUGES.items(), found, strict=True):
+        family = GaugeMetricFamily(name, text, labels=COST_LABELS)
+        for key, value in sorted(by_key.items()):
+            family.add_metric(key, value)
         yield family
 
 

@@ -11,43 +11,21 @@ tenants, are nobody's (`SHARED`): the sums are what was measured, by constructio
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from lakehouse.storage.build_reports import BuildReport
+from lakehouse.storage.cost_reports import SHARED, STAGES, Costs, Kept
 from lakehouse.storage.lake import Lake
-from lakehouse.storage.report_files import stamp, write_report_file
 from lakehouse.storage.row_counts import row_count, rows_by_tenant
 from lakehouse.storage.tables import model_tables
 from lakehouse.training.lake_state import BUILT
 
-SHARED: Final = ""
-"""What no tenant alone has caused."""
-
-STAGES: Final = ("raw", "ops", "staging", "features", "training", "evaluation")
-"""Schemas of the lake whose tables tenants fill."""
-
-Costs = dict[str, dict[str, dict[str, float]]]
-"""Tenant → stage → `bytes` written, `seconds` and perhaps `processor_seconds`."""
-
-_KEPT: Final = timedelta(days=400)
 _TENANT: Final = "partition.tenant_id"
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a tenant has in the tables of a stage now: bytes of their current files, and rows."""
-
-    bytes: int
-    rows: int
 
 
 def kept_by_tenant(lake: Lake) -> dict[str, dict[str, Kept]]:
@@ -102,58 +80,6 @@ def run_costs(lake: Lake, since: Mapping[str, int], reports: Iterable[BuildRepor
         costs[SHARED]["views"]["seconds"] += sum(nodes.values())
     _spread(costs, tests, processor if is_seen else None)
     return {tenant_id: dict(by) for tenant_id, by in sorted(costs.items())}
-
-
-def write_costs(home: Path, started_at: datetime, costs: Costs) -> Path:
-    """Write a run's costs, `{home}/reports/costs/`, in place of what an earlier end of it wrote.
-
-    A file per run, not a note of it: whoever lists runs would read them all. Those of more than
-    400 days ago are dropped.
-    """
-    folder = _folder(home)
-    path = folder / f"{stamp(started_at)}.json"
-    write_report_file(path, {"started_at": started_at.isoformat(), "tenants": costs})
-    oldest = stamp(datetime.now(UTC) - _KEPT)
-    for old in folder.glob("*.json"):
-        if old.name < oldest:
-            old.unlink(missing_ok=True)
-    return path
-
-
-@dataclass(frozen=True, slots=True)
-class SummedCosts:
-    """The costs of `runs` runs, and how many reports could not be read and are not in them."""
-
-    costs: Costs
-    runs: int
-    unreadable: int
-
-
-def read_costs(home: Path, since: datetime) -> SummedCosts:
-    """Return the costs of the runs that began from `since` on, added up."""
-    found: Costs = {}
-    runs = unreadable = 0
-    for path in sorted(_folder(home).glob("*.json")):
-        if path.name < stamp(since):
-            continue
-        try:
-            _add(found, json.loads(path.read_text(encoding="utf-8"))["tenants"])
-            runs += 1
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            unreadable += 1
-    return SummedCosts(found, runs, unreadable)
-
-
-def _folder(home: Path) -> Path:
-    return home / "reports" / "costs"
-
-
-def _add(found: Costs, costs: Costs) -> None:
-    for tenant_id, by_stage in costs.items():
-        for stage, values in by_stage.items():
-            held = found.setdefault(tenant_id, {}).setdefault(stage, {})
-            for name, value in values.items():
-                held[name] = held.get(name, 0) + value
 
 
 def _spread(costs: Costs, tests: float, processor: float | None) -> None:

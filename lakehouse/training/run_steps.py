@@ -16,8 +16,9 @@ from lakehouse.control.failed_tests import failed_tests, reasons
 from lakehouse.control.runs import ModelRun, State
 from lakehouse.errors import EtaError
 from lakehouse.storage.build_reports import read_build_reports
+from lakehouse.storage.cost_reports import write_costs, write_kept
 from lakehouse.storage.lake import Lake
-from lakehouse.training.costs import run_costs, write_costs
+from lakehouse.training.costs import kept_by_tenant, run_costs
 from lakehouse.training.lake_state import (
     SOURCES,
     code_fingerprint,
@@ -206,7 +207,9 @@ def end(
     database.runs.note(run_id, ROWS, rows_written(lake, before))
     reports = read_build_reports(settings.home_dir, since=run.started_at, limit=_MOST_REPORTS)
     mine = [report for report in reports if report.run_id == run_id]
-    write_costs(lake.home, run.started_at, run_costs(lake, before, mine))
+    if mine:  # else nothing was built: the last report's sizes are those of now
+        write_costs(lake.home, run.started_at, run_costs(lake, before, mine))
+        write_kept(lake.home, kept_by_tenant(lake))
     is_done = run.notes.get(PUBLICATION, {}).get("is_done", False)
     is_needed = run.notes.get(PLAN, {}).get("is_needed", True)
     is_complete = is_success and (is_done or not is_needed)

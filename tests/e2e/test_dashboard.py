@@ -1,5 +1,6 @@
 """The page of the data's quality in Chromium, on the real service."""
 
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +67,10 @@ def test_the_operator_sees_all_tenants_and_opens_one(
     expect(page.get_by_role("img", name="Validity of interactions")).to_be_visible()
     rejects = page.get_by_role("table", name="Rejected rows by reason")
     expect(rejects).to_contain_text("missing")
+    costs = page.get_by_role("table", name="Costs by stage").locator("tbody tr")
+    expect(costs).to_have_text(
+        [re.compile(r"raw.*2\.5 MB.*90,000"), re.compile(r"1\.3 GB.*7,000.*21 s")]
+    )
     page.get_by_role("button", name="All tenants").click()
     expect(rows).to_have_count(2)
     assert watched.complaints == []

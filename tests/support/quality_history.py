@@ -19,6 +19,7 @@ from lakehouse.quality.outcomes import CheckOutcome, verdict
 from lakehouse.quality.report import new_report_path, write_report
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.build_reports import BuildReport, NodeResult, write_build_report
+from lakehouse.storage.cost_reports import Kept, write_costs, write_kept
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.tables import ensure_tables
 
@@ -127,6 +128,10 @@ def plant_runs(
         database.runs.finish(run_id, "refused" if troubled else "succeeded")
         database.close()
         write_build_report(settings.home_dir, _build(run_id, moment, is_bad=day == 2))
+        cost = {"bytes": 40_000.0, "seconds": 3.5, "processor_seconds": 2.5}
+        write_costs(settings.home_dir, moment, {name: {"training": cost} for name in tenants})
+    kept = {"raw": Kept(2_500_000, 90_000), "training": Kept(1_250_000_000, 7_000)}
+    write_kept(settings.home_dir, dict.fromkeys(tenants, kept))
 
 
 def _ages() -> Iterator[timedelta]:

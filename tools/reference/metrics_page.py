@@ -9,7 +9,15 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from ingest_service.metrics import ServiceMetrics
 from ingest_service.sources.kafka.metrics import StreamMetrics
-from lakehouse.quality.metrics import DATA_GAUGES, FLAG_GAUGES, FLAG_LABELS, LABELS, OWN_GAUGES
+from lakehouse.quality.metrics import (
+    COST_GAUGES,
+    COST_LABELS,
+    DATA_GAUGES,
+    FLAG_GAUGES,
+    FLAG_LABELS,
+    LABELS,
+    OWN_GAUGES,
+)
 from lakehouse.training.run_metrics import RUN_GAUGES
 from tools.reference.text import PROJECT_DIR, notice, page, paragraph, table
 
@@ -33,7 +41,7 @@ def metrics_page() -> str:
         paragraph(
             "A histogram has `_bucket`, `_sum` and `_count`; a state is 1 for the state it is in",
             "and 0 for the others, by a label of the metric's own name. Labels never name a",
-            "person; only the measures of quality name a tenant. What to do when one alerts:",
+            "person; only those of quality and costs name a tenant. What to do when one alerts:",
             "[runbook](../runbook.md).",
             notice("the metrics"),
         ),
@@ -62,6 +70,7 @@ def sections() -> list[tuple[str, str, list[MetricLine]]]:
     """Return every metric, by what serves it."""
     quality = [MetricLine(n, "gauge", LABELS, t) for n, t in DATA_GAUGES.items()]
     quality += [MetricLine(n, "gauge", FLAG_LABELS, t) for n, t in FLAG_GAUGES.items()]
+    quality += [MetricLine(n, "gauge", COST_LABELS, t) for n, t in COST_GAUGES.items()]
     quality += [MetricLine(n, "gauge", (), t) for n, t in OWN_GAUGES.items()]
     runs = [MetricLine(n, "gauge", labels, t) for n, (t, labels) in RUN_GAUGES.items()]
     return [

@@ -42,6 +42,13 @@ function seconds(value) {
   return value < 120 ? `${number.format(value)} s` : `${number.format(value / 60)} min`;
 }
 
+function bytes(value) {
+  if (value === null || value === undefined) return "–";
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const step = value < 1 ? 0 : Math.min(Math.floor(Math.log10(value) / 3), units.length - 1);
+  return `${number.format(value / 1000 ** step)} ${units[step]}`;
+}
+
 const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
 const two = (value) => String(value).padStart(2, "0");
 const day = (moment) => `${moment.getUTCDate()} ${MONTHS[moment.getUTCMonth()]}`;

@@ -26,6 +26,7 @@ function reportView(report) {
     rejectsSection(report),
     gatesSection(report),
     runsSection(report),
+    costsSection(report),
     buildsSection(report),
   ];
 }
@@ -277,4 +278,23 @@ function buildDetails(build) {
     ["name", "kind", "status", numeric("failing rows"), numeric("took"), ""],
     nodes.map((n) => [code(n.name), n.kind, mark(nodeKind(n), n.status), count(n.failures),
       seconds(n.seconds), { class: "bars", value: bar(n.seconds / most) }]));
+}
+
+function costsSection(report) {
+  const about = "What the tenant keeps in the lake since the last run, and its share of what the models and their " +
+    `tests took in the last ${report.days} days, by what was written for it. What no tenant alone caused is in no share.`;
+  const costs = report.costs || [];
+  if (!costs.length) {
+    return section("What it costs", about, el("p", {}, "No run of the models has been measured yet."));
+  }
+  const most = Math.max(...costs.map((c) => c.kept_bytes || 0), 1);
+  const isSeen = costs.some((c) => c.processor_seconds !== null);
+  return section("What it costs", about, table("Costs by stage",
+    ["stage", numeric("kept"), "", numeric("rows"), numeric("written"), numeric("took"),
+      ...(isSeen ? [numeric("processor")] : [])],
+    costs.map((c) => [
+      code(c.stage), bytes(c.kept_bytes), { class: "bars", value: bar((c.kept_bytes || 0) / most) },
+      count(c.kept_rows), bytes(c.written_bytes), seconds(c.seconds),
+      ...(isSeen ? [seconds(c.processor_seconds)] : []),
+    ])));
 }

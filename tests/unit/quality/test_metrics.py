@@ -18,7 +18,13 @@ from lakehouse.contracts.tables import OPS_DATA_QUALITY, OPS_INGEST_LEDGER
 from lakehouse.errors import EtaError
 from lakehouse.quality import metrics
 from lakehouse.quality.exporter import serve_metrics
-from lakehouse.quality.metrics import DATA_GAUGES, FLAG_GAUGES, OWN_GAUGES, QualityMetrics
+from lakehouse.quality.metrics import (
+    COST_GAUGES,
+    DATA_GAUGES,
+    FLAG_GAUGES,
+    OWN_GAUGES,
+    QualityMetrics,
+)
 from lakehouse.quality.refresh import refresh
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.lake import Lake
@@ -128,7 +134,7 @@ def test_page_names_every_gauge_and_a_taken_port_is_told(lake: LakeSettings) -> 
     registry.register(QualityMetrics(Lake(lake)))
     assert places(page) == places(generate_latest(registry).decode())
     families = {family.name: family for family in text_string_to_metric_families(page)}
-    assert families.keys() == {*DATA_GAUGES, *FLAG_GAUGES, *OWN_GAUGES}
+    assert families.keys() == {*DATA_GAUGES, *FLAG_GAUGES, *COST_GAUGES, *OWN_GAUGES}
     for name in DATA_GAUGES:
         (sample,) = families[name].samples
         assert sample.labels == {"tenant_id": "acme", "data_type": "interactions"}

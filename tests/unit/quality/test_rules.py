@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import yaml
 
-from lakehouse.quality.metrics import DATA_GAUGES, FLAG_GAUGES, OWN_GAUGES
+from lakehouse.quality.metrics import COST_GAUGES, DATA_GAUGES, FLAG_GAUGES, OWN_GAUGES
 from tests.conftest import PROJECT_DIR
 
 FOLDER = PROJECT_DIR / "deploy" / "prometheus"
@@ -49,5 +49,5 @@ def test_dashboard_shows_every_gauge_of_quality() -> None:
         for panel in json.loads(DASHBOARD.read_text())["panels"]
         for target in panel["targets"]
     )
-    for name in (*DATA_GAUGES, *FLAG_GAUGES, *OWN_GAUGES):
+    for name in (*DATA_GAUGES, *FLAG_GAUGES, *COST_GAUGES, *OWN_GAUGES):
         assert name in queries

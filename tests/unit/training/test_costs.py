@@ -9,14 +9,22 @@ import pytest
 from deltalake import write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
+from ingest_service.sinks.delta import DeltaSink
 from lakehouse.cli.main import app
+from lakehouse.quality.exporter import page
+from lakehouse.quality.history import Reader
+from lakehouse.quality.metrics import QualityMetrics
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.build_reports import BuildReport, NodeResult
+from lakehouse.storage.cost_reports import SHARED, CostReports, read_costs, write_costs, write_kept
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.report_files import stamp
 from lakehouse.storage.tables import ensure_tables
-from lakehouse.training.costs import SHARED, kept_by_tenant, read_costs, run_costs, write_costs
+from lakehouse.training.costs import kept_by_tenant, run_costs
+from tests.support.quality import Plan, plant
 
 NOW = datetime.now(UTC)
 MODELS = ("staging/stg_items", "features/user_features", "training/training_data")
@@ -24,7 +32,11 @@ MODELS = ("staging/stg_items", "features/user_features", "training/training_data
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    lake = Lake(LakeSettings(home=tmp_path_factory.mktemp("costs")))
+    return new_lake(tmp_path_factory.mktemp("costs"))
+
+
+def new_lake(home: Path) -> Lake:
+    lake = Lake(LakeSettings(home=home))
     ensure_tables(lake)
     write("staging/stg_items", lake, acme=3, globex=1)
     write("features/user_features", lake, acme=5)
@@ -123,6 +135,16 @@ def test_reports_add_up_and_a_damaged_one_is_told(
     }
     assert (summed.runs, summed.unreadable) == (2, 1)
 
+    reports = CostReports(lake.home)
+    assert reports.sum(NOW - timedelta(days=30)) == summed == reports.sum(NOW - timedelta(days=30))
+    more = {"acme": {"training": {"bytes": 1, "seconds": 0.5, "processor_seconds": 0.0}}}
+    write_costs(lake.home, NOW - timedelta(days=1), more)
+    write_costs(lake.home, NOW, more)
+    found = reports.sum(NOW - timedelta(days=30)).costs["acme"]["training"]
+    assert (found["bytes"], found["seconds"]) == (7, 2.5), "one was replaced, one is new"
+    (lake.home / "reports/costs" / f"{stamp(NOW)}.json").unlink()
+    write_costs(lake.home, NOW - timedelta(days=1), one)
+
     monkeypatch.setenv("ETA_HOME", str(lake.home))
     told = CliRunner().invoke(app, ["tenants", "costs"])
     assert told.exit_code == 0, told.output
@@ -136,3 +158,40 @@ def test_reports_add_up_and_a_damaged_one_is_told(
     assert (unknown.exit_code, unknown.stdout) == (1, "")
     found = json.loads(CliRunner().invoke(app, ["tenants", "costs", "--json"]).stdout)
     assert found["acme"]["training"]["written_bytes"] == 10
+
+
+def test_sums_of_the_metrics_are_what_was_measured(tmp_path: Path) -> None:
+    """Also of a tenant that has no gauges, and of what is nobody's."""
+    lake = new_lake(tmp_path)
+    told = report({"stg_items": 4.0, "training_data": 10.0, "a_view": 1.5}, 2.5, processor=9.0)
+    home = lake.home
+    plant(DeltaSink(lake), "b1", Plan(good=3))
+    write_costs(home, NOW, run_costs(lake, {"staging.stg_items": 0}, [told]))
+    kept = kept_by_tenant(lake)
+    write_kept(home, kept)
+    registry = CollectorRegistry()
+    registry.register(QualityMetrics(lake))
+    samples = [one for family in registry.collect() for one in family.samples]
+
+    def total(name: str) -> float:
+        return sum(one.value for one in samples if one.name == name)
+
+    assert total("eta_tenant_seconds") == pytest.approx(18.0)
+    assert total("eta_tenant_processor_seconds") == pytest.approx(9.0)
+    every = sum(one.bytes for by in kept.values() for one in by.values())
+    assert total("eta_tenant_kept_bytes") == every
+    labels = {one.labels["tenant_id"] for one in samples if one.name == "eta_tenant_kept_bytes"}
+    assert labels == {"acme", "(others)"}
+    assert {"(shared)"} < {one.labels.get("tenant_id") for one in samples if "seconds" in one.name}
+    assert total("eta_cost_reports_unreadable") == 0
+
+    document = Reader(lake, None).report("acme")
+    stages = {cost.stage: cost for cost in document.costs}
+    assert list(stages) == ["raw", "ops", "staging", "features", "training"]
+    assert stages["training"].kept_rows == 50
+    assert stages["features"].seconds == 0, "no model of it ran"
+    page(registry.collect())  # no label has to be escaped
+    (home / "reports/kept.json").write_text("[]")
+    assert "what it costs could not be read" in Reader(lake, None).report("acme").unread[0]
+    assert registry.get_sample_value("eta_cost_reports_unreadable") == 1
+    assert registry.get_sample_value("eta_quality_tenants") == 1, "the others go on"
