@@ -84,7 +84,7 @@ def test_settings_shape_the_dags(
     parsed: dict[str, Any], graph: dict[str, Any], orchestra: Orchestra
 ) -> None:
     """Looking for new rows by a schedule, and a pool for the models, are asked for."""
-    found = parse(orchestra, ETA_RUN_AFTER_ROWS="5000", ETA_SPARK_POOL="eta_spark")["dags"]
+    found = parse(orchestra, ETA_RUN_AFTER_ROWS="5000", ETA_SPARK_POOL="spark")["dags"]
     assert parsed["dags"]["watch_arrivals"]["schedule"] == "None"
     assert "*/10 * * * *" in found["watch_arrivals"]["schedule"]
 
@@ -93,7 +93,7 @@ def test_settings_shape_the_dags(
         return {t["pool"] for name, t in tasks if (name.rpartition(".")[2] in graph) == of_models}
 
     assert pools(parsed["dags"], of_models=True) == {"default_pool"}
-    assert pools(found, of_models=True) == {"eta_spark"}
+    assert pools(found, of_models=True) == {"spark"}
     assert pools(found, of_models=False) == {"default_pool"}
 
 

@@ -24,7 +24,7 @@ from tests.support.orchestration import AIRFLOW, why_not
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
 SECONDS = 300
-SET = {"ETA_RUN_AFTER_ROWS": "10", "ETA_SPARK_POOL": "eta_spark"}
+SET = {"ETA_RUN_AFTER_ROWS": "10", "ETA_SPARK_POOL": "spark"}
 DAY = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SHORT = """
 from datetime import datetime
@@ -124,7 +124,7 @@ def test_backfills_wait_without_a_worker_and_new_rows_begin_a_run(place: Place) 
     place.database.run_lock.hold("somebody's")
     start_airflow(place.settings, workers=2, dags=place.settings.home_dir / "dags")
     place.until(lambda: len(place.query("select dag_id from dag")) == 2)
-    assert ("eta_spark", 2) in place.query("select pool, slots from slot_pool")
+    assert ("spark", 2) in place.query("select pool, slots from slot_pool")
     place.airflow("dags", "unpause", "short")
     days = ["--from-date", "2026-05-01", "--to-date", "2026-05-01T12:00:00"]
     place.airflow("backfill", "create", "--dag-id", "short", *days)
