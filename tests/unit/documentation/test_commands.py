@@ -20,7 +20,8 @@ from tests.unit.documentation.examples import PAGES, Command, commands, page_id,
 
 KNOWN = {
     "eta", "dbt", "python", "uv", "uvx", "curl", "pip", "docker", "pytest", "mkdocs", "pre-commit",
-    "airflow", "cat", "df", "helm", "kill", "kubectl", "openssl", "spark-submit", ".ci/run", ".ci/nightly",
+    "airflow", "cat", "df", "helm", "kill", "kubectl", "openssl", "spark-submit",
+    ".ci/run", ".ci/nightly",
 }  # fmt: skip
 ETA: Any = typer.main.get_command(app)
 VARIABLES_OF_DBT = {"evaluation", "rebuild", "strict", "audit", "eta_plan"}
