@@ -116,7 +116,11 @@ def _came_after(table: DeltaTable, version: int, name: str) -> Counter[str]:
 
 def _inserted(table: DeltaTable, first: int) -> Counter[str]:
     found: Counter[str] = Counter()
-    feed = table.load_cdf(starting_version=first, columns=["tenant_id", "_change_type"])
+    feed = table.load_cdf(
+        starting_version=first,
+        ending_version=table.version(),  # rows that come now are the next look's
+        columns=["tenant_id", "_change_type"],
+    )
     for batch in pa.RecordBatchReader.from_stream(feed):
         added = pl.DataFrame(batch).filter(pl.col("_change_type") == "insert")
         found.update(dict(added.group_by("tenant_id").len().iter_rows()))
