@@ -39,6 +39,7 @@ LONG_FOLDERS = ("tests/dbt/rounds/",)
 ORDER = (
     "tests/dbt/rounds/test_incremental.py",
     "tests/dbt/rounds/*.py",
+    "tests/dbt/test_erasure.py",
     "tests/dbt/test_[!ag]*.py",
     "tests/dbt/*.py",
     "tests/e2e/test_fresh_clone.py",
@@ -46,7 +47,8 @@ ORDER = (
 )
 """What takes minutes starts first; the short modules that follow even out the two processes.
 
-The audit and the gate end tests/dbt: they spoil tables that no build reads after them.
+Erasure begins tests/dbt: it publishes what was built, and after later tests it would have to build
+again. The audit and the gate end it: they spoil tables that no build reads after them.
 """
 
 

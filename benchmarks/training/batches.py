@@ -158,13 +158,20 @@ def _days(news: Path) -> Iterator[pl.DataFrame]:
 
 def fingerprints(session: "SparkSession") -> dict[str, str]:
     """Return rows and a sum of row hashes for every table that the models keep."""
+    from pyspark.sql.types import MapType
+
     found = {}
     for schema in ("staging", "features", "training", "ops"):
         for row in session.sql(f"show tables in {schema}").collect():
             name = f"{schema}.{row.tableName}"
             if row.isTemporary or name in ("ops.ingest_ledger", "ops.tenant_settings"):
                 continue
-            columns = sorted(session.table(name).columns)
+            columns = [
+                f"sort_array(map_entries({field.name}))"  # Spark hashes no map
+                if isinstance(field.dataType, MapType)
+                else field.name
+                for field in sorted(session.table(name).schema.fields, key=lambda one: one.name)
+            ]
             values = session.table(name).selectExpr(
                 "count(*)", f"sum(cast(xxhash64({', '.join(columns)}) as decimal(38, 0)))"
             )

@@ -49,8 +49,11 @@ def test_a_person_is_erased_from_the_models_beside_everybody_else(
     lake: SessionLake, built: dict, tmp_path: Path
 ) -> None:
     gone, *users = built["people"]
-    lake.dbt("run")  # other tests leave tables of different runs, and these are not published
-    first = publish(lake.settings, TENANT, gate=None, now=datetime.now(UTC))
+    try:
+        first = publish(lake.settings, TENANT, gate=None, now=datetime.now(UTC))
+    except EtaError:  # tests before this one left tables of different runs
+        lake.dbt("run")
+        first = publish(lake.settings, TENANT, gate=None, now=datetime.now(UTC))
     before = others(lake, gone)
     neighbours = {name: lake.table(name, NEIGHBOUR) for name in PERSONAL}
     lake.store(TENANT, events([gone], 8, 10))  # read by no run yet
