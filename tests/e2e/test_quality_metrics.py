@@ -14,6 +14,7 @@ from deltalake import write_deltalake
 
 from ingest_service.sinks.delta import DeltaSink
 from lakehouse.quality.refresh import refresh
+from lakehouse.storage.cost_reports import Kept, write_costs, write_kept
 from lakehouse.storage.lake import Lake
 from tests.conftest import PROJECT_DIR
 from tests.support.prometheus import RunningPrometheus
@@ -89,12 +90,16 @@ def test_scrapes_alerts_and_panels(
         found = prometheus.value(f"data_{name}_percent{of_acme}")
         assert found == pytest.approx(expected[f"{name}_percent"]), name
 
-    # more good rows, and it clears; a run of the models has counted what looks like a program's
+    # more good rows, and it clears; a run of the models has counted what looks like a program's,
+    # and what the tenant costs
     counts = dict.fromkeys(("rate_count", "uniformity_count", "agent_count", "flagged_count"), 12)
     counted = {"tenant_id": "acme", "join_rate": 1.0, "interaction_count": 1_200, **counts}
     write_deltalake(
         f"{Lake(service.lake).location()}/ops/join_rates", pa.Table.from_pylist([counted])
     )
+    cost = {"bytes": 40_000.0, "seconds": 3.5, "processor_seconds": 2.5}
+    write_costs(Lake(service.lake).home, datetime.now(UTC), {"acme": {"training": cost}})
+    write_kept(Lake(service.lake).home, {"acme": {"training": Kept(50_000, 900)}})
     assert service.upload("acme", csv(200, 1_000)).status_code == 200
     refresh(Lake(service.lake), "mostly good")
     prometheus.wait(lambda: ("EtaDataQualityLow", "acme") not in prometheus.firing())
