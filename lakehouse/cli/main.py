@@ -64,6 +64,10 @@ COMMANDS: Final[Table] = {
         "lakehouse.cli.status:status",
         "Show where the lake is, each table's rows per tenant, the newest jobs and lost lineage.",
     ),
+    "upgrade": Place(
+        "lakehouse.cli.upgrade:upgrade",
+        "Bring the control database, the lake and its tables up to what this version needs.",
+    ),
     "docs": Place(
         "lakehouse.cli.docs:docs",
         "Build the dbt documentation and serve it until stopped (Ctrl-C), or write it somewhere.",

@@ -66,6 +66,29 @@ def _migrate(connection: Connection, found: str | None) -> None:
         raise unknown_revision(found) from error
 
 
+def database_lags(url: str) -> str | None:
+    """Return the revision of the database at `url` if it is older than this version needs.
+
+    "none" is an empty database. Raises `EtaError` for one of a later version of the software.
+    """
+    found = current_revision(url)
+    if found == HEAD:
+        return None
+    if found is not None:
+        _check_known(found)
+    return found or "none"
+
+
+def _check_known(found: str) -> None:
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    try:
+        ScriptDirectory.from_config(migrations()).get_revision(found)
+    except CommandError as error:
+        raise unknown_revision(found) from error
+
+
 def migrations(connection: Connection | None = None) -> "Config":
     """Alembic's configuration: the scripts of this package on an open connection."""
     from alembic.config import Config

@@ -5,12 +5,14 @@ Imported by every dbt start-up, so it imports deltalake only when a table has to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lakehouse.contracts.tables import SERVICE_TABLES, TableSpec
 from lakehouse.storage.durable import HINT, LOG
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.layout import check_layout, mark_layout
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -40,14 +42,59 @@ def ensure_tables(lake: Lake) -> None:
     """Create the tables that are missing, empty; add columns that tables of old releases lack.
 
     Rows stored before have nulls in an added column. Safe when several processes do it at once:
-    each table is created by one of them. Where all tables exist it reads one small file per table.
+    each table is created by one of them. Where all tables exist it reads one small file per table,
+    and the lake's layout: raises `EtaError` when that is another than this version writes.
     """
-    for spec in SERVICE_TABLES:
-        first = _first_entry(lake, spec)
+    check_layout(lake)
+    entries = [(spec, _first_entry(lake, spec)) for spec in SERVICE_TABLES]
+    if all(first is None for _, first in entries):
+        mark_layout(lake)
+    for spec, first in entries:
         if first is None:
             _create(lake, spec)
         elif not all(f'\\"name\\":\\"{name}\\"' in first for name in spec.added_columns):
             _add_columns(lake, spec)
+
+
+@dataclass(frozen=True, slots=True)
+class TableNeeds:
+    """What a table of an earlier release lacks: columns, and properties that are others now."""
+
+    name: str
+    columns: Sequence[str]
+    properties: Mapping[str, str]
+
+
+def tables_behind(lake: Lake) -> list[TableNeeds]:
+    """Return what the service's tables lack; a missing table, and a damaged one, lack nothing."""
+    found = []
+    for spec in SERVICE_TABLES:
+        table = lake.find(spec)
+        if table is None:
+            continue
+        held = {field.name for field in table.schema().fields}
+        has = table.metadata().configuration
+        wanted = table_properties(spec).items()
+        lacks = TableNeeds(
+            spec.full_name,
+            [name for name in spec.added_columns if name not in held],
+            {name: value for name, value in wanted if has.get(name) != value},
+        )
+        if lacks.columns or lacks.properties:
+            found.append(lacks)
+    return found
+
+
+def upgrade_tables(lake: Lake) -> None:
+    """Add the columns and set the properties that tables of earlier releases lack."""
+    ensure_tables(lake)
+    for spec in SERVICE_TABLES:
+        if (table := lake.find(spec)) is None:
+            continue
+        has = table.metadata().configuration
+        wanted = table_properties(spec).items()
+        if changed := {name: value for name, value in wanted if has.get(name) != value}:
+            table.alter.set_table_properties(changed)
 
 
 def model_tables(
