@@ -151,7 +151,9 @@ def test_a_lake_of_a_later_version_is_left_alone(first: LakeSettings) -> None:
     assert sorted(path for path in Path(first.lake).rglob("*")) == before
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"layout": "1"}', '{"layout": 0}', "{" * 5000])
+@pytest.mark.parametrize(
+    "content", ["", "[1]", '{"layout": "1"}', '{"layout": 0}', '{"layout": true}', "{" * 5000]
+)
 def test_a_mark_that_says_nothing_is_an_error(first: LakeSettings, content: str) -> None:
     Path(first.lake, MARK).write_text(content)
     with pytest.raises(EtaError, match="does not say which layout"):
