@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 LOG_RETENTION: Final = "interval 30 days"
+_OPERATORS_CHOICE: Final = ("delta.logRetentionDuration", "delta.setTransactionRetentionDuration")
 MODEL_LAYERS: Final = ("staging", "features", "training", "evaluation", "ops")
 
 
@@ -36,6 +37,18 @@ def table_properties(spec: TableSpec) -> dict[str, str]:
     if spec.has_change_feed:
         properties["delta.enableChangeDataFeed"] = "true"
     return properties
+
+
+def properties_behind(spec: TableSpec, has: Mapping[str, str]) -> dict[str, str]:
+    """Return what a table with these properties lacks of those of today, and what is other there.
+
+    How long a log stays is the operator's choice once it is set.
+    """
+    return {
+        name: value
+        for name, value in table_properties(spec).items()
+        if (name not in has if name in _OPERATORS_CHOICE else has.get(name) != value)
+    }
 
 
 def ensure_tables(lake: Lake) -> None:
@@ -73,12 +86,10 @@ def tables_behind(lake: Lake) -> list[TableNeeds]:
         if table is None:
             continue
         held = {field.name for field in table.schema().fields}
-        has = table.metadata().configuration
-        wanted = table_properties(spec).items()
         lacks = TableNeeds(
             spec.full_name,
             [name for name in spec.added_columns if name not in held],
-            {name: value for name, value in wanted if has.get(name) != value},
+            properties_behind(spec, table.metadata().configuration),
         )
         if lacks.columns or lacks.properties:
             found.append(lacks)
@@ -91,9 +102,7 @@ def upgrade_tables(lake: Lake) -> None:
     for spec in SERVICE_TABLES:
         if (table := lake.find(spec)) is None:
             continue
-        has = table.metadata().configuration
-        wanted = table_properties(spec).items()
-        if changed := {name: value for name, value in wanted if has.get(name) != value}:
+        if changed := properties_behind(spec, table.metadata().configuration):
             table.alter.set_table_properties(changed)
 
 

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from lakehouse.contracts.tenant import check_tenant_id
 from lakehouse.errors import EtaError
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.layout import check_layout
 from lakehouse.storage.objects import ObjectFolder
 from lakehouse.training.manifest import EvaluationManifest, Manifest
 
@@ -55,7 +56,11 @@ class Snapshots(Generic[M]):
         candidate: M,
         is_same: Callable[[M, M], bool] = lambda held, candidate: held.has_content_of(candidate),
     ) -> M:
-        """Publish a candidate, unless it is the same as the current snapshot: then return that."""
+        """Publish a candidate, unless it is the same as the current snapshot: then return that.
+
+        Raises `EtaError` in a lake of another layout than this version writes.
+        """
+        check_layout(lake)
         current = self.current(lake, candidate.tenant_id)
         if current is not None and is_same(current, candidate):
             return current

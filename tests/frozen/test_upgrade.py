@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from deltalake import Field
+from deltalake.schema import PrimitiveType
 from typer.testing import CliRunner
 
 from ingest_service.sinks.delta import DeltaSink
@@ -25,9 +26,13 @@ from lakehouse.settings import LakeSettings
 from lakehouse.storage import layout
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.layout import MARK, LayoutStep, check_layout, held_layout, newest_layout
+from lakehouse.storage.ledger_check import check_ledger
 from lakehouse.storage.tables import ensure_tables
+from lakehouse.training.publish import publish
 from tests.frozen.freeze import FOLDER, TENANTS, rows
 from tests.support.ingesting import ingest, service
+from tests.support.lake import NOON
+from tests.support.training import examples, write_training_tables
 
 PACKED = sorted(FOLDER.glob("layout-*.tar.gz"))
 
@@ -71,6 +76,8 @@ def test_an_earlier_release_is_upgraded_and_goes_on(settings: LakeSettings, tmp_
         assert len([row for row in stored if row["tenant_id"] == name]) == 30
     ledger = lake.table(OPS_INGEST_LEDGER).to_pyarrow_table().to_pylist()
     assert len(ledger) == 6
+    checked = check_ledger(lake)
+    assert (checked.is_clean, checked.batches) == (True, 6)
     with closing(ControlDatabase.open(settings.control_url)) as database:
         assert [tenant.tenant_id for tenant in database.tenants.list()] == list(TENANTS)
 
@@ -79,7 +86,12 @@ def made_older(settings: LakeSettings) -> None:
     """A column, a property and a migration of later releases are not there yet."""
     lake = Lake(settings)
     table = lake.table(RAW_INTERACTIONS)
-    table.alter.set_table_properties({"delta.logRetentionDuration": "interval 7 days"})
+    table.alter.set_table_properties(
+        {
+            "delta.dataSkippingStatsColumns": "user_id",
+            "delta.logRetentionDuration": "interval 90 days",
+        }
+    )
     creation = Path(lake.location("ops/tenant_settings/_delta_log"), f"{0:020}.json")
     lines = [json.loads(line) for line in creation.read_text().splitlines()]
     [data] = [line["metaData"] for line in lines if "metaData" in line]
@@ -106,7 +118,11 @@ def test_columns_and_properties_are_brought_up_to_date(first: LakeSettings) -> N
     upgrade(first, lambda lag: told.append(f"{lag.what}: {lag.change}"))
     assert told[0].startswith("control database: migrated from revision 0007")
     assert "ops.tenant_settings: columns added: negatives" in told
-    assert "raw.interactions: properties set: delta.logRetentionDuration = interval 30 days" in told
+    [properties] = [line for line in told if line.startswith("raw.interactions: ")]
+    assert properties.startswith("raw.interactions: properties set: delta.dataSkippingStatsColumns")
+    has = Lake(first).table(RAW_INTERACTIONS).metadata().configuration
+    assert "user_id" not in has["delta.dataSkippingStatsColumns"]
+    assert has["delta.logRetentionDuration"] == "interval 90 days", "the operator's choice"
     assert lags(first) == []
 
 
@@ -142,7 +158,10 @@ def test_an_upgrade_that_was_killed_goes_on_where_it_was(
 
 def test_a_lake_of_a_later_version_is_left_alone(first: LakeSettings) -> None:
     layout.mark_layout(Lake(first), 9)
+    write_training_tables(first, {"acme": examples(3)})
     before = sorted(path for path in Path(first.lake).rglob("*"))
+    with pytest.raises(EtaError, match="layout 9"):
+        publish(first, "acme", gate=None, now=NOON)
     for act in (ensure_tables, check_layout):
         with pytest.raises(EtaError, match=r"layout 9.*knows up to 1"):
             act(Lake(first))
@@ -185,7 +204,7 @@ def test_this_version_goes_on_beside_a_later_one_that_added(
     with closing(ControlDatabase.open(first.control_url)) as database:
         running = service(DeltaSink(lake), lake=first)
         for spec in SERVICE_TABLES:
-            lake.table(spec).alter.add_columns([Field("of_later", "string")])
+            lake.table(spec).alter.add_columns([Field("of_later", PrimitiveType("string"))])
         with closing(sqlite3.connect(first.home_dir / "control.db")) as later:
             for name in ("tenants", "model_runs", "api_keys", "jobs"):
                 later.execute(f"alter table {name} add column of_later text")
